@@ -1,0 +1,1 @@
+//! Configuration: flag, then environment, then file, then default.

@@ -1,0 +1,1 @@
+//! The embedded default: private servers, a load with a ledger, the promise made visible.

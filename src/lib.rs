@@ -1,0 +1,21 @@
+//! makegood: a payment that succeeded becomes exactly one purchase.
+//!
+//! Data flows one way, and no layer looks back up:
+//!
+//! ```text
+//! main → cli → daemon → ingest → { store, kafka } → pure
+//! ```
+//!
+//! * [`pure`] has no I/O, no clock and no randomness: decoding, batching, start positions, verdicts.
+//! * [`store`] is everything PostgreSQL, [`kafka`] everything Kafka; they never see each other.
+//! * [`ingest`] is the loop that joins them; [`daemon`] starts, supervises and stops it.
+//! * [`demo`] is the embedded default: private servers, a load with a ledger, the promise made visible.
+
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod demo;
+pub mod ingest;
+pub mod kafka;
+pub mod pure;
+pub mod store;

@@ -1,0 +1,4 @@
+//! The rules, without I/O, clock or randomness: time and chance come in as arguments.
+
+pub mod problem;
+pub mod record;

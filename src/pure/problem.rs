@@ -1,0 +1,106 @@
+//! What a person is told when something is wrong: a code, a cause and a hint.
+
+use std::fmt;
+
+/// Names one kind of problem; stable, so that it can be searched for and alerted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// The configuration cannot be used.
+    Config,
+    /// The mapping's SQL breaks its contract.
+    Mapping,
+    /// The host's purchases have no unique key on the business key.
+    BusinessKey,
+    /// The command line cannot be used as given.
+    Usage,
+    /// PostgreSQL cannot be reached or refuses the login.
+    PostgresUnreachable,
+    /// PostgreSQL answered with an error.
+    Postgres,
+    /// makegood's own schema does not fit this binary.
+    Schema,
+    /// No Kafka broker can be reached.
+    KafkaUnreachable,
+    /// A broker answers, but advertises an address that cannot be reached from here.
+    KafkaAdvertised,
+    /// Kafka answered with an error.
+    Kafka,
+    /// What was asked for does not exist.
+    NotFound,
+    /// A wait ended before what was waited for.
+    TimedOut,
+    /// The process cannot go on and wants its supervisor to start a new one.
+    GaveUp,
+    /// Something outside the above failed: a file, a child process.
+    System,
+}
+
+impl Code {
+    /// The code as printed and documented, `MG` and four digits.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::Config => "MG1001",
+            Code::Mapping => "MG1101",
+            Code::BusinessKey => "MG1102",
+            Code::Usage => "MG1201",
+            Code::PostgresUnreachable => "MG2001",
+            Code::Postgres => "MG2002",
+            Code::Schema => "MG2003",
+            Code::KafkaUnreachable => "MG3001",
+            Code::KafkaAdvertised => "MG3002",
+            Code::Kafka => "MG3003",
+            Code::NotFound => "MG4001",
+            Code::TimedOut => "MG4002",
+            Code::GaveUp => "MG4003",
+            Code::System => "MG5001",
+        }
+    }
+
+    /// The exit code of a command that ends with this problem.
+    pub fn exit(self) -> u8 {
+        match self {
+            Code::Postgres | Code::Kafka | Code::NotFound | Code::System => 1,
+            Code::Usage => 2,
+            Code::PostgresUnreachable | Code::KafkaUnreachable | Code::KafkaAdvertised => 4,
+            Code::TimedOut => 6,
+            Code::GaveUp => 75,
+            Code::Config | Code::Mapping | Code::BusinessKey | Code::Schema => 78,
+        }
+    }
+}
+
+/// An error meant for people. `cause` says what happened, `hint` what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Which kind of problem it is.
+    pub code: Code,
+    /// What happened, without secrets or payloads.
+    pub cause: String,
+    /// What to do about it; may be several lines; empty when there is nothing to say.
+    pub hint: String,
+}
+
+impl Problem {
+    /// A problem with no hint yet.
+    pub fn new(code: Code, cause: impl Into<String>) -> Self {
+        Problem { code, cause: cause.into(), hint: String::new() }
+    }
+
+    /// The same problem with advice.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error[{}]: {}", self.code.as_str(), self.cause)?;
+        for (row, line) in self.hint.lines().enumerate() {
+            write!(f, "\n  {} {line}", if row == 0 { "hint:" } else { "     " })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problem {}
