@@ -1,0 +1,77 @@
+-- The inbox: which events were taken in and what came of them.
+CREATE TABLE makegood.routes (
+    id smallint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL UNIQUE,
+    topic text NOT NULL,
+    consumer_group text NOT NULL,
+    updated_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE makegood.routes IS 'One row a route; gives the tables below a short key.';
+
+-- Fixed-width columns first: no padding, ten million rows notice.
+CREATE TABLE makegood.inbox (
+    event_id uuid NOT NULL,
+    "offset" bigint,
+    event_at timestamptz,
+    applied_at timestamptz NOT NULL DEFAULT now(),
+    partition integer,
+    route_id smallint NOT NULL,
+    digest bytea NOT NULL,
+    outcome text NOT NULL CHECK (outcome IN ('applied', 'already', 'conflict', 'ignored')),
+    business_key text,
+    reused_id uuid,
+    detail text,
+    PRIMARY KEY (event_id, route_id)
+);
+COMMENT ON TABLE makegood.inbox IS
+    'One row an event and route. Written in the transaction that made the purchase, never changed.';
+CREATE INDEX inbox_applied_at ON makegood.inbox (applied_at);
+CREATE INDEX inbox_business_key ON makegood.inbox (business_key);
+
+-- Append-only: the newest step counts, and its primary key is the compare-and-set. A row updated in
+-- place would grow a chain of dead versions for as long as any transaction holds xmin back.
+CREATE TABLE makegood.positions (
+    consumer_group text NOT NULL,
+    topic_id uuid NOT NULL,
+    partition integer NOT NULL,
+    step bigint NOT NULL,
+    topic text NOT NULL,
+    next_offset bigint NOT NULL CHECK (next_offset >= 0),
+    epoch bigint NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('claim', 'batch')),
+    why text,
+    writer uuid NOT NULL,
+    written_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    progress_at timestamptz,
+    anchor_offset bigint,
+    anchor_timestamp_ms bigint,
+    anchor_digest bytea,
+    applied bigint NOT NULL DEFAULT 0,
+    already bigint NOT NULL DEFAULT 0,
+    conflict bigint NOT NULL DEFAULT 0,
+    ignored bigint NOT NULL DEFAULT 0,
+    duplicate bigint NOT NULL DEFAULT 0,
+    quarantined bigint NOT NULL DEFAULT 0,
+    other_type bigint NOT NULL DEFAULT 0,
+    tombstone bigint NOT NULL DEFAULT 0,
+    id_reused bigint NOT NULL DEFAULT 0,
+    tested bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (consumer_group, topic_id, partition, step)
+);
+COMMENT ON TABLE makegood.positions IS
+    'Where each partition is: one row a step, the newest counts. Counters run from the first step on.';
+
+CREATE TABLE makegood.gaps (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    route_id smallint NOT NULL REFERENCES makegood.routes,
+    topic text NOT NULL,
+    topic_id uuid NOT NULL,
+    partition integer NOT NULL,
+    from_offset bigint NOT NULL,
+    to_offset bigint NOT NULL,
+    reason text NOT NULL,
+    found_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (route_id, topic_id, partition, from_offset, to_offset)
+);
+COMMENT ON TABLE makegood.gaps IS
+    'Offsets that were never read: expired, or before the first start. For the reconciler.';

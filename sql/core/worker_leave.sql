@@ -1,0 +1,4 @@
+-- makegood: worker_leave
+-- This daemon's row, and the rows of daemons that died without leaving.
+DELETE FROM makegood.workers
+WHERE id = $1 OR seen_at < now() - interval '1 day'

@@ -1,0 +1,145 @@
+//! A second client handle that looks at the topic and the group without joining it. It is apart from
+//! the consumer because that one may be the part that is wedged. Every call blocks for at most the
+//! time-out it is given (call from `spawn_blocking`).
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Message, Timestamp};
+use rdkafka::{Offset, TopicPartitionList};
+use uuid::Uuid;
+
+use super::{raw, settings};
+use crate::config;
+use crate::pure::problem::{Code, Problem};
+use crate::pure::record::Record;
+
+/// The log of one partition: its first offset and the one the next record will get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watermarks {
+    /// The first offset still in the log.
+    pub low: i64,
+    /// One past the last offset.
+    pub high: i64,
+}
+
+/// The handle.
+pub struct Probe {
+    consumer: BaseConsumer,
+    topic: String,
+    timeout: Duration,
+}
+
+impl Probe {
+    /// Opens a handle on one topic and group; connects on first use.
+    pub fn new(kafka: &config::Kafka, topic: &str, group: &str) -> Result<Probe, Problem> {
+        let consumer = settings::onlooker(kafka, group, "makegood-probe")
+            .create()
+            .map_err(|e| Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}")))?;
+        Ok(Probe { consumer, topic: topic.to_owned(), timeout: Duration::from_secs(5) })
+    }
+
+    /// The topic's id. Where the broker has none, one is derived from the name, so that positions
+    /// have a key; the anchor record then tells a topic that was made anew.
+    pub fn topic_id(&self) -> Uuid {
+        raw::topic_id(self.consumer.client(), &self.topic, self.timeout)
+            .unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("kafka-topic:{}", self.topic).as_bytes()))
+    }
+
+    /// The topic's partitions; empty when it does not exist.
+    pub fn partitions(&self) -> Result<Vec<i32>, Problem> {
+        let metadata = self
+            .consumer
+            .fetch_metadata(Some(&self.topic), self.timeout)
+            .map_err(|e| super::problem(&e, "cannot read the topic's metadata"))?;
+        let topic = metadata.topics().iter().find(|t| t.name() == self.topic);
+        Ok(topic.map(|t| t.partitions().iter().map(|p| p.id()).collect()).unwrap_or_default())
+    }
+
+    /// Where the partition's log begins and ends now.
+    pub fn watermarks(&self, partition: i32) -> Result<Watermarks, Problem> {
+        let (low, high) = self
+            .consumer
+            .fetch_watermarks(&self.topic, partition, self.timeout)
+            .map_err(|e| super::problem(&e, "cannot read the log's ends"))?;
+        Ok(Watermarks { low, high })
+    }
+
+    /// What the group has committed, for those partitions that have a commit.
+    pub fn committed(&self, partitions: &[i32]) -> Result<BTreeMap<i32, i64>, Problem> {
+        let list = self.list(partitions.iter().map(|p| (*p, Offset::Invalid)));
+        let answer = self
+            .consumer
+            .committed_offsets(list, self.timeout)
+            .map_err(|e| super::problem(&e, "cannot read the group's offsets"))?;
+        Ok(offsets(&answer))
+    }
+
+    /// For each partition the first offset at or after a time; absent when all records are older.
+    pub fn at_time(&self, partitions: &[i32], millis: i64) -> Result<BTreeMap<i32, i64>, Problem> {
+        let list = self.list(partitions.iter().map(|p| (*p, Offset::Offset(millis))));
+        let answer = self
+            .consumer
+            .offsets_for_times(list, self.timeout)
+            .map_err(|e| super::problem(&e, "cannot find the offsets of a time"))?;
+        Ok(offsets(&answer))
+    }
+
+    /// Reads the record at each given offset, if it is still there. A partition without an answer in
+    /// time, or whose offset was compacted away, is absent: that is no evidence of anything.
+    pub fn records_at(&self, wanted: &BTreeMap<i32, i64>) -> Result<BTreeMap<i32, Record>, Problem> {
+        let mut found = BTreeMap::new();
+        if wanted.is_empty() {
+            return Ok(found);
+        }
+        let list = self.list(wanted.iter().map(|(p, o)| (*p, Offset::Offset(*o))));
+        self.consumer.assign(&list).map_err(|e| super::problem(&e, "cannot read back the last record"))?;
+        let deadline = Instant::now() + self.timeout;
+        let mut open = wanted.clone();
+        while !open.is_empty() && Instant::now() < deadline {
+            let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(50)) else { continue };
+            // The first record of a partition decides, whatever its offset.
+            if open.remove(&message.partition()) == Some(message.offset()) {
+                found.insert(message.partition(), record(&message));
+            }
+        }
+        let _ = self.consumer.unassign();
+        Ok(found)
+    }
+
+    fn list(&self, entries: impl Iterator<Item = (i32, Offset)>) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in entries {
+            // Only a negative number that is no logical offset is refused; then the partition's entry
+            // stays without an offset, and the broker's answer is absent for it.
+            let _ = list.add_partition_offset(&self.topic, partition, offset);
+        }
+        list
+    }
+}
+
+fn offsets(list: &TopicPartitionList) -> BTreeMap<i32, i64> {
+    list.elements()
+        .iter()
+        .filter_map(|e| match e.offset() {
+            Offset::Offset(offset) => Some((e.partition(), offset)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Copies a message out of the client's buffers.
+pub(super) fn record(message: &rdkafka::message::BorrowedMessage<'_>) -> Record {
+    Record {
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp_ms: match message.timestamp() {
+            Timestamp::CreateTime(millis) | Timestamp::LogAppendTime(millis) if millis >= 0 => Some(millis),
+            _ => None,
+        },
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        headers: raw::headers(message),
+    }
+}

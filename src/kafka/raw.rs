@@ -1,0 +1,120 @@
+//! The one place with `unsafe`: what rdkafka does not wrap, or wraps in a way that can panic.
+//!
+//! * Headers as bytes: rdkafka 0.39 unwraps a UTF-8 check on header names, and no broker validates
+//!   them, so one hostile record would crash the process at the same offset for ever.
+//! * Topic ids: librdkafka has `DescribeTopics` (KIP-516), rdkafka has no wrapper for it.
+
+use std::ffi::{CStr, CString, c_char};
+use std::ptr;
+use std::time::Duration;
+
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::message::BorrowedMessage;
+use rdkafka_sys as sys;
+use uuid::Uuid;
+
+use crate::pure::record::Header;
+
+/// The message's headers in order; none if it has none.
+pub(super) fn headers(message: &BorrowedMessage<'_>) -> Vec<Header> {
+    let mut list = ptr::null_mut();
+    // SAFETY: `message.ptr()` is valid while `message` is borrowed. librdkafka parses the headers on
+    // first use and keeps them in the message, so the list lives as long as the message does.
+    let error = unsafe { sys::rd_kafka_message_headers(message.ptr(), &mut list) };
+    if error != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        return Vec::new();
+    }
+    let mut headers = Vec::new();
+    loop {
+        let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
+        // SAFETY: `list` is the message's own header list (above); an index past its end is answered
+        // with an error and leaves the out pointers alone.
+        let error = unsafe {
+            sys::rd_kafka_header_get_all(list, headers.len(), &mut name, &mut value, &mut size)
+        };
+        if error != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return headers;
+        }
+        // SAFETY: librdkafka ends names with a NUL, and `value` is null or `size` bytes long; both
+        // are copied before the message is given back.
+        headers.push(unsafe {
+            Header {
+                name: CStr::from_ptr(name).to_bytes().to_vec(),
+                value: (!value.is_null())
+                    .then(|| std::slice::from_raw_parts(value.cast::<u8>(), size).to_vec()),
+            }
+        });
+    }
+}
+
+/// The topic's id, or `None` when the broker has none to give (before Kafka 2.8), does not know the
+/// topic, or does not answer in time. Blocks for at most `timeout`.
+pub(super) fn topic_id<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    timeout: Duration,
+) -> Option<Uuid> {
+    let name = CString::new(topic).ok()?;
+    let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    let mut names: [*const c_char; 1] = [name.as_ptr()];
+    // SAFETY: each object made here is destroyed below, once, on every path; the queue is used by
+    // nobody else; names are copied by librdkafka. The event owns the result, and the id is copied
+    // out before the event is destroyed.
+    unsafe {
+        let rk = client.native_ptr();
+        let queue = sys::rd_kafka_queue_new(rk);
+        let topics = sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), 1);
+        let options = sys::rd_kafka_AdminOptions_new(
+            rk,
+            sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+        );
+        sys::rd_kafka_AdminOptions_set_request_timeout(options, millis, ptr::null_mut(), 0);
+        sys::rd_kafka_DescribeTopics(rk, topics, options, queue);
+        let event = sys::rd_kafka_queue_poll(queue, millis.saturating_add(1000));
+        let id = if event.is_null() { None } else { described_id(event) };
+        if !event.is_null() {
+            sys::rd_kafka_event_destroy(event);
+        }
+        sys::rd_kafka_AdminOptions_destroy(options);
+        sys::rd_kafka_TopicCollection_destroy(topics);
+        sys::rd_kafka_queue_destroy(queue);
+        id
+    }
+}
+
+/// Reads the one id out of a DescribeTopics answer.
+///
+/// # Safety
+/// `event` is a live event that `rd_kafka_queue_poll` returned.
+unsafe fn described_id(event: *mut sys::rd_kafka_event_t) -> Option<Uuid> {
+    // SAFETY: as the caller promises; every pointer read here is owned by the event.
+    unsafe {
+        if sys::rd_kafka_event_error(event) != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+        {
+            return None;
+        }
+        let result = sys::rd_kafka_event_DescribeTopics_result(event);
+        if result.is_null() {
+            return None;
+        }
+        let mut count = 0;
+        let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &mut count);
+        if topics.is_null() || count != 1 {
+            return None;
+        }
+        let failed = sys::rd_kafka_TopicDescription_error(*topics);
+        if !failed.is_null()
+            && sys::rd_kafka_error_code(failed)
+                != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+        {
+            return None;
+        }
+        let id = sys::rd_kafka_TopicDescription_topic_id(*topics);
+        if id.is_null() {
+            return None;
+        }
+        let high = sys::rd_kafka_Uuid_most_significant_bits(id) as u64;
+        let low = sys::rd_kafka_Uuid_least_significant_bits(id) as u64;
+        Some(Uuid::from_u64_pair(high, low)).filter(|id| !id.is_nil())
+    }
+}

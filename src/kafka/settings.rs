@@ -1,0 +1,74 @@
+//! librdkafka's settings: what the operator gave, then what the promise needs.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+
+use crate::config;
+
+/// How long the group waits for a member that stopped polling. Low, because a wedged client keeps
+/// heartbeating and only this bounds how long its partitions stay with it.
+pub const MAX_POLL_INTERVAL: Duration = Duration::from_secs(45);
+
+/// Settings every client shares.
+pub fn base(kafka: &config::Kafka, client_id: &str) -> ClientConfig {
+    let mut settings = ClientConfig::new();
+    settings.set("client.id", client_id);
+    for (name, value) in &kafka.properties {
+        settings.set(name, value);
+    }
+    settings.set("bootstrap.servers", &kafka.bootstrap_servers);
+    settings.set_log_level(RDKafkaLogLevel::Warning);
+    settings
+}
+
+/// Settings of the group's member. What the operator may choose comes before what they may not.
+pub fn member(kafka: &config::Kafka, group: &str, client_id: &str) -> ClientConfig {
+    let mut settings = ClientConfig::new();
+    // Small buffers: what waits in memory is read again after a crash anyway.
+    settings
+        .set("queued.max.messages.kbytes", "8192")
+        .set("queued.min.messages", "20000")
+        .set("fetch.queue.backoff.ms", "50")
+        .set("fetch.wait.max.ms", "100")
+        .set("check.crcs", "true")
+        .set("partition.assignment.strategy", "range");
+    let chosen = base(kafka, client_id);
+    for (name, value) in chosen.config_map() {
+        settings.set(*name, *value);
+    }
+    settings.set_log_level(RDKafkaLogLevel::Warning);
+    settings
+        .set("group.id", group)
+        .set("group.protocol", "classic")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // A position always exists by the time of the first fetch; if the log does not have it, that
+        // is for makegood to decide and to record, never for the client to skip.
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_committed");
+    if !kafka.properties.contains_key("max.poll.interval.ms") {
+        settings.set("max.poll.interval.ms", MAX_POLL_INTERVAL.as_millis().to_string());
+    }
+    settings
+}
+
+/// Settings of the second handle, which looks but never joins.
+pub fn onlooker(kafka: &config::Kafka, group: &str, client_id: &str) -> ClientConfig {
+    let mut settings = member(kafka, group, client_id);
+    settings.set("fetch.wait.max.ms", "100").set("queued.max.messages.kbytes", "1024");
+    settings
+}
+
+/// Settings of a producer that loses and reorders nothing.
+pub fn producer(kafka: &config::Kafka, client_id: &str) -> ClientConfig {
+    let mut settings = base(kafka, client_id);
+    settings
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        // As Java and kafkajs do, so that a key stays on its partition whoever sends.
+        .set("partitioner", "murmur2_random")
+        .set("linger.ms", "5");
+    settings
+}
