@@ -1,1 +1,265 @@
 //! Configuration: flag, then environment, then file, then default.
+//!
+//! `load` reads all of them and gives back a [`Config`] in which nothing is left to interpret,
+//! with the origin of every value. `Debug` of these types never shows a secret.
+
+mod postgres;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use postgres::{Postgres, RootCert, SslMode};
+
+use crate::pure::place::Place;
+
+/// Everything makegood can be told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The database with the purchases, and with makegood's own schema.
+    pub postgres: Postgres,
+    /// The brokers.
+    pub kafka: Kafka,
+    /// The status page, the health checks and the metrics.
+    pub http: Http,
+    /// The routes from a topic to a mapping.
+    pub inbox: Vec<Inbox>,
+    /// The jobs that look for payments without a purchase.
+    pub reconcile: Vec<Reconcile>,
+    /// The way from PostgreSQL to Kafka.
+    pub outbox: Outbox,
+    /// How long finished rows are kept.
+    pub retention: Retention,
+    /// What happens when makegood's schema is older than the program.
+    pub migrate: Migrate,
+    /// Further databases by name, for payments that do not live beside the purchases.
+    pub databases: BTreeMap<String, Postgres>,
+    /// The log on standard error.
+    pub log: Log,
+}
+
+/// The brokers and how to speak to them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Kafka {
+    /// `host:port`, several separated by commas.
+    pub bootstrap_servers: String,
+    /// librdkafka properties, passed on as they are; may hold secrets.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// The HTTP side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+}
+
+/// One route: the records of a topic, applied by a mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inbox {
+    /// The route's name, unique, of `a-z`, `0-9` and `-`.
+    pub name: String,
+    /// The topic to read.
+    pub topic: String,
+    /// The consumer group.
+    pub group: String,
+    /// The event type to apply; `None` takes every record.
+    pub event_type: Option<String>,
+    /// The folder of the mapping's SQL; where it does not exist, the compiled-in mapping is meant.
+    pub mapping: PathBuf,
+    /// Where a partition without any position starts.
+    pub start: Start,
+    /// Whether a start that leaves out paid events is allowed.
+    pub allow_skip: bool,
+    /// Where the event id is looked for.
+    pub id_from: Vec<Place>,
+    /// Where the event type is looked for.
+    pub type_from: Vec<Place>,
+    /// The largest record applied, in bytes; a larger one is quarantined.
+    pub max_record: usize,
+    /// How many partitions are applied at the same time.
+    pub lanes: usize,
+    /// When a batch is full.
+    pub batch: Batch,
+}
+
+/// The limits of one batch, whichever is reached first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// At most so many records.
+    pub rows: usize,
+    /// At most so many bytes of records.
+    pub bytes: usize,
+    /// Wait at most so long for more records.
+    pub linger: Duration,
+}
+
+/// Where a partition starts that has a position neither in PostgreSQL nor in Kafka.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At its first record.
+    Earliest,
+    /// After its last record; only with [`Inbox::allow_skip`].
+    Latest,
+    /// At the first record of this time or later.
+    At(jiff::Timestamp),
+}
+
+/// One reconcile job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reconcile {
+    /// The job's name, unique, of `a-z`, `0-9` and `-`.
+    pub name: String,
+    /// The route whose mapping it uses.
+    pub inbox: String,
+    /// The time between two runs.
+    pub every: Duration,
+    /// How old a payment must be before it counts as missing its purchase.
+    pub grace: Duration,
+    /// What a run may add without anybody's approval.
+    pub max_backfill: MaxBackfill,
+}
+
+/// The brake on a reconcile run: what is above waits for approval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaxBackfill {
+    /// At most so many purchases a run.
+    pub rows: u64,
+    /// At most this share of the payments looked at, in percent, 0 to 100.
+    pub share: u8,
+    /// The share counts only from so many payments on.
+    pub share_from: u64,
+}
+
+/// The outbox and its relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outbox {
+    /// Whether this process relays it.
+    pub enabled: bool,
+    /// The key in [`Config::databases`] where it lives; `None` is [`Config::postgres`].
+    pub database: Option<String>,
+}
+
+/// How long finished rows are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Inbox rows.
+    pub inbox: Duration,
+    /// Published outbox rows.
+    pub outbox: Duration,
+}
+
+/// What happens at start when makegood's schema is older than the program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migrate {
+    /// Bring it up to date, or refuse to start.
+    pub mode: MigrateMode,
+}
+
+/// See [`Migrate`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MigrateMode {
+    /// Migrate at start.
+    Auto,
+    /// Refuse to start.
+    Check,
+}
+
+/// The log on standard error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// A level or a filter such as `info,makegood::store=debug`.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// See [`Log`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// Text for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        const DAY: u64 = 24 * 60 * 60;
+        Config {
+            postgres: Postgres::default(),
+            kafka: Kafka {
+                bootstrap_servers: "localhost:9092".into(),
+                properties: BTreeMap::new(),
+            },
+            http: Http { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8745)) },
+            inbox: vec![Inbox {
+                event_type: Some("PURCHASE_CONFIRMED".into()),
+                ..Inbox::named(
+                    "purchase-confirmed",
+                    "purchase-confirmed",
+                    "purchase-creation-workers",
+                )
+            }],
+            reconcile: vec![Reconcile::named("purchases", "purchase-confirmed")],
+            outbox: Outbox { enabled: true, database: None },
+            retention: Retention {
+                inbox: Duration::from_secs(30 * DAY),
+                outbox: Duration::from_secs(7 * DAY),
+            },
+            migrate: Migrate { mode: MigrateMode::Auto },
+            databases: BTreeMap::new(),
+            log: Log { level: "info".into(), format: LogFormat::Auto },
+        }
+    }
+}
+
+impl Inbox {
+    /// A route with every default; it takes every record.
+    pub fn named(name: &str, topic: &str, group: &str) -> Inbox {
+        let headers = |names: &[&str]| names.iter().map(|n| Place::Header((*n).into())).collect();
+        let pointers = |texts: &[&str]| texts.iter().map(|t| Place::Json((*t).into())).collect();
+        let list = |a: Vec<Place>, b: Vec<Place>| a.into_iter().chain(b).collect();
+        Inbox {
+            name: name.into(),
+            topic: topic.into(),
+            group: group.into(),
+            event_type: None,
+            mapping: "purchases".into(),
+            start: Start::Earliest,
+            allow_skip: false,
+            id_from: list(headers(&["id", "ce_id", "event-id"]), pointers(&["/eventId"])),
+            type_from: list(headers(&["type", "ce_type"]), pointers(&["/eventType", "/type"])),
+            max_record: 1 << 20,
+            lanes: 2,
+            batch: Batch { rows: 2000, bytes: 1 << 20, linger: Duration::from_millis(5) },
+        }
+    }
+}
+
+impl Reconcile {
+    /// A job on a route, with every default.
+    pub fn named(name: &str, inbox: &str) -> Reconcile {
+        Reconcile {
+            name: name.into(),
+            inbox: inbox.into(),
+            every: Duration::from_secs(5 * 60),
+            grace: Duration::from_secs(2 * 60),
+            max_backfill: MaxBackfill { rows: 10_000, share: 50, share_from: 1000 },
+        }
+    }
+}
+
+impl fmt::Debug for Kafka {
+    /// Property values are left out: any of them may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kafka")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("properties", &self.properties.keys())
+            .finish()
+    }
+}

@@ -1,0 +1,77 @@
+//! How to reach one PostgreSQL: a URL and libpq's environment, merged.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+/// One database, everything merged; `store::connect` turns it into connections.
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    /// The URL as it was given; empty when libpq's variables alone say where to connect.
+    pub url: SecretString,
+    /// Host names, addresses, or folders of Unix sockets (starting with `/`), tried in order; empty
+    /// means the default socket folders.
+    pub hosts: Vec<String>,
+    /// One port for all hosts, or one for each.
+    pub ports: Vec<u16>,
+    /// The role.
+    pub user: String,
+    /// Its password.
+    pub password: Option<SecretString>,
+    /// The database.
+    pub dbname: String,
+    /// How much the connection is protected; `None` when nobody said.
+    pub sslmode: Option<SslMode>,
+    /// Whose signature on the server's certificate counts; `None` when nobody said.
+    pub sslrootcert: Option<RootCert>,
+    /// The name shown in `pg_stat_activity`; `None` leaves it to the caller.
+    pub application_name: Option<String>,
+    /// How long one connection attempt may take.
+    pub connect_timeout: Duration,
+    /// Command-line options for the server, such as `-c search_path=x`.
+    pub options: Option<String>,
+}
+
+/// libpq's `sslmode`, in its order of strictness; `allow` is read as [`SslMode::Prefer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SslMode {
+    /// Never encrypt.
+    Disable,
+    /// Encrypt if the server can; verify nothing.
+    Prefer,
+    /// Encrypt; verify the chain only if a root certificate is given.
+    Require,
+    /// Encrypt and verify the certificate's chain.
+    VerifyCa,
+    /// Encrypt, verify the chain and the host name.
+    VerifyFull,
+}
+
+/// libpq's `sslrootcert`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RootCert {
+    /// The certificates this machine trusts (`sslrootcert=system`).
+    System,
+    /// A PEM file.
+    File(PathBuf),
+}
+
+impl Default for Postgres {
+    /// What libpq does when nothing is said, for the role and database `postgres`.
+    fn default() -> Self {
+        Postgres {
+            url: SecretString::default(),
+            hosts: Vec::new(),
+            ports: vec![5432],
+            user: "postgres".into(),
+            password: None,
+            dbname: "postgres".into(),
+            sslmode: None,
+            sslrootcert: None,
+            application_name: None,
+            connect_timeout: Duration::from_secs(5),
+            options: None,
+        }
+    }
+}
