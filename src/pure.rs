@@ -1,4 +1,13 @@
 //! The rules, without I/O, clock or randomness: time and chance come in as arguments.
 
+pub mod backoff;
+pub mod batch;
+pub mod bisect;
+pub mod envelope;
+pub mod json;
+pub mod offsets;
+pub mod place;
 pub mod problem;
 pub mod record;
+pub mod rejection;
+pub mod verdict;

@@ -1,0 +1,1 @@
+//! One fast pass over a JSON text.
