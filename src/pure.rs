@@ -5,6 +5,7 @@ pub mod batch;
 pub mod bisect;
 pub mod envelope;
 pub mod json;
+pub mod numeric;
 pub mod offsets;
 pub mod place;
 pub mod problem;

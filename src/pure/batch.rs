@@ -91,3 +91,67 @@ impl<T> Batcher<T> {
         self.bytes = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINGER: Duration = Duration::from_millis(20);
+    const MS: Duration = Duration::from_millis(1);
+
+    fn batcher() -> Batcher<u32> {
+        Batcher::new(Limits { rows: 3, bytes: 100, linger: LINGER })
+    }
+
+    #[test]
+    fn a_lone_item_is_due_at_its_arrival() {
+        let (mut batcher, now) = (batcher(), Instant::now());
+        assert_eq!(batcher.deadline(), None);
+        batcher.push(1, 10, now);
+        assert_eq!(batcher.deadline(), Some(now));
+    }
+
+    #[test]
+    fn a_second_item_makes_the_batch_wait_a_linger_from_its_first() {
+        let (mut batcher, now) = (batcher(), Instant::now());
+        batcher.push(1, 10, now);
+        batcher.push(2, 10, now + 5 * MS);
+        assert!(!batcher.is_full());
+        assert_eq!(batcher.deadline(), Some(now + LINGER));
+    }
+
+    #[test]
+    fn a_full_batch_is_due_at_once() {
+        let (mut rows, mut bytes, now) = (batcher(), batcher(), Instant::now());
+        (0..3).for_each(|n| rows.push(n, 10, now + n * MS));
+        assert!(rows.is_full());
+        assert_eq!(rows.deadline(), Some(now));
+        (0..2).for_each(|n| bytes.push(n, 50, now + n * MS));
+        assert!(bytes.is_full());
+        assert_eq!(bytes.deadline(), Some(now));
+    }
+
+    #[test]
+    fn what_does_not_fit_stays_for_the_next_batch_with_its_own_deadline() {
+        let (mut batcher, now) = (batcher(), Instant::now());
+        batcher.push(1, 60, now);
+        batcher.push(2, 60, now + MS);
+        batcher.push(3, 500, now + 2 * MS);
+        assert_eq!(batcher.take(), [1]);
+        assert_eq!(batcher.take(), [2]);
+        assert_eq!(batcher.deadline(), Some(now + 2 * MS));
+        assert_eq!(batcher.take(), [3]);
+        assert!(batcher.take().is_empty() && batcher.is_empty() && !batcher.is_full());
+    }
+
+    #[test]
+    fn limits_of_nothing_still_let_items_through_one_by_one() {
+        let limits = Limits { rows: 0, bytes: 0, linger: Duration::MAX };
+        let (mut batcher, now) = (Batcher::new(limits), Instant::now());
+        (0..3).for_each(|n| batcher.push(n, usize::MAX, now));
+        assert_eq!([batcher.take(), batcher.take(), batcher.take()], [[0], [1], [2]]);
+        batcher.push(9, 1, now);
+        batcher.clear();
+        assert!(batcher.is_empty());
+    }
+}

@@ -51,3 +51,46 @@ impl Bisect {
         &self.culprits
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_culprit_of_eight_is_found_and_the_rest_passes_in_order() {
+        let mut bisect = Bisect::new(8);
+        let mut passed = Vec::new();
+        let mut tries = 0;
+        while let Some(range) = bisect.next() {
+            tries += 1;
+            if range.contains(&5) {
+                bisect.failed();
+            } else {
+                passed.extend(range);
+                bisect.passed();
+            }
+        }
+        assert_eq!(passed, [0, 1, 2, 3, 4, 6, 7]);
+        assert_eq!(bisect.culprits(), [5]);
+        assert_eq!(tries, 7);
+    }
+
+    #[test]
+    fn asking_twice_gives_the_same_range_until_its_result_is_told() {
+        let mut bisect = Bisect::new(4);
+        bisect.failed();
+        assert_eq!(bisect.next(), Some(0..2));
+        assert_eq!(bisect.next(), Some(0..2));
+        bisect.passed();
+        assert_eq!(bisect.next(), Some(2..4));
+    }
+
+    #[test]
+    fn an_empty_batch_has_nothing_to_try() {
+        let mut bisect = Bisect::new(0);
+        assert_eq!(bisect.next(), None);
+        bisect.failed();
+        bisect.passed();
+        assert!(bisect.culprits().is_empty());
+    }
+}
