@@ -1,5 +1,14 @@
 //! The rules, without I/O, clock or randomness: time and chance come in as arguments.
 
+pub mod backoff;
+pub mod batch;
+pub mod bisect;
+pub mod envelope;
+mod json;
+mod numeric;
+pub mod offsets;
 pub mod place;
 pub mod problem;
 pub mod record;
+pub mod rejection;
+pub mod verdict;

@@ -1,1 +1,53 @@
-//! Everything PostgreSQL.
+//! Everything PostgreSQL. The one door to it is [`Store::begin`]: a named transaction whose commit is
+//! either known, refused or unknown, and never guessed.
+
+pub mod connect;
+mod fault;
+pub mod inbox;
+pub mod mapping;
+pub mod migrate;
+pub mod positions;
+pub mod quarantine;
+pub mod routes;
+pub mod test_events;
+mod tx;
+pub mod workers;
+
+pub use fault::Fault;
+pub use tx::{CommitFault, Tx};
+
+use deadpool_postgres::Pool;
+
+/// A handle on the database; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool,
+}
+
+impl Store {
+    /// A store on a pool from [`connect::pool`].
+    pub fn new(pool: Pool) -> Store {
+        Store { pool }
+    }
+
+    /// Begins a transaction. `name` says in logs what was being done.
+    pub async fn begin(&self, name: &'static str) -> Result<Tx, Fault> {
+        Tx::begin(self.client().await?, name).await
+    }
+
+    /// Runs one statement by itself and returns its rows.
+    pub async fn query(
+        &self,
+        sql: &str,
+        params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+    ) -> Result<Vec<tokio_postgres::Row>, Fault> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(sql).await?;
+        Ok(client.query(&statement, params).await?)
+    }
+
+    /// A connection of its own, for what needs a session.
+    pub async fn client(&self) -> Result<deadpool_postgres::Object, Fault> {
+        self.pool.get().await.map_err(Fault::from)
+    }
+}

@@ -1,0 +1,270 @@
+//! Where reading a partition starts, and what that leaves out.
+
+use std::ops::Range;
+
+/// What the configuration wants where no position is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// The oldest record there is.
+    Earliest,
+    /// The end of the log.
+    Latest,
+    /// The offset a configured time resolves to; `None` when no record is that young: the end.
+    At(Option<i64>),
+}
+
+/// What is known of a partition when it is assigned. Offsets are those of the next record to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The newest position in Postgres for this group, topic id and partition.
+    pub postgres: Option<i64>,
+    /// The group's committed offset in Kafka; a negative one counts as none.
+    pub kafka: Option<i64>,
+    /// Postgres has positions for this group and topic name, but none under this topic id.
+    pub recreated: bool,
+    /// The oldest offset that can be read (low watermark).
+    pub low: i64,
+    /// The offset the next record will get (high watermark).
+    pub high: i64,
+    /// The record before the position in Postgres is not the one that was applied.
+    pub anchor_broken: bool,
+}
+
+/// Where to start, why, and what there is to tell about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartAt {
+    /// The first offset to read; always within the watermarks.
+    pub offset: i64,
+    /// What led there.
+    pub why: Why,
+    /// Offsets that this group will not read under makegood: for the reconciler.
+    pub gap: Option<Range<i64>>,
+    /// Something an operator should hear.
+    pub notice: Option<Notice>,
+}
+
+/// What led to a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Postgres' position.
+    Resumed,
+    /// Kafka's offset, lower than Postgres' position: an operator's rewind, or a commit that lagged.
+    Rewound,
+    /// Nothing was known: the policy.
+    FirstStart,
+    /// Only Kafka's offset was known: another worker's group is taken over.
+    TakenOver,
+    /// The topic was deleted and created again: its new log is read from its beginning.
+    Recreated,
+    /// The log no longer has what was applied: it is read again from its beginning.
+    Truncated,
+    /// The position's records were deleted by retention: reading goes on at the oldest there is.
+    Expired,
+}
+
+impl Why {
+    /// The stable name stored with the position.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Why::Resumed => "resumed",
+            Why::Rewound => "rewound",
+            Why::FirstStart => "first_start",
+            Why::TakenOver => "taken_over",
+            Why::Recreated => "recreated",
+            Why::Truncated => "truncated",
+            Why::Expired => "expired",
+        }
+    }
+}
+
+/// Something about a start that an operator should hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Kafka's committed offset is ahead of Postgres and ignored, for it would skip payments.
+    KafkaAhead {
+        /// Kafka's committed offset.
+        kafka: i64,
+        /// Postgres' position, which counts.
+        postgres: i64,
+    },
+    /// Kafka's committed offset belongs to a log that is gone and is ignored.
+    KafkaOfOldLog {
+        /// Kafka's committed offset.
+        kafka: i64,
+    },
+    /// The log ends before the position, or has another record there: it was truncated or replaced.
+    LogTruncated {
+        /// The position that no longer fits.
+        position: i64,
+        /// Where the log ends now.
+        high: i64,
+    },
+}
+
+/// Chooses the start of a partition, so that nothing paid is skipped.
+///
+/// Postgres is the authority. Kafka's offset counts where it is lower (reading again is safe, the
+/// inbox absorbs it) or where Postgres knows nothing at all; it never leads past what Postgres has
+/// applied. The start always lies between the watermarks, and what it leaves out is its gap.
+pub fn start_at(policy: Policy, known: Known) -> StartAt {
+    let log = Log { low: known.low.max(0), high: known.high.max(known.low).max(0) };
+    let kafka = known.kafka.filter(|offset| *offset >= 0);
+    match (known.postgres, kafka) {
+        (Some(position), kafka) => log.resume(position, kafka, known.anchor_broken),
+        (None, kafka) if known.recreated => log.recreated(kafka),
+        (None, Some(offset)) => log.take_over(offset),
+        (None, None) => log.first_start(policy),
+    }
+}
+
+/// What Kafka has of the partition; `0 <= low <= high`.
+#[derive(Clone, Copy)]
+struct Log {
+    low: i64,
+    high: i64,
+}
+
+impl Log {
+    fn resume(self, position: i64, kafka: Option<i64>, anchor_broken: bool) -> StartAt {
+        let Log { low, high } = self;
+        if position > high || anchor_broken {
+            return self.truncated(position, gap(position, low));
+        }
+        let notice = kafka
+            .filter(|kafka| *kafka > position)
+            .map(|kafka| Notice::KafkaAhead { kafka, postgres: position });
+        if position < low {
+            return StartAt { offset: low, why: Why::Expired, gap: gap(position, low), notice };
+        }
+        match kafka {
+            Some(kafka) if kafka < position => {
+                StartAt { offset: kafka.max(low), why: Why::Rewound, gap: None, notice }
+            }
+            _ => StartAt { offset: position, why: Why::Resumed, gap: None, notice },
+        }
+    }
+
+    fn take_over(self, offset: i64) -> StartAt {
+        let Log { low, high } = self;
+        if offset > high {
+            return self.truncated(offset, gap(0, low));
+        }
+        // Whether the old worker made purchases of what lies before is not known.
+        match offset < low {
+            true => StartAt { offset: low, why: Why::Expired, gap: gap(offset, low), notice: None },
+            false => StartAt { offset, why: Why::TakenOver, gap: gap(low, offset), notice: None },
+        }
+    }
+
+    fn recreated(self, kafka: Option<i64>) -> StartAt {
+        let notice = kafka.map(|kafka| Notice::KafkaOfOldLog { kafka });
+        StartAt { offset: self.low, why: Why::Recreated, gap: gap(0, self.low), notice }
+    }
+
+    fn first_start(self, policy: Policy) -> StartAt {
+        let Log { low, high } = self;
+        let (offset, gap) = match policy {
+            Policy::Earliest => (low, gap(0, low)),
+            Policy::Latest | Policy::At(None) => (high, gap(low, high)),
+            Policy::At(Some(offset)) => {
+                let offset = offset.clamp(low, high);
+                (offset, gap(low, offset))
+            }
+        };
+        StartAt { offset, why: Why::FirstStart, gap, notice: None }
+    }
+
+    fn truncated(self, position: i64, gap: Option<Range<i64>>) -> StartAt {
+        let notice = Some(Notice::LogTruncated { position, high: self.high });
+        StartAt { offset: self.low, why: Why::Truncated, gap, notice }
+    }
+}
+
+fn gap(from: i64, to: i64) -> Option<Range<i64>> {
+    (from < to).then_some(from..to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: Known = Known {
+        postgres: None,
+        kafka: None,
+        recreated: false,
+        low: 10,
+        high: 100,
+        anchor_broken: false,
+    };
+
+    fn start(known: Known) -> (i64, &'static str, Option<Range<i64>>, Option<Notice>) {
+        let start = start_at(Policy::Earliest, known);
+        (start.offset, start.why.as_str(), start.gap, start.notice)
+    }
+
+    #[test]
+    fn the_position_in_postgres_counts() {
+        let known = Known { postgres: Some(50), ..LOG };
+        assert_eq!(start(known), (50, "resumed", None, None));
+        assert_eq!(start(Known { kafka: Some(50), ..known }), (50, "resumed", None, None));
+        assert_eq!(start(Known { recreated: true, ..known }), (50, "resumed", None, None));
+    }
+
+    #[test]
+    fn a_rewind_in_kafka_is_followed_and_a_jump_ahead_is_ignored_and_told() {
+        let known = Known { postgres: Some(50), ..LOG };
+        assert_eq!(start(Known { kafka: Some(20), ..known }), (20, "rewound", None, None));
+        assert_eq!(start(Known { kafka: Some(3), ..known }), (10, "rewound", None, None));
+        for kafka in [51, 100, 5000] {
+            let notice = Some(Notice::KafkaAhead { kafka, postgres: 50 });
+            let known = Known { kafka: Some(kafka), ..known };
+            assert_eq!(start(known), (50, "resumed", None, notice));
+        }
+    }
+
+    #[test]
+    fn another_workers_group_is_taken_over_where_it_stood() {
+        assert_eq!(start(Known { kafka: Some(40), ..LOG }), (40, "taken_over", Some(10..40), None));
+        assert_eq!(start(Known { kafka: Some(10), ..LOG }), (10, "taken_over", None, None));
+        assert_eq!(start(Known { kafka: Some(4), ..LOG }), (10, "expired", Some(4..10), None));
+        let beyond = Some(Notice::LogTruncated { position: 101, high: 100 });
+        let known = Known { kafka: Some(101), ..LOG };
+        assert_eq!(start(known), (10, "truncated", Some(0..10), beyond));
+    }
+
+    #[test]
+    fn no_position_anywhere_means_the_policy_and_kafkas_minus_one_is_none() {
+        let known = Known { kafka: Some(-1001), ..LOG };
+        assert_eq!(start(known), (10, "first_start", Some(0..10), None));
+        let at = |policy| start_at(policy, LOG);
+        assert_eq!((at(Policy::Latest).offset, at(Policy::Latest).gap), (100, Some(10..100)));
+        assert_eq!(at(Policy::At(None)), at(Policy::Latest));
+        assert_eq!(at(Policy::At(Some(30))).gap, Some(10..30));
+        assert_eq!(at(Policy::At(Some(3))).offset, 10);
+        assert_eq!(at(Policy::At(Some(300))).offset, 100);
+    }
+
+    #[test]
+    fn a_topic_created_again_is_read_from_its_beginning_whatever_kafka_says() {
+        let known = Known { recreated: true, kafka: Some(70), low: 0, ..LOG };
+        let notice = Some(Notice::KafkaOfOldLog { kafka: 70 });
+        assert_eq!(start(known), (0, "recreated", None, notice));
+        assert_eq!(start_at(Policy::Latest, known).offset, 0);
+    }
+
+    #[test]
+    fn what_retention_deleted_is_a_gap() {
+        let known = Known { postgres: Some(4), ..LOG };
+        assert_eq!(start(known), (10, "expired", Some(4..10), None));
+        assert_eq!(start(Known { kafka: Some(2), ..known }), (10, "expired", Some(4..10), None));
+    }
+
+    #[test]
+    fn a_log_that_lost_what_was_applied_is_read_again_from_its_beginning() {
+        let notice = |position| Some(Notice::LogTruncated { position, high: 100 });
+        let known = Known { postgres: Some(101), ..LOG };
+        assert_eq!(start(known), (10, "truncated", None, notice(101)));
+        let known = Known { postgres: Some(60), anchor_broken: true, kafka: Some(60), ..LOG };
+        assert_eq!(start(known), (10, "truncated", None, notice(60)));
+    }
+}

@@ -1,0 +1,206 @@
+//! What a failed batch means: try again, wait, look for the culprit, or set it aside.
+
+/// What to do after an error from PostgreSQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It will pass by itself: try the same again soon.
+    Retry,
+    /// The world is broken, not the record: keep the place, say why, try again at leisure.
+    Hold,
+    /// Some record may be to blame: find it by halving.
+    Bisect,
+    /// This record is to blame: set it aside and go on.
+    Quarantine,
+}
+
+/// What failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// How many records the failed transaction had.
+    pub records: usize,
+    /// Another record was applied since this failure was first seen, so the world works.
+    pub witnessed: bool,
+}
+
+/// What an error means for a batch. `sqlstate` is PostgreSQL's five characters (PostgreSQL docs,
+/// Appendix A), `None` when the connection failed without any. Total: what is not known holds.
+///
+/// Class 23 needs a witness, because a broken world looks the same: after a new `NOT NULL` column
+/// every record fails with 23502.
+pub fn verdict(sqlstate: Option<&str>, scope: Scope) -> Verdict {
+    match (blame(sqlstate), scope.records) {
+        (Blame::Passing, _) => Verdict::Retry,
+        (Blame::World, _) | (_, 0) => Verdict::Hold,
+        (_, 2..) => Verdict::Bisect,
+        (Blame::Record, 1) => Verdict::Quarantine,
+        (Blame::RecordOrWorld, 1) if scope.witnessed => Verdict::Quarantine,
+        (Blame::RecordOrWorld | Blame::Batch, 1) => Verdict::Hold,
+    }
+}
+
+/// What an error may be put down to.
+enum Blame {
+    /// A state that ends by itself.
+    Passing,
+    /// Something a person has to mend; the default.
+    World,
+    /// The data of a record.
+    Record,
+    /// Either: only another record's success tells.
+    RecordOrWorld,
+    /// Too much at once: less may go through.
+    Batch,
+}
+
+fn blame(sqlstate: Option<&str>) -> Blame {
+    let Some(sqlstate) = sqlstate else { return Blame::Passing };
+    match sqlstate {
+        "40001" | "40P01" | "55P03" | "57014" => Blame::Passing,
+        "54000" | "54001" => Blame::RecordOrWorld,
+        _ if sqlstate.starts_with("57P0") => Blame::Passing,
+        _ => match sqlstate.get(..2) {
+            Some("08") => Blame::Passing,
+            Some("22") => Blame::Record,
+            Some("23") => Blame::RecordOrWorld,
+            Some("54") => Blame::Batch,
+            _ => Blame::World,
+        },
+    }
+}
+
+/// One sentence an operator can act on, for any SQLSTATE.
+pub fn advice(sqlstate: Option<&str>) -> &'static str {
+    let Some(sqlstate) = sqlstate else {
+        return "Check that PostgreSQL is up and can be reached from here; makegood reconnects by itself.";
+    };
+    specific(sqlstate).unwrap_or_else(|| by_class(sqlstate))
+}
+
+fn specific(sqlstate: &str) -> Option<&'static str> {
+    Some(match sqlstate {
+        "23502" => {
+            "A NOT NULL column got no value: if every record fails, give the column a default or set it in apply.sql."
+        }
+        "23503" => {
+            "A referenced row does not exist: if it is only late, replay the record once it is there."
+        }
+        "23505" => {
+            "A unique key is already taken: have apply.sql insert with ON CONFLICT DO NOTHING and read the existing row."
+        }
+        "23514" => "A CHECK constraint refused the row: compare the constraint with the event.",
+        "25006" => {
+            "This server takes no writes: point the URL at the primary, or wait until it is promoted."
+        }
+        "40P01" | "55P03" => {
+            "Another transaction holds a lock: look for a long one in pg_stat_activity if this goes on."
+        }
+        "42501" => {
+            "The role may not do this: GRANT it what apply.sql needs, and check row security."
+        }
+        "42703" | "42P01" | "42704" | "42883" => {
+            "Your schema and apply.sql disagree: change one of them to fit, and restart makegood if it was apply.sql."
+        }
+        "53100" => "The disk is full: free or add space on the database server.",
+        "53200" => "PostgreSQL is out of memory: lower work_mem or the batch size, or add memory.",
+        "53300" => "No connection is left: raise max_connections or close idle clients.",
+        "57014" => {
+            "A timeout or a person cancelled the statement: raise statement_timeout if batches need longer."
+        }
+        "57P04" => "The database was dropped: restore it, or correct the URL.",
+        _ => return None,
+    })
+}
+
+fn by_class(sqlstate: &str) -> &'static str {
+    match sqlstate.get(..2).unwrap_or_default() {
+        "08" | "57" => "PostgreSQL is restarting or out of reach; makegood reconnects by itself.",
+        "0A" => {
+            "The statement uses what this server cannot do: look at apply.sql, or restart after a schema change."
+        }
+        "22" => {
+            "A value does not fit its column or type: look at the record in quarantine, fix, then replay it."
+        }
+        "23" => "A constraint refused the row: compare the constraint with the event.",
+        "25" => {
+            "The transaction is in a state that allows no writes: check the role's and the database's settings."
+        }
+        "28" => "The login was refused: check user, password and pg_hba.conf.",
+        "3D" | "3F" => "The database or schema does not exist: check the URL and search_path.",
+        "40" => "Transactions got in each other's way; makegood tries again by itself.",
+        "42" => {
+            "The statement does not fit your schema or rights: compare apply.sql with your tables and grants."
+        }
+        "53" => "The database server lacks a resource: look at its disk, memory and connections.",
+        "54" => {
+            "A limit of PostgreSQL was exceeded: lower the batch size, or look at the record's size."
+        }
+        "58" | "XX" => {
+            "The database server has trouble with its storage or itself: look at its log."
+        }
+        "P0" => "A function or trigger raised this error: look at what it checks.",
+        _ => {
+            "Look at the database server's log for this SQLSTATE; makegood keeps its place and tries again."
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALONE: Scope = Scope { records: 1, witnessed: false };
+    const WITNESSED: Scope = Scope { records: 1, witnessed: true };
+    const MANY: Scope = Scope { records: 2, witnessed: false };
+
+    fn verdicts(sqlstate: &str) -> [Verdict; 3] {
+        [MANY, ALONE, WITNESSED].map(|scope| verdict(Some(sqlstate), scope))
+    }
+
+    #[test]
+    fn a_value_that_fits_nowhere_is_the_records_own_fault() {
+        for code in ["22003", "22P02", "22021", "22000"] {
+            let expected = [Verdict::Bisect, Verdict::Quarantine, Verdict::Quarantine];
+            assert_eq!(verdicts(code), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_refused_row_is_the_records_fault_only_when_others_get_through() {
+        for code in ["23502", "23503", "23505", "23514", "54000", "54001"] {
+            let expected = [Verdict::Bisect, Verdict::Hold, Verdict::Quarantine];
+            assert_eq!(verdicts(code), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_was_too_much_for_one_statement_is_tried_in_parts_and_then_held() {
+        assert_eq!(verdicts("54023"), [Verdict::Bisect, Verdict::Hold, Verdict::Hold]);
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_tried_again_soon() {
+        for code in ["40001", "40P01", "55P03", "57014", "57P01", "57P03", "08006", "08P01"] {
+            assert_eq!(verdicts(code), [Verdict::Retry; 3], "{code}");
+        }
+        assert_eq!(verdict(None, ALONE), Verdict::Retry);
+    }
+
+    #[test]
+    fn a_broken_world_and_anything_unknown_quarantines_nothing() {
+        for code in [
+            "42703", "42501", "53100", "58030", "25006", "0A000", "25P02", "P0001", "", "2", "é",
+            "zzzzz",
+        ] {
+            assert_eq!(verdicts(code), [Verdict::Hold; 3], "{code}");
+        }
+        assert_eq!(verdict(Some("22003"), Scope { records: 0, witnessed: true }), Verdict::Hold);
+    }
+
+    #[test]
+    fn every_error_has_advice_of_one_sentence() {
+        for code in ["22003", "23502", "42703", "53100", "57P01", "XX000", "", "é"] {
+            assert!(advice(Some(code)).ends_with('.'), "{code}");
+        }
+        assert_ne!(advice(None), advice(Some("53100")));
+    }
+}

@@ -1,0 +1,95 @@
+//! What went wrong with a statement, in a form that may be logged and shown.
+
+use std::fmt;
+
+use deadpool_postgres::PoolError;
+use tokio_postgres::error::DbError;
+
+use crate::pure::problem::{Code, Problem};
+
+/// A failed statement or connection. Holds no row data: PostgreSQL's DETAIL is dropped, and so are the
+/// values that data errors quote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The server refused a statement.
+    Refused {
+        /// The five-character SQLSTATE.
+        sqlstate: String,
+        /// The server's message without values.
+        message: String,
+    },
+    /// There is no connection, or it broke.
+    Lost {
+        /// Why, in the client's words.
+        cause: String,
+    },
+}
+
+impl Fault {
+    /// The SQLSTATE, if a server answered.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Fault::Refused { sqlstate, .. } => Some(sqlstate),
+            Fault::Lost { .. } => None,
+        }
+    }
+
+    /// As a problem for people; `doing` says what was attempted.
+    pub fn problem(&self, doing: &str) -> Problem {
+        match self {
+            Fault::Refused { .. } => Problem::new(Code::Postgres, format!("{doing}: {self}"))
+                .hint(crate::pure::verdict::advice(self.sqlstate())),
+            Fault::Lost { .. } => Problem::new(Code::PostgresUnreachable, format!("{doing}: {self}"))
+                .hint("is PostgreSQL running, and is postgres.url (DATABASE_URL) right?"),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Refused { sqlstate, message } => write!(f, "{message} (SQLSTATE {sqlstate})"),
+            Fault::Lost { cause } => write!(f, "PostgreSQL is out of reach: {cause}"),
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for Fault {
+    fn from(error: tokio_postgres::Error) -> Fault {
+        match error.as_db_error() {
+            Some(db) => {
+                Fault::Refused { sqlstate: db.code().code().to_owned(), message: message(db) }
+            }
+            None => Fault::Lost { cause: chain(&error) },
+        }
+    }
+}
+
+impl From<PoolError> for Fault {
+    fn from(error: PoolError) -> Fault {
+        match error {
+            PoolError::Backend(e) => e.into(),
+            other => Fault::Lost { cause: other.to_string() },
+        }
+    }
+}
+
+/// The message; data errors (class 22) quote the value after a colon, which is left out.
+fn message(db: &DbError) -> String {
+    let text = db.message();
+    match text.split_once(": \"") {
+        Some((before, _)) if db.code().code().starts_with("22") => before.to_owned(),
+        _ => text.to_owned(),
+    }
+}
+
+/// An error with its causes; tokio-postgres keeps the useful half in the source.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,234 @@
+//! Positions: append-only, the newest step counts, its primary key is the compare-and-set.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use super::{CommitFault, Fault, Store, Tx};
+
+/// The log that positions belong to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The consumer group.
+    pub group: String,
+    /// The topic's name.
+    pub topic: String,
+    /// The topic's id; a topic made anew under the same name has another.
+    pub topic_id: Uuid,
+}
+
+/// The record that the newest step ended with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anchor {
+    /// Its offset.
+    pub offset: i64,
+    /// Its timestamp, if it had one.
+    pub timestamp_ms: Option<i64>,
+    /// The digest of its value.
+    pub digest: Vec<u8>,
+}
+
+/// The newest step of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The step's number.
+    pub step: i64,
+    /// The epoch of its claim.
+    pub epoch: i64,
+    /// The next offset to read.
+    pub next_offset: i64,
+    /// Who wrote it: a batch's or a claim's own id.
+    pub writer: Uuid,
+    /// The last record applied, if any was.
+    pub anchor: Option<Anchor>,
+}
+
+/// What one batch counted in one partition; the fields are the table's counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the columns', documented in the view")]
+pub struct Counts {
+    pub applied: i64,
+    pub already: i64,
+    pub conflict: i64,
+    pub ignored: i64,
+    pub duplicate: i64,
+    pub quarantined: i64,
+    pub other_type: i64,
+    pub tombstone: i64,
+    pub id_reused: i64,
+    pub tested: i64,
+}
+
+/// One partition's step forward.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// The partition.
+    pub partition: i32,
+    /// The step it builds on.
+    pub step: i64,
+    /// The next offset to read afterwards.
+    pub next_offset: i64,
+    /// The timestamp of the last record.
+    pub anchor_timestamp_ms: Option<i64>,
+    /// The digest of the last record's value.
+    pub anchor_digest: [u8; 16],
+    /// What was counted.
+    pub counts: Counts,
+}
+
+/// One partition's claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The partition.
+    pub partition: i32,
+    /// The step that was read as the newest, 0 for none.
+    pub step: i64,
+    /// Where reading starts.
+    pub next_offset: i64,
+    /// Why there.
+    pub why: &'static str,
+}
+
+/// A range of offsets that is not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The partition.
+    pub partition: i32,
+    /// The first offset.
+    pub from: i64,
+    /// One past the last.
+    pub to: i64,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// Reads the newest step of each partition that has one.
+pub async fn read(store: &Store, log: &Log, partitions: &[i32]) -> Result<BTreeMap<i32, Position>, Fault> {
+    let sql = include_str!("../../sql/core/position_read.sql");
+    let rows = store.query(sql, &[&log.group, &log.topic_id, &partitions]).await?;
+    let position = |row: &tokio_postgres::Row| Position {
+        step: row.get(1),
+        epoch: row.get(2),
+        next_offset: row.get(3),
+        writer: row.get(4),
+        anchor: row.get::<_, Option<i64>>(5).zip(row.get::<_, Option<Vec<u8>>>(7)).map(
+            |(offset, digest)| Anchor { offset, timestamp_ms: row.get(6), digest },
+        ),
+    };
+    Ok(rows.iter().map(|row| (row.get(0), position(row))).collect())
+}
+
+/// Whether this group read the topic's name before, but never under this id: it was made anew.
+pub async fn recreated(store: &Store, log: &Log) -> Result<bool, Fault> {
+    let sql = include_str!("../../sql/core/position_topic_known.sql");
+    let rows = store.query(sql, &[&log.group, &log.topic, &log.topic_id]).await?;
+    Ok(rows.first().is_some_and(|row| !row.get::<_, bool>(0) && row.get::<_, bool>(1)))
+}
+
+/// Claims partitions: a new epoch at a chosen offset, and the gaps that come with it, in one
+/// transaction. Returns the new step of each partition; one that somebody else moved meanwhile is
+/// absent, and the caller reads again.
+pub async fn claim(
+    store: &Store,
+    route: i16,
+    log: &Log,
+    claims: &[Claim],
+    gaps: &[Gap],
+) -> Result<BTreeMap<i32, i64>, Fault> {
+    let partitions: Vec<i32> = claims.iter().map(|c| c.partition).collect();
+    let steps: Vec<i64> = claims.iter().map(|c| c.step).collect();
+    let offsets: Vec<i64> = claims.iter().map(|c| c.next_offset).collect();
+    let whys: Vec<&str> = claims.iter().map(|c| c.why).collect();
+    let tx = store.begin("claim").await?;
+    for gap in gaps {
+        tx.execute(
+            include_str!("../../sql/core/gap_put.sql"),
+            &[&route, &log.topic, &log.topic_id, &gap.partition, &gap.from, &gap.to, &gap.reason],
+        )
+        .await?;
+    }
+    let rows = tx
+        .query(
+            include_str!("../../sql/core/position_claim.sql"),
+            &[
+                &log.group,
+                &log.topic_id,
+                &log.topic,
+                &partitions,
+                &steps,
+                &offsets,
+                &whys,
+                &Uuid::new_v4(),
+            ],
+        )
+        .await?;
+    let claimed = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    match tx.commit().await {
+        Ok(()) => Ok(claimed),
+        // Unknown is as good as refused here: the next attempt reads the newest step first.
+        Err(CommitFault::Refused(fault) | CommitFault::Unknown(fault)) => Err(fault),
+    }
+}
+
+/// Moves partitions on, as the last statement of a batch's transaction. Returns the partitions whose
+/// compare-and-set failed: with any, the transaction must be rolled back.
+pub async fn advance(tx: &Tx, log: &Log, writer: Uuid, moves: &[Move]) -> Result<Vec<i32>, Fault> {
+    let partitions: Vec<i32> = moves.iter().map(|m| m.partition).collect();
+    let steps: Vec<i64> = moves.iter().map(|m| m.step).collect();
+    let offsets: Vec<i64> = moves.iter().map(|m| m.next_offset).collect();
+    let timestamps: Vec<Option<i64>> = moves.iter().map(|m| m.anchor_timestamp_ms).collect();
+    let digests: Vec<&[u8]> = moves.iter().map(|m| m.anchor_digest.as_slice()).collect();
+    let counts: Vec<String> = moves.iter().map(|m| m.counts.literal()).collect();
+    let rows = tx
+        .query(
+            include_str!("../../sql/core/position_advance.sql"),
+            &[
+                &log.group,
+                &log.topic_id,
+                &partitions,
+                &steps,
+                &offsets,
+                &timestamps,
+                &digests,
+                &counts,
+                &writer,
+            ],
+        )
+        .await?;
+    let moved: Vec<i32> = rows.iter().map(|row| row.get(0)).collect();
+    Ok(partitions.into_iter().filter(|p| !moved.contains(p)).collect())
+}
+
+/// Whether the batch `writer`, which would have moved `partition` on from `step`, was committed.
+/// Read on a new connection after a commit whose answer was lost.
+pub async fn landed(store: &Store, log: &Log, partition: i32, step: i64, writer: Uuid) -> Result<bool, Fault> {
+    let sql = include_str!("../../sql/core/position_landed.sql");
+    let rows = store.query(sql, &[&log.group, &log.topic_id, &partition, &(step + 1), &writer]).await?;
+    Ok(!rows.is_empty())
+}
+
+/// Deletes the steps before `step` of one partition.
+pub async fn trim(store: &Store, log: &Log, partition: i32, step: i64) -> Result<(), Fault> {
+    let sql = include_str!("../../sql/core/position_trim.sql");
+    store.query(sql, &[&log.group, &log.topic_id, &partition, &step]).await?;
+    Ok(())
+}
+
+impl Counts {
+    /// As the text of an array, in the order of `position_advance.sql`.
+    fn literal(&self) -> String {
+        format!(
+            "{{{},{},{},{},{},{},{},{},{},{}}}",
+            self.applied,
+            self.already,
+            self.conflict,
+            self.ignored,
+            self.duplicate,
+            self.quarantined,
+            self.other_type,
+            self.tombstone,
+            self.id_reused,
+            self.tested
+        )
+    }
+}

@@ -1,0 +1,93 @@
+//! One transaction, and what is known of its end.
+
+use deadpool_postgres::Object;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+use tracing::trace;
+
+use super::Fault;
+
+/// Plans fit the batch at hand: a generic plan takes every array for ten elements and joins two
+/// thousand rows by nested loops. JIT would cost more than the statement.
+const BEGIN: &str = "BEGIN; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off";
+
+/// An open transaction. Dropped without an end, it closes its connection, which rolls it back; a
+/// statement that still runs can then never be answered to somebody else.
+pub struct Tx {
+    client: Option<Object>,
+    name: &'static str,
+}
+
+/// Why a commit did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommitFault {
+    /// The server rolled back and said so.
+    Refused(Fault),
+    /// The connection broke before the answer: it may have been committed, and only the database can
+    /// tell.
+    Unknown(Fault),
+}
+
+impl Tx {
+    pub(super) async fn begin(client: Object, name: &'static str) -> Result<Tx, Fault> {
+        let tx = Tx { client: Some(client), name };
+        tx.batch(BEGIN).await?;
+        Ok(tx)
+    }
+
+    /// Runs a statement and reads all its rows.
+    pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Fault> {
+        let client = self.client();
+        let statement = client.prepare_cached(sql).await?;
+        Ok(client.query(&statement, params).await?)
+    }
+
+    /// Runs a statement and returns how many rows it wrote.
+    pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Fault> {
+        let client = self.client();
+        let statement = client.prepare_cached(sql).await?;
+        Ok(client.execute(&statement, params).await?)
+    }
+
+    /// Runs statements without parameters or answers.
+    pub async fn batch(&self, sql: &str) -> Result<(), Fault> {
+        Ok(self.client().batch_execute(sql).await?)
+    }
+
+    /// Commits. `Ok` from the driver alone would not do: tokio-postgres (0.7.18) also says `Ok` when
+    /// the server answered ROLLBACK to a COMMIT in an aborted transaction (rust-postgres#1334). So a
+    /// caller's last statement must have returned what it expects, which an aborted one cannot.
+    pub async fn commit(mut self) -> Result<(), CommitFault> {
+        let answer = self.batch("COMMIT").await;
+        trace!(tx = self.name, ?answer, "commit");
+        match answer {
+            Ok(()) => {
+                // Taken out and dropped, so that it goes back to the pool.
+                drop(self.client.take());
+                Ok(())
+            }
+            Err(fault @ Fault::Refused { .. }) => Err(CommitFault::Refused(fault)),
+            Err(fault) => Err(CommitFault::Unknown(fault)),
+        }
+    }
+
+    /// Rolls back and keeps the connection if the server still answers.
+    pub async fn rollback(mut self) {
+        if self.batch("ROLLBACK").await.is_ok() {
+            drop(self.client.take());
+        }
+    }
+
+    fn client(&self) -> &Object {
+        self.client.as_ref().expect("a transaction has its connection until it ends")
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            trace!(tx = self.name, "transaction abandoned");
+            drop(Object::take(client));
+        }
+    }
+}

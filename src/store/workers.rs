@@ -1,0 +1,80 @@
+//! What a running daemon says of itself in the database, for status and dashboards.
+
+use uuid::Uuid;
+
+use super::positions::Log;
+use super::{Fault, Store};
+
+/// What a daemon is doing on a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Waiting for partitions or their positions.
+    Joining,
+    /// Applying what comes.
+    Running,
+    /// Stopped on purpose until the world is mended.
+    Held {
+        /// What is wrong.
+        reason: String,
+        /// What to do about it.
+        advice: String,
+    },
+}
+
+/// The row of one daemon and route.
+#[derive(Clone, Debug)]
+pub struct Beat {
+    /// The daemon's own id.
+    pub worker: Uuid,
+    /// The route's key.
+    pub route: i16,
+    /// The machine's name.
+    pub host: String,
+    /// What it is doing.
+    pub state: State,
+    /// The partitions it reads.
+    pub partitions: Vec<i32>,
+}
+
+/// Writes the daemon's row.
+pub async fn beat(store: &Store, beat: &Beat) -> Result<(), Fault> {
+    let (state, reason, advice) = match &beat.state {
+        State::Joining => ("joining", None, None),
+        State::Running => ("running", None, None),
+        State::Held { reason, advice } => ("held", Some(reason), Some(advice)),
+    };
+    let pid = i32::try_from(std::process::id()).unwrap_or(0);
+    store
+        .query(
+            include_str!("../../sql/core/worker_beat.sql"),
+            &[
+                &beat.worker,
+                &beat.route,
+                &beat.host,
+                &pid,
+                &env!("CARGO_PKG_VERSION"),
+                &state,
+                &reason,
+                &advice,
+                &beat.partitions,
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Removes the daemon's rows.
+pub async fn leave(store: &Store, worker: Uuid) -> Result<(), Fault> {
+    store.query(include_str!("../../sql/core/worker_leave.sql"), &[&worker]).await?;
+    Ok(())
+}
+
+/// Records where each partition's log begins and ends: partition, low, high.
+pub async fn watermarks(store: &Store, log: &Log, seen: &[(i32, i64, i64)]) -> Result<(), Fault> {
+    let partitions: Vec<i32> = seen.iter().map(|s| s.0).collect();
+    let lows: Vec<i64> = seen.iter().map(|s| s.1).collect();
+    let highs: Vec<i64> = seen.iter().map(|s| s.2).collect();
+    let sql = include_str!("../../sql/core/watermark_put.sql");
+    store.query(sql, &[&log.group, &log.topic_id, &partitions, &lows, &highs]).await?;
+    Ok(())
+}
