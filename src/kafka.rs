@@ -43,7 +43,9 @@ pub fn advice(code: Option<RDKafkaErrorCode>) -> &'static str {
         Some(E::BrokerTransportFailure | E::AllBrokersDown | E::OperationTimedOut) => {
             "is Kafka running, and is kafka.bootstrap_servers right? `makegood config show` prints it"
         }
-        Some(E::Resolve) => "the broker's host name is unknown here: check kafka.bootstrap_servers and DNS",
+        Some(E::Resolve) => {
+            "the broker's host name is unknown here: check kafka.bootstrap_servers and DNS"
+        }
         Some(E::UnknownTopic | E::UnknownTopicOrPartition | E::UnknownPartition) => {
             "the topic does not exist: create it with kafka-topics --create, or correct `topic`"
         }

@@ -112,9 +112,11 @@ impl Member {
         let (events, listener) = mpsc::unbounded_channel();
         let (commands, orders) = std_mpsc::channel();
         let (end, ended) = oneshot::channel();
-        let context = Callbacks { topic: topic.to_owned(), board: board.clone(), events: events.clone() };
-        let consumer: BaseConsumer<Callbacks> =
-            settings::member(kafka, group, client_id).create_with_context(context).map_err(|e| {
+        let context =
+            Callbacks { topic: topic.to_owned(), board: board.clone(), events: events.clone() };
+        let consumer: BaseConsumer<Callbacks> = settings::member(kafka, group, client_id)
+            .create_with_context(context)
+            .map_err(|e| {
                 Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
                     .hint("see [kafka.properties]; names and values are librdkafka's")
             })?;
@@ -136,7 +138,9 @@ impl Member {
                 poller.run();
                 let _ = end.send(());
             })
-            .map_err(|e| Problem::new(Code::System, format!("cannot start the Kafka thread: {e}")))?;
+            .map_err(|e| {
+                Problem::new(Code::System, format!("cannot start the Kafka thread: {e}"))
+            })?;
         Ok((Member { commands, board, ended }, listener))
     }
 
@@ -191,7 +195,9 @@ impl ConsumerContext for Callbacks {
         if self.events.send(Event::Revoked { done }).is_ok()
             && wait.recv_timeout(REVOKE_WAIT) == Err(RecvTimeoutError::Timeout)
         {
-            warn!("a batch did not end before its partition was given back; its commit will be refused");
+            warn!(
+                "a batch did not end before its partition was given back; its commit will be refused"
+            );
         }
         if !consumer.assignment_lost() {
             commit(consumer, &self.topic, &self.board);
@@ -314,7 +320,8 @@ impl Poller {
     /// rebalance that nobody asked about.
     fn assign(&self, list: &TopicPartitionList) {
         if let Err(error) = self.consumer.assign(list) {
-            let _ = self.events.send(Event::Trouble(super::problem(&error, "cannot set what to read")));
+            let _ =
+                self.events.send(Event::Trouble(super::problem(&error, "cannot set what to read")));
         }
     }
 

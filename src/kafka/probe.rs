@@ -34,17 +34,19 @@ pub struct Probe {
 impl Probe {
     /// Opens a handle on one topic and group; connects on first use.
     pub fn new(kafka: &config::Kafka, topic: &str, group: &str) -> Result<Probe, Problem> {
-        let consumer = settings::onlooker(kafka, group, "makegood-probe")
-            .create()
-            .map_err(|e| Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}")))?;
+        let consumer =
+            settings::onlooker(kafka, group, "makegood-probe").create().map_err(|e| {
+                Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
+            })?;
         Ok(Probe { consumer, topic: topic.to_owned(), timeout: Duration::from_secs(5) })
     }
 
     /// The topic's id. Where the broker has none, one is derived from the name, so that positions
     /// have a key; the anchor record then tells a topic that was made anew.
     pub fn topic_id(&self) -> Uuid {
-        raw::topic_id(self.consumer.client(), &self.topic, self.timeout)
-            .unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("kafka-topic:{}", self.topic).as_bytes()))
+        raw::topic_id(self.consumer.client(), &self.topic, self.timeout).unwrap_or_else(|| {
+            Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("kafka-topic:{}", self.topic).as_bytes())
+        })
     }
 
     /// The topic's partitions; empty when it does not exist.
@@ -88,13 +90,18 @@ impl Probe {
 
     /// Reads the record at each given offset, if it is still there. A partition without an answer in
     /// time, or whose offset was compacted away, is absent: that is no evidence of anything.
-    pub fn records_at(&self, wanted: &BTreeMap<i32, i64>) -> Result<BTreeMap<i32, Record>, Problem> {
+    pub fn records_at(
+        &self,
+        wanted: &BTreeMap<i32, i64>,
+    ) -> Result<BTreeMap<i32, Record>, Problem> {
         let mut found = BTreeMap::new();
         if wanted.is_empty() {
             return Ok(found);
         }
         let list = self.list(wanted.iter().map(|(p, o)| (*p, Offset::Offset(*o))));
-        self.consumer.assign(&list).map_err(|e| super::problem(&e, "cannot read back the last record"))?;
+        self.consumer
+            .assign(&list)
+            .map_err(|e| super::problem(&e, "cannot read back the last record"))?;
         let deadline = Instant::now() + self.timeout;
         let mut open = wanted.clone();
         while !open.is_empty() && Instant::now() < deadline {
@@ -135,7 +142,9 @@ pub(super) fn record(message: &rdkafka::message::BorrowedMessage<'_>) -> Record 
         partition: message.partition(),
         offset: message.offset(),
         timestamp_ms: match message.timestamp() {
-            Timestamp::CreateTime(millis) | Timestamp::LogAppendTime(millis) if millis >= 0 => Some(millis),
+            Timestamp::CreateTime(millis) | Timestamp::LogAppendTime(millis) if millis >= 0 => {
+                Some(millis)
+            }
             _ => None,
         },
         key: message.key().map(<[u8]>::to_vec),

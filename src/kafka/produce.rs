@@ -20,9 +20,9 @@ pub struct Producer {
 impl Producer {
     /// Opens a producer; connects on first use.
     pub fn new(kafka: &config::Kafka, topic: &str) -> Result<Producer, Problem> {
-        let client = settings::producer(kafka, "makegood-producer")
-            .create()
-            .map_err(|e| Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}")))?;
+        let client = settings::producer(kafka, "makegood-producer").create().map_err(|e| {
+            Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
+        })?;
         Ok(Producer { client, topic: topic.to_owned() })
     }
 
@@ -36,7 +36,8 @@ impl Producer {
                 value: header.value.as_deref(),
             });
         }
-        let mut message: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&self.topic).headers(headers);
+        let mut message: FutureRecord<'_, [u8], [u8]> =
+            FutureRecord::to(&self.topic).headers(headers);
         message.key = record.key.as_deref();
         message.payload = record.value.as_deref();
         message.timestamp = record.timestamp_ms;

@@ -13,13 +13,17 @@ use crate::pure::problem::{Code, Problem};
 /// Asks a bootstrap server for the brokers and tries to connect to each address they advertise.
 /// Blocks for at most `timeout` for the answer and as long again for each broker.
 pub fn check(kafka: &config::Kafka, timeout: Duration) -> Result<(), Problem> {
-    let client: BaseConsumer = settings::base(kafka, "makegood-check")
-        .create()
-        .map_err(|e| Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}")))?;
+    let client: BaseConsumer = settings::base(kafka, "makegood-check").create().map_err(|e| {
+        Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
+    })?;
     let metadata = client.fetch_metadata(None, timeout).map_err(|e| {
         Problem::new(
             Code::KafkaUnreachable,
-            format!("no Kafka broker answers at {}: {}", kafka.bootstrap_servers, super::reason(&e)),
+            format!(
+                "no Kafka broker answers at {}: {}",
+                kafka.bootstrap_servers,
+                super::reason(&e)
+            ),
         )
         .hint(
             "is Kafka running, and is kafka.bootstrap_servers (KAFKA_BOOTSTRAP_SERVERS) right?\n\

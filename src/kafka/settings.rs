@@ -36,7 +36,7 @@ pub fn member(kafka: &config::Kafka, group: &str, client_id: &str) -> ClientConf
         .set("partition.assignment.strategy", "range");
     let chosen = base(kafka, client_id);
     for (name, value) in chosen.config_map() {
-        settings.set(*name, *value);
+        settings.set(name, value);
     }
     settings.set_log_level(RDKafkaLogLevel::Warning);
     settings

@@ -39,8 +39,10 @@ impl Fault {
         match self {
             Fault::Refused { .. } => Problem::new(Code::Postgres, format!("{doing}: {self}"))
                 .hint(crate::pure::verdict::advice(self.sqlstate())),
-            Fault::Lost { .. } => Problem::new(Code::PostgresUnreachable, format!("{doing}: {self}"))
-                .hint("is PostgreSQL running, and is postgres.url (DATABASE_URL) right?"),
+            Fault::Lost { .. } => {
+                Problem::new(Code::PostgresUnreachable, format!("{doing}: {self}"))
+                    .hint("is PostgreSQL running, and is postgres.url (DATABASE_URL) right?")
+            }
         }
     }
 }

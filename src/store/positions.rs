@@ -103,7 +103,11 @@ pub struct Gap {
 }
 
 /// Reads the newest step of each partition that has one.
-pub async fn read(store: &Store, log: &Log, partitions: &[i32]) -> Result<BTreeMap<i32, Position>, Fault> {
+pub async fn read(
+    store: &Store,
+    log: &Log,
+    partitions: &[i32],
+) -> Result<BTreeMap<i32, Position>, Fault> {
     let sql = include_str!("../../sql/core/position_read.sql");
     let rows = store.query(sql, &[&log.group, &log.topic_id, &partitions]).await?;
     let position = |row: &tokio_postgres::Row| Position {
@@ -111,9 +115,10 @@ pub async fn read(store: &Store, log: &Log, partitions: &[i32]) -> Result<BTreeM
         epoch: row.get(2),
         next_offset: row.get(3),
         writer: row.get(4),
-        anchor: row.get::<_, Option<i64>>(5).zip(row.get::<_, Option<Vec<u8>>>(7)).map(
-            |(offset, digest)| Anchor { offset, timestamp_ms: row.get(6), digest },
-        ),
+        anchor: row
+            .get::<_, Option<i64>>(5)
+            .zip(row.get::<_, Option<Vec<u8>>>(7))
+            .map(|(offset, digest)| Anchor { offset, timestamp_ms: row.get(6), digest }),
     };
     Ok(rows.iter().map(|row| (row.get(0), position(row))).collect())
 }
@@ -201,9 +206,16 @@ pub async fn advance(tx: &Tx, log: &Log, writer: Uuid, moves: &[Move]) -> Result
 
 /// Whether the batch `writer`, which would have moved `partition` on from `step`, was committed.
 /// Read on a new connection after a commit whose answer was lost.
-pub async fn landed(store: &Store, log: &Log, partition: i32, step: i64, writer: Uuid) -> Result<bool, Fault> {
+pub async fn landed(
+    store: &Store,
+    log: &Log,
+    partition: i32,
+    step: i64,
+    writer: Uuid,
+) -> Result<bool, Fault> {
     let sql = include_str!("../../sql/core/position_landed.sql");
-    let rows = store.query(sql, &[&log.group, &log.topic_id, &partition, &(step + 1), &writer]).await?;
+    let rows =
+        store.query(sql, &[&log.group, &log.topic_id, &partition, &(step + 1), &writer]).await?;
     Ok(!rows.is_empty())
 }
 
@@ -215,6 +227,20 @@ pub async fn trim(store: &Store, log: &Log, partition: i32, step: i64) -> Result
 }
 
 impl Counts {
+    /// Adds another batch's counts.
+    pub fn add(&mut self, other: &Counts) {
+        self.applied += other.applied;
+        self.already += other.already;
+        self.conflict += other.conflict;
+        self.ignored += other.ignored;
+        self.duplicate += other.duplicate;
+        self.quarantined += other.quarantined;
+        self.other_type += other.other_type;
+        self.tombstone += other.tombstone;
+        self.id_reused += other.id_reused;
+        self.tested += other.tested;
+    }
+
     /// As the text of an array, in the order of `position_advance.sql`.
     fn literal(&self) -> String {
         format!(

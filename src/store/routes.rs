@@ -7,7 +7,7 @@ use crate::config;
 pub async fn register(store: &Store, route: &config::Inbox) -> Result<i16, Fault> {
     let sql = include_str!("../../sql/core/route_register.sql");
     let rows = store.query(sql, &[&route.name, &route.topic, &route.group]).await?;
-    rows.first().map(|row| row.get(0)).ok_or_else(|| Fault::Lost {
-        cause: "the route's row did not come back".to_owned(),
-    })
+    rows.first()
+        .map(|row| row.get(0))
+        .ok_or_else(|| Fault::Lost { cause: "the route's row did not come back".to_owned() })
 }

@@ -36,7 +36,11 @@ impl Tx {
     }
 
     /// Runs a statement and reads all its rows.
-    pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Fault> {
+    pub async fn query(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Fault> {
         let client = self.client();
         let statement = client.prepare_cached(sql).await?;
         Ok(client.query(&statement, params).await?)

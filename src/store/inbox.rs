@@ -1,0 +1,265 @@
+//! The transaction that the promise rests on: inbox, mapping, quarantine and position, all or nothing.
+//!
+//! Order inside it: look which events are new → run the mapping on those → write their inbox rows →
+//! quarantine → constraints → the position's compare-and-set, its answer read. The inbox rows come
+//! after the mapping because only it knows outcome and business key; writing them first would mean
+//! writing each twice. Two transactions with the same event cannot both insert its inbox row, so one
+//! of them starts over and sees the other's.
+
+mod batch;
+mod params;
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use tracing::debug;
+use uuid::Uuid;
+
+pub use batch::{Applied, Batch, Entry, Kind};
+use batch::{Fresh, Sorted};
+use params::{JsonText, Rows};
+
+use super::positions::{self, Counts};
+use super::quarantine::{self, Refusal};
+use super::{CommitFault, Fault, Store, Tx, test_events};
+
+/// Why a batch was not applied. Nothing of it is in the database, but for `Unknown`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApplyFault {
+    /// The mapping, or a constraint of the tables it writes, refused the batch.
+    Mapping(Fault),
+    /// One of makegood's own statements failed.
+    Engine(Fault),
+    /// The mapping did not keep its contract.
+    Breach(String),
+    /// The mapping twice gave no outcome for some events.
+    NoOutcome,
+    /// Another transaction took one of the events in meanwhile: start over.
+    Raced,
+    /// These partitions have another owner by now.
+    Collided(Vec<i32>),
+    /// The connection broke in COMMIT: only the position can tell whether it landed.
+    Unknown(Fault),
+}
+
+/// Applies a batch. `refusal`, if given, is the verdict on the batch's only record: it is quarantined
+/// instead of going through the mapping.
+pub async fn apply(
+    store: &Store,
+    batch: &Batch<'_>,
+    refusal: Option<&Refusal>,
+) -> Result<Applied, ApplyFault> {
+    let mut sorted = Sorted::new(batch, refusal);
+    let tx = store.begin("apply_batch").await.map_err(ApplyFault::Engine)?;
+    match run(&tx, batch, &mut sorted).await {
+        Ok(()) => {}
+        // The server answered, so the connection is sound; anything else closes it.
+        Err(
+            fault @ (ApplyFault::Mapping(Fault::Refused { .. })
+            | ApplyFault::Raced
+            | ApplyFault::Collided(_)
+            | ApplyFault::NoOutcome),
+        ) => {
+            tx.rollback().await;
+            return Err(fault);
+        }
+        Err(fault) => return Err(fault),
+    }
+    match tx.commit().await {
+        Ok(()) => Ok(sorted.applied()),
+        Err(CommitFault::Refused(fault)) => Err(ApplyFault::Mapping(fault)),
+        Err(CommitFault::Unknown(fault)) => Err(ApplyFault::Unknown(fault)),
+    }
+}
+
+/// Runs the mapping on some events and rolls back: the outcome of each, as it would be.
+pub async fn rehearse(
+    store: &Store,
+    batch: &Batch<'_>,
+) -> Result<Vec<(String, Option<String>)>, ApplyFault> {
+    let sorted = Sorted::new(batch, None);
+    let tx = store.begin("rehearse").await.map_err(ApplyFault::Engine)?;
+    let outcome = async {
+        let answers = map(&tx, batch, &sorted.fresh).await?;
+        tx.batch("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(ApplyFault::Mapping)?;
+        Ok(answers.into_values().map(|a| (a.outcome, a.detail)).collect())
+    }
+    .await;
+    tx.rollback().await;
+    outcome
+}
+
+async fn run(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(), ApplyFault> {
+    drop_seen(tx, batch, sorted).await.map_err(ApplyFault::Engine)?;
+    let answers = map(tx, batch, &sorted.fresh).await?;
+    let rejected = keep(tx, batch, sorted, answers).await?;
+    quarantine(tx, batch, sorted, rejected).await.map_err(ApplyFault::Engine)?;
+    for (id, record, verdict) in batch.tests() {
+        test_events::answer(tx, id, record, verdict).await.map_err(ApplyFault::Engine)?;
+    }
+    // A deferred constraint would otherwise speak up inside COMMIT, after the last answer was read.
+    tx.batch("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(ApplyFault::Mapping)?;
+    let moves = sorted.moves(batch);
+    let collided = positions::advance(tx, batch.log, batch.writer, &moves)
+        .await
+        .map_err(ApplyFault::Engine)?;
+    if collided.is_empty() { Ok(()) } else { Err(ApplyFault::Collided(collided)) }
+}
+
+/// Leaves only events that the inbox does not have. The same id with other bytes is an event of its
+/// own, under an id derived from both.
+async fn drop_seen(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(), Fault> {
+    let sql = include_str!("../../sql/core/inbox_seen.sql");
+    // The second round looks up the derived ids of the first; those derive no further.
+    for _ in 0..2 {
+        let ids: Vec<Uuid> = sorted.unchecked();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let rows = tx.query(sql, &[&ids, &batch.route]).await?;
+        let seen: HashMap<Uuid, Vec<u8>> =
+            rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        sorted.drop_seen(batch, &seen);
+    }
+    Ok(())
+}
+
+/// What the mapping said of one event.
+struct Answer {
+    outcome: String,
+    business_key: Option<String>,
+    detail: Option<String>,
+}
+
+/// Runs the mapping, once more for events without an outcome: another transaction may have won the
+/// race for their key, and a new statement sees it.
+async fn map(
+    tx: &Tx,
+    batch: &Batch<'_>,
+    fresh: &[Fresh<'_>],
+) -> Result<BTreeMap<Uuid, Answer>, ApplyFault> {
+    let mut answers = BTreeMap::new();
+    for _ in 0..2 {
+        let open: Vec<&Fresh<'_>> = fresh.iter().filter(|f| !answers.contains_key(&f.id)).collect();
+        if open.is_empty() {
+            return Ok(answers);
+        }
+        let ids: Vec<Uuid> = open.iter().map(|f| f.id).collect();
+        let payloads: Vec<JsonText<'_>> = open.iter().map(|f| JsonText(f.payload)).collect();
+        let times: Vec<Timestamp> = open.iter().map(|f| f.at).collect();
+        let rows = tx
+            .query(&batch.mapping.apply, &[&ids, &payloads, &times])
+            .await
+            .map_err(ApplyFault::Mapping)?;
+        for row in &rows {
+            accept(row, &ids, &mut answers)?;
+        }
+    }
+    if fresh.iter().all(|f| answers.contains_key(&f.id)) {
+        Ok(answers)
+    } else {
+        Err(ApplyFault::NoOutcome)
+    }
+}
+
+/// Takes one row of the mapping's answer, or says how it breaks the contract.
+fn accept(
+    row: &tokio_postgres::Row,
+    asked: &[Uuid],
+    answers: &mut BTreeMap<Uuid, Answer>,
+) -> Result<(), ApplyFault> {
+    let breach = |what: &str| Err(ApplyFault::Breach(format!("apply.sql returned {what}")));
+    let read = (|| {
+        Ok::<_, tokio_postgres::Error>((
+            row.try_get(0)?,
+            row.try_get(1)?,
+            row.try_get(2)?,
+            row.try_get(3)?,
+        ))
+    })();
+    let (id, outcome, business_key, detail): (Option<Uuid>, Option<String>, _, _) = match read {
+        Ok(columns) => columns,
+        Err(_) => {
+            return breach(
+                "other columns than event_id uuid, outcome text, business_key text, detail text",
+            );
+        }
+    };
+    let Some(id) = id else { return breach("a row without an event_id") };
+    let Some(outcome) = outcome else { return breach("an event without an outcome (null)") };
+    if asked.binary_search(&id).is_err() {
+        return breach("an event_id it was not given");
+    }
+    if !matches!(outcome.as_str(), "applied" | "already" | "conflict" | "ignored" | "rejected") {
+        return breach("an outcome that is none of applied, already, conflict, ignored, rejected");
+    }
+    if outcome == "applied" && Option::is_none(&business_key) {
+        return breach("`applied` without a business_key");
+    }
+    if answers.insert(id, Answer { outcome, business_key, detail }).is_some() {
+        return breach("two rows for one event");
+    }
+    Ok(())
+}
+
+/// Writes the inbox rows and returns what the mapping rejected.
+async fn keep(
+    tx: &Tx,
+    batch: &Batch<'_>,
+    sorted: &mut Sorted<'_>,
+    mut answers: BTreeMap<Uuid, Answer>,
+) -> Result<Vec<(usize, Refusal)>, ApplyFault> {
+    let mut rows = Rows::with_capacity(sorted.fresh.len());
+    let mut rejected = Vec::new();
+    for fresh in &sorted.fresh {
+        let Some(answer) = answers.remove(&fresh.id) else { continue };
+        let record = batch.entries[fresh.entry].record;
+        let counts: &mut Counts = sorted.counts.entry(record.partition).or_default();
+        match answer.outcome.as_str() {
+            "applied" => counts.applied += 1,
+            "already" => counts.already += 1,
+            "conflict" => counts.conflict += 1,
+            "ignored" => counts.ignored += 1,
+            _ => {
+                let detail = answer.detail.unwrap_or_else(|| "the mapping rejected it".to_owned());
+                rejected.push((
+                    fresh.entry,
+                    Refusal { reason: "rejected".to_owned(), sqlstate: None, detail },
+                ));
+                continue;
+            }
+        }
+        if fresh.reused.is_some() {
+            counts.id_reused += 1;
+        }
+        rows.push(fresh, record, answer);
+    }
+    if rows.is_empty() {
+        return Ok(rejected);
+    }
+    let written = rows.insert(tx, batch.route).await.map_err(ApplyFault::Engine)?;
+    if written == rows.len() { Ok(rejected) } else { Err(ApplyFault::Raced) }
+}
+
+/// Puts away what could not be decoded, what the mapping rejected, and the record under a verdict.
+async fn quarantine(
+    tx: &Tx,
+    batch: &Batch<'_>,
+    sorted: &mut Sorted<'_>,
+    rejected: Vec<(usize, Refusal)>,
+) -> Result<(), Fault> {
+    for (entry, refusal) in sorted.refused.drain(..).chain(rejected) {
+        let Entry { record, event_id, digest, .. } = &batch.entries[entry];
+        let is_new =
+            quarantine::put(tx, batch.route, batch.log, record, *event_id, digest, &refusal)
+                .await?;
+        let counts = sorted.counts.entry(record.partition).or_default();
+        if is_new {
+            counts.quarantined += 1;
+        } else {
+            counts.duplicate += 1;
+            debug!(partition = record.partition, offset = record.offset, "already in quarantine");
+        }
+    }
+    Ok(())
+}

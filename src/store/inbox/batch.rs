@@ -1,0 +1,208 @@
+//! A batch before it reaches the database: what is an event, what is a duplicate within the batch,
+//! and how far each partition moves.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::pure::envelope::reused_id;
+use crate::pure::record::Record;
+use crate::store::mapping::Mapping;
+use crate::store::positions::{Counts, Log, Move};
+use crate::store::quarantine::Refusal;
+use crate::store::test_events::Verdict;
+
+/// What a record turned out to be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind<'a> {
+    /// An event for the mapping, as JSON text.
+    Event(&'a str),
+    /// A record of another type.
+    OtherType,
+    /// A record without a value.
+    Tombstone,
+    /// A record that could not be decoded.
+    Undecodable(Refusal),
+    /// A record of send-test, with its registered id and what came of it.
+    Test(Uuid, Verdict),
+}
+
+/// One record of a batch, decoded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry<'a> {
+    /// The record.
+    pub record: &'a Record,
+    /// Its event id; derived from its place where it has none.
+    pub event_id: Uuid,
+    /// The digest of its value.
+    pub digest: [u8; 16],
+    /// What it is.
+    pub kind: Kind<'a>,
+}
+
+/// Records to apply in one transaction, in the order they were read.
+pub struct Batch<'a> {
+    /// The route's key.
+    pub route: i16,
+    /// The log they come from.
+    pub log: &'a Log,
+    /// The operator's SQL.
+    pub mapping: &'a Mapping,
+    /// This attempt's own id, by which an unanswered commit is found again.
+    pub writer: Uuid,
+    /// The time for records that carry none.
+    pub now: Timestamp,
+    /// The step each partition builds on.
+    pub steps: &'a BTreeMap<i32, i64>,
+    /// The records.
+    pub entries: &'a [Entry<'a>],
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn tests(&self) -> impl Iterator<Item = (Uuid, &'a Record, &'a Verdict)> {
+        self.entries.iter().filter_map(|entry| match &entry.kind {
+            Kind::Test(id, verdict) => Some((*id, entry.record, verdict)),
+            _ => None,
+        })
+    }
+}
+
+/// What a committed batch did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// What was counted, over all partitions.
+    pub counts: Counts,
+}
+
+/// An event that may be new.
+pub(super) struct Fresh<'a> {
+    pub entry: usize,
+    pub id: Uuid,
+    pub digest: [u8; 16],
+    pub payload: &'a str,
+    pub at: Timestamp,
+    /// The id it came with, if that had been used with other bytes.
+    pub reused: Option<Uuid>,
+    is_new: bool,
+}
+
+/// A batch taken apart.
+pub(super) struct Sorted<'a> {
+    /// Events that may be new, each id once, in the order of their ids.
+    pub fresh: Vec<Fresh<'a>>,
+    /// Entries to quarantine.
+    pub refused: Vec<(usize, Refusal)>,
+    pub counts: BTreeMap<i32, Counts>,
+}
+
+impl<'a> Sorted<'a> {
+    pub(super) fn new(batch: &Batch<'a>, refusal: Option<&Refusal>) -> Sorted<'a> {
+        let mut sorted = Sorted {
+            fresh: Vec::with_capacity(batch.entries.len()),
+            refused: Vec::new(),
+            counts: BTreeMap::new(),
+        };
+        let mut digests: HashMap<Uuid, [u8; 16]> = HashMap::with_capacity(batch.entries.len());
+        for (index, entry) in batch.entries.iter().enumerate() {
+            let counts = sorted.counts.entry(entry.record.partition).or_default();
+            match (&entry.kind, refusal) {
+                (Kind::OtherType, _) => counts.other_type += 1,
+                (Kind::Tombstone, _) => counts.tombstone += 1,
+                (Kind::Test(..), _) => counts.tested += 1,
+                (Kind::Undecodable(refusal), _) | (Kind::Event(_), Some(refusal)) => {
+                    sorted.refused.push((index, refusal.clone()));
+                }
+                (Kind::Event(payload), None) => {
+                    let (mut id, mut reused) = (entry.event_id, None);
+                    if digests.get(&id).is_some_and(|known| *known != entry.digest) {
+                        reused = Some(id);
+                        id = reused_id(id, &entry.digest);
+                    }
+                    if digests.insert(id, entry.digest).is_some() {
+                        counts.duplicate += 1;
+                        continue;
+                    }
+                    let at = entry
+                        .record
+                        .timestamp_ms
+                        .and_then(|ms| Timestamp::from_millisecond(ms).ok());
+                    let at = at.unwrap_or(batch.now);
+                    let digest = entry.digest;
+                    sorted.fresh.push(Fresh {
+                        entry: index,
+                        id,
+                        digest,
+                        payload,
+                        at,
+                        reused,
+                        is_new: false,
+                    });
+                }
+            }
+        }
+        sorted.fresh.sort_by_key(|f| f.id);
+        sorted
+    }
+
+    /// The ids nobody has looked up yet.
+    pub(super) fn unchecked(&self) -> Vec<Uuid> {
+        self.fresh.iter().filter(|f| !f.is_new).map(|f| f.id).collect()
+    }
+
+    /// Drops the events among `seen` (id and digest) as duplicates, and gives those that share only
+    /// the id an id of their own, to be looked up next.
+    pub(super) fn drop_seen(&mut self, batch: &Batch<'_>, seen: &HashMap<Uuid, Vec<u8>>) {
+        let mut derived = HashSet::new();
+        self.fresh.retain_mut(|fresh| {
+            if fresh.is_new {
+                return true;
+            }
+            let is_duplicate = match seen.get(&fresh.id) {
+                None => {
+                    fresh.is_new = true;
+                    false
+                }
+                Some(_) if fresh.reused.is_some() => true,
+                Some(digest) if *digest == fresh.digest => true,
+                Some(_) => {
+                    fresh.reused = Some(fresh.id);
+                    fresh.id = reused_id(fresh.id, &fresh.digest);
+                    !derived.insert(fresh.id)
+                }
+            };
+            if is_duplicate {
+                let partition = batch.entries[fresh.entry].record.partition;
+                self.counts.entry(partition).or_default().duplicate += 1;
+            }
+            !is_duplicate
+        });
+        self.fresh.sort_by_key(|f| f.id);
+        self.fresh.dedup_by_key(|f| f.id);
+    }
+
+    /// How far each partition moves.
+    pub(super) fn moves(&self, batch: &Batch<'_>) -> Vec<Move> {
+        let mut last: BTreeMap<i32, &Entry<'_>> = BTreeMap::new();
+        for entry in batch.entries {
+            last.insert(entry.record.partition, entry);
+        }
+        let moves = last.into_iter().map(|(partition, entry)| Move {
+            partition,
+            step: batch.steps.get(&partition).copied().unwrap_or_default(),
+            next_offset: entry.record.offset + 1,
+            anchor_timestamp_ms: entry.record.timestamp_ms,
+            anchor_digest: entry.digest,
+            counts: self.counts.get(&partition).copied().unwrap_or_default(),
+        });
+        moves.collect()
+    }
+
+    pub(super) fn applied(&self) -> Applied {
+        let mut counts = Counts::default();
+        for one in self.counts.values() {
+            counts.add(one);
+        }
+        Applied { counts }
+    }
+}

@@ -1,0 +1,181 @@
+//! The mapping: the operator's SQL, read as it is, checked before use, sent untouched.
+
+use std::fs;
+use std::path::Path;
+
+use tokio_postgres::types::Type;
+
+use super::{Fault, Store};
+use crate::pure::envelope;
+use crate::pure::problem::{Code, Problem};
+
+const BUILT_IN: &str = include_str!("../../sql/purchases/apply.sql");
+const DIRECTIVE: &str = "-- makegood: business-key ";
+
+/// A route's SQL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// The text of `apply.sql`.
+    pub apply: String,
+    /// The table that holds the purchases, as the mapping names it.
+    pub table: String,
+    /// Its business key column.
+    pub column: String,
+    /// Where the text came from.
+    pub origin: String,
+}
+
+/// Why a mapping is not used.
+#[derive(Clone, Debug)]
+pub enum Unfit {
+    /// The mapping or the host's table breaks the contract; waiting will not mend it.
+    Broken(Problem),
+    /// The database could not be asked, or its schema has drifted; it may mend.
+    Unknown(Fault),
+}
+
+impl From<Fault> for Unfit {
+    fn from(fault: Fault) -> Unfit {
+        Unfit::Unknown(fault)
+    }
+}
+
+impl Mapping {
+    /// Reads `apply.sql` from a folder, or takes the compiled-in one if there is no such folder.
+    pub fn load(folder: &Path) -> Result<Mapping, Problem> {
+        let file = folder.join("apply.sql");
+        let (apply, origin) = if folder.is_dir() {
+            let text = fs::read_to_string(&file).map_err(|e| {
+                Problem::new(Code::Mapping, format!("cannot read {}: {e}", file.display()))
+                    .hint("a mapping is a folder with apply.sql in it; remove the folder to use the built-in one")
+            })?;
+            (text, file.display().to_string())
+        } else {
+            (BUILT_IN.to_owned(), "built in".to_owned())
+        };
+        let (table, column) = business_key(&apply).ok_or_else(|| {
+            Problem::new(Code::Mapping, format!("{origin}: no line names the business key"))
+                .hint(format!("add a line like: {DIRECTIVE}student_course_purchases(payment_id)"))
+        })?;
+        Ok(Mapping { apply, table, column, origin })
+    }
+
+    /// A short fingerprint of the text, for logs: which version ran.
+    pub fn fingerprint(&self) -> String {
+        envelope::digest(self.apply.as_bytes()).iter().take(4).map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// Checks the contract against the database: the types that go in and come out, and that the
+    /// purchases have the unique key that makes a second purchase impossible.
+    pub async fn check(&self, store: &Store) -> Result<(), Unfit> {
+        self.check_key(store).await?;
+        let client = store.client().await?;
+        let statement = client.prepare(&self.apply).await.map_err(Fault::from)?;
+        let wanted = [Type::UUID_ARRAY, Type::JSONB_ARRAY, Type::TIMESTAMPTZ_ARRAY];
+        if statement.params() != wanted {
+            let found: Vec<&str> = statement.params().iter().map(Type::name).collect();
+            return Err(self.broken(format!(
+                "takes ({}) instead of $1 uuid[], $2 jsonb[], $3 timestamptz[]",
+                found.join(", ")
+            )));
+        }
+        let found: Vec<(&str, &Type)> =
+            statement.columns().iter().map(|c| (c.name(), c.type_())).collect();
+        let wanted = [
+            ("event_id", Type::UUID),
+            ("outcome", Type::TEXT),
+            ("business_key", Type::TEXT),
+            ("detail", Type::TEXT),
+        ];
+        if found.len() != wanted.len()
+            || found.iter().zip(&wanted).any(|(f, w)| f.0 != w.0 || *f.1 != w.1)
+        {
+            let found: Vec<String> =
+                found.iter().map(|(name, t)| format!("{name} {}", t.name())).collect();
+            return Err(self.broken(format!(
+                "returns ({}) instead of (event_id uuid, outcome text, business_key text, detail text)",
+                found.join(", ")
+            )));
+        }
+        Ok(())
+    }
+
+    async fn check_key(&self, store: &Store) -> Result<(), Unfit> {
+        let sql = include_str!("../../sql/core/unique_key.sql");
+        let rows = store.query(sql, &[&self.table, &self.column]).await?;
+        let is = |column: usize| rows.first().is_some_and(|row| row.get::<_, bool>(column));
+        if !is(0) {
+            return Err(
+                self.broken(format!("names the table {}, which does not exist here", self.table))
+            );
+        }
+        if !is(1) {
+            return Err(self.broken(format!(
+                "names {}.{}, a column that does not exist",
+                self.table, self.column
+            )));
+        }
+        if is(2) {
+            return Ok(());
+        }
+        let (table, column) = (&self.table, &self.column);
+        Err(Unfit::Broken(
+            Problem::new(
+                Code::BusinessKey,
+                format!("{table} has no unique index on {column} alone, so nothing prevents two purchases for one payment"),
+            )
+            .hint(format!(
+                "it must be valid, immediate, on that one column and without a WHERE. Create it:\n\
+                 CREATE UNIQUE INDEX CONCURRENTLY ON {table} ({column});\n\
+                 if that fails, these are duplicates already:\n\
+                 SELECT {column}, count(*) FROM {table} GROUP BY {column} HAVING count(*) > 1;"
+            )),
+        ))
+    }
+
+    fn broken(&self, what: String) -> Unfit {
+        Unfit::Broken(
+            Problem::new(Code::Mapping, format!("the mapping ({}) {what}", self.origin))
+                .hint("the contract is at the top of apply.sql as shipped in sql/purchases"),
+        )
+    }
+}
+
+/// The table and the column of the business-key line.
+fn business_key(sql: &str) -> Option<(String, String)> {
+    let line = sql.lines().find_map(|line| line.strip_prefix(DIRECTIVE))?;
+    let (table, rest) = line.trim().split_once('(')?;
+    let column = rest.strip_suffix(')')?.trim();
+    let is_name = |text: &str| !text.is_empty() && !text.contains(['(', ')', ',', ';']);
+    (is_name(table.trim()) && is_name(column)).then(|| (table.trim().to_owned(), column.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_business_key_is_read_from_its_line() {
+        let read = |line: &str| business_key(&format!("-- makegood: apply\n{line}\nSELECT 1"));
+        let key = |t: &str, c: &str| Some((t.to_owned(), c.to_owned()));
+        assert_eq!(
+            read("-- makegood: business-key orders(payment_id)"),
+            key("orders", "payment_id")
+        );
+        assert_eq!(read("-- makegood: business-key shop.orders (pay)"), key("shop.orders", "pay"));
+        for wrong in ["orders", "orders()", "(x)", "orders(a, b)", "orders(lower(x))"] {
+            assert_eq!(read(&format!("{DIRECTIVE}{wrong}")), None, "{wrong:?} was taken");
+        }
+        assert_eq!(business_key("SELECT 1"), None);
+    }
+
+    #[test]
+    fn the_built_in_mapping_names_its_key() {
+        let mapping = Mapping::load(Path::new("/no/such/folder")).unwrap();
+        assert_eq!(
+            (mapping.table.as_str(), mapping.column.as_str()),
+            ("student_course_purchases", "payment_id")
+        );
+        assert_eq!(mapping.origin, "built in");
+    }
+}

@@ -1,0 +1,128 @@
+//! Brings makegood's own schema up to date, one daemon at a time.
+
+use refinery::{Migration, Runner};
+use tokio_postgres::Client;
+
+use super::Fault;
+use crate::pure::problem::{Code, Problem};
+
+mod inbox {
+    refinery::embed_migrations!("migrations/inbox");
+}
+
+/// The lock that migrators take; any constant will do as long as it stays the same.
+const LOCK: i64 = 0x6d61_6b65_676f_6f64;
+const HISTORY: &str = "makegood.inbox_migrations";
+
+/// One migration and whether it has been applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// `V1__inbox` and so on.
+    pub name: String,
+    /// Whether the database has it.
+    pub applied: bool,
+}
+
+/// The SQL of all migrations, for those who run it themselves.
+pub fn sql() -> String {
+    let mut text = String::from("CREATE SCHEMA IF NOT EXISTS makegood;\n");
+    for migration in inbox::migrations::runner().get_migrations() {
+        text.push_str(&format!("\n-- {migration}\n{}", migration.sql().unwrap_or_default()));
+    }
+    text
+}
+
+/// Applies what is missing and returns the names of what was applied. Refinery takes no lock of its
+/// own, so one is held around it: of ten daemons that start at once, one migrates and nine find
+/// nothing left to do.
+pub async fn up(client: &mut Client) -> Result<Vec<String>, Problem> {
+    let failed = |e: tokio_postgres::Error| Fault::from(e).problem("cannot migrate");
+    // Waiting for another migrator is not a statement that hangs.
+    client
+        .batch_execute("SET statement_timeout = 0; SET lock_timeout = 0")
+        .await
+        .map_err(failed)?;
+    client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await.map_err(failed)?;
+    let outcome = migrate(client).await;
+    // The lock ends with the session at the latest, so a failure here is no failure.
+    let _ = client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await;
+    outcome
+}
+
+async fn migrate(client: &mut Client) -> Result<Vec<String>, Problem> {
+    client.batch_execute("CREATE SCHEMA IF NOT EXISTS makegood").await.map_err(|e| {
+        Fault::from(e).problem("cannot create the schema makegood").hint(
+            "run `makegood migrate up` once as a role that may create schemas, or as the database's owner:\n\
+             CREATE SCHEMA makegood AUTHORIZATION your_makegood_role;",
+        )
+    })?;
+    let report = runner().run_async(client).await.map_err(|e| {
+        Problem::new(Code::Schema, format!("a migration failed: {}", deepest(&e)))
+            .hint("nothing of it was kept; `makegood migrate status` shows what is applied")
+    })?;
+    Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
+}
+
+/// Every migration this program knows, and whether the database has it.
+pub async fn status(client: &mut Client) -> Result<Vec<Step>, Problem> {
+    let applied = applied(client).await?;
+    let known = runner();
+    let steps = known.get_migrations().iter().map(|m| Step {
+        name: m.to_string(),
+        applied: applied.iter().any(|a| a.version() == m.version()),
+    });
+    Ok(steps.collect())
+}
+
+/// Refuses a database that is behind this program, or ahead of it.
+pub async fn check(client: &mut Client) -> Result<(), Problem> {
+    let applied = applied(client).await?;
+    let known = runner();
+    let newest = known.get_migrations().iter().map(Migration::version).max();
+    if let Some(ahead) = applied.iter().find(|a| Some(a.version()) > newest) {
+        return Err(Problem::new(
+            Code::Schema,
+            format!("the database has {ahead}, which this program does not know"),
+        )
+        .hint("a newer makegood has migrated it: install that version here too"));
+    }
+    let missing: Vec<String> = known
+        .get_migrations()
+        .iter()
+        .filter(|m| !applied.iter().any(|a| a.version() == m.version()))
+        .map(ToString::to_string)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::new(Code::Schema, format!("the schema makegood lacks {}", missing.join(", ")))
+        .hint("run `makegood migrate up`, or set migrate.mode = \"auto\""))
+}
+
+async fn applied(client: &mut Client) -> Result<Vec<Migration>, Problem> {
+    let exists = client
+        .query_one("SELECT to_regclass($1) IS NOT NULL", &[&HISTORY])
+        .await
+        .map_err(|e| Fault::from(e).problem("cannot read the schema's state"))?;
+    if !exists.get::<_, bool>(0) {
+        return Ok(Vec::new());
+    }
+    runner().get_applied_migrations_async(client).await.map_err(|e| {
+        Problem::new(Code::Schema, format!("cannot read what is migrated: {}", deepest(&e)))
+    })
+}
+
+fn runner() -> Runner {
+    let mut runner = inbox::migrations::runner().set_abort_divergent(true).set_abort_missing(true);
+    runner.set_migration_table_name(HISTORY);
+    runner
+}
+
+/// The innermost cause: refinery's own words hide PostgreSQL's.
+fn deepest(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    error.to_string()
+}
