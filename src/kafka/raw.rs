@@ -9,6 +9,7 @@ use std::ptr;
 use std::time::Duration;
 
 use rdkafka::client::{Client, ClientContext};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::BorrowedMessage;
 use rdkafka_sys as sys;
 use uuid::Uuid;
@@ -47,14 +48,14 @@ pub(super) fn headers(message: &BorrowedMessage<'_>) -> Vec<Header> {
     }
 }
 
-/// The topic's id, or `None` when the broker has none to give (before Kafka 2.8), does not know the
-/// topic, or does not answer in time. Blocks for at most `timeout`.
+/// The topic's id; `None` when the broker has none to give (before Kafka 2.8). An error means that
+/// nothing is known, which is not the same. Blocks for at most a second more than `timeout`.
 pub(super) fn topic_id<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
     timeout: Duration,
-) -> Option<Uuid> {
-    let name = CString::new(topic).ok()?;
+) -> Result<Option<Uuid>, RDKafkaErrorCode> {
+    let name = CString::new(topic).map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
     let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     let mut names: [*const c_char; 1] = [name.as_ptr()];
     // SAFETY: each object made here is destroyed below, once, on every path; the queue is used by
@@ -71,7 +72,7 @@ pub(super) fn topic_id<C: ClientContext>(
         sys::rd_kafka_AdminOptions_set_request_timeout(options, millis, ptr::null_mut(), 0);
         sys::rd_kafka_DescribeTopics(rk, topics, options, queue);
         let event = sys::rd_kafka_queue_poll(queue, millis.saturating_add(1000));
-        let id = if event.is_null() { None } else { described_id(event) };
+        let id = described_id(event);
         if !event.is_null() {
             sys::rd_kafka_event_destroy(event);
         }
@@ -85,36 +86,37 @@ pub(super) fn topic_id<C: ClientContext>(
 /// Reads the one id out of a DescribeTopics answer.
 ///
 /// # Safety
-/// `event` is a live event that `rd_kafka_queue_poll` returned.
-unsafe fn described_id(event: *mut sys::rd_kafka_event_t) -> Option<Uuid> {
+/// `event` is null or a live event that `rd_kafka_queue_poll` returned.
+unsafe fn described_id(event: *mut sys::rd_kafka_event_t) -> Result<Option<Uuid>, RDKafkaErrorCode> {
+    const NO_ERROR: sys::rd_kafka_resp_err_t = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+    if event.is_null() {
+        return Err(RDKafkaErrorCode::OperationTimedOut);
+    }
     // SAFETY: as the caller promises; every pointer read here is owned by the event.
     unsafe {
-        if sys::rd_kafka_event_error(event) != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
-        {
-            return None;
+        let failed = sys::rd_kafka_event_error(event);
+        if failed != NO_ERROR {
+            return Err(failed.into());
         }
         let result = sys::rd_kafka_event_DescribeTopics_result(event);
         if result.is_null() {
-            return None;
+            return Err(RDKafkaErrorCode::Fail);
         }
         let mut count = 0;
         let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &mut count);
         if topics.is_null() || count != 1 {
-            return None;
+            return Err(RDKafkaErrorCode::Fail);
         }
         let failed = sys::rd_kafka_TopicDescription_error(*topics);
-        if !failed.is_null()
-            && sys::rd_kafka_error_code(failed)
-                != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
-        {
-            return None;
+        if !failed.is_null() && sys::rd_kafka_error_code(failed) != NO_ERROR {
+            return Err(sys::rd_kafka_error_code(failed).into());
         }
         let id = sys::rd_kafka_TopicDescription_topic_id(*topics);
         if id.is_null() {
-            return None;
+            return Ok(None);
         }
         let high = sys::rd_kafka_Uuid_most_significant_bits(id) as u64;
         let low = sys::rd_kafka_Uuid_least_significant_bits(id) as u64;
-        Some(Uuid::from_u64_pair(high, low)).filter(|id| !id.is_nil())
+        Ok(Some(Uuid::from_u64_pair(high, low)).filter(|id| !id.is_nil()))
     }
 }

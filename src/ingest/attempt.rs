@@ -1,0 +1,321 @@
+//! One attempt at a batch: decode, apply, and decide what a failure means.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use jiff::Timestamp;
+use tracing::{debug, warn};
+use uuid::Uuid;
+
+use super::Route;
+use super::lane::{Claim, Hold};
+use crate::kafka::board::OffsetBoard;
+use crate::kafka::consumer::Delivery;
+use crate::pure::bisect::Bisect;
+use crate::pure::envelope::{self, Envelope};
+use crate::pure::record::Record;
+use crate::pure::verdict::{Scope, Verdict, advice, verdict};
+use crate::store::inbox::{self, Applied, ApplyFault, Batch, Entry, Kind};
+use crate::store::mapping::Mapping;
+use crate::store::positions::{self, Log};
+use crate::store::quarantine::Refusal;
+use crate::store::{Fault, Store, test_events};
+
+/// How many other records of a batch are rehearsed to see whether the world works.
+const WITNESSES: usize = 8;
+
+/// What an attempt works with.
+pub(super) struct Attempt<'a> {
+    pub route: &'a Route,
+    pub store: &'a Store,
+    pub mapping: &'a Mapping,
+    pub board: &'a OffsetBoard,
+}
+
+/// How an attempt ended. What was applied of the batch is gone from `pending`; the rest is there.
+pub(super) enum Ending {
+    /// Everything is applied or in quarantine.
+    Done,
+    /// It will pass: try again soon.
+    Again(Hold),
+    /// The world is broken: nothing moves until it is mended.
+    Hold(Hold),
+    /// Somebody else moved one of the partitions.
+    Collided,
+}
+
+/// What one range of the batch came to.
+enum Step {
+    Applied,
+    Split,
+    End(Ending),
+}
+
+impl Attempt<'_> {
+    /// Applies `pending` from the front, in as few transactions as the data allows.
+    pub(super) async fn run(&self, claim: &mut Claim, pending: &mut VecDeque<Delivery>) -> Ending {
+        let records: Vec<&Record> = pending.iter().map(|d| &d.record).collect();
+        let entries = match self.decode(&claim.log, &records).await {
+            Ok(entries) => entries,
+            Err(fault) => return again(&fault),
+        };
+        let mut bisect = Bisect::new(entries.len());
+        let mut done = 0;
+        let ending = loop {
+            let Some(range) = bisect.next() else { break Ending::Done };
+            let end = range.end;
+            match self.step(claim, &entries[range], &entries[done..]).await {
+                Step::Applied => {
+                    bisect.passed();
+                    done = end;
+                }
+                Step::Split => bisect.failed(),
+                Step::End(ending) => break ending,
+            }
+        };
+        drop(entries);
+        pending.drain(..done);
+        ending
+    }
+
+    /// Applies one range; `rest` is everything of the batch that is not applied yet.
+    async fn step(&self, claim: &mut Claim, range: &[Entry<'_>], rest: &[Entry<'_>]) -> Step {
+        let events = range.iter().filter(|e| matches!(e.kind, Kind::Event(_))).count();
+        let fault = match self.apply(claim, range, None).await {
+            Ok(applied) => return self.moved(claim, range, &applied),
+            Err(fault) => fault,
+        };
+        let (sqlstate, reason) = match &fault {
+            ApplyFault::Mapping(Fault::Refused { sqlstate, .. }) => (sqlstate.clone(), "refused"),
+            // Treated like a constraint: it may be the record's own doing, or the mapping's.
+            ApplyFault::NoOutcome => ("23000".to_owned(), "no_outcome"),
+            _ => return Step::End(unapplied(&fault)),
+        };
+        if range.len() > 1 && events >= 1 {
+            let scope = Scope { records: range.len(), witnessed: false };
+            return match verdict(Some(&sqlstate), scope) {
+                Verdict::Bisect => Step::Split,
+                Verdict::Retry => Step::End(Ending::Again(hold_of(&fault))),
+                Verdict::Hold | Verdict::Quarantine => Step::End(Ending::Hold(hold_of(&fault))),
+            };
+        }
+        let witnessed = self.is_witnessed(claim, range, rest).await;
+        match verdict(Some(&sqlstate), Scope { records: 1, witnessed }) {
+            Verdict::Quarantine => {
+                let refusal = Refusal {
+                    reason: reason.to_owned(),
+                    sqlstate: (reason == "refused").then_some(sqlstate),
+                    detail: hold_of(&fault).reason,
+                };
+                match self.apply(claim, range, Some(&refusal)).await {
+                    Ok(applied) => self.moved(claim, range, &applied),
+                    Err(fault) => Step::End(unapplied(&fault)),
+                }
+            }
+            Verdict::Retry => Step::End(Ending::Again(hold_of(&fault))),
+            Verdict::Hold | Verdict::Bisect => Step::End(Ending::Hold(hold_of(&fault))),
+        }
+    }
+
+    /// Whether another record of the batch could be applied, which shows that the world works and the
+    /// record at hand does not. Each is tried alone and rolled back.
+    async fn is_witnessed(&self, claim: &Claim, range: &[Entry<'_>], rest: &[Entry<'_>]) -> bool {
+        let suspect = range.first().map(|e| e.record.offset);
+        let others: Vec<&Entry<'_>> = rest
+            .iter()
+            .filter(|e| matches!(e.kind, Kind::Event(_)) && Some(e.record.offset) != suspect)
+            .collect();
+        let stride = others.len().div_ceil(WITNESSES).max(1);
+        for other in others.into_iter().step_by(stride) {
+            let batch = self.batch(claim, std::slice::from_ref(other));
+            if let Ok(outcomes) = inbox::rehearse(self.store, &batch).await
+                && outcomes.iter().any(|(outcome, _)| outcome == "applied")
+            {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Applies entries in one transaction. A race for an event and a commit without an answer end
+    /// here: both are settled by looking.
+    async fn apply(
+        &self,
+        claim: &Claim,
+        entries: &[Entry<'_>],
+        refusal: Option<&Refusal>,
+    ) -> Result<Applied, ApplyFault> {
+        let mut batch = self.batch(claim, entries);
+        loop {
+            batch.writer = Uuid::new_v4();
+            match inbox::apply(self.store, &batch, refusal).await {
+                Err(ApplyFault::Raced) => debug!("another daemon took one of these events in meanwhile"),
+                Err(ApplyFault::Unknown(fault)) => {
+                    warn!(route = self.route.settings.name, %fault, "a commit was not answered; looking whether it landed");
+                    if self.landed(claim, &batch).await? {
+                        return Ok(Applied::default());
+                    }
+                }
+                settled => return settled,
+            }
+        }
+    }
+
+    /// Whether the batch's commit, whose answer was lost, is in the database. One partition tells for
+    /// all: they moved together or not at all.
+    async fn landed(&self, claim: &Claim, batch: &Batch<'_>) -> Result<bool, ApplyFault> {
+        let Some(first) = batch.entries.first() else { return Ok(false) };
+        let partition = first.record.partition;
+        let step = claim.steps.get(&partition).copied().unwrap_or_default();
+        positions::landed(self.store, &claim.log, partition, step, batch.writer)
+            .await
+            .map_err(ApplyFault::Unknown)
+    }
+
+    fn batch<'b>(&'b self, claim: &'b Claim, entries: &'b [Entry<'b>]) -> Batch<'b> {
+        Batch {
+            route: self.route.id,
+            log: &claim.log,
+            mapping: self.mapping,
+            writer: Uuid::nil(),
+            now: Timestamp::now(),
+            steps: &claim.steps,
+            entries,
+        }
+    }
+
+    /// Notes that a range is in the database: the next step builds on it, and Kafka may know.
+    fn moved(&self, claim: &mut Claim, range: &[Entry<'_>], applied: &Applied) -> Step {
+        let mut next: BTreeMap<i32, i64> = BTreeMap::new();
+        for entry in range {
+            next.insert(entry.record.partition, entry.record.offset + 1);
+        }
+        for (partition, offset) in &next {
+            *claim.steps.entry(*partition).or_default() += 1;
+            self.board.post(*partition, *offset);
+        }
+        let c = &applied.counts;
+        debug!(
+            route = self.route.settings.name,
+            records = range.len(),
+            applied = c.applied,
+            already = c.already,
+            duplicate = c.duplicate,
+            quarantined = c.quarantined,
+            "batch applied"
+        );
+        self.tell_quarantined(range, applied);
+        Step::Applied
+    }
+
+    fn tell_quarantined(&self, range: &[Entry<'_>], applied: &Applied) {
+        let c = &applied.counts;
+        if c.quarantined > 0 || c.conflict > 0 || c.id_reused > 0 {
+            let from = range.first().map(|e| (e.record.partition, e.record.offset));
+            warn!(
+                route = self.route.settings.name,
+                quarantined = c.quarantined,
+                conflict = c.conflict,
+                id_reused = c.id_reused,
+                ?from,
+                "some records need a look: makegood quarantine list, makegood inbox list"
+            );
+        }
+    }
+
+    /// Decodes the records. A marked record of send-test is rehearsed here, and only if it was
+    /// registered: to any other the mark means nothing.
+    async fn decode<'r>(&self, log: &Log, records: &[&'r Record]) -> Result<Vec<Entry<'r>>, Fault> {
+        let mut entries = Vec::with_capacity(records.len());
+        for record in records {
+            let mut entry = entry(record, log.topic_id, &self.route.rules);
+            if let Some(id) = test_events::marked(record)
+                && test_events::is_open(self.store, id, self.route.id).await?
+            {
+                entry.kind = Kind::Test(id, self.rehearse(log, &entry).await?);
+            }
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+
+    async fn rehearse(&self, log: &Log, entry: &Entry<'_>) -> Result<test_events::Verdict, Fault> {
+        let failed = |detail: String| test_events::Verdict {
+            outcome: "failed",
+            mapping_outcome: None,
+            detail: Some(detail),
+        };
+        match &entry.kind {
+            Kind::Event(_) => {}
+            Kind::Undecodable(refusal) => return Ok(failed(refusal.detail.clone())),
+            Kind::OtherType => return Ok(failed("its event type is not this route's".to_owned())),
+            Kind::Tombstone | Kind::Test(..) => return Ok(failed("it has no value".to_owned())),
+        }
+        let steps = BTreeMap::new();
+        let claim = Claim { generation: 0, log: log.clone(), steps };
+        match inbox::rehearse(self.store, &self.batch(&claim, std::slice::from_ref(entry))).await {
+            Ok(mut outcomes) => {
+                let (outcome, detail) = outcomes.pop().unzip();
+                Ok(test_events::Verdict { outcome: "test", mapping_outcome: outcome, detail: detail.flatten() })
+            }
+            Err(ApplyFault::Engine(fault)) => Err(fault),
+            Err(fault) => Ok(failed(hold_of(&fault).reason)),
+        }
+    }
+}
+
+fn entry<'r>(record: &'r Record, topic_id: Uuid, rules: &envelope::Rules) -> Entry<'r> {
+    let digest = |record: &Record| envelope::digest(record.value.as_deref().unwrap_or_default());
+    let place = || envelope::positional_id(topic_id, record.partition, record.offset);
+    match envelope::decode(record, topic_id, rules) {
+        Envelope::Event(event) => {
+            Entry { record, event_id: event.id, digest: event.digest, kind: Kind::Event(event.payload) }
+        }
+        Envelope::Foreign => Entry { record, event_id: place(), digest: digest(record), kind: Kind::OtherType },
+        Envelope::Tombstone => Entry { record, event_id: place(), digest: digest(record), kind: Kind::Tombstone },
+        Envelope::Rejected(rejection) => {
+            let refusal = Refusal {
+                reason: rejection.reason.as_str().to_owned(),
+                sqlstate: None,
+                detail: rejection.detail,
+            };
+            Entry { record, event_id: place(), digest: digest(record), kind: Kind::Undecodable(refusal) }
+        }
+    }
+}
+
+/// What a failure that is no record's own means for the batch.
+fn unapplied(fault: &ApplyFault) -> Ending {
+    match fault {
+        ApplyFault::Collided(partitions) => {
+            debug!(?partitions, "the position moved under us");
+            Ending::Collided
+        }
+        ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) | ApplyFault::Mapping(inner) => again(inner),
+        ApplyFault::Breach(_) | ApplyFault::NoOutcome | ApplyFault::Raced => Ending::Hold(hold_of(fault)),
+    }
+}
+
+/// Whether to come back soon or at leisure after a fault of the database.
+fn again(fault: &Fault) -> Ending {
+    let hold = Hold { reason: fault.to_string(), advice: advice(fault.sqlstate()).to_owned() };
+    match verdict(fault.sqlstate(), Scope { records: 0, witnessed: false }) {
+        Verdict::Retry => Ending::Again(hold),
+        Verdict::Hold | Verdict::Bisect | Verdict::Quarantine => Ending::Hold(hold),
+    }
+}
+
+fn hold_of(fault: &ApplyFault) -> Hold {
+    let (reason, advice) = match fault {
+        ApplyFault::Mapping(inner) | ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) => {
+            (inner.to_string(), advice(inner.sqlstate()))
+        }
+        ApplyFault::Breach(what) => (what.clone(), "mend apply.sql, then send makegood SIGHUP"),
+        ApplyFault::NoOutcome => (
+            "apply.sql returned no row for an event".to_owned(),
+            "apply.sql must return exactly one row for each event it is given; mend it, then send SIGHUP",
+        ),
+        ApplyFault::Raced => ("another daemon is applying the same events".to_owned(), ""),
+        ApplyFault::Collided(_) => ("another daemon owns the partition".to_owned(), ""),
+    };
+    Hold { reason, advice: advice.to_owned() }
+}

@@ -1,0 +1,223 @@
+//! The route's heartbeat: what the daemon says of itself in the database every few seconds, where the
+//! logs end, and whether the world under the positions is still the one they were claimed in.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error};
+use uuid::Uuid;
+
+use super::Route;
+use super::claim::Claimed;
+use super::lane::Report;
+use crate::kafka::probe::Probe;
+use crate::pure::problem::Problem;
+use crate::store::positions::{self, Log};
+use crate::store::workers::{self, Beat, State};
+use crate::store::Store;
+
+/// How often the daemon is seen.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// The loop's end of the heartbeat.
+pub(super) struct Beating {
+    shown: Arc<Shown>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    store: Store,
+    worker: Uuid,
+}
+
+/// What the heartbeat shows, set by the loop.
+struct Shown {
+    now: Mutex<Showing>,
+    changed: Notify,
+}
+
+struct Showing {
+    state: State,
+    reads: Option<Claimed>,
+    /// The last trouble told, so that a client that repeats itself is heard once.
+    told: Option<Problem>,
+}
+
+impl Beating {
+    pub(super) fn start(
+        route: &Arc<Route>,
+        store: &Store,
+        probe: &Arc<Probe>,
+        reports: &mpsc::UnboundedSender<Report>,
+    ) -> Beating {
+        let showing = Showing { state: State::Joining, reads: None, told: None };
+        let shown = Arc::new(Shown { now: Mutex::new(showing), changed: Notify::new() });
+        let stop = CancellationToken::new();
+        let worker = Uuid::new_v4();
+        let pulse = Pulse {
+            route: route.clone(),
+            store: store.clone(),
+            probe: probe.clone(),
+            reports: reports.clone(),
+            shown: shown.clone(),
+            worker,
+            host: host(),
+        };
+        let task = tokio::spawn(pulse.run(stop.clone()));
+        Beating { shown, stop, task, store: store.clone(), worker }
+    }
+
+    /// Shows another state at once.
+    pub(super) fn shows(&self, state: State) {
+        self.set(|showing| showing.state = state);
+    }
+
+    /// Tells what is read from now on.
+    pub(super) fn reads(&self, claimed: Option<Claimed>) {
+        self.set(|showing| {
+            showing.reads = claimed;
+            showing.told = None;
+        });
+    }
+
+    /// Whether anything is being read.
+    pub(super) fn is_reading(&self) -> bool {
+        self.shown.lock().reads.is_some()
+    }
+
+    /// Whether this trouble is another than the last.
+    pub(super) fn is_news(&self, problem: &Problem) -> bool {
+        let mut showing = self.shown.lock();
+        let is_news = showing.told.as_ref() != Some(problem);
+        showing.told = Some(problem.clone());
+        is_news
+    }
+
+    /// Shows a failure that does not mend by itself.
+    pub(super) fn fail(&self, reason: &str) {
+        error!(reason, "held");
+        self.shows(State::Held { reason: reason.to_owned(), advice: String::new() });
+    }
+
+    /// Ends, and takes the daemon's row away.
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        let _ = self.task.await;
+        if let Err(fault) = workers::leave(&self.store, self.worker).await {
+            debug!(%fault, "could not sign off");
+        }
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Showing)) {
+        change(&mut self.shown.lock());
+        self.shown.changed.notify_one();
+    }
+}
+
+impl Shown {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Showing> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Pulse {
+    route: Arc<Route>,
+    store: Store,
+    probe: Arc<Probe>,
+    reports: mpsc::UnboundedSender<Report>,
+    shown: Arc<Shown>,
+    worker: Uuid,
+    host: String,
+}
+
+impl Pulse {
+    async fn run(self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(EVERY);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => self.look().await,
+                () = self.shown.changed.notified() => self.beat().await,
+            }
+        }
+    }
+
+    async fn beat(&self) {
+        let beat = {
+            let showing = self.shown.lock();
+            let partitions = showing.reads.iter().flat_map(|c| c.starts.keys().copied()).collect();
+            Beat {
+                worker: self.worker,
+                route: self.route.id,
+                host: self.host.clone(),
+                state: showing.state.clone(),
+                partitions,
+            }
+        };
+        if let Err(fault) = workers::beat(&self.store, &beat).await {
+            debug!(%fault, "no heartbeat could be written");
+        }
+    }
+
+    /// Looks at the log and the positions: writes the log's ends down, and asks for a restart when the
+    /// topic was made anew or the database went back in time.
+    async fn look(&self) {
+        self.beat().await;
+        let reads = self.shown.lock().reads.clone();
+        let Some(claimed) = reads.filter(|c| !c.starts.is_empty()) else { return };
+        let partitions: Vec<i32> = claimed.starts.keys().copied().collect();
+        let probe = self.probe.clone();
+        let seen = tokio::task::spawn_blocking(move || {
+            let ends: Vec<(i32, i64, i64)> = partitions
+                .iter()
+                .filter_map(|p| probe.watermarks(*p).ok().map(|w| (*p, w.low, w.high)))
+                .collect();
+            (probe.topic_id(), ends)
+        });
+        let Ok((Ok(topic_id), ends)) = seen.await else { return };
+        if topic_id != claimed.log.topic_id {
+            self.restart("the topic has another id: it was made anew");
+            return;
+        }
+        if let Err(fault) = workers::watermarks(&self.store, &claimed.log, &ends).await {
+            debug!(%fault, "the log's ends could not be written");
+        }
+        self.check_steps(&claimed.log, &claimed).await;
+    }
+
+    /// A failed-over database may have lost its last commits, steps among them; what it lost must be
+    /// read again even if no new record comes.
+    async fn check_steps(&self, log: &Log, claimed: &Claimed) {
+        let partitions: Vec<i32> = claimed.starts.keys().copied().collect();
+        let Ok(found) = positions::read(&self.store, log, &partitions).await else { return };
+        let floor: BTreeMap<i32, i64> = claimed.starts.iter().map(|(p, b)| (*p, b.step)).collect();
+        let lost = floor.iter().any(|(p, step)| found.get(p).is_none_or(|f| f.step < *step));
+        if lost {
+            self.restart("the database lost steps that were committed: it went back in time");
+            return;
+        }
+        // What was seen committed is the floor of the next look.
+        let mut showing = self.shown.lock();
+        if let Some(reads) = showing.reads.as_mut().filter(|r| r.log == *log) {
+            for (partition, begin) in &mut reads.starts {
+                if let Some(position) = found.get(partition) {
+                    begin.step = begin.step.max(position.step);
+                }
+            }
+        }
+    }
+
+    fn restart(&self, why: &'static str) {
+        self.shown.lock().reads = None;
+        let _ = self.reports.send(Report::Restart(why));
+    }
+}
+
+/// The machine's name, for people who look for the daemon.
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_else(|_| "unknown".to_owned())
+}

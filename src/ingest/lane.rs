@@ -1,0 +1,293 @@
+//! One lane: takes the records of its partitions in order, gathers them into batches, applies them.
+//!
+//! # States
+//!
+//! * **Idle**: nothing to do. Left by a record.
+//! * **Gathering**: records wait for more, up to the batch's limits or its linger.
+//! * **Applying**: a batch is in a transaction; orders wait until it ends.
+//! * **Waiting**: the batch could not be applied; it is kept and tried again after a pause, together
+//!   with what has come since. An order is heard at once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{info, warn};
+
+use super::Route;
+use super::attempt::{Attempt, Ending};
+use crate::kafka::board::OffsetBoard;
+use crate::kafka::consumer::Delivery;
+use crate::pure::backoff::Backoff;
+use crate::pure::batch::{Batcher, Limits};
+use crate::store::Store;
+use crate::store::mapping::Mapping;
+use crate::store::positions::{self, Log};
+
+/// Pauses between attempts at a batch.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_secs(10) };
+/// A passing failure is shown as a hold from this attempt on; the first ones usually mend by then.
+const SHOWN_FROM: u32 = 3;
+/// Old steps are deleted every so many steps, and as many are left.
+const TRIM_EVERY: i64 = 64;
+
+/// What the loop asks of a lane.
+pub(super) enum Order {
+    /// Begin anew: these partitions at these steps, records of this generation.
+    Adopt { generation: u64, log: Log, steps: BTreeMap<i32, i64> },
+    /// Hold nothing any more.
+    Drop { done: oneshot::Sender<()> },
+    /// Answer once nothing is held.
+    Settle { done: oneshot::Sender<()> },
+}
+
+/// What a lane tells the loop.
+pub(super) enum Report {
+    /// The lane's batch cannot be applied for now.
+    Held(usize, Hold),
+    /// It was applied after all.
+    Resumed(usize),
+    /// Positions must be read and claimed again.
+    Restart(&'static str),
+    /// The lane has ended, which it should not.
+    Ended(usize),
+}
+
+/// Why a lane is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hold {
+    pub reason: String,
+    pub advice: String,
+}
+
+/// The loop's end of a lane.
+pub(super) struct Lane {
+    /// Where its records go.
+    pub records: mpsc::Sender<Delivery>,
+    orders: mpsc::Sender<Order>,
+}
+
+impl Lane {
+    /// Starts a lane; it ends when its handle is dropped.
+    pub(super) fn start(
+        number: usize,
+        route: &Arc<Route>,
+        store: &Store,
+        mapping: &watch::Receiver<Arc<Mapping>>,
+        board: &OffsetBoard,
+        reports: &mpsc::UnboundedSender<Report>,
+    ) -> Lane {
+        let batch = &route.settings.batch;
+        let (records, deliveries) = mpsc::channel(batch.rows.saturating_mul(2).max(1));
+        let (orders, inbox) = mpsc::channel(8);
+        let limits = Limits { rows: batch.rows, bytes: batch.bytes, linger: batch.linger };
+        let worker = Worker {
+            number,
+            route: route.clone(),
+            store: store.clone(),
+            mapping: mapping.clone(),
+            board: board.clone(),
+            reports: reports.clone(),
+            deliveries,
+            orders: inbox,
+            gathering: Batcher::new(limits),
+            pending: VecDeque::new(),
+            claim: None,
+            failures: 0,
+            shown: None,
+            settling: Vec::new(),
+        };
+        let reports = reports.clone();
+        tokio::spawn(async move {
+            // A panic must not look like an idle lane.
+            if tokio::spawn(worker.run()).await.is_err() {
+                let _ = reports.send(Report::Ended(number));
+            }
+        });
+        Lane { records, orders }
+    }
+
+    /// Gives an order; waits while the lane has too many of them.
+    pub(super) async fn tell(&self, order: Order) {
+        let _ = self.orders.send(order).await;
+    }
+
+    /// Gives an order that may be lost when the lane has too many of them.
+    pub(super) fn tell_now(&self, order: Order) {
+        let _ = self.orders.try_send(order);
+    }
+}
+
+/// What a lane owns: set by an adoption.
+pub(super) struct Claim {
+    pub generation: u64,
+    pub log: Log,
+    /// The step that each partition's next batch builds on.
+    pub steps: BTreeMap<i32, i64>,
+}
+
+struct Worker {
+    number: usize,
+    route: Arc<Route>,
+    store: Store,
+    mapping: watch::Receiver<Arc<Mapping>>,
+    board: OffsetBoard,
+    reports: mpsc::UnboundedSender<Report>,
+    deliveries: mpsc::Receiver<Delivery>,
+    orders: mpsc::Receiver<Order>,
+    gathering: Batcher<Delivery>,
+    /// The batch at hand, what is left of it.
+    pending: VecDeque<Delivery>,
+    claim: Option<Claim>,
+    /// Attempts at the batch that failed.
+    failures: u32,
+    shown: Option<Hold>,
+    settling: Vec<oneshot::Sender<()>>,
+}
+
+impl Worker {
+    async fn run(mut self) {
+        let rows = self.route.settings.batch.rows.max(1);
+        let mut arrived = Vec::with_capacity(rows);
+        loop {
+            let due = self.due();
+            if due.is_none() {
+                self.settled();
+            }
+            let wait = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                order = self.orders.recv() => match order {
+                    Some(order) => self.obey(order),
+                    None => return,
+                },
+                count = self.deliveries.recv_many(&mut arrived, rows), if !self.gathering.is_full() => {
+                    if count == 0 {
+                        return;
+                    }
+                    self.gather(&mut arrived);
+                }
+                () = wait => self.attempt().await,
+            }
+        }
+    }
+
+    /// When the next attempt is due; `None` with nothing to apply.
+    fn due(&self) -> Option<Instant> {
+        if self.pending.is_empty() {
+            return self.gathering.deadline();
+        }
+        let pause = match self.failures {
+            0 => Duration::ZERO,
+            n => BACKOFF.delay(n - 1, fastrand::f64()),
+        };
+        Some(Instant::now() + pause)
+    }
+
+    fn gather(&mut self, arrived: &mut Vec<Delivery>) {
+        let now = Instant::now();
+        let generation = self.claim.as_ref().map(|c| c.generation);
+        for delivery in arrived.drain(..).filter(|d| Some(d.generation) == generation) {
+            let bytes = delivery.record.size();
+            self.gathering.push(delivery, bytes, now);
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Adopt { generation, log, steps } => {
+                self.forget();
+                self.claim = Some(Claim { generation, log, steps });
+            }
+            Order::Drop { done } => {
+                self.forget();
+                let _ = done.send(());
+            }
+            Order::Settle { done } => self.settling.push(done),
+        }
+    }
+
+    /// Lets go of everything: somebody else may read these records by now.
+    fn forget(&mut self) {
+        self.claim = None;
+        self.gathering.clear();
+        self.pending.clear();
+        while self.deliveries.try_recv().is_ok() {}
+        self.went_well();
+    }
+
+    fn settled(&mut self) {
+        for done in self.settling.drain(..) {
+            let _ = done.send(());
+        }
+    }
+
+    /// Tries the batch at hand, or the next one.
+    async fn attempt(&mut self) {
+        let limits = &self.route.settings.batch;
+        if self.pending.is_empty() || (self.failures > 0 && self.pending.len() < limits.rows) {
+            // After a failure the batch takes in what came since: another record may be the witness
+            // that the world works.
+            self.pending.extend(self.gathering.take());
+        }
+        let Some(claim) = &mut self.claim else {
+            self.pending.clear();
+            return;
+        };
+        let mapping = self.mapping.borrow().clone();
+        let attempt = Attempt { route: &self.route, store: &self.store, mapping: &mapping, board: &self.board };
+        match attempt.run(claim, &mut self.pending).await {
+            Ending::Done => {
+                self.went_well();
+                self.trim().await;
+            }
+            Ending::Again(hold) => self.went_wrong(hold, SHOWN_FROM),
+            Ending::Hold(hold) => self.went_wrong(hold, 1),
+            Ending::Collided => {
+                self.forget();
+                let _ = self.reports.send(Report::Restart("another daemon moved a partition of ours"));
+            }
+        }
+    }
+
+    fn went_well(&mut self) {
+        self.failures = 0;
+        if self.shown.take().is_some() {
+            info!(route = self.route.settings.name, lane = self.number, "resumed");
+            let _ = self.reports.send(Report::Resumed(self.number));
+        }
+    }
+
+    fn went_wrong(&mut self, hold: Hold, shown_from: u32) {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures < shown_from || self.shown.as_ref() == Some(&hold) {
+            return;
+        }
+        warn!(
+            route = self.route.settings.name,
+            lane = self.number,
+            records = self.pending.len(),
+            hint = hold.advice,
+            "held: {}",
+            hold.reason
+        );
+        self.shown = Some(hold.clone());
+        let _ = self.reports.send(Report::Held(self.number, hold));
+    }
+
+    /// Deletes old steps now and then. Outside of the batch: nothing waits for it, nothing needs it.
+    async fn trim(&mut self) {
+        let Some(claim) = &self.claim else { return };
+        for (partition, step) in &claim.steps {
+            if step % TRIM_EVERY == 0 {
+                let _ = positions::trim(&self.store, &claim.log, *partition, step - TRIM_EVERY).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! A route as the loop uses it.
+
+use crate::config;
+use crate::pure::envelope::Rules;
+
+/// A configured route with its key in the database.
+#[derive(Debug)]
+pub struct Route {
+    /// The key that inbox and quarantine rows carry.
+    pub id: i16,
+    /// What the operator configured.
+    pub settings: config::Inbox,
+    /// How its records are decoded.
+    pub rules: Rules,
+}
+
+impl Route {
+    /// A route under its registered key.
+    pub fn new(id: i16, settings: config::Inbox) -> Route {
+        let rules = Rules {
+            id_from: settings.id_from.clone(),
+            type_from: settings.type_from.clone(),
+            event_type: settings.event_type.clone(),
+            max_bytes: settings.max_record,
+        };
+        Route { id, settings, rules }
+    }
+}
