@@ -10,10 +10,14 @@ use std::fmt;
 use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
-use serde_json::value::RawValue;
 
+use self::keys::{Key, ReadKey, value_after};
+use self::pointer::Open;
 use super::numeric;
 use super::rejection::{Reason, Rejection};
+
+mod keys;
+mod pointer;
 
 /// A JSON pointer (RFC 6901) and, after [`check`], the text or number that stands there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +96,7 @@ struct Walk<'w, 'p, 'a> {
     text: &'a str,
     wanted: &'w mut [Wanted<'p, 'a>],
     /// The keys of all objects now open; each object's are at the end while it is innermost.
-    keys: Vec<Cow<'a, str>>,
+    keys: Vec<Key<'a>>,
     has_nul: bool,
     numbers: Numbers,
     /// The key that ended the pass because it came before: where it ends, if known.
@@ -122,19 +126,7 @@ impl<'a> Walk<'_, '_, 'a> {
 
     /// Whether the object whose keys begin at `first` has no key twice with different values.
     fn unambiguous(&mut self, first: usize) -> bool {
-        let text = self.text;
-        let keys = &mut self.keys[first..];
-        self.twice = if keys.len() <= 16 {
-            (1..keys.len()).find_map(|n| {
-                let earlier = keys[..n].iter().rev().find(|key| **key == keys[n])?;
-                (!same_value(text, earlier, &keys[n])).then(|| key_end(text, &keys[n]))
-            })
-        } else {
-            keys.sort_unstable();
-            keys.windows(2)
-                .find(|pair| pair[0] == pair[1] && !same_value(text, &pair[0], &pair[1]))
-                .map(|pair| key_end(text, &pair[1]))
-        };
+        self.twice = keys::conflict(self.text, &mut self.keys[first..]).map(|key| key.end);
         self.keys.truncate(first);
         self.twice.is_none()
     }
@@ -145,53 +137,6 @@ impl<'a> Walk<'_, '_, 'a> {
             let text = text();
             here.for_each(|open| self.wanted[open.index].found = Some(text.clone()));
         }
-    }
-}
-
-/// Where a key's closing quote ends; `None` when it was written with escapes and thus copied.
-fn key_end(text: &str, key: &Cow<'_, str>) -> Option<usize> {
-    match key {
-        Cow::Borrowed(key) => {
-            Some((key.as_ptr() as usize - text.as_ptr() as usize) + key.len() + 1)
-        }
-        Cow::Owned(_) => None,
-    }
-}
-
-/// The value as written that follows a key.
-fn value_after(text: &str, key_end: usize) -> Option<&str> {
-    let rest = text.get(key_end..)?.trim_ascii_start().strip_prefix(':')?;
-    let mut values = serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>();
-    Some(values.next()?.ok()?.get())
-}
-
-/// Whether two equal keys have values written alike. A key written with escapes counts as different,
-/// because its place is not known; both spellings of one key in one object is odd enough.
-fn same_value(text: &str, one: &Cow<'_, str>, other: &Cow<'_, str>) -> bool {
-    let value = |key| key_end(text, key).and_then(|end| value_after(text, end));
-    value(one).is_some_and(|one| value(other) == Some(one))
-}
-
-/// A pointer that leads to or through the value at hand.
-struct Open<'p> {
-    index: usize,
-    rest: &'p str,
-}
-
-impl<'p> Open<'p> {
-    /// The pointers that go on at `token`, an object's key or an array's index.
-    fn step(open: &[Open<'p>], token: &str) -> Vec<Open<'p>> {
-        let step = |open: &Open<'p>| {
-            let path = open.rest.strip_prefix('/')?;
-            let end = path.find('/').unwrap_or(path.len());
-            let (head, rest) = path.split_at(end);
-            let same = match head.contains('~') {
-                false => head == token,
-                true => head.replace("~1", "/").replace("~0", "~") == token,
-            };
-            same.then_some(Open { index: open.index, rest })
-        };
-        open.iter().filter_map(step).collect()
     }
 }
 
@@ -257,7 +202,7 @@ impl<'a> Visitor<'a> for Value<'_, '_, '_, 'a> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.walk.has_nul |= text.as_bytes().contains(&0);
+        self.walk.has_nul |= text.contains('\0');
         self.walk.found(self.open, || Cow::Owned(text.into()));
         Ok(())
     }
@@ -279,42 +224,13 @@ impl<'a> Visitor<'a> for Value<'_, '_, '_, 'a> {
     fn visit_map<A: MapAccess<'a>>(self, mut entries: A) -> Result<(), A::Error> {
         let Value { walk, open, .. } = self;
         let first = walk.keys.len();
-        while let Some(key) = entries.next_key_seed(Key)? {
-            if let Cow::Owned(key) = &key {
-                walk.has_nul |= key.as_bytes().contains(&0);
-            }
-            let (open, at) = (Open::step(open, &key), key_end(walk.text, &key));
+        while let Some(key) = entries.next_key_seed(ReadKey(walk.text))? {
+            walk.has_nul |= key.end.is_none() && key.text.contains('\0');
+            let (open, at) = (Open::step(open, &key.text), key.end);
             walk.keys.push(key);
             entries.next_value_seed(Value { walk: &mut *walk, open: &open, at })?;
         }
         if walk.unambiguous(first) { Ok(()) } else { Err(A::Error::custom("duplicate key")) }
-    }
-}
-
-/// Reads a key, borrowed where it has no escapes.
-struct Key;
-
-impl<'a> DeserializeSeed<'a> for Key {
-    type Value = Cow<'a, str>;
-
-    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<Cow<'a, str>, D::Error> {
-        parser.deserialize_str(self)
-    }
-}
-
-impl<'a> Visitor<'a> for Key {
-    type Value = Cow<'a, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_borrowed_str<E>(self, key: &'a str) -> Result<Cow<'a, str>, E> {
-        Ok(Cow::Borrowed(key))
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Cow<'a, str>, E> {
-        Ok(Cow::Owned(key.into()))
     }
 }
 
