@@ -2,7 +2,7 @@
 //!
 //! The parser is `serde_json`; nothing is built from the text, and texts without escapes are
 //! borrowed. What `jsonb` refuses beyond the grammar: U+0000 (PostgreSQL docs, 8.14 JSON Types),
-//! lone surrogates (same), and numbers that `numeric` cannot hold, see [`numeric`](super::numeric).
+//! lone surrogates (same), and numbers that `numeric` cannot hold, see [`numeric`].
 
 use std::borrow::Cow;
 use std::fmt;
