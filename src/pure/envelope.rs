@@ -175,3 +175,6 @@ pub fn digest(bytes: &[u8]) -> [u8; 16] {
 pub fn reused_id(id: Uuid, digest: &[u8; 16]) -> Uuid {
     Uuid::new_v5(&id, digest)
 }
+
+#[cfg(test)]
+mod tests;

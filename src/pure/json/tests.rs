@@ -1,0 +1,152 @@
+use super::*;
+
+fn reason(text: &str) -> Option<Reason> {
+    check(text, &mut []).err().map(|rejection| rejection.reason)
+}
+
+fn find(text: &str, pointer: &str) -> Option<String> {
+    let mut wanted = [Wanted { pointer, found: None }];
+    assert_eq!(check(text, &mut wanted), Ok(None), "{text}");
+    let [wanted] = wanted;
+    wanted.found.map(Cow::into_owned)
+}
+
+#[test]
+fn pointers_find_texts_and_numbers_as_written() {
+    for (text, pointer, found) in [
+        (r#"{"id":"x"}"#, "/id", Some("x")),
+        (r#"{"\u0069d":"\u0078"}"#, "/id", Some("x")),
+        (r#"{"a":{"b":[7,{"c":"x"}]},"b":1}"#, "/a/b/1/c", Some("x")),
+        (r#"{"a":[7]}"#, "/a/0", Some("7")),
+        (r#"{"a/b":{"~":"x"}}"#, "/a~1b/~0", Some("x")),
+        (r#"{"":"x"}"#, "/", Some("x")),
+        (
+            r#"{"id" : 12345678901234567890123456789012345678901 }"#,
+            "/id",
+            Some("12345678901234567890123456789012345678901"),
+        ),
+        (r#"{"id":-0.10}"#, "/id", Some("-0.10")),
+        (r#"{"id":-3}"#, "/id", Some("-3")),
+        (r#"{"id":null}"#, "/id", None),
+        (r#"{"id":true}"#, "/id", None),
+        (r#"{"id":{"id":"x"}}"#, "/id", None),
+        (r#"{"x":{"id":"x"}}"#, "/id", None),
+        (r#"{"ids":"x"}"#, "/id", None),
+    ] {
+        assert_eq!(find(text, pointer).as_deref(), found, "{text}");
+    }
+}
+
+#[test]
+fn texts_without_escapes_are_borrowed() {
+    let mut wanted = [Wanted { pointer: "/id", found: None }];
+    assert_eq!(check(r#"{"id":"x"}"#, &mut wanted), Ok(None));
+    assert!(matches!(wanted[0].found, Some(Cow::Borrowed("x"))));
+}
+
+#[test]
+fn what_is_no_single_object_is_refused() {
+    for text in [
+        "",
+        " ",
+        "{",
+        "{} {}",
+        "{}x",
+        "{'a':1}",
+        "{\"a\":1,}",
+        "{\"a\":1 /* */}",
+        "{\"a\":007}",
+        "{\"a\":+5}",
+        "{\"a\":.5}",
+        "{\"a\":5.}",
+        "{\"a\":0x10}",
+        "{\"a\":NaN}",
+        "{\"a\":Infinity}",
+        "{\"a\":\"\t\"}",
+        "{\"a\":\"\\x\"}",
+        "[1,",
+        "tru",
+    ] {
+        assert_eq!(reason(text), Some(Reason::NotJson), "{text}");
+    }
+    for text in ["[]", "null", "true", "-1", " \"a\"", "[{}]"] {
+        assert_eq!(reason(text), Some(Reason::NotAnObject), "{text}");
+    }
+}
+
+#[test]
+fn depth_is_bounded_without_exhausting_the_stack() {
+    let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+    assert_eq!(reason(&nested(126)), None);
+    assert_eq!(reason(&nested(127)), Some(Reason::TooDeep));
+    assert_eq!(reason(&nested(1_000_000)), Some(Reason::TooDeep));
+    assert_eq!(reason(&"{\"a\":".repeat(1_000_000)), Some(Reason::TooDeep));
+}
+
+#[test]
+fn a_key_may_come_twice_only_with_the_same_value() {
+    let many = |last: &str| {
+        let keys: String = (0..40).map(|n| format!("\"k{n}\":{n},")).collect();
+        format!("{{{keys}\"k7\":{last}}}")
+    };
+    for text in [
+        r#"{"a":1,"a":1}"#,
+        r#"{"a":{"b":[1]}, "a" : {"b":[1]} }"#,
+        r#"{"a":1,"b":{"a":2}}"#,
+        r#"{"x":[{"a":1},{"a":2}]}"#,
+        &many("7"),
+    ] {
+        assert_eq!(reason(text), None, "{text}");
+    }
+    for text in [
+        r#"{"a":1,"a":2}"#,
+        r#"{"a":1,"a":1,"a":2}"#,
+        r#"{"a":2,"a":1,"a":2}"#,
+        r#"{"x":[{"a":1,"a":"1"}]}"#,
+        r#"{"a":1,"\u0061":2}"#,
+        &many("8"),
+        r#"{"a":9007199254740993,"a":9007199254740992}"#,
+    ] {
+        assert_eq!(reason(text), Some(Reason::DuplicateKey), "{text}");
+    }
+}
+
+#[test]
+fn characters_that_jsonb_refuses_are_refused() {
+    for text in [
+        r#"{"a":"\ud800"}"#,
+        r#"{"a":"\udc00\ud800"}"#,
+        r#"{"\udfff":1}"#,
+        r#"{"a":["\ud800\u0041"]}"#,
+        r#"{"a":"\ud800\n"}"#,
+    ] {
+        assert_eq!(reason(text), Some(Reason::BadText), "{text}");
+    }
+    for text in [r#"{"a":"x\u0000"}"#, r#"{"\u0000":1}"#, r#"{"a":[{"b":"\u0000"}]}"#] {
+        let refused = check(text, &mut []).expect("well-formed").map(|r| r.reason);
+        assert_eq!(refused, Some(Reason::NulInText), "{text}");
+    }
+    assert_eq!(check(r#"{"a":"\ud83d\ude00 \\u0000 \uffff"}"#, &mut []), Ok(None));
+}
+
+#[test]
+fn numbers_are_refused_only_when_they_cannot_be_held() {
+    for number in [
+        "0",
+        "-0",
+        "1e2",
+        "1e308",
+        "1e-400",
+        "9007199254740993",
+        "18446744073709551616",
+        &"9".repeat(300),
+    ] {
+        assert_eq!(check(&format!("{{\"a\":{number}}}"), &mut []), Ok(None), "{number}");
+    }
+    for number in ["1E+400", "1e99999999999999999999", &"9".repeat(131_073)] {
+        let text = format!("{{\"a\":{number}}}");
+        assert_eq!(reason(&text), Some(Reason::NumberOutOfRange), "{number}");
+    }
+    let small = check("{\"a\":1e-16384}", &mut []).expect("well-formed");
+    assert_eq!(small.map(|r| r.reason), Some(Reason::NumberOutOfRange));
+}
