@@ -1,1 +1,200 @@
 //! Starts, supervises and stops the loops.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::config::{Config, MigrateMode};
+use crate::ingest::{self, Route};
+use crate::kafka::reach;
+use crate::pure::backoff::Backoff;
+use crate::pure::problem::{Code, Problem};
+use crate::store::mapping::{Mapping, Unfit};
+use crate::store::{Store, connect, migrate, routes};
+
+/// Pauses between attempts to start while the database is not there yet.
+const START_BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(200), max: Duration::from_secs(10) };
+/// How long a drain may take before the process ends anyway; what was not committed is read again.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
+/// How long a broker may take to answer or to be connected to in the check at start.
+const REACH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Runs until SIGTERM or SIGINT, then drains. Ends early with a problem that only a person (bad
+/// configuration or mapping) or a new process can mend.
+pub async fn run(config: Config) -> Result<(), Problem> {
+    let stop = CancellationToken::new();
+    listen_for_stop(&stop)?;
+    let prepared = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(()),
+        prepared = prepare(&config) => prepared?,
+    };
+    let mut loops = JoinSet::new();
+    for (route, mapping) in prepared.routes {
+        let (publish, mapping) = watch::channel(Arc::new(mapping));
+        tokio::spawn(reload_on_hangup(route.clone(), prepared.store.clone(), publish));
+        let (kafka, store) = (config.kafka.clone(), prepared.store.clone());
+        loops.spawn(ingest::run(route, kafka, store, mapping, stop.clone()));
+    }
+    supervise(loops, stop).await
+}
+
+/// What the loops need to begin.
+struct Prepared {
+    store: Store,
+    routes: Vec<(Arc<Route>, Mapping)>,
+}
+
+async fn prepare(config: &Config) -> Result<Prepared, Problem> {
+    info!(version = env!("CARGO_PKG_VERSION"), routes = config.inbox.len(), "makegood starts");
+    check_reach(config);
+    let lanes: usize = config.inbox.iter().map(|route| route.lanes.max(1)).sum();
+    // A lane has one transaction at a time; a route's claim and heartbeat come on top.
+    let pool = connect::pool(&config.postgres, "makegood", lanes + config.inbox.len() * 2)?;
+    let store = Store::new(pool);
+    ready_schema(config).await?;
+    let mut routes = Vec::new();
+    for settings in &config.inbox {
+        let mapping = ready_mapping(settings, &store).await?;
+        let id = ready_route(settings, &store).await;
+        routes.push((Arc::new(Route::new(id, settings.clone())), mapping));
+    }
+    Ok(Prepared { store, routes })
+}
+
+/// Waits for the loops. One that ends by itself takes the others with it: a new process is the cure.
+async fn supervise(mut loops: JoinSet<Result<(), Problem>>, stop: CancellationToken) -> Result<(), Problem> {
+    let mut outcome = Ok(());
+    while let Some(ended) = loops.join_next().await {
+        let ended = ended.unwrap_or_else(|e| Err(Problem::new(Code::GaveUp, format!("a loop failed: {e}"))));
+        if outcome.is_ok() {
+            outcome = ended;
+        }
+        stop.cancel();
+    }
+    info!("stopped");
+    outcome
+}
+
+fn listen_for_stop(stop: &CancellationToken) -> Result<(), Problem> {
+    let listen = |kind| {
+        signal(kind).map_err(|e| Problem::new(Code::System, format!("cannot listen for signals: {e}")))
+    };
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => info!("SIGTERM"),
+            _ = interrupt.recv() => info!("SIGINT"),
+        }
+        stop.cancel();
+        tokio::time::sleep(DRAIN_DEADLINE).await;
+        warn!("the drain took too long; what was not committed will be read again");
+        std::process::exit(i32::from(Code::GaveUp.exit()));
+    });
+    Ok(())
+}
+
+/// Brings makegood's schema up to date or checks it, waiting for a database that is not there yet.
+async fn ready_schema(config: &Config) -> Result<(), Problem> {
+    let mut attempt = 0;
+    loop {
+        let outcome = match connect::connect(&config.postgres, "makegood migrate").await {
+            Ok(mut client) => match config.migrate.mode {
+                MigrateMode::Check => migrate::check(&mut client).await,
+                MigrateMode::Auto => migrate::up(&mut client).await.map(|done| {
+                    if !done.is_empty() {
+                        info!(applied = done.join(", "), "schema migrated");
+                    }
+                }),
+            },
+            Err(problem) => Err(problem),
+        };
+        match outcome {
+            Err(problem) if problem.code == Code::PostgresUnreachable => {
+                wait(&mut attempt, &problem).await;
+            }
+            settled => return settled,
+        }
+    }
+}
+
+/// Loads a route's mapping and checks it. What only a person can mend ends the start; a database that
+/// is away, or that has drifted from the mapping, is waited for.
+async fn ready_mapping(settings: &crate::config::Inbox, store: &Store) -> Result<Mapping, Problem> {
+    let mut attempt = 0;
+    loop {
+        let mapping = Mapping::load(&settings.mapping)?;
+        match mapping.check(store).await {
+            Ok(()) => {
+                let (route, fingerprint) = (&settings.name, mapping.fingerprint());
+                info!(route, origin = mapping.origin, fingerprint, "mapping checked");
+                return Ok(mapping);
+            }
+            Err(Unfit::Broken(problem)) => return Err(problem),
+            Err(Unfit::Unknown(fault)) => {
+                let doing = format!("route {}: the mapping cannot be checked", settings.name);
+                wait(&mut attempt, &fault.problem(&doing)).await;
+            }
+        }
+    }
+}
+
+async fn ready_route(settings: &crate::config::Inbox, store: &Store) -> i16 {
+    let mut attempt = 0;
+    loop {
+        match routes::register(store, settings).await {
+            Ok(id) => return id,
+            Err(fault) => wait(&mut attempt, &fault.problem("cannot register the route")).await,
+        }
+    }
+}
+
+async fn wait(attempt: &mut u32, problem: &Problem) {
+    let delay = START_BACKOFF.delay(*attempt, fastrand::f64());
+    warn!(code = problem.code.as_str(), hint = problem.hint, "waiting: {}", problem.cause);
+    *attempt = attempt.saturating_add(1);
+    tokio::time::sleep(delay).await;
+}
+
+/// Says early and by name what keeps Kafka out of reach. The client goes on trying in any case.
+fn check_reach(config: &Config) {
+    let kafka = config.kafka.clone();
+    tokio::task::spawn_blocking(move || {
+        if let Err(problem) = reach::check(&kafka, REACH_TIMEOUT) {
+            error!(code = problem.code.as_str(), hint = problem.hint, "{}", problem.cause);
+        }
+    });
+}
+
+/// SIGHUP reads the mapping again. One that does not pass is not used, and the old one stays.
+async fn reload_on_hangup(route: Arc<Route>, store: Store, publish: watch::Sender<Arc<Mapping>>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    while hangup.recv().await.is_some() {
+        let name = &route.settings.name;
+        let checked = match Mapping::load(&route.settings.mapping) {
+            Ok(mapping) => match mapping.check(&store).await {
+                Ok(()) => Ok(mapping),
+                Err(Unfit::Broken(problem)) => Err(problem),
+                Err(Unfit::Unknown(fault)) => Err(fault.problem("the mapping cannot be checked")),
+            },
+            Err(problem) => Err(problem),
+        };
+        match checked {
+            Ok(mapping) => {
+                info!(route = name, origin = mapping.origin, fingerprint = mapping.fingerprint(), "mapping reloaded");
+                publish.send_replace(Arc::new(mapping));
+            }
+            Err(problem) => {
+                error!(route = name, code = problem.code.as_str(), hint = problem.hint, "the old mapping stays: {}", problem.cause);
+            }
+        }
+    }
+}

@@ -22,6 +22,8 @@ use crate::store::{Fault, Store, test_events};
 
 /// How many other records of a batch are rehearsed to see whether the world works.
 const WITNESSES: usize = 8;
+/// How many lost races and unanswered commits a batch starts over after at once.
+const ROUNDS: u32 = 10;
 
 /// What an attempt works with.
 pub(super) struct Attempt<'a> {
@@ -79,7 +81,6 @@ impl Attempt<'_> {
 
     /// Applies one range; `rest` is everything of the batch that is not applied yet.
     async fn step(&self, claim: &mut Claim, range: &[Entry<'_>], rest: &[Entry<'_>]) -> Step {
-        let events = range.iter().filter(|e| matches!(e.kind, Kind::Event(_))).count();
         let fault = match self.apply(claim, range, None).await {
             Ok(applied) => return self.moved(claim, range, &applied),
             Err(fault) => fault,
@@ -90,7 +91,7 @@ impl Attempt<'_> {
             ApplyFault::NoOutcome => ("23000".to_owned(), "no_outcome"),
             _ => return Step::End(unapplied(&fault)),
         };
-        if range.len() > 1 && events >= 1 {
+        if range.len() > 1 {
             let scope = Scope { records: range.len(), witnessed: false };
             return match verdict(Some(&sqlstate), scope) {
                 Verdict::Bisect => Step::Split,
@@ -119,11 +120,9 @@ impl Attempt<'_> {
     /// Whether another record of the batch could be applied, which shows that the world works and the
     /// record at hand does not. Each is tried alone and rolled back.
     async fn is_witnessed(&self, claim: &Claim, range: &[Entry<'_>], rest: &[Entry<'_>]) -> bool {
-        let suspect = range.first().map(|e| e.record.offset);
-        let others: Vec<&Entry<'_>> = rest
-            .iter()
-            .filter(|e| matches!(e.kind, Kind::Event(_)) && Some(e.record.offset) != suspect)
-            .collect();
+        let is_other = |e: &&Entry<'_>| !range.iter().any(|suspect| std::ptr::eq(suspect.record, e.record));
+        let others: Vec<&Entry<'_>> =
+            rest.iter().filter(|e| matches!(e.kind, Kind::Event(_))).filter(is_other).collect();
         let stride = others.len().div_ceil(WITNESSES).max(1);
         for other in others.into_iter().step_by(stride) {
             let batch = self.batch(claim, std::slice::from_ref(other));
@@ -145,7 +144,7 @@ impl Attempt<'_> {
         refusal: Option<&Refusal>,
     ) -> Result<Applied, ApplyFault> {
         let mut batch = self.batch(claim, entries);
-        loop {
+        for _ in 0..ROUNDS {
             batch.writer = Uuid::new_v4();
             match inbox::apply(self.store, &batch, refusal).await {
                 Err(ApplyFault::Raced) => debug!("another daemon took one of these events in meanwhile"),
@@ -158,6 +157,7 @@ impl Attempt<'_> {
                 settled => return settled,
             }
         }
+        Err(ApplyFault::Raced)
     }
 
     /// Whether the batch's commit, whose answer was lost, is in the database. One partition tells for
@@ -265,7 +265,7 @@ impl Attempt<'_> {
 
 fn entry<'r>(record: &'r Record, topic_id: Uuid, rules: &envelope::Rules) -> Entry<'r> {
     let digest = |record: &Record| envelope::digest(record.value.as_deref().unwrap_or_default());
-    let place = || envelope::positional_id(topic_id, record.partition, record.offset);
+    let place = || envelope::id_of_place(record, topic_id);
     match envelope::decode(record, topic_id, rules) {
         Envelope::Event(event) => {
             Entry { record, event_id: event.id, digest: event.digest, kind: Kind::Event(event.payload) }

@@ -95,6 +95,7 @@ impl Lane {
             pending: VecDeque::new(),
             claim: None,
             failures: 0,
+            retry_at: None,
             shown: None,
             settling: Vec::new(),
         };
@@ -142,6 +143,8 @@ struct Worker {
     claim: Option<Claim>,
     /// Attempts at the batch that failed.
     failures: u32,
+    /// When the next attempt at a failed batch is due.
+    retry_at: Option<Instant>,
     shown: Option<Hold>,
     settling: Vec<oneshot::Sender<()>>,
 }
@@ -152,7 +155,7 @@ impl Worker {
         let mut arrived = Vec::with_capacity(rows);
         loop {
             let due = self.due();
-            if due.is_none() {
+            if due.is_none() && self.deliveries.is_empty() {
                 self.settled();
             }
             let wait = async {
@@ -180,14 +183,7 @@ impl Worker {
 
     /// When the next attempt is due; `None` with nothing to apply.
     fn due(&self) -> Option<Instant> {
-        if self.pending.is_empty() {
-            return self.gathering.deadline();
-        }
-        let pause = match self.failures {
-            0 => Duration::ZERO,
-            n => BACKOFF.delay(n - 1, fastrand::f64()),
-        };
-        Some(Instant::now() + pause)
+        self.retry_at.or_else(|| self.gathering.deadline())
     }
 
     fn gather(&mut self, arrived: &mut Vec<Delivery>) {
@@ -238,6 +234,7 @@ impl Worker {
         }
         let Some(claim) = &mut self.claim else {
             self.pending.clear();
+            self.retry_at = None;
             return;
         };
         let mapping = self.mapping.borrow().clone();
@@ -258,6 +255,7 @@ impl Worker {
 
     fn went_well(&mut self) {
         self.failures = 0;
+        self.retry_at = None;
         if self.shown.take().is_some() {
             info!(route = self.route.settings.name, lane = self.number, "resumed");
             let _ = self.reports.send(Report::Resumed(self.number));
@@ -265,6 +263,7 @@ impl Worker {
     }
 
     fn went_wrong(&mut self, hold: Hold, shown_from: u32) {
+        self.retry_at = Some(Instant::now() + BACKOFF.delay(self.failures, fastrand::f64()));
         self.failures = self.failures.saturating_add(1);
         if self.failures < shown_from || self.shown.as_ref() == Some(&hold) {
             return;

@@ -130,7 +130,7 @@ fn read_object(
         return Err(rejection);
     }
     let mut ids = rules.id_from.iter().filter_map(|place| text_at(record, &json, place));
-    Ok(Some(ids.find_map(id_of_text).unwrap_or_else(|| id_of_position(record, topic_id))))
+    Ok(Some(ids.find_map(id_of_text).unwrap_or_else(|| id_of_place(record, topic_id))))
 }
 
 /// The type, when a header has it before any place in the JSON is asked.
@@ -159,7 +159,8 @@ fn id_of_text(text: &[u8]) -> Option<Uuid> {
     (!id.is_nil()).then_some(id)
 }
 
-fn id_of_position(record: &Record, topic_id: Uuid) -> Uuid {
+/// The id of a record that brings none: the UUIDv5 of `PARTITION/OFFSET` in the topic's id.
+pub fn id_of_place(record: &Record, topic_id: Uuid) -> Uuid {
     Uuid::new_v5(&topic_id, format!("{}/{}", record.partition, record.offset).as_bytes())
 }
 
