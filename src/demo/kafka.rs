@@ -110,19 +110,18 @@ impl PrivateKafka {
 
     /// Freezes the broker: connections stay open and nobody answers.
     pub fn pause(&self) -> Result<(), Problem> {
-        self.signal("STOP")
+        self.running()?.signal("STOP")?;
+        self.running()?.wait_until_stopped(STOP)
     }
 
     /// Lets a frozen broker go on.
     pub fn resume(&self) -> Result<(), Problem> {
-        self.signal("CONT")
+        self.running()?.signal("CONT")
     }
 
-    fn signal(&self, signal: &str) -> Result<(), Problem> {
-        match &self.server {
-            Some(server) => server.signal(signal),
-            None => Err(Problem::new(Code::NotFound, "the private Kafka broker is not running")),
-        }
+    fn running(&self) -> Result<&Server, Problem> {
+        let none = || Problem::new(Code::NotFound, "the private Kafka broker is not running");
+        self.server.as_ref().ok_or_else(none)
     }
 
     fn tool(&self, class: &str, args: &[&str]) -> Result<String, Problem> {
@@ -173,6 +172,8 @@ fn properties(folder: &Path, port: u16, controller: u16) -> String {
          auto.create.topics.enable=false\n\
          log.retention.ms=-1\n\
          group.initial.rebalance.delay.ms=0\n\
+         broker.heartbeat.interval.ms=500\n\
+         broker.session.timeout.ms=4000\n\
          group.min.session.timeout.ms=1000\n\
          default.replication.factor=1\n\
          min.insync.replicas=1\n\

@@ -127,6 +127,26 @@ impl Server {
         }
     }
 
+    /// Waits until SIGSTOP has reached every thread, which takes a moment after it was sent. Only Linux tells; elsewhere
+    /// this returns at once.
+    pub fn wait_until_stopped(&self, patience: Duration) -> Result<(), Problem> {
+        let deadline = Instant::now() + patience;
+        let threads = format!("/proc/{}/task", self.pid);
+        let stopped = |thread: fs::DirEntry| {
+            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            // The state follows the program's name, which is in parentheses and may hold any character.
+            stat.rsplit_once(')').is_none_or(|(_, rest)| rest.starts_with(" T"))
+        };
+        while !fs::read_dir(&threads).into_iter().flatten().flatten().all(stopped) {
+            if Instant::now() > deadline {
+                let cause = format!("{} did not freeze within {patience:?}", self.launch.name);
+                return Err(Problem::new(Code::TimedOut, cause));
+            }
+            thread::sleep(GLANCE);
+        }
+        Ok(())
+    }
+
     /// Waits until `ready` says yes. Fails, with the end of the server's log, when the server ends before or `patience` is over.
     pub fn wait_until(
         &mut self,
