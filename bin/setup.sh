@@ -1,0 +1,158 @@
+# shellcheck shell=bash
+# The set-up that bin/demo, bin/test and bin/bench share; sourced by them, from the root of the repository.
+#
+# It looks for what is needed, says what is missing and why, and installs it where it may: through apt-get, as root or,
+# after asking, with sudo. Everywhere else it names what is missing and stops.
+
+kafka_libs=$PWD/target/kafka/libs
+assume_yes=no
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() {
+  say "error: $1"
+  shift
+  local line
+  for line in "$@"; do say "  $line"; done
+  exit 1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# --- what is missing ------------------------------------------------------------------------------------------------
+
+missing=() # Debian packages
+reasons=() # one line each, for people
+
+need() { # need PACKAGE WHY: notes a package as missing
+  missing+=("$1")
+  reasons+=("$(printf '%-24s %s' "$1" "$2")")
+}
+
+has_postgres_server() {
+  has postgres && has initdb && return
+  local folder
+  for folder in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin; do
+    [ -x "$folder/postgres" ] && [ -x "$folder/initdb" ] && return
+  done
+  return 1
+}
+
+has_c_compiler() { has cc && has c++ && has make; }
+
+has_openssl_headers() { has pkg-config && pkg-config --exists openssl; }
+
+look_for_build_tools() {
+  has_c_compiler || need build-essential "C and C++ compiler: the Kafka client library is built from source"
+  has pkg-config || need pkg-config "finds the libraries to link with"
+  has_openssl_headers || need libssl-dev "TLS for connections to Kafka"
+  has_postgres_server || need postgresql "the private PostgreSQL server (no cluster of its own is started)"
+}
+
+look_for_java() {
+  has java || need default-jre-headless "runs Apache Kafka"
+  [ -e "$kafka_libs" ] || has mvn || need maven "fetches Apache Kafka"
+}
+
+# --- installing it --------------------------------------------------------------------------------------------------
+
+# May be done with sudo: all that needs the right to install, as one script.
+# shellcheck disable=SC2016 # $@ belongs to the inner shell
+apt_script='
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+# Left alone, the package makes a cluster and starts it on port 5432. Where it was installed before, that is settled.
+if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+  mkdir -p /etc/postgresql-common/createcluster.d
+  echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.d/no-main-cluster.conf
+fi
+apt-get -q -o DPkg::Lock::Timeout=300 update
+apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold install --no-install-recommends "$@"
+'
+
+name_missing() { say "missing:"; for line in "${reasons[@]}"; do say "  $line"; done; }
+
+ask() { # ask QUESTION: yes is the only yes
+  [ "$assume_yes" = yes ] && return
+  [ -t 0 ] && [ -t 2 ] || return 1
+  local answer
+  printf '%s [y/N] ' "$1" >&2
+  read -r answer
+  case $answer in y | Y | yes | Yes) return 0 ;; *) return 1 ;; esac
+}
+
+install_missing() {
+  [ ${#missing[@]} -gt 0 ] || return 0
+  name_missing
+  local command="apt-get install --no-install-recommends ${missing[*]}"
+  has apt-get || fail "this system has no apt-get" "install the equivalents of the above with its package manager and run this again"
+  if [ "$(id -u)" = 0 ]; then
+    say "installing with: $command"
+    quietly "installing packages" sh -c "$apt_script" sh "${missing[@]}"
+  elif has sudo && ask "install them with: sudo $command ?"; then
+    # --yes also promises that nobody is there to type a password.
+    if [ "$assume_yes" = yes ]; then sudo -n true || fail "sudo wants a password" "as root: $command"; fi
+    quietly "installing packages" sudo sh -c "$apt_script" sh "${missing[@]}"
+  else
+    fail "not installed, for want of the right or of a yes" "as root: $command" "or run this again with --yes where sudo needs no password"
+  fi
+}
+
+# quietly DOING COMMAND…: shows what the command printed only if it fails.
+quietly() {
+  local doing=$1 log status=0
+  shift
+  log=$(mktemp)
+  "$@" >"$log" 2>&1 </dev/null || status=$?
+  if [ "$status" != 0 ]; then
+    tail -n 40 "$log" >&2
+    rm -f "$log"
+    fail "$doing failed (exit code $status); its last lines are above"
+  fi
+  rm -f "$log"
+}
+
+# --- Rust and Kafka -------------------------------------------------------------------------------------------------
+
+find_cargo() {
+  local home=${CARGO_HOME:-${HOME:-/nonexistent}/.cargo}
+  has cargo || PATH=$home/bin:$PATH
+  export PATH
+  has cargo || fail "cargo is missing" "get Rust 1.95 or newer with rustup: https://rustup.rs"
+}
+
+# Copies Kafka's jars to $kafka_libs, once. Runs beside each other wait for the first; the rename makes it all or nothing.
+fetch_kafka() {
+  export MAKEGOOD_KAFKA_LIBS=$kafka_libs
+  [ -e "$kafka_libs" ] && return
+  local parent=${kafka_libs%/*}
+  mkdir -p "$parent"
+  say "fetching Apache Kafka with maven, once, into ${kafka_libs#"$PWD"/}"
+  (
+    if has flock; then flock 9; fi
+    if [ ! -e "$kafka_libs" ]; then
+      new=$(mktemp -d "$parent/new.XXXXXX")
+      trap 'rm -rf "$new"' EXIT
+      quietly "fetching Apache Kafka" mvn -B -q -f deploy/demo/pom.xml dependency:copy-dependencies \
+        -DincludeScope=runtime -DoutputDirectory="$new/libs"
+      # Without flock another may have been faster: then ours is surplus.
+      [ -e "$kafka_libs" ] || mv "$new/libs" "$kafka_libs"
+    fi
+  ) 9>"$parent/lock"
+}
+
+target_folder() { printf '%s' "${CARGO_TARGET_DIR:-$PWD/target}"; }
+
+# set_up [kafka]: everything a build and the private servers need, and on request the real Kafka.
+set_up() {
+  find_cargo
+  look_for_build_tools
+  [ "${1:-}" != kafka ] || look_for_java
+  install_missing
+  [ "${1:-}" != kafka ] || fetch_kafka
+}
+
+build_release() {
+  say "building makegood (the first time takes some minutes)"
+  cargo build --release --locked --quiet
+}
