@@ -256,6 +256,9 @@ mod tests {
     fn what_retention_deleted_is_a_gap() {
         let known = Known { postgres: Some(4), ..LOG };
         assert_eq!(start(known), (10, "expired", Some(4..10), None));
+        assert_eq!(start(Known { postgres: Some(9), ..LOG }), (10, "expired", Some(9..10), None));
+        assert_eq!(start(Known { postgres: Some(10), ..LOG }), (10, "resumed", None, None));
+        assert_eq!(start(Known { postgres: Some(100), ..LOG }), (100, "resumed", None, None));
         assert_eq!(start(Known { kafka: Some(2), ..known }), (10, "expired", Some(4..10), None));
     }
 
