@@ -56,7 +56,8 @@ fn blame(sqlstate: Option<&str>) -> Blame {
     let Some(sqlstate) = sqlstate else { return Blame::Passing };
     match sqlstate {
         "40001" | "40P01" | "55P03" | "57014" => Blame::Passing,
-        "54000" | "54001" => Blame::RecordOrWorld,
+        // A narrowed column refuses every row with these two.
+        "22001" | "22003" | "54000" | "54001" => Blame::RecordOrWorld,
         _ if sqlstate.starts_with("57P0") => Blame::Passing,
         _ => match sqlstate.get(..2) {
             Some("08") => Blame::Passing,
@@ -158,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_value_that_fits_nowhere_is_the_records_own_fault() {
-        for code in ["22003", "22P02", "22021", "22000"] {
+        for code in ["22P02", "22007", "22021", "22000"] {
             let expected = [Verdict::Bisect, Verdict::Quarantine, Verdict::Quarantine];
             assert_eq!(verdicts(code), expected, "{code}");
         }
@@ -166,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_refused_row_is_the_records_fault_only_when_others_get_through() {
-        for code in ["23502", "23503", "23505", "23514", "54000", "54001"] {
+        for code in ["22001", "22003", "23502", "23503", "23505", "23514", "54000", "54001"] {
             let expected = [Verdict::Bisect, Verdict::Hold, Verdict::Quarantine];
             assert_eq!(verdicts(code), expected, "{code}");
         }
