@@ -40,6 +40,9 @@ has_postgres_server() {
 
 has_c_compiler() { has cc && has c++ && has make; }
 
+# The jars lie beside a copy of the pom they came from, so that a new version in it is fetched.
+has_kafka() { cmp -s deploy/demo/pom.xml "$kafka_libs/pom.xml"; }
+
 has_openssl_headers() { has pkg-config && pkg-config --exists openssl; }
 
 look_for_build_tools() {
@@ -51,7 +54,7 @@ look_for_build_tools() {
 
 look_for_java() {
   has java || need default-jre-headless "runs Apache Kafka"
-  [ -e "$kafka_libs" ] || has mvn || need maven "fetches Apache Kafka"
+  has_kafka || has mvn || need maven "fetches Apache Kafka"
 }
 
 # --- installing it --------------------------------------------------------------------------------------------------
@@ -124,19 +127,20 @@ find_cargo() {
 # Copies Kafka's jars to $kafka_libs, once. Runs beside each other wait for the first; the rename makes it all or nothing.
 fetch_kafka() {
   export MAKEGOOD_KAFKA_LIBS=$kafka_libs
-  [ -e "$kafka_libs" ] && return
+  has_kafka && return
   local parent=${kafka_libs%/*}
   mkdir -p "$parent"
   say "fetching Apache Kafka with maven, once, into ${kafka_libs#"$PWD"/}"
   (
     if has flock; then flock 9; fi
-    if [ ! -e "$kafka_libs" ]; then
+    if ! has_kafka; then
       new=$(mktemp -d "$parent/new.XXXXXX")
       trap 'rm -rf "$new"' EXIT
       quietly "fetching Apache Kafka" mvn -B -q -f deploy/demo/pom.xml dependency:copy-dependencies \
         -DincludeScope=runtime -DoutputDirectory="$new/libs"
-      # Without flock another may have been faster: then ours is surplus.
-      [ -e "$kafka_libs" ] || mv "$new/libs" "$kafka_libs"
+      cp deploy/demo/pom.xml "$new/libs/"
+      rm -rf "$kafka_libs"
+      mv "$new/libs" "$kafka_libs"
     fi
   ) 9>"$parent/lock"
 }
