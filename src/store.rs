@@ -1,1 +1,3 @@
 //! Everything PostgreSQL.
+
+pub mod connect;
