@@ -1,9 +1,22 @@
 //! Configuration: flag, then environment, then file, then default.
 //!
-//! `load` reads all of them and gives back a [`Config`] in which nothing is left to interpret,
+//! [`load()`] reads all of them and gives back a [`Config`] in which nothing is left to interpret,
 //! with the origin of every value. `Debug` of these types never shows a secret.
 
+mod assemble;
+mod env;
+mod file;
+mod keys;
+mod layers;
+mod libpq;
+mod load;
+mod mistake;
 mod postgres;
+mod reader;
+pub mod redact;
+mod rules;
+mod units;
+mod url;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +24,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use layers::Origin;
+pub use load::{Loaded, Overrides, load};
 pub use postgres::{Postgres, RootCert, SslMode};
+pub use reader::Setting;
+pub use units::show_duration;
 
 use crate::pure::place::Place;
 
@@ -263,3 +280,6 @@ impl fmt::Debug for Kafka {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests;
