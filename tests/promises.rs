@@ -1,0 +1,7 @@
+//! What makegood promises, one file a promise, against real PostgreSQL and real Apache Kafka.
+//!
+//! `bin/test` installs what this needs. Each test has a database, a topic and a group of its own; the
+//! servers are shared. The judge is always the ledger of what was sent, never makegood's own tables.
+
+mod exactly_once;
+mod support;

@@ -1,0 +1,52 @@
+//! The judge: what was paid, kept outside of makegood, compared with the purchases.
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use super::events::Payment;
+
+/// A purchase as the host's table has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Purchase {
+    pub student: Uuid,
+    pub course: Uuid,
+    pub amount: String,
+    pub currency: String,
+}
+
+/// All purchases by payment; panics if one payment has two.
+pub async fn purchases(client: &Client) -> BTreeMap<Uuid, Purchase> {
+    let sql = "SELECT payment_id, student_id, course_id, amount::text, currency FROM student_course_purchases";
+    let mut found = BTreeMap::new();
+    for row in client.query(sql, &[]).await.unwrap() {
+        let payment: Uuid = row.get(0);
+        let purchase =
+            Purchase { student: row.get(1), course: row.get(2), amount: row.get(3), currency: row.get(4) };
+        assert!(found.insert(payment, purchase).is_none(), "two purchases for payment {payment}");
+    }
+    found
+}
+
+/// How many purchases there are.
+pub async fn count(client: &Client) -> usize {
+    let row = client.query_one("SELECT count(*) FROM student_course_purchases", &[]).await.unwrap();
+    usize::try_from(row.get::<_, i64>(0)).unwrap()
+}
+
+/// Fails unless the purchases are exactly these payments', each once, each field as it was paid.
+pub async fn assert_exactly(client: &Client, paid: &[Payment]) {
+    let found = purchases(client).await;
+    for payment in paid {
+        let purchase = found.get(&payment.id).unwrap_or_else(|| panic!("paid, not purchased: {payment:?}"));
+        let expected = Purchase {
+            student: payment.student,
+            course: payment.course,
+            amount: payment.amount.clone(),
+            currency: payment.currency.clone(),
+        };
+        assert_eq!(*purchase, expected, "a purchase differs from its payment {}", payment.id);
+    }
+    assert_eq!(found.len(), paid.len(), "purchases that nobody paid for");
+}

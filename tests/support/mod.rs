@@ -1,0 +1,23 @@
+//! What the promises are tested with: shared servers, a rig per test, the real program, a ledger.
+
+pub mod daemon;
+pub mod events;
+pub mod ledger;
+pub mod rig;
+pub mod world;
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+/// Waits until `ready` gives a value; panics with `what` after a minute and a half.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ready: impl FnMut() -> F) -> T {
+    let deadline = Instant::now() + Duration::from_secs(90);
+    loop {
+        if let Some(value) = ready().await {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for: {what}");
+        // A poll's pace, not a wait for a time.
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+}
