@@ -1,7 +1,7 @@
 //! The contract of the configuration, without the environment of whoever runs the tests.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::*;
 use crate::pure::problem::Problem;
@@ -320,7 +320,6 @@ fn a_named_file_must_exist_and_its_folder_holds_the_mapping() {
     let loaded = load(&Overrides::default(), &env, &folder.0).unwrap();
     assert_eq!(loaded.config.inbox[0].mapping, folder.0.join("etc/purchases"));
     assert_eq!(loaded.file.as_deref(), Some(folder.0.join("etc/m.toml").as_path()));
-    let _: &Path = &folder.0;
 }
 
 #[test]

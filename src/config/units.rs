@@ -42,7 +42,7 @@ pub fn size(text: &str) -> Result<usize, String> {
     usize::try_from(bytes).map_err(|_| bad())
 }
 
-/// Writes a duration so that [`duration`] reads it back, to the millisecond.
+/// Writes a duration so that `load` reads it back, to the millisecond.
 pub fn show_duration(duration: Duration) -> String {
     let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let mut text = String::new();
@@ -55,7 +55,7 @@ pub fn show_duration(duration: Duration) -> String {
     if text.is_empty() { "0s".into() } else { text }
 }
 
-/// Writes a size so that [`size`] reads it back, in the largest unit that divides it.
+/// Writes a size so that `load` reads it back, in the largest unit that divides it.
 pub fn show_size(bytes: usize) -> String {
     let bytes = bytes as u64;
     let exact = SIZES.iter().find(|(_, factor)| bytes > 0 && bytes.is_multiple_of(*factor));

@@ -1,10 +1,14 @@
 //! Reads a connection URL, or libpq's `key=value` text, and fills in what it leaves out.
 
+mod syntax;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio_postgres::config::ChannelBinding;
+
+use syntax::{Pairs, from_text, from_url};
 
 use super::libpq::Libpq;
 use super::mistake::did_you_mean;
@@ -34,8 +38,6 @@ const IGNORED: [&str; 7] = [
     "gssencmode",
     "fallback_application_name",
 ];
-
-type Pairs = Vec<(String, String)>;
 
 /// Merges a URL (empty: none) with libpq's fallbacks. The error says what would be right, and
 /// never repeats a part of the text that may be a password.
@@ -152,100 +154,8 @@ fn sslmode(text: &str) -> Result<SslMode, String> {
         .ok_or_else(|| "sslmode is disable, prefer, require, verify-ca or verify-full".to_owned())
 }
 
-/// `USER:PASSWORD@HOST:PORT,…/DATABASE?KEY=VALUE&…`
-fn from_url(rest: &str) -> Result<Pairs, String> {
-    let (main, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (authority, dbname) = main.split_once('/').unwrap_or((main, ""));
-    if dbname.contains('@') || query.contains('@') {
-        return Err("write / ? and @ in a password as %2F, %3F and %40".to_owned());
-    }
-    let mut pairs = Pairs::new();
-    let mut add = |key: &str, text: &str| -> Result<(), String> {
-        if !text.is_empty() {
-            pairs.push((key.to_owned(), decoded(text)?));
-        }
-        Ok(())
-    };
-    let (credentials, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
-    add("user", user)?;
-    add("password", password)?;
-    add("dbname", dbname)?;
-    if !hosts.is_empty() {
-        let (names, ports): (Vec<&str>, Vec<&str>) = hosts.split(',').map(host_and_port).unzip();
-        add("host", &names.join(","))?;
-        if ports.iter().any(|port| !port.is_empty()) {
-            let ports: Vec<&str> =
-                ports.iter().map(|port| if port.is_empty() { "5432" } else { port }).collect();
-            add("port", &ports.join(","))?;
-        }
-    }
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) =
-            pair.split_once('=').ok_or("write each parameter after ? as KEY=VALUE")?;
-        add(&decoded(key)?, value)?;
-    }
-    Ok(pairs)
-}
-
-fn host_and_port(text: &str) -> (&str, &str) {
-    match text.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
-        Some((address, port)) => (address, port.strip_prefix(':').unwrap_or(port)),
-        None => text.rsplit_once(':').unwrap_or((text, "")),
-    }
-}
-
-/// libpq's `key=value key='va lue'`, with backslash escapes.
-fn from_text(text: &str) -> Result<Pairs, String> {
-    let mut pairs = Pairs::new();
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        let (key, tail) = rest.split_once('=').ok_or("write KEY=VALUE pairs, or a URL")?;
-        let tail = tail.trim_start();
-        let quoted = tail.starts_with('\'');
-        let mut value = String::new();
-        let mut end = None;
-        let mut letters = tail.char_indices().skip(usize::from(quoted));
-        while let Some((at, letter)) = letters.next() {
-            match letter {
-                '\\' => value.extend(letters.next().map(|(_, letter)| letter)),
-                '\'' if quoted => end = Some(at + 1),
-                space if !quoted && space.is_whitespace() => end = Some(at),
-                other => value.push(other),
-            }
-            if end.is_some() {
-                break;
-            }
-        }
-        if quoted && end.is_none() {
-            return Err("a quote is not closed".to_owned());
-        }
-        pairs.push((key.trim().to_owned(), value));
-        rest = tail.get(end.unwrap_or(tail.len())..).unwrap_or_default().trim_start();
-    }
-    Ok(pairs)
-}
-
 fn list(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
-}
-
-fn decoded(text: &str) -> Result<String, String> {
-    let bad = || "a % in a URL is followed by two hexadecimal digits; a % itself is %25".to_owned();
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        rest = tail;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let (digits, tail) = rest.split_at_checked(2).ok_or_else(bad)?;
-        let digits = std::str::from_utf8(digits).map_err(|_| bad())?;
-        bytes.push(u8::from_str_radix(digits, 16).map_err(|_| bad())?);
-        rest = tail;
-    }
-    String::from_utf8(bytes).map_err(|_| bad())
 }
 
 #[cfg(test)]

@@ -84,11 +84,9 @@ fn answered(answer: &DbError, where_: &str) -> Problem {
     if *state == SqlState::CANNOT_CONNECT_NOW {
         return unreachable("wait: it is starting up or shutting down");
     }
-    let code = match &state.code()[..2] {
-        "08" => Code::PostgresUnreachable,
-        _ if state.code().starts_with("57P0") => Code::PostgresUnreachable,
-        _ => Code::Postgres,
-    };
+    // Class 08 is the connection itself, 57P0x a server that is shutting down or being restarted.
+    let gone = state.code().starts_with("08") || state.code().starts_with("57P0");
+    let code = if gone { Code::PostgresUnreachable } else { Code::Postgres };
     let cause = format!("PostgreSQL at {where_}: {message} (SQLSTATE {})", state.code());
     Problem::new(code, cause).hint(answer.hint().unwrap_or_default())
 }
