@@ -7,8 +7,27 @@ use std::process::ExitCode;
 /// Runs the program and returns its exit code.
 pub fn main() -> ExitCode {
     let a: Vec<String> = std::env::args().collect();
-    let l = match config::load_here(&crate::config::load::Overrides { config: a.get(3).map(Into::into), ..Default::default() }) { Ok(l) => l, Err(p) => { eprintln!("{p}"); return ExitCode::from(p.code.exit()) } };
-    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::new(&l.config.log.level)).with_writer(std::io::stderr).with_ansi(false).init();
+    let l = match config::load_here(&crate::config::Overrides {
+        config: a.get(3).map(Into::into),
+        ..Default::default()
+    }) {
+        Ok(l) => l,
+        Err(p) => {
+            eprintln!("{p}");
+            return ExitCode::from(p.code.exit());
+        }
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(&l.config.log.level))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
     let Ok(rt) = tokio::runtime::Runtime::new() else { return ExitCode::FAILURE };
-    match rt.block_on(crate::daemon::run(l.config)) { Ok(()) => ExitCode::SUCCESS, Err(p) => { eprintln!("{p}"); ExitCode::from(p.code.exit()) } }
+    match rt.block_on(crate::daemon::run(l.config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(p) => {
+            eprintln!("{p}");
+            ExitCode::from(p.code.exit())
+        }
+    }
 }

@@ -69,10 +69,14 @@ async fn prepare(config: &Config) -> Result<Prepared, Problem> {
 }
 
 /// Waits for the loops. One that ends by itself takes the others with it: a new process is the cure.
-async fn supervise(mut loops: JoinSet<Result<(), Problem>>, stop: CancellationToken) -> Result<(), Problem> {
+async fn supervise(
+    mut loops: JoinSet<Result<(), Problem>>,
+    stop: CancellationToken,
+) -> Result<(), Problem> {
     let mut outcome = Ok(());
     while let Some(ended) = loops.join_next().await {
-        let ended = ended.unwrap_or_else(|e| Err(Problem::new(Code::GaveUp, format!("a loop failed: {e}"))));
+        let ended = ended
+            .unwrap_or_else(|e| Err(Problem::new(Code::GaveUp, format!("a loop failed: {e}"))));
         if outcome.is_ok() {
             outcome = ended;
         }
@@ -84,7 +88,8 @@ async fn supervise(mut loops: JoinSet<Result<(), Problem>>, stop: CancellationTo
 
 fn listen_for_stop(stop: &CancellationToken) -> Result<(), Problem> {
     let listen = |kind| {
-        signal(kind).map_err(|e| Problem::new(Code::System, format!("cannot listen for signals: {e}")))
+        signal(kind)
+            .map_err(|e| Problem::new(Code::System, format!("cannot listen for signals: {e}")))
     };
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
@@ -189,11 +194,22 @@ async fn reload_on_hangup(route: Arc<Route>, store: Store, publish: watch::Sende
         };
         match checked {
             Ok(mapping) => {
-                info!(route = name, origin = mapping.origin, fingerprint = mapping.fingerprint(), "mapping reloaded");
+                info!(
+                    route = name,
+                    origin = mapping.origin,
+                    fingerprint = mapping.fingerprint(),
+                    "mapping reloaded"
+                );
                 publish.send_replace(Arc::new(mapping));
             }
             Err(problem) => {
-                error!(route = name, code = problem.code.as_str(), hint = problem.hint, "the old mapping stays: {}", problem.cause);
+                error!(
+                    route = name,
+                    code = problem.code.as_str(),
+                    hint = problem.hint,
+                    "the old mapping stays: {}",
+                    problem.cause
+                );
             }
         }
     }

@@ -67,8 +67,18 @@ pub async fn run(
     let (claims, mut claimed) = mpsc::unbounded_channel();
     let beating = Beating::start(&route, &store, &probe, &reports);
     let mut ingest = Ingest {
-        route, store, probe, member, lanes, claims, beating,
-        owned: Vec::new(), attempt: 0, failures: 0, generation: 0, holds: BTreeMap::new(),
+        route,
+        store,
+        probe,
+        member,
+        lanes,
+        claims,
+        beating,
+        owned: Vec::new(),
+        attempt: 0,
+        failures: 0,
+        generation: 0,
+        holds: BTreeMap::new(),
     };
     let outcome = loop {
         tokio::select! {
@@ -131,13 +141,22 @@ impl Ingest {
                 let _: Result<(), std_mpsc::TrySendError<()>> = done.try_send(());
             }
             Event::Stopped(why) => {
-                warn!(route = self.route.settings.name, why, "reading stopped; it starts again when the lanes are empty");
+                warn!(
+                    route = self.route.settings.name,
+                    why, "reading stopped; it starts again when the lanes are empty"
+                );
                 let settled = self.settle();
                 self.claim_after(Duration::ZERO, Some(settled));
             }
             Event::Trouble(problem) => {
                 if self.beating.is_news(&problem) {
-                    warn!(route = self.route.settings.name, code = problem.code.as_str(), hint = problem.hint, "{}", problem.cause);
+                    warn!(
+                        route = self.route.settings.name,
+                        code = problem.code.as_str(),
+                        hint = problem.hint,
+                        "{}",
+                        problem.cause
+                    );
                 }
             }
             Event::Fatal(_) => {}
@@ -155,10 +174,16 @@ impl Ingest {
                 self.show_state();
             }
             Report::Restart(why) if self.owned.is_empty() => {
-                info!(route = self.route.settings.name, why, "nothing to claim again: no partition is assigned");
+                info!(
+                    route = self.route.settings.name,
+                    why, "nothing to claim again: no partition is assigned"
+                );
             }
             Report::Restart(why) => {
-                warn!(route = self.route.settings.name, why, "positions are read and claimed again");
+                warn!(
+                    route = self.route.settings.name,
+                    why, "positions are read and claimed again"
+                );
                 self.member.tell(Command::Unfetch);
                 self.drop_all().await;
                 self.failures += 1;
@@ -183,7 +208,13 @@ impl Ingest {
             Err(problem) => {
                 let delay = CLAIM_BACKOFF.delay(self.failures, fastrand::f64());
                 if self.beating.is_news(&problem) {
-                    warn!(route = self.route.settings.name, code = problem.code.as_str(), hint = problem.hint, "cannot claim positions yet: {}", problem.cause);
+                    warn!(
+                        route = self.route.settings.name,
+                        code = problem.code.as_str(),
+                        hint = problem.hint,
+                        "cannot claim positions yet: {}",
+                        problem.cause
+                    );
                 }
                 self.failures = self.failures.saturating_add(1);
                 self.holds.insert(CLAIM_HOLD, Hold { reason: problem.cause, advice: problem.hint });
@@ -227,7 +258,12 @@ impl Ingest {
                 offset: claimed.starts[partition].offset,
                 lane: lane.records.clone(),
             }));
-            lane.tell(Order::Adopt { generation: self.generation, log: claimed.log.clone(), steps }).await;
+            lane.tell(Order::Adopt {
+                generation: self.generation,
+                log: claimed.log.clone(),
+                steps,
+            })
+            .await;
         }
         info!(
             route = self.route.settings.name,

@@ -15,7 +15,10 @@ async fn a_paid_purchase_is_made_once_however_often_its_event_comes() {
     rig.pay(&paid).await;
     rig.caught_up().await;
     ledger::assert_exactly(&rig.client, &paid).await;
-    assert_eq!(rig.number("SELECT sum(duplicate)::bigint FROM makegood.consumer_positions").await, 1000);
+    assert_eq!(
+        rig.number("SELECT sum(duplicate)::bigint FROM makegood.consumer_positions").await,
+        1000
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,6 +52,10 @@ async fn poison_among_good_records_is_put_away_and_blocks_nobody() {
     let _daemon = rig.daemon();
     rig.caught_up().await;
     ledger::assert_exactly(&rig.client, &paid).await;
-    let row = rig.client.query_one("SELECT value, reason FROM makegood.quarantine", &[]).await.unwrap();
-    assert_eq!((row.get::<_, &[u8]>(0), row.get::<_, &str>(1)), (b"not json".as_slice(), "not_json"));
+    let row =
+        rig.client.query_one("SELECT value, reason FROM makegood.quarantine", &[]).await.unwrap();
+    assert_eq!(
+        (row.get::<_, &[u8]>(0), row.get::<_, &str>(1)),
+        (b"not json".as_slice(), "not_json")
+    );
 }

@@ -120,7 +120,8 @@ impl Attempt<'_> {
     /// Whether another record of the batch could be applied, which shows that the world works and the
     /// record at hand does not. Each is tried alone and rolled back.
     async fn is_witnessed(&self, claim: &Claim, range: &[Entry<'_>], rest: &[Entry<'_>]) -> bool {
-        let is_other = |e: &&Entry<'_>| !range.iter().any(|suspect| std::ptr::eq(suspect.record, e.record));
+        let is_other =
+            |e: &&Entry<'_>| !range.iter().any(|suspect| std::ptr::eq(suspect.record, e.record));
         let others: Vec<&Entry<'_>> =
             rest.iter().filter(|e| matches!(e.kind, Kind::Event(_))).filter(is_other).collect();
         let stride = others.len().div_ceil(WITNESSES).max(1);
@@ -147,7 +148,9 @@ impl Attempt<'_> {
         for _ in 0..ROUNDS {
             batch.writer = Uuid::new_v4();
             match inbox::apply(self.store, &batch, refusal).await {
-                Err(ApplyFault::Raced) => debug!("another daemon took one of these events in meanwhile"),
+                Err(ApplyFault::Raced) => {
+                    debug!("another daemon took one of these events in meanwhile")
+                }
                 Err(ApplyFault::Unknown(fault)) => {
                     warn!(route = self.route.settings.name, %fault, "a commit was not answered; looking whether it landed");
                     if self.landed(claim, &batch).await? {
@@ -255,7 +258,11 @@ impl Attempt<'_> {
         match inbox::rehearse(self.store, &self.batch(&claim, std::slice::from_ref(entry))).await {
             Ok(mut outcomes) => {
                 let (outcome, detail) = outcomes.pop().unzip();
-                Ok(test_events::Verdict { outcome: "test", mapping_outcome: outcome, detail: detail.flatten() })
+                Ok(test_events::Verdict {
+                    outcome: "test",
+                    mapping_outcome: outcome,
+                    detail: detail.flatten(),
+                })
             }
             Err(ApplyFault::Engine(fault)) => Err(fault),
             Err(fault) => Ok(failed(hold_of(&fault).reason)),
@@ -267,18 +274,30 @@ fn entry<'r>(record: &'r Record, topic_id: Uuid, rules: &envelope::Rules) -> Ent
     let digest = |record: &Record| envelope::digest(record.value.as_deref().unwrap_or_default());
     let place = || envelope::id_of_place(record, topic_id);
     match envelope::decode(record, topic_id, rules) {
-        Envelope::Event(event) => {
-            Entry { record, event_id: event.id, digest: event.digest, kind: Kind::Event(event.payload) }
+        Envelope::Event(event) => Entry {
+            record,
+            event_id: event.id,
+            digest: event.digest,
+            kind: Kind::Event(event.payload),
+        },
+        Envelope::Foreign => {
+            Entry { record, event_id: place(), digest: digest(record), kind: Kind::OtherType }
         }
-        Envelope::Foreign => Entry { record, event_id: place(), digest: digest(record), kind: Kind::OtherType },
-        Envelope::Tombstone => Entry { record, event_id: place(), digest: digest(record), kind: Kind::Tombstone },
+        Envelope::Tombstone => {
+            Entry { record, event_id: place(), digest: digest(record), kind: Kind::Tombstone }
+        }
         Envelope::Rejected(rejection) => {
             let refusal = Refusal {
                 reason: rejection.reason.as_str().to_owned(),
                 sqlstate: None,
                 detail: rejection.detail,
             };
-            Entry { record, event_id: place(), digest: digest(record), kind: Kind::Undecodable(refusal) }
+            Entry {
+                record,
+                event_id: place(),
+                digest: digest(record),
+                kind: Kind::Undecodable(refusal),
+            }
         }
     }
 }
@@ -290,8 +309,12 @@ fn unapplied(fault: &ApplyFault) -> Ending {
             debug!(?partitions, "the position moved under us");
             Ending::Collided
         }
-        ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) | ApplyFault::Mapping(inner) => again(inner),
-        ApplyFault::Breach(_) | ApplyFault::NoOutcome | ApplyFault::Raced => Ending::Hold(hold_of(fault)),
+        ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) | ApplyFault::Mapping(inner) => {
+            again(inner)
+        }
+        ApplyFault::Breach(_) | ApplyFault::NoOutcome | ApplyFault::Raced => {
+            Ending::Hold(hold_of(fault))
+        }
     }
 }
 

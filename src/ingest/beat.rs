@@ -16,9 +16,9 @@ use super::claim::Claimed;
 use super::lane::Report;
 use crate::kafka::probe::Probe;
 use crate::pure::problem::Problem;
+use crate::store::Store;
 use crate::store::positions::{self, Log};
 use crate::store::workers::{self, Beat, State};
-use crate::store::Store;
 
 /// How often the daemon is seen.
 const EVERY: Duration = Duration::from_secs(5);

@@ -66,13 +66,16 @@ pub(super) async fn claim(
             report(route, &starts);
             let starts = starts
                 .iter()
-                .filter_map(|(p, start)| Some((*p, Begin { offset: start.offset, step: *steps.get(p)? })))
+                .filter_map(|(p, start)| {
+                    Some((*p, Begin { offset: start.offset, step: *steps.get(p)? }))
+                })
                 .collect();
             return Ok(Claimed { log: look.log, starts });
         }
     }
-    Err(Problem::new(Code::Postgres, "another daemon keeps moving these partitions")
-        .hint("two daemons both believe to own them; the group settles that within its session time-out"))
+    Err(Problem::new(Code::Postgres, "another daemon keeps moving these partitions").hint(
+        "two daemons both believe to own them; the group settles that within its session time-out",
+    ))
 }
 
 fn look(route: &Route, probe: &Probe, partitions: &[i32]) -> Result<Look, Problem> {
@@ -141,7 +144,10 @@ fn is_same(anchor: &Anchor, record: &Record) -> bool {
         && anchor.digest == digest(record.value.as_deref().unwrap_or_default())
 }
 
-fn rows(starts: &BTreeMap<i32, StartAt>, known: &BTreeMap<i32, Position>) -> (Vec<Claim>, Vec<Gap>) {
+fn rows(
+    starts: &BTreeMap<i32, StartAt>,
+    known: &BTreeMap<i32, Position>,
+) -> (Vec<Claim>, Vec<Gap>) {
     let claim = |(partition, start): (&i32, &StartAt)| Claim {
         partition: *partition,
         step: known.get(partition).map_or(0, |p| p.step),
@@ -150,7 +156,12 @@ fn rows(starts: &BTreeMap<i32, StartAt>, known: &BTreeMap<i32, Position>) -> (Ve
     };
     let gap = |(partition, start): (&i32, &StartAt)| {
         let range = start.gap.clone()?;
-        Some(Gap { partition: *partition, from: range.start, to: range.end, reason: start.why.as_str() })
+        Some(Gap {
+            partition: *partition,
+            from: range.start,
+            to: range.end,
+            reason: start.why.as_str(),
+        })
     };
     (starts.iter().map(claim).collect(), starts.iter().filter_map(gap).collect())
 }
@@ -162,25 +173,44 @@ fn report(route: &Route, starts: &BTreeMap<i32, StartAt>) {
         let (offset, why) = (start.offset, start.why.as_str());
         info!(route, partition, offset, why, "partition claimed");
         if start.why == Why::Rewound {
-            info!(route, partition, offset, "Kafka's offset is lower: reading again from there; the inbox absorbs what was applied");
+            info!(
+                route,
+                partition,
+                offset,
+                "Kafka's offset is lower: reading again from there; the inbox absorbs what was applied"
+            );
         }
         match &start.notice {
             Some(Notice::KafkaAhead { kafka, postgres }) => warn!(
-                route, partition, kafka, postgres,
+                route,
+                partition,
+                kafka,
+                postgres,
                 "the group's offset in Kafka is ahead of the position; following it would skip payments, so it is ignored"
             ),
             Some(Notice::KafkaOfOldLog { kafka }) => warn!(
-                route, partition, kafka,
+                route,
+                partition,
+                kafka,
                 "the topic was made anew; the group's offset belongs to the old log and is ignored"
             ),
             Some(Notice::LogTruncated { position, high }) => warn!(
-                route, partition, position, high,
+                route,
+                partition,
+                position,
+                high,
                 "the log lost records that were applied; reading it again from its start, the inbox absorbs the rest"
             ),
             None => {}
         }
         if let Some(gap) = &start.gap {
-            warn!(route, partition, from = gap.start, to = gap.end, "records before the start are not read; recorded in makegood.gaps");
+            warn!(
+                route,
+                partition,
+                from = gap.start,
+                to = gap.end,
+                "records before the start are not read; recorded in makegood.gaps"
+            );
         }
     }
 }
@@ -189,7 +219,7 @@ fn report(route: &Route, starts: &BTreeMap<i32, StartAt>) {
 async fn blocking<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
-    tokio::task::spawn_blocking(call)
-        .await
-        .unwrap_or_else(|e| Err(Problem::new(Code::System, format!("a look at Kafka ended early: {e}"))))
+    tokio::task::spawn_blocking(call).await.unwrap_or_else(|e| {
+        Err(Problem::new(Code::System, format!("a look at Kafka ended early: {e}")))
+    })
 }

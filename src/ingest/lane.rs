@@ -238,7 +238,12 @@ impl Worker {
             return;
         };
         let mapping = self.mapping.borrow().clone();
-        let attempt = Attempt { route: &self.route, store: &self.store, mapping: &mapping, board: &self.board };
+        let attempt = Attempt {
+            route: &self.route,
+            store: &self.store,
+            mapping: &mapping,
+            board: &self.board,
+        };
         match attempt.run(claim, &mut self.pending).await {
             Ending::Done => {
                 self.went_well();
@@ -248,7 +253,8 @@ impl Worker {
             Ending::Hold(hold) => self.went_wrong(hold, 1),
             Ending::Collided => {
                 self.forget();
-                let _ = self.reports.send(Report::Restart("another daemon moved a partition of ours"));
+                let _ =
+                    self.reports.send(Report::Restart("another daemon moved a partition of ours"));
             }
         }
     }
@@ -285,7 +291,8 @@ impl Worker {
         let Some(claim) = &self.claim else { return };
         for (partition, step) in &claim.steps {
             if step % TRIM_EVERY == 0 {
-                let _ = positions::trim(&self.store, &claim.log, *partition, step - TRIM_EVERY).await;
+                let _ =
+                    positions::trim(&self.store, &claim.log, *partition, step - TRIM_EVERY).await;
             }
         }
     }

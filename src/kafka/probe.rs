@@ -45,12 +45,16 @@ impl Probe {
     /// The topic's id. Where the broker has none, one is derived from the name, so that positions
     /// have a key; the anchor record then tells a topic that was made anew.
     pub fn topic_id(&self) -> Result<Uuid, Problem> {
-        let derived = || Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("kafka-topic:{}", self.topic).as_bytes());
+        let derived =
+            || Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("kafka-topic:{}", self.topic).as_bytes());
         match raw::topic_id(self.consumer.client(), &self.topic, self.timeout) {
             Ok(id) => Ok(id.unwrap_or_else(derived)),
             Err(RDKafkaErrorCode::UnsupportedFeature) => Ok(derived()),
-            Err(code) => Err(Problem::new(Code::Kafka, format!("cannot read the topic's id: {code} ({code:?})"))
-                .hint(super::advice(Some(code)))),
+            Err(code) => Err(Problem::new(
+                Code::Kafka,
+                format!("cannot read the topic's id: {code} ({code:?})"),
+            )
+            .hint(super::advice(Some(code)))),
         }
     }
 

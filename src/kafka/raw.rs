@@ -87,7 +87,9 @@ pub(super) fn topic_id<C: ClientContext>(
 ///
 /// # Safety
 /// `event` is null or a live event that `rd_kafka_queue_poll` returned.
-unsafe fn described_id(event: *mut sys::rd_kafka_event_t) -> Result<Option<Uuid>, RDKafkaErrorCode> {
+unsafe fn described_id(
+    event: *mut sys::rd_kafka_event_t,
+) -> Result<Option<Uuid>, RDKafkaErrorCode> {
     const NO_ERROR: sys::rd_kafka_resp_err_t = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
     if event.is_null() {
         return Err(RDKafkaErrorCode::OperationTimedOut);

@@ -84,7 +84,10 @@ pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_makegood"));
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if ["MAKEGOOD_", "PG", "KAFKA_", "DATABASE_URL", "RUST_LOG"].iter().any(|p| text.starts_with(p)) {
+        if ["MAKEGOOD_", "PG", "KAFKA_", "DATABASE_URL", "RUST_LOG"]
+            .iter()
+            .any(|p| text.starts_with(p))
+        {
             command.env_remove(&name);
         }
     }

@@ -53,6 +53,8 @@ pub fn raw(key: Option<&[u8]>, value: Option<&[u8]>) -> Record {
 
 /// The same record with one more header.
 pub fn with_header(mut record: Record, name: &str, value: &str) -> Record {
-    record.headers.push(Header { name: name.as_bytes().to_vec(), value: Some(value.as_bytes().to_vec()) });
+    record
+        .headers
+        .push(Header { name: name.as_bytes().to_vec(), value: Some(value.as_bytes().to_vec()) });
     record
 }

@@ -22,8 +22,12 @@ pub async fn purchases(client: &Client) -> BTreeMap<Uuid, Purchase> {
     let mut found = BTreeMap::new();
     for row in client.query(sql, &[]).await.unwrap() {
         let payment: Uuid = row.get(0);
-        let purchase =
-            Purchase { student: row.get(1), course: row.get(2), amount: row.get(3), currency: row.get(4) };
+        let purchase = Purchase {
+            student: row.get(1),
+            course: row.get(2),
+            amount: row.get(3),
+            currency: row.get(4),
+        };
         assert!(found.insert(payment, purchase).is_none(), "two purchases for payment {payment}");
     }
     found
@@ -39,7 +43,8 @@ pub async fn count(client: &Client) -> usize {
 pub async fn assert_exactly(client: &Client, paid: &[Payment]) {
     let found = purchases(client).await;
     for payment in paid {
-        let purchase = found.get(&payment.id).unwrap_or_else(|| panic!("paid, not purchased: {payment:?}"));
+        let purchase =
+            found.get(&payment.id).unwrap_or_else(|| panic!("paid, not purchased: {payment:?}"));
         let expected = Purchase {
             student: payment.student,
             course: payment.course,

@@ -10,7 +10,10 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 /// Waits until `ready` gives a value; panics with `what` after a minute and a half.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ready: impl FnMut() -> F) -> T {
+pub async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut ready: impl FnMut() -> F,
+) -> T {
     let deadline = Instant::now() + Duration::from_secs(90);
     loop {
         if let Some(value) = ready().await {

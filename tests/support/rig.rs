@@ -82,7 +82,8 @@ impl Rig {
     }
 
     pub async fn create_topic(&self, partitions: i32) {
-        let topic = NewTopic::new(&self.topic, partitions, TopicReplication::Fixed(1)).set("max.message.bytes", "20000000");
+        let topic = NewTopic::new(&self.topic, partitions, TopicReplication::Fixed(1))
+            .set("max.message.bytes", "20000000");
         for outcome in self.admin().create_topics([&topic], &AdminOptions::new()).await.unwrap() {
             outcome.unwrap();
         }
@@ -121,7 +122,10 @@ impl Rig {
     /// Starts a daemon that reaches the database at another address, a proxy's for example.
     pub fn daemon_at(&self, database_url: &str, route: &str) -> Daemon {
         let number = self.daemons.fetch_add(1, Ordering::Relaxed);
-        Daemon::start(&self.config_file(database_url, route, "[log]\nlevel = \"info,makegood=debug\"\n"), number)
+        Daemon::start(
+            &self.config_file(database_url, route, "[log]\nlevel = \"info,makegood=debug\"\n"),
+            number,
+        )
     }
 
     /// Sends a record by its key and returns partition and offset.
@@ -133,15 +137,18 @@ impl Rig {
     pub async fn send_to(&self, partition: Option<i32>, record: &Record) -> (i32, i64) {
         let mut headers = OwnedHeaders::new();
         for header in &record.headers {
-            let key = std::str::from_utf8(&header.name).expect("rdkafka sends only UTF-8 header names");
+            let key =
+                std::str::from_utf8(&header.name).expect("rdkafka sends only UTF-8 header names");
             headers = headers.insert(Header { key, value: header.value.as_deref() });
         }
-        let mut message: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&self.topic).headers(headers);
+        let mut message: FutureRecord<'_, [u8], [u8]> =
+            FutureRecord::to(&self.topic).headers(headers);
         message.partition = partition;
         message.key = record.key.as_deref();
         message.payload = record.value.as_deref();
         message.timestamp = record.timestamp_ms;
-        let sent = self.producer.send(message, Duration::from_secs(30)).await.map_err(|(e, _)| e).unwrap();
+        let sent =
+            self.producer.send(message, Duration::from_secs(30)).await.map_err(|(e, _)| e).unwrap();
         (sent.partition, sent.offset)
     }
 
@@ -164,7 +171,9 @@ impl Rig {
         let ends = self.log_ends();
         eventually("everything in the topic to be taken in", || async {
             let positions = self.positions().await;
-            ends.iter().all(|(p, end)| *end == 0 || positions.get(p).is_some_and(|at| at >= end)).then_some(())
+            ends.iter()
+                .all(|(p, end)| *end == 0 || positions.get(p).is_some_and(|at| at >= end))
+                .then_some(())
         })
         .await;
     }
@@ -172,7 +181,12 @@ impl Rig {
     /// The end of each partition's log.
     pub fn log_ends(&self) -> BTreeMap<i32, i64> {
         let probe = self.probe();
-        probe.partitions().unwrap().into_iter().map(|p| (p, probe.watermarks(p).unwrap().high)).collect()
+        probe
+            .partitions()
+            .unwrap()
+            .into_iter()
+            .map(|p| (p, probe.watermarks(p).unwrap().high))
+            .collect()
     }
 
     /// The newest position of each partition under the topic's present id.
@@ -192,7 +206,10 @@ impl Rig {
 
     /// A look at the topic and group, without joining.
     pub fn probe(&self) -> Probe {
-        let kafka = config::Kafka { bootstrap_servers: self.world.kafka.bootstrap(), properties: BTreeMap::new() };
+        let kafka = config::Kafka {
+            bootstrap_servers: self.world.kafka.bootstrap(),
+            properties: BTreeMap::new(),
+        };
         Probe::new(&kafka, &self.topic, &self.group).unwrap()
     }
 

@@ -34,7 +34,11 @@ pub async fn world() -> &'static World {
 }
 
 async fn make_template(postgres: &PrivatePostgres) {
-    connect(&postgres.url("postgres")).await.batch_execute(&format!("CREATE DATABASE {TEMPLATE}")).await.unwrap();
+    connect(&postgres.url("postgres"))
+        .await
+        .batch_execute(&format!("CREATE DATABASE {TEMPLATE}"))
+        .await
+        .unwrap();
     let mut client = connect(&postgres.url(TEMPLATE)).await;
     client.batch_execute(HOST_TABLES).await.unwrap();
     migrate::up(&mut client).await.unwrap();
