@@ -1,0 +1,117 @@
+//! The shape of the code: who may use whom, what `pure` may not touch, what each SQL file begins with.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every file below a folder with one of the endings.
+fn files(folder: &str, ending: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|e| e == ending) {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no .{ending} files in {folder}");
+    found
+}
+
+/// The files of a top-level module: `src/NAME.rs` and everything in `src/NAME/`.
+fn module(name: &str) -> Vec<(PathBuf, String)> {
+    let mut found: Vec<_> =
+        files("src", "rs").into_iter().filter(|(path, _)| module_of(path) == name).collect();
+    found.sort();
+    assert!(!found.is_empty(), "there is no module {name}");
+    found
+}
+
+fn module_of(path: &Path) -> String {
+    let below = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+    let first = below.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The code without what only tests use: from a `#[cfg(test)]` on, and files of tests.
+fn shipped((path, text): &(PathBuf, String)) -> String {
+    if path.file_stem().is_some_and(|stem| stem == "tests") {
+        return String::new();
+    }
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn data_flows_one_way() {
+    let forbidden = [
+        ("pure", vec!["store", "kafka", "ingest", "daemon", "cli", "demo", "bench", "config"]),
+        ("config", vec!["store", "kafka", "ingest", "daemon", "cli", "demo", "bench"]),
+        ("store", vec!["kafka", "ingest", "daemon", "cli", "demo", "bench"]),
+        ("kafka", vec!["store", "ingest", "daemon", "cli", "demo", "bench"]),
+        ("ingest", vec!["daemon", "cli", "demo", "bench"]),
+        ("daemon", vec!["cli", "demo", "bench"]),
+    ];
+    for (layer, above) in forbidden {
+        for file in module(layer) {
+            let code = shipped(&file);
+            for name in &above {
+                let uses = code.contains(&format!("crate::{name}"));
+                assert!(!uses, "{} ({layer}) uses {name}, which is above or beside it", file.0.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_rules_touch_neither_clock_nor_chance_nor_the_world() {
+    let banned = [
+        "tokio", "rdkafka", "std::fs", "std::net", "std::env", "std::process", "Instant::now",
+        "SystemTime", "Timestamp::now", "new_v4", "fastrand", "rand::",
+    ];
+    for file in module("pure") {
+        let code = shipped(&file);
+        for word in banned {
+            assert!(!code.contains(word), "{} is pure and uses {word}", file.0.display());
+        }
+    }
+}
+
+#[test]
+fn unsafe_is_in_one_file() {
+    for file in files("src", "rs") {
+        let is_allowed = file.0.ends_with("kafka/raw.rs");
+        let has_unsafe = shipped(&file).contains("unsafe ");
+        assert!(is_allowed || !has_unsafe, "{} has unsafe code", file.0.display());
+    }
+}
+
+#[test]
+fn every_statement_names_itself() {
+    for (path, text) in files("sql", "sql") {
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let first = text.lines().next().unwrap_or_default();
+        assert_eq!(first, format!("-- makegood: {stem}"), "the first line of {}", path.display());
+    }
+}
+
+#[test]
+fn every_statement_is_used() {
+    let code: String = files("src", "rs").into_iter().chain(files("tests", "rs")).map(|f| f.1).collect();
+    for (path, _) in files("sql", "sql") {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(code.contains(&name), "nothing uses {}", path.display());
+    }
+}
+
+#[test]
+fn files_stay_small_enough_to_read() {
+    for (path, text) in files("src", "rs") {
+        let lines = text.lines().count();
+        assert!(lines <= 400, "{} has {lines} lines: is it still one idea?", path.display());
+    }
+}
