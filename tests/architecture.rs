@@ -1,5 +1,7 @@
 //! The shape of the code: who may use whom, what `pure` may not touch, what each SQL file begins with.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -61,7 +63,11 @@ fn data_flows_one_way() {
             let code = shipped(&file);
             for name in &above {
                 let uses = code.contains(&format!("crate::{name}"));
-                assert!(!uses, "{} ({layer}) uses {name}, which is above or beside it", file.0.display());
+                assert!(
+                    !uses,
+                    "{} ({layer}) uses {name}, which is above or beside it",
+                    file.0.display()
+                );
             }
         }
     }
@@ -70,8 +76,18 @@ fn data_flows_one_way() {
 #[test]
 fn the_rules_touch_neither_clock_nor_chance_nor_the_world() {
     let banned = [
-        "tokio", "rdkafka", "std::fs", "std::net", "std::env", "std::process", "Instant::now",
-        "SystemTime", "Timestamp::now", "new_v4", "fastrand", "rand::",
+        "tokio",
+        "rdkafka",
+        "std::fs",
+        "std::net",
+        "std::env",
+        "std::process",
+        "Instant::now",
+        "SystemTime",
+        "Timestamp::now",
+        "new_v4",
+        "fastrand",
+        "rand::",
     ];
     for file in module("pure") {
         let code = shipped(&file);
@@ -101,7 +117,8 @@ fn every_statement_names_itself() {
 
 #[test]
 fn every_statement_is_used() {
-    let code: String = files("src", "rs").into_iter().chain(files("tests", "rs")).map(|f| f.1).collect();
+    let code: String =
+        files("src", "rs").into_iter().chain(files("tests", "rs")).map(|f| f.1).collect();
     for (path, _) in files("sql", "sql") {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         assert!(code.contains(&name), "nothing uses {}", path.display());

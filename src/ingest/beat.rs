@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 use uuid::Uuid;
 
@@ -22,11 +21,12 @@ use crate::store::workers::{self, Beat, State};
 
 /// How often the daemon is seen.
 const EVERY: Duration = Duration::from_secs(5);
+/// How long signing off may take.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The loop's end of the heartbeat.
 pub(super) struct Beating {
     shown: Arc<Shown>,
-    stop: CancellationToken,
     task: JoinHandle<()>,
     store: Store,
     worker: Uuid,
@@ -54,7 +54,6 @@ impl Beating {
     ) -> Beating {
         let showing = Showing { state: State::Joining, reads: None, told: None };
         let shown = Arc::new(Shown { now: Mutex::new(showing), changed: Notify::new() });
-        let stop = CancellationToken::new();
         let worker = Uuid::new_v4();
         let pulse = Pulse {
             route: route.clone(),
@@ -65,8 +64,8 @@ impl Beating {
             worker,
             host: host(),
         };
-        let task = tokio::spawn(pulse.run(stop.clone()));
-        Beating { shown, stop, task, store: store.clone(), worker }
+        let task = tokio::spawn(pulse.run());
+        Beating { shown, task, store: store.clone(), worker }
     }
 
     /// Shows another state at once.
@@ -101,12 +100,12 @@ impl Beating {
         self.shows(State::Held { reason: reason.to_owned(), advice: String::new() });
     }
 
-    /// Ends, and takes the daemon's row away.
+    /// Ends, and takes the daemon's row away if the database answers soon.
     pub(super) async fn stop(self) {
-        self.stop.cancel();
-        let _ = self.task.await;
-        if let Err(fault) = workers::leave(&self.store, self.worker).await {
-            debug!(%fault, "could not sign off");
+        self.task.abort();
+        let leave = workers::leave(&self.store, self.worker);
+        if !matches!(tokio::time::timeout(LEAVE_PATIENCE, leave).await, Ok(Ok(()))) {
+            debug!("could not sign off; the row is taken for gone in thirty seconds");
         }
     }
 
@@ -133,11 +132,10 @@ struct Pulse {
 }
 
 impl Pulse {
-    async fn run(self, stop: CancellationToken) {
+    async fn run(self) {
         let mut ticks = tokio::time::interval(EVERY);
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
                 _ = ticks.tick() => self.look().await,
                 () = self.shown.changed.notified() => self.beat().await,
             }

@@ -305,8 +305,7 @@ impl Poller {
                 Next::Go
             }
             Command::Unfetch => {
-                self.lanes.clear();
-                self.assign(&TopicPartitionList::new());
+                self.unfetch();
                 Next::Go
             }
             Command::Close => {
@@ -314,6 +313,11 @@ impl Poller {
                 Next::End
             }
         }
+    }
+
+    fn unfetch(&mut self) {
+        self.lanes.clear();
+        self.assign(&TopicPartitionList::new());
     }
 
     /// Sets what is fetched. An empty list is not the same as `unassign`, which would answer a
@@ -349,8 +353,7 @@ impl Poller {
                 };
             }
             if started.elapsed() > PATIENCE {
-                self.lanes.clear();
-                self.assign(&TopicPartitionList::new());
+                self.unfetch();
                 let _ = self.events.send(Event::Stopped("the lanes were full for too long"));
                 return Next::Go;
             }
@@ -363,12 +366,13 @@ impl Poller {
         }
     }
 
-    fn report(&self, error: &KafkaError) {
+    fn report(&mut self, error: &KafkaError) {
         let event = match (error, error.rdkafka_error_code()) {
             (KafkaError::MessageConsumptionFatal(_), _) => {
                 Event::Fatal(super::problem(error, "the Kafka client cannot go on"))
             }
             (_, Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)) => {
+                self.unfetch();
                 Event::Stopped("the log does not have the offset that was asked for")
             }
             _ => Event::Trouble(super::problem(error, "Kafka")),

@@ -53,13 +53,7 @@ pub async fn apply(
     let tx = store.begin("apply_batch").await.map_err(ApplyFault::Engine)?;
     match run(&tx, batch, &mut sorted).await {
         Ok(()) => {}
-        // The server answered, so the connection is sound; anything else closes it.
-        Err(
-            fault @ (ApplyFault::Mapping(Fault::Refused { .. })
-            | ApplyFault::Raced
-            | ApplyFault::Collided(_)
-            | ApplyFault::NoOutcome),
-        ) => {
+        Err(fault) if is_sound(&fault) => {
             tx.rollback().await;
             return Err(fault);
         }
@@ -69,6 +63,18 @@ pub async fn apply(
         Ok(()) => Ok(sorted.applied()),
         Err(CommitFault::Refused(fault)) => Err(ApplyFault::Mapping(fault)),
         Err(CommitFault::Unknown(fault)) => Err(ApplyFault::Unknown(fault)),
+    }
+}
+
+/// Whether the connection is as good as before. After any other fault it is closed: it may be broken, or
+/// hold a plan that DDL made useless (0A000), and a new one is rarely needed.
+fn is_sound(fault: &ApplyFault) -> bool {
+    match fault {
+        ApplyFault::Raced | ApplyFault::Collided(_) | ApplyFault::NoOutcome => true,
+        ApplyFault::Mapping(Fault::Refused { sqlstate, .. }) => {
+            sqlstate.starts_with("22") || sqlstate.starts_with("23")
+        }
+        _ => false,
     }
 }
 
