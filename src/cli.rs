@@ -1,8 +1,149 @@
 //! The command line: parsing, printing, exit codes.
+//!
+//! A new command is one line in [`Command`], one in its dispatch, and a module below. Data goes to
+//! standard output, everything else to standard error.
 
+mod inbox;
+mod logging;
+mod migrate;
+mod print;
+mod quarantine;
+mod send_test;
+mod session;
+mod status;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::LogFormat;
+use crate::daemon;
+use crate::pure::problem::{Code, Problem};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done
+  1   failed
+  2   the command line cannot be used as given
+  3   there are findings (only with --exit-code)
+  4   PostgreSQL or Kafka cannot be reached
+  5   needs a confirmation
+  6   timed out
+  75  gave up, to be started again
+  78  the configuration, the mapping or the schema does not fit
+
+Examples:
+  makegood config init > makegood.toml
+  makegood migrate up
+  makegood run
+  makegood status";
+
+/// A payment that succeeded becomes exactly one purchase: from Kafka to PostgreSQL.
+#[derive(Debug, Parser)]
+#[command(name = "makegood", version, arg_required_else_help = true)]
+#[command(after_help = EXIT_CODES, max_term_width = 100, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command. They win over the environment, and that wins over the file.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+struct Globals {
+    /// The configuration file [env: MAKEGOOD_CONFIG] [default: ./makegood.toml, /etc/makegood/makegood.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The database with the purchases [env: DATABASE_URL]
+    #[arg(long, global = true, value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// The Kafka brokers, host:port, separated by commas [env: KAFKA_BOOTSTRAP_SERVERS]
+    #[arg(long, global = true, value_name = "LIST")]
+    bootstrap_servers: Option<String>,
+    /// What to log: error, warn, info, debug, trace, or a filter by module [env: RUST_LOG]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// How log lines look; auto is text on a terminal and JSON otherwise
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    log_format: Option<LogChoice>,
+}
+
+/// See [`LogFormat`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogChoice {
+    Auto,
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: read the topics, make the purchases.
+    #[command(after_help = "It stops on SIGTERM or SIGINT when the batches in flight are done.")]
+    Run,
+    /// Say in one sentence whether every route works, then show positions, counts and daemons.
+    Status(status::Args),
+    /// Create or update makegood's own schema.
+    #[command(subcommand)]
+    Migrate(migrate::Action),
+    /// Look at the events taken in.
+    #[command(subcommand)]
+    Inbox(inbox::Action),
+    /// Look at the records that could not be applied.
+    #[command(subcommand)]
+    Quarantine(quarantine::Action),
+    /// Send a marked copy of the last event through Kafka and the daemon, and roll its effect back.
+    SendTest(send_test::Args),
+}
+
+impl Command {
+    async fn run(self, globals: &Globals) -> Result<ExitCode, Problem> {
+        match self {
+            Command::Run => run(globals).await,
+            Command::Status(args) => status::run(globals, &args).await,
+            Command::Migrate(action) => migrate::run(globals, action).await,
+            Command::Inbox(action) => inbox::run(globals, action).await,
+            Command::Quarantine(action) => quarantine::run(globals, action).await,
+            Command::SendTest(args) => send_test::run(globals, &args).await,
+        }
+    }
+}
 
 /// Runs the program and returns its exit code.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(e) => return report(&Problem::new(Code::System, format!("cannot start threads: {e}"))),
+    };
+    let outcome = runtime.block_on(cli.command.run(&cli.globals));
+    // A thread may still wait for a broker's answer that nobody needs any more.
+    runtime.shutdown_background();
+    outcome.unwrap_or_else(|problem| report(&problem))
+}
+
+/// The daemon. It takes its log settings from the configuration, unlike the commands that end soon.
+async fn run(globals: &Globals) -> Result<ExitCode, Problem> {
+    let config = session::load(globals)?;
+    logging::start_daemon(globals, &config.log)?;
+    daemon::run(config).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn report(problem: &Problem) -> ExitCode {
+    eprintln!("{problem}");
+    ExitCode::from(problem.code.exit())
+}
+
+impl From<LogChoice> for LogFormat {
+    fn from(choice: LogChoice) -> LogFormat {
+        match choice {
+            LogChoice::Auto => LogFormat::Auto,
+            LogChoice::Text => LogFormat::Text,
+            LogChoice::Json => LogFormat::Json,
+        }
+    }
 }
