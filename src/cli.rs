@@ -3,6 +3,7 @@
 //! A new command is one line in [`Command`], one in its dispatch, and a module below. Data goes to
 //! standard output, everything else to standard error.
 
+pub mod config;
 mod inbox;
 mod logging;
 mod migrate;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::config::LogFormat;
+use crate::config::{LogFormat, Overrides};
 use crate::daemon;
 use crate::pure::problem::{Code, Problem};
 
@@ -34,13 +35,13 @@ Exit codes:
   78  the configuration, the mapping or the schema does not fit
 
 Examples:
-  makegood config init > makegood.toml
+  makegood config init
   makegood migrate up
   makegood run
   makegood status";
 
 /// A payment that succeeded becomes exactly one purchase: from Kafka to PostgreSQL.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "makegood", version, arg_required_else_help = true)]
 #[command(after_help = EXIT_CODES, max_term_width = 100, disable_help_subcommand = true)]
 struct Cli {
@@ -51,7 +52,7 @@ struct Cli {
 }
 
 /// Options of every command. They win over the environment, and that wins over the file.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, clap::Args)]
 #[command(next_help_heading = "Global options")]
 struct Globals {
     /// The configuration file [env: MAKEGOOD_CONFIG] [default: ./makegood.toml, /etc/makegood/makegood.toml]
@@ -79,13 +80,16 @@ enum LogChoice {
     Json,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     /// Run the daemon: read the topics, make the purchases.
     #[command(after_help = "It stops on SIGTERM or SIGINT when the batches in flight are done.")]
     Run,
     /// Say in one sentence whether every route works, then show positions, counts and daemons.
     Status(status::Args),
+    /// Check, show or write the configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Create or update makegood's own schema.
     #[command(subcommand)]
     Migrate(migrate::Action),
@@ -104,6 +108,9 @@ impl Command {
         match self {
             Command::Run => run(globals).await,
             Command::Status(args) => status::run(globals, &args).await,
+            Command::Config(command) => {
+                config::run(&command, &globals.overrides()).map(|()| ExitCode::SUCCESS)
+            }
             Command::Migrate(action) => migrate::run(globals, action).await,
             Command::Inbox(action) => inbox::run(globals, action).await,
             Command::Quarantine(action) => quarantine::run(globals, action).await,
@@ -136,6 +143,20 @@ async fn run(globals: &Globals) -> Result<ExitCode, Problem> {
 fn report(problem: &Problem) -> ExitCode {
     eprintln!("{problem}");
     ExitCode::from(problem.code.exit())
+}
+
+impl Globals {
+    fn overrides(&self) -> Overrides {
+        let format = self.log_format.and_then(|choice| choice.to_possible_value());
+        Overrides {
+            config: self.config.clone(),
+            database_url: self.database_url.clone(),
+            bootstrap_servers: self.bootstrap_servers.clone(),
+            log_level: self.log_level.clone(),
+            log_format: format.map(|value| value.get_name().to_owned()),
+            ..Overrides::default()
+        }
+    }
 }
 
 impl From<LogChoice> for LogFormat {

@@ -1,17 +1,35 @@
 //! Configuration: flag, then environment, then file, then default.
 //!
-//! `load` reads all of them and gives back a [`Config`] in which nothing is left to interpret,
+//! [`load()`] reads all of them and gives back a [`Config`] in which nothing is left to interpret,
 //! with the origin of every value. `Debug` of these types never shows a secret.
 
+mod assemble;
+mod defaults;
+mod env;
+mod file;
+mod keys;
+mod layers;
+mod libpq;
+mod load;
+mod mistake;
 mod postgres;
+mod reader;
+pub mod redact;
+mod rules;
+mod units;
+mod url;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use layers::Origin;
+pub use load::{Loaded, Overrides, load};
 pub use postgres::{Postgres, RootCert, SslMode};
+pub use reader::Setting;
+pub use units::{duration, show_duration};
 
 use crate::pure::place::Place;
 
@@ -187,73 +205,6 @@ pub enum LogFormat {
     Json,
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        const DAY: u64 = 24 * 60 * 60;
-        Config {
-            postgres: Postgres::default(),
-            kafka: Kafka {
-                bootstrap_servers: "localhost:9092".into(),
-                properties: BTreeMap::new(),
-            },
-            http: Http { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8745)) },
-            inbox: vec![Inbox {
-                event_type: Some("PURCHASE_CONFIRMED".into()),
-                ..Inbox::named(
-                    "purchase-confirmed",
-                    "purchase-confirmed",
-                    "purchase-creation-workers",
-                )
-            }],
-            reconcile: vec![Reconcile::named("purchases", "purchase-confirmed")],
-            outbox: Outbox { enabled: true, database: None },
-            retention: Retention {
-                inbox: Duration::from_secs(30 * DAY),
-                outbox: Duration::from_secs(7 * DAY),
-            },
-            migrate: Migrate { mode: MigrateMode::Auto },
-            databases: BTreeMap::new(),
-            log: Log { level: "info".into(), format: LogFormat::Auto },
-        }
-    }
-}
-
-impl Inbox {
-    /// A route with every default; it takes every record.
-    pub fn named(name: &str, topic: &str, group: &str) -> Inbox {
-        let headers = |names: &[&str]| names.iter().map(|n| Place::Header((*n).into())).collect();
-        let pointers = |texts: &[&str]| texts.iter().map(|t| Place::Json((*t).into())).collect();
-        let list = |a: Vec<Place>, b: Vec<Place>| a.into_iter().chain(b).collect();
-        Inbox {
-            name: name.into(),
-            topic: topic.into(),
-            group: group.into(),
-            event_type: None,
-            mapping: "purchases".into(),
-            start: Start::Earliest,
-            allow_skip: false,
-            id_from: list(headers(&["id", "ce_id", "event-id"]), pointers(&["/eventId"])),
-            type_from: list(headers(&["type", "ce_type"]), pointers(&["/eventType", "/type"])),
-            max_record: 1 << 20,
-            lanes: 2,
-            batch: Batch { rows: 2000, bytes: 1 << 20, linger: Duration::from_millis(5) },
-        }
-    }
-}
-
-impl Reconcile {
-    /// A job on a route, with every default.
-    pub fn named(name: &str, inbox: &str) -> Reconcile {
-        Reconcile {
-            name: name.into(),
-            inbox: inbox.into(),
-            every: Duration::from_secs(5 * 60),
-            grace: Duration::from_secs(2 * 60),
-            max_backfill: MaxBackfill { rows: 10_000, share: 50, share_from: 1000 },
-        }
-    }
-}
-
 impl fmt::Debug for Kafka {
     /// Property values are left out: any of them may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -263,3 +214,6 @@ impl fmt::Debug for Kafka {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

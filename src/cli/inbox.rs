@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::Globals;
 use super::print::{self, Format, Output};
 use super::session::Session;
-use crate::config::units;
+use crate::config;
 use crate::pure::envelope::ID_NAMESPACE;
 use crate::pure::problem::{Code, Problem};
 use crate::store::report::inbox::{self, Event, Filter};
@@ -48,7 +48,7 @@ pub struct List {
     #[arg(long, value_name = "BUSINESS_KEY")]
     key: Option<String>,
     /// Only events taken in since then, such as 30m or 7d [default: 24h; all with --key]
-    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = config::duration)]
     since: Option<Duration>,
     /// At most so many
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -94,7 +94,7 @@ async fn list(session: &Session, args: List) -> Result<(), Problem> {
             eprintln!("only the newest {} are shown; --limit shows more", args.limit);
         }
         (Format::Table, Some(since)) if events.is_empty() => {
-            let age = units::show_duration(since);
+            let age = config::show_duration(since);
             eprintln!("no such event within {age}; --since looks further back");
         }
         (Format::Table, None) if events.is_empty() => eprintln!("no such event"),
@@ -161,7 +161,9 @@ fn sheet(e: &Event) -> String {
 
 /// Partition and offset; an event that did not come through Kafka has neither.
 fn place(e: &Event) -> String {
-    print::or_dash(e.partition.zip(e.offset).map(|(partition, offset)| format!("{partition}/{offset}")))
+    print::or_dash(
+        e.partition.zip(e.offset).map(|(partition, offset)| format!("{partition}/{offset}")),
+    )
 }
 
 fn object(e: &Event) -> Value {

@@ -51,9 +51,9 @@ async fn status(globals: &Globals, format: Format) -> Result<(), Problem> {
     match format {
         Format::Table => print::table(
             &["MIGRATION", "APPLIED"],
-            steps.iter().map(|s| {
-                vec![s.name.clone(), if s.applied { "yes" } else { "no" }.to_owned()]
-            }),
+            steps
+                .iter()
+                .map(|s| vec![s.name.clone(), if s.applied { "yes" } else { "no" }.to_owned()]),
         ),
         Format::Json => print::json("migrations", objects.collect()),
         Format::Jsonl => print::lines(objects),

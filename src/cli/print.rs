@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write as _};
-use std::time::Duration;
 
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -103,11 +102,6 @@ pub fn visible(text: &str, kept: bool) -> String {
 /// A time for a table: UTC, to the second.
 pub fn short(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S").to_string()
-}
-
-/// An age for people: its largest unit.
-pub fn age(age: Duration) -> String {
-    crate::pure::standing::age(age)
 }
 
 /// A cell that may be empty.

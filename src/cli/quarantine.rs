@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Globals;
 use super::print::{self, Format, Output};
 use super::session::Session;
-use crate::config::units;
+use crate::config;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
 use crate::store::report::quarantine::{self, Case, Filter};
@@ -47,7 +47,7 @@ pub struct List {
     #[arg(long)]
     reason: Option<String>,
     /// Only records put away since then, such as 30m or 7d
-    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = config::duration)]
     since: Option<Duration>,
     /// At most so many
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -112,9 +112,10 @@ async fn show(session: &Session, id: i64, raw: bool, format: Format) -> Result<(
     whole["topic_id"] = json!(topic_id);
     whole["key"] = content(record.key.as_deref());
     whole["value"] = content(record.value.as_deref());
-    let headers = record.headers.iter().map(|h| {
-        json!({"name": content(Some(&h.name)), "value": content(h.value.as_deref())})
-    });
+    let headers = record
+        .headers
+        .iter()
+        .map(|h| json!({"name": content(Some(&h.name)), "value": content(h.value.as_deref())}));
     whole["headers"] = headers.collect();
     match format {
         Format::Jsonl => print::lines(std::iter::once(whole)),

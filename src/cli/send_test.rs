@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::print::{self, Format, Output};
 use super::session::Session;
 use super::{Globals, status};
-use crate::config::{self, units};
+use crate::config;
 use crate::kafka::produce::Producer;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::{Header, Record};
@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     event: Option<PathBuf>,
     /// How long to wait for the answer
-    #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = units::duration)]
+    #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = config::duration)]
     timeout: Duration,
     /// Whether to wait for the answer
     #[arg(long, default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
@@ -143,7 +143,7 @@ async fn wait(
             return Ok(answer);
         }
     }
-    let seconds = units::show_duration(args.timeout);
+    let seconds = config::show_duration(args.timeout);
     let cause = format!("no answer to test {} within {seconds}", sent.test);
     let overview = status::overview(session).await?;
     let standing = overview.routes.iter().find(|r| r.name == route.name);

@@ -1,9 +1,7 @@
 //! What most commands begin with: the configuration, the log and the database.
 
-use std::collections::BTreeMap;
-
-use super::{Globals, logging};
-use crate::config::{self, Config, Inbox, Overrides};
+use super::{Globals, config, logging};
+use crate::config::{Config, Inbox};
 use crate::pure::problem::{Code, Problem};
 use crate::store::{Store, connect, migrate};
 
@@ -17,20 +15,11 @@ pub struct Session {
 
 /// Reads the configuration from flags, environment, file and defaults.
 pub fn load(globals: &Globals) -> Result<Config, Problem> {
-    let flags = Overrides {
-        config: globals.config.clone(),
-        database_url: globals.database_url.clone(),
-        bootstrap_servers: globals.bootstrap_servers.clone(),
-        log_level: globals.log_level.clone(),
-        log_format: globals.log_format.map(Into::into),
-    };
-    // A variable that is no Unicode can hold nothing that is read here.
-    let env: BTreeMap<String, String> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    let here = std::env::current_dir()
-        .map_err(|e| Problem::new(Code::System, format!("there is no current directory: {e}")))?;
-    Ok(config::load(&flags, &env, &here)?.config)
+    let loaded = config::load_here(&globals.overrides())?;
+    for note in &loaded.notes {
+        eprintln!("note: {note}");
+    }
+    Ok(loaded.config)
 }
 
 impl Session {

@@ -6,7 +6,7 @@ mod show;
 
 use std::process::ExitCode;
 
-pub use gather::{Overview, overview};
+pub use gather::overview;
 
 use super::Globals;
 use super::print::Output;

@@ -4,6 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tokio_postgres::config::ChannelBinding;
+
+use super::libpq::Libpq;
+use super::{redact, url};
+use crate::pure::problem::{Code, Problem};
 
 /// One database, everything merged; `store::connect` turns it into connections.
 #[derive(Clone, Debug)]
@@ -31,6 +36,18 @@ pub struct Postgres {
     pub connect_timeout: Duration,
     /// Command-line options for the server, such as `-c search_path=x`.
     pub options: Option<String>,
+    /// Whether the login is bound to the TLS connection.
+    pub channel_binding: ChannelBinding,
+}
+
+impl Postgres {
+    /// Reads a connection URL (or libpq's `key=value` text) by itself, without the environment.
+    pub fn from_url(text: &str) -> Result<Postgres, Problem> {
+        url::merge(text, &Libpq::default()).map_err(|fix| {
+            let cause = format!("cannot use the connection URL {}", redact::url(text));
+            Problem::new(Code::Config, cause).hint(fix)
+        })
+    }
 }
 
 /// libpq's `sslmode`, in its order of strictness; `allow` is read as [`SslMode::Prefer`].
@@ -58,20 +75,21 @@ pub enum RootCert {
 }
 
 impl Default for Postgres {
-    /// What libpq does when nothing is said, for the role and database `postgres`.
+    /// What libpq does when nothing is said, for the role and database `makegood`.
     fn default() -> Self {
         Postgres {
             url: SecretString::default(),
             hosts: Vec::new(),
             ports: vec![5432],
-            user: "postgres".into(),
+            user: "makegood".into(),
             password: None,
-            dbname: "postgres".into(),
+            dbname: "makegood".into(),
             sslmode: None,
             sslrootcert: None,
             application_name: None,
             connect_timeout: Duration::from_secs(5),
             options: None,
+            channel_binding: ChannelBinding::Prefer,
         }
     }
 }

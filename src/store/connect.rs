@@ -1,1 +1,184 @@
-//! x
+//! Opens connections: timeouts, keepalives, TLS, and the settings every session gets.
+
+mod error;
+mod tls;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{PoolConfig, PoolError, Timeouts};
+use secrecy::ExposeSecret;
+use tokio_postgres::config::{SslMode as WireMode, TargetSessionAttrs};
+use tokio_postgres::{Client, Config, NoTls};
+
+pub use error::{pool_problem, problem};
+pub use tls::TlsMode;
+
+use crate::config::Postgres;
+use crate::pure::problem::{Code, Problem};
+
+/// What every session sets first. Statements rather than startup options, which PgBouncer refuses.
+const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
+    SET idle_in_transaction_session_timeout = '60s'; SET TimeZone = 'UTC'; SET jit = off";
+
+/// What a connection goes through before it is handed out again. An open transaction is rolled
+/// back; in an aborted one BEGIN fails, and the connection is thrown away. A bare ROLLBACK would do,
+/// but outside a transaction, where it nearly always is, it writes a warning into the server's log.
+const RECYCLE: &str = "BEGIN; ROLLBACK";
+
+/// Where libpq looks for a socket when no host is named.
+const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
+
+/// The driver's settings for a database, and how its connections are protected. Reads the root
+/// certificate's file; connects to nothing.
+pub fn settings(p: &Postgres) -> Result<(Config, TlsMode), Problem> {
+    let mut to = Config::new();
+    to.user(&p.user)
+        .dbname(&p.dbname)
+        .connect_timeout(p.connect_timeout)
+        .tcp_user_timeout(Duration::from_secs(10))
+        .keepalives_idle(Duration::from_secs(10))
+        .keepalives_interval(Duration::from_secs(5))
+        .keepalives_retries(3)
+        .target_session_attrs(TargetSessionAttrs::ReadWrite)
+        .channel_binding(p.channel_binding);
+    for host in &p.hosts {
+        to.host(host);
+    }
+    if p.hosts.is_empty() {
+        to.host_path(socket_folder(p.ports.first().copied().unwrap_or(5432)));
+    }
+    for port in &p.ports {
+        to.port(*port);
+    }
+    if let Some(password) = &p.password {
+        to.password(password.expose_secret());
+    }
+    if let Some(options) = &p.options {
+        to.options(options);
+    }
+    let tls = tls::mode(p, reach(p))?;
+    to.ssl_mode(match &tls {
+        TlsMode::Plain => WireMode::Disable,
+        TlsMode::Opportunistic(_) => WireMode::Prefer,
+        TlsMode::Required(_) => WireMode::Require,
+    });
+    Ok((to, tls))
+}
+
+/// A pool that opens connections when they are asked for; this connects to nothing yet.
+/// `application_name` is what `pg_stat_activity` shows unless the configuration says otherwise.
+pub fn pool(p: &Postgres, application_name: &str, max_size: usize) -> Result<Pool, Problem> {
+    let (mut config, tls) = settings(p)?;
+    config.application_name(p.application_name.as_deref().unwrap_or(application_name));
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Custom(RECYCLE.into()) };
+    let manager = match tls {
+        TlsMode::Plain => Manager::from_config(config, NoTls, recycling),
+        TlsMode::Opportunistic(tls) | TlsMode::Required(tls) => {
+            Manager::from_config(config, tls, recycling)
+        }
+    };
+    let timeouts = Timeouts {
+        wait: Some(Duration::from_secs(30)),
+        create: Some(patience(p)),
+        recycle: Some(Duration::from_secs(5)),
+    };
+    let set_up = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
+        Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
+    });
+    Pool::builder(manager)
+        .config(PoolConfig { max_size, timeouts, ..PoolConfig::default() })
+        .runtime(Runtime::Tokio1)
+        .post_create(set_up)
+        .build()
+        .map_err(|error| Problem::new(Code::System, format!("cannot build the pool: {error}")))
+}
+
+/// One connection, for commands that need no pool. Its task ends when the client is dropped.
+pub async fn connect(p: &Postgres, application_name: &str) -> Result<Client, Problem> {
+    let (mut config, tls) = settings(p)?;
+    config.application_name(p.application_name.as_deref().unwrap_or(application_name));
+    let opening = async {
+        let client = match tls {
+            TlsMode::Plain => drive(config.connect(NoTls).await?),
+            TlsMode::Opportunistic(tls) | TlsMode::Required(tls) => {
+                drive(config.connect(tls).await?)
+            }
+        };
+        client.batch_execute(SESSION).await?;
+        Ok(client)
+    };
+    match tokio::time::timeout(patience(p), opening).await {
+        Ok(opened) => opened.map_err(|error| problem(&error, &place(p))),
+        Err(_) => Err(pool_problem(
+            &PoolError::Timeout(deadpool_postgres::TimeoutType::Create),
+            &place(p),
+        )),
+    }
+}
+
+/// `host:port/database`, for messages; several hosts are separated by commas.
+pub fn place(p: &Postgres) -> String {
+    let port = |index: usize| p.ports.get(index).or(p.ports.first()).copied().unwrap_or(5432);
+    let mut hosts: Vec<String> =
+        p.hosts.iter().enumerate().map(|(i, host)| format!("{host}:{}", port(i))).collect();
+    if hosts.is_empty() {
+        hosts.push(format!("{}:{}", socket_folder(port(0)), port(0)));
+    }
+    format!("{}/{}", hosts.join(","), p.dbname)
+}
+
+/// Runs the connection beside its client. How it ends is the client's next error.
+fn drive<S, T>(pair: (Client, tokio_postgres::Connection<S, T>)) -> Client
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (client, connection) = pair;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a PostgreSQL connection ended");
+        }
+    });
+    client
+}
+
+/// How long opening may take in all: every host in turn, and the login, which the driver's own
+/// timeout does not cover.
+fn patience(p: &Postgres) -> Duration {
+    let hosts = u32::try_from(p.hosts.len().max(1)).unwrap_or(1);
+    p.connect_timeout.saturating_mul(hosts) + Duration::from_secs(5)
+}
+
+/// How far away a database is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Unix sockets only, where PostgreSQL has no TLS.
+    Socket,
+    /// This machine.
+    Loopback,
+    /// At least one host elsewhere.
+    Network,
+}
+
+fn reach(p: &Postgres) -> Reach {
+    let loopback = |host: &String| {
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    };
+    let socket = |host: &String| host.starts_with('/');
+    match &p.hosts {
+        hosts if hosts.iter().all(socket) => Reach::Socket,
+        hosts if hosts.iter().all(|host| socket(host) || loopback(host)) => Reach::Loopback,
+        _ => Reach::Network,
+    }
+}
+
+fn socket_folder(port: u16) -> &'static str {
+    let holds =
+        |folder: &&str| std::path::Path::new(folder).join(format!(".s.PGSQL.{port}")).exists();
+    SOCKET_FOLDERS.into_iter().find(holds).unwrap_or(SOCKET_FOLDERS[0])
+}
+
+#[cfg(test)]
+mod tests;

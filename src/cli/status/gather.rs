@@ -57,7 +57,10 @@ fn wanted(session: &Session, report: &Report) -> Vec<Route> {
         .filter(|r| session.config.inbox.iter().all(|c| c.name != r.name))
         .filter(|r| report.workers.iter().any(|w| w.alive && w.route == r.name))
         .map(|r| (&r.name, &r.topic, &r.group));
-    configured.chain(running).map(|(name, topic, group)| route(report, name, topic, group)).collect()
+    configured
+        .chain(running)
+        .map(|(name, topic, group)| route(report, name, topic, group))
+        .collect()
 }
 
 fn route(report: &Report, name: &str, topic: &str, group: &str) -> Route {

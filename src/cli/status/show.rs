@@ -31,10 +31,7 @@ fn headline(overview: &Overview) -> String {
 fn screen(overview: &Overview) -> String {
     let mut text = print::visible(&headline(overview), true) + "\n";
     for route in &overview.routes {
-        text += &format!(
-            "\nroute {} (topic {}, group {})\n",
-            route.name, route.topic, route.group
-        );
+        text += &format!("\nroute {} (topic {}, group {})\n", route.name, route.topic, route.group);
         if overview.routes.len() > 1 {
             text += &format!("{}\n", print::visible(&route.standing.sentence, true));
         }

@@ -1,0 +1,261 @@
+//! From raw values to a [`Config`].
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::env::base_folder;
+use super::layers::Raw;
+use super::libpq::Libpq;
+use super::reader::{Reader, some_text, text};
+use super::{
+    Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, Migrate, MigrateMode, Outbox,
+    Postgres, Reconcile, Retention, Start, url,
+};
+
+/// Folders that relative paths depend on.
+pub struct Folders<'a> {
+    /// The working directory.
+    pub cwd: &'a Path,
+    /// The file, if there is one.
+    pub file: Option<&'a Path>,
+}
+
+/// Takes every key there is.
+pub fn config(from: &mut Reader, libpq: &Libpq, folders: &Folders<'_>) -> Config {
+    let whole = Config::default();
+    let second = Duration::from_secs(1);
+    Config {
+        postgres: database(from, "postgres.url", libpq),
+        kafka: kafka(from, whole.kafka),
+        http: Http { listen: from.take("http.listen", whole.http.listen, address, shown) },
+        inbox: inboxes(from, folders),
+        reconcile: reconciles(from),
+        outbox: Outbox {
+            enabled: from.truth("outbox.enabled", whole.outbox.enabled),
+            database: from.maybe("outbox.database", None),
+        },
+        retention: Retention {
+            inbox: from.duration("retention.inbox", whole.retention.inbox, second),
+            outbox: from.duration("retention.outbox", whole.retention.outbox, second),
+        },
+        migrate: Migrate { mode: choice(from, "migrate.mode", &MODES) },
+        databases: databases(from, libpq),
+        log: Log {
+            level: from.take("log.level", whole.log.level, level, String::clone),
+            format: choice(from, "log.format", &FORMATS),
+        },
+    }
+}
+
+const MODES: [(&str, MigrateMode); 2] =
+    [("auto", MigrateMode::Auto), ("check", MigrateMode::Check)];
+const FORMATS: [(&str, LogFormat); 3] =
+    [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+/// One of a few names; the first is the default.
+fn choice<T: Copy + PartialEq>(from: &mut Reader, key: &str, names: &[(&str, T)]) -> T {
+    let list = || names.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let parse = |raw: &Raw| {
+        let written = text(raw)?;
+        let found = names.iter().find(|(name, _)| *name == written);
+        found.map(|(_, value)| *value).ok_or_else(|| format!("write one of: {}", list()))
+    };
+    let show = |value: &T| {
+        let found = names.iter().find(|(_, known)| known == value);
+        found.map_or_else(String::new, |(name, _)| (*name).to_owned())
+    };
+    from.take(key, names[0].1, parse, show)
+}
+
+fn database(from: &mut Reader, key: &str, libpq: &Libpq) -> Postgres {
+    let parse = |raw: &Raw| url::merge(&text(raw)?, libpq);
+    let show = |value: &Postgres| secrecy::ExposeSecret::expose_secret(&value.url).to_owned();
+    let default = url::merge("", libpq).unwrap_or_else(|fix| {
+        let names: Vec<&str> = libpq.fallbacks.iter().map(|(_, _, name)| name.as_str()).collect();
+        let at = format!("env {}", names.join(", "));
+        from.layers.mistake(at, "libpq's variables cannot be used", fix);
+        Postgres::default()
+    });
+    let given = from.layers.found.contains_key(key);
+    if !given && libpq.fallbacks.is_empty() {
+        from.layers.notes.push(format!(
+            "{key} is not set, and neither is DATABASE_URL: using libpq's default, \
+             the local socket as {}",
+            default.user
+        ));
+    }
+    from.take(key, default, parse, show)
+}
+
+fn databases(from: &mut Reader, libpq: &Libpq) -> std::collections::BTreeMap<String, Postgres> {
+    let others = libpq.for_others();
+    names(from, "databases.")
+        .into_iter()
+        .filter_map(|key| {
+            let name = key.strip_prefix("databases.")?.strip_suffix(".url")?.to_owned();
+            Some((name, database(from, &key, &others)))
+        })
+        .collect()
+}
+
+fn kafka(from: &mut Reader, default: Kafka) -> Kafka {
+    let key = "kafka.bootstrap_servers";
+    if !from.layers.found.contains_key(key) {
+        let note = format!("{key} is not set: using {}", default.bootstrap_servers);
+        from.layers.notes.push(note);
+    }
+    let bootstrap_servers = from.text(key, &default.bootstrap_servers);
+    let scalar = |raw: &Raw| match raw {
+        Raw::Text(text) => Ok(text.clone()),
+        Raw::Number(number) => Ok(number.to_string()),
+        Raw::Truth(truth) => Ok(truth.to_string()),
+        _ => Err("write a text, a number, true or false".to_owned()),
+    };
+    let properties = names(from, "kafka.properties.")
+        .into_iter()
+        .filter_map(|key| {
+            let name = key.strip_prefix("kafka.properties.")?.to_owned();
+            Some((name, from.take(&key, String::new(), scalar, String::clone)))
+        })
+        .collect();
+    Kafka { bootstrap_servers, properties }
+}
+
+fn names(from: &Reader, prefix: &str) -> Vec<String> {
+    from.layers.found.keys().filter(|key| key.starts_with(prefix)).cloned().collect()
+}
+
+fn inboxes(from: &mut Reader, folders: &Folders<'_>) -> Vec<Inbox> {
+    match from.layers.tables("inbox") {
+        None => Config::default().inbox.iter().map(|d| inbox(from, 0, d, folders)).collect(),
+        Some(count) => (0..count)
+            .map(|index| {
+                for part in ["name", "topic", "group"] {
+                    required(from, "inbox", index, part);
+                }
+                inbox(from, index, &Inbox::named("", "", ""), folders)
+            })
+            .collect(),
+    }
+}
+
+/// A key that has no default once its table is given.
+fn required(from: &mut Reader, list: &str, index: usize, part: &str) {
+    if !from.layers.found.contains_key(&format!("{list}[{index}].{part}")) {
+        let at = from.layers.found.get(list).map(|found| found.origin.to_string());
+        let what = format!("[[{list}]] number {} has no `{part}`", index + 1);
+        from.layers.mistake(at.unwrap_or_default(), what, format!("add {part} = \"…\""));
+    }
+}
+
+fn inbox(from: &mut Reader, index: usize, default: &Inbox, folders: &Folders<'_>) -> Inbox {
+    let key = |part: &str| format!("inbox[{index}].{part}");
+    let start = |value: &Start| match value {
+        Start::Earliest => "earliest".to_owned(),
+        Start::Latest => "latest".to_owned(),
+        Start::At(time) => time.to_string(),
+    };
+    let rows = default.batch.rows as u64;
+    let mut route = Inbox {
+        name: from.text(&key("name"), &default.name),
+        topic: from.text(&key("topic"), &default.topic),
+        group: from.text(&key("group"), &default.group),
+        event_type: from.maybe(&key("event_type"), default.event_type.clone()),
+        mapping: from.text(&key("mapping"), &default.mapping.to_string_lossy()).into(),
+        start: from.take(&key("start"), default.start, start_at, start),
+        allow_skip: from.truth(&key("allow_skip"), default.allow_skip),
+        id_from: from.places(&key("id_from"), &default.id_from),
+        type_from: from.places(&key("type_from"), &default.type_from),
+        max_record: from.size(&key("max_record"), default.max_record),
+        lanes: from.count(&key("lanes"), default.lanes as u64) as usize,
+        batch: Batch {
+            rows: from.count(&key("batch.rows"), rows) as usize,
+            bytes: from.size(&key("batch.bytes"), default.batch.bytes),
+            linger: from.duration(&key("batch.linger"), default.batch.linger, Duration::ZERO),
+        },
+    };
+    let origin = from.origin(&key("mapping"));
+    route.mapping = base_folder(&origin, folders.cwd, folders.file).join(&route.mapping);
+    route
+}
+
+fn reconciles(from: &mut Reader) -> Vec<Reconcile> {
+    if let Some(count) = from.layers.tables("reconcile") {
+        return (0..count)
+            .map(|index| {
+                required(from, "reconcile", index, "name");
+                required(from, "reconcile", index, "inbox");
+                reconcile(from, index, &Reconcile::named("", ""))
+            })
+            .collect();
+    }
+    // The default job follows the only route; among several, nobody said which one is meant.
+    match from.layers.tables("inbox") {
+        None | Some(1) => {
+            let named = from.settings.iter().find(|setting| setting.key == "inbox[0].name");
+            let route = named.map_or_else(String::new, |setting| setting.value.clone());
+            vec![reconcile(from, 0, &Reconcile::named("purchases", &route))]
+        }
+        Some(0) => Vec::new(),
+        Some(count) => {
+            let note = format!("nothing is reconciled: with {count} routes, add [[reconcile]]");
+            from.layers.notes.push(note);
+            Vec::new()
+        }
+    }
+}
+
+fn reconcile(from: &mut Reader, index: usize, default: &Reconcile) -> Reconcile {
+    let key = |part: &str| format!("reconcile[{index}].{part}");
+    let brake = &default.max_backfill;
+    let second = Duration::from_secs(1);
+    Reconcile {
+        name: from.text(&key("name"), &default.name),
+        inbox: from.text(&key("inbox"), &default.inbox),
+        every: from.duration(&key("every"), default.every, second),
+        grace: from.duration(&key("grace"), default.grace, Duration::ZERO),
+        max_backfill: MaxBackfill {
+            rows: from.count(&key("max_backfill.rows"), brake.rows),
+            share: from.take(&key("max_backfill.share"), brake.share, percent, |p| format!("{p}%")),
+            share_from: from.count(&key("max_backfill.share_from"), brake.share_from),
+        },
+    }
+}
+
+fn shown<T: ToString>(value: &T) -> String {
+    value.to_string()
+}
+
+fn address(raw: &Raw) -> Result<SocketAddr, String> {
+    text(raw)?.parse().map_err(|_| "write ADDRESS:PORT, such as 127.0.0.1:8745".to_owned())
+}
+
+fn percent(raw: &Raw) -> Result<u8, String> {
+    let written = some_text(raw)?;
+    let number = written.strip_suffix('%').and_then(|digits| digits.trim().parse().ok());
+    number.filter(|number| *number <= 100).ok_or_else(|| "write a share such as \"50%\"".to_owned())
+}
+
+fn start_at(raw: &Raw) -> Result<Start, String> {
+    match text(raw)?.as_str() {
+        "earliest" => Ok(Start::Earliest),
+        "latest" => Ok(Start::Latest),
+        time => time.parse().map(Start::At).map_err(|_| {
+            "write \"earliest\", or a time with its zone such as 2026-01-07T00:00:00Z".to_owned()
+        }),
+    }
+}
+
+fn level(raw: &Raw) -> Result<String, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let written = some_text(raw)?;
+    // A bare word is also a valid filter on a target of that name; a misspelt level must not be.
+    let plain =
+        |part: &str| part.contains(['=', '[', ']', '}', '{']) || LEVELS.contains(&part.trim());
+    let parses = tracing_subscriber::EnvFilter::try_new(&written).is_ok();
+    if parses && written.split(',').all(plain) {
+        return Ok(written);
+    }
+    Err(format!("write one of {}, or a filter such as info,makegood=debug", LEVELS.join(", ")))
+}

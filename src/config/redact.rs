@@ -1,0 +1,110 @@
+//! What may be shown. Whatever is not known to be harmless is masked.
+
+/// The mask.
+pub const MASK: &str = "***";
+
+/// librdkafka properties whose values are no secrets; every other one is masked.
+const HARMLESS: &[&str] = &[
+    "client.id",
+    "client.rack",
+    "compression.codec",
+    "compression.type",
+    "debug",
+    "enable.ssl.certificate.verification",
+    "linger.ms",
+    "message.max.bytes",
+    "broker.address.family",
+    "sasl.mechanism",
+    "sasl.mechanisms",
+    "sasl.username",
+    "security.protocol",
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.endpoint.identification.algorithm",
+    "ssl.key.location",
+];
+const HARMLESS_ENDINGS: &[&str] = &[".ms", ".bytes", ".kbytes", ".messages", ".max", ".size"];
+
+/// A key's value, fit to be shown.
+pub fn value(key: &str, value: String) -> String {
+    if let Some(property) = key.strip_prefix("kafka.properties.") {
+        let harmless = HARMLESS.contains(&property)
+            || HARMLESS_ENDINGS.iter().any(|ending| property.ends_with(ending));
+        return if harmless { value } else { MASK.to_owned() };
+    }
+    if key == "postgres.url" || key.starts_with("databases.") { url(&value) } else { value }
+}
+
+/// A connection URL with its password masked; a `key=value` text is masked as a whole, unless it
+/// names no password.
+pub fn url(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        let spelled = url.to_lowercase();
+        let secret = spelled.contains("pass") || !spelled.contains('=');
+        return if secret && !url.is_empty() { MASK.to_owned() } else { url.to_owned() };
+    };
+    // The same cut as when connecting: the last @ before the path ends the credentials. An @ after
+    // that may belong to a password with a raw slash, so everything before it is masked too.
+    let (main, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let main = match main.rsplit_once('@') {
+        Some((credentials, host)) => match credentials.split_once(':') {
+            Some((user, _)) => format!("{user}:{MASK}@{host}"),
+            None => main.to_owned(),
+        },
+        None if main.matches(':').count() > 1 && !main.contains('[') && !main.contains(',') => {
+            MASK.to_owned()
+        }
+        None => main.to_owned(),
+    };
+    if query.is_empty() {
+        return format!("{scheme}://{main}");
+    }
+    if query.contains('@') {
+        // A raw ? inside the password: nothing behind the scheme can be trusted.
+        return format!("{scheme}://{MASK}");
+    }
+    let query: Vec<String> = query.split('&').map(parameter).collect();
+    format!("{scheme}://{main}?{}", query.join("&"))
+}
+
+fn parameter(pair: &str) -> String {
+    match pair.split_once('=') {
+        Some((name, _)) if name.to_lowercase().contains("pass") => format!("{name}={MASK}"),
+        _ => pair.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_spelling_of_a_url_shows_its_password() {
+        for text in [
+            "postgres://u:canary@h/db",
+            "postgres://u:can@canary@h:5432/db?sslmode=require",
+            "postgres://u:can/canary@h/db",
+            "postgres://u:ab?canary@h/db",
+            "postgresql://h/db?user=u&password=canary",
+            "postgresql://h/db?sslpassword=canary",
+            "host=h password=canary",
+            "host=h PASSWORD = 'canary'",
+            "canary",
+        ] {
+            let shown = url(text);
+            assert!(!shown.contains("canary"), "{text} was shown as {shown}");
+        }
+        assert_eq!(url("postgres://u:x@h:5432/db"), "postgres://u:***@h:5432/db");
+        assert_eq!(url("postgres://u@h/db"), "postgres://u@h/db");
+        assert_eq!(url("host=/tmp user=u"), "host=/tmp user=u");
+    }
+
+    #[test]
+    fn a_kafka_property_is_shown_only_if_it_is_known_to_be_harmless() {
+        let shown = |name: &str| value(&format!("kafka.properties.{name}"), "canary".into());
+        for name in ["sasl.password", "ssl.key.pem", "sasl.oauthbearer.config", "new.secret"] {
+            assert_eq!(shown(name), MASK);
+        }
+        assert_eq!(shown("security.protocol"), "canary");
+    }
+}

@@ -1,0 +1,122 @@
+//! What may not be configured, each with its reason.
+
+use std::collections::BTreeMap;
+
+use super::mistake::did_you_mean;
+use super::reader::Reader;
+use super::{Config, Start};
+
+/// Notes every breach as a mistake at the value's origin.
+pub fn check(config: &Config, from: &mut Reader) {
+    routes(config, from);
+    jobs(config, from);
+    if let Some(name) = &config.outbox.database
+        && !config.databases.contains_key(name)
+    {
+        let what = format!("`outbox.database` names `{name}`, which is not configured");
+        breach(from, "outbox.database", what, format!("add [databases.{name}] with its url"));
+    }
+    for (property, value) in &config.kafka.properties {
+        if let Some((why, fix)) = refused(property, value) {
+            let key = format!("kafka.properties.{property}");
+            breach(from, &key, format!("`{property}` cannot be set so: {why}"), fix);
+        }
+    }
+}
+
+fn routes(config: &Config, from: &mut Reader) {
+    let mut names = BTreeMap::new();
+    let mut readers = BTreeMap::new();
+    for (index, route) in config.inbox.iter().enumerate() {
+        let key = |part: &str| format!("inbox[{index}].{part}");
+        named(from, &key("name"), &route.name);
+        if let Some(first) = names.insert(&route.name, index).filter(|_| !route.name.is_empty()) {
+            let what = format!("route {} is called `{}` too", first + 1, route.name);
+            breach(from, &key("name"), what, "give each route a name of its own");
+        }
+        let pair = (&route.group, &route.topic);
+        if let Some(first) = readers.insert(pair, index).filter(|_| !route.topic.is_empty()) {
+            let what = format!(
+                "route {} reads topic `{}` in group `{}` too; each would get only some partitions",
+                first + 1,
+                route.topic,
+                route.group
+            );
+            breach(from, &key("group"), what, "give each route a group of its own");
+        }
+        if route.start == Start::Latest && !route.allow_skip {
+            let what = "start = \"latest\" skips paid events that arrived before the first commit";
+            let fix = "write start = \"earliest\", or add allow_skip = true if that is meant";
+            breach(from, &key("start"), what, fix);
+        }
+    }
+}
+
+fn jobs(config: &Config, from: &mut Reader) {
+    let routes: Vec<&str> = config.inbox.iter().map(|route| route.name.as_str()).collect();
+    let mut names = BTreeMap::new();
+    for (index, job) in config.reconcile.iter().enumerate() {
+        let key = |part: &str| format!("reconcile[{index}].{part}");
+        named(from, &key("name"), &job.name);
+        if names.insert(&job.name, index).is_some_and(|_| !job.name.is_empty()) {
+            breach(from, &key("name"), "two jobs have this name", "give each its own");
+        }
+        if !routes.contains(&job.inbox.as_str()) && !job.inbox.is_empty() {
+            let what =
+                format!("job `{}` names a route that does not exist: {}", job.name, job.inbox);
+            breach(from, &key("inbox"), what, did_you_mean(&job.inbox, &routes));
+        }
+    }
+}
+
+fn named(from: &mut Reader, key: &str, name: &str) {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !name.chars().all(fits) {
+        let what = format!("`{name}` is no name");
+        breach(from, key, what, "use only a-z, 0-9 and -");
+    }
+}
+
+fn breach(from: &mut Reader, key: &str, what: impl Into<String>, fix: impl Into<String>) {
+    let origin = from.origin(key);
+    from.layers.mistake(origin, what, fix);
+}
+
+/// Why a librdkafka property would break the promise, and what to do instead.
+fn refused(property: &str, value: &str) -> Option<(&'static str, &'static str)> {
+    const OWN: &str = "makegood sets it itself; remove it";
+    let above = |limit: u64| value.parse::<u64>().is_ok_and(|number| number > limit);
+    let none_of = |allowed: &[&str]| {
+        !value.split(',').all(|one| allowed.contains(&one.trim().to_lowercase().as_str()))
+    };
+    Some(match property {
+        "bootstrap.servers" | "metadata.broker.list" => {
+            ("it has a key of its own", "write it as bootstrap_servers in [kafka]")
+        }
+        "group.id" => ("it belongs to a route", "write it as group in [[inbox]]"),
+        "group.instance.id" => ("with static membership a dead member keeps its partitions", OWN),
+        "group.protocol" => ("the newer protocol has open stalls in this client", OWN),
+        "enable.auto.commit" | "auto.commit.enable" | "enable.auto.offset.store" => {
+            ("it would commit what is not yet in PostgreSQL", OWN)
+        }
+        "auto.offset.reset" => ("it would skip payments silently", "write start in [[inbox]]"),
+        "enable.partition.eof" => ("the consumer would report it as an error", OWN),
+        "partitioner" => ("a key's events would change their partition and lose order", OWN),
+        "partition.assignment.strategy" if none_of(&["range", "roundrobin"]) => {
+            ("cooperative assignment is not supported", "use range or roundrobin")
+        }
+        "max.poll.interval.ms" if above(45_000) => {
+            ("a stuck member would hold its partitions for that long", "use at most 45000")
+        }
+        "isolation.level" if value == "read_uncommitted" => {
+            ("it reads events whose transaction was aborted", "remove it")
+        }
+        "enable.idempotence" if value == "false" => {
+            ("retries would reorder and repeat events", "remove it")
+        }
+        "acks" | "request.required.acks" if !["all", "-1"].contains(&value) => {
+            ("a broker's crash would lose published events", "remove it")
+        }
+        _ => return None,
+    })
+}
