@@ -18,14 +18,12 @@ pub struct Output {
     pub output: Format,
 }
 
+/// See [`Output`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "lower")]
 pub enum Format {
-    /// For people.
     Table,
-    /// One document, with a `schema_version`.
     Json,
-    /// One object a line.
     Jsonl,
 }
 

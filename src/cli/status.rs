@@ -18,8 +18,19 @@ const FINDINGS: u8 = 3;
 
 #[derive(Clone, Copy, Debug, clap::Args)]
 #[command(after_help = "\
-The first line is the verdict on the worst route: ok, behind (records wait and it moves), quarantine,
-ignoring, joining, unknown, unread, renewed, stalled, missing, held or down.
+The first line is the verdict on the worst route:
+  ok          nothing waits
+  behind      records wait, and it moves
+  quarantine  records in quarantine wait for a decision
+  ignoring    it has only ever seen records of another type
+  joining     the daemons wait for partitions
+  unknown     Kafka is out of reach, and nobody has seen the topic's end lately
+  unread      no daemon reads some partition
+  renewed     the topic was deleted and created again
+  stalled     records wait, and it does not move
+  missing     the topic does not exist
+  held        stopped on purpose until something is mended; it resumes by itself
+  down        no daemon runs
 
 Examples:
   makegood status
