@@ -134,9 +134,12 @@ pub fn main() -> ExitCode {
 
 /// The daemon. It takes its log settings from the configuration, unlike the commands that end soon.
 async fn run(globals: &Globals) -> Result<ExitCode, Problem> {
-    let config = session::load(globals)?;
-    logging::start_daemon(globals, &config.log)?;
-    daemon::run(config).await?;
+    let loaded = config::load_here(&globals.overrides())?;
+    logging::start_daemon(globals, &loaded.config.log)?;
+    for note in &loaded.notes {
+        tracing::warn!("{note}");
+    }
+    daemon::run(loaded.config).await?;
     Ok(ExitCode::SUCCESS)
 }
 

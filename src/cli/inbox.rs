@@ -129,8 +129,15 @@ fn unreadable(fault: crate::store::Fault) -> Problem {
 }
 
 fn table(events: &[Event]) -> Result<(), Problem> {
-    let headings =
-        ["APPLIED AT (UTC)", "ROUTE", "OUTCOME", "BUSINESS KEY", "EVENT ID", "PLACE", "DETAIL"];
+    let headings = [
+        "APPLIED AT (UTC)",
+        "ROUTE",
+        "OUTCOME",
+        "BUSINESS KEY",
+        "EVENT ID",
+        "PARTITION/OFFSET",
+        "DETAIL",
+    ];
     let rows = events.iter().map(|e| {
         vec![
             print::short(e.applied_at),
@@ -152,7 +159,7 @@ fn sheet(e: &Event) -> String {
         ("outcome", e.outcome.clone()),
         ("business key", print::or_dash(e.business_key.clone())),
         ("detail", print::or_dash(e.detail.clone())),
-        ("place", place(e)),
+        ("partition/offset", place(e)),
         ("record's time", print::or_dash(e.event_at.map(print::short))),
         ("applied at", print::short(e.applied_at)),
         ("id reused", print::or_dash(e.reused_id.map(|id| id.to_string()))),

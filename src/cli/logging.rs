@@ -9,9 +9,9 @@ use crate::config::{Log, LogFormat};
 use crate::pure::problem::{Code, Problem};
 
 /// Libraries whose lines below a warning would be noise, or would show a customer's data:
-/// tokio-postgres logs statements with their parameters, and notices with rows.
-const QUIET: &str =
-    "librdkafka=warn,rdkafka=warn,tokio_postgres=warn,refinery_core=warn,rustls=warn";
+/// tokio-postgres logs statements with their parameters, and notices with rows. What `rdkafka::client`
+/// has to say, librdkafka says itself, and not a hundred times a second while no broker answers.
+const QUIET: &str = "librdkafka=warn,rdkafka=warn,rdkafka::client=off,tokio_postgres=warn,refinery_core=warn,rustls=warn";
 
 /// Starts the daemon's log as the configuration says; `RUST_LOG` wins over its level.
 pub fn start_daemon(globals: &Globals, log: &Log) -> Result<(), Problem> {
@@ -20,7 +20,8 @@ pub fn start_daemon(globals: &Globals, log: &Log) -> Result<(), Problem> {
 
 /// Starts the log of a command that ends soon: warnings, as text, unless somebody asked for more.
 pub fn start_command(globals: &Globals) -> Result<(), Problem> {
-    start(globals, "warn", LogFormat::Text)
+    // What Kafka's client has to complain of comes back as a problem, once.
+    start(globals, "warn,librdkafka=off", LogFormat::Text)
 }
 
 fn start(globals: &Globals, level: &str, format: LogFormat) -> Result<(), Problem> {

@@ -20,7 +20,7 @@ pub enum Action {
     #[command(after_help = "\
 Examples:
   makegood quarantine list
-  makegood quarantine list --reason not-json --since 24h -o jsonl")]
+  makegood quarantine list --reason not_json --since 24h -o jsonl")]
     List(List),
     /// Show one record with its key, headers and value; they may hold personal data.
     #[command(after_help = "\
@@ -128,7 +128,8 @@ fn unreadable(fault: crate::store::Fault) -> Problem {
 }
 
 fn table(cases: &[Case], all: bool) -> Result<(), Problem> {
-    let mut headings = vec!["ID", "QUARANTINED AT (UTC)", "ROUTE", "REASON", "PLACE", "BYTES"];
+    let mut headings =
+        vec!["ID", "QUARANTINED AT (UTC)", "ROUTE", "REASON", "PARTITION/OFFSET", "BYTES"];
     headings.extend(all.then_some("DEALT WITH AT (UTC)"));
     headings.push("DETAIL");
     let rows = cases.iter().map(|c| {
@@ -170,7 +171,7 @@ fn sheet(c: &Case, record: &Record) -> String {
         ("quarantined at", print::short(c.quarantined_at)),
         ("dealt with at", print::or_dash(c.resolved_at.map(print::short))),
         ("topic", c.topic.clone()),
-        ("place", format!("{}/{}", c.partition, c.offset)),
+        ("partition/offset", format!("{}/{}", c.partition, c.offset)),
         ("record's time", print::or_dash(c.record_at.map(print::short))),
         ("event id", c.event_id.to_string()),
         ("key", shown(record.key.as_deref())),

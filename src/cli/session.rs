@@ -13,11 +13,12 @@ pub struct Session {
     pub store: Store,
 }
 
-/// Reads the configuration from flags, environment, file and defaults.
+/// Reads the configuration from flags, environment, file and defaults. Its notes go to the log, at a
+/// level that these commands do not show by themselves: most are about what a command has no use for.
 pub fn load(globals: &Globals) -> Result<Config, Problem> {
     let loaded = config::load_here(&globals.overrides())?;
     for note in &loaded.notes {
-        eprintln!("note: {note}");
+        tracing::info!("{note}");
     }
     Ok(loaded.config)
 }

@@ -15,6 +15,8 @@ use crate::store::report::{self, Position, Report, Worker};
 pub struct Overview {
     /// The database's clock.
     pub now: Timestamp,
+    /// The brokers that were asked.
+    pub brokers: String,
     /// The routes: those configured here, and those that a living daemon runs.
     pub routes: Vec<Route>,
 }
@@ -47,7 +49,8 @@ pub async fn overview(session: &Session) -> Result<Overview, Problem> {
         route
     }));
     let routes = routes.await;
-    Ok(Overview { now: report.now, routes })
+    let brokers = session.config.kafka.bootstrap_servers.clone();
+    Ok(Overview { now: report.now, brokers, routes })
 }
 
 /// The configured routes, then those that only a daemon elsewhere has.

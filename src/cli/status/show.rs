@@ -41,7 +41,8 @@ fn screen(overview: &Overview) -> String {
                 Some(at) => format!("what a daemon saw {} is shown", ago(overview.now, at)),
                 None => "no daemon has seen the log's ends".to_owned(),
             };
-            text += &format!("Kafka is out of reach from here ({}); {seen}\n", problem.cause);
+            let (brokers, cause) = (&overview.brokers, &problem.cause);
+            text += &format!("Kafka at {brokers} is out of reach from here, {cause}; {seen}\n");
         }
         if made_anew(route) {
             text += "The positions below are of the topic as it was before it was made anew.\n";
@@ -81,12 +82,18 @@ fn counts(route: &Route) -> String {
     let list = |pairs: &mut dyn Iterator<Item = (String, i64)>| {
         pairs.map(|(name, n)| format!("{name} {n}")).collect::<Vec<_>>().join(", ")
     };
-    let counted = list(&mut route.counts.iter().map(|(name, n)| ((*name).to_owned(), *n)));
+    let counted = list(&mut counted(route).map(|(name, n)| (name.to_owned(), n)));
     let open = match route.quarantine.as_slice() {
         [] => "none".to_owned(),
         reasons => list(&mut reasons.iter().cloned()),
     };
     print::sheet(&[("records", counted), ("open quarantine", open)])
+}
+
+/// What records came to. How many were ever put into quarantine is left out beside how many are
+/// there: two numbers of one name are one too many.
+fn counted(route: &Route) -> impl Iterator<Item = (&'static str, i64)> {
+    route.counts.iter().filter(|count| count.0 != "quarantined").copied()
 }
 
 fn workers(workers: &[Worker], now: Timestamp) -> String {
@@ -113,9 +120,8 @@ fn ago(now: Timestamp, at: Timestamp) -> String {
 
 fn object(route: &Route) -> Value {
     let look = route.look.as_ref();
-    let mut counts: Map<String, Value> =
-        route.counts.iter().map(|(name, n)| ((*name).to_owned(), json!(n))).collect();
-    counts.remove("quarantined");
+    let counts: Map<String, Value> =
+        counted(route).map(|(name, n)| (name.to_owned(), json!(n))).collect();
     let reasons: Map<String, Value> =
         route.quarantine.iter().map(|(reason, n)| (reason.clone(), json!(n))).collect();
     json!({

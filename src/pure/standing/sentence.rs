@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::{Facts, Kafka, Standing, Word, stalled, waiting};
 
+/// A daemon seen within this time has left in good order; one that died is still taken for alive.
+const JUST_NOW: Duration = Duration::from_secs(30);
+
 /// The first line that an operator reads, about all routes: the worst one, by name where the name
 /// tells anything.
 pub fn headline(routes: &[(&str, &Standing)]) -> String {
@@ -50,7 +53,7 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
         }
         Word::Stalled => stall(facts),
         Word::Unread => format!(
-            "unread: no makegood daemon reads {}; if this lasts, another client in group {group} may have it: stop that one",
+            "unread: no makegood daemon reads {}; if this lasts, another client in group {group} may be reading there: stop that one",
             partitions(facts.unread)
         ),
         Word::Unknown => match facts.kafka {
@@ -77,6 +80,9 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
 
 fn down(facts: &Facts<'_>) -> String {
     let seen = match facts.seen {
+        Some(seen) if seen < JUST_NOW => {
+            format!("no makegood daemon runs any more, the last one was seen {} ago", age(seen))
+        }
         Some(seen) => format!("no makegood daemon has been seen for {}", age(seen)),
         None => "no makegood daemon has ever run this route".to_owned(),
     };

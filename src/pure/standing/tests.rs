@@ -110,6 +110,11 @@ fn without_a_daemon_the_route_is_down_whatever_else_is_known() {
         judged(&down).1,
         "down: no makegood daemon has been seen for 2 h; start one with `makegood run`"
     );
+    let left = Facts { alive: 0, seen: Some(3 * SECOND), ..facts(&[]) };
+    assert_eq!(
+        judged(&left).1,
+        "down: no makegood daemon runs any more, the last one was seen 3 s ago; start one with `makegood run`"
+    );
     let never = Facts { alive: 0, seen: None, ..facts(&[]) };
     assert_eq!(
         judged(&never).1,
