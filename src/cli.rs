@@ -1,6 +1,6 @@
 //! The command line: parsing, printing, exit codes.
 //!
-//! A new command is one line in [`Command`], one in its dispatch, and a module below. Data goes to
+//! A new command is one line in `Command`, one in its dispatch, and a module below. Data goes to
 //! standard output, everything else to standard error.
 
 pub mod config;

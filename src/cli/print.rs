@@ -120,3 +120,27 @@ pub fn text_or_hex(bytes: &[u8]) -> (bool, String) {
         Err(_) => (false, bytes.iter().map(|b| format!("{b:02x}")).collect()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_cannot_steer_the_terminal() {
+        assert_eq!(visible("a\u{1b}[31m\u{7}\nb", false), "a\\u{1b}[31m\\u{7}\\nb");
+        assert_eq!(visible("a\n\tb\r", true), "a\n\tb\\r");
+        assert!(!table_text(&["H"], [vec!["\u{9b}x".to_owned()]]).contains('\u{9b}'));
+    }
+
+    #[test]
+    fn a_table_has_columns_without_lines_around_them() {
+        let rows = [vec!["1".to_owned(), "yes".to_owned()], vec!["200".to_owned(), String::new()]];
+        assert_eq!(table_text(&["ID", "IT IS"], rows), "ID   IT IS\n1    yes\n200\n");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_shown_in_hexadecimal() {
+        assert_eq!(text_or_hex("é".as_bytes()), (true, "é".to_owned()));
+        assert_eq!(text_or_hex(&[0, 0xff]), (false, "00ff".to_owned()));
+    }
+}

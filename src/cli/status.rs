@@ -48,7 +48,7 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
     let session = Session::open(globals).await?;
     let overview = overview(&session).await?;
     show::print(&overview, args.output.output)?;
-    let fine = overview.routes.iter().all(|route| route.standing.word.is_fine());
-    let is_finding = args.exit_code && !(fine && !overview.routes.is_empty());
+    let is_fine = overview.routes.iter().all(|route| route.standing.word.is_fine());
+    let is_finding = args.exit_code && (!is_fine || overview.routes.is_empty());
     Ok(if is_finding { ExitCode::from(FINDINGS) } else { ExitCode::SUCCESS })
 }
