@@ -1,33 +1,173 @@
 //! The command line: parsing, printing, exit codes.
+//!
+//! A new command is one line in `Command`, one in its dispatch, and a module below. Data goes to
+//! standard output, everything else to standard error.
 
 pub mod config;
+mod inbox;
+mod logging;
+mod migrate;
+mod print;
+mod quarantine;
+mod send_test;
+mod session;
+mod status;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::{LogFormat, Overrides};
+use crate::daemon;
+use crate::pure::problem::{Code, Problem};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done
+  1   failed
+  2   the command line cannot be used as given
+  3   there are findings (only with --exit-code)
+  4   PostgreSQL or Kafka cannot be reached
+  5   needs a confirmation
+  6   timed out
+  75  gave up, to be started again
+  78  the configuration, the mapping or the schema does not fit
+
+Examples:
+  makegood config init
+  makegood migrate up
+  makegood run
+  makegood status";
+
+/// A payment that succeeded becomes exactly one purchase: from Kafka to PostgreSQL.
+#[derive(Parser)]
+#[command(name = "makegood", version, arg_required_else_help = true)]
+#[command(after_help = EXIT_CODES, max_term_width = 100, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command. They win over the environment, and that wins over the file.
+#[derive(Clone, clap::Args)]
+#[command(next_help_heading = "Global options")]
+struct Globals {
+    /// The configuration file [env: MAKEGOOD_CONFIG] [default: ./makegood.toml, /etc/makegood/makegood.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The database with the purchases [env: DATABASE_URL]
+    #[arg(long, global = true, value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// The Kafka brokers, host:port, separated by commas [env: KAFKA_BOOTSTRAP_SERVERS]
+    #[arg(long, global = true, value_name = "LIST")]
+    bootstrap_servers: Option<String>,
+    /// What to log: error, warn, info, debug, trace, or a filter by module [env: RUST_LOG]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// How log lines look; auto is text on a terminal and JSON otherwise
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    log_format: Option<LogChoice>,
+}
+
+/// See [`LogFormat`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogChoice {
+    Auto,
+    Text,
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the daemon: read the topics, make the purchases.
+    #[command(after_help = "It stops on SIGTERM or SIGINT when the batches in flight are done.")]
+    Run,
+    /// Say in one sentence whether every route works, then show positions, counts and daemons.
+    Status(status::Args),
+    /// Check, show or write the configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Create or update makegood's own schema.
+    #[command(subcommand)]
+    Migrate(migrate::Action),
+    /// Look at the events taken in.
+    #[command(subcommand)]
+    Inbox(inbox::Action),
+    /// Look at the records that could not be applied.
+    #[command(subcommand)]
+    Quarantine(quarantine::Action),
+    /// Send a marked copy of the last event through Kafka and the daemon, and roll its effect back.
+    SendTest(send_test::Args),
+}
+
+impl Command {
+    async fn run(self, globals: &Globals) -> Result<ExitCode, Problem> {
+        match self {
+            Command::Run => run(globals).await,
+            Command::Status(args) => status::run(globals, &args).await,
+            Command::Config(command) => {
+                config::run(&command, &globals.overrides()).map(|()| ExitCode::SUCCESS)
+            }
+            Command::Migrate(action) => migrate::run(globals, action).await,
+            Command::Inbox(action) => inbox::run(globals, action).await,
+            Command::Quarantine(action) => quarantine::run(globals, action).await,
+            Command::SendTest(args) => send_test::run(globals, &args).await,
+        }
+    }
+}
 
 /// Runs the program and returns its exit code.
 pub fn main() -> ExitCode {
-    let a: Vec<String> = std::env::args().collect();
-    let l = match config::load_here(&crate::config::Overrides {
-        config: a.get(3).map(Into::into),
-        ..Default::default()
-    }) {
-        Ok(l) => l,
-        Err(p) => {
-            eprintln!("{p}");
-            return ExitCode::from(p.code.exit());
-        }
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(e) => return report(&Problem::new(Code::System, format!("cannot start threads: {e}"))),
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(&l.config.log.level))
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
-    let Ok(rt) = tokio::runtime::Runtime::new() else { return ExitCode::FAILURE };
-    match rt.block_on(crate::daemon::run(l.config)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(p) => {
-            eprintln!("{p}");
-            ExitCode::from(p.code.exit())
+    let outcome = runtime.block_on(cli.command.run(&cli.globals));
+    // A thread may still wait for a broker's answer that nobody needs any more.
+    runtime.shutdown_background();
+    outcome.unwrap_or_else(|problem| report(&problem))
+}
+
+/// The daemon. It takes its log settings from the configuration, unlike the commands that end soon.
+async fn run(globals: &Globals) -> Result<ExitCode, Problem> {
+    let loaded = config::load_here(&globals.overrides())?;
+    logging::start_daemon(globals, &loaded.config.log)?;
+    for note in &loaded.notes {
+        tracing::warn!("{note}");
+    }
+    daemon::run(loaded.config).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn report(problem: &Problem) -> ExitCode {
+    eprintln!("{problem}");
+    ExitCode::from(problem.code.exit())
+}
+
+impl Globals {
+    fn overrides(&self) -> Overrides {
+        let format = self.log_format.and_then(|choice| choice.to_possible_value());
+        Overrides {
+            config: self.config.clone(),
+            database_url: self.database_url.clone(),
+            bootstrap_servers: self.bootstrap_servers.clone(),
+            log_level: self.log_level.clone(),
+            log_format: format.map(|value| value.get_name().to_owned()),
+            ..Overrides::default()
+        }
+    }
+}
+
+impl From<LogChoice> for LogFormat {
+    fn from(choice: LogChoice) -> LogFormat {
+        match choice {
+            LogChoice::Auto => LogFormat::Auto,
+            LogChoice::Text => LogFormat::Text,
+            LogChoice::Json => LogFormat::Json,
         }
     }
 }

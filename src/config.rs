@@ -29,7 +29,7 @@ pub use layers::Origin;
 pub use load::{Loaded, Overrides, load};
 pub use postgres::{Postgres, RootCert, SslMode};
 pub use reader::Setting;
-pub use units::show_duration;
+pub use units::{duration, show_duration};
 
 use crate::pure::place::Place;
 

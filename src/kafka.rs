@@ -28,12 +28,9 @@ pub fn problem(error: &KafkaError, doing: &str) -> Problem {
     Problem::new(kind, format!("{doing}: {}", reason(error))).hint(advice(code))
 }
 
-/// The error in Kafka's own words, with its code's name.
+/// The error in Kafka's own words, its code's name first.
 pub fn reason(error: &KafkaError) -> String {
-    match error.rdkafka_error_code() {
-        Some(code) => format!("{code} ({code:?})"),
-        None => error.to_string(),
-    }
+    error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string())
 }
 
 /// What an operator can do about a client error.

@@ -11,4 +11,6 @@ pub mod place;
 pub mod problem;
 pub mod record;
 pub mod rejection;
+pub mod sample;
+pub mod standing;
 pub mod verdict;

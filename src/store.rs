@@ -8,6 +8,7 @@ pub mod mapping;
 pub mod migrate;
 pub mod positions;
 pub mod quarantine;
+pub mod report;
 pub mod routes;
 pub mod test_events;
 mod tx;

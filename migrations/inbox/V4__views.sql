@@ -23,7 +23,10 @@ CREATE VIEW makegood.consumer_positions AS
 SELECT r.name AS route, p.consumer_group, p.topic, p.topic_id, p.partition, p.next_offset,
        w.low AS log_start, w.high AS log_end, greatest(w.high - greatest(p.next_offset, w.low), 0) AS lag, w.seen_at AS log_seen_at,
        p.progress_at, p.epoch, p.step, p.applied, p.already, p.conflict, p.ignored, p.duplicate, p.quarantined,
-       p.other_type, p.tombstone, p.id_reused, p.tested
+       p.other_type, p.tombstone, p.id_reused, p.tested, p.written_at,
+       -- A topic made anew under its old name has another id; what was written last belongs to the one of today.
+       p.topic_id = first_value(p.topic_id) OVER (PARTITION BY p.consumer_group, p.topic ORDER BY p.written_at DESC)
+           AS is_current
 FROM (
     SELECT DISTINCT ON (consumer_group, topic_id, partition) *
     FROM makegood.positions
@@ -57,6 +60,9 @@ COMMENT ON COLUMN makegood.consumer_positions.other_type IS 'Records of another 
 COMMENT ON COLUMN makegood.consumer_positions.tombstone IS 'Records without a value, since the first step.';
 COMMENT ON COLUMN makegood.consumer_positions.id_reused IS 'Events whose id had been used with other bytes, since the first step.';
 COMMENT ON COLUMN makegood.consumer_positions.tested IS 'Records of send-test, since the first step.';
+COMMENT ON COLUMN makegood.consumer_positions.written_at IS 'When the newest step was written, a claim or a batch.';
+COMMENT ON COLUMN makegood.consumer_positions.is_current IS
+    'False for a topic id that another one has replaced under the same name; status leaves these out.';
 
 CREATE VIEW makegood.quarantine_open AS
 SELECT q.id, r.name AS route, q.reason, q.sqlstate, q.detail, q.topic, q.topic_id, q.partition, q."offset", q.event_id,
@@ -85,17 +91,20 @@ COMMENT ON COLUMN makegood.quarantine_open.quarantined_at IS 'When it was put he
 CREATE VIEW makegood.status AS
 WITH position AS (
     SELECT route, count(*) AS partitions, sum(lag)::bigint AS lag, max(progress_at) AS progress_at,
-           min(log_seen_at) AS log_seen_at, sum(applied)::bigint AS applied, sum(already)::bigint AS already,
+           min(log_seen_at) AS log_seen_at, max(greatest(log_seen_at, written_at)) AS seen_at, sum(applied)::bigint AS applied, sum(already)::bigint AS already,
            sum(conflict)::bigint AS conflict, sum(ignored)::bigint AS ignored, sum(duplicate)::bigint AS duplicate,
            sum(quarantined)::bigint AS quarantined, sum(other_type)::bigint AS other_type
     FROM makegood.consumer_positions
+    WHERE is_current
     GROUP BY route
 ), worker AS (
-    SELECT route_id, count(*) AS workers, count(*) FILTER (WHERE state = 'held') AS held,
-           min(state_since) FILTER (WHERE state = 'held') AS held_since,
-           min(reason) FILTER (WHERE state = 'held') AS reason, min(advice) FILTER (WHERE state = 'held') AS advice
-    FROM makegood.workers
-    WHERE seen_at > now() - interval '30 seconds'
+    SELECT route_id, count(*) FILTER (WHERE alive) AS workers, count(*) FILTER (WHERE held) AS held,
+           min(state_since) FILTER (WHERE held) AS held_since, max(seen_at) AS seen_at,
+           min(reason) FILTER (WHERE held) AS reason, min(advice) FILTER (WHERE held) AS advice
+    FROM (
+        SELECT *, alive AND state = 'held' AS held
+        FROM (SELECT *, seen_at > now() - interval '30 seconds' AS alive FROM makegood.workers) w
+    ) w
     GROUP BY route_id
 ), waiting AS (
     SELECT route_id, count(*) AS quarantine_open
@@ -104,13 +113,14 @@ WITH position AS (
     GROUP BY route_id
 )
 SELECT r.name AS route,
-       CASE WHEN w.workers IS NULL THEN 'down' WHEN w.held > 0 THEN 'held' WHEN p.partitions IS NULL THEN 'joining'
+       CASE WHEN coalesce(w.workers, 0) = 0 THEN 'down' WHEN w.held > 0 THEN 'held' WHEN p.partitions IS NULL THEN 'joining'
             WHEN p.lag > 0 THEN 'behind' ELSE 'ok' END AS verdict,
        coalesce(w.workers, 0) AS workers, w.held_since, w.reason, w.advice, coalesce(p.partitions, 0) AS partitions,
        p.lag, p.progress_at, p.log_seen_at, coalesce(p.applied, 0) AS applied, coalesce(p.already, 0) AS already,
        coalesce(p.conflict, 0) AS conflict, coalesce(p.ignored, 0) AS ignored,
        coalesce(p.duplicate, 0) AS duplicate, coalesce(p.quarantined, 0) AS quarantined,
-       coalesce(p.other_type, 0) AS other_type, coalesce(q.quarantine_open, 0) AS quarantine_open
+       coalesce(p.other_type, 0) AS other_type, coalesce(q.quarantine_open, 0) AS quarantine_open,
+       r.topic, r.consumer_group, greatest(w.seen_at, p.seen_at) AS seen_at
 FROM makegood.routes r
 LEFT JOIN position p ON p.route = r.name
 LEFT JOIN worker w ON w.route_id = r.id
@@ -123,7 +133,8 @@ COMMENT ON COLUMN makegood.status.workers IS 'Daemons seen within the last thirt
 COMMENT ON COLUMN makegood.status.held_since IS 'Since when the route is held.';
 COMMENT ON COLUMN makegood.status.reason IS 'Why it is held.';
 COMMENT ON COLUMN makegood.status.advice IS 'What to do about it.';
-COMMENT ON COLUMN makegood.status.partitions IS 'Partitions with a position.';
+COMMENT ON COLUMN makegood.status.partitions IS
+    'Partitions with a position; of a topic made anew only those of its newest id count, here and below.';
 COMMENT ON COLUMN makegood.status.lag IS 'Records waiting in Kafka, when a daemon last looked.';
 COMMENT ON COLUMN makegood.status.progress_at IS 'When any partition last moved on.';
 COMMENT ON COLUMN makegood.status.log_seen_at IS 'How old the lag is: the oldest look at a partition''s log.';
@@ -135,3 +146,6 @@ COMMENT ON COLUMN makegood.status.duplicate IS 'Records of an event already in t
 COMMENT ON COLUMN makegood.status.quarantined IS 'Records ever put into quarantine.';
 COMMENT ON COLUMN makegood.status.other_type IS 'Records of another event type.';
 COMMENT ON COLUMN makegood.status.quarantine_open IS 'Records in quarantine that wait for a decision.';
+COMMENT ON COLUMN makegood.status.topic IS 'The topic it reads.';
+COMMENT ON COLUMN makegood.status.consumer_group IS 'The Kafka consumer group it reads in.';
+COMMENT ON COLUMN makegood.status.seen_at IS 'When a daemon last wrote anything for this route.';

@@ -50,11 +50,10 @@ impl Probe {
         match raw::topic_id(self.consumer.client(), &self.topic, self.timeout) {
             Ok(id) => Ok(id.unwrap_or_else(derived)),
             Err(RDKafkaErrorCode::UnsupportedFeature) => Ok(derived()),
-            Err(code) => Err(Problem::new(
-                Code::Kafka,
-                format!("cannot read the topic's id: {code} ({code:?})"),
-            )
-            .hint(super::advice(Some(code)))),
+            Err(code) => {
+                Err(Problem::new(Code::Kafka, format!("cannot read the topic's id: {code}"))
+                    .hint(super::advice(Some(code))))
+            }
         }
     }
 

@@ -50,7 +50,7 @@ pub async fn up(client: &mut Client) -> Result<Vec<String>, Problem> {
 }
 
 async fn migrate(client: &mut Client) -> Result<Vec<String>, Problem> {
-    client.batch_execute("CREATE SCHEMA IF NOT EXISTS makegood").await.map_err(|e| {
+    create_schema(client).await.map_err(|e| {
         Fault::from(e).problem("cannot create the schema makegood").hint(
             "run `makegood migrate up` once as a role that may create schemas, or as the database's owner:\n\
              CREATE SCHEMA makegood AUTHORIZATION your_makegood_role;",
@@ -61,6 +61,14 @@ async fn migrate(client: &mut Client) -> Result<Vec<String>, Problem> {
             .hint("nothing of it was kept; `makegood migrate status` shows what is applied")
     })?;
     Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
+}
+
+/// `IF NOT EXISTS` would not do: it wants the right to create schemas also where there is nothing to
+/// create, and the schema's owner need not have that.
+async fn create_schema(client: &Client) -> Result<(), tokio_postgres::Error> {
+    let exists =
+        client.query_one("SELECT to_regnamespace('makegood') IS NOT NULL", &[]).await?.get(0);
+    if exists { Ok(()) } else { client.batch_execute("CREATE SCHEMA makegood").await }
 }
 
 /// Every migration this program knows, and whether the database has it.

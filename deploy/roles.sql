@@ -1,0 +1,64 @@
+-- Roles for makegood, each with what it needs and no more. Run it as a superuser or as the database's
+-- owner with CREATEROLE, connected to the database with the purchases:
+--
+--   psql -v ON_ERROR_STOP=1 -d shop -f deploy/roles.sql
+--   PGOPTIONS='-c role=makegood_owner' makegood migrate up     # as a role that may become the owner
+--   psql -v ON_ERROR_STOP=1 -d shop -f deploy/roles.sql        # again: now the views exist
+--
+-- Running it again changes nothing that is in place. Run it after every upgrade that brings migrations.
+
+-- Owns the schema makegood; nobody logs in as it. Migrations run as this role.
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'makegood_owner') THEN
+        CREATE ROLE makegood_owner NOLOGIN;
+    END IF;
+END $$;
+
+-- The daemon and the command line. Set a password (\password makegood_app) or use pg_hba.conf, and
+-- configure migrate.mode = "check": this role may not change the schema.
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'makegood_app') THEN
+        CREATE ROLE makegood_app LOGIN;
+    END IF;
+END $$;
+
+-- Dashboards: GRANT makegood_reader TO grafana; reads the views and nothing else.
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'makegood_reader') THEN
+        CREATE ROLE makegood_reader NOLOGIN;
+    END IF;
+END $$;
+
+CREATE SCHEMA IF NOT EXISTS makegood AUTHORIZATION makegood_owner;
+GRANT USAGE ON SCHEMA makegood TO makegood_app, makegood_reader;
+
+-- makegood's own tables: rows yes, definitions no. The default privileges cover later migrations.
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA makegood TO makegood_app;
+ALTER DEFAULT PRIVILEGES FOR ROLE makegood_owner IN SCHEMA makegood
+    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO makegood_app;
+
+-- The views one by one: a grant on all tables would show the quarantine's contents to dashboards.
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOR name IN SELECT viewname FROM pg_catalog.pg_views WHERE schemaname = 'makegood' LOOP
+        EXECUTE format('GRANT SELECT ON makegood.%I TO makegood_reader', name);
+    END LOOP;
+END $$;
+
+-- Your tables, as the mapping in sql/purchases uses them: it reads payments, and reads and adds
+-- purchases. It never updates or deletes, so it cannot be granted more by mistake. A mapping of your
+-- own may need other tables, or a schema other than public.
+DO $$ BEGIN
+    IF to_regclass('public.payments') IS NULL THEN
+        RAISE NOTICE 'there is no table public.payments here; grant SELECT on yours to makegood_app';
+    ELSE
+        GRANT SELECT ON public.payments TO makegood_app;
+    END IF;
+    IF to_regclass('public.student_course_purchases') IS NULL THEN
+        RAISE NOTICE 'there is no table public.student_course_purchases here; grant SELECT, INSERT on yours to makegood_app';
+    ELSE
+        GRANT SELECT, INSERT ON public.student_course_purchases TO makegood_app;
+    END IF;
+END $$;

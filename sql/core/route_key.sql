@@ -1,0 +1,2 @@
+-- makegood: route_key
+SELECT id, topic FROM makegood.routes WHERE name = $1

@@ -1,0 +1,47 @@
+//! The log: on standard error, text for people or JSON for machines.
+
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::EnvFilter;
+
+use super::Globals;
+use crate::config::{Log, LogFormat};
+use crate::pure::problem::{Code, Problem};
+
+/// Libraries whose lines below a warning would be noise, or would show a customer's data:
+/// tokio-postgres logs statements with their parameters, and notices with rows. What `rdkafka::client`
+/// has to say, librdkafka says itself, and not a hundred times a second while no broker answers.
+const QUIET: &str = "librdkafka=warn,rdkafka=warn,rdkafka::client=off,tokio_postgres=warn,refinery_core=warn,rustls=warn";
+
+/// Starts the daemon's log as the configuration says; `RUST_LOG` wins over its level.
+pub fn start_daemon(globals: &Globals, log: &Log) -> Result<(), Problem> {
+    start(globals, &log.level, log.format)
+}
+
+/// Starts the log of a command that ends soon: warnings, as text, unless somebody asked for more.
+pub fn start_command(globals: &Globals) -> Result<(), Problem> {
+    // What Kafka's client has to complain of comes back as a problem, once.
+    start(globals, "warn,librdkafka=off", LogFormat::Text)
+}
+
+fn start(globals: &Globals, level: &str, format: LogFormat) -> Result<(), Problem> {
+    let wanted = (globals.log_level.clone())
+        .or_else(|| std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty()))
+        .unwrap_or_else(|| level.to_owned());
+    let filter = EnvFilter::try_new(format!("{QUIET},{wanted}")).map_err(|e| {
+        Problem::new(Code::Config, format!("the log level `{wanted}` cannot be read: {e}"))
+            .hint("one of error, warn, info, debug, trace, or a filter: info,makegood::store=debug")
+    })?;
+    let terminal = io::stderr().is_terminal();
+    let format = globals.log_format.map_or(format, LogFormat::from);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let started = match format {
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Auto if !terminal => lines.json().flatten_event(true).try_init(),
+        LogFormat::Auto | LogFormat::Text => {
+            let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+            lines.with_ansi(colour).try_init()
+        }
+    };
+    started.map_err(|e| Problem::new(Code::System, format!("cannot start the log: {e}")))
+}

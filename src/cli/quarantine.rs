@@ -1,0 +1,206 @@
+//! `makegood quarantine`: the records that could not be applied, and their exact bytes.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::Globals;
+use super::print::{self, Format, Output};
+use super::session::Session;
+use crate::config;
+use crate::pure::problem::{Code, Problem};
+use crate::pure::record::Record;
+use crate::store::report::quarantine::{self, Case, Filter};
+
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// List records that wait for a decision, the newest first.
+    #[command(after_help = "\
+Examples:
+  makegood quarantine list
+  makegood quarantine list --reason not_json --since 24h -o jsonl")]
+    List(List),
+    /// Show one record with its key, headers and value; they may hold personal data.
+    #[command(after_help = "\
+Examples:
+  makegood quarantine show 42
+  makegood quarantine show 42 --raw > value.bin")]
+    Show {
+        /// The number that `quarantine list` shows
+        id: i64,
+        /// Write the exact bytes of the value, and nothing else
+        #[arg(long, conflicts_with = "output")]
+        raw: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct List {
+    /// Only records of this route
+    #[arg(long, value_name = "NAME")]
+    route: Option<String>,
+    /// Only records put away for this reason
+    #[arg(long)]
+    reason: Option<String>,
+    /// Only records put away since then, such as 30m or 7d
+    #[arg(long, value_name = "DURATION", value_parser = config::duration)]
+    since: Option<Duration>,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// Also records that have been dealt with
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub async fn run(globals: &Globals, action: Action) -> Result<ExitCode, Problem> {
+    let session = Session::open(globals).await?;
+    match action {
+        Action::List(list) => self::list(&session, list).await?,
+        Action::Show { id, raw, output } => show(&session, id, raw, output.output).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(session: &Session, args: List) -> Result<(), Problem> {
+    let filter = Filter {
+        route: args.route,
+        reason: args.reason,
+        since: args.since,
+        limit: i64::from(args.limit),
+        resolved: args.all,
+    };
+    let cases = quarantine::list(&session.store, &filter).await.map_err(unreadable)?;
+    match args.output.output {
+        Format::Table if cases.is_empty() => {
+            eprintln!("no such record in quarantine");
+            Ok(())
+        }
+        Format::Table => {
+            if cases.len() == args.limit as usize {
+                eprintln!("only the newest {} are shown; --limit shows more", args.limit);
+            }
+            table(&cases, args.all)
+        }
+        Format::Json => print::json("records", cases.iter().map(object).collect()),
+        Format::Jsonl => print::lines(cases.iter().map(object)),
+    }
+}
+
+async fn show(session: &Session, id: i64, raw: bool, format: Format) -> Result<(), Problem> {
+    let found = quarantine::show(&session.store, id).await.map_err(unreadable)?;
+    let Some((case, topic_id, record)) = found else {
+        return Err(Problem::new(Code::NotFound, format!("quarantine has no record {id}"))
+            .hint("`makegood quarantine list --all` shows which there are"));
+    };
+    if raw {
+        if record.value.is_none() {
+            eprintln!("this record has no value (null)");
+        }
+        return print::bytes(record.value.as_deref().unwrap_or_default());
+    }
+    if format == Format::Table {
+        return print::data(&sheet(&case, &record));
+    }
+    let mut whole = object(&case);
+    whole["topic_id"] = json!(topic_id);
+    whole["key"] = content(record.key.as_deref());
+    whole["value"] = content(record.value.as_deref());
+    let headers = record
+        .headers
+        .iter()
+        .map(|h| json!({"name": content(Some(&h.name)), "value": content(h.value.as_deref())}));
+    whole["headers"] = headers.collect();
+    match format {
+        Format::Jsonl => print::lines(std::iter::once(whole)),
+        _ => print::document(json!({ "record": whole })),
+    }
+}
+
+fn unreadable(fault: crate::store::Fault) -> Problem {
+    fault.problem("cannot read the quarantine")
+}
+
+fn table(cases: &[Case], all: bool) -> Result<(), Problem> {
+    let mut headings =
+        vec!["ID", "QUARANTINED AT (UTC)", "ROUTE", "REASON", "PARTITION/OFFSET", "BYTES"];
+    headings.extend(all.then_some("DEALT WITH AT (UTC)"));
+    headings.push("DETAIL");
+    let rows = cases.iter().map(|c| {
+        let mut row = vec![
+            c.id.to_string(),
+            print::short(c.quarantined_at),
+            c.route.clone(),
+            c.reason.clone(),
+            format!("{}/{}", c.partition, c.offset),
+            print::or_dash(c.value_bytes.map(|n| n.to_string())),
+        ];
+        row.extend(all.then(|| print::or_dash(c.resolved_at.map(print::short))));
+        row.push(detail(c));
+        row
+    });
+    print::table(&headings, rows)
+}
+
+/// The sentence, with PostgreSQL's code if it was PostgreSQL that refused.
+fn detail(c: &Case) -> String {
+    let text = c.detail.clone().unwrap_or_default();
+    match &c.sqlstate {
+        Some(code) if !text.contains(code.as_str()) => format!("{text} (SQLSTATE {code})"),
+        _ => text,
+    }
+}
+
+fn sheet(c: &Case, record: &Record) -> String {
+    let shown = |bytes: Option<&[u8]>| match bytes.map(print::text_or_hex) {
+        None => "null".to_owned(),
+        Some((true, text)) => text,
+        Some((false, hex)) => format!("hex {hex}"),
+    };
+    let mut text = print::sheet(&[
+        ("id", c.id.to_string()),
+        ("route", c.route.clone()),
+        ("reason", c.reason.clone()),
+        ("detail", detail(c)),
+        ("quarantined at", print::short(c.quarantined_at)),
+        ("dealt with at", print::or_dash(c.resolved_at.map(print::short))),
+        ("topic", c.topic.clone()),
+        ("partition/offset", format!("{}/{}", c.partition, c.offset)),
+        ("record's time", print::or_dash(c.record_at.map(print::short))),
+        ("event id", c.event_id.to_string()),
+        ("key", shown(record.key.as_deref())),
+    ]);
+    for header in &record.headers {
+        let (_, name) = print::text_or_hex(&header.name);
+        let value = shown(header.value.as_deref());
+        text += &print::visible(&format!("header          {name}: {value}"), false);
+        text.push('\n');
+    }
+    let bytes = record.value.as_ref().map_or(0, Vec::len);
+    let value = print::visible(&shown(record.value.as_deref()), true);
+    text + &format!("value           {bytes} bytes\n{value}\n")
+}
+
+/// Bytes in JSON: as `text` if they are UTF-8, else as `hex`, and null for null.
+fn content(bytes: Option<&[u8]>) -> Value {
+    match bytes.map(print::text_or_hex) {
+        None => Value::Null,
+        Some((true, text)) => json!({ "text": text }),
+        Some((false, hex)) => json!({ "hex": hex }),
+    }
+}
+
+fn object(c: &Case) -> Value {
+    json!({
+        "id": c.id, "route": c.route, "reason": c.reason, "sqlstate": c.sqlstate,
+        "detail": c.detail, "topic": c.topic, "partition": c.partition, "offset": c.offset,
+        "event_id": c.event_id, "value_bytes": c.value_bytes, "record_at": c.record_at,
+        "quarantined_at": c.quarantined_at, "resolved_at": c.resolved_at,
+    })
+}

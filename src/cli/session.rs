@@ -1,0 +1,53 @@
+//! What most commands begin with: the configuration, the log and the database.
+
+use super::{Globals, config, logging};
+use crate::config::{Config, Inbox};
+use crate::pure::problem::{Code, Problem};
+use crate::store::{Store, connect, migrate};
+
+/// What a command that ends soon works with.
+pub struct Session {
+    /// The configuration.
+    pub config: Config,
+    /// The database, whose schema fits this program.
+    pub store: Store,
+}
+
+/// Reads the configuration from flags, environment, file and defaults. Its notes go to the log, at a
+/// level that these commands do not show by themselves: most are about what a command has no use for.
+pub fn load(globals: &Globals) -> Result<Config, Problem> {
+    let loaded = config::load_here(&globals.overrides())?;
+    for note in &loaded.notes {
+        tracing::info!("{note}");
+    }
+    Ok(loaded.config)
+}
+
+impl Session {
+    /// Loads the configuration, starts the log, connects, and makes sure that the schema fits.
+    pub async fn open(globals: &Globals) -> Result<Session, Problem> {
+        logging::start_command(globals)?;
+        let config = load(globals)?;
+        let mut client = connect::connect(&config.postgres, "makegood-cli").await?;
+        migrate::check(&mut client).await?;
+        drop(client);
+        let store = Store::new(connect::pool(&config.postgres, "makegood-cli", 1)?);
+        Ok(Session { config, store })
+    }
+
+    /// The configured route of this name; without a name, the only one.
+    pub fn route(&self, name: Option<&str>) -> Result<&Inbox, Problem> {
+        let routes = &self.config.inbox;
+        let names: Vec<&str> = routes.iter().map(|r| r.name.as_str()).collect();
+        let known = format!("the configured routes are: {}", names.join(", "));
+        match (name, routes.as_slice()) {
+            (Some(name), _) => routes.iter().find(|r| r.name == name).ok_or_else(|| {
+                Problem::new(Code::Usage, format!("there is no route `{name}`")).hint(known)
+            }),
+            (None, [only]) => Ok(only),
+            (None, _) => {
+                Err(Problem::new(Code::Usage, "which route? say --route NAME").hint(known))
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Joins what the database knows with what Kafka says.
+
+use std::time::Duration;
+
+use futures_util::future;
+use jiff::Timestamp;
+
+use super::look::{Look, look};
+use crate::cli::session::Session;
+use crate::pure::problem::Problem;
+use crate::pure::standing::{self, Facts, Held, Kafka, Standing};
+use crate::store::report::{self, Position, Report, Worker};
+
+/// Everything that `status` shows.
+pub struct Overview {
+    /// The database's clock.
+    pub now: Timestamp,
+    /// The brokers that were asked.
+    pub brokers: String,
+    /// The routes: those configured here, and those that a living daemon runs.
+    pub routes: Vec<Route>,
+}
+
+/// One route.
+pub struct Route {
+    pub name: String,
+    pub topic: String,
+    pub group: String,
+    pub standing: Standing,
+    pub counts: Vec<(&'static str, i64)>,
+    pub quarantine: Vec<(String, i64)>,
+    pub partitions: Vec<Position>,
+    pub workers: Vec<Worker>,
+    /// What Kafka said, or why it said nothing.
+    pub look: Result<Look, Problem>,
+}
+
+/// Reads the database, looks at Kafka, and judges every route.
+pub async fn overview(session: &Session) -> Result<Overview, Problem> {
+    let report =
+        report::read(&session.store).await.map_err(|f| f.problem("cannot read the status"))?;
+    let routes = future::join_all(wanted(session, &report).into_iter().map(async |mut route| {
+        let next = route.partitions.iter().map(|p| (p.partition, p.next_offset)).collect();
+        let of = route.partitions.first().map(|p| p.topic_id);
+        let kafka = &session.config.kafka;
+        route.look = look(kafka, &route.topic, &route.group, next, of).await;
+        refresh(&mut route, report.now);
+        route.standing = judge(&route, &report);
+        route
+    }));
+    let routes = routes.await;
+    let brokers = session.config.kafka.bootstrap_servers.clone();
+    Ok(Overview { now: report.now, brokers, routes })
+}
+
+/// The configured routes, then those that only a daemon elsewhere has.
+fn wanted(session: &Session, report: &Report) -> Vec<Route> {
+    let configured = session.config.inbox.iter().map(|r| (&r.name, &r.topic, &r.group));
+    let running = (report.routes.iter())
+        .filter(|r| session.config.inbox.iter().all(|c| c.name != r.name))
+        .filter(|r| report.workers.iter().any(|w| w.alive && w.route == r.name))
+        .map(|r| (&r.name, &r.topic, &r.group));
+    configured
+        .chain(running)
+        .map(|(name, topic, group)| route(report, name, topic, group))
+        .collect()
+}
+
+fn route(report: &Report, name: &str, topic: &str, group: &str) -> Route {
+    let known = report.routes.iter().find(|r| r.name == name);
+    Route {
+        name: name.to_owned(),
+        topic: topic.to_owned(),
+        group: group.to_owned(),
+        standing: Standing { word: standing::Word::Unknown, sentence: String::new() },
+        counts: known.map(|r| r.counts.clone()).unwrap_or_default(),
+        quarantine: (report.quarantine.iter())
+            .filter(|(route, ..)| route == name)
+            .map(|(_, reason, records)| (reason.clone(), *records))
+            .collect(),
+        partitions: report.positions.iter().filter(|p| p.route == name).cloned().collect(),
+        workers: report.workers.iter().filter(|w| w.route == name).cloned().collect(),
+        look: Ok(Look::default()),
+    }
+}
+
+/// Puts Kafka's own words in the place of what a daemon saw, if the topic is still the same.
+fn refresh(route: &mut Route, now: Timestamp) {
+    if made_anew(route) {
+        return;
+    }
+    let Ok(look) = &route.look else { return };
+    for position in &mut route.partitions {
+        let Some(ends) = look.ends.get(&position.partition) else { continue };
+        position.log_start = Some(ends.low);
+        position.log_end = Some(ends.high);
+        position.lag = Some((ends.high - position.next_offset.max(ends.low)).max(0));
+        position.log_seen_at = Some(now);
+    }
+}
+
+/// Whether the topic in Kafka is another one than that of the positions.
+pub fn made_anew(route: &Route) -> bool {
+    let found = route.look.as_ref().ok().and_then(|look| look.topic_id);
+    let known = route.partitions.first().map(|p| p.topic_id);
+    found.is_some() && known.is_some() && found != known
+}
+
+fn judge(route: &Route, report: &Report) -> Standing {
+    let age = |at: Timestamp| age(report.now, at);
+    let alive: Vec<&Worker> = route.workers.iter().filter(|w| w.alive).collect();
+    let held = alive.iter().find(|w| w.state == "held").map(|w| Held {
+        age: age(w.state_since),
+        reason: w.reason.as_deref().unwrap_or("no reason was given"),
+        advice: w.advice.as_deref().unwrap_or_default(),
+    });
+    let is_joining = !alive.is_empty() && alive.iter().all(|w| w.state == "joining");
+    let looked = route.partitions.iter().filter_map(|p| p.log_seen_at).min();
+    let kafka = match &route.look {
+        Err(_) => Kafka::Unreachable(looked.map(age)),
+        Ok(look) if look.ends.is_empty() => Kafka::NoTopic,
+        Ok(_) if made_anew(route) => Kafka::MadeAnew,
+        Ok(_) => Kafka::Same,
+    };
+    let partitions: Vec<standing::Partition> = (route.partitions.iter())
+        .map(|p| standing::Partition {
+            number: p.partition,
+            lag: p.lag,
+            waiting: (route.look.as_ref().ok())
+                .and_then(|look| look.waiting_since.get(&p.partition))
+                .map(|at| age(*at)),
+            progress: p.progress_at.map(age),
+        })
+        .collect();
+    let known = report.routes.iter().find(|r| r.name == route.name);
+    let count = |name| route.counts.iter().find(|c| c.0 == name).map_or(0, |c| c.1);
+    standing::judge(&Facts {
+        topic: &route.topic,
+        group: &route.group,
+        alive: alive.len(),
+        seen: known.and_then(|r| r.seen_at).map(age),
+        held,
+        joining: is_joining
+            .then(|| alive.iter().map(|w| age(w.state_since)).max().unwrap_or_default()),
+        kafka,
+        partitions: &partitions,
+        unread: &unread(route, &alive),
+        taken: ["applied", "already", "conflict", "ignored", "duplicate", "quarantined"]
+            .map(count)
+            .iter()
+            .sum(),
+        other_type: count("other_type"),
+        quarantined: route.quarantine.iter().map(|q| q.1).sum(),
+    })
+}
+
+/// Kafka's partitions that no living daemon says it reads.
+fn unread(route: &Route, alive: &[&Worker]) -> Vec<i32> {
+    let Ok(look) = &route.look else { return Vec::new() };
+    let is_read = |partition: &i32| alive.iter().any(|w| w.partitions.contains(partition));
+    look.ends.keys().filter(|p| !is_read(p)).copied().collect()
+}
+
+/// How long ago; a time that is still to come counts as now.
+pub fn age(now: Timestamp, at: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(at)).unwrap_or_default()
+}

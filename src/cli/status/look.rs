@@ -1,0 +1,81 @@
+//! A fresh look at Kafka itself, because the database only knows what a daemon saw.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::config;
+use crate::kafka::probe::{Probe, Watermarks};
+use crate::pure::problem::{Code, Problem};
+
+/// The whole look may take so long; each question to a broker is bounded besides.
+const TIMEOUT: Duration = Duration::from_secs(12);
+
+/// What Kafka says of one topic.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// The topic's id; `None` when the topic does not exist or the broker gives no ids.
+    pub topic_id: Option<Uuid>,
+    /// Where each partition's log begins and ends; empty when the topic does not exist.
+    pub ends: BTreeMap<i32, Watermarks>,
+    /// When the next record to read was written, for those partitions where one waits.
+    pub waiting_since: BTreeMap<i32, Timestamp>,
+}
+
+/// Looks at a topic. `next` is the next offset to read of each partition of the topic id given.
+pub async fn look(
+    kafka: &config::Kafka,
+    topic: &str,
+    group: &str,
+    next: BTreeMap<i32, i64>,
+    of: Option<Uuid>,
+) -> Result<Look, Problem> {
+    let (kafka, topic, group) = (kafka.clone(), topic.to_owned(), group.to_owned());
+    let task = tokio::task::spawn_blocking(move || ask(&kafka, &topic, &group, &next, of));
+    match tokio::time::timeout(TIMEOUT, task).await {
+        Ok(Ok(look)) => look,
+        Ok(Err(e)) => Err(Problem::new(Code::System, format!("the look at Kafka failed: {e}"))),
+        Err(_) => Err(Problem::new(
+            Code::KafkaUnreachable,
+            format!("Kafka has not answered within {} s", TIMEOUT.as_secs()),
+        )),
+    }
+}
+
+fn ask(
+    kafka: &config::Kafka,
+    topic: &str,
+    group: &str,
+    next: &BTreeMap<i32, i64>,
+    of: Option<Uuid>,
+) -> Result<Look, Problem> {
+    let probe = Probe::new(kafka, topic, group)?;
+    let partitions = probe.partitions()?;
+    if partitions.is_empty() {
+        return Ok(Look::default());
+    }
+    // Kafka's own ids are random ones (version 4); one derived from the name tells nothing.
+    let topic_id = probe.topic_id().ok().filter(|id| id.get_version_num() != 5);
+    let mut look = Look { topic_id, ..Look::default() };
+    for partition in partitions {
+        look.ends.insert(partition, probe.watermarks(partition)?);
+    }
+    if topic_id.is_some() && of.is_some() && topic_id != of {
+        return Ok(look);
+    }
+    let waiting: BTreeMap<i32, i64> = (next.iter())
+        .filter_map(|(partition, next)| {
+            let ends = look.ends.get(partition)?;
+            let first = *next.max(&ends.low);
+            (first < ends.high).then_some((*partition, first))
+        })
+        .collect();
+    for (partition, record) in probe.records_at(&waiting)? {
+        if let Some(at) = record.timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()) {
+            look.waiting_since.insert(partition, at);
+        }
+    }
+    Ok(look)
+}

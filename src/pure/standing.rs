@@ -1,0 +1,202 @@
+//! Is a route working? One word, one sentence, and what to do about it.
+//!
+//! Progress decides, not connection: a daemon that runs and reads nothing is not ok.
+
+use std::time::Duration;
+
+mod sentence;
+
+pub use sentence::{age, headline};
+
+/// A partition that has neither moved nor emptied for so long is stalled; batches take seconds.
+pub const STALL: Duration = Duration::from_secs(60);
+/// The database's knowledge of the log's end is too old after this; daemons look every few seconds.
+pub const STALE_LOOK: Duration = Duration::from_secs(120);
+
+/// What is known of a route. Ages count back from one moment, taken from the database's clock.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// The topic it reads.
+    pub topic: &'a str,
+    /// The consumer group it reads in.
+    pub group: &'a str,
+    /// How many daemons have been seen within thirty seconds.
+    pub alive: usize,
+    /// How long ago a daemon last wrote anything; `None` if none ever did.
+    pub seen: Option<Duration>,
+    /// Set when a daemon that is alive holds the route.
+    pub held: Option<Held<'a>>,
+    /// How long all daemons that are alive have been waiting for partitions.
+    pub joining: Option<Duration>,
+    /// What a look at Kafka gave.
+    pub kafka: Kafka,
+    /// The partitions that have a position.
+    pub partitions: &'a [Partition],
+    /// Partitions that Kafka has and no living daemon reads.
+    pub unread: &'a [i32],
+    /// Events of the route's own type that were dealt with in any way.
+    pub taken: i64,
+    /// Records of another type.
+    pub other_type: i64,
+    /// Records in quarantine that wait for a decision.
+    pub quarantined: i64,
+}
+
+/// Why a route is held.
+#[derive(Clone, Copy, Debug)]
+pub struct Held<'a> {
+    /// For how long.
+    pub age: Duration,
+    /// What is wrong.
+    pub reason: &'a str,
+    /// What to do about it.
+    pub advice: &'a str,
+}
+
+/// A look at Kafka from where the question was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kafka {
+    /// It answered, and the topic is the one that the positions belong to.
+    Same,
+    /// It answered, and the topic has another id than the positions: it was made anew.
+    MadeAnew,
+    /// It answered, and has no such topic.
+    NoTopic,
+    /// It did not answer; the age of what a daemon last saw of it, if one ever looked.
+    Unreachable(Option<Duration>),
+}
+
+/// One partition.
+#[derive(Clone, Copy, Debug)]
+pub struct Partition {
+    /// Its number.
+    pub number: i32,
+    /// Records waiting; `None` when nobody has looked.
+    pub lag: Option<i64>,
+    /// How long the next record to read has been there; `None` when it could not be read.
+    pub waiting: Option<Duration>,
+    /// How long ago the position moved; `None` if it never did.
+    pub progress: Option<Duration>,
+}
+
+/// How a route stands, the best first, so that the largest of several routes is the worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Word {
+    /// Nothing waits.
+    Ok,
+    /// Records wait and it moves.
+    Behind,
+    /// Records in quarantine wait for a decision.
+    Quarantine,
+    /// It has never seen anything but records of another type.
+    Ignoring,
+    /// The daemons wait for partitions.
+    Joining,
+    /// Nobody can say how far it is behind.
+    Unknown,
+    /// A partition that no daemon reads.
+    Unread,
+    /// The topic was made anew since the newest position.
+    MadeAnew,
+    /// A partition that does not move though records wait.
+    Stalled,
+    /// The topic does not exist.
+    NoTopic,
+    /// Stopped on purpose until the world is mended.
+    Held,
+    /// No daemon runs.
+    Down,
+}
+
+/// The verdict on a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The verdict in a word.
+    pub word: Word,
+    /// The same as a sentence that starts with the word, without the route's name.
+    pub sentence: String,
+}
+
+impl Word {
+    /// As printed; stable.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Word::Ok => "ok",
+            Word::Behind => "behind",
+            Word::Quarantine => "quarantine",
+            Word::Ignoring => "ignoring",
+            Word::Joining => "joining",
+            Word::Unknown => "unknown",
+            Word::Unread => "unread",
+            Word::MadeAnew => "renewed",
+            Word::Stalled => "stalled",
+            Word::NoTopic => "missing",
+            Word::Held => "held",
+            Word::Down => "down",
+        }
+    }
+
+    /// Whether nobody needs to do anything. Being behind while moving is a busy moment, not a finding.
+    pub fn is_fine(self) -> bool {
+        matches!(self, Word::Ok | Word::Behind)
+    }
+}
+
+/// The verdict. What explains the others comes first: without a daemon there is no progress, and
+/// while held there is none on purpose.
+pub fn judge(facts: &Facts<'_>) -> Standing {
+    let word = word(facts);
+    Standing { word, sentence: sentence::write(word, facts) }
+}
+
+fn word(facts: &Facts<'_>) -> Word {
+    if facts.alive == 0 {
+        return Word::Down;
+    }
+    if facts.held.is_some() {
+        return Word::Held;
+    }
+    match facts.kafka {
+        Kafka::NoTopic => return Word::NoTopic,
+        Kafka::MadeAnew => return Word::MadeAnew,
+        Kafka::Same | Kafka::Unreachable(_) => {}
+    }
+    if facts.joining.is_some() || facts.partitions.is_empty() {
+        return Word::Joining;
+    }
+    if stalled(facts).next().is_some() {
+        return Word::Stalled;
+    }
+    if !facts.unread.is_empty() {
+        return Word::Unread;
+    }
+    match facts.kafka {
+        Kafka::Unreachable(Some(age)) if age <= STALE_LOOK => {}
+        Kafka::Unreachable(_) => return Word::Unknown,
+        _ => {}
+    }
+    if facts.taken == 0 && facts.other_type > 0 {
+        return Word::Ignoring;
+    }
+    if facts.quarantined > 0 {
+        return Word::Quarantine;
+    }
+    if waiting(facts) > 0 { Word::Behind } else { Word::Ok }
+}
+
+/// Partitions whose next record has been there for long, and which have not moved for as long. The
+/// age of the record matters: an idle topic's position is old too.
+fn stalled<'f>(facts: &'f Facts<'_>) -> impl Iterator<Item = &'f Partition> {
+    facts.partitions.iter().filter(|p| {
+        p.lag.is_some_and(|lag| lag > 0)
+            && p.waiting.is_some_and(|age| age > STALL)
+            && p.progress.is_none_or(|age| age > STALL)
+    })
+}
+
+fn waiting(facts: &Facts<'_>) -> i64 {
+    facts.partitions.iter().filter_map(|p| p.lag).sum()
+}
+
+#[cfg(test)]
+mod tests;

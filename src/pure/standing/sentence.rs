@@ -1,0 +1,142 @@
+//! The verdict in words.
+
+use std::time::Duration;
+
+use super::{Facts, Kafka, Standing, Word, stalled, waiting};
+
+/// A daemon seen within this time has left in good order; one that died is still taken for alive.
+const JUST_NOW: Duration = Duration::from_secs(30);
+
+/// The first line that an operator reads, about all routes: the worst one, by name where the name
+/// tells anything.
+pub fn headline(routes: &[(&str, &Standing)]) -> String {
+    let worst = routes.iter().max_by_key(|(_, standing)| standing.word);
+    match (worst, routes.len()) {
+        (None, _) => "down: no route is configured, and no daemon has ever run".to_owned(),
+        (Some((_, standing)), 1) if matches!(standing.word, Word::Ok | Word::Down) => {
+            standing.sentence.clone()
+        }
+        (Some((_, standing)), n) if standing.word == Word::Ok => {
+            format!("ok: nothing is waiting on any of {n} routes")
+        }
+        (Some((name, standing)), _) => format!("{name}: {}", standing.sentence),
+    }
+}
+
+/// A length of time in its largest unit.
+pub fn age(age: Duration) -> String {
+    match age.as_secs() {
+        s @ 0..60 => format!("{s} s"),
+        s @ 60..7200 => format!("{} min", s / 60),
+        s @ 7200..172_800 => format!("{} h", s / 3600),
+        s => format!("{} d", s / 86_400),
+    }
+}
+
+pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
+    let Facts { topic, group, quarantined, .. } = facts;
+    match word {
+        Word::Down => down(facts),
+        Word::Held => held(facts),
+        Word::NoTopic => format!(
+            "missing: Kafka has no topic {topic}; create it with kafka-topics --create, or correct `topic`"
+        ),
+        Word::MadeAnew => format!(
+            "renewed: the topic {topic} has another id in Kafka than the newest position, so it was deleted and \
+             created; the daemon starts at its first record, if this stays restart it"
+        ),
+        Word::Joining => {
+            let since = facts.joining.map(|a| format!(" for {}", age(a))).unwrap_or_default();
+            format!(
+                "joining: waiting{since} for partitions of {topic}; if this lasts, see who else is in group {group}"
+            )
+        }
+        Word::Stalled => stall(facts),
+        Word::Unread => format!(
+            "unread: no makegood daemon reads {}; if this lasts, another client in group {group} may be reading there: stop that one",
+            partitions(facts.unread)
+        ),
+        Word::Unknown => match facts.kafka {
+            Kafka::Unreachable(Some(look)) => format!(
+                "unknown: Kafka is out of reach from here, and a daemon last saw the topic's end {} ago",
+                age(look)
+            ),
+            _ => "unknown: Kafka is out of reach from here, and no daemon has seen the topic's end"
+                .to_owned(),
+        },
+        Word::Ignoring => format!(
+            "ignoring: all {} so far were of another type; compare the route's event_type with the events",
+            records(facts.other_type)
+        ),
+        Word::Quarantine => format!(
+            "quarantine: {} {} a decision, see `makegood quarantine list`; {}",
+            records(*quarantined),
+            if *quarantined == 1 { "needs" } else { "need" },
+            flow(facts)
+        ),
+        Word::Behind | Word::Ok => format!("{}: {}", word.as_str(), flow(facts)),
+    }
+}
+
+fn down(facts: &Facts<'_>) -> String {
+    let seen = match facts.seen {
+        Some(seen) if seen < JUST_NOW => {
+            format!("no makegood daemon runs any more, the last one was seen {} ago", age(seen))
+        }
+        Some(seen) => format!("no makegood daemon has been seen for {}", age(seen)),
+        None => "no makegood daemon has ever run this route".to_owned(),
+    };
+    let wait = match waiting(facts) {
+        0 => String::new(),
+        n => format!(", {} waiting", records(n)),
+    };
+    format!("down: {seen}{wait}; start one with `makegood run`")
+}
+
+fn held(facts: &Facts<'_>) -> String {
+    let Some(held) = facts.held else { return "held".to_owned() };
+    let reason = held.reason.trim_end_matches('.');
+    format!("held for {}: {reason}. {}", age(held.age), held.advice).trim_end().to_owned()
+}
+
+fn stall(facts: &Facts<'_>) -> String {
+    let numbers: Vec<i32> = stalled(facts).map(|p| p.number).collect();
+    let lag: i64 = stalled(facts).filter_map(|p| p.lag).sum();
+    let oldest = stalled(facts).filter_map(|p| p.waiting).max().unwrap_or_default();
+    let moved = match stalled(facts).map(|p| p.progress).min().flatten() {
+        Some(progress) => format!("last moved {} ago", age(progress)),
+        None => "never moved".to_owned(),
+    };
+    format!(
+        "stalled: {} {moved} though {} waiting, the oldest for {}; look at the daemon's log, then restart it",
+        partitions(&numbers),
+        if lag == 1 { "1 record is".to_owned() } else { format!("{lag} records are") },
+        age(oldest)
+    )
+}
+
+/// What waits, and when anything last moved.
+fn flow(facts: &Facts<'_>) -> String {
+    let wait = match waiting(facts) {
+        0 => "nothing is waiting".to_owned(),
+        1 => "1 record is waiting".to_owned(),
+        n => format!("{n} records are waiting"),
+    };
+    let look = match facts.kafka {
+        Kafka::Unreachable(Some(look)) => format!(" as of {} ago", age(look)),
+        _ => String::new(),
+    };
+    match facts.partitions.iter().filter_map(|p| p.progress).min() {
+        Some(progress) => format!("{wait}{look}, last progress {} ago", age(progress)),
+        None => format!("{wait}{look}, no record has come yet"),
+    }
+}
+
+fn records(n: i64) -> String {
+    if n == 1 { "1 record".to_owned() } else { format!("{n} records") }
+}
+
+fn partitions(numbers: &[i32]) -> String {
+    let list: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    format!("partition{} {}", if numbers.len() == 1 { "" } else { "s" }, list.join(", "))
+}

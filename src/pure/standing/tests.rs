@@ -1,0 +1,193 @@
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn partition(lag: i64, waiting: Option<Duration>, progress: Option<Duration>) -> [Partition; 1] {
+    [Partition { number: 0, lag: Some(lag), waiting, progress }]
+}
+
+fn facts(partitions: &[Partition]) -> Facts<'_> {
+    Facts {
+        topic: "purchase-confirmed",
+        group: "purchase-creation-workers",
+        alive: 1,
+        seen: Some(SECOND),
+        held: None,
+        joining: None,
+        kafka: Kafka::Same,
+        partitions,
+        unread: &[],
+        taken: 10,
+        other_type: 0,
+        quarantined: 0,
+    }
+}
+
+fn judged(facts: &Facts<'_>) -> (Word, String) {
+    let standing = judge(facts);
+    let (start, _) = standing.sentence.split_once([':', ' ']).unwrap();
+    assert!(standing.word.as_str().starts_with(start), "{standing:?} starts with its word");
+    (standing.word, standing.sentence)
+}
+
+#[test]
+fn an_idle_route_is_ok_however_old_its_last_progress_is() {
+    let idle = partition(0, None, Some(4 * SECOND));
+    assert_eq!(
+        judged(&facts(&idle)),
+        (Word::Ok, "ok: nothing is waiting, last progress 4 s ago".to_owned())
+    );
+    assert_eq!(judged(&facts(&partition(0, None, Some(99 * HOUR)))).0, Word::Ok);
+    assert_eq!(judged(&facts(&partition(0, None, None))).0, Word::Ok);
+}
+
+#[test]
+fn a_connected_daemon_that_does_not_process_is_stalled() {
+    let stuck = partition(1, Some(5 * MINUTE), None);
+    let (word, sentence) = judged(&facts(&stuck));
+    assert_eq!(word, Word::Stalled);
+    assert!(
+        sentence.contains("partition 0 never moved though 1 record is waiting, the oldest for 5"),
+        "{sentence}"
+    );
+    let stuck = partition(7, Some(5 * MINUTE), Some(6 * MINUTE));
+    assert_eq!(judged(&facts(&stuck)).0, Word::Stalled);
+}
+
+#[test]
+fn a_record_that_just_arrived_on_an_idle_topic_is_no_stall() {
+    let fresh = partition(1, Some(SECOND), Some(9 * HOUR));
+    assert_eq!(judged(&facts(&fresh)).0, Word::Behind);
+}
+
+#[test]
+fn catching_up_on_old_records_is_no_stall() {
+    let busy = partition(100_000, Some(9 * HOUR), Some(SECOND));
+    let (word, sentence) = judged(&facts(&busy));
+    assert_eq!(word, Word::Behind);
+    assert_eq!(sentence, "behind: 100000 records are waiting, last progress 1 s ago");
+}
+
+#[test]
+fn one_stalled_partition_counts_though_another_moves() {
+    let two = [
+        Partition { number: 0, lag: Some(0), waiting: None, progress: Some(SECOND) },
+        Partition {
+            number: 1,
+            lag: Some(3),
+            waiting: Some(2 * MINUTE),
+            progress: Some(2 * MINUTE),
+        },
+    ];
+    let (word, sentence) = judged(&facts(&two));
+    assert_eq!(word, Word::Stalled);
+    assert!(sentence.contains("partition 1 last moved 2 min ago"), "{sentence}");
+}
+
+#[test]
+fn a_hold_says_since_when_why_and_what_to_do() {
+    let held = Held {
+        age: 3 * MINUTE,
+        reason: "column \"start_date\" does not exist (SQLSTATE 42703)",
+        advice: "Your schema and apply.sql disagree.",
+    };
+    let stuck = partition(1, Some(5 * MINUTE), None);
+    let (word, sentence) = judged(&Facts { held: Some(held), ..facts(&stuck) });
+    assert_eq!(word, Word::Held);
+    assert_eq!(
+        sentence,
+        "held for 3 min: column \"start_date\" does not exist (SQLSTATE 42703). \
+         Your schema and apply.sql disagree."
+    );
+}
+
+#[test]
+fn without_a_daemon_the_route_is_down_whatever_else_is_known() {
+    let down = Facts { alive: 0, seen: Some(2 * HOUR), kafka: Kafka::NoTopic, ..facts(&[]) };
+    assert_eq!(
+        judged(&down).1,
+        "down: no makegood daemon has been seen for 2 h; start one with `makegood run`"
+    );
+    let left = Facts { alive: 0, seen: Some(3 * SECOND), ..facts(&[]) };
+    assert_eq!(
+        judged(&left).1,
+        "down: no makegood daemon runs any more, the last one was seen 3 s ago; start one with `makegood run`"
+    );
+    let never = Facts { alive: 0, seen: None, ..facts(&[]) };
+    assert_eq!(
+        judged(&never).1,
+        "down: no makegood daemon has ever run this route; start one with `makegood run`"
+    );
+}
+
+#[test]
+fn a_topic_made_anew_or_missing_is_said() {
+    let idle = partition(0, None, Some(SECOND));
+    let anew = Facts { kafka: Kafka::MadeAnew, ..facts(&idle) };
+    assert_eq!(judged(&anew).0, Word::MadeAnew);
+    let missing = Facts { kafka: Kafka::NoTopic, ..facts(&idle) };
+    assert_eq!(judged(&missing).0, Word::NoTopic);
+}
+
+#[test]
+fn a_partition_that_somebody_else_reads_is_said() {
+    let idle = partition(0, None, Some(SECOND));
+    let (word, sentence) = judged(&Facts { unread: &[1, 2], ..facts(&idle) });
+    assert_eq!(word, Word::Unread);
+    assert!(sentence.contains("partitions 1, 2") && sentence.contains("purchase-creation-workers"));
+}
+
+#[test]
+fn without_kafka_a_fresh_look_is_good_enough_and_an_old_one_is_not() {
+    let idle = partition(0, None, Some(SECOND));
+    let at = |age| Facts { kafka: Kafka::Unreachable(age), ..facts(&idle) };
+    assert_eq!(
+        judged(&at(Some(4 * SECOND))).1,
+        "ok: nothing is waiting as of 4 s ago, last progress 1 s ago"
+    );
+    assert_eq!(judged(&at(Some(STALE_LOOK + SECOND))).0, Word::Unknown);
+    assert_eq!(judged(&at(None)).0, Word::Unknown);
+}
+
+#[test]
+fn a_route_that_has_only_ever_ignored_says_so() {
+    let idle = partition(0, None, Some(SECOND));
+    let deaf = Facts { taken: 0, other_type: 40, ..facts(&idle) };
+    assert_eq!(judged(&deaf).0, Word::Ignoring);
+    assert_eq!(judged(&Facts { taken: 1, ..deaf }).0, Word::Ok);
+}
+
+#[test]
+fn open_quarantine_is_a_finding() {
+    let idle = partition(0, None, Some(SECOND));
+    let (word, sentence) = judged(&Facts { quarantined: 1, ..facts(&idle) });
+    assert_eq!(word, Word::Quarantine);
+    assert!(sentence.starts_with("quarantine: 1 record needs a decision"), "{sentence}");
+    assert!(!word.is_fine());
+}
+
+#[test]
+fn the_headline_is_about_the_worst_route() {
+    let idle = partition(0, None, Some(SECOND));
+    let ok = judge(&facts(&idle));
+    let down = judge(&Facts { alive: 0, ..facts(&idle) });
+    assert_eq!(headline(&[("a", &ok)]), ok.sentence);
+    assert_eq!(headline(&[("a", &down)]), down.sentence);
+    assert_eq!(headline(&[("a", &ok), ("b", &ok)]), "ok: nothing is waiting on any of 2 routes");
+    assert_eq!(headline(&[("a", &ok), ("b", &down)]), format!("b: {}", down.sentence));
+    assert!(headline(&[]).starts_with("down: "));
+}
+
+#[test]
+fn an_age_is_told_in_its_largest_unit() {
+    let told = |s| age(Duration::from_secs(s));
+    assert_eq!(told(0), "0 s");
+    assert_eq!(told(59), "59 s");
+    assert_eq!(told(60), "1 min");
+    assert_eq!(told(7199), "119 min");
+    assert_eq!(told(7200), "2 h");
+    assert_eq!(told(3 * 86_400), "3 d");
+    assert!(age(Duration::MAX).ends_with(" d"));
+}

@@ -1,0 +1,160 @@
+//! Reading for people: what the commands and dashboards show. Nothing here changes anything.
+
+pub mod inbox;
+pub mod quarantine;
+
+use jiff::Timestamp;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::{Fault, Store, Tx};
+
+/// Everything the database knows of its routes, read in one transaction.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The database's clock; ages are counted from here, whatever this machine's clock says.
+    pub now: Timestamp,
+    /// The routes by name.
+    pub routes: Vec<Route>,
+    /// Their partitions, of the newest topic id only.
+    pub positions: Vec<Position>,
+    /// Their daemons, also those that died without a word within the last day.
+    pub workers: Vec<Worker>,
+    /// Open quarantine: route, reason, records.
+    pub quarantine: Vec<(String, String, i64)>,
+}
+
+/// One route.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Its name.
+    pub name: String,
+    /// Its topic.
+    pub topic: String,
+    /// Its consumer group.
+    pub group: String,
+    /// When a daemon last wrote anything for it.
+    pub seen_at: Option<Timestamp>,
+    /// What its records came to, by the column's name.
+    pub counts: Vec<(&'static str, i64)>,
+}
+
+/// One partition.
+#[derive(Clone, Debug)]
+pub struct Position {
+    /// Its route.
+    pub route: String,
+    /// Its number.
+    pub partition: i32,
+    /// The topic's id.
+    pub topic_id: Uuid,
+    /// The next offset to read.
+    pub next_offset: i64,
+    /// The log's first offset, when a daemon last looked.
+    pub log_start: Option<i64>,
+    /// One past the log's last offset, when a daemon last looked.
+    pub log_end: Option<i64>,
+    /// Records waiting, when a daemon last looked.
+    pub lag: Option<i64>,
+    /// When a daemon last looked.
+    pub log_seen_at: Option<Timestamp>,
+    /// When it last moved on.
+    pub progress_at: Option<Timestamp>,
+    /// How often it was claimed.
+    pub epoch: i64,
+}
+
+/// One daemon on one route.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the names are the columns' of makegood.workers")]
+pub struct Worker {
+    pub route: String,
+    pub host: String,
+    pub pid: i32,
+    pub version: String,
+    pub started_at: Timestamp,
+    pub seen_at: Timestamp,
+    pub state: String,
+    pub state_since: Timestamp,
+    pub reason: Option<String>,
+    pub advice: Option<String>,
+    pub partitions: Vec<i32>,
+    /// Seen within the last thirty seconds.
+    pub alive: bool,
+}
+
+/// What is counted of a route, in the order in which it is shown.
+const COUNTS: [&str; 7] =
+    ["applied", "already", "conflict", "ignored", "duplicate", "quarantined", "other_type"];
+
+/// Reads the report.
+pub async fn read(store: &Store) -> Result<Report, Fault> {
+    let tx = store.begin("status").await?;
+    let report = read_in(&tx).await;
+    tx.rollback().await;
+    report
+}
+
+async fn read_in(tx: &Tx) -> Result<Report, Fault> {
+    tx.batch("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let routes = tx.query(include_str!("../../sql/core/status_routes.sql"), &[]).await?;
+    let positions = tx.query(include_str!("../../sql/core/status_positions.sql"), &[]).await?;
+    let workers = tx.query(include_str!("../../sql/core/status_workers.sql"), &[]).await?;
+    let waiting = tx.query(include_str!("../../sql/core/status_quarantine.sql"), &[]).await?;
+    let now = tx.query("SELECT now()", &[]).await?;
+    Ok(Report {
+        now: now.first().map_or_else(Timestamp::default, |row| row.get(0)),
+        routes: routes.iter().map(route).collect(),
+        positions: positions.iter().map(position).collect(),
+        workers: workers.iter().map(worker).collect(),
+        quarantine: waiting.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect(),
+    })
+}
+
+fn route(row: &Row) -> Route {
+    Route {
+        name: row.get("route"),
+        topic: row.get("topic"),
+        group: row.get("consumer_group"),
+        seen_at: row.get("seen_at"),
+        counts: COUNTS.iter().map(|name| (*name, row.get(*name))).collect(),
+    }
+}
+
+fn position(row: &Row) -> Position {
+    Position {
+        route: row.get("route"),
+        partition: row.get("partition"),
+        topic_id: row.get("topic_id"),
+        next_offset: row.get("next_offset"),
+        log_start: row.get("log_start"),
+        log_end: row.get("log_end"),
+        lag: row.get("lag"),
+        log_seen_at: row.get("log_seen_at"),
+        progress_at: row.get("progress_at"),
+        epoch: row.get("epoch"),
+    }
+}
+
+fn worker(row: &Row) -> Worker {
+    Worker {
+        route: row.get("route"),
+        host: row.get("host"),
+        pid: row.get("pid"),
+        version: row.get("version"),
+        started_at: row.get("started_at"),
+        seen_at: row.get("seen_at"),
+        state: row.get("state"),
+        state_since: row.get("state_since"),
+        reason: row.get("reason"),
+        advice: row.get("advice"),
+        partitions: row.get("partitions"),
+        alive: row.get("alive"),
+    }
+}
+
+/// The key and the topic under which daemons have registered a route; `None` if none ever ran it.
+pub async fn route_key(store: &Store, name: &str) -> Result<Option<(i16, String)>, Fault> {
+    let rows = store.query(include_str!("../../sql/core/route_key.sql"), &[&name]).await?;
+    Ok(rows.first().map(|row| (row.get(0), row.get(1))))
+}
