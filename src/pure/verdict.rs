@@ -99,7 +99,7 @@ fn specific(sqlstate: &str) -> Option<&'static str> {
             "The role may not do this: GRANT it what apply.sql needs, and check row security."
         }
         "42703" | "42P01" | "42704" | "42883" => {
-            "Your schema and apply.sql disagree: change one of them to fit, and restart makegood if it was apply.sql."
+            "Your schema and apply.sql disagree: change one of them to fit, and send makegood SIGHUP if it was apply.sql."
         }
         "53100" => "The disk is full: free or add space on the database server.",
         "53200" => "PostgreSQL is out of memory: lower work_mem or the batch size, or add memory.",
