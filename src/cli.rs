@@ -7,6 +7,9 @@ use std::process::ExitCode;
 /// Runs the program and returns its exit code.
 pub fn main() -> ExitCode {
     let a: Vec<String> = std::env::args().collect();
+    if a.get(1).is_some_and(|command| command == "demo") {
+        return demo();
+    }
     let l = match config::load_here(&crate::config::Overrides {
         config: a.get(3).map(Into::into),
         ..Default::default()
@@ -24,6 +27,25 @@ pub fn main() -> ExitCode {
         .init();
     let Ok(rt) = tokio::runtime::Runtime::new() else { return ExitCode::FAILURE };
     match rt.block_on(crate::daemon::run(l.config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(p) => {
+            eprintln!("{p}");
+            ExitCode::from(p.code.exit())
+        }
+    }
+}
+
+/// Provisional, until there is a tree of commands.
+#[derive(clap::Parser)]
+struct Demo {
+    #[command(flatten)]
+    args: crate::demo::DemoArgs,
+}
+
+fn demo() -> ExitCode {
+    let demo: Demo = clap::Parser::parse_from(std::env::args().skip(1));
+    let Ok(rt) = tokio::runtime::Runtime::new() else { return ExitCode::FAILURE };
+    match rt.block_on(crate::demo::run(&demo.args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(p) => {
             eprintln!("{p}");
