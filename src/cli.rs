@@ -20,6 +20,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{LogFormat, Overrides};
 use crate::daemon;
+use crate::demo;
 use crate::pure::problem::{Code, Problem};
 
 const EXIT_CODES: &str = "\
@@ -101,6 +102,8 @@ enum Command {
     Quarantine(quarantine::Action),
     /// Send a marked copy of the last event through Kafka and the daemon, and roll its effect back.
     SendTest(send_test::Args),
+    /// Show the promise at work: private servers, a load with a ledger, a worker killed in the middle.
+    Demo(demo::DemoArgs),
 }
 
 impl Command {
@@ -115,6 +118,7 @@ impl Command {
             Command::Inbox(action) => inbox::run(globals, action).await,
             Command::Quarantine(action) => quarantine::run(globals, action).await,
             Command::SendTest(args) => send_test::run(globals, &args).await,
+            Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
         }
     }
 }

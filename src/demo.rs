@@ -1,6 +1,172 @@
 //! The embedded default: private servers, a load with a ledger, the promise made visible.
 
+pub mod broker;
 pub mod footing;
 pub mod kafka;
+pub mod ledger;
+pub mod look;
+pub mod play;
 pub mod postgres;
 pub mod process;
+pub mod screen;
+pub mod script;
+pub mod shop;
+pub mod stage;
+pub mod worker;
+
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::pure::problem::{Code, Problem};
+use broker::Broker;
+use ledger::Verdict;
+use play::Play;
+use screen::Screen;
+use script::Script;
+use shop::Shop;
+use stage::{GROUP, Stage};
+
+/// What `makegood demo` can be told.
+#[derive(Clone, Copy, Debug, clap::Args)]
+#[command(after_help = "\
+It starts a PostgreSQL of its own, a broker and a worker, sends payments with everything that goes
+wrong on the way, kills the worker in the middle, and compares what was paid with what was bought.
+Everything it starts and writes is gone when it ends.
+
+Examples:
+  makegood demo
+  makegood demo --kafka --exit")]
+pub struct DemoArgs {
+    /// Use a real Apache Kafka instead of the broker inside this process
+    #[arg(long)]
+    pub kafka: bool,
+    /// End after the report instead of staying up
+    #[arg(long)]
+    pub exit: bool,
+    /// How many payments the shop makes
+    #[arg(long, value_name = "N", default_value_t = 3000, value_parser = clap::value_parser!(u32).range(20..=20_000))]
+    pub payments: u32,
+    /// In how many seconds, about
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub seconds: u32,
+    /// Tell the same story as the run that printed this number
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+/// Runs the demo on standard output. Fails unless each payment has exactly one purchase; SIGINT, SIGTERM and SIGHUP end it,
+/// and nothing it started or wrote stays behind.
+pub async fn run(args: &DemoArgs) -> Result<(), Problem> {
+    let stop = listen_for_stop()?;
+    let mut screen = Screen::new();
+    let mut stage = Box::pin(Stage::set(args.kafka, &mut screen, &stop)).await?;
+    let outcome = Box::pin(perform(args, &mut stage, &mut screen, &stop)).await;
+    screen.step("stopping the servers and removing their folders");
+    let _ = tokio::task::spawn_blocking(move || drop(stage)).await;
+    outcome
+}
+
+async fn perform(
+    args: &DemoArgs,
+    stage: &mut Stage,
+    screen: &mut Screen,
+    stop: &CancellationToken,
+) -> Result<(), Problem> {
+    let seed = args.seed.unwrap_or_else(|| u64::from(fastrand::u32(..)));
+    let script = Script::new(seed, args.payments as usize);
+    let (url, bootstrap) = (stage.database_url(), stage.broker.bootstrap());
+    let shop = Shop::open(&url, bootstrap, stage::TOPIC, script).await?;
+    let eyes = shop::connect(&url).await?;
+    screen.step(&format!(
+        "shop: {} payments, of which some fail, and {} records in about {} s: shuffled, some twice, some broken (--seed {seed})",
+        args.payments,
+        shop.left(),
+        args.seconds
+    ));
+    let mut play = Play { stage, shop, eyes, screen };
+    let verdict = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Err(interrupted()),
+        verdict = judged(args, &mut play) => verdict?,
+    };
+    if !args.exit {
+        let advice = what_to_try(play.stage);
+        play.screen.text(&advice);
+        play.live(stop).await?;
+    }
+    verdict.outcome()
+}
+
+/// Load, wait, verdict.
+async fn judged(args: &DemoArgs, play: &mut Play<'_>) -> Result<Verdict, Problem> {
+    play.load(Duration::from_secs(args.seconds.into())).await?;
+    let look = play.catch_up().await?;
+    let purchases = play.shop.purchases().await?;
+    let verdict = play.shop.ledger().judge(&purchases, look.quarantined);
+    play.screen.text(&format!("\n{}\n", verdict.table()));
+    if let Broker::Apache(kafka) = &play.stage.broker {
+        let said = kafka.consumer_groups(&["--describe", "--group", GROUP])?;
+        let said = said.trim();
+        play.screen.text(&format!("kafka-consumer-groups --describe --group {GROUP}:\n{said}\n"));
+    }
+    if verdict.outcome().is_ok() {
+        let paid = verdict.paid;
+        play.screen
+            .text(&format!("{paid} payments succeeded, and each has exactly one purchase.\n"));
+    }
+    Ok(verdict)
+}
+
+/// Commands that work while the demo stays up.
+fn what_to_try(stage: &Stage) -> String {
+    let program = program();
+    let config = stage.worker.config();
+    let (config, url) = (config.display(), stage.database_url());
+    let heard: Vec<String> =
+        worker::heard_here().iter().map(|name| name.to_string_lossy().into_owned()).collect();
+    let warning = match heard.is_empty() {
+        true => String::new(),
+        false => format!("\n(these are set here and may win over the file: {})", heard.join(" ")),
+    };
+    format!(
+        "All of it stays up until Ctrl-C, and the shop goes on. In another terminal, try:\n\
+         \n  {program} status --config {config}\
+         \n  {program} quarantine list --config {config}\
+         \n  psql '{url}' -c 'select * from makegood.status' -x\n{warning}"
+    )
+}
+
+/// This program as it can be typed here.
+fn program() -> String {
+    let Ok(whole) = std::env::current_exe() else { return "makegood".to_owned() };
+    let here = std::env::current_dir().unwrap_or_default();
+    whole.strip_prefix(here).unwrap_or(&whole).display().to_string()
+}
+
+/// Cancelled by the first SIGINT, SIGTERM or SIGHUP.
+fn listen_for_stop() -> Result<CancellationToken, Problem> {
+    let listen = |kind| {
+        signal(kind)
+            .map_err(|e| Problem::new(Code::System, format!("cannot listen for signals: {e}")))
+    };
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    let stop = CancellationToken::new();
+    let cancel = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+        cancel.cancel();
+    });
+    Ok(stop)
+}
+
+fn interrupted() -> Problem {
+    Problem::new(Code::System, "stopped before there was a verdict")
+}

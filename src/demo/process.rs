@@ -181,7 +181,8 @@ impl Server {
         }
     }
 
-    fn log_end(&self) -> String {
+    /// The end of the server's log, with a heading; says so when there is none.
+    pub fn log_end(&self) -> String {
         let log = fs::read(self.launch.folder.join("log")).unwrap_or_default();
         let text = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = text.lines().collect();

@@ -47,7 +47,8 @@ impl Probe {
     pub fn topic_id(&self) -> Result<Uuid, Problem> {
         let derived =
             || Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("kafka-topic:{}", self.topic).as_bytes());
-        match raw::topic_id(self.consumer.client(), &self.topic, self.timeout) {
+        let broker = self.any_broker()?;
+        match raw::topic_id(self.consumer.client(), &self.topic, broker, self.timeout) {
             Ok(id) => Ok(id.unwrap_or_else(derived)),
             Err(RDKafkaErrorCode::UnsupportedFeature) => Ok(derived()),
             Err(code) => {
@@ -65,6 +66,16 @@ impl Probe {
             .map_err(|e| super::problem(&e, "cannot read the topic's metadata"))?;
         let topic = metadata.topics().iter().find(|t| t.name() == self.topic);
         Ok(topic.map(|t| t.partitions().iter().map(|p| p.id()).collect()).unwrap_or_default())
+    }
+
+    /// A broker that is up. Each can describe a topic; asking the controller, as the client would by
+    /// itself, waits in vain where none is named, as in librdkafka's own broker.
+    fn any_broker(&self) -> Result<i32, Problem> {
+        let metadata = self
+            .consumer
+            .fetch_metadata(Some(&self.topic), self.timeout)
+            .map_err(|e| super::problem(&e, "cannot read the list of brokers"))?;
+        Ok(metadata.brokers().first().map_or(-1, |broker| broker.id()))
     }
 
     /// Where the partition's log begins and ends now.

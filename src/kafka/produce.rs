@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rdkafka::error::KafkaError;
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
@@ -29,6 +30,29 @@ impl Producer {
     /// Sends a record by its key (its `partition` and `offset` are not looked at) and returns where
     /// it landed: partition and offset.
     pub async fn send(&self, record: &Record, timeout: Duration) -> Result<(i32, i64), Problem> {
+        let sent = self.client.send(self.message(record), timeout).await;
+        sent.map(|sent| (sent.partition, sent.offset)).map_err(|(e, _)| self.failed(&e))
+    }
+
+    /// Hands a record to the client at once, so that calls in order are records in order, and returns
+    /// the wait for where it landed. Fails when the client's queue is full.
+    pub fn hand_over(
+        &self,
+        record: &Record,
+    ) -> Result<impl Future<Output = Result<(i32, i64), Problem>> + use<>, Problem> {
+        let wait =
+            self.client.send_result(self.message(record)).map_err(|(e, _)| self.failed(&e))?;
+        let producer = self.clone();
+        Ok(async move {
+            match wait.await {
+                Ok(Ok(sent)) => Ok((sent.partition, sent.offset)),
+                Ok(Err((e, _))) => Err(producer.failed(&e)),
+                Err(_) => Err(producer.failed(&KafkaError::Canceled)),
+            }
+        })
+    }
+
+    fn message<'a>(&'a self, record: &'a Record) -> FutureRecord<'a, [u8], [u8]> {
         let mut headers = OwnedHeaders::new();
         for header in &record.headers {
             headers = headers.insert(rdkafka::message::Header {
@@ -41,10 +65,10 @@ impl Producer {
         message.key = record.key.as_deref();
         message.payload = record.value.as_deref();
         message.timestamp = record.timestamp_ms;
-        self.client
-            .send(message, timeout)
-            .await
-            .map(|sent| (sent.partition, sent.offset))
-            .map_err(|(e, _)| super::problem(&e, &format!("cannot send to topic {}", self.topic)))
+        message
+    }
+
+    fn failed(&self, error: &KafkaError) -> Problem {
+        super::problem(error, &format!("cannot send to topic {}", self.topic))
     }
 }

@@ -49,10 +49,12 @@ pub(super) fn headers(message: &BorrowedMessage<'_>) -> Vec<Header> {
 }
 
 /// The topic's id; `None` when the broker has none to give (before Kafka 2.8). An error means that
-/// nothing is known, which is not the same. Blocks for at most a second more than `timeout`.
+/// nothing is known, which is not the same. `broker` is the one to ask, a negative number for the
+/// controller. Blocks for at most a second more than `timeout`.
 pub(super) fn topic_id<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
+    broker: i32,
     timeout: Duration,
 ) -> Result<Option<Uuid>, RDKafkaErrorCode> {
     let name = CString::new(topic).map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
@@ -70,6 +72,8 @@ pub(super) fn topic_id<C: ClientContext>(
             sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
         );
         sys::rd_kafka_AdminOptions_set_request_timeout(options, millis, ptr::null_mut(), 0);
+        // A number it does not take leaves the controller.
+        sys::rd_kafka_AdminOptions_set_broker(options, broker, ptr::null_mut(), 0);
         sys::rd_kafka_DescribeTopics(rk, topics, options, queue);
         let event = sys::rd_kafka_queue_poll(queue, millis.saturating_add(1000));
         let id = described_id(event);

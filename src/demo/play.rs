@@ -1,0 +1,164 @@
+//! The play: the load with the kill in its middle, the wait until all is taken in, and life afterwards.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::MissedTickBehavior;
+use tokio_postgres::Client;
+use tokio_util::sync::CancellationToken;
+
+use super::look::Look;
+use super::screen::Screen;
+use super::shop::Shop;
+use super::stage::Stage;
+use crate::pure::problem::{Code, Problem};
+
+/// How often the shop is served.
+const SERVE: Duration = Duration::from_millis(50);
+/// How often the database is asked how far things are.
+const LOOK: Duration = Duration::from_millis(250);
+/// So many records are sent at once right before the kill, so that it hits the worker at work.
+const RUSH: usize = 100;
+/// How long the worker may take for its first records, and for the rest once everything is sent.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The players.
+pub struct Play<'a> {
+    /// The servers and the worker.
+    pub stage: &'a mut Stage,
+    /// The shop.
+    pub shop: Shop,
+    /// A connection to look with.
+    pub eyes: Client,
+    /// What the audience sees.
+    pub screen: &'a mut Screen,
+}
+
+impl Play<'_> {
+    /// Sends the whole story in about `length`. In the middle, and not before it has begun, the worker is killed and
+    /// started again.
+    pub async fn load(&mut self, length: Duration) -> Result<(), Problem> {
+        let total = self.shop.left();
+        let half = total / 2;
+        let (mut begun, mut looked) = (Instant::now(), Instant::now());
+        let mut killed = false;
+        let mut tick = tokio::time::interval(SERVE);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while self.shop.left() > 0 {
+            tick.tick().await;
+            let share = begun.elapsed().as_secs_f64() / length.as_secs_f64();
+            let due = ((share * total as f64) as usize).min(if killed { total } else { half });
+            self.shop.go_on(due.saturating_sub(total - self.shop.left())).await?;
+            if looked.elapsed() < LOOK {
+                continue;
+            }
+            looked = Instant::now();
+            let look = self.look().await?;
+            if !killed && due == half && look.has_begun() {
+                self.kill().await?;
+                killed = true;
+                // Time spent waiting for the worker's begin is not made up for in a rush.
+                let late = begun.elapsed().saturating_sub(length / 2);
+                begun += late;
+            } else if begun.elapsed() > length + PATIENCE {
+                return Err(self.late("the worker has taken nothing in", &look));
+            }
+        }
+        self.screen.step(&format!("the shop has sent {}", self.shop.ledger().sent_in_words()));
+        Ok(())
+    }
+
+    /// Waits until every record sent is behind the worker's position.
+    pub async fn catch_up(&mut self) -> Result<Look, Problem> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut tick = tokio::time::interval(LOOK);
+        loop {
+            tick.tick().await;
+            let look = self.look().await?;
+            let behind = look.behind(self.shop.ledger().ends());
+            if behind == 0 {
+                self.screen.step("everything sent has been taken in");
+                return Ok(look);
+            }
+            if Instant::now() > deadline {
+                let what = format!("after {PATIENCE:?}, {behind} records are still not taken in");
+                return Err(self.late(&what, &look));
+            }
+        }
+    }
+
+    /// The shop goes on with a payment a second, until `stop`. A worker that ends is started again, as a supervisor would.
+    pub async fn live(&mut self, stop: &CancellationToken) -> Result<(), Problem> {
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                _ = tick.tick() => {}
+            }
+            if let Some(status) = self.stage.worker.ended() {
+                self.stage.worker.start_again()?;
+                let pid = self.stage.worker.pid();
+                self.screen
+                    .step(&format!("the worker ended ({status}); started again as process {pid}"));
+            }
+            self.shop.one_more().await?;
+            let look = Look::take(&self.eyes).await?;
+            self.show(&look, "one payment a second; Ctrl-C ends");
+        }
+    }
+
+    async fn kill(&mut self) -> Result<(), Problem> {
+        self.shop.go_on(RUSH).await?;
+        // Both calls block, for some hundredths of a second; nothing else waits for this thread.
+        let before = self.stage.worker.pid();
+        self.stage.worker.kill()?;
+        self.stage.worker.start_again()?;
+        let behind = Look::take(&self.eyes).await?.behind(self.shop.ledger().ends());
+        self.screen.step(&format!(
+            "killed the worker with {behind} records on their way (SIGKILL, process {before}), started another (process {})",
+            self.stage.worker.pid()
+        ));
+        self.screen
+            .step("it gets the partitions when the dead one's session is over, in about 6 s");
+        Ok(())
+    }
+
+    /// Looks and shows; a worker that ended by itself is the end of the play.
+    async fn look(&mut self) -> Result<Look, Problem> {
+        if let Some(status) = self.stage.worker.ended() {
+            let cause = format!("the worker ended by itself ({status})");
+            return Err(Problem::new(Code::System, cause).hint(self.stage.worker.log_end()));
+        }
+        let look = Look::take(&self.eyes).await?;
+        let left = match self.shop.left() {
+            0 => "all sent".to_owned(),
+            left => format!("{left} to be sent"),
+        };
+        self.show(&look, &left);
+        Ok(look)
+    }
+
+    fn show(&mut self, look: &Look, more: &str) {
+        let ledger = self.shop.ledger();
+        self.screen.progress(&format!(
+            "{} paid, {} purchases, {} in quarantine, {} records behind ({more})",
+            ledger.paid(),
+            look.purchases,
+            look.quarantined,
+            look.behind(ledger.ends()),
+        ));
+    }
+
+    fn late(&self, what: &str, look: &Look) -> Problem {
+        let ends = self.shop.ledger().ends().iter();
+        let places = ends.map(|(partition, end)| {
+            let at = look.positions.get(partition).map_or("-".to_owned(), i64::to_string);
+            format!("partition {partition} is at {at} of {end}")
+        });
+        let places: Vec<String> = places.collect();
+        let (purchases, paid) = (look.purchases, self.shop.ledger().paid());
+        let cause =
+            format!("{what}: {purchases} purchases for {paid} payments; {}", places.join(", "));
+        Problem::new(Code::TimedOut, cause).hint(self.stage.worker.log_end())
+    }
+}

@@ -1,0 +1,125 @@
+//! The worker: this program's own `run`, as a child that can be killed and cannot outlive us.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use super::footing::{PrivateFolder, free_port};
+use super::process::{Launch, Server};
+use crate::pure::problem::{Code, Problem};
+
+/// How long the process may take to be gone after SIGKILL.
+const STOP: Duration = Duration::from_secs(20);
+/// Variables that the worker would listen to before its file.
+const HEARD: [&str; 5] = ["MAKEGOOD_", "PG", "KAFKA_", "DATABASE_URL", "RUST_LOG"];
+
+/// A running `makegood run` with a configuration of its own.
+#[derive(Debug)]
+pub struct Worker {
+    // Declared, and so dropped, before the folder it works in.
+    server: Server,
+    launch: Launch,
+    folder: PrivateFolder,
+}
+
+impl Worker {
+    /// Writes `makegood.toml` into a private folder and starts the worker with it.
+    pub fn start(database_url: &str, bootstrap_servers: &str) -> Result<Worker, Problem> {
+        let folder = PrivateFolder::new("worker", None)?;
+        let file = config_of(folder.path());
+        fs::write(&file, settings(database_url, bootstrap_servers, free_port()?)).map_err(|e| {
+            Problem::new(Code::System, format!("cannot write {}: {e}", file.display()))
+        })?;
+        let program = std::env::current_exe().map_err(|e| {
+            Problem::new(Code::System, format!("cannot tell which program this is: {e}"))
+        })?;
+        let launch = Launch {
+            name: "the worker",
+            command: command_line(program, &file),
+            folder: folder.path().to_owned(),
+            account: None,
+            stop_signal: "TERM",
+        };
+        Ok(Worker { server: Server::start(launch.clone())?, launch, folder })
+    }
+
+    /// Its configuration file.
+    pub fn config(&self) -> PathBuf {
+        config_of(self.folder.path())
+    }
+
+    /// Its log.
+    pub fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// The end of its log.
+    pub fn log_end(&self) -> String {
+        self.server.log_end()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.server.pid()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.server.ended()
+    }
+
+    /// Kills it as a crash would. Blocks until it is gone.
+    pub fn kill(&mut self) -> Result<(), Problem> {
+        self.server.stop_with("KILL", STOP)
+    }
+
+    /// Starts it again after its end, with the same configuration and log.
+    pub fn start_again(&mut self) -> Result<(), Problem> {
+        self.server = Server::start(self.launch.clone())?;
+        Ok(())
+    }
+}
+
+/// The names of the variables set here that win over a configuration file.
+pub fn heard_here() -> Vec<OsString> {
+    let heard = |name: &OsString| {
+        let name = name.to_string_lossy();
+        HEARD.iter().any(|start| name.starts_with(start))
+    };
+    std::env::vars_os().map(|(name, _)| name).filter(heard).collect()
+}
+
+fn config_of(folder: &Path) -> PathBuf {
+    folder.join("makegood.toml")
+}
+
+/// Started by way of `env`, which takes away what would win over the file, and then becomes the worker.
+fn command_line(program: PathBuf, config: &Path) -> Vec<OsString> {
+    let mut command: Vec<OsString> = vec!["env".into()];
+    for name in heard_here() {
+        command.extend(["-u".into(), name]);
+    }
+    command.extend([program.into(), "run".into(), "--config".into(), config.into()]);
+    command
+}
+
+/// Everything else is the default: topic, group, mapping.
+fn settings(database_url: &str, bootstrap_servers: &str, http: u16) -> String {
+    format!(
+        "# Written by `makegood demo`, and gone with it.\n\
+         [postgres]\n\
+         url = \"{database_url}\"\n\
+         [kafka]\n\
+         bootstrap_servers = \"{bootstrap_servers}\"\n\
+         [kafka.properties]\n\
+         # So that the group misses a killed worker soon.\n\
+         \"session.timeout.ms\" = \"6000\"\n\
+         \"heartbeat.interval.ms\" = \"1000\"\n\
+         [http]\n\
+         listen = \"127.0.0.1:{http}\"\n\
+         [log]\n\
+         format = \"text\"\n"
+    )
+}
