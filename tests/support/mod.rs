@@ -3,6 +3,8 @@
 pub mod daemon;
 pub mod events;
 pub mod ledger;
+pub mod load;
+pub mod quick;
 pub mod rig;
 pub mod world;
 
