@@ -3,5 +3,7 @@
 //! `bin/test` installs what this needs. Each test has a database, a topic and a group of its own; the
 //! servers are shared. The judge is always the ledger of what was sent, never makegood's own tables.
 
+mod crash;
 mod exactly_once;
+mod rebalance;
 mod support;
