@@ -6,4 +6,6 @@
 mod crash;
 mod exactly_once;
 mod rebalance;
+mod shutdown;
+mod story;
 mod support;
