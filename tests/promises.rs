@@ -7,5 +7,6 @@ mod crash;
 mod exactly_once;
 mod rebalance;
 mod shutdown;
+mod start_positions;
 mod story;
 mod support;

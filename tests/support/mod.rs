@@ -6,6 +6,7 @@ pub mod ledger;
 pub mod load;
 pub mod quick;
 pub mod rig;
+pub mod topic;
 pub mod world;
 
 use std::future::Future;

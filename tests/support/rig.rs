@@ -32,7 +32,7 @@ pub struct Rig {
     pub group: String,
     /// A connection for the test's own questions.
     pub client: Client,
-    producer: FutureProducer,
+    pub(super) producer: FutureProducer,
     folder: PrivateFolder,
     daemons: AtomicUsize,
 }
