@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::support::events::{Payment, payments, raw};
+use crate::support::events::{Payment, payments, raw, with_header};
 use crate::support::ledger;
 use crate::support::load::chance;
 use crate::support::rig::Rig;
@@ -114,6 +114,20 @@ async fn an_event_id_used_for_two_payments_loses_neither() {
     assert_eq!(counted(&rig, "duplicate").await, 3);
     let sql = "SELECT count(*) FROM makegood.inbox WHERE reused_id IS NOT NULL";
     assert_eq!(rig.number(sql).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_known_by_the_id_in_its_header_as_well() {
+    let rig = Rig::new(1).await;
+    let paid = payments(2);
+    rig.pay(&paid).await;
+    for payment in &paid {
+        rig.send(&with_header(payment.record(), "id", &payment.event.to_string())).await;
+    }
+    let _daemon = rig.daemon();
+    rig.caught_up().await;
+    ledger::assert_exactly(&rig.client, &paid).await;
+    assert_eq!(counted(&rig, "duplicate").await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
