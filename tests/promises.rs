@@ -3,7 +3,12 @@
 //! `bin/test` installs what this needs. Each test has a database, a topic and a group of its own; the
 //! servers are shared. The judge is always the ledger of what was sent, never makegood's own tables.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must say where and stop")]
 
+mod crash;
 mod exactly_once;
+mod rebalance;
+mod shutdown;
+mod start_positions;
+mod story;
 mod support;

@@ -32,6 +32,9 @@ pub fn member(kafka: &config::Kafka, group: &str, client_id: &str) -> ClientConf
         .set("queued.min.messages", "20000")
         .set("fetch.queue.backoff.ms", "50")
         .set("fetch.wait.max.ms", "100")
+        // How soon a topic or partition made later is found: payments wait there unread until then,
+        // which would be five minutes.
+        .set("topic.metadata.refresh.interval.ms", "10000")
         .set("check.crcs", "true")
         .set("partition.assignment.strategy", "range");
     let chosen = base(kafka, client_id);

@@ -20,7 +20,7 @@ pub struct Known {
     pub postgres: Option<i64>,
     /// The group's committed offset in Kafka; a negative one counts as none.
     pub kafka: Option<i64>,
-    /// Postgres has positions for this group and topic name, but none under this topic id.
+    /// Postgres has positions for this group and topic name under another topic id.
     pub recreated: bool,
     /// The oldest offset that can be read (low watermark).
     pub low: i64,

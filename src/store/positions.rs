@@ -123,11 +123,13 @@ pub async fn read(
     Ok(rows.iter().map(|row| (row.get(0), position(row))).collect())
 }
 
-/// Whether this group read the topic's name before, but never under this id: it was made anew.
+/// Whether this group read the topic's name under another id: it was made anew. Kafka's offset of a
+/// partition without a position under this id may then belong to the old log, also when another
+/// partition, or another daemon, has got to know the new one already.
 pub async fn recreated(store: &Store, log: &Log) -> Result<bool, Fault> {
     let sql = include_str!("../../sql/core/position_topic_known.sql");
     let rows = store.query(sql, &[&log.group, &log.topic, &log.topic_id]).await?;
-    Ok(rows.first().is_some_and(|row| !row.get::<_, bool>(0) && row.get::<_, bool>(1)))
+    Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
 /// Claims partitions: a new epoch at a chosen offset, and the gaps that come with it, in one

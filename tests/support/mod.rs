@@ -3,7 +3,10 @@
 pub mod daemon;
 pub mod events;
 pub mod ledger;
+pub mod load;
+pub mod quick;
 pub mod rig;
+pub mod topic;
 pub mod world;
 
 use std::future::Future;

@@ -1,0 +1,61 @@
+//! Promise 2: wherever the positions come from or have gone to, nothing paid is skipped, and what is
+//! not read is on record.
+
+mod group;
+mod topic;
+
+use std::time::Duration;
+
+use crate::support::daemon::Daemon;
+use crate::support::events::{Payment, payments};
+use crate::support::ledger;
+use crate::support::rig::Rig;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Stops a daemon in order, so that its group is empty.
+fn stop(mut daemon: Daemon) {
+    daemon.signal("TERM");
+    assert!(daemon.wait(DEADLINE).success());
+}
+
+/// Has a daemon read what there is and stop.
+async fn read_all(rig: &Rig) {
+    let daemon = rig.daemon();
+    rig.reads(&daemon).await;
+    rig.caught_up().await;
+    stop(daemon);
+}
+
+/// Pays `count` more in one partition.
+async fn pay_more(rig: &Rig, partition: i32, count: usize, paid: &mut Vec<Payment>) {
+    let more = payments(count);
+    rig.pay_to(Some(partition), &more).await;
+    paid.extend(more);
+}
+
+/// All is read, and all that was paid is purchased, once.
+async fn assert_nothing_skipped(rig: &Rig, paid: &[Payment]) {
+    rig.caught_up().await;
+    ledger::assert_exactly(&rig.client, paid).await;
+    assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine").await, 0);
+}
+
+/// The recorded gaps: partition, first offset, one past the last, why.
+async fn gaps(rig: &Rig) -> Vec<(i32, i64, i64, String)> {
+    let sql = "SELECT partition, from_offset, to_offset, reason FROM makegood.gaps ORDER BY 1, 2";
+    let rows = rig.client.query(sql, &[]).await.unwrap();
+    rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect()
+}
+
+/// How many records met an event that was known, over all logs this group has read.
+async fn duplicates(rig: &Rig) -> i64 {
+    rig.number("SELECT coalesce(sum(duplicate), 0)::bigint FROM makegood.consumer_positions").await
+}
+
+/// Why the newest claim of a partition began where it did.
+async fn why(rig: &Rig, partition: i32) -> String {
+    let sql = "SELECT why FROM makegood.positions WHERE kind = 'claim' AND partition = $1
+               ORDER BY written_at DESC LIMIT 1";
+    rig.client.query_one(sql, &[&partition]).await.unwrap().get(0)
+}
