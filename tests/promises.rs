@@ -3,5 +3,6 @@
 //! `bin/test` installs what this needs. Each test has a database, a topic and a group of its own; the
 //! servers are shared. The judge is always the ledger of what was sent, never makegood's own tables.
 
+mod commit;
 mod exactly_once;
 mod support;

@@ -3,6 +3,8 @@
 pub mod daemon;
 pub mod events;
 pub mod ledger;
+pub mod library;
+pub mod proxy;
 pub mod rig;
 pub mod world;
 
