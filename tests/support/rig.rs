@@ -14,6 +14,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -135,6 +136,12 @@ impl Rig {
 
     /// Sends a record to a partition of the test's choice.
     pub async fn send_to(&self, partition: Option<i32>, record: &Record) -> (i32, i64) {
+        let sent = self.enqueue(partition, record).await.unwrap().map_err(|(e, _)| e).unwrap();
+        (sent.partition, sent.offset)
+    }
+
+    /// Hands a record to the producer, in order; the broker's answer comes later.
+    fn enqueue(&self, partition: Option<i32>, record: &Record) -> DeliveryFuture {
         let mut headers = OwnedHeaders::new();
         for header in &record.headers {
             let key =
@@ -147,21 +154,21 @@ impl Rig {
         message.key = record.key.as_deref();
         message.payload = record.value.as_deref();
         message.timestamp = record.timestamp_ms;
-        let sent =
-            self.producer.send(message, Duration::from_secs(30)).await.map_err(|(e, _)| e).unwrap();
-        (sent.partition, sent.offset)
+        self.producer.send_result(message).map_err(|(e, _)| e).unwrap()
     }
 
     /// Sends the events of payments, in order.
     pub async fn pay(&self, payments: &[Payment]) {
-        let records: Vec<Record> = payments.iter().map(Payment::record).collect();
-        for chunk in records.chunks(1000) {
-            let mut sent = Vec::new();
-            for record in chunk {
-                sent.push(self.send(record));
-            }
+        self.pay_to(None, payments).await;
+    }
+
+    /// Sends the events of payments to a partition of the test's choice, in order.
+    pub async fn pay_to(&self, partition: Option<i32>, payments: &[Payment]) {
+        for chunk in payments.chunks(1000) {
+            let sent: Vec<_> =
+                chunk.iter().map(|one| self.enqueue(partition, &one.record())).collect();
             for one in sent {
-                one.await;
+                one.await.unwrap().map_err(|(e, _)| e).unwrap();
             }
         }
     }
