@@ -5,4 +5,5 @@
 
 mod commit;
 mod exactly_once;
+mod quarantine;
 mod support;

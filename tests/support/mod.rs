@@ -1,11 +1,13 @@
 //! What the promises are tested with: shared servers, a rig per test, the real program, a ledger.
 
+pub mod corpus;
 pub mod daemon;
 pub mod events;
 pub mod ledger;
 pub mod library;
 pub mod proxy;
 pub mod rig;
+pub mod wire;
 pub mod world;
 
 use std::future::Future;
