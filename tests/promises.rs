@@ -5,5 +5,6 @@
 
 mod commit;
 mod exactly_once;
+mod holds;
 mod quarantine;
 mod support;

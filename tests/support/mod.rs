@@ -3,6 +3,7 @@
 pub mod corpus;
 pub mod daemon;
 pub mod events;
+pub mod holding;
 pub mod ledger;
 pub mod library;
 pub mod proxy;
