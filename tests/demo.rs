@@ -1,5 +1,7 @@
 //! `makegood demo`: it ends well by itself, and however it ends, nothing of it stays behind.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must say where and stop")]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;

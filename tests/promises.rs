@@ -5,8 +5,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must say where and stop")]
 
+mod commit;
 mod crash;
 mod exactly_once;
+mod holds;
+mod quarantine;
 mod rebalance;
 mod shutdown;
 mod start_positions;

@@ -1,12 +1,17 @@
 //! What the promises are tested with: shared servers, a rig per test, the real program, a ledger.
 
+pub mod corpus;
 pub mod daemon;
 pub mod events;
+pub mod holding;
 pub mod ledger;
+pub mod library;
 pub mod load;
+pub mod proxy;
 pub mod quick;
 pub mod rig;
 pub mod topic;
+pub mod wire;
 pub mod world;
 
 use std::future::Future;

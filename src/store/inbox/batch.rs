@@ -158,7 +158,11 @@ impl<'a> Sorted<'a> {
             if fresh.is_new {
                 return true;
             }
+            // In this batch another event came first under its id; in the inbox this one did.
+            let is_first = |id| seen.get(&id).is_some_and(|digest| *digest == fresh.digest);
+            let was_first = fresh.reused.is_some_and(is_first);
             let is_duplicate = match seen.get(&fresh.id) {
+                _ if was_first => true,
                 None => {
                     fresh.is_new = true;
                     false

@@ -1,0 +1,66 @@
+//! What makegood says while it holds, and the proof that it moved nothing meanwhile.
+
+use super::daemon::Daemon;
+use super::events::Payment;
+use super::rig::Rig;
+use super::{eventually, ledger};
+
+/// What a held route says of itself.
+#[derive(Debug)]
+pub struct Held {
+    pub reason: String,
+    pub advice: String,
+}
+
+/// Waits until the route says in the database that it is held, and why.
+pub async fn held(rig: &Rig) -> Held {
+    let sql = "SELECT reason, advice FROM makegood.workers WHERE state = 'held'";
+    eventually("the route to say that it is held", || async {
+        let row = rig.client.query_opt(sql, &[]).await.unwrap()?;
+        Some(Held { reason: row.get(0), advice: row.get(1) })
+    })
+    .await
+}
+
+/// Waits until no worker is held any more.
+pub async fn running(rig: &Rig) {
+    let sql = "SELECT count(*) FROM makegood.workers WHERE state <> 'running'";
+    eventually("the route to run again", || async { (rig.number(sql).await == 0).then_some(()) })
+        .await;
+}
+
+/// A fault of the world: how it comes, how it goes, and what makegood must say of it.
+pub struct Fault {
+    pub breaks: &'static str,
+    pub mends: &'static str,
+    pub sqlstate: &'static str,
+    /// A piece of the advice.
+    pub advises: &'static str,
+}
+
+/// Breaks the world, sends `behind`, and checks that makegood holds, keeps its place and quarantines
+/// nothing; mends it, and checks that the same daemon makes good by itself. `paid` gets `behind`.
+pub async fn holds_until_mended(
+    rig: &Rig,
+    daemon: &mut Daemon,
+    fault: &Fault,
+    paid: &mut Vec<Payment>,
+    behind: Vec<Payment>,
+) {
+    let quarantined = rig.number("SELECT count(*) FROM makegood.quarantine").await;
+    let place = rig.positions().await;
+    rig.client.batch_execute(fault.breaks).await.unwrap();
+    rig.pay(&behind).await;
+    let held = held(rig).await;
+    assert!(held.reason.contains(fault.sqlstate), "{held:?}, not {}", fault.sqlstate);
+    assert!(held.advice.contains(fault.advises), "{held:?} does not say {}", fault.advises);
+    assert_eq!(rig.positions().await, place, "moved on with {}", fault.sqlstate);
+    assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine").await, quarantined);
+    rig.client.batch_execute(fault.mends).await.unwrap();
+    rig.caught_up().await;
+    running(rig).await;
+    paid.extend(behind);
+    ledger::assert_exactly(&rig.client, paid).await;
+    assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine").await, quarantined);
+    assert_eq!(daemon.ended(), None, "it was the same daemon all the time");
+}
