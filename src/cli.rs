@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::bench;
 use crate::config::{LogFormat, Overrides};
 use crate::daemon;
 use crate::demo;
@@ -104,6 +105,9 @@ enum Command {
     SendTest(send_test::Args),
     /// Show the promise at work: private servers, a load with a ledger, a worker killed in the middle.
     Demo(demo::DemoArgs),
+    /// Measure this machine: how fast, beside the fastest there is.
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 impl Command {
@@ -119,6 +123,7 @@ impl Command {
             Command::Quarantine(action) => quarantine::run(globals, action).await,
             Command::SendTest(args) => send_test::run(globals, &args).await,
             Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
+            Command::Bench(what) => bench::run(&what).await,
         }
     }
 }

@@ -1,0 +1,45 @@
+//! Measurements against private, real servers: what makegood gives on this machine, beside what the
+//! machine gives at most.
+//!
+//! The numbers depend on the machine, so each is printed with its counterpart, measured in turn.
+
+pub mod apply;
+mod copy;
+mod daemon;
+mod load;
+mod machine;
+mod report;
+mod tables;
+
+use std::process::ExitCode;
+
+use crate::pure::problem::{Code, Problem};
+
+/// What can be measured.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Bench {
+    /// How fast events become purchases, beside COPY of the same rows into the same tables.
+    ///
+    /// Starts a private PostgreSQL (fsync on) and a private Apache Kafka, fills a topic, and then
+    /// lets COPY and the daemon make the same rows in turn. Every row is verified, and a second pass
+    /// over the topic must change none.
+    Apply(apply::Args),
+}
+
+/// Runs a measurement; the figures go to standard output, talk to standard error. Needs a runtime
+/// with several threads. Ends with exit code 1 below a rate that was asked for.
+pub async fn run(what: &Bench) -> Result<ExitCode, Problem> {
+    match what {
+        Bench::Apply(args) => Box::pin(apply::run(args)).await,
+    }
+}
+
+/// A failure of the bench's own questions to PostgreSQL.
+fn postgres(error: &tokio_postgres::Error) -> Problem {
+    let said = error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string);
+    Problem::new(Code::Postgres, said)
+}
+
+fn system(cause: impl Into<String>) -> Problem {
+    Problem::new(Code::System, cause)
+}

@@ -1,0 +1,106 @@
+//! The real daemon as a child process, from its start until it has taken everything in.
+
+use std::ffi::OsString;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio_postgres::Client;
+
+use super::machine;
+use super::{postgres, system};
+use crate::demo::footing::PrivateFolder;
+use crate::demo::process::{Launch, Server};
+use crate::pure::problem::Problem;
+
+/// How long a drain may take.
+const STOP: Duration = Duration::from_secs(30);
+/// Variables a daemon would listen to; the caller's must not reach it.
+const VARIABLES: [&str; 5] = ["MAKEGOOD_", "PG", "KAFKA_", "DATABASE_URL", "RUST_LOG"];
+
+/// A running `makegood run`; stopped when dropped, and with us.
+pub struct Daemon {
+    // Declared, and so dropped, before the folder it works in.
+    server: Server,
+    began: Instant,
+    _folder: PrivateFolder,
+}
+
+/// How a run went.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// From the begin of the first batch's transaction to the last batch's commit.
+    pub applying: Duration,
+    /// From the start of the process until everything was seen committed.
+    pub from_start: Duration,
+    /// The most memory the process held, in KiB.
+    pub peak_memory: Option<u64>,
+}
+
+impl Daemon {
+    /// Starts a daemon with this configuration, TOML text.
+    pub fn start(config: &str) -> Result<Daemon, Problem> {
+        let folder = PrivateFolder::new("bench", None)?;
+        let file = folder.path().join("makegood.toml");
+        fs::write(&file, config)
+            .map_err(|e| system(format!("cannot write {}: {e}", file.display())))?;
+        let program = std::env::current_exe()
+            .map_err(|e| system(format!("cannot tell which program this is: {e}")))?;
+        let mut command: Vec<OsString> = vec!["env".into()];
+        for (name, _) in std::env::vars_os() {
+            if VARIABLES.iter().any(|v| name.to_string_lossy().starts_with(v)) {
+                command.extend(["-u".into(), name]);
+            }
+        }
+        command.extend([program.into(), "run".into(), "--config".into(), file.into()]);
+        let launch = Launch {
+            name: "makegood",
+            command,
+            folder: folder.path().to_owned(),
+            account: None,
+            stop_signal: "TERM",
+        };
+        let began = Instant::now();
+        Ok(Daemon { server: Server::start(launch)?, began, _folder: folder })
+    }
+
+    /// Waits until the group has taken in `target` records since its first step, then stops the
+    /// daemon. `slowest` is what it must give at least, in records per second.
+    pub fn finish(
+        mut self,
+        client: &Client,
+        group: &str,
+        target: usize,
+        slowest: usize,
+    ) -> Result<Pace, Problem> {
+        let runtime = Handle::current();
+        let patience = Duration::from_secs(60 + (target / slowest) as u64);
+        let done = || {
+            let taken = runtime.block_on(taken_in(client, group));
+            taken.is_ok_and(|taken| taken >= target as i64)
+        };
+        self.server.wait_until(patience, done)?;
+        let from_start = self.began.elapsed();
+        let peak_memory = machine::peak_memory(self.server.pid());
+        let applying = runtime.block_on(applying(client, group))?;
+        self.server.stop_with("TERM", STOP)?;
+        Ok(Pace { applying, from_start, peak_memory })
+    }
+}
+
+/// How many records a group has taken in, whatever became of them.
+async fn taken_in(client: &Client, group: &str) -> Result<i64, Problem> {
+    let sql = "SELECT coalesce(sum(applied + already + conflict + ignored + duplicate + quarantined \
+            + other_type + tombstone), 0)::bigint \
+        FROM makegood.consumer_positions WHERE consumer_group = $1";
+    let row = client.query_one(sql, &[&group]).await.map_err(|e| postgres(&e))?;
+    Ok(row.get(0))
+}
+
+/// The time from the first batch's begin to the last batch's end, by the database's clock.
+async fn applying(client: &Client, group: &str) -> Result<Duration, Problem> {
+    let sql = "SELECT extract(epoch FROM max(written_at) - (SELECT min(applied_at) FROM makegood.inbox))::float8 \
+        FROM makegood.positions WHERE consumer_group = $1";
+    let row = client.query_one(sql, &[&group]).await.map_err(|e| postgres(&e))?;
+    Ok(Duration::from_secs_f64(row.get::<_, Option<f64>>(0).unwrap_or_default().max(0.0)))
+}

@@ -1,0 +1,118 @@
+//! The figures as people read them.
+
+use std::time::Duration;
+
+use super::daemon::Pace;
+use super::load::EVENT_BYTES;
+
+/// One round's figures.
+pub struct Round {
+    /// How long COPY took.
+    pub copy: Duration,
+    /// How makegood did.
+    pub makegood: Pace,
+}
+
+impl Round {
+    /// makegood's rate as a part of COPY's.
+    pub fn ratio(&self) -> f64 {
+        self.copy.as_secs_f64() / self.makegood.applying.as_secs_f64()
+    }
+}
+
+/// What is measured, and the head of the table.
+pub fn introduction(events: usize, partitions: usize, rounds: usize) -> String {
+    format!(
+        "load        {} events of {EVENT_BYTES} bytes ({:.1} MiB) in {} partitions, {} rounds\n\n\
+         COPY        the same rows from memory over two connections, one COPY a table and connection\n\
+         makegood    from the first batch's BEGIN to the last one's COMMIT; `from start`: of the process\n\n\
+         {:<8}{:>20}{:>20}{:>8}{:>12}{:>14}\n",
+        thousands(events as f64),
+        (events * EVENT_BYTES) as f64 / 1_048_576.0,
+        partitions,
+        rounds,
+        "round",
+        "COPY",
+        "makegood",
+        "ratio",
+        "from start",
+        "peak memory",
+    )
+}
+
+/// One line of the table.
+pub fn line(name: &str, events: usize, round: &Round, ratio: f64) -> String {
+    let pace = |took: Duration| {
+        let seconds = took.as_secs_f64();
+        format!("{seconds:.2} s {:>9}/s", thousands(events as f64 / seconds))
+    };
+    let memory = match round.makegood.peak_memory {
+        Some(kib) => format!("{:.1} MiB", kib as f64 / 1024.0),
+        None => "unknown".to_owned(),
+    };
+    format!(
+        "{name:<8}{:>20}{:>20}{ratio:>8.2}{:>10.2} s{memory:>14}",
+        pace(round.copy),
+        pace(round.makegood.applying),
+        round.makegood.from_start.as_secs_f64(),
+    )
+}
+
+/// The medians of each figure (of memory the most), and that of the ratios; nothing of no round.
+pub fn median(rounds: &[Round]) -> Option<(Round, f64)> {
+    let middle = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied()
+    };
+    let of = |figure: fn(&Round) -> Duration| {
+        middle(rounds.iter().map(|r| figure(r).as_secs_f64()).collect())
+            .map(Duration::from_secs_f64)
+    };
+    let makegood = Pace {
+        applying: of(|r| r.makegood.applying)?,
+        from_start: of(|r| r.makegood.from_start)?,
+        peak_memory: rounds.iter().filter_map(|r| r.makegood.peak_memory).max(),
+    };
+    let ratio = middle(rounds.iter().map(Round::ratio).collect())?;
+    Some((Round { copy: of(|r| r.copy)?, makegood }, ratio))
+}
+
+/// A whole number with commas.
+pub fn thousands(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_ratio_is_that_of_a_round_and_not_of_other_medians() {
+        let round = |copy, makegood| Round {
+            copy: Duration::from_secs(copy),
+            makegood: Pace {
+                applying: Duration::from_secs(makegood),
+                from_start: Duration::from_secs(makegood + 1),
+                peak_memory: Some(copy),
+            },
+        };
+        let (median, ratio) = median(&[round(1, 4), round(6, 8), round(2, 2)]).unwrap();
+        assert_eq!((median.copy.as_secs(), median.makegood.applying.as_secs()), (2, 4));
+        assert_eq!((ratio, median.makegood.peak_memory), (0.75, Some(6)));
+        assert!(super::median(&[]).is_none());
+    }
+
+    #[test]
+    fn numbers_have_commas_every_three_digits() {
+        let shown = [0.4, 999.0, 1000.0, 1_234_567.0].map(thousands);
+        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+    }
+}
