@@ -86,8 +86,8 @@ struct Scene(PrivateFolder);
 impl Scene {
     fn new() -> Scene {
         let folder = PrivateFolder::new("test-demo", None).unwrap();
-        // As root, PostgreSQL runs as another user and has to get in.
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        // Open as the system's own: under root, PostgreSQL runs as another user, who removes a folder here.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
         Scene(folder)
     }
 

@@ -48,8 +48,9 @@ pub struct PrivateFolder(PathBuf);
 impl PrivateFolder {
     /// Makes `makegood-<what>-<random>`; it belongs to `owner`, or to us.
     pub fn new(what: &str, owner: Option<Account>) -> Result<PrivateFolder, Problem> {
-        let path =
-            std::env::temp_dir().join(format!("makegood-{what}-{}", Uuid::new_v4().simple()));
+        // Short: a Unix socket's whole path has about a hundred bytes, and some systems' TMPDIR takes half of them.
+        let random = Uuid::new_v4().simple().to_string();
+        let path = std::env::temp_dir().join(format!("makegood-{what}-{}", &random[..12]));
         let made = fs::DirBuilder::new().mode(0o700).create(&path);
         made.map_err(|e| system(format!("cannot make the folder {}: {e}", path.display())))?;
         let folder = PrivateFolder(path);
