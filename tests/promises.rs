@@ -4,6 +4,7 @@
 //! servers are shared. The judge is always the ledger of what was sent, never makegood's own tables.
 
 mod commit;
+mod contract;
 mod exactly_once;
 mod holds;
 mod quarantine;
