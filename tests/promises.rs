@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must say where and stop")]
 
 mod commit;
+mod contract;
 mod crash;
 mod exactly_once;
 mod holds;
