@@ -17,8 +17,9 @@ CREATE TABLE makegood.inbox (
     partition integer,
     route_id smallint NOT NULL,
     digest bytea NOT NULL,
-    outcome text NOT NULL CHECK (outcome IN ('applied', 'already', 'conflict', 'ignored')),
-    business_key text,
+    outcome text COLLATE "C" NOT NULL CHECK (outcome IN ('applied', 'already', 'conflict', 'ignored')),
+    -- Keys are looked up, never sorted for people: bytes compare several times faster.
+    business_key text COLLATE "C",
     reused_id uuid,
     detail text,
     PRIMARY KEY (event_id, route_id)

@@ -58,8 +58,8 @@ impl Inbox {
             id_from: list(headers(&["id", "ce_id", "event-id"]), pointers(&["/eventId"])),
             type_from: list(headers(&["type", "ce_type"]), pointers(&["/eventType", "/type"])),
             max_record: 1 << 20,
-            lanes: 2,
-            batch: Batch { rows: 2000, bytes: 1 << 20, linger: Duration::from_millis(5) },
+            lanes: 4,
+            batch: Batch { rows: 2000, bytes: 4 << 20, linger: Duration::from_millis(5) },
         }
     }
 }
