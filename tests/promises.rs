@@ -8,4 +8,5 @@ mod contract;
 mod exactly_once;
 mod holds;
 mod quarantine;
+mod schema;
 mod support;
