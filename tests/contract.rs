@@ -135,7 +135,7 @@ async fn a_bad_edit_is_not_used_and_the_old_mapping_stays() {
 }
 
 /// Starts a daemon that must refuse to run; returns what it says.
-async fn refuses(rig: &Rig, setting: &str) -> String {
+fn refuses(rig: &Rig, setting: &str) -> String {
     let mut daemon = rig.daemon_with(setting);
     let status = tokio::task::block_in_place(|| daemon.wait(Duration::from_secs(60)));
     assert_eq!(status.code(), Some(78), "{}", daemon.log());
@@ -158,7 +158,7 @@ async fn a_mapping_of_other_types_is_refused_at_start() {
         (BUILT_IN.replace("business-key ", "business-key nowhere."), "does not exist"),
     ] {
         let (_, setting) = mapping(&rig, &sql);
-        let log = refuses(&rig, &setting).await;
+        let log = refuses(&rig, &setting);
         assert!(log.contains("error[MG1101]") && log.contains(says), "no {says} in {log}");
     }
 }
@@ -199,7 +199,7 @@ async fn purchases_without_a_unique_key_are_refused_with_the_way_out() {
         ),
     ] {
         rig.client.batch_execute(make).await.unwrap();
-        let said = refuses(&rig, "").await;
+        let said = refuses(&rig, "");
         for words in [
             "error[MG1102]",
             "CREATE UNIQUE INDEX CONCURRENTLY ON student_course_purchases (payment_id);",

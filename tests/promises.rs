@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must say where and stop")]
 
+mod commands;
 mod commit;
 mod contract;
 mod crash;
@@ -12,6 +13,7 @@ mod exactly_once;
 mod holds;
 mod quarantine;
 mod rebalance;
+mod schema;
 mod shutdown;
 mod start_positions;
 mod story;

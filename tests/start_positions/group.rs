@@ -116,7 +116,10 @@ async fn a_group_set_ahead_by_hand_is_not_followed() {
     let daemon = rig.daemon();
     assert_nothing_skipped(&rig, &paid).await;
     let log = daemon.log();
-    assert!(log.contains("following it would skip payments") && log.contains("\"kafka\":50"), "{log}");
+    assert!(
+        log.contains("following it would skip payments") && log.contains("\"kafka\":50"),
+        "{log}"
+    );
     assert_eq!(gaps(&rig).await, []);
 }
 

@@ -1,0 +1,559 @@
+CREATE SCHEMA makegood;
+
+CREATE TABLE makegood.positions (
+    consumer_group text NOT NULL,
+    topic_id uuid NOT NULL,
+    partition integer NOT NULL,
+    step bigint NOT NULL,
+    topic text NOT NULL,
+    next_offset bigint NOT NULL,
+    epoch bigint NOT NULL,
+    kind text NOT NULL,
+    why text,
+    writer uuid NOT NULL,
+    written_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    progress_at timestamp with time zone,
+    anchor_offset bigint,
+    anchor_timestamp_ms bigint,
+    anchor_digest bytea,
+    applied bigint DEFAULT 0 NOT NULL,
+    already bigint DEFAULT 0 NOT NULL,
+    conflict bigint DEFAULT 0 NOT NULL,
+    ignored bigint DEFAULT 0 NOT NULL,
+    duplicate bigint DEFAULT 0 NOT NULL,
+    quarantined bigint DEFAULT 0 NOT NULL,
+    other_type bigint DEFAULT 0 NOT NULL,
+    tombstone bigint DEFAULT 0 NOT NULL,
+    id_reused bigint DEFAULT 0 NOT NULL,
+    tested bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT positions_kind_check CHECK ((kind = ANY (ARRAY['claim'::text, 'batch'::text]))),
+    CONSTRAINT positions_next_offset_check CHECK ((next_offset >= 0))
+);
+
+COMMENT ON TABLE makegood.positions IS 'Where each partition is: one row a step, the newest counts. Counters run from the first step on.';
+
+CREATE TABLE makegood.routes (
+    id smallint NOT NULL,
+    name text NOT NULL,
+    topic text NOT NULL,
+    consumer_group text NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE makegood.routes IS 'One row a route; gives the tables below a short key.';
+
+CREATE TABLE makegood.watermarks (
+    consumer_group text NOT NULL,
+    topic_id uuid NOT NULL,
+    partition integer NOT NULL,
+    low bigint NOT NULL,
+    high bigint NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE makegood.watermarks IS 'Where each partition''s log began and ended when a daemon last looked.';
+
+CREATE VIEW makegood.consumer_positions AS
+ SELECT r.name AS route,
+    p.consumer_group,
+    p.topic,
+    p.topic_id,
+    p.partition,
+    p.next_offset,
+    w.low AS log_start,
+    w.high AS log_end,
+    GREATEST((w.high - GREATEST(p.next_offset, w.low)), (0)::bigint) AS lag,
+    w.seen_at AS log_seen_at,
+    p.progress_at,
+    p.epoch,
+    p.step,
+    p.applied,
+    p.already,
+    p.conflict,
+    p.ignored,
+    p.duplicate,
+    p.quarantined,
+    p.other_type,
+    p.tombstone,
+    p.id_reused,
+    p.tested,
+    p.written_at,
+    (p.topic_id = first_value(p.topic_id) OVER (PARTITION BY p.consumer_group, p.topic ORDER BY p.written_at DESC)) AS is_current
+   FROM ((( SELECT DISTINCT ON (positions.consumer_group, positions.topic_id, positions.partition) positions.consumer_group,
+            positions.topic_id,
+            positions.partition,
+            positions.step,
+            positions.topic,
+            positions.next_offset,
+            positions.epoch,
+            positions.kind,
+            positions.why,
+            positions.writer,
+            positions.written_at,
+            positions.progress_at,
+            positions.anchor_offset,
+            positions.anchor_timestamp_ms,
+            positions.anchor_digest,
+            positions.applied,
+            positions.already,
+            positions.conflict,
+            positions.ignored,
+            positions.duplicate,
+            positions.quarantined,
+            positions.other_type,
+            positions.tombstone,
+            positions.id_reused,
+            positions.tested
+           FROM makegood.positions
+          ORDER BY positions.consumer_group, positions.topic_id, positions.partition, positions.step DESC) p
+     LEFT JOIN makegood.routes r ON (((r.consumer_group = p.consumer_group) AND (r.topic = p.topic))))
+     LEFT JOIN makegood.watermarks w ON (((w.consumer_group = p.consumer_group) AND (w.topic_id = p.topic_id) AND (w.partition = p.partition))));
+
+COMMENT ON VIEW makegood.consumer_positions IS 'Where each partition is. Reads only the position''s few newest steps, never the inbox.';
+
+COMMENT ON COLUMN makegood.consumer_positions.route IS 'The route that reads this group and topic.';
+
+COMMENT ON COLUMN makegood.consumer_positions.consumer_group IS 'The Kafka consumer group.';
+
+COMMENT ON COLUMN makegood.consumer_positions.topic IS 'The topic''s name.';
+
+COMMENT ON COLUMN makegood.consumer_positions.topic_id IS 'The topic''s id; another one means the topic was made anew.';
+
+COMMENT ON COLUMN makegood.consumer_positions.partition IS 'The partition''s number.';
+
+COMMENT ON COLUMN makegood.consumer_positions.next_offset IS 'The next offset to read; everything before it is done.';
+
+COMMENT ON COLUMN makegood.consumer_positions.log_start IS 'The first offset still in the log when last looked.';
+
+COMMENT ON COLUMN makegood.consumer_positions.log_end IS 'The offset the next record will get, when last looked.';
+
+COMMENT ON COLUMN makegood.consumer_positions.lag IS 'Records waiting, when last looked.';
+
+COMMENT ON COLUMN makegood.consumer_positions.log_seen_at IS 'When a daemon last looked at the log.';
+
+COMMENT ON COLUMN makegood.consumer_positions.progress_at IS 'When this partition last moved on.';
+
+COMMENT ON COLUMN makegood.consumer_positions.epoch IS 'Counts the claims of this partition; an owner of an older epoch cannot write.';
+
+COMMENT ON COLUMN makegood.consumer_positions.step IS 'Counts the steps of this partition.';
+
+COMMENT ON COLUMN makegood.consumer_positions.applied IS 'Events that made a purchase, since the first step.';
+
+COMMENT ON COLUMN makegood.consumer_positions.already IS 'Events whose purchase existed, since the first step.';
+
+COMMENT ON COLUMN makegood.consumer_positions.conflict IS 'Events whose purchase exists and differs, since the first step.';
+
+COMMENT ON COLUMN makegood.consumer_positions.ignored IS 'Events the mapping had nothing to do for, since the first step.';
+
+COMMENT ON COLUMN makegood.consumer_positions.duplicate IS 'Records of an event already in the inbox, since the first step.';
+
+COMMENT ON COLUMN makegood.consumer_positions.quarantined IS 'Records put into quarantine, since the first step.';
+
+COMMENT ON COLUMN makegood.consumer_positions.other_type IS 'Records of another event type, since the first step.';
+
+COMMENT ON COLUMN makegood.consumer_positions.tombstone IS 'Records without a value, since the first step.';
+
+COMMENT ON COLUMN makegood.consumer_positions.id_reused IS 'Events whose id had been used with other bytes, since the first step.';
+
+COMMENT ON COLUMN makegood.consumer_positions.tested IS 'Records of send-test, since the first step.';
+
+COMMENT ON COLUMN makegood.consumer_positions.written_at IS 'When the newest step was written, a claim or a batch.';
+
+COMMENT ON COLUMN makegood.consumer_positions.is_current IS 'False for a topic id that another one has replaced under the same name; status leaves these out.';
+
+CREATE TABLE makegood.gaps (
+    id bigint NOT NULL,
+    route_id smallint NOT NULL,
+    topic text NOT NULL,
+    topic_id uuid NOT NULL,
+    partition integer NOT NULL,
+    from_offset bigint NOT NULL,
+    to_offset bigint NOT NULL,
+    reason text NOT NULL,
+    found_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE makegood.gaps IS 'Offsets that were never read: expired, or before the first start. For the reconciler.';
+
+ALTER TABLE makegood.gaps ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME makegood.gaps_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE makegood.inbox (
+    event_id uuid NOT NULL,
+    "offset" bigint,
+    event_at timestamp with time zone,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL,
+    partition integer,
+    route_id smallint NOT NULL,
+    digest bytea NOT NULL,
+    outcome text NOT NULL COLLATE pg_catalog."C",
+    business_key text COLLATE pg_catalog."C",
+    reused_id uuid,
+    detail text,
+    CONSTRAINT inbox_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'already'::text, 'conflict'::text, 'ignored'::text])))
+);
+
+COMMENT ON TABLE makegood.inbox IS 'One row an event and route. Written in the transaction that made the purchase, never changed.';
+
+CREATE VIEW makegood.inbox_events AS
+ SELECT r.name AS route,
+    i.event_id,
+    i.outcome,
+    i.business_key,
+    i.detail,
+    i.partition,
+    i."offset",
+    i.event_at,
+    i.applied_at,
+    i.reused_id
+   FROM (makegood.inbox i
+     JOIN makegood.routes r ON ((r.id = i.route_id)));
+
+COMMENT ON VIEW makegood.inbox_events IS 'Events taken in. Look up by event_id, business_key or a range of applied_at: each has an index.';
+
+COMMENT ON COLUMN makegood.inbox_events.route IS 'The route that took the event in.';
+
+COMMENT ON COLUMN makegood.inbox_events.event_id IS 'The event''s id; derived where the producer gave none.';
+
+COMMENT ON COLUMN makegood.inbox_events.outcome IS 'applied: made the purchase; already: it existed; conflict: it exists and differs; ignored: nothing to do.';
+
+COMMENT ON COLUMN makegood.inbox_events.business_key IS 'What the mapping names as the key, the payment id by default.';
+
+COMMENT ON COLUMN makegood.inbox_events.detail IS 'What the mapping says about the outcome, if anything.';
+
+COMMENT ON COLUMN makegood.inbox_events.partition IS 'The Kafka partition it came from.';
+
+COMMENT ON COLUMN makegood.inbox_events."offset" IS 'Its offset in that partition.';
+
+COMMENT ON COLUMN makegood.inbox_events.event_at IS 'The Kafka record''s timestamp.';
+
+COMMENT ON COLUMN makegood.inbox_events.applied_at IS 'When the transaction that took it in began, by the database''s clock.';
+
+COMMENT ON COLUMN makegood.inbox_events.reused_id IS 'The id the producer sent, if it had been used before with other bytes; event_id is then derived.';
+
+CREATE TABLE makegood.inbox_migrations (
+    version integer NOT NULL,
+    name character varying(255),
+    applied_on character varying(255),
+    checksum character varying(255)
+);
+
+CREATE TABLE makegood.quarantine (
+    id bigint NOT NULL,
+    route_id smallint NOT NULL,
+    topic text NOT NULL,
+    topic_id uuid NOT NULL,
+    partition integer NOT NULL,
+    "offset" bigint NOT NULL,
+    record_at timestamp with time zone,
+    key bytea,
+    value bytea,
+    header_names bytea[] DEFAULT '{}'::bytea[] NOT NULL,
+    header_values bytea[] DEFAULT '{}'::bytea[] NOT NULL,
+    event_id uuid NOT NULL,
+    digest bytea NOT NULL,
+    reason text NOT NULL,
+    sqlstate text,
+    detail text,
+    quarantined_at timestamp with time zone DEFAULT now() NOT NULL,
+    resolved_at timestamp with time zone
+);
+
+COMMENT ON TABLE makegood.quarantine IS 'Records that could not be applied, with their exact bytes. Holds personal data: readable by makegood only.';
+
+ALTER TABLE makegood.quarantine ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME makegood.quarantine_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE VIEW makegood.quarantine_open AS
+ SELECT q.id,
+    r.name AS route,
+    q.reason,
+    q.sqlstate,
+    q.detail,
+    q.topic,
+    q.topic_id,
+    q.partition,
+    q."offset",
+    q.event_id,
+    octet_length(q.value) AS value_bytes,
+    cardinality(q.header_names) AS headers,
+    q.record_at,
+    q.quarantined_at
+   FROM (makegood.quarantine q
+     JOIN makegood.routes r ON ((r.id = q.route_id)))
+  WHERE (q.resolved_at IS NULL);
+
+COMMENT ON VIEW makegood.quarantine_open IS 'Records waiting for a decision, without their contents; makegood quarantine show ID has those.';
+
+COMMENT ON COLUMN makegood.quarantine_open.id IS 'The number that quarantine show takes.';
+
+COMMENT ON COLUMN makegood.quarantine_open.route IS 'The route that read the record.';
+
+COMMENT ON COLUMN makegood.quarantine_open.reason IS 'Why it could not be applied, one word.';
+
+COMMENT ON COLUMN makegood.quarantine_open.sqlstate IS 'PostgreSQL''s error code, if it refused the record.';
+
+COMMENT ON COLUMN makegood.quarantine_open.detail IS 'The reason in a sentence, without the record''s contents.';
+
+COMMENT ON COLUMN makegood.quarantine_open.topic IS 'The topic it was read from.';
+
+COMMENT ON COLUMN makegood.quarantine_open.topic_id IS 'That topic''s id.';
+
+COMMENT ON COLUMN makegood.quarantine_open.partition IS 'Its partition.';
+
+COMMENT ON COLUMN makegood.quarantine_open."offset" IS 'Its offset.';
+
+COMMENT ON COLUMN makegood.quarantine_open.event_id IS 'Its event id; derived from its place where it has none.';
+
+COMMENT ON COLUMN makegood.quarantine_open.value_bytes IS 'The size of its value in bytes; null for none.';
+
+COMMENT ON COLUMN makegood.quarantine_open.headers IS 'How many headers it has.';
+
+COMMENT ON COLUMN makegood.quarantine_open.record_at IS 'The Kafka record''s timestamp.';
+
+COMMENT ON COLUMN makegood.quarantine_open.quarantined_at IS 'When it was put here.';
+
+ALTER TABLE makegood.routes ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME makegood.routes_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE makegood.workers (
+    id uuid NOT NULL,
+    route_id smallint NOT NULL,
+    host text NOT NULL,
+    pid integer NOT NULL,
+    version text NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    state text NOT NULL,
+    state_since timestamp with time zone DEFAULT now() NOT NULL,
+    reason text,
+    advice text,
+    partitions integer[] DEFAULT '{}'::integer[] NOT NULL,
+    CONSTRAINT workers_state_check CHECK ((state = ANY (ARRAY['joining'::text, 'running'::text, 'held'::text])))
+);
+
+COMMENT ON TABLE makegood.workers IS 'One row a running daemon and route, refreshed every few seconds.';
+
+CREATE VIEW makegood.status AS
+ WITH "position" AS (
+         SELECT consumer_positions.route,
+            count(*) AS partitions,
+            (sum(consumer_positions.lag))::bigint AS lag,
+            max(consumer_positions.progress_at) AS progress_at,
+            min(consumer_positions.log_seen_at) AS log_seen_at,
+            max(GREATEST(consumer_positions.log_seen_at, consumer_positions.written_at)) AS seen_at,
+            (sum(consumer_positions.applied))::bigint AS applied,
+            (sum(consumer_positions.already))::bigint AS already,
+            (sum(consumer_positions.conflict))::bigint AS conflict,
+            (sum(consumer_positions.ignored))::bigint AS ignored,
+            (sum(consumer_positions.duplicate))::bigint AS duplicate,
+            (sum(consumer_positions.quarantined))::bigint AS quarantined,
+            (sum(consumer_positions.other_type))::bigint AS other_type
+           FROM makegood.consumer_positions
+          WHERE consumer_positions.is_current
+          GROUP BY consumer_positions.route
+        ), worker AS (
+         SELECT w_1.route_id,
+            count(*) FILTER (WHERE w_1.alive) AS workers,
+            count(*) FILTER (WHERE w_1.held) AS held,
+            min(w_1.state_since) FILTER (WHERE w_1.held) AS held_since,
+            max(w_1.seen_at) AS seen_at,
+            min(w_1.reason) FILTER (WHERE w_1.held) AS reason,
+            min(w_1.advice) FILTER (WHERE w_1.held) AS advice
+           FROM ( SELECT w_2.id,
+                    w_2.route_id,
+                    w_2.host,
+                    w_2.pid,
+                    w_2.version,
+                    w_2.started_at,
+                    w_2.seen_at,
+                    w_2.state,
+                    w_2.state_since,
+                    w_2.reason,
+                    w_2.advice,
+                    w_2.partitions,
+                    w_2.alive,
+                    (w_2.alive AND (w_2.state = 'held'::text)) AS held
+                   FROM ( SELECT workers.id,
+                            workers.route_id,
+                            workers.host,
+                            workers.pid,
+                            workers.version,
+                            workers.started_at,
+                            workers.seen_at,
+                            workers.state,
+                            workers.state_since,
+                            workers.reason,
+                            workers.advice,
+                            workers.partitions,
+                            (workers.seen_at > (now() - '00:00:30'::interval)) AS alive
+                           FROM makegood.workers) w_2) w_1
+          GROUP BY w_1.route_id
+        ), waiting AS (
+         SELECT quarantine.route_id,
+            count(*) AS quarantine_open
+           FROM makegood.quarantine
+          WHERE (quarantine.resolved_at IS NULL)
+          GROUP BY quarantine.route_id
+        )
+ SELECT r.name AS route,
+        CASE
+            WHEN (COALESCE(w.workers, (0)::bigint) = 0) THEN 'down'::text
+            WHEN (w.held > 0) THEN 'held'::text
+            WHEN (p.partitions IS NULL) THEN 'joining'::text
+            WHEN (p.lag > 0) THEN 'behind'::text
+            ELSE 'ok'::text
+        END AS verdict,
+    COALESCE(w.workers, (0)::bigint) AS workers,
+    w.held_since,
+    w.reason,
+    w.advice,
+    COALESCE(p.partitions, (0)::bigint) AS partitions,
+    p.lag,
+    p.progress_at,
+    p.log_seen_at,
+    COALESCE(p.applied, (0)::bigint) AS applied,
+    COALESCE(p.already, (0)::bigint) AS already,
+    COALESCE(p.conflict, (0)::bigint) AS conflict,
+    COALESCE(p.ignored, (0)::bigint) AS ignored,
+    COALESCE(p.duplicate, (0)::bigint) AS duplicate,
+    COALESCE(p.quarantined, (0)::bigint) AS quarantined,
+    COALESCE(p.other_type, (0)::bigint) AS other_type,
+    COALESCE(q.quarantine_open, (0)::bigint) AS quarantine_open,
+    r.topic,
+    r.consumer_group,
+    GREATEST(w.seen_at, p.seen_at) AS seen_at
+   FROM (((makegood.routes r
+     LEFT JOIN "position" p ON ((p.route = r.name)))
+     LEFT JOIN worker w ON ((w.route_id = r.id)))
+     LEFT JOIN waiting q ON ((q.route_id = r.id)));
+
+COMMENT ON VIEW makegood.status IS 'One row a route: is it working, and if not, why and what to do. Never reads the inbox.';
+
+COMMENT ON COLUMN makegood.status.route IS 'The route''s name.';
+
+COMMENT ON COLUMN makegood.status.verdict IS 'ok: all done; behind: records wait; held: stopped on purpose, see reason; joining: no partition yet; down: no daemon runs.';
+
+COMMENT ON COLUMN makegood.status.workers IS 'Daemons seen within the last thirty seconds.';
+
+COMMENT ON COLUMN makegood.status.held_since IS 'Since when the route is held.';
+
+COMMENT ON COLUMN makegood.status.reason IS 'Why it is held.';
+
+COMMENT ON COLUMN makegood.status.advice IS 'What to do about it.';
+
+COMMENT ON COLUMN makegood.status.partitions IS 'Partitions with a position; of a topic made anew only those of its newest id count, here and below.';
+
+COMMENT ON COLUMN makegood.status.lag IS 'Records waiting in Kafka, when a daemon last looked.';
+
+COMMENT ON COLUMN makegood.status.progress_at IS 'When any partition last moved on.';
+
+COMMENT ON COLUMN makegood.status.log_seen_at IS 'How old the lag is: the oldest look at a partition''s log.';
+
+COMMENT ON COLUMN makegood.status.applied IS 'Events that made a purchase.';
+
+COMMENT ON COLUMN makegood.status.already IS 'Events whose purchase existed.';
+
+COMMENT ON COLUMN makegood.status.conflict IS 'Events whose purchase exists and differs.';
+
+COMMENT ON COLUMN makegood.status.ignored IS 'Events the mapping had nothing to do for.';
+
+COMMENT ON COLUMN makegood.status.duplicate IS 'Records of an event already in the inbox.';
+
+COMMENT ON COLUMN makegood.status.quarantined IS 'Records ever put into quarantine.';
+
+COMMENT ON COLUMN makegood.status.other_type IS 'Records of another event type.';
+
+COMMENT ON COLUMN makegood.status.quarantine_open IS 'Records in quarantine that wait for a decision.';
+
+COMMENT ON COLUMN makegood.status.topic IS 'The topic it reads.';
+
+COMMENT ON COLUMN makegood.status.consumer_group IS 'The Kafka consumer group it reads in.';
+
+COMMENT ON COLUMN makegood.status.seen_at IS 'When a daemon last wrote anything for this route.';
+
+CREATE TABLE makegood.test_events (
+    id uuid NOT NULL,
+    route_id smallint NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    finished_at timestamp with time zone,
+    outcome text,
+    mapping_outcome text,
+    detail text,
+    partition integer,
+    "offset" bigint
+);
+
+COMMENT ON TABLE makegood.test_events IS 'Records of makegood send-test: applied, rolled back, answered here.';
+
+ALTER TABLE ONLY makegood.gaps
+    ADD CONSTRAINT gaps_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY makegood.gaps
+    ADD CONSTRAINT gaps_route_id_topic_id_partition_from_offset_to_offset_key UNIQUE (route_id, topic_id, partition, from_offset, to_offset);
+
+ALTER TABLE ONLY makegood.inbox_migrations
+    ADD CONSTRAINT inbox_migrations_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY makegood.inbox
+    ADD CONSTRAINT inbox_pkey PRIMARY KEY (event_id, route_id);
+
+ALTER TABLE ONLY makegood.positions
+    ADD CONSTRAINT positions_pkey PRIMARY KEY (consumer_group, topic_id, partition, step);
+
+ALTER TABLE ONLY makegood.quarantine
+    ADD CONSTRAINT quarantine_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY makegood.quarantine
+    ADD CONSTRAINT quarantine_route_id_topic_id_partition_offset_key UNIQUE (route_id, topic_id, partition, "offset");
+
+ALTER TABLE ONLY makegood.routes
+    ADD CONSTRAINT routes_name_key UNIQUE (name);
+
+ALTER TABLE ONLY makegood.routes
+    ADD CONSTRAINT routes_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY makegood.test_events
+    ADD CONSTRAINT test_events_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY makegood.watermarks
+    ADD CONSTRAINT watermarks_pkey PRIMARY KEY (consumer_group, topic_id, partition);
+
+ALTER TABLE ONLY makegood.workers
+    ADD CONSTRAINT workers_pkey PRIMARY KEY (id, route_id);
+
+CREATE INDEX inbox_applied_at ON makegood.inbox USING btree (applied_at);
+
+CREATE INDEX inbox_business_key ON makegood.inbox USING btree (business_key);
+
+CREATE UNIQUE INDEX quarantine_open_event ON makegood.quarantine USING btree (route_id, event_id, digest) WHERE (resolved_at IS NULL);
+
+ALTER TABLE ONLY makegood.gaps
+    ADD CONSTRAINT gaps_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);
+
+ALTER TABLE ONLY makegood.quarantine
+    ADD CONSTRAINT quarantine_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);
+
+ALTER TABLE ONLY makegood.test_events
+    ADD CONSTRAINT test_events_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);
+
+ALTER TABLE ONLY makegood.workers
+    ADD CONSTRAINT workers_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);

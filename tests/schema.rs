@@ -1,0 +1,213 @@
+//! makegood's own schema: made once however many start, the same as the golden file, readable by a
+//! dashboard's role through its views alone, and never scanned where it is large.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use makegood::store::migrate;
+use tokio_postgres::Client;
+
+use crate::support::rig::Rig;
+use crate::support::world::{HOST_TABLES, World, connect};
+use crate::support::{daemon, eventually};
+
+const GOLDEN: &str = "tests/golden/schema.sql";
+/// The views that a dashboard may read.
+const VIEWS: [&str; 4] = ["consumer_positions", "inbox_events", "quarantine_open", "status"];
+
+/// A database with the host's tables and nothing of makegood's.
+async fn empty_database(world: &World, name: &str) -> Client {
+    let admin = connect(&world.postgres.url("postgres")).await;
+    admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await.unwrap();
+    let client = connect(&world.postgres.url(name)).await;
+    client.batch_execute(HOST_TABLES).await.unwrap();
+    client
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_daemons_that_start_at_once_on_an_empty_database_all_come_up() {
+    let rig = Rig::new(1).await;
+    let name = format!("{}_empty", rig.database);
+    let mut client = empty_database(rig.world, &name).await;
+    let url = rig.world.postgres.url(&name);
+    let mut daemons: Vec<_> = (0..10).map(|_| rig.daemon_at(&url, "")).collect();
+    eventually("ten daemons to be members of the group", || {
+        let ended = daemons.iter_mut().find_map(|d| d.ended().map(|_| d.log()));
+        assert_eq!(ended, None, "one did not come up");
+        let up = daemons.iter().all(|d| d.log().contains("\"message\":\"reading\""));
+        async move { up.then_some(()) }
+    })
+    .await;
+    let migrated = daemons.iter().filter(|d| d.log().contains("schema migrated")).count();
+    assert_eq!(migrated, 1, "one migrates, nine find it done");
+    let sql = "SELECT count(*), count(DISTINCT version) FROM makegood.inbox_migrations";
+    let row = client.query_one(sql, &[]).await.unwrap();
+    assert_eq!(row.get::<_, i64>(0), row.get::<_, i64>(1), "each migration once");
+    let steps = migrate::status(&mut client).await.unwrap();
+    assert!(!steps.is_empty() && steps.iter().all(|step| step.applied), "{steps:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrating_again_changes_nothing() {
+    let rig = Rig::new(1).await;
+    let before = (dump(&rig), history(&rig.client).await);
+    let mut client = connect(&rig.url()).await;
+    assert_eq!(migrate::up(&mut client).await.unwrap(), Vec::<String>::new());
+    assert_eq!((dump(&rig), history(&rig.client).await), before);
+}
+
+async fn history(client: &Client) -> Vec<String> {
+    let sql = "SELECT m::text FROM makegood.inbox_migrations m ORDER BY version";
+    client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_may_only_check_refuses_a_database_that_is_behind() {
+    let rig = Rig::new(1).await;
+    let name = format!("{}_behind", rig.database);
+    let mut client = empty_database(rig.world, &name).await;
+    let url = rig.world.postgres.url(&name);
+    let config = rig.config_file(&url, "", "[migrate]\nmode = \"check\"\n");
+    let refused = |says: &str| {
+        let mut daemon = daemon::Daemon::start(&config, 0);
+        let status = tokio::task::block_in_place(|| daemon.wait(Duration::from_secs(60)));
+        assert_eq!(status.code(), Some(78), "{}", daemon.log());
+        let log = daemon.log();
+        assert!(log.contains("error[MG2003]") && log.contains(says), "no {says} in {log}");
+    };
+    refused("makegood migrate up");
+    let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname = 'makegood'";
+    assert_eq!(client.query_one(schemas, &[]).await.unwrap().get::<_, i64>(0), 0);
+    migrate::up(&mut client).await.unwrap();
+    let newest = "DELETE FROM makegood.inbox_migrations WHERE version = (SELECT max(version) FROM makegood.inbox_migrations)";
+    client.batch_execute(newest).await.unwrap();
+    refused("the schema makegood lacks V");
+    let ahead = "INSERT INTO makegood.inbox_migrations SELECT 9999, 'later', applied_on, checksum FROM makegood.inbox_migrations LIMIT 1";
+    client.batch_execute(ahead).await.unwrap();
+    refused("install that version");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_schema_is_the_golden_one() {
+    let rig = Rig::new(1).await;
+    let found = dump(&rig);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(GOLDEN);
+    if std::env::var_os("MAKEGOOD_TEST_BLESS").is_some() {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, &found).unwrap();
+    }
+    let golden = fs::read_to_string(&file).unwrap_or_default();
+    let differs = found.lines().zip(golden.lines()).find(|(found, golden)| found != golden);
+    assert!(
+        found == golden,
+        "{GOLDEN} is another schema, first at {differs:?}; MAKEGOOD_TEST_BLESS=1 writes it anew"
+    );
+}
+
+/// The schema as the server's own `pg_dump` gives it, without what depends on version or owner.
+fn dump(rig: &Rig) -> String {
+    let postgres = &rig.world.postgres;
+    let server = fs::read_link(format!("/proc/{}/exe", postgres.pid().unwrap())).unwrap();
+    let mut command = Command::new(server.with_file_name("pg_dump"));
+    command.args(["--schema-only", "--schema=makegood", "--no-owner", "--no-privileges"]);
+    let out = command.arg("--dbname").arg(rig.url()).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let text = String::from_utf8(out.stdout).unwrap();
+    let noise = ["--", "SET ", "SELECT pg_catalog.set_config", "\\restrict", "\\unrestrict"];
+    let lines = text.lines().filter(|line| !noise.iter().any(|n| line.starts_with(n)));
+    let mut kept = String::new();
+    for line in lines {
+        // Blank lines come in runs once the comments between them are gone.
+        if !line.is_empty() || !(kept.is_empty() || kept.ends_with("\n\n")) {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept.trim_end().to_owned() + "\n"
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_table_and_every_column_of_a_public_view_is_explained() {
+    let rig = Rig::new(1).await;
+    let sql = "SELECT c.relname || coalesce('.' || a.attname, '')
+               FROM pg_class c
+               LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND c.relkind = 'v'
+               WHERE c.relnamespace = 'makegood'::regnamespace AND c.relkind IN ('r', 'v')
+                     AND c.relname NOT LIKE '%\\_migrations'
+                     AND (col_description(c.oid, coalesce(a.attnum, 0)) IS NULL AND a.attnum IS NOT NULL
+                          OR obj_description(c.oid, 'pg_class') IS NULL)";
+    let rows = rig.client.query(sql, &[]).await.unwrap();
+    let silent: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
+    assert!(silent.is_empty(), "without a COMMENT: {silent:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dashboards_role_reads_the_views_and_no_table() {
+    let rig = Rig::new(1).await;
+    let role = format!("viewer_{}", rig.database);
+    let views = VIEWS.map(|view| format!("makegood.{view}")).join(", ");
+    rig.client
+        .batch_execute(&format!(
+            "CREATE ROLE {role} LOGIN PASSWORD 'pw';
+             GRANT USAGE ON SCHEMA makegood TO {role};
+             GRANT SELECT ON {views} TO {role}"
+        ))
+        .await
+        .unwrap();
+    let port = rig.world.postgres.port();
+    let viewer = connect(&format!("postgres://{role}:pw@127.0.0.1:{port}/{}", rig.database)).await;
+    for view in VIEWS {
+        viewer.query(&format!("SELECT * FROM makegood.{view}"), &[]).await.unwrap();
+    }
+    let sql = "SELECT c.oid::regclass::text FROM pg_class c
+               WHERE c.relkind = 'r' AND c.relnamespace IN ('makegood'::regnamespace, 'public'::regnamespace)";
+    let tables = rig.client.query(sql, &[]).await.unwrap();
+    assert!(tables.len() > 8);
+    for table in &tables {
+        let table: &str = table.get(0);
+        let refused = viewer.query(&format!("SELECT FROM {table}"), &[]).await.unwrap_err();
+        assert_eq!(refused.code().map(|c| c.code()), Some("42501"), "{table} can be read");
+    }
+    drop(viewer);
+    rig.client.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_question_that_dashboards_ask_scans_the_inbox() {
+    let rig = Rig::new(1).await;
+    rig.client
+        .batch_execute(
+            "INSERT INTO makegood.routes (name, topic, consumer_group)
+                 SELECT 'r' || n, 't', 'g' || n FROM generate_series(1, 3) n;
+             INSERT INTO makegood.inbox (event_id, \"offset\", applied_at, partition, route_id, digest, outcome, business_key)
+                 SELECT gen_random_uuid(), n, now() - n * interval '1 second', 0, n % 3 + 1, '\\x00', 'applied', 'payment ' || n
+                 FROM generate_series(1, 200000) n;
+             INSERT INTO makegood.positions (consumer_group, topic_id, partition, step, topic, next_offset, epoch, kind, writer)
+                 SELECT 'g' || r, gen_random_uuid(), p, s, 't', s, 1, 'batch', gen_random_uuid()
+                 FROM generate_series(1, 3) r, generate_series(0, 5) p, generate_series(1, 100) s;
+             ANALYZE",
+        )
+        .await
+        .unwrap();
+    for view in ["status", "consumer_positions", "quarantine_open"] {
+        let plan = plan(&rig, &format!("SELECT * FROM makegood.{view}")).await;
+        assert!(!plan.contains("inbox"), "{view} reads the inbox:\n{plan}");
+    }
+    for (question, index) in [
+        ("WHERE event_id = '6ba7b810-9dad-11d1-80b4-00c04fd430c8'", "inbox_pkey"),
+        ("WHERE business_key = 'payment 4711'", "inbox_business_key"),
+        ("ORDER BY applied_at DESC LIMIT 50", "inbox_applied_at"),
+        ("WHERE applied_at > now() - interval '5 minutes'", "inbox_applied_at"),
+    ] {
+        let plan = plan(&rig, &format!("SELECT * FROM makegood.inbox_events {question}")).await;
+        assert!(plan.contains(index), "{question} does not use {index}:\n{plan}");
+        assert!(!plan.contains("Seq Scan on inbox"), "{question} scans the inbox:\n{plan}");
+    }
+}
+
+async fn plan(rig: &Rig, sql: &str) -> String {
+    let rows = rig.client.query(&format!("EXPLAIN {sql}"), &[]).await.unwrap();
+    rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>().join("\n")
+}
