@@ -85,33 +85,40 @@ impl Attempt<'_> {
             Ok(applied) => return self.moved(claim, range, &applied),
             Err(fault) => fault,
         };
-        let (sqlstate, reason) = match &fault {
-            ApplyFault::Mapping(Fault::Refused { sqlstate, .. }) => (sqlstate.clone(), "refused"),
-            // Treated like a constraint: it may be the record's own doing, or the mapping's.
-            ApplyFault::NoOutcome => ("23000".to_owned(), "no_outcome"),
-            _ => return Step::End(unapplied(&fault)),
-        };
-        if range.len() > 1 {
-            let scope = Scope { records: range.len(), witnessed: false };
-            return match verdict(Some(&sqlstate), scope) {
-                Verdict::Bisect => Step::Split,
-                Verdict::Retry => Step::End(Ending::Again(hold_of(&fault))),
-                Verdict::Hold | Verdict::Quarantine => Step::End(Ending::Hold(hold_of(&fault))),
+        let Some(sqlstate) = blamable(&fault) else { return Step::End(unapplied(&fault)) };
+        if range.len() == 1 {
+            return self.suspect(claim, range, rest, fault).await;
+        }
+        match verdict(Some(sqlstate), Scope { records: range.len(), witnessed: false }) {
+            Verdict::Bisect => Step::Split,
+            Verdict::Retry => Step::End(Ending::Again(hold_of(&fault))),
+            Verdict::Hold | Verdict::Quarantine => Step::End(Ending::Hold(hold_of(&fault))),
+        }
+    }
+
+    /// Judges a record that failed alone.
+    async fn suspect(
+        &self,
+        claim: &mut Claim,
+        range: &[Entry<'_>],
+        rest: &[Entry<'_>],
+        mut fault: ApplyFault,
+    ) -> Step {
+        let witnessed = self.is_witnessed(claim, range, rest).await;
+        if witnessed {
+            // The world may have been mended since the record failed; what counts against it is a
+            // failure after another one got through.
+            fault = match self.apply(claim, range, None).await {
+                Ok(applied) => return self.moved(claim, range, &applied),
+                Err(fault) => fault,
             };
         }
-        let witnessed = self.is_witnessed(claim, range, rest).await;
-        match verdict(Some(&sqlstate), Scope { records: 1, witnessed }) {
-            Verdict::Quarantine => {
-                let refusal = Refusal {
-                    reason: reason.to_owned(),
-                    sqlstate: (reason == "refused").then_some(sqlstate),
-                    detail: hold_of(&fault).reason,
-                };
-                match self.apply(claim, range, Some(&refusal)).await {
-                    Ok(applied) => self.moved(claim, range, &applied),
-                    Err(fault) => Step::End(unapplied(&fault)),
-                }
-            }
+        let Some(sqlstate) = blamable(&fault) else { return Step::End(unapplied(&fault)) };
+        match verdict(Some(sqlstate), Scope { records: 1, witnessed }) {
+            Verdict::Quarantine => match self.apply(claim, range, Some(&refusal(&fault))).await {
+                Ok(applied) => self.moved(claim, range, &applied),
+                Err(fault) => Step::End(unapplied(&fault)),
+            },
             Verdict::Retry => Step::End(Ending::Again(hold_of(&fault))),
             Verdict::Hold | Verdict::Bisect => Step::End(Ending::Hold(hold_of(&fault))),
         }
@@ -300,6 +307,25 @@ fn entry<'r>(record: &'r Record, topic_id: Uuid, rules: &envelope::Rules) -> Ent
             }
         }
     }
+}
+
+/// The SQLSTATE of a failure that may be a record's own doing. An event without an outcome is treated
+/// like one that violates a constraint: it may be the record, or the mapping.
+fn blamable(fault: &ApplyFault) -> Option<&str> {
+    match fault {
+        ApplyFault::Mapping(Fault::Refused { sqlstate, .. }) => Some(sqlstate),
+        ApplyFault::NoOutcome => Some("23000"),
+        _ => None,
+    }
+}
+
+/// Why a record goes to quarantine after a failure of its own.
+fn refusal(fault: &ApplyFault) -> Refusal {
+    let (reason, sqlstate) = match fault {
+        ApplyFault::NoOutcome => ("no_outcome", None),
+        _ => ("refused", blamable(fault).map(str::to_owned)),
+    };
+    Refusal { reason: reason.to_owned(), sqlstate, detail: hold_of(fault).reason }
 }
 
 /// What a failure that is no record's own means for the batch.
