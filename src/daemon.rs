@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,8 @@ const REACH_TIMEOUT: Duration = Duration::from_secs(5);
 pub async fn run(config: Config) -> Result<(), Problem> {
     let stop = CancellationToken::new();
     listen_for_stop(&stop)?;
+    // Without a listener SIGHUP would end a daemon that still waits for its database.
+    let hangup = broadcast_hangup()?;
     let prepared = tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(()),
@@ -38,7 +40,9 @@ pub async fn run(config: Config) -> Result<(), Problem> {
     let mut loops = JoinSet::new();
     for (route, mapping) in prepared.routes {
         let (publish, mapping) = watch::channel(Arc::new(mapping));
-        tokio::spawn(reload_on_hangup(route.clone(), prepared.store.clone(), publish));
+        let reload =
+            reload_on_hangup(route.clone(), prepared.store.clone(), publish, hangup.subscribe());
+        tokio::spawn(reload);
         let (kafka, store) = (config.kafka.clone(), prepared.store.clone());
         loops.spawn(ingest::run(route, kafka, store, mapping, stop.clone()));
     }
@@ -86,11 +90,11 @@ async fn supervise(
     outcome
 }
 
+fn listen(kind: SignalKind) -> Result<Signal, Problem> {
+    signal(kind).map_err(|e| Problem::new(Code::System, format!("cannot listen for signals: {e}")))
+}
+
 fn listen_for_stop(stop: &CancellationToken) -> Result<(), Problem> {
-    let listen = |kind| {
-        signal(kind)
-            .map_err(|e| Problem::new(Code::System, format!("cannot listen for signals: {e}")))
-    };
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
     let stop = stop.clone();
@@ -179,10 +183,27 @@ fn check_reach(config: &Config) {
     });
 }
 
+/// Counts SIGHUPs for everybody who wants to hear of them.
+fn broadcast_hangup() -> Result<watch::Sender<u64>, Problem> {
+    let mut hangup = listen(SignalKind::hangup())?;
+    let (count, _) = watch::channel(0);
+    let counter = count.clone();
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            counter.send_modify(|count| *count += 1);
+        }
+    });
+    Ok(count)
+}
+
 /// SIGHUP reads the mapping again. One that does not pass is not used, and the old one stays.
-async fn reload_on_hangup(route: Arc<Route>, store: Store, publish: watch::Sender<Arc<Mapping>>) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-    while hangup.recv().await.is_some() {
+async fn reload_on_hangup(
+    route: Arc<Route>,
+    store: Store,
+    publish: watch::Sender<Arc<Mapping>>,
+    mut hangup: watch::Receiver<u64>,
+) {
+    while hangup.changed().await.is_ok() {
         let name = &route.settings.name;
         let checked = match Mapping::load(&route.settings.mapping) {
             Ok(mapping) => match mapping.check(&store).await {

@@ -16,6 +16,7 @@
 mod attempt;
 mod beat;
 mod claim;
+mod decode;
 mod lane;
 mod route;
 

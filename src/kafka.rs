@@ -1,7 +1,9 @@
 //! Everything Kafka: one consumer thread, a second handle to look with, and the one unsafe module.
 
 pub mod board;
+mod callbacks;
 pub mod consumer;
+mod poller;
 pub mod probe;
 pub mod produce;
 #[allow(unsafe_code)]

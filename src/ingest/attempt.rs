@@ -11,14 +11,13 @@ use super::lane::{Claim, Hold};
 use crate::kafka::board::OffsetBoard;
 use crate::kafka::consumer::Delivery;
 use crate::pure::bisect::Bisect;
-use crate::pure::envelope::{self, Envelope};
 use crate::pure::record::Record;
 use crate::pure::verdict::{Scope, Verdict, advice, verdict};
 use crate::store::inbox::{self, Applied, ApplyFault, Batch, Entry, Kind};
 use crate::store::mapping::Mapping;
-use crate::store::positions::{self, Log};
+use crate::store::positions;
 use crate::store::quarantine::Refusal;
-use crate::store::{Fault, Store, test_events};
+use crate::store::{Fault, Store};
 
 /// How many other records of a batch are rehearsed to see whether the world works.
 const WITNESSES: usize = 8;
@@ -181,7 +180,7 @@ impl Attempt<'_> {
             .map_err(ApplyFault::Unknown)
     }
 
-    fn batch<'b>(&'b self, claim: &'b Claim, entries: &'b [Entry<'b>]) -> Batch<'b> {
+    pub(super) fn batch<'b>(&'b self, claim: &'b Claim, entries: &'b [Entry<'b>]) -> Batch<'b> {
         Batch {
             route: self.route.id,
             log: &claim.log,
@@ -231,82 +230,6 @@ impl Attempt<'_> {
             );
         }
     }
-
-    /// Decodes the records. A marked record of send-test is rehearsed here, and only if it was
-    /// registered: to any other the mark means nothing.
-    async fn decode<'r>(&self, log: &Log, records: &[&'r Record]) -> Result<Vec<Entry<'r>>, Fault> {
-        let mut entries = Vec::with_capacity(records.len());
-        for record in records {
-            let mut entry = entry(record, log.topic_id, &self.route.rules);
-            if let Some(id) = test_events::marked(record)
-                && test_events::is_open(self.store, id, self.route.id).await?
-            {
-                entry.kind = Kind::Test(id, self.rehearse(log, &entry).await?);
-            }
-            entries.push(entry);
-        }
-        Ok(entries)
-    }
-
-    async fn rehearse(&self, log: &Log, entry: &Entry<'_>) -> Result<test_events::Verdict, Fault> {
-        let failed = |detail: String| test_events::Verdict {
-            outcome: "failed",
-            mapping_outcome: None,
-            detail: Some(detail),
-        };
-        match &entry.kind {
-            Kind::Event(_) => {}
-            Kind::Undecodable(refusal) => return Ok(failed(refusal.detail.clone())),
-            Kind::OtherType => return Ok(failed("its event type is not this route's".to_owned())),
-            Kind::Tombstone | Kind::Test(..) => return Ok(failed("it has no value".to_owned())),
-        }
-        let steps = BTreeMap::new();
-        let claim = Claim { generation: 0, log: log.clone(), steps };
-        match inbox::rehearse(self.store, &self.batch(&claim, std::slice::from_ref(entry))).await {
-            Ok(mut outcomes) => {
-                let (outcome, detail) = outcomes.pop().unzip();
-                Ok(test_events::Verdict {
-                    outcome: "test",
-                    mapping_outcome: outcome,
-                    detail: detail.flatten(),
-                })
-            }
-            Err(ApplyFault::Engine(fault)) => Err(fault),
-            Err(fault) => Ok(failed(hold_of(&fault).reason)),
-        }
-    }
-}
-
-fn entry<'r>(record: &'r Record, topic_id: Uuid, rules: &envelope::Rules) -> Entry<'r> {
-    let digest = |record: &Record| envelope::digest(record.value.as_deref().unwrap_or_default());
-    let place = || envelope::id_of_place(record, topic_id);
-    match envelope::decode(record, topic_id, rules) {
-        Envelope::Event(event) => Entry {
-            record,
-            event_id: event.id,
-            digest: event.digest,
-            kind: Kind::Event(event.payload),
-        },
-        Envelope::Foreign => {
-            Entry { record, event_id: place(), digest: digest(record), kind: Kind::OtherType }
-        }
-        Envelope::Tombstone => {
-            Entry { record, event_id: place(), digest: digest(record), kind: Kind::Tombstone }
-        }
-        Envelope::Rejected(rejection) => {
-            let refusal = Refusal {
-                reason: rejection.reason.as_str().to_owned(),
-                sqlstate: None,
-                detail: rejection.detail,
-            };
-            Entry {
-                record,
-                event_id: place(),
-                digest: digest(record),
-                kind: Kind::Undecodable(refusal),
-            }
-        }
-    }
 }
 
 /// The SQLSTATE of a failure that may be a record's own doing. An event without an outcome is treated
@@ -353,7 +276,7 @@ fn again(fault: &Fault) -> Ending {
     }
 }
 
-fn hold_of(fault: &ApplyFault) -> Hold {
+pub(super) fn hold_of(fault: &ApplyFault) -> Hold {
     let (reason, advice) = match fault {
         ApplyFault::Mapping(inner) | ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) => {
             (inner.to_string(), advice(inner.sqlstate()))

@@ -1,0 +1,101 @@
+//! What librdkafka calls back, inside `poll` and on no other thread: rebalances and commit answers.
+
+use std::sync::mpsc::{self as std_mpsc, RecvTimeoutError};
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+use rdkafka_sys::types::RDKafkaRespErr;
+use tokio::sync::mpsc;
+use tracing::{debug, error, info, warn};
+
+use super::board::OffsetBoard;
+use super::consumer::Event;
+
+/// How long a revoke waits for the batches in flight; a late one is fenced by the position's step.
+const REVOKE_WAIT: Duration = Duration::from_secs(10);
+
+/// What the callbacks need.
+pub(super) struct Callbacks {
+    pub topic: String,
+    pub board: OffsetBoard,
+    pub events: mpsc::UnboundedSender<Event>,
+}
+
+impl ClientContext for Callbacks {
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!(%error, reason, "kafka client");
+    }
+}
+
+impl ConsumerContext for Callbacks {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        code: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            // Accept, but read nothing yet: positions are claimed first.
+            let accepted = consumer.assign(&TopicPartitionList::new());
+            let partitions: Vec<i32> = list.elements().iter().map(|e| e.partition()).collect();
+            info!(topic = self.topic, ?partitions, "partitions assigned");
+            if let Err(error) = accepted {
+                error!(%error, "cannot accept the assignment");
+            }
+            let _ = self.events.send(Event::Assigned(partitions));
+            return;
+        }
+        info!(topic = self.topic, lost = consumer.assignment_lost(), "partitions revoked");
+        let (done, wait) = std_mpsc::sync_channel(1);
+        if self.events.send(Event::Revoked { done }).is_ok()
+            && wait.recv_timeout(REVOKE_WAIT) == Err(RecvTimeoutError::Timeout)
+        {
+            warn!(
+                "a batch did not end before its partition was given back; its commit will be refused"
+            );
+        }
+        if !consumer.assignment_lost() {
+            commit(consumer, &self.topic, &self.board);
+        }
+        self.board.take();
+        if let Err(error) = consumer.unassign() {
+            error!(%error, "cannot give the partitions back");
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        let Err(error) = result else { return };
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::NoOffset) {
+            return;
+        }
+        // Kafka's copy is a courtesy; PostgreSQL has the position. It is tried again all the same.
+        debug!(%error, "an offset commit failed");
+        for entry in offsets.elements() {
+            if let Offset::Offset(offset) = entry.offset() {
+                self.board.put_back(entry.partition(), offset);
+            }
+        }
+    }
+}
+
+/// Sends what is on the board to Kafka, without waiting for the answer.
+pub(super) fn commit<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    board: &OffsetBoard,
+) {
+    let offsets = board.take();
+    if offsets.is_empty() {
+        return;
+    }
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in &offsets {
+        let _ = list.add_partition_offset(topic, *partition, Offset::Offset(*offset));
+    }
+    if let Err(error) = consumer.commit(&list, CommitMode::Async) {
+        debug!(%error, "an offset commit was refused");
+    }
+}
