@@ -9,7 +9,7 @@
 //! * [`pure`] has no I/O, no clock and no randomness: decoding, batching, start positions, verdicts.
 //! * [`store`] is everything PostgreSQL, [`kafka`] everything Kafka; they never see each other.
 //! * [`ingest`] is the loop that joins them; [`daemon`] starts, supervises and stops it.
-//! * [`bench`] measures the whole against private servers.
+//! * [`mod@bench`] measures the whole against private servers.
 //! * [`demo`] is the embedded default: private servers, a load with a ledger, the promise made visible.
 
 pub mod bench;

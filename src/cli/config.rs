@@ -102,10 +102,7 @@ fn findings(loaded: &Loaded) -> String {
             if route.mapping.is_dir() { "" } else { " (no such folder: the compiled-in one)" },
         );
     }
-    for job in &config.reconcile {
-        let every = crate::config::show_duration(job.every);
-        text += &format!("reconcile {}: route {}, every {every}\n", job.name, job.inbox);
-    }
+    text += "http, reconcile, outbox, retention and databases are checked; this version does not act on them yet\n";
     for note in &loaded.notes {
         text += &format!("note: {note}\n");
     }

@@ -130,8 +130,10 @@ fn show_libpq(config: &Config, libpq: &Libpq, reader: &mut Reader) {
 fn warn_if_readable(path: &Path, config: &Config, reader: &mut Reader) {
     let open = std::fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o004 != 0);
     let in_file = |key: &str| matches!(reader.origin(key), Origin::File { .. });
-    let secret = config.kafka.properties.keys().any(|name| name.contains("password"))
-        || (in_file("postgres.url") && config.postgres.password.is_some());
+    let property = |name: &String| in_file(&format!("kafka.properties.{name}"));
+    let secret =
+        config.kafka.properties.keys().any(|name| name.contains("password") && property(name))
+            || (in_file("postgres.url") && config.postgres.password.is_some());
     if open && secret {
         let path = path.display();
         let note = format!("{path} holds a password and everybody may read it: chmod 640 it");
