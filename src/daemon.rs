@@ -8,13 +8,16 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
+use uuid::Uuid;
 
 use crate::config::{Config, MigrateMode};
 use crate::ingest::{self, Route};
 use crate::kafka::reach;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::{Code, Problem};
+use crate::pure::verdict;
 use crate::store::mapping::{Mapping, Unfit};
+use crate::store::workers::{self, Beat, State};
 use crate::store::{Store, connect, migrate, routes};
 
 /// Pauses between attempts to start while the database is not there yet.
@@ -65,8 +68,8 @@ async fn prepare(config: &Config) -> Result<Prepared, Problem> {
     ready_schema(config).await?;
     let mut routes = Vec::new();
     for settings in &config.inbox {
-        let mapping = ready_mapping(settings, &store).await?;
         let id = ready_route(settings, &store).await;
+        let mapping = ready_mapping(settings, &store, id).await?;
         routes.push((Arc::new(Route::new(id, settings.clone())), mapping));
     }
     Ok(Prepared { store, routes })
@@ -136,8 +139,13 @@ async fn ready_schema(config: &Config) -> Result<(), Problem> {
 }
 
 /// Loads a route's mapping and checks it. What only a person can mend ends the start; a database that
-/// is away, or that has drifted from the mapping, is waited for.
-async fn ready_mapping(settings: &crate::config::Inbox, store: &Store) -> Result<Mapping, Problem> {
+/// is away, or that has drifted from the mapping, is waited for, and `status` shows why.
+async fn ready_mapping(
+    settings: &crate::config::Inbox,
+    store: &Store,
+    route: i16,
+) -> Result<Mapping, Problem> {
+    let worker = Uuid::new_v4();
     let mut attempt = 0;
     loop {
         let mapping = Mapping::load(&settings.mapping)?;
@@ -145,10 +153,22 @@ async fn ready_mapping(settings: &crate::config::Inbox, store: &Store) -> Result
             Ok(()) => {
                 let (route, fingerprint) = (&settings.name, mapping.fingerprint());
                 info!(route, origin = mapping.origin, fingerprint, "mapping checked");
+                if attempt > 0 {
+                    // The loop's own heartbeat takes over; a row left behind is taken for gone soon.
+                    let _ = workers::leave(store, worker).await;
+                }
                 return Ok(mapping);
             }
             Err(Unfit::Broken(problem)) => return Err(problem),
             Err(Unfit::Unknown(fault)) => {
+                let advice = verdict::advice(fault.sqlstate()).to_owned();
+                let state = State::Held { reason: fault.to_string(), advice };
+                // If this cannot be written either, the database is away and status says so itself.
+                let _ = workers::beat(
+                    store,
+                    &Beat { worker, route, host: workers::host(), state, partitions: Vec::new() },
+                )
+                .await;
                 let doing = format!("route {}: the mapping cannot be checked", settings.name);
                 wait(&mut attempt, &fault.problem(&doing)).await;
             }

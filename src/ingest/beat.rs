@@ -62,7 +62,7 @@ impl Beating {
             reports: reports.clone(),
             shown: shown.clone(),
             worker,
-            host: host(),
+            host: workers::host(),
         };
         let task = tokio::spawn(pulse.run());
         Beating { shown, task, store: store.clone(), worker }
@@ -211,11 +211,4 @@ impl Pulse {
         self.shown.lock().reads = None;
         let _ = self.reports.send(Report::Restart(why));
     }
-}
-
-/// The machine's name, for people who look for the daemon.
-fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map(|name| name.trim().to_owned())
-        .unwrap_or_else(|_| "unknown".to_owned())
 }
