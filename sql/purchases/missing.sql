@@ -1,0 +1,55 @@
+-- makegood: missing
+-- makegood: index payments (updated_at, id)
+--
+-- Finds payments that succeeded and have no purchase, for the reconciler: each as an event of the
+-- topic's own shape, which then goes through apply.sql. This file is yours, as apply.sql is.
+--
+-- In:  $1 timestamptz, $2 text  only payments that became paid after this time and key; null: from the
+--                               first on
+--      $3 timestamptz           only those that became paid before this time
+--      $4 bigint                look at so many payments at most, the first in the order of time and key
+--      $5 text[]                if not null: look at these keys, whatever $1 to $4 say
+-- Out: business_key text   the payment, as apply.sql names it
+--      paid_at timestamptz when it became paid
+--      event jsonb         its event
+--      compared bigint     null
+--    one row a payment without a purchase; and, if any payment was looked at, one row without an event:
+--    business_key and paid_at of the last payment looked at, and how many were, in `compared`. The
+--    next window goes on there.
+-- Rules: read by an index, window by window (the index line above is checked, and asked for where it
+-- is missing); never an OFFSET. `paid_at` must move when a payment becomes paid, or one that succeeds
+-- days after it was created is behind the reconciler already: hence updated_at. For a column of type
+-- `timestamp` write its zone, `updated_at AT TIME ZONE 'UTC'`, in all places.
+WITH page AS MATERIALIZED (
+    (
+        SELECT id, student_id, course_id, amount, currency, updated_at
+        FROM payments
+        WHERE $5::text[] IS NULL AND status = 'succeeded'
+              AND (updated_at, id) > (coalesce($1::timestamptz, '-infinity'),
+                                      coalesce($2::text, '00000000-0000-0000-0000-000000000000')::uuid)
+              AND updated_at < $3::timestamptz
+        ORDER BY updated_at, id
+        LIMIT $4::bigint
+    )
+    UNION ALL
+    SELECT id, student_id, course_id, amount, currency, updated_at
+    FROM payments
+    WHERE status = 'succeeded' AND id = ANY ($5::text[]::uuid[])
+)
+SELECT p.id::text AS business_key, p.updated_at AS paid_at,
+       jsonb_build_object(
+           'eventType', 'PURCHASE_CONFIRMED',
+           'occurredAt', to_char(p.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+           'data', jsonb_build_object('paymentId', p.id, 'studentId', p.student_id, 'courseId', p.course_id,
+                                      'amount', p.amount::text, 'currency', p.currency)
+       ) AS event,
+       NULL::bigint AS compared
+FROM page p
+WHERE NOT EXISTS (SELECT FROM student_course_purchases s WHERE s.payment_id = p.id)
+UNION ALL
+(
+    SELECT id::text, updated_at, NULL, (SELECT count(*) FROM page)
+    FROM page
+    ORDER BY updated_at DESC, id DESC
+    LIMIT 1
+)
