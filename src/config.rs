@@ -136,6 +136,10 @@ pub struct Reconcile {
     pub every: Duration,
     /// How old a payment must be before it counts as missing its purchase.
     pub grace: Duration,
+    /// The time between two runs that look at all payments again, for those that were late.
+    pub sweep: Duration,
+    /// How many payments are looked at in one statement.
+    pub window: u64,
     /// What a run may add without anybody's approval.
     pub max_backfill: MaxBackfill,
 }

@@ -14,3 +14,4 @@ pub mod rejection;
 pub mod sample;
 pub mod standing;
 pub mod verdict;
+pub mod window;

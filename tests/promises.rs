@@ -13,6 +13,7 @@ mod exactly_once;
 mod holds;
 mod quarantine;
 mod rebalance;
+mod reconcile;
 mod schema;
 mod settings;
 mod shutdown;

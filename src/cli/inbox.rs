@@ -159,6 +159,7 @@ fn sheet(e: &Event) -> String {
         ("outcome", e.outcome.clone()),
         ("business key", print::or_dash(e.business_key.clone())),
         ("detail", print::or_dash(e.detail.clone())),
+        ("origin", e.origin.clone()),
         ("partition/offset", place(e)),
         ("record's time", print::or_dash(e.event_at.map(print::short))),
         ("applied at", print::short(e.applied_at)),
@@ -178,7 +179,7 @@ fn object(e: &Event) -> Value {
         "route": e.route, "event_id": e.event_id, "outcome": e.outcome,
         "business_key": e.business_key, "detail": e.detail, "partition": e.partition,
         "offset": e.offset, "event_at": e.event_at, "applied_at": e.applied_at,
-        "reused_id": e.reused_id,
+        "reused_id": e.reused_id, "origin": e.origin,
     })
 }
 

@@ -24,6 +24,8 @@ pub const KEYS: &[&str] = &[
     "reconcile[].inbox",
     "reconcile[].every",
     "reconcile[].grace",
+    "reconcile[].sweep",
+    "reconcile[].window",
     "reconcile[].max_backfill.rows",
     "reconcile[].max_backfill.share",
     "reconcile[].max_backfill.share_from",

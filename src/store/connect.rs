@@ -10,7 +10,7 @@ use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, Recycling
 use deadpool_postgres::{PoolConfig, PoolError, Timeouts};
 use secrecy::ExposeSecret;
 use tokio_postgres::config::{SslMode as WireMode, TargetSessionAttrs};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 
 pub use error::{pool_problem, problem};
 pub use tls::TlsMode;
@@ -97,13 +97,22 @@ pub fn pool(p: &Postgres, application_name: &str, max_size: usize) -> Result<Poo
 
 /// One connection, for commands that need no pool. Its task ends when the client is dropped.
 pub async fn connect(p: &Postgres, application_name: &str) -> Result<Client, Problem> {
+    connect_listening(p, application_name, || ()).await
+}
+
+/// One connection; `on_notification` is called for every notification that comes through it.
+pub async fn connect_listening(
+    p: &Postgres,
+    application_name: &str,
+    on_notification: impl Fn() + Send + 'static,
+) -> Result<Client, Problem> {
     let (mut config, tls) = settings(p)?;
     config.application_name(p.application_name.as_deref().unwrap_or(application_name));
     let opening = async {
         let client = match tls {
-            TlsMode::Plain => drive(config.connect(NoTls).await?),
+            TlsMode::Plain => drive(config.connect(NoTls).await?, on_notification),
             TlsMode::Opportunistic(tls) | TlsMode::Required(tls) => {
-                drive(config.connect(tls).await?)
+                drive(config.connect(tls).await?, on_notification)
             }
         };
         client.batch_execute(SESSION).await?;
@@ -130,15 +139,26 @@ pub fn place(p: &Postgres) -> String {
 }
 
 /// Runs the connection beside its client. How it ends is the client's next error.
-fn drive<S, T>(pair: (Client, tokio_postgres::Connection<S, T>)) -> Client
+fn drive<S, T>(
+    pair: (Client, tokio_postgres::Connection<S, T>),
+    on_notification: impl Fn() + Send + 'static,
+) -> Client
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
-    let (client, connection) = pair;
+    let (client, mut connection) = pair;
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a PostgreSQL connection ended");
+        loop {
+            match std::future::poll_fn(|context| connection.poll_message(context)).await {
+                Some(Ok(AsyncMessage::Notification(_))) => on_notification(),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "a PostgreSQL connection ended");
+                    break;
+                }
+                None => break,
+            }
         }
     });
     client

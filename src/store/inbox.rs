@@ -7,6 +7,8 @@
 //! of them starts over and sees the other's.
 
 mod batch;
+mod fault;
+mod make_good;
 mod params;
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,30 +19,15 @@ use uuid::Uuid;
 
 pub use batch::{Applied, Batch, Entry, Kind};
 use batch::{Fresh, Sorted};
-use params::{JsonText, Rows};
+pub use fault::ApplyFault;
+pub use make_good::{Backfill, MadeGood, make_good, rehearse_backfill};
+use params::Rows;
 
+use super::json::JsonText;
+use super::mapping::Mapping;
 use super::positions::{self, Counts};
 use super::quarantine::{self, Refusal};
 use super::{CommitFault, Fault, Store, Tx, test_events};
-
-/// Why a batch was not applied. Nothing of it is in the database, but for `Unknown`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ApplyFault {
-    /// The mapping, or a constraint of the tables it writes, refused the batch.
-    Mapping(Fault),
-    /// One of makegood's own statements failed.
-    Engine(Fault),
-    /// The mapping did not keep its contract.
-    Breach(String),
-    /// The mapping twice gave no outcome for some events.
-    NoOutcome,
-    /// Another transaction took one of the events in meanwhile: start over.
-    Raced,
-    /// These partitions have another owner by now.
-    Collided(Vec<i32>),
-    /// The connection broke in COMMIT: only the position can tell whether it landed.
-    Unknown(Fault),
-}
 
 /// Applies a batch. `refusal`, if given, is the verdict on the batch's only record: it is quarantined
 /// instead of going through the mapping.
@@ -53,7 +40,7 @@ pub async fn apply(
     let tx = store.begin("apply_batch").await.map_err(ApplyFault::Engine)?;
     match run(&tx, batch, &mut sorted).await {
         Ok(()) => {}
-        Err(fault) if is_sound(&fault) => {
+        Err(fault) if fault.is_sound() => {
             tx.rollback().await;
             return Err(fault);
         }
@@ -66,18 +53,6 @@ pub async fn apply(
     }
 }
 
-/// Whether the connection is as good as before. After any other fault it is closed: it may be broken, or
-/// hold a plan that DDL made useless (0A000), and a new one is rarely needed.
-fn is_sound(fault: &ApplyFault) -> bool {
-    match fault {
-        ApplyFault::Raced | ApplyFault::Collided(_) | ApplyFault::NoOutcome => true,
-        ApplyFault::Mapping(Fault::Refused { sqlstate, .. }) => {
-            sqlstate.starts_with("22") || sqlstate.starts_with("23")
-        }
-        _ => false,
-    }
-}
-
 /// Runs the mapping on some events and rolls back: the outcome of each, as it would be.
 pub async fn rehearse(
     store: &Store,
@@ -86,7 +61,7 @@ pub async fn rehearse(
     let sorted = Sorted::new(batch, None);
     let tx = store.begin("rehearse").await.map_err(ApplyFault::Engine)?;
     let outcome = async {
-        let answers = map(&tx, batch, &sorted.fresh).await?;
+        let answers = map(&tx, batch.mapping, &sorted.fresh).await?;
         tx.batch("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(ApplyFault::Mapping)?;
         Ok(answers.into_values().map(|a| (a.outcome, a.detail)).collect())
     }
@@ -97,7 +72,7 @@ pub async fn rehearse(
 
 async fn run(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(), ApplyFault> {
     drop_seen(tx, batch, sorted).await.map_err(ApplyFault::Engine)?;
-    let answers = map(tx, batch, &sorted.fresh).await?;
+    let answers = map(tx, batch.mapping, &sorted.fresh).await?;
     let rejected = keep(tx, batch, sorted, answers).await?;
     quarantine(tx, batch, sorted, rejected).await.map_err(ApplyFault::Engine)?;
     for (id, record, verdict) in batch.tests() {
@@ -141,7 +116,7 @@ struct Answer {
 /// race for their key, and a new statement sees it.
 async fn map(
     tx: &Tx,
-    batch: &Batch<'_>,
+    mapping: &Mapping,
     fresh: &[Fresh<'_>],
 ) -> Result<BTreeMap<Uuid, Answer>, ApplyFault> {
     let mut answers = BTreeMap::new();
@@ -154,7 +129,7 @@ async fn map(
         let payloads: Vec<JsonText<'_>> = open.iter().map(|f| JsonText(f.payload)).collect();
         let times: Vec<Timestamp> = open.iter().map(|f| f.at).collect();
         let rows = tx
-            .query(&batch.mapping.apply, &[&ids, &payloads, &times])
+            .query(&mapping.apply, &[&ids, &payloads, &times])
             .await
             .map_err(ApplyFault::Mapping)?;
         for row in &rows {
@@ -238,7 +213,7 @@ async fn keep(
         if fresh.reused.is_some() {
             counts.id_reused += 1;
         }
-        rows.push(fresh, record, answer);
+        rows.push(fresh, Some((record.partition, record.offset)), answer);
     }
     if rows.is_empty() {
         return Ok(rejected);

@@ -1,42 +1,18 @@
 //! Parameters in the form the statements take them: arrays, one a column.
 
-use std::error::Error;
-
 use jiff::Timestamp;
-use tokio_postgres::types::private::BytesMut;
-use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use uuid::Uuid;
 
 use super::Answer;
 use super::batch::Fresh;
-use crate::pure::record::Record;
 use crate::store::{Fault, Tx};
-
-/// JSON text as a jsonb parameter, passed on without being parsed again. On the wire a jsonb is a
-/// version byte, 1, and the text (PostgreSQL, `jsonb_recv`).
-#[derive(Debug)]
-pub(super) struct JsonText<'a>(pub &'a str);
-
-impl ToSql for JsonText<'_> {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
-        out.extend_from_slice(&[1]);
-        out.extend_from_slice(self.0.as_bytes());
-        Ok(IsNull::No)
-    }
-
-    fn accepts(ty: &Type) -> bool {
-        *ty == Type::JSONB
-    }
-
-    to_sql_checked!();
-}
 
 /// Inbox rows to insert.
 pub(super) struct Rows<'a> {
     ids: Vec<Uuid>,
-    offsets: Vec<i64>,
+    offsets: Vec<Option<i64>>,
     times: Vec<Timestamp>,
-    partitions: Vec<i32>,
+    partitions: Vec<Option<i32>>,
     digests: Vec<&'a [u8]>,
     outcomes: Vec<String>,
     keys: Vec<Option<String>>,
@@ -59,11 +35,12 @@ impl<'a> Rows<'a> {
         }
     }
 
-    pub(super) fn push(&mut self, fresh: &'a Fresh<'_>, record: &Record, answer: Answer) {
+    /// Adds an event; `place` is its partition and offset, `None` for one that was made from a payment.
+    pub(super) fn push(&mut self, fresh: &'a Fresh<'_>, place: Option<(i32, i64)>, answer: Answer) {
         self.ids.push(fresh.id);
-        self.offsets.push(record.offset);
+        self.offsets.push(place.map(|p| p.1));
         self.times.push(fresh.at);
-        self.partitions.push(record.partition);
+        self.partitions.push(place.map(|p| p.0));
         self.digests.push(&fresh.digest);
         self.outcomes.push(answer.outcome);
         self.keys.push(answer.business_key);
