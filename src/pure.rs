@@ -10,6 +10,7 @@ pub mod offsets;
 pub mod place;
 pub mod problem;
 pub mod record;
+pub mod refusal;
 pub mod rejection;
 pub mod sample;
 pub mod standing;
