@@ -6,6 +6,7 @@ mod fault;
 pub mod inbox;
 pub mod mapping;
 pub mod migrate;
+pub mod outbox;
 pub mod positions;
 pub mod quarantine;
 pub mod report;

@@ -29,6 +29,7 @@ pub const KEYS: &[&str] = &[
     "reconcile[].max_backfill.share_from",
     "outbox.enabled",
     "outbox.database",
+    "outbox.shards",
     "retention.inbox",
     "retention.outbox",
     "migrate.mode",

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, ProducerContext};
@@ -172,6 +173,18 @@ impl Sender {
 }
 
 impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, words: &str) {
+        // CONFWARN is about settings of the operator's that are meant for the consumer, and about this
+        // client's own, which are meant as they are.
+        match level {
+            _ if facility == "CONFWARN" => debug!(words, "kafka producer"),
+            RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => {
+                debug!(facility, words, "kafka producer");
+            }
+            _ => warn!(facility, words, "kafka producer"),
+        }
+    }
+
     fn error(&self, error: KafkaError, words: &str) {
         debug!(%error, words, "kafka producer");
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
