@@ -162,6 +162,8 @@ pub struct Outbox {
     pub enabled: bool,
     /// The key in [`Config::databases`] where it lives; `None` is [`Config::postgres`].
     pub database: Option<String>,
+    /// How many relays share the work, by the hash of the key; several daemons may run them. 1 to 8.
+    pub shards: i16,
 }
 
 /// How long finished rows are kept.

@@ -10,14 +10,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use crate::config::{Config, MigrateMode};
+use crate::config::{self, Config, MigrateMode};
 use crate::ingest::{self, Route};
 use crate::kafka::reach;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::verdict;
 use crate::reconcile::{self, Job};
+use crate::relay::{self, Relay};
 use crate::store::mapping::{Mapping, Unfit};
+use crate::store::outbox::Shard;
 use crate::store::workers::{self, Beat, State};
 use crate::store::{Store, connect, listen, migrate, routes};
 
@@ -36,7 +38,7 @@ pub async fn run(config: Config) -> Result<(), Problem> {
     listen_for_stop(&stop)?;
     // Without a listener SIGHUP would end a daemon that still waits for its database.
     let hangup = broadcast(SignalKind::hangup())?;
-    let reconcile_now = broadcast(SignalKind::user_defined1())?;
+    let reconcile_now = broadcast(SignalKind::user_defined1())?.subscribe();
     let prepared = tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(()),
@@ -53,7 +55,7 @@ pub async fn run(config: Config) -> Result<(), Problem> {
         for settings in config.reconcile.iter().filter(|job| job.inbox == route.settings.name) {
             let (settings, topic) = (settings.clone(), route.settings.topic.clone());
             let job = Job { settings, route: route.id, topic };
-            let (store, asked) = (prepared.store.clone(), reconcile_now.subscribe());
+            let (store, asked) = (prepared.store.clone(), reconcile_now.clone());
             let run =
                 reconcile::run(job, store, mapping.clone(), hears.clone(), asked, stop.clone());
             loops.spawn(run);
@@ -61,7 +63,24 @@ pub async fn run(config: Config) -> Result<(), Problem> {
         let (kafka, store) = (config.kafka.clone(), prepared.store.clone());
         loops.spawn(ingest::run(route, kafka, store, mapping, stop.clone()));
     }
+    for relay in relays(&config) {
+        loops.spawn(relay::run(Arc::new(relay), stop.clone()));
+    }
     supervise(loops, stop).await
+}
+
+/// A relay for each shard of the outbox.
+fn relays(config: &Config) -> Vec<Relay> {
+    let other = config.outbox.database.as_ref().and_then(|name| config.databases.get(name));
+    let postgres = other.unwrap_or(&config.postgres);
+    let shards = if config.outbox.enabled { config.outbox.shards } else { 0 };
+    let relay = |number| Relay {
+        postgres: postgres.clone(),
+        kafka: config.kafka.clone(),
+        retention: config.retention.outbox,
+        shard: Shard { number, of: shards },
+    };
+    (0..shards).map(relay).collect()
 }
 
 /// What the loops need to begin.
@@ -130,25 +149,34 @@ fn listen_for_stop(stop: &CancellationToken) -> Result<(), Problem> {
 /// Brings makegood's schema up to date or checks it, waiting for a database that is not there yet.
 async fn ready_schema(config: &Config) -> Result<(), Problem> {
     let mut attempt = 0;
-    loop {
-        let outcome = match connect::connect(&config.postgres, "makegood migrate").await {
-            Ok(mut client) => match config.migrate.mode {
-                MigrateMode::Check => migrate::check(&mut client).await,
-                MigrateMode::Auto => migrate::up(&mut client).await.map(|done| {
-                    if !done.is_empty() {
-                        info!(applied = done.join(", "), "schema migrated");
-                    }
-                }),
-            },
-            Err(problem) => Err(problem),
-        };
-        match outcome {
-            Err(problem) if problem.code == Code::PostgresUnreachable => {
-                wait(&mut attempt, &problem).await;
+    for (postgres, sets) in migrate::places(config) {
+        loop {
+            match ready_sets(postgres, sets, config.migrate.mode).await {
+                Err(problem) if problem.code == Code::PostgresUnreachable => {
+                    wait(&mut attempt, &problem).await;
+                }
+                Err(problem) => return Err(problem),
+                Ok(()) => break,
             }
-            settled => return settled,
         }
     }
+    Ok(())
+}
+
+async fn ready_sets(
+    postgres: &config::Postgres,
+    sets: &[migrate::Set],
+    mode: MigrateMode,
+) -> Result<(), Problem> {
+    let mut client = connect::connect(postgres, "makegood migrate").await?;
+    if mode == MigrateMode::Check {
+        return migrate::check(&mut client, sets).await;
+    }
+    let done = migrate::up(&mut client, sets).await?;
+    if !done.is_empty() {
+        info!(applied = done.join(", "), "schema migrated");
+    }
+    Ok(())
 }
 
 /// Loads a route's mapping and checks it. What only a person can mend ends the start; a database that

@@ -9,6 +9,8 @@ pub mod produce;
 #[allow(unsafe_code)]
 mod raw;
 pub mod reach;
+pub mod refusal;
+pub mod sender;
 pub mod settings;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};

@@ -3,13 +3,13 @@
 //! Data flows one way, and no layer looks back up:
 //!
 //! ```text
-//! main → cli → daemon → { ingest, reconcile } → { store, kafka } → pure
+//! main → cli → daemon → { ingest, relay, reconcile } → { store, kafka } → pure
 //! ```
 //!
 //! * [`pure`] has no I/O, no clock and no randomness: decoding, batching, start positions, verdicts.
 //! * [`store`] is everything PostgreSQL, [`kafka`] everything Kafka; they never see each other.
-//! * [`ingest`] is the loop that joins them, [`reconcile`] the one that compares payments with purchases;
-//!   [`daemon`] starts, supervises and stops them.
+//! * [`ingest`] and [`relay`] are the loops that join them, [`reconcile`] compares payments with
+//!   purchases; [`daemon`] starts, supervises and stops them.
 //! * [`mod@bench`] measures the whole against private servers.
 //! * [`demo`] is the embedded default: private servers, a load with a ledger, the promise made visible.
 
@@ -22,4 +22,5 @@ pub mod ingest;
 pub mod kafka;
 pub mod pure;
 pub mod reconcile;
+pub mod relay;
 pub mod store;

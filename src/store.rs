@@ -10,6 +10,7 @@ mod json;
 pub mod listen;
 pub mod mapping;
 pub mod migrate;
+pub mod outbox;
 pub mod payments;
 pub mod positions;
 pub mod quarantine;

@@ -51,12 +51,13 @@ fn shipped((path, text): &(PathBuf, String)) -> String {
 #[test]
 fn data_flows_one_way() {
     let forbidden = [
-        ("pure", "config store kafka ingest reconcile daemon cli demo bench"),
-        ("config", "store kafka ingest reconcile daemon cli demo bench"),
-        ("store", "kafka ingest reconcile daemon cli demo bench"),
-        ("kafka", "store ingest reconcile daemon cli demo bench"),
-        ("ingest", "reconcile daemon cli demo bench"),
-        ("reconcile", "kafka ingest daemon cli demo bench"),
+        ("pure", "config store kafka ingest relay reconcile daemon cli demo bench"),
+        ("config", "store kafka ingest relay reconcile daemon cli demo bench"),
+        ("store", "kafka ingest relay reconcile daemon cli demo bench"),
+        ("kafka", "store ingest relay reconcile daemon cli demo bench"),
+        ("ingest", "relay reconcile daemon cli demo bench"),
+        ("relay", "ingest reconcile daemon cli demo bench"),
+        ("reconcile", "kafka ingest relay daemon cli demo bench"),
         ("daemon", "cli demo bench"),
     ];
     for (layer, above) in forbidden {

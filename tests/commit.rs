@@ -103,7 +103,7 @@ async fn a_postgres_that_crashes_and_comes_back_is_taken_up_again_without_a_rest
     let url = postgres.url("postgres");
     let mut own = connect(&url).await;
     own.batch_execute(HOST_TABLES).await.unwrap();
-    migrate::up(&mut own).await.unwrap();
+    migrate::up(&mut own, migrate::BOTH).await.unwrap();
 
     let mut daemon = rig.daemon_at(&url, "batch = { rows = 40 }");
     let paid = payments(2400);

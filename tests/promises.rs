@@ -11,6 +11,7 @@ mod contract;
 mod crash;
 mod exactly_once;
 mod holds;
+mod outbox;
 mod quarantine;
 mod rebalance;
 mod reconcile;

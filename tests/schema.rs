@@ -53,7 +53,7 @@ async fn ten_daemons_that_start_at_once_on_an_empty_database_all_come_up() {
     let sql = "SELECT count(*), count(DISTINCT version) FROM makegood.inbox_migrations";
     let row = client.query_one(sql, &[]).await.unwrap();
     assert_eq!(row.get::<_, i64>(0), row.get::<_, i64>(1), "each migration once");
-    let steps = migrate::status(&mut client).await.unwrap();
+    let steps = migrate::status(&mut client, migrate::BOTH).await.unwrap();
     assert!(!steps.is_empty() && steps.iter().all(|step| step.applied), "{steps:?}");
 }
 
@@ -62,7 +62,7 @@ async fn migrating_again_changes_nothing() {
     let rig = Rig::new(1).await;
     let before = (dump(&rig), history(&rig.client).await);
     let mut client = connect(&rig.url()).await;
-    assert_eq!(migrate::up(&mut client).await.unwrap(), Vec::<String>::new());
+    assert_eq!(migrate::up(&mut client, migrate::BOTH).await.unwrap(), Vec::<String>::new());
     assert_eq!((dump(&rig), history(&rig.client).await), before);
 }
 
@@ -88,7 +88,7 @@ async fn a_daemon_that_may_only_check_refuses_a_database_that_is_behind() {
     refused("makegood migrate up");
     let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname = 'makegood'";
     assert_eq!(client.query_one(schemas, &[]).await.unwrap().get::<_, i64>(0), 0);
-    migrate::up(&mut client).await.unwrap();
+    migrate::up(&mut client, migrate::BOTH).await.unwrap();
     let newest = "DELETE FROM makegood.inbox_migrations WHERE version = (SELECT max(version) FROM makegood.inbox_migrations)";
     client.batch_execute(newest).await.unwrap();
     refused("the schema makegood lacks V");

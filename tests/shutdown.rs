@@ -57,7 +57,7 @@ async fn a_stop_while_postgres_is_down_is_in_time_and_loses_nothing() {
     let url = postgres.url("postgres");
     let mut client = connect(&url).await;
     client.batch_execute(HOST_TABLES).await.unwrap();
-    migrate::up(&mut client).await.unwrap();
+    migrate::up(&mut client, migrate::BOTH).await.unwrap();
     let paid = payments(300);
     rig.pay(&paid[..100]).await;
     let mut daemon = rig.daemon_at(&url, "");

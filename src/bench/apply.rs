@@ -95,7 +95,7 @@ async fn prepare(args: &Args) -> Result<Ground, Problem> {
     let url = postgres.url("postgres");
     let mut client = tables::connect(&url).await?;
     tables::create(&client).await?;
-    migrate::up(&mut client).await?;
+    migrate::up(&mut client, migrate::BOTH).await?;
     let partitions = args.partitions.to_string();
     block_in_place(|| {
         kafka.topics(&["--create", "--topic", TOPIC, "--partitions", &partitions])?;

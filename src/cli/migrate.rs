@@ -29,16 +29,33 @@ It only ever touches the schema makegood. Examples:
 pub async fn run(globals: &Globals, action: Action) -> Result<ExitCode, Problem> {
     logging::start_command(globals)?;
     match action {
-        Action::Sql => print::data(&migrate::sql())?,
+        Action::Sql => sql(globals)?,
         Action::Up => up(globals).await?,
         Action::Status(output) => status(globals, output.output).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// One script a database, each under the name of the database it belongs into.
+fn sql(globals: &Globals) -> Result<(), Problem> {
+    let config = session::load(globals)?;
+    let places = migrate::places(&config);
+    let named = places.len() > 1;
+    let scripts = places.into_iter().map(|(postgres, sets)| {
+        let head =
+            if named { format!("-- for {}\n", connect::place(postgres)) } else { String::new() };
+        head + &migrate::sql(sets)
+    });
+    print::data(&scripts.collect::<Vec<_>>().join("\n"))
+}
+
 async fn up(globals: &Globals) -> Result<(), Problem> {
-    let mut client = connect(globals).await?;
-    let applied = migrate::up(&mut client).await?;
+    let config = session::load(globals)?;
+    let mut applied = Vec::new();
+    for (postgres, sets) in migrate::places(&config) {
+        let mut client = connect::connect(postgres, "makegood-migrate").await?;
+        applied.extend(migrate::up(&mut client, sets).await?);
+    }
     if applied.is_empty() {
         eprintln!("the schema makegood is up to date");
     }
@@ -46,7 +63,12 @@ async fn up(globals: &Globals) -> Result<(), Problem> {
 }
 
 async fn status(globals: &Globals, format: Format) -> Result<(), Problem> {
-    let steps = migrate::status(&mut connect(globals).await?).await?;
+    let config = session::load(globals)?;
+    let mut steps = Vec::new();
+    for (postgres, sets) in migrate::places(&config) {
+        let mut client = connect::connect(postgres, "makegood-migrate").await?;
+        steps.extend(migrate::status(&mut client, sets).await?);
+    }
     let objects = steps.iter().map(|s| json!({"migration": s.name, "applied": s.applied}));
     match format {
         Format::Table => print::table(
@@ -58,8 +80,4 @@ async fn status(globals: &Globals, format: Format) -> Result<(), Problem> {
         Format::Json => print::json("migrations", objects.collect()),
         Format::Jsonl => print::lines(objects),
     }
-}
-
-async fn connect(globals: &Globals) -> Result<tokio_postgres::Client, Problem> {
-    connect::connect(&session::load(globals)?.postgres, "makegood-migrate").await
 }

@@ -28,9 +28,10 @@ impl Session {
     pub async fn open(globals: &Globals) -> Result<Session, Problem> {
         logging::start_command(globals)?;
         let config = load(globals)?;
-        let mut client = connect::connect(&config.postgres, "makegood-cli").await?;
-        migrate::check(&mut client).await?;
-        drop(client);
+        for (postgres, sets) in migrate::places(&config) {
+            let mut client = connect::connect(postgres, "makegood-cli").await?;
+            migrate::check(&mut client, sets).await?;
+        }
         let store = Store::new(connect::pool(&config.postgres, "makegood-cli", 1)?);
         Ok(Session { config, store })
     }

@@ -34,6 +34,7 @@ pub fn config(from: &mut Reader, libpq: &Libpq, folders: &Folders<'_>) -> Config
         outbox: Outbox {
             enabled: from.truth("outbox.enabled", whole.outbox.enabled),
             database: from.maybe("outbox.database", None),
+            shards: from.take("outbox.shards", whole.outbox.shards, shards, shown),
         },
         retention: Retention {
             inbox: from.duration("retention.inbox", whole.retention.inbox, second),
@@ -231,6 +232,16 @@ fn shown<T: ToString>(value: &T) -> String {
 
 fn address(raw: &Raw) -> Result<SocketAddr, String> {
     text(raw)?.parse().map_err(|_| "write ADDRESS:PORT, such as 127.0.0.1:8745".to_owned())
+}
+
+/// As many as the outbox's tables have room for.
+fn shards(raw: &Raw) -> Result<i16, String> {
+    let number = match raw {
+        Raw::Number(number) => i16::try_from(*number).ok(),
+        Raw::Text(text) => text.parse().ok(),
+        _ => None,
+    };
+    number.filter(|n| (1..=8).contains(n)).ok_or_else(|| "write a number from 1 to 8".to_owned())
 }
 
 fn percent(raw: &Raw) -> Result<u8, String> {

@@ -29,7 +29,7 @@ impl Default for Config {
                 )
             }],
             reconcile: vec![Reconcile::named("purchases", "purchase-confirmed")],
-            outbox: Outbox { enabled: true, database: None },
+            outbox: Outbox { enabled: true, database: None, shards: 1 },
             retention: Retention {
                 inbox: Duration::from_secs(30 * DAY),
                 outbox: Duration::from_secs(7 * DAY),

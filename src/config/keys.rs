@@ -31,6 +31,7 @@ pub const KEYS: &[&str] = &[
     "reconcile[].max_backfill.share_from",
     "outbox.enabled",
     "outbox.database",
+    "outbox.shards",
     "retention.inbox",
     "retention.outbox",
     "migrate.mode",

@@ -75,3 +75,27 @@ pub fn producer(kafka: &config::Kafka, client_id: &str) -> ClientConfig {
         .set("linger.ms", "5");
     settings
 }
+
+/// Settings of the relay's producer. What the operator may choose comes before what they may not.
+pub fn relay(kafka: &config::Kafka, client_id: &str) -> ClientConfig {
+    let mut settings = ClientConfig::new();
+    settings
+        .set("linger.ms", "1")
+        .set("queue.buffering.max.messages", "20000")
+        .set("queue.buffering.max.kbytes", "32768");
+    let chosen = base(kafka, client_id);
+    for (name, value) in chosen.config_map() {
+        settings.set(name, value);
+    }
+    settings.set_log_level(RDKafkaLogLevel::Warning);
+    settings
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("partitioner", "murmur2_random")
+        // A message waits for as long as the broker does not take it. One that timed out would leave
+        // a gap that later ones of its key pass by.
+        .set("message.timeout.ms", "0")
+        // A refused message stops the client, instead of being passed by those behind it.
+        .set("enable.gapless.guarantee", "true");
+    settings
+}

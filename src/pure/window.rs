@@ -1,174 +1,151 @@
-//! The reconciler's arithmetic: how far it may look, when a run is due, when too much is missing.
+//! The rows on their way to Kafka, in the order they have to go: which is next, which are settled, and
+//! how far the cursor may move. The cursor never passes a row that is not settled.
 
-use std::time::Duration;
+use std::collections::VecDeque;
 
-use jiff::Timestamp;
-
-/// How far back a run looks again behind the cursor: a payment whose transaction took so long to commit
-/// has an older time than those that were there to be seen.
-pub const OVERLAP: Duration = Duration::from_secs(15 * 60);
-
-/// What a run may make good without anybody's approval.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Brake {
-    /// At most so many payments.
-    pub rows: u64,
-    /// At most this share of the payments looked at, in percent.
-    pub share: u8,
-    /// The share counts only from so many payments on.
-    pub share_from: u64,
+/// What became of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End<R> {
+    /// Kafka has it.
+    Delivered,
+    /// It is set aside: with the reason why Kafka refused it, or without one behind such a row.
+    Parked(Option<R>),
 }
 
-impl Brake {
-    /// Why a run that is still looking must stop, if it must: `missing` is what it has found so far.
-    pub fn so_far(&self, missing: u64) -> Option<String> {
-        (missing > self.rows).then(|| {
-            format!(
-                "{missing} payments are missing a purchase, more than {} (max_backfill.rows)",
-                self.rows
-            )
-        })
-    }
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State<R> {
+    Waiting,
+    Sent,
+    Settled(End<R>),
+}
 
-    /// Why a run that has looked at everything must not go on, if it must not.
-    pub fn in_all(&self, compared: u64, missing: u64) -> Option<String> {
-        self.so_far(missing).or_else(|| {
-            let is_large = compared >= self.share_from
-                && u128::from(missing) * 100 > u128::from(compared) * u128::from(self.share);
-            is_large.then(|| {
-                format!(
-                    "{missing} of {compared} payments are missing a purchase, more than {}% (max_backfill.share)",
-                    self.share
-                )
-            })
-        })
+#[derive(Clone, Debug)]
+struct Slot<T, R> {
+    row: T,
+    state: State<R>,
+}
+
+/// A window over rows `T`, refused for reasons `R`. Each row has a token: its number since the window
+/// was made.
+#[derive(Clone, Debug)]
+pub struct Window<T, R> {
+    slots: VecDeque<Slot<T, R>>,
+    /// The token of the first slot.
+    first: u64,
+    /// No row before this token is waiting.
+    unsent: u64,
+    in_flight: usize,
+}
+
+impl<T, R> Default for Window<T, R> {
+    fn default() -> Self {
+        Window { slots: VecDeque::new(), first: 0, unsent: 0, in_flight: 0 }
     }
 }
 
-/// What decides about the next run of the schedule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Schedule {
-    /// The database's clock.
-    pub now: Timestamp,
-    /// Every payment that became paid before has been compared; `None` before the first sweep.
-    pub cursor: Option<Timestamp>,
-    /// When the last sweep over everything began.
-    pub swept: Option<Timestamp>,
-    /// When the schedule last asked for a run.
-    pub scheduled: Option<Timestamp>,
-    /// The time between two runs.
-    pub every: Duration,
-    /// The time between two sweeps over everything.
-    pub sweep: Duration,
-    /// How old a payment must be to count.
-    pub grace: Duration,
-    /// What the consumer has come to, while records wait for it.
-    pub consumed: Option<Timestamp>,
-}
+impl<T, R> Window<T, R> {
+    /// Adds a row at the end and returns its token.
+    pub fn push(&mut self, row: T) -> u64 {
+        self.slots.push_back(Slot { row, state: State::Waiting });
+        self.first + self.slots.len() as u64 - 1
+    }
 
-/// The payments a run looks at, by the time they became paid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    /// The first moment; `None` for everything.
-    pub since: Option<Timestamp>,
-    /// The moment after the last.
-    pub until: Timestamp,
-}
+    /// The first row that waits to be sent.
+    pub fn next(&mut self) -> Option<(u64, &T)> {
+        while self.slot(self.unsent).is_some_and(|slot| !matches!(slot.state, State::Waiting)) {
+            self.unsent += 1;
+        }
+        let token = self.unsent;
+        self.slot(token).map(|slot| (token, &slot.row))
+    }
 
-impl Schedule {
-    /// The run that is due, if one is. It stays behind the consumer, whose backlog is not missing.
-    pub fn due(&self) -> Option<Range> {
-        let is_past =
-            |at: Option<Timestamp>, every| at.is_none_or(|at| self.now >= later(at, every));
-        let reached = self.consumed.map_or(self.now, |consumed| consumed.min(self.now));
-        let until = earlier(reached, self.grace);
-        match self.cursor.filter(|_| !is_past(self.swept, self.sweep)) {
-            _ if !is_past(self.scheduled, self.every) => None,
-            // A consumer of which nothing is known yet is given time to begin.
-            None => (until > Timestamp::UNIX_EPOCH).then_some(Range { since: None, until }),
-            Some(cursor) => {
-                let range = Range { since: Some(earlier(cursor, OVERLAP)), until };
-                (until > cursor).then_some(range)
+    /// A row, unless it is settled.
+    pub fn open(&self, token: u64) -> Option<&T> {
+        let slot = self.slot(token)?;
+        (!matches!(slot.state, State::Settled(_))).then_some(&slot.row)
+    }
+
+    /// The rows that are not settled, in order.
+    pub fn all_open(&self) -> impl Iterator<Item = (u64, &T)> {
+        let tokens = self.first..;
+        let open = |slot: &Slot<T, R>| !matches!(slot.state, State::Settled(_));
+        tokens.zip(&self.slots).filter(move |(_, slot)| open(slot)).map(|(t, slot)| (t, &slot.row))
+    }
+
+    /// Notes that a row was handed over.
+    pub fn sent(&mut self, token: u64) {
+        if let Some(slot) = self.slot_mut(token)
+            && matches!(slot.state, State::Waiting)
+        {
+            slot.state = State::Sent;
+            self.in_flight += 1;
+        }
+    }
+
+    /// Notes what became of a row. The first word counts.
+    pub fn settle(&mut self, token: u64, end: End<R>) {
+        let Some(slot) = self.slot_mut(token) else { return };
+        let was_sent = matches!(slot.state, State::Sent);
+        if !matches!(slot.state, State::Settled(_)) {
+            slot.state = State::Settled(end);
+            self.in_flight -= usize::from(was_sent);
+        }
+    }
+
+    /// Everything that was sent and not settled waits again: the client that had it is gone.
+    pub fn resend(&mut self) {
+        for slot in &mut self.slots {
+            if matches!(slot.state, State::Sent) {
+                slot.state = State::Waiting;
             }
         }
-    }
-}
-
-/// A time moved back; the earliest there is where it would be earlier still.
-pub fn earlier(at: Timestamp, by: Duration) -> Timestamp {
-    at.checked_sub(by).unwrap_or(Timestamp::MIN)
-}
-
-fn later(at: Timestamp, by: Duration) -> Timestamp {
-    at.checked_add(by).unwrap_or(Timestamp::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MINUTE: Duration = Duration::from_secs(60);
-
-    fn at(minute: i64) -> Timestamp {
-        Timestamp::from_second(1_700_000_000 + minute * 60).unwrap()
+        self.unsent = self.first;
+        self.in_flight = 0;
     }
 
-    fn schedule() -> Schedule {
-        Schedule {
-            now: at(1000),
-            cursor: Some(at(990)),
-            swept: Some(at(500)),
-            scheduled: Some(at(990)),
-            every: 5 * MINUTE,
-            sweep: 600 * MINUTE,
-            grace: 2 * MINUTE,
-            consumed: None,
+    /// Takes the settled rows from the front.
+    pub fn take_settled(&mut self) -> Vec<(T, End<R>)> {
+        let mut taken = Vec::new();
+        while let Some(Slot { state: State::Settled(_), .. }) = self.slots.front() {
+            if let Some(Slot { row, state: State::Settled(end) }) = self.slots.pop_front() {
+                taken.push((row, end));
+                self.first += 1;
+            }
         }
+        self.unsent = self.unsent.max(self.first);
+        taken
     }
 
-    #[test]
-    fn a_run_goes_on_a_little_behind_the_cursor_and_stays_behind_now() {
-        let range = schedule().due().unwrap();
-        assert_eq!(range, Range { since: Some(at(975)), until: at(998) });
+    /// Whether the first row is settled, so that the cursor could move.
+    pub fn can_move(&self) -> bool {
+        matches!(self.slots.front(), Some(Slot { state: State::Settled(_), .. }))
     }
 
-    #[test]
-    fn a_run_stays_behind_the_consumer() {
-        let lagging = Schedule { consumed: Some(at(995)), ..schedule() };
-        assert_eq!(lagging.due().unwrap().until, at(993));
-        assert_eq!(Schedule { consumed: Some(at(900)), ..schedule() }.due(), None);
-        let ahead = Schedule { consumed: Some(at(1001)), ..schedule() };
-        assert_eq!(ahead.due(), schedule().due());
-        let unknown =
-            Schedule { consumed: Some(Timestamp::UNIX_EPOCH), cursor: None, ..schedule() };
-        assert_eq!(unknown.due(), None);
+    /// Rows in the window, settled ones included.
+    pub fn len(&self) -> usize {
+        self.slots.len()
     }
 
-    #[test]
-    fn nothing_is_due_before_its_time() {
-        assert_eq!(Schedule { scheduled: Some(at(996)), ..schedule() }.due(), None);
+    /// Whether there is no row at all.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
     }
 
-    #[test]
-    fn everything_is_looked_at_first_and_again_when_the_last_sweep_is_old() {
-        for due in [
-            Schedule { cursor: None, ..schedule() },
-            Schedule { swept: None, ..schedule() },
-            Schedule { swept: Some(at(400)), ..schedule() },
-        ] {
-            assert_eq!(due.due(), Some(Range { since: None, until: at(998) }));
-        }
+    /// Rows that were sent and not settled.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
     }
 
-    #[test]
-    fn too_many_missing_stop_a_run_by_number_at_once_and_by_share_at_the_end() {
-        let brake = Brake { rows: 100, share: 50, share_from: 60 };
-        assert_eq!(brake.so_far(100), None);
-        assert!(brake.so_far(101).is_some());
-        assert_eq!(brake.in_all(59, 59), None);
-        assert_eq!(brake.in_all(60, 30), None);
-        assert!(brake.in_all(60, 31).unwrap().contains("50%"));
-        assert_eq!(Brake { share: 100, ..brake }.in_all(60, 60), None);
-        assert!(brake.in_all(u64::MAX, u64::MAX).is_some());
+    fn index(&self, token: u64) -> Option<usize> {
+        usize::try_from(token.checked_sub(self.first)?).ok()
+    }
+
+    fn slot(&self, token: u64) -> Option<&Slot<T, R>> {
+        self.slots.get(self.index(token)?)
+    }
+
+    fn slot_mut(&mut self, token: u64) -> Option<&mut Slot<T, R>> {
+        let index = self.index(token)?;
+        self.slots.get_mut(index)
     }
 }

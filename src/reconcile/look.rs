@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::compare::{CHUNK, edge, news, window};
 use super::{Context, Trouble};
-use crate::pure::window::earlier;
+use crate::pure::schedule::earlier;
 use crate::store::findings::{self, Resolution};
 use crate::store::jobs::{self, Lease};
 use crate::store::payments::{Place, Scope};

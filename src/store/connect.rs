@@ -4,11 +4,13 @@ mod error;
 mod tls;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use deadpool_postgres::{PoolConfig, PoolError, Timeouts};
 use secrecy::ExposeSecret;
+use tokio::sync::Notify;
 use tokio_postgres::config::{SslMode as WireMode, TargetSessionAttrs};
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 
@@ -97,26 +99,25 @@ pub fn pool(p: &Postgres, application_name: &str, max_size: usize) -> Result<Poo
 
 /// One connection, for commands that need no pool. Its task ends when the client is dropped.
 pub async fn connect(p: &Postgres, application_name: &str) -> Result<Client, Problem> {
-    connect_listening(p, application_name, || ()).await
+    listener(p, application_name).await.map(|(client, _)| client)
 }
 
-/// One connection; `on_notification` is called for every notification that comes through it.
-pub async fn connect_listening(
+/// One connection that can LISTEN: the second part is told of each notification.
+pub async fn listener(
     p: &Postgres,
     application_name: &str,
-    on_notification: impl Fn() + Send + 'static,
-) -> Result<Client, Problem> {
+) -> Result<(Client, Arc<Notify>), Problem> {
     let (mut config, tls) = settings(p)?;
     config.application_name(p.application_name.as_deref().unwrap_or(application_name));
     let opening = async {
-        let client = match tls {
-            TlsMode::Plain => drive(config.connect(NoTls).await?, on_notification),
+        let (client, heard) = match tls {
+            TlsMode::Plain => drive(config.connect(NoTls).await?),
             TlsMode::Opportunistic(tls) | TlsMode::Required(tls) => {
-                drive(config.connect(tls).await?, on_notification)
+                drive(config.connect(tls).await?)
             }
         };
         client.batch_execute(SESSION).await?;
-        Ok(client)
+        Ok((client, heard))
     };
     match tokio::time::timeout(patience(p), opening).await {
         Ok(opened) => opened.map_err(|error| problem(&error, &place(p))),
@@ -139,29 +140,29 @@ pub fn place(p: &Postgres) -> String {
 }
 
 /// Runs the connection beside its client. How it ends is the client's next error.
-fn drive<S, T>(
-    pair: (Client, tokio_postgres::Connection<S, T>),
-    on_notification: impl Fn() + Send + 'static,
-) -> Client
+fn drive<S, T>(pair: (Client, tokio_postgres::Connection<S, T>)) -> (Client, Arc<Notify>)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let (client, mut connection) = pair;
+    let heard = Arc::new(Notify::new());
+    let told = heard.clone();
     tokio::spawn(async move {
-        loop {
-            match std::future::poll_fn(|context| connection.poll_message(context)).await {
-                Some(Ok(AsyncMessage::Notification(_))) => on_notification(),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => {
+        while let Some(message) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+            match message {
+                Ok(AsyncMessage::Notification(_)) => told.notify_one(),
+                Ok(_) => {}
+                Err(error) => {
                     tracing::debug!(%error, "a PostgreSQL connection ended");
                     break;
                 }
-                None => break,
             }
         }
+        // Whoever waits learns of the end by asking.
+        told.notify_one();
     });
-    client
+    (client, heard)
 }
 
 /// How long opening may take in all: every host in turn, and the login, which the driver's own

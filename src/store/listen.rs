@@ -8,26 +8,23 @@ use tracing::debug;
 use super::connect;
 use crate::config::Postgres;
 
-/// How often a connection that has ended is noticed, and opened again.
-const LOOK: Duration = Duration::from_secs(5);
+/// The pause before a connection that has ended is opened again.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// Listens on a channel for as long as the process runs, and counts what is heard. After every new
 /// connection once for what may have been missed.
 pub async fn listen(settings: Postgres, channel: &'static str, heard: watch::Sender<u64>) {
     loop {
-        let count = heard.clone();
-        let on = move || count.send_modify(|count| *count += 1);
-        match connect::connect_listening(&settings, "makegood listen", on).await {
-            Ok(client) => {
-                if client.batch_execute(&format!("LISTEN {channel}")).await.is_ok() {
+        match connect::listener(&settings, "makegood listen").await {
+            Ok((client, told)) => {
+                let listening = client.batch_execute(&format!("LISTEN {channel}")).await;
+                while listening.is_ok() && !client.is_closed() {
                     heard.send_modify(|count| *count += 1);
-                    while !client.is_closed() {
-                        tokio::time::sleep(LOOK).await;
-                    }
+                    told.notified().await;
                 }
             }
             Err(problem) => debug!(%problem, channel, "nothing can be heard for now"),
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }

@@ -1,18 +1,34 @@
-//! Brings makegood's own schema up to date, one daemon at a time.
+//! Brings makegood's own schema up to date, one daemon at a time. It has two sets of migrations, each with a
+//! history of its own, because the outbox may live in another database than the inbox.
 
 use refinery::{Migration, Runner};
 use tokio_postgres::Client;
 
 use super::Fault;
+use crate::config::{Config, Postgres};
 use crate::pure::problem::{Code, Problem};
 
 mod inbox {
     refinery::embed_migrations!("migrations/inbox");
 }
+mod outbox {
+    refinery::embed_migrations!("migrations/outbox");
+}
 
 /// The lock that migrators take; any constant will do as long as it stays the same.
 const LOCK: i64 = 0x6d61_6b65_676f_6f64;
-const HISTORY: &str = "makegood.inbox_migrations";
+
+/// A set of migrations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Set {
+    /// What belongs beside the purchases.
+    Inbox,
+    /// What belongs beside the payments.
+    Outbox,
+}
+
+/// Both sets, for a database that has all of makegood.
+pub const BOTH: &[Set] = &[Set::Inbox, Set::Outbox];
 
 /// One migration and whether it has been applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,10 +39,20 @@ pub struct Step {
     pub applied: bool,
 }
 
-/// The SQL of all migrations, for those who run it themselves.
-pub fn sql() -> String {
+/// Which sets belong into which database.
+pub fn places(config: &Config) -> Vec<(&Postgres, &'static [Set])> {
+    let other = config.outbox.database.as_ref().and_then(|name| config.databases.get(name));
+    match (config.outbox.enabled, other) {
+        (false, _) => vec![(&config.postgres, &[Set::Inbox])],
+        (true, None) => vec![(&config.postgres, BOTH)],
+        (true, Some(other)) => vec![(&config.postgres, &[Set::Inbox]), (other, &[Set::Outbox])],
+    }
+}
+
+/// The SQL of some sets' migrations, for those who run it themselves.
+pub fn sql(sets: &[Set]) -> String {
     let mut text = String::from("CREATE SCHEMA IF NOT EXISTS makegood;\n");
-    for migration in inbox::migrations::runner().get_migrations() {
+    for migration in sets.iter().flat_map(|set| set.known()) {
         text.push_str(&format!("\n-- {migration}\n{}", migration.sql().unwrap_or_default()));
     }
     text
@@ -35,7 +61,7 @@ pub fn sql() -> String {
 /// Applies what is missing and returns the names of what was applied. Refinery takes no lock of its
 /// own, so one is held around it: of ten daemons that start at once, one migrates and nine find
 /// nothing left to do.
-pub async fn up(client: &mut Client) -> Result<Vec<String>, Problem> {
+pub async fn up(client: &mut Client, sets: &[Set]) -> Result<Vec<String>, Problem> {
     let failed = |e: tokio_postgres::Error| Fault::from(e).problem("cannot migrate");
     // Waiting for another migrator is not a statement that hangs.
     client
@@ -43,29 +69,18 @@ pub async fn up(client: &mut Client) -> Result<Vec<String>, Problem> {
         .await
         .map_err(failed)?;
     client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await.map_err(failed)?;
-    let outcome = migrate(client).await;
+    let mut outcome = Ok(Vec::new());
+    for set in sets {
+        if let Ok(done) = &mut outcome {
+            match set.migrate(client).await {
+                Ok(more) => done.extend(more),
+                Err(problem) => outcome = Err(problem),
+            }
+        }
+    }
     // The lock ends with the session at the latest, so a failure here is no failure.
     let _ = client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await;
     outcome
-}
-
-async fn migrate(client: &mut Client) -> Result<Vec<String>, Problem> {
-    // A role with few rights can start a daemon when there is nothing to do.
-    let (known, applied) = (runner(), applied(client).await?);
-    if known.get_migrations().iter().eq(&applied) {
-        return Ok(Vec::new());
-    }
-    create_schema(client).await.map_err(|e| {
-        Fault::from(e).problem("cannot create the schema makegood").hint(
-            "run `makegood migrate up` once as a role that may create schemas, or as the database's owner:\n\
-             CREATE SCHEMA makegood AUTHORIZATION your_makegood_role;",
-        )
-    })?;
-    let report = known.run_async(client).await.map_err(|e| {
-        Problem::new(Code::Schema, format!("a migration failed: {}", deepest(&e)))
-            .hint("nothing of it was kept; `makegood migrate status` shows what is applied")
-    })?;
-    Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
 }
 
 /// `IF NOT EXISTS` would not do: it wants the right to create schemas also where there is nothing to
@@ -76,59 +91,100 @@ async fn create_schema(client: &Client) -> Result<(), tokio_postgres::Error> {
     if exists { Ok(()) } else { client.batch_execute("CREATE SCHEMA makegood").await }
 }
 
-/// Every migration this program knows, and whether the database has it.
-pub async fn status(client: &mut Client) -> Result<Vec<Step>, Problem> {
-    let applied = applied(client).await?;
-    let known = runner();
-    let steps = known.get_migrations().iter().map(|m| Step {
-        name: m.to_string(),
-        applied: applied.iter().any(|a| a.version() == m.version()),
-    });
-    Ok(steps.collect())
+/// Every migration of some sets, and whether the database has it.
+pub async fn status(client: &mut Client, sets: &[Set]) -> Result<Vec<Step>, Problem> {
+    let mut steps = Vec::new();
+    for set in sets {
+        let applied = set.applied(client).await?;
+        steps.extend(set.known().iter().map(|m| Step {
+            name: m.to_string(),
+            applied: applied.iter().any(|a| a.version() == m.version()),
+        }));
+    }
+    Ok(steps)
 }
 
 /// Refuses a database that is behind this program, or ahead of it.
-pub async fn check(client: &mut Client) -> Result<(), Problem> {
-    let applied = applied(client).await?;
-    let known = runner();
-    let newest = known.get_migrations().iter().map(Migration::version).max();
-    if let Some(ahead) = applied.iter().find(|a| Some(a.version()) > newest) {
-        return Err(Problem::new(
-            Code::Schema,
-            format!("the database has {ahead}, which this program does not know"),
-        )
-        .hint("a newer makegood has migrated it: install that version here too"));
+pub async fn check(client: &mut Client, sets: &[Set]) -> Result<(), Problem> {
+    for set in sets {
+        set.check(client).await?;
     }
-    let missing: Vec<String> = known
-        .get_migrations()
-        .iter()
-        .filter(|m| !applied.iter().any(|a| a.version() == m.version()))
-        .map(ToString::to_string)
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(Problem::new(Code::Schema, format!("the schema makegood lacks {}", missing.join(", ")))
-        .hint("run `makegood migrate up`, or set migrate.mode = \"auto\""))
+    Ok(())
 }
 
-async fn applied(client: &mut Client) -> Result<Vec<Migration>, Problem> {
-    let exists = client
-        .query_one("SELECT to_regclass($1) IS NOT NULL", &[&HISTORY])
-        .await
-        .map_err(|e| Fault::from(e).problem("cannot read the schema's state"))?;
-    if !exists.get::<_, bool>(0) {
-        return Ok(Vec::new());
+impl Set {
+    fn history(self) -> &'static str {
+        match self {
+            Set::Inbox => "makegood.inbox_migrations",
+            Set::Outbox => "makegood.outbox_migrations",
+        }
     }
-    runner().get_applied_migrations_async(client).await.map_err(|e| {
-        Problem::new(Code::Schema, format!("cannot read what is migrated: {}", deepest(&e)))
-    })
-}
 
-fn runner() -> Runner {
-    let mut runner = inbox::migrations::runner().set_abort_divergent(true).set_abort_missing(true);
-    runner.set_migration_table_name(HISTORY);
-    runner
+    fn runner(self) -> Runner {
+        let runner = match self {
+            Set::Inbox => inbox::migrations::runner(),
+            Set::Outbox => outbox::migrations::runner(),
+        };
+        let mut runner = runner.set_abort_divergent(true).set_abort_missing(true);
+        runner.set_migration_table_name(self.history());
+        runner
+    }
+
+    fn known(self) -> Vec<Migration> {
+        self.runner().get_migrations().clone()
+    }
+
+    async fn migrate(self, client: &mut Client) -> Result<Vec<String>, Problem> {
+        // A role with few rights can start a daemon when there is nothing to do.
+        let (known, applied) = (self.runner(), self.applied(client).await?);
+        if known.get_migrations().iter().eq(&applied) {
+            return Ok(Vec::new());
+        }
+        create_schema(client).await.map_err(|e| {
+            Fault::from(e).problem("cannot create the schema makegood").hint(
+                "run `makegood migrate up` once as a role that may create schemas, or as the database's owner:\n\
+                 CREATE SCHEMA makegood AUTHORIZATION your_makegood_role;",
+            )
+        })?;
+        let report = known.run_async(client).await.map_err(|e| {
+            Problem::new(Code::Schema, format!("a migration failed: {}", deepest(&e)))
+                .hint("nothing of it was kept; `makegood migrate status` shows what is applied")
+        })?;
+        Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
+    }
+
+    async fn check(self, client: &mut Client) -> Result<(), Problem> {
+        let (known, applied) = (self.known(), self.applied(client).await?);
+        let newest = known.iter().map(Migration::version).max();
+        if let Some(ahead) = applied.iter().find(|a| Some(a.version()) > newest) {
+            return Err(Problem::new(
+                Code::Schema,
+                format!("the database has {ahead}, which this program does not know"),
+            )
+            .hint("a newer makegood has migrated it: install that version here too"));
+        }
+        let is_applied = |m: &&Migration| applied.iter().any(|a| a.version() == m.version());
+        let missing: Vec<String> =
+            known.iter().filter(|m| !is_applied(m)).map(ToString::to_string).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Problem::new(Code::Schema, format!("the schema makegood lacks {}", missing.join(", ")))
+            .hint("run `makegood migrate up`, or set migrate.mode = \"auto\""))
+    }
+
+    async fn applied(self, client: &mut Client) -> Result<Vec<Migration>, Problem> {
+        let exists = client
+            .query_one("SELECT to_regclass($1) IS NOT NULL", &[&self.history()])
+            .await
+            .map_err(|e| Fault::from(e).problem("cannot read the schema's state"))?;
+        if !exists.get::<_, bool>(0) {
+            return Ok(Vec::new());
+        }
+        self.runner().get_applied_migrations_async(client).await.map_err(|e| {
+            Problem::new(Code::Schema, format!("cannot read what is migrated: {}", deepest(&e)))
+        })
+    }
 }
 
 /// The innermost cause: refinery's own words hide PostgreSQL's.

@@ -7,6 +7,7 @@ pub mod holding;
 pub mod ledger;
 pub mod library;
 pub mod load;
+pub mod outbox;
 pub mod proxy;
 pub mod quick;
 pub mod rig;

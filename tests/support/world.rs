@@ -41,7 +41,7 @@ async fn make_template(postgres: &PrivatePostgres) {
         .unwrap();
     let mut client = connect(&postgres.url(TEMPLATE)).await;
     client.batch_execute(HOST_TABLES).await.unwrap();
-    migrate::up(&mut client).await.unwrap();
+    migrate::up(&mut client, migrate::BOTH).await.unwrap();
 }
 
 /// A connection of the test's own.

@@ -1,0 +1,104 @@
+-- The payment side's only door. What cannot be sent fails here, in the caller's transaction, with words the caller can
+-- act on; nothing that happens later can fail a payment.
+
+-- Which shard a row belongs to. Not hashtext(): its values may change with a major version, and a row that changed its
+-- shard could be passed over.
+CREATE FUNCTION makegood.outbox_shard(key text, seq bigint, shards smallint) RETURNS smallint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT CASE
+        WHEN shards = 1 THEN 0
+        ELSE ('x' || substr(md5(coalesce(key, seq::text)), 1, 7))::bit(28)::int % shards
+    END::smallint
+$$;
+COMMENT ON FUNCTION makegood.outbox_shard(text, bigint, smallint) IS
+    'The shard of an outbox row: by its key, or where it has none by its number.';
+
+-- What is wrong with headers that are not empty, or null.
+CREATE FUNCTION makegood.outbox_headers_fault(headers jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF jsonb_typeof(headers) <> 'object' THEN
+        RETURN 'headers is not a JSON object';
+    ELSIF EXISTS (SELECT FROM jsonb_each(headers) h WHERE jsonb_typeof(h.value) <> 'string' OR h.key = '') THEN
+        RETURN 'headers must be texts, each with a name';
+    ELSIF EXISTS (
+        SELECT FROM jsonb_object_keys(headers) h (name)
+        WHERE h.name IN ('id', 'type', 'content-type') OR h.name LIKE 'ce\_%'
+    ) THEN
+        RETURN 'headers named id, type, content-type or ce_… are set by makegood';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION makegood.publish(
+    topic text, key text, event_type text, payload jsonb, headers jsonb DEFAULT '{}', event_id uuid DEFAULT gen_random_uuid()
+) RETURNS uuid
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- What Kafka and its clients take by default is 1,000,000 bytes, makegood's own headers included.
+    most CONSTANT integer := 960 * 1024;
+    given CONSTANT jsonb := coalesce(headers, '{}');
+    body CONSTANT text := payload::text;
+    size CONSTANT integer := octet_length(body) + coalesce(octet_length(key), 0) + octet_length(given::text);
+    sent CONSTANT uuid := coalesce(event_id, gen_random_uuid());
+    fault text;
+    many smallint;
+    asleep timestamptz;
+BEGIN
+    fault := CASE
+        WHEN topic IS NULL OR topic = '' THEN 'topic is missing'
+        -- Kafka's rule for names (org.apache.kafka.common.internals.Topic). {1,249} would take the pattern longer to
+        -- match than the rest of this function takes in all.
+        WHEN topic !~ '^[a-zA-Z0-9._-]+$' OR octet_length(topic) > 249 OR topic IN ('.', '..')
+            THEN 'topic is no name that Kafka takes: up to 249 of a-z, A-Z, 0-9, dot, _ and -'
+        WHEN key = '' THEN 'key is empty: pass NULL where order does not matter'
+        WHEN event_type IS NULL OR event_type = '' THEN 'event_type is missing'
+        WHEN payload IS NULL THEN 'payload is missing'
+        WHEN jsonb_typeof(payload) <> 'object' THEN 'payload is not a JSON object'
+        WHEN size > most
+            THEN format('the event has %s bytes and %s is the most: send a reference to what is large', size, most)
+        WHEN given <> '{}' THEN makegood.outbox_headers_fault(given)
+    END;
+    IF fault IS NOT NULL THEN
+        RAISE EXCEPTION 'makegood.publish: %', fault
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'makegood.publish(topic, key, event_type, payload jsonb, headers jsonb, event_id uuid)';
+    END IF;
+
+    INSERT INTO makegood.outbox (slot, bytes, id, aggregatetype, aggregateid, type, payload, headers)
+    SELECT t.turn % 3, size, sent, topic, key, event_type, body, given
+    FROM makegood.outbox_turns t
+    ORDER BY t.turn DESC
+    LIMIT 1;
+
+    -- A NOTIFY takes a lock of the whole database at commit: harmless while the relay sleeps, ruinous under load. A
+    -- relay that died asleep is believed for a few seconds only.
+    SELECT s.shards, s.sleeps_until INTO many, asleep
+    FROM makegood.outbox_steps s
+    WHERE s.shard = 0
+    ORDER BY s.step DESC
+    LIMIT 1;
+    IF many > 1 THEN
+        SELECT s.sleeps_until INTO asleep
+        FROM makegood.outbox_steps s
+        WHERE s.shard = makegood.outbox_shard(key, currval('makegood.outbox_seq'), many)
+        ORDER BY s.step DESC
+        LIMIT 1;
+    END IF;
+    IF asleep > clock_timestamp() THEN
+        PERFORM pg_notify('makegood_outbox', '');
+    END IF;
+    RETURN sent;
+END
+$$;
+COMMENT ON FUNCTION makegood.publish(text, text, text, jsonb, jsonb, uuid) IS
+    'Publishes an event with the transaction it is called in: a rollback publishes nothing. Returns the event''s id.';
+
+-- EXECUTE is everybody's by default.
+REVOKE ALL ON FUNCTION makegood.publish(text, text, text, jsonb, jsonb, uuid) FROM PUBLIC;

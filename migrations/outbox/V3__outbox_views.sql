@@ -1,0 +1,107 @@
+-- The outbox for people and dashboards, without contents.
+
+-- The newest step of each shard in use.
+CREATE VIEW makegood.outbox_cursor AS
+SELECT n.*
+FROM generate_series(0, 7) s (shard)
+CROSS JOIN LATERAL (
+    SELECT * FROM makegood.outbox_steps p WHERE p.shard = s.shard ORDER BY p.step DESC LIMIT 1
+) n
+WHERE n.shard < n.shards;
+COMMENT ON VIEW makegood.outbox_cursor IS 'The newest step of each shard: how far the relay is, and who it is.';
+
+-- A function for its settings: the two ranges of the index on xid are what keeps this cheap, whatever the statistics
+-- say of a table that was loaded in one go.
+CREATE FUNCTION makegood.outbox_unsent()
+RETURNS TABLE (event_id uuid, topic text, key text, event_type text, bytes integer, created_at timestamptz, seq bigint)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET jit = off
+AS $$
+    SELECT o.id, o.aggregatetype, o.aggregateid, o.type, o.bytes, o.created_at, o.seq
+    FROM makegood.outbox_cursor c
+    CROSS JOIN LATERAL (
+        SELECT late.*
+        FROM makegood.outbox late
+        WHERE late.xid = ANY (ARRAY(SELECT pg_snapshot_xip(c.from_snapshot)))
+        UNION ALL
+        SELECT new.*
+        FROM makegood.outbox new
+        WHERE new.xid >= pg_snapshot_xmax(c.from_snapshot)
+    ) o
+    WHERE makegood.outbox_shard(o.aggregateid, o.seq, c.shards) = c.shard
+          AND NOT (o.seq <= c.last_seq AND pg_visible_in_snapshot(o.xid, c.to_snapshot))
+$$;
+COMMENT ON FUNCTION makegood.outbox_unsent() IS 'The rows that the relay''s cursor has not passed yet, without their contents.';
+
+CREATE VIEW makegood.outbox_pending AS
+SELECT u.event_id, u.topic, u.key, u.event_type, u.bytes, u.created_at, clock_timestamp() - u.created_at AS age, u.seq
+FROM makegood.outbox_unsent() u;
+COMMENT ON VIEW makegood.outbox_pending IS
+    'Events that Kafka has not acknowledged yet. Rows set aside are in outbox_set_aside instead.';
+COMMENT ON COLUMN makegood.outbox_pending.event_id IS 'The event''s id.';
+COMMENT ON COLUMN makegood.outbox_pending.topic IS 'The Kafka topic it goes to.';
+COMMENT ON COLUMN makegood.outbox_pending.key IS 'Its Kafka key; null for none.';
+COMMENT ON COLUMN makegood.outbox_pending.event_type IS 'The event''s type.';
+COMMENT ON COLUMN makegood.outbox_pending.bytes IS 'The size of payload, key and headers in bytes.';
+COMMENT ON COLUMN makegood.outbox_pending.created_at IS 'When it was published, by this database''s clock.';
+COMMENT ON COLUMN makegood.outbox_pending.age IS 'How long ago that was.';
+COMMENT ON COLUMN makegood.outbox_pending.seq IS 'Its number; the rows of one key are sent in this order.';
+
+CREATE VIEW makegood.outbox_set_aside AS
+SELECT p.id AS event_id, p.aggregatetype AS topic, p.aggregateid AS key, p.type AS event_type, p.reason, p.advice,
+       p.created_at, p.parked_at, p.retry_at, p.seq
+FROM makegood.outbox_parked p;
+COMMENT ON VIEW makegood.outbox_set_aside IS
+    'Events that Kafka refused for good, and those that wait behind one of their key. makegood outbox retry sends them.';
+COMMENT ON COLUMN makegood.outbox_set_aside.event_id IS 'The event''s id.';
+COMMENT ON COLUMN makegood.outbox_set_aside.topic IS 'The Kafka topic it goes to.';
+COMMENT ON COLUMN makegood.outbox_set_aside.key IS 'Its Kafka key; null for none.';
+COMMENT ON COLUMN makegood.outbox_set_aside.event_type IS 'The event''s type.';
+COMMENT ON COLUMN makegood.outbox_set_aside.reason IS 'Why Kafka refused it; null if it waits behind an event of its key that was refused.';
+COMMENT ON COLUMN makegood.outbox_set_aside.advice IS 'What to do about it.';
+COMMENT ON COLUMN makegood.outbox_set_aside.created_at IS 'When it was published.';
+COMMENT ON COLUMN makegood.outbox_set_aside.parked_at IS 'When it was set aside.';
+COMMENT ON COLUMN makegood.outbox_set_aside.retry_at IS 'When somebody asked to send it again; null if nobody did.';
+COMMENT ON COLUMN makegood.outbox_set_aside.seq IS 'Its number; the rows of one key are sent in this order.';
+
+-- Beside DESIGN's `status`, which is the inbox's: the outbox may live in another database.
+CREATE VIEW makegood.outbox_status AS
+WITH waiting AS (
+    SELECT count(*) AS pending, min(created_at) AS oldest_at, coalesce(sum(bytes), 0)::bigint AS pending_bytes
+    FROM makegood.outbox_unsent()
+), aside AS (
+    SELECT count(*) FILTER (WHERE reason IS NOT NULL) AS refused, count(*) AS set_aside, min(parked_at) AS aside_since
+    FROM makegood.outbox_parked
+), relay AS (
+    SELECT count(*) FILTER (WHERE lease_until > clock_timestamp()) AS relays, max(shards)::integer AS shards,
+           sum(published)::bigint AS published,
+           sum(in_flight) FILTER (WHERE lease_until > clock_timestamp()) AS in_flight, max(written_at) AS seen_at,
+           min(reason) FILTER (WHERE lease_until > clock_timestamp()) AS reason,
+           min(advice) FILTER (WHERE lease_until > clock_timestamp()) AS advice
+    FROM makegood.outbox_cursor
+)
+SELECT CASE WHEN r.relays < r.shards THEN 'down' WHEN r.reason IS NOT NULL THEN 'held'
+            WHEN a.set_aside > 0 THEN 'set_aside' WHEN w.pending > 0 THEN 'behind' ELSE 'ok' END AS verdict,
+       r.relays, r.shards, r.reason, r.advice, w.pending, w.pending_bytes, w.oldest_at,
+       clock_timestamp() - w.oldest_at AS oldest_age, coalesce(r.in_flight, 0)::bigint AS in_flight,
+       a.set_aside, a.refused, a.aside_since, r.published, r.seen_at
+FROM waiting w, aside a, relay r;
+COMMENT ON VIEW makegood.outbox_status IS 'One row: do events get from the outbox to Kafka, and if not, why and what to do.';
+COMMENT ON COLUMN makegood.outbox_status.verdict IS
+    'ok: nothing waits; behind: events are on their way; set_aside: Kafka refused some; held: see reason; down: no relay runs.';
+COMMENT ON COLUMN makegood.outbox_status.relays IS 'Shards that a living daemon relays.';
+COMMENT ON COLUMN makegood.outbox_status.shards IS 'Shards there are.';
+COMMENT ON COLUMN makegood.outbox_status.reason IS 'Why nothing is sent.';
+COMMENT ON COLUMN makegood.outbox_status.advice IS 'What to do about it.';
+COMMENT ON COLUMN makegood.outbox_status.pending IS 'Events that Kafka has not acknowledged yet, without those set aside.';
+COMMENT ON COLUMN makegood.outbox_status.pending_bytes IS 'Their size in bytes.';
+COMMENT ON COLUMN makegood.outbox_status.oldest_at IS 'When the oldest of them was published.';
+COMMENT ON COLUMN makegood.outbox_status.oldest_age IS 'How long ago that was.';
+COMMENT ON COLUMN makegood.outbox_status.in_flight IS 'Events handed to Kafka and not acknowledged when a relay last wrote.';
+COMMENT ON COLUMN makegood.outbox_status.set_aside IS 'Events set aside: refused by Kafka, or waiting behind one of their key.';
+COMMENT ON COLUMN makegood.outbox_status.refused IS 'Those of them that Kafka refused.';
+COMMENT ON COLUMN makegood.outbox_status.aside_since IS 'When the first of them was set aside.';
+COMMENT ON COLUMN makegood.outbox_status.published IS 'Events acknowledged by Kafka since the first step.';
+COMMENT ON COLUMN makegood.outbox_status.seen_at IS 'When a relay last wrote.';

@@ -1,0 +1,15 @@
+-- makegood: outbox_restart_from
+-- What a restart has to know: the oldest cursor of all shards, how many rows outbox_restart will write, and whether
+-- somebody other than $1 still relays.
+SELECT (
+           SELECT c.from_snapshot::text
+           FROM makegood.outbox_cursor c
+           ORDER BY pg_snapshot_xmax(c.from_snapshot), (SELECT count(*) FROM pg_snapshot_xip(c.from_snapshot)) DESC
+           LIMIT 1
+       ) AS oldest,
+       EXISTS (
+           SELECT FROM makegood.outbox_cursor c
+           WHERE c.lease_until > clock_timestamp() AND c.holder IS DISTINCT FROM $1
+       ) AS relayed,
+       (SELECT count(DISTINCT shard) FROM makegood.outbox_steps WHERE shard >= $2) + $2 AS steps,
+       pg_current_snapshot()::text AS now

@@ -1,0 +1,3 @@
+-- makegood: outbox_turn_begin
+-- The next turn, if nobody else has begun it.
+INSERT INTO makegood.outbox_turns (turn) VALUES ($1) ON CONFLICT DO NOTHING RETURNING turn

@@ -1,0 +1,226 @@
+//! Sends messages in order, and says what became of each.
+//!
+//! A sender stops at the first message that is not delivered: it takes nothing more, so that no later
+//! message of the same key can overtake the one that failed. End it, and resend what has no good
+//! report, in order, through a new one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, ProducerContext};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{debug, warn};
+
+use super::refusal::refusal;
+use super::settings;
+use crate::config;
+use crate::pure::problem::{Code, Problem};
+use crate::pure::refusal::{Blame, Refusal, topic_fault};
+
+/// How long one poll for delivery reports may take; reports themselves end it early.
+const POLL: Duration = Duration::from_millis(20);
+
+/// One message to send. Borrowed: librdkafka copies key, value and headers.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// Messages of one key go to one partition, in order; those without go anywhere.
+    pub key: Option<&'a [u8]>,
+    /// The content.
+    pub value: &'a [u8],
+    /// Names and values, in order.
+    pub headers: &'a [(&'a str, &'a [u8])],
+}
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The token given at the hand-over.
+    pub token: u64,
+    /// Acknowledged by all in-sync replicas, or not taken.
+    pub outcome: Result<(), Refusal>,
+}
+
+/// Why a message was not handed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HandOver {
+    /// The client's queue is full: try the same message again when some reports have come.
+    Full,
+    /// Nothing was queued, and no report will come.
+    Refused(Refusal),
+}
+
+/// What the client last complained of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// The error's name and words.
+    pub reason: String,
+    /// What an operator can do; may be empty.
+    pub advice: String,
+    /// The first complaint since the last delivery.
+    pub since: Instant,
+}
+
+/// A producer and the thread that collects its delivery reports.
+pub struct Sender {
+    client: Arc<BaseProducer<Reports>>,
+    state: Arc<Mutex<State>>,
+    closed: oneshot::Receiver<()>,
+}
+
+/// What the callbacks keep for the sender.
+#[derive(Default)]
+struct State {
+    trouble: Option<Trouble>,
+    /// The first failure; nothing is taken after it.
+    stopped_by: Option<String>,
+}
+
+/// librdkafka's callbacks; they run on the polling thread.
+struct Reports {
+    reports: mpsc::UnboundedSender<Delivered>,
+    state: Arc<Mutex<State>>,
+}
+
+impl Sender {
+    /// Opens a producer; it connects by itself and goes on trying. `reports` gets one [`Delivered`]
+    /// for each message handed over, until the sender is closed. Give each sender a channel of its
+    /// own: reports of a closed one may still come. Fails on settings that librdkafka refuses.
+    pub fn new(
+        kafka: &config::Kafka,
+        reports: mpsc::UnboundedSender<Delivered>,
+    ) -> Result<Sender, Problem> {
+        let state = Arc::new(Mutex::new(State::default()));
+        let context = Reports { reports, state: state.clone() };
+        let client: BaseProducer<Reports> =
+            settings::relay(kafka, "makegood-relay").create_with_context(context).map_err(|e| {
+                Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
+                    .hint("see [kafka.properties]; names and values are librdkafka's")
+            })?;
+        let client = Arc::new(client);
+        let (close, closed) = oneshot::channel();
+        let polled = client.clone();
+        thread::Builder::new()
+            .name("kafka-reports".to_owned())
+            .spawn(move || {
+                // The sender's being gone is the order to end.
+                while Arc::strong_count(&polled) > 1 {
+                    polled.poll(POLL);
+                }
+                // Purges, reports what was purged, and may hang inside librdkafka.
+                drop(polled);
+                let _ = close.send(());
+            })
+            .map_err(|e| {
+                Problem::new(Code::System, format!("cannot start the Kafka thread: {e}"))
+            })?;
+        Ok(Sender { client, state, closed })
+    }
+
+    /// Hands a message over, after all those before it; never blocks. Its record gets the time of
+    /// this call, not the row's: Kafka's retention goes by the record's timestamp, and a row that
+    /// waited for two weeks would be deleted at once.
+    pub fn hand_over(&self, token: u64, message: &Outgoing<'_>) -> Result<(), HandOver> {
+        if let Some(reason) = lock(&self.state).stopped_by.clone() {
+            return Err(HandOver::Refused(Refusal {
+                blame: Blame::Client,
+                reason: format!("stopped after {reason}"),
+                advice: String::new(),
+            }));
+        }
+        if let Some(fault) = topic_fault(message.topic) {
+            return Err(HandOver::Refused(Refusal {
+                blame: Blame::Row,
+                reason: format!("`{}` cannot be a topic: {fault}", message.topic.escape_debug()),
+                advice: "publish to a topic that Kafka can have".to_owned(),
+            }));
+        }
+        let mut headers = OwnedHeaders::new_with_capacity(message.headers.len());
+        for (key, value) in message.headers {
+            headers = headers.insert(Header { key, value: Some(*value) });
+        }
+        let mut record: BaseRecord<'_, [u8], [u8], usize> =
+            BaseRecord::with_opaque_to(message.topic, token as usize);
+        record.key = message.key;
+        record.payload = Some(message.value);
+        record.headers = Some(headers);
+        self.client.send(record).map_err(|(error, _)| match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::QueueFull) => HandOver::Full,
+            Some(code) => HandOver::Refused(refusal(code, "")),
+            None => HandOver::Refused(refusal(RDKafkaErrorCode::Fail, &error.to_string())),
+        })
+    }
+
+    /// The client's last complaint, for people; a delivery clears it.
+    pub fn trouble(&self) -> Option<Trouble> {
+        lock(&self.state).trouble.clone()
+    }
+
+    /// Ends: what is queued or on its way is given up and reported so. Closing can hang inside
+    /// librdkafka (rust-rdkafka#453), so this waits only `patience`.
+    pub async fn close(self, patience: Duration) {
+        drop(self.client);
+        if tokio::time::timeout(patience, self.closed).await.is_err() {
+            warn!("the Kafka producer did not close in time");
+        }
+    }
+}
+
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, words: &str) {
+        // CONFWARN is about settings of the operator's that are meant for the consumer, and about this
+        // client's own, which are meant as they are.
+        match level {
+            _ if facility == "CONFWARN" => debug!(words, "kafka producer"),
+            RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => {
+                debug!(facility, words, "kafka producer");
+            }
+            _ => warn!(facility, words, "kafka producer"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, words: &str) {
+        debug!(%error, words, "kafka producer");
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+        let said = refusal(code, words);
+        let mut state = lock(&self.state);
+        if code == RDKafkaErrorCode::Fatal {
+            state.stopped_by.get_or_insert_with(|| said.reason.clone());
+        }
+        let since = state.trouble.as_ref().map_or_else(Instant::now, |trouble| trouble.since);
+        state.trouble = Some(Trouble { reason: said.reason, advice: said.advice, since });
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, token: usize) {
+        let outcome = match result {
+            Ok(_) => Ok(()),
+            Err((error, _)) => {
+                Err(refusal(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail), ""))
+            }
+        };
+        let mut state = lock(&self.state);
+        match &outcome {
+            Ok(()) => state.trouble = None,
+            Err(refusal) => {
+                state.stopped_by.get_or_insert_with(|| refusal.reason.clone());
+            }
+        }
+        drop(state);
+        let _ = self.reports.send(Delivered { token: token as u64, outcome });
+    }
+}
+
+fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
+    // Each field is whole at every moment, so a panic elsewhere does not spoil it.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,114 @@
+//! The loop from the outbox to Kafka, one per shard.
+//!
+//! # States
+//!
+//! * **Following**: another daemon has the lease. Left when it runs out or is given up.
+//! * **Leading**: rows are read ahead, sent in order, and the cursor follows what Kafka acknowledged. Left
+//!   for Following when another daemon wrote a step (ours is then refused), and on any trouble with the
+//!   database: the session ends, and all that was read ahead goes with it.
+//! * **Holding** (within Leading): Kafka refuses everything or is away. The rows stay in the window, and the
+//!   same ones are sent again by a new client.
+//! * **Careful** (within Leading): Kafka refused a row for its own sake. Rows of its key go one at a time,
+//!   until it is through or set aside; then its key waits with it, and all others go on.
+//!
+//! None of the states is durable: what is, is the newest step in PostgreSQL.
+
+mod lead;
+mod looking;
+mod message;
+mod reading;
+mod recovery;
+mod stepping;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+use uuid::Uuid;
+
+use crate::config;
+use crate::pure::backoff::Backoff;
+use crate::pure::problem::Problem;
+use crate::store::outbox::{Claim, Session, Shard};
+use lead::{Ending, Lead};
+
+/// Pauses between attempts to reach the database.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };
+/// How often a follower looks whether the lease is free. It may be given up before it runs out.
+const LOOK: Duration = Duration::from_secs(1);
+/// A term that lasted so long was in order, and the next failure is a new one.
+const GOOD_TERM: Duration = Duration::from_secs(10);
+
+/// What a relay works with.
+pub struct Relay {
+    /// The database with the outbox.
+    pub postgres: config::Postgres,
+    /// The brokers.
+    pub kafka: config::Kafka,
+    /// How long published rows stay.
+    pub retention: Duration,
+    /// Which part of the outbox.
+    pub shard: Shard,
+}
+
+/// Relays until `stop`, then gives the lease up. The database's absence is waited for; the end is only early
+/// with a problem that a person has to mend.
+pub async fn run(relay: Arc<Relay>, stop: CancellationToken) -> Result<(), Problem> {
+    // One holder a term would do; one a process makes a short absence of the database a renewal.
+    let holder = Uuid::new_v4();
+    let mut failures = 0;
+    loop {
+        let began = Instant::now();
+        let ended = relay.term(holder, &stop).await;
+        if began.elapsed() >= GOOD_TERM {
+            failures = 0;
+        }
+        match ended {
+            Ok(Ending::Stopped) => return Ok(()),
+            Ok(Ending::Lost) => {
+                info!(shard = relay.shard.number, "another daemon relays the outbox now")
+            }
+            Err(problem) => {
+                if failures == 0 {
+                    warn!(hint = problem.hint, "the relay begins anew: {}", problem.cause);
+                } else {
+                    debug!("the relay cannot begin: {}", problem.cause);
+                }
+            }
+        }
+        let pause = BACKOFF.delay(failures, fastrand::f64());
+        failures = failures.saturating_add(1);
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+impl Relay {
+    /// One session: follow until the lease is free, then lead.
+    async fn term(&self, holder: Uuid, stop: &CancellationToken) -> Result<Ending, Problem> {
+        let session = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(Ending::Stopped),
+            opened = Session::open(&self.postgres, self.shard) => opened?,
+        };
+        loop {
+            let claim =
+                session.claim(holder).await.map_err(|f| f.problem("cannot claim the outbox"))?;
+            match claim {
+                Claim::Won { step, epoch, cursor } => {
+                    info!(shard = self.shard.number, epoch, "this daemon relays the outbox");
+                    return Lead::begin(self, session, step, cursor).await?.run(stop).await;
+                }
+                Claim::Taken(left) => tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return Ok(Ending::Stopped),
+                    () = tokio::time::sleep(left.min(LOOK)) => {}
+                },
+            }
+        }
+    }
+}

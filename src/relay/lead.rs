@@ -1,0 +1,228 @@
+//! One term as the outbox's relay: read ahead, send in order, move the cursor behind what is acknowledged.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use super::Relay;
+use super::message::Texts;
+use super::reading::Reading;
+use super::stepping::{self, Leaving};
+use crate::kafka::sender::{Delivered, HandOver, Outgoing, Sender};
+use crate::pure::problem::Problem;
+use crate::pure::refusal::{Blame, Refusal};
+use crate::pure::window::{End, Window};
+use crate::store::outbox::{Cursor, Lost, Row, Session};
+
+/// How long a stop waits for acknowledgements, and closing a client may take.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Why a term ended.
+pub(super) enum Ending {
+    /// It was told to stop, and gave the lease up.
+    Stopped,
+    /// Another daemon took over.
+    Lost,
+}
+
+/// A row in the window.
+pub(super) struct Item {
+    pub(super) row: Row,
+    /// The cursor that has passed it; none for a row that was set aside and is tried again.
+    pub(super) passed: Option<Cursor>,
+}
+
+/// The state of a term.
+pub(super) struct Lead<'a> {
+    pub(super) relay: &'a Relay,
+    pub(super) session: Session,
+    pub(super) step: i64,
+    pub(super) cursor: Cursor,
+    pub(super) reading: Reading,
+    pub(super) window: Window<Item, Refusal>,
+    pub(super) window_bytes: usize,
+    pub(super) sender: Sender,
+    pub(super) reports: mpsc::UnboundedReceiver<Delivered>,
+    /// Messages that were not delivered, since the sender was made.
+    pub(super) failed: Vec<(u64, Refusal)>,
+    /// Rows that go alone.
+    pub(super) careful: BTreeSet<u64>,
+    /// How often Kafka refused a row for its own sake.
+    pub(super) tries: HashMap<u64, u32>,
+    /// Topics and keys that wait behind a row set aside.
+    pub(super) blocked: HashSet<(String, String)>,
+    /// Nothing is sent before then.
+    pub(super) hold_until: Option<Instant>,
+    pub(super) holds: u32,
+    /// Why nothing is sent, and advice.
+    pub(super) trouble: Option<(String, String)>,
+    /// What the last step said of it, and whether it announced sleep.
+    pub(super) said: (Option<(String, String)>, bool),
+    pub(super) stepped_at: Instant,
+    /// Rows acknowledged since the last step.
+    pub(super) published: i64,
+    /// Looks in a row that found nothing.
+    pub(super) empty_looks: usize,
+    pub(super) look_at: Instant,
+    pub(super) turn_at: Instant,
+    /// When Kafka last said anything, or got something after a pause.
+    pub(super) heard_at: Instant,
+    /// Rows set aside that somebody wants to be sent again; they go when the window is empty.
+    pub(super) retries: Vec<Row>,
+    /// The window holds such rows; nothing else is read until it is empty.
+    pub(super) retrying: bool,
+}
+
+impl<'a> Lead<'a> {
+    /// Begins at a claimed step.
+    pub(super) async fn begin(
+        relay: &'a Relay,
+        session: Session,
+        step: i64,
+        cursor: Cursor,
+    ) -> Result<Lead<'a>, Problem> {
+        let (to_us, reports) = mpsc::unbounded_channel();
+        let blocked = stepping::blocked(&session).await?;
+        let now = Instant::now();
+        Ok(Lead {
+            relay,
+            sender: Sender::new(&relay.kafka, to_us)?,
+            reports,
+            step,
+            reading: Reading::from(cursor.clone()),
+            cursor,
+            session,
+            window: Window::default(),
+            window_bytes: 0,
+            failed: Vec::new(),
+            careful: BTreeSet::new(),
+            tries: HashMap::new(),
+            blocked,
+            hold_until: None,
+            holds: 0,
+            trouble: None,
+            said: (None, false),
+            stepped_at: now,
+            published: 0,
+            empty_looks: 0,
+            look_at: now,
+            turn_at: now,
+            heard_at: now,
+            retries: Vec::new(),
+            retrying: false,
+        })
+    }
+
+    /// Relays until told to stop or until another daemon has the lease.
+    pub(super) async fn run(mut self, stop: &CancellationToken) -> Result<Ending, Problem> {
+        let outcome = self.work(stop).await;
+        if let Ok(Ending::Stopped) = outcome {
+            self.leave().await;
+        }
+        self.sender.close(DRAIN).await;
+        outcome
+    }
+
+    async fn work(&mut self, stop: &CancellationToken) -> Result<Ending, Problem> {
+        while !stop.is_cancelled() {
+            while let Ok(report) = self.reports.try_recv() {
+                self.note(report);
+            }
+            self.check_silence();
+            if !self.failed.is_empty() {
+                self.recover().await?;
+            }
+            self.hand_over();
+            if self.step_at() <= Instant::now() && self.write_step(Leaving::No).await?.is_err() {
+                return Ok(Ending::Lost);
+            }
+            if self.look_at().is_some_and(|at| at <= Instant::now()) {
+                self.look().await?;
+                continue;
+            }
+            let wake = self.wake_at();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                Some(report) = self.reports.recv() => self.note(report),
+                () = self.session.woken.notified() => self.woken().await?,
+                () = tokio::time::sleep_until(wake) => {}
+            }
+        }
+        Ok(Ending::Stopped)
+    }
+
+    /// Hands rows to the client: in bulk, or alone while a row that Kafka refused is being looked at.
+    fn hand_over(&mut self) {
+        if self.hold_until.is_some_and(|until| Instant::now() < until) {
+            return;
+        }
+        self.hold_until = None;
+        while self.failed.is_empty() {
+            let next = match self.careful.first() {
+                Some(_) if self.window.in_flight() > 0 => return,
+                Some(token) => self.window.open(*token).map(|item| (*token, item)),
+                None => self.window.next(),
+            };
+            let Some((token, item)) = next else { return };
+            let texts = Texts::of(&item.row);
+            let message = Outgoing {
+                topic: &item.row.topic,
+                key: item.row.key.as_deref().map(str::as_bytes),
+                value: item.row.payload.as_bytes(),
+                headers: &texts.headers(&item.row),
+            };
+            match self.sender.hand_over(token, &message) {
+                Ok(()) => {
+                    if self.window.in_flight() == 0 {
+                        self.heard_at = Instant::now();
+                    }
+                    self.window.sent(token);
+                }
+                Err(HandOver::Full) => return,
+                // The client never takes it, so there is nothing to try again.
+                Err(HandOver::Refused(refusal)) if refusal.blame == Blame::Row => {
+                    self.set_aside(token, refusal);
+                }
+                Err(HandOver::Refused(refusal)) => self.failed.push((token, refusal)),
+            }
+        }
+    }
+
+    /// Notes what became of a message.
+    pub(super) fn note(&mut self, report: Delivered) {
+        self.heard_at = Instant::now();
+        match report.outcome {
+            Ok(()) => {
+                self.window.settle(report.token, End::Delivered);
+                self.careful.remove(&report.token);
+                self.tries.remove(&report.token);
+                self.trouble = None;
+                self.holds = 0;
+            }
+            Err(refusal) => self.failed.push((report.token, refusal)),
+        }
+    }
+
+    /// Waits for what is on its way, then gives the lease up. What is not acknowledged by then is sent
+    /// again by the next relay.
+    async fn leave(&mut self) {
+        let deadline = Instant::now() + DRAIN;
+        while self.window.in_flight() > 0 && self.failed.is_empty() {
+            match tokio::time::timeout_at(deadline, self.reports.recv()).await {
+                Ok(Some(report)) => self.note(report),
+                _ => break,
+            }
+        }
+        match self.write_step(Leaving::Yes).await {
+            Ok(Ok(())) => info!(shard = self.relay.shard.number, "gave the outbox up"),
+            Ok(Err(Lost)) | Err(_) => {
+                debug!("could not give the outbox up; the lease runs out soon")
+            }
+        }
+    }
+}

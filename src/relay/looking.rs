@@ -1,0 +1,92 @@
+//! When a term looks for rows, and what it does with them.
+
+use tokio::time::Instant;
+
+use super::lead::{Item, Lead};
+use super::stepping::RENEW;
+use crate::pure::pace::pace;
+use crate::pure::problem::Problem;
+use crate::pure::window::End;
+use crate::store::outbox::{Cursor, Row};
+
+/// Rows in the window, about; the next ones are read while these are on their way.
+const WINDOW: usize = 6000;
+/// Bytes of payload in the window, about.
+const WINDOW_BYTES: usize = 12 << 20;
+/// Rows set aside that are tried again together, each of a key of its own.
+const RETRIES: i64 = 100;
+
+impl Lead<'_> {
+    /// Whether publishers should wake the relay.
+    pub(super) fn sleeps(&self) -> bool {
+        pace(self.empty_looks).asleep && self.window.is_empty()
+    }
+
+    /// When to look next, if there is room.
+    pub(super) fn look_at(&self) -> Option<Instant> {
+        let can_take = if self.retries.is_empty() {
+            let has_room = self.window.len() < WINDOW && self.window_bytes < WINDOW_BYTES;
+            has_room && !self.retrying && self.careful.is_empty()
+        } else {
+            self.window.is_empty()
+        };
+        let at_once = self.reading.has_more() || !self.retries.is_empty();
+        can_take.then(|| if at_once { Instant::now() } else { self.look_at })
+    }
+
+    /// Takes new rows into the window.
+    pub(super) async fn look(&mut self) -> Result<(), Problem> {
+        for row in std::mem::take(&mut self.retries) {
+            self.retrying = true;
+            self.take_in(row, None);
+        }
+        if self.retrying {
+            return Ok(());
+        }
+        let rows = self.reading.next(&self.session).await?;
+        self.empty_looks = if rows.is_empty() { self.empty_looks.saturating_add(1) } else { 0 };
+        self.look_at = Instant::now() + pace(self.empty_looks).wait;
+        for (row, passed) in rows {
+            self.take_in(row, Some(passed));
+        }
+        Ok(())
+    }
+
+    /// A publisher, or somebody who asked for a retry, wakes the relay.
+    pub(super) async fn woken(&mut self) -> Result<(), Problem> {
+        self.look_at = Instant::now();
+        self.look_for_retries().await
+    }
+
+    /// Whether somebody wants rows that were set aside to be sent again.
+    pub(super) async fn look_for_retries(&mut self) -> Result<(), Problem> {
+        if !self.retrying {
+            let found = self.session.retries(RETRIES).await;
+            self.retries = found.map_err(|f| f.problem("cannot read what is set aside"))?;
+        }
+        Ok(())
+    }
+
+    /// When the loop has to wake up by itself.
+    pub(super) fn wake_at(&self) -> Instant {
+        let hold = self.hold_until.unwrap_or(self.stepped_at + RENEW);
+        [Some(self.step_at()), self.look_at(), Some(hold)]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(hold)
+    }
+
+    fn take_in(&mut self, row: Row, passed: Option<Cursor>) {
+        // A row that is tried again is the first of its key: it is what the key waits for.
+        let waits = passed.is_some()
+            && row.key.as_ref().is_some_and(|key| {
+                !self.blocked.is_empty() && self.blocked.contains(&(row.topic.clone(), key.clone()))
+            });
+        self.window_bytes += row.payload.len();
+        let token = self.window.push(Item { row, passed });
+        if waits {
+            self.window.settle(token, End::Parked(None));
+        }
+    }
+}

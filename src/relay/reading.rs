@@ -1,0 +1,68 @@
+//! Where the relay reads: ahead of the cursor, delta by delta.
+
+use crate::pure::problem::Problem;
+use crate::store::Fault;
+use crate::store::outbox::{Cursor, Delta, Row, Session};
+
+/// Rows read at once.
+const ROWS: usize = 2000;
+/// Bytes read at once, about.
+const BYTES: usize = 4 << 20;
+
+/// The place up to which rows have been read.
+pub(super) struct Reading {
+    cursor: Cursor,
+    delta: Option<Delta>,
+}
+
+impl Reading {
+    pub(super) fn from(cursor: Cursor) -> Reading {
+        Reading { cursor, delta: None }
+    }
+
+    /// Whether the delta at hand has more rows.
+    pub(super) fn has_more(&self) -> bool {
+        self.delta.is_some()
+    }
+
+    /// The next rows, each with the cursor that has passed it; none if there is nothing new.
+    pub(super) async fn next(&mut self, session: &Session) -> Result<Vec<(Row, Cursor)>, Problem> {
+        self.try_next(session).await.map_err(|fault| fault.problem("cannot read the outbox"))
+    }
+
+    async fn try_next(&mut self, session: &Session) -> Result<Vec<(Row, Cursor)>, Fault> {
+        let delta = match self.delta.take() {
+            Some(delta) => delta,
+            None => session.delta(&self.cursor).await?,
+        };
+        let rows = match delta.rows {
+            0 => Vec::new(),
+            _ => session.read(&delta, self.cursor.last_seq, ROWS, BYTES).await?,
+        };
+        let done = rows.last().is_none_or(|row| row.seq >= delta.last_seq);
+        let (from, to) = (delta.from.clone(), delta.to.clone());
+        let after = Cursor { from: to.clone(), to: to.clone(), last_seq: 0 };
+        let mut passed: Vec<(Row, Cursor)> = rows
+            .into_iter()
+            .map(|row| {
+                let cursor = Cursor { from: from.clone(), to: to.clone(), last_seq: row.seq };
+                (row, cursor)
+            })
+            .collect();
+        match passed.last_mut() {
+            Some((_, cursor)) if done => *cursor = after.clone(),
+            _ => {}
+        }
+        self.cursor = match passed.last() {
+            Some((_, cursor)) => cursor.clone(),
+            None => after,
+        };
+        self.delta = (!done).then_some(delta);
+        Ok(passed)
+    }
+
+    /// The place itself, which the cursor may take once everything read is settled.
+    pub(super) fn cursor(&self) -> &Cursor {
+        &self.cursor
+    }
+}

@@ -1,0 +1,143 @@
+//! The steps of a term: when one is due, and what it says.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::lead::Lead;
+use crate::pure::problem::Problem;
+use crate::pure::refusal::Refusal;
+use crate::pure::window::End;
+use crate::store::Fault;
+use crate::store::outbox::{LEASE, Lost, Parking, Saying, Session, Turn};
+
+/// How long settled rows wait for the cursor: each step is a transaction.
+const STEP: Duration = Duration::from_millis(20);
+/// How often the lease is renewed.
+pub(super) const RENEW: Duration = Duration::from_secs(LEASE.as_secs() / 3);
+/// How often the next turn of the tables is tried.
+const TURN: Duration = Duration::from_secs(60);
+/// How many steps are kept at least; twice as many at most.
+const KEPT_STEPS: i64 = 1000;
+
+/// Whether a step is the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaving {
+    No,
+    Yes,
+}
+
+impl Lead<'_> {
+    /// When the next step has to be written.
+    pub(super) fn step_at(&self) -> Instant {
+        if self.said != (self.trouble.clone(), self.said.1) || (self.sleeps() && !self.said.1) {
+            return Instant::now();
+        }
+        self.stepped_at + if self.window.can_move() { STEP } else { RENEW }
+    }
+
+    /// Writes a step: the cursor past everything settled, the lease renewed, how things are.
+    pub(super) async fn write_step(
+        &mut self,
+        leaving: Leaving,
+    ) -> Result<Result<(), Lost>, Problem> {
+        let renews = self.stepped_at.elapsed() >= RENEW;
+        let ends = self.take_settled();
+        let saying = Saying {
+            published: std::mem::take(&mut self.published),
+            in_flight: i32::try_from(self.window.in_flight()).unwrap_or(i32::MAX),
+            asleep: self.sleeps(),
+            leaving: leaving == Leaving::Yes,
+            trouble: self.trouble.clone(),
+        };
+        let moved = match ends.parking.as_slice() {
+            [] => self.session.step(self.step, &self.cursor, &saying).await,
+            parking => self.session.step_parking(self.step, &self.cursor, &saying, parking).await,
+        };
+        let Ok(step) = moved.map_err(unwritable)? else { return Ok(Err(Lost)) };
+        (self.step, self.stepped_at) = (step, Instant::now());
+        self.said = (saying.trouble, saying.asleep);
+        if !ends.sent_again.is_empty() || !ends.refused_again.is_empty() {
+            self.session
+                .retried(&ends.sent_again, &ends.refused_again)
+                .await
+                .map_err(unwritable)?;
+            self.blocked = blocked(&self.session).await?;
+        }
+        if self.retrying && self.window.is_empty() {
+            self.retrying = false;
+            self.look_for_retries().await?;
+        } else if renews {
+            self.look_for_retries().await?;
+        }
+        self.tidy().await
+    }
+
+    /// Takes the settled rows out of the window, and the cursor with them.
+    fn take_settled(&mut self) -> Ends {
+        let mut ends = Ends::default();
+        for (item, end) in self.window.take_settled() {
+            self.window_bytes -= item.row.payload.len();
+            self.published += i64::from(end == End::Delivered);
+            let seq = item.row.seq;
+            match (item.passed.is_some(), end) {
+                (true, End::Delivered) => {}
+                (true, End::Parked(refusal)) => ends.parking.push(parking(seq, refusal)),
+                (false, End::Delivered) => ends.sent_again.push(seq),
+                (false, End::Parked(refusal)) => ends.refused_again.push(parking(seq, refusal)),
+            }
+            if let Some(cursor) = item.passed {
+                self.cursor = cursor;
+            }
+        }
+        if self.window.is_empty() {
+            self.cursor = self.reading.cursor().clone();
+        }
+        ends
+    }
+
+    /// Trims old steps, and empties the next table when its turn has come.
+    async fn tidy(&mut self) -> Result<Result<(), Lost>, Problem> {
+        if self.step % KEPT_STEPS == 0 {
+            self.session.trim(self.step - KEPT_STEPS).await.map_err(unwritable)?;
+        }
+        if self.relay.shard.number == 0 && self.turn_at <= Instant::now() {
+            self.turn_at = Instant::now() + TURN;
+            match self.session.turn(self.relay.retention).await.map_err(unwritable)? {
+                Turn::Early => {}
+                Turn::Busy => {
+                    debug!("the outbox's next table is still in use; trying again in a minute")
+                }
+                Turn::Begun => debug!("emptied the outbox's oldest table"),
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// What became of the rows that left the window.
+#[derive(Default)]
+struct Ends {
+    /// Set aside now.
+    parking: Vec<Parking>,
+    /// Set aside before, and with Kafka at last.
+    sent_again: Vec<i64>,
+    /// Set aside before, and refused once more.
+    refused_again: Vec<Parking>,
+}
+
+/// The keys that wait behind a row set aside.
+pub(super) async fn blocked(session: &Session) -> Result<HashSet<(String, String)>, Problem> {
+    let keys = session.parked_keys().await;
+    Ok(keys.map_err(|f| f.problem("cannot read what is set aside"))?.into_iter().collect())
+}
+
+fn parking(seq: i64, refusal: Option<Refusal>) -> Parking {
+    Parking { seq, refusal: refusal.map(|r| (r.reason, r.advice)) }
+}
+
+fn unwritable(fault: Fault) -> Problem {
+    fault.problem("cannot write the outbox's step")
+}

@@ -1,0 +1,145 @@
+//! Who relays: a claim is a step with a new epoch, written when the lease before it has run out.
+
+use std::time::Duration;
+
+use tokio_postgres::Row;
+use tracing::warn;
+use uuid::Uuid;
+
+use super::{Cursor, LEASE, Session, Shard};
+use crate::store::Fault;
+use crate::store::workers;
+
+/// How a claim ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The shard is ours.
+    Won {
+        /// The step that was written.
+        step: i64,
+        /// Counts the claims of this shard.
+        epoch: i64,
+        /// Where to go on.
+        cursor: Cursor,
+    },
+    /// Somebody else has it for that long, unless they renew it.
+    Taken(Duration),
+}
+
+/// How soon to try again where somebody else was faster, or will be.
+const SOON: Duration = Duration::from_millis(200);
+
+impl Session {
+    /// Tries to get the shard for `holder`.
+    pub async fn claim(&self, holder: Uuid) -> Result<Claim, Fault> {
+        let sql = include_str!("../../../sql/core/outbox_newest.sql");
+        let newest = self.query(sql, &[&self.shard.number]).await?;
+        let Some(newest) = newest.first().map(Newest::read) else {
+            return self.restart(holder, None).await;
+        };
+        if newest.holder != Some(holder) && !newest.left.is_zero() {
+            return Ok(Claim::Taken(newest.left));
+        }
+        if !newest.same_system && !newest.same_history {
+            return self.restart(holder, Some("outbox_restamp")).await;
+        }
+        if newest.shards != self.shard.of {
+            return self.restart(holder, None).await;
+        }
+        self.take(holder, &newest).await
+    }
+
+    async fn take(&self, holder: Uuid, newest: &Newest) -> Result<Claim, Fault> {
+        let sql = include_str!("../../../sql/core/outbox_claim.sql");
+        let pid = i32::try_from(std::process::id()).unwrap_or_default();
+        let Cursor { from, to, last_seq } = &newest.cursor;
+        let written = self
+            .query(
+                sql,
+                &[
+                    &self.shard.number,
+                    &newest.step,
+                    &holder,
+                    &workers::host(),
+                    &pid,
+                    &&**from,
+                    &&**to,
+                    last_seq,
+                    &LEASE.as_secs_f64(),
+                ],
+            )
+            .await?;
+        Ok(match written.first() {
+            Some(row) => {
+                Claim::Won { step: row.get(0), epoch: row.get(1), cursor: newest.cursor.clone() }
+            }
+            None => Claim::Taken(SOON),
+        })
+    }
+
+    /// Sets all shards to a new beginning: where their number has changed, at the oldest of their cursors, which
+    /// sends some rows again; where the database was restored into another cluster, after giving the rows numbers
+    /// that mean something there. The claim itself comes with the next attempt.
+    async fn restart(&self, holder: Uuid, restamp: Option<&str>) -> Result<Claim, Fault> {
+        // One snapshot for the rows and for the cursor that is set to it: what is published meanwhile is in neither.
+        self.client
+            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0")
+            .await?;
+        let sql = include_str!("../../../sql/core/outbox_restart_from.sql");
+        let known = self.one(sql, &[&holder, &i64::from(self.shard.of)]).await?;
+        let (relayed, steps): (bool, i64) = (known.get(1), known.get(2));
+        if relayed {
+            self.client.batch_execute("ROLLBACK").await?;
+            return Ok(Claim::Taken(SOON));
+        }
+        let begin: String = match restamp {
+            None => known.get(0),
+            Some(_) => {
+                warn!(
+                    "the outbox was restored into another PostgreSQL cluster: what was not sent is sent now, what is in doubt again"
+                );
+                self.query(include_str!("../../../sql/core/outbox_restamp.sql"), &[]).await?;
+                known.get(3)
+            }
+        };
+        let sql = include_str!("../../../sql/core/outbox_restart.sql");
+        let written = self.query(sql, &[&self.shard.of, &begin]).await?;
+        let end = if written.len() as i64 == steps { "COMMIT" } else { "ROLLBACK" };
+        self.client.batch_execute(end).await?;
+        Ok(Claim::Taken(Duration::ZERO))
+    }
+}
+
+/// The newest step of a shard.
+struct Newest {
+    step: i64,
+    shards: i16,
+    cursor: Cursor,
+    holder: Option<Uuid>,
+    left: Duration,
+    same_system: bool,
+    same_history: bool,
+}
+
+impl Newest {
+    fn read(row: &Row) -> Newest {
+        Newest {
+            step: row.get(0),
+            shards: row.get(1),
+            cursor: Cursor {
+                from: row.get::<_, String>(2).into(),
+                to: row.get::<_, String>(3).into(),
+                last_seq: row.get(4),
+            },
+            holder: row.get(5),
+            left: Duration::try_from_secs_f64(row.get(6)).unwrap_or_default(),
+            same_system: row.get(7),
+            same_history: row.get(8),
+        }
+    }
+}
+
+impl Shard {
+    /// The only one.
+    pub const ONLY: Shard = Shard { number: 0, of: 1 };
+}

@@ -1,0 +1,65 @@
+//! Rows set aside: put there with the cursor that passes them, and sent again when somebody asks.
+
+use super::{Cursor, Lost, Row, Saying, Session};
+use crate::store::Fault;
+
+/// A row to be set aside, or back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parking {
+    /// The row's number.
+    pub seq: i64,
+    /// Why Kafka refused it, and what to do about it; none behind such a row.
+    pub refusal: Option<(String, String)>,
+}
+
+impl Session {
+    /// As [`Session::step`], and in the same transaction sets rows aside.
+    pub async fn step_parking(
+        &self,
+        step: i64,
+        cursor: &Cursor,
+        saying: &Saying,
+        parking: &[Parking],
+    ) -> Result<Result<i64, Lost>, Fault> {
+        // An error leaves the transaction open; the caller then lets go of the session, which rolls it back.
+        self.client.batch_execute("BEGIN").await?;
+        self.mark(include_str!("../../../sql/core/outbox_park.sql"), parking).await?;
+        let moved = self.step(step, cursor, saying).await?;
+        self.client.batch_execute(if moved.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+        Ok(moved)
+    }
+
+    /// The keys of this shard that wait behind a row set aside: topic and key.
+    pub async fn parked_keys(&self) -> Result<Vec<(String, String)>, Fault> {
+        let sql = include_str!("../../../sql/core/outbox_parked_keys.sql");
+        let rows = self.query(sql, &[&self.shard.number, &self.shard.of]).await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    /// The first row of each key that somebody asked to send again, at most `limit`.
+    pub async fn retries(&self, limit: i64) -> Result<Vec<Row>, Fault> {
+        let sql = include_str!("../../../sql/core/outbox_retry_next.sql");
+        let rows = self.query(sql, &[&self.shard.number, &self.shard.of, &limit]).await?;
+        Ok(rows.iter().map(super::row).collect())
+    }
+
+    /// Takes away rows that Kafka has at last, and keeps those that it refused once more.
+    pub async fn retried(&self, delivered: &[i64], refused: &[Parking]) -> Result<(), Fault> {
+        if !delivered.is_empty() {
+            self.query(include_str!("../../../sql/core/outbox_unpark.sql"), &[&delivered]).await?;
+        }
+        if !refused.is_empty() {
+            self.mark(include_str!("../../../sql/core/outbox_refuse_again.sql"), refused).await?;
+        }
+        Ok(())
+    }
+
+    async fn mark(&self, sql: &'static str, rows: &[Parking]) -> Result<(), Fault> {
+        let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
+        let said = |pick: fn(&(String, String)) -> &String| -> Vec<Option<&String>> {
+            rows.iter().map(|row| row.refusal.as_ref().map(pick)).collect()
+        };
+        let (reasons, advice) = (said(|(reason, _)| reason), said(|(_, advice)| advice));
+        self.query(sql, &[&seqs, &reasons, &advice]).await.map(|_| ())
+    }
+}
