@@ -3,7 +3,7 @@
 //! # States
 //!
 //! * **Waiting for the lease**: another daemon runs the job. Left when that one has said nothing for a
-//!   minute, or has stopped.
+//!   while, or has stopped.
 //! * **Idle**: no run was asked for. Left by a row in `makegood.runs`, whoever wrote it: a person, the
 //!   schedule, a signal. A notification only makes it quicker.
 //! * **Running**: a run is taken step by step, each step a window or a chunk and a transaction of its
@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
@@ -43,6 +44,8 @@ const POLL: Duration = Duration::from_secs(3);
 /// Pauses while the world is broken.
 const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(500), max: Duration::from_secs(10) };
+/// How often the lease is kept while a step takes its time.
+const BEAT: Duration = Duration::from_secs(4);
 /// How long giving up the lease may take.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -105,7 +108,8 @@ pub async fn run(
     mut asked: watch::Receiver<u64>,
     stop: CancellationToken,
 ) -> Result<(), Problem> {
-    let mut reconciler = Reconciler::new(job, store, mapping);
+    let mut reconciler = Reconciler::new(job, store.clone(), mapping);
+    let _beat = AbortOnDropHandle::new(tokio::spawn(beat(store, reconciler.owner)));
     let mut failures = 0;
     loop {
         let pause = match reconciler.run_once().await {
@@ -132,6 +136,15 @@ pub async fn run(
     }
     reconciler.leave().await;
     Ok(())
+}
+
+async fn beat(store: Store, owner: Uuid) {
+    loop {
+        tokio::time::sleep(BEAT).await;
+        if let Err(fault) = jobs::beat(&store, owner).await {
+            debug!(%fault, "the lease could not be kept");
+        }
+    }
 }
 
 /// The loop's state; all of it can be lost.

@@ -1,6 +1,12 @@
 //! What the payments table knows is made good, whatever became of the event: once, through the same
 //! path, and never against what a person decided.
 
+mod brake;
+mod commands;
+mod findings;
+mod race;
+mod requests;
+mod roles;
 mod story;
 
 use crate::support::daemon::Daemon;
@@ -119,10 +125,15 @@ impl Rig {
     }
 }
 
-/// The configuration's section for the job.
+/// The configuration's section for the job: no grace and no schedule, unless the settings say otherwise.
 pub fn job_section(settings: &str) -> String {
+    let default = |key: &str, value: &str| {
+        let line = format!("{key} = \"{value}\"\n");
+        if settings.contains(&format!("{key} = ")) { String::new() } else { line }
+    };
+    let (grace, every) = (default("grace", "0s"), default("every", "1h"));
     format!(
-        "[[reconcile]]\nname = \"purchases\"\ninbox = \"purchases\"\ngrace = \"0s\"\nevery = \"1h\"\n{settings}\n\
+        "[[reconcile]]\nname = \"purchases\"\ninbox = \"purchases\"\n{grace}{every}{settings}\n\
          [log]\nlevel = \"info,makegood=debug\"\n"
     )
 }

@@ -47,13 +47,15 @@ WITH page AS MATERIALIZED (
     UNION ALL
     SELECT NULL, unnest($5::text[]::uuid[])
 ), pair AS (
-    SELECT k.id, coalesce(p.updated_at, s.purchased_at) AS at, p.id IS NOT NULL AS has_payment, p.status,
+    SELECT k.id, greatest(p.updated_at, s.purchased_at) AS at, p.id IS NOT NULL AS has_payment, p.status,
            p.student_id, p.course_id, p.amount, p.currency,
            s.student_id AS found_student, s.course_id AS found_course, s.amount AS found_amount,
            s.currency AS found_currency
-    FROM (SELECT DISTINCT id FROM page) k
+    FROM (SELECT DISTINCT at, id FROM page) k
     JOIN student_course_purchases s ON s.payment_id = k.id
     LEFT JOIN payments p ON p.id = k.id
+    -- A pair is in the order twice; it is told where the later of both is.
+    WHERE k.at IS NULL OR k.at = greatest(p.updated_at, s.purchased_at)
 ), judged AS (
     SELECT *,
            CASE

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::Globals;
 use super::print::{self, Format, Output};
 use super::session::Session;
 use crate::config;
-use crate::pure::envelope::ID_NAMESPACE;
+use crate::pure::envelope;
 use crate::pure::problem::{Code, Problem};
 use crate::store::report::inbox::{self, Event, Filter};
 
@@ -109,7 +108,7 @@ async fn list(session: &Session, args: List) -> Result<(), Problem> {
 }
 
 async fn show(session: &Session, text: &str, format: Format) -> Result<(), Problem> {
-    let id = Uuid::try_parse(text).unwrap_or_else(|_| Uuid::new_v5(&ID_NAMESPACE, text.as_bytes()));
+    let id = envelope::id_as_given(text);
     let events = inbox::show(&session.store, id).await.map_err(unreadable)?;
     if events.is_empty() {
         return Err(Problem::new(Code::NotFound, format!("the inbox has no event {id}")).hint(

@@ -41,19 +41,27 @@ pub(super) async fn step(context: &Context<'_>, run: &Run) -> Result<(), Trouble
         return context.commit(async |tx| runs::step(tx, run.id, &next).await).await;
     }
     let mut bisect = Bisect::new(paid.len());
+    // Whether the chunk has failed, and whether a payment got through after that.
+    let (mut failed, mut witnessed) = (false, false);
     while let Some(range) = bisect.next() {
         let part = &paid[range.clone()];
         match make_good(context, run, part, None).await {
             Ok(made) => {
+                witnessed |= failed && !made.made_good.is_empty();
                 tell(context, run, &made);
                 bisect.passed();
             }
             Err(fault) if part.len() == 1 => {
-                suspect(context, run, part, &paid[range.end..], fault).await?;
+                let rest = Rest { paid: &paid[range.end..], witnessed };
+                suspect(context, run, part, &rest, fault).await?;
+                failed = true;
                 bisect.passed();
             }
             Err(fault) => match fault.blamable().map(|code| judge(code, part.len(), false)) {
-                Some(Verdict::Bisect) => bisect.failed(),
+                Some(Verdict::Bisect) => {
+                    failed = true;
+                    bisect.failed();
+                }
                 _ => return Err(trouble(&fault)),
             },
         }
@@ -137,16 +145,24 @@ fn place_of(paid: &[Paid]) -> Place {
     Place { at: last.map(|(_, at)| *at), key: last.map(|(key, _)| key.clone()) }
 }
 
-/// Judges a payment that failed alone; `rest` are those of the chunk that were not tried yet.
+/// What may tell whether a payment or the world is to blame.
+struct Rest<'a> {
+    /// Those of the chunk that were not tried yet.
+    paid: &'a [Paid],
+    /// Another one got through since the chunk failed.
+    witnessed: bool,
+}
+
+/// Judges a payment that failed alone.
 async fn suspect(
     context: &Context<'_>,
     run: &Run,
     paid: &[Paid],
-    rest: &[Paid],
+    rest: &Rest<'_>,
     mut fault: ApplyFault,
 ) -> Result<(), Trouble> {
-    let witnessed = is_witnessed(context, run, rest).await;
-    if witnessed {
+    let witnessed = rest.witnessed || is_witnessed(context, run, rest.paid).await;
+    if witnessed && !rest.witnessed {
         // The world may have been mended since; what counts is a failure after another got through.
         fault = match make_good(context, run, paid, None).await {
             Ok(made) => {
@@ -165,7 +181,7 @@ async fn suspect(
         }
         // Nothing tells whether it is the payment or the world. It is left as it is found, with the
         // reason, and stops nobody; the next sweep tries it again.
-        Verdict::Hold if rest.is_empty() => leave(context, run, paid, &fault).await,
+        Verdict::Hold if rest.paid.is_empty() => leave(context, run, paid, &fault).await,
         Verdict::Hold | Verdict::Retry | Verdict::Bisect => Err(trouble(&fault)),
     }
 }
