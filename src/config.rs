@@ -132,6 +132,8 @@ pub struct Reconcile {
     pub name: String,
     /// The route whose mapping it uses.
     pub inbox: String,
+    /// The key in [`Config::databases`] where the payments are; `None` is [`Config::postgres`].
+    pub source: Option<String>,
     /// The time between two runs.
     pub every: Duration,
     /// How old a payment must be before it counts as missing its purchase.

@@ -54,7 +54,8 @@ pub async fn run(config: Config) -> Result<(), Problem> {
         tokio::spawn(reload);
         for settings in config.reconcile.iter().filter(|job| job.inbox == route.settings.name) {
             let (settings, topic) = (settings.clone(), route.settings.topic.clone());
-            let job = Job { settings, route: route.id, topic };
+            let source = source(&config, &settings)?;
+            let job = Job { settings, route: route.id, topic, source };
             let (store, asked) = (prepared.store.clone(), reconcile_now.clone());
             let run =
                 reconcile::run(job, store, mapping.clone(), hears.clone(), asked, stop.clone());
@@ -67,6 +68,13 @@ pub async fn run(config: Config) -> Result<(), Problem> {
         loops.spawn(relay::run(Arc::new(relay), stop.clone()));
     }
     supervise(loops, stop).await
+}
+
+/// The database that a job reads payments from, if it is another one.
+fn source(config: &Config, job: &config::Reconcile) -> Result<Option<Store>, Problem> {
+    let named = job.source.as_ref().and_then(|name| config.databases.get(name));
+    // One statement at a time.
+    named.map(|postgres| connect::pool(postgres, "makegood source", 2).map(Store::new)).transpose()
 }
 
 /// A relay for each shard of the outbox.

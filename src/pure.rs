@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod batch;
 pub mod bisect;
+pub mod compare;
 pub mod envelope;
 mod json;
 mod numeric;

@@ -50,7 +50,7 @@ const BEAT: Duration = Duration::from_secs(4);
 const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A configured job and its route.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Job {
     /// What the operator configured.
     pub settings: config::Reconcile,
@@ -58,6 +58,8 @@ pub struct Job {
     pub route: i16,
     /// The route's topic.
     pub topic: String,
+    /// The payments' database, if it is not the one with the purchases.
+    pub source: Option<Store>,
 }
 
 /// What one turn of the loop came to.
@@ -210,7 +212,8 @@ impl Reconciler {
     }
 
     async fn work(&self, lease: &Lease) -> Result<Report, Trouble> {
-        let Some(looker) = Looker::new(self.mapping.borrow().clone()) else {
+        let Some(looker) = Looker::new(self.mapping.borrow().clone(), self.job.source.clone())
+        else {
             return Ok(Report::Idle);
         };
         let context = Context { job: &self.job, store: &self.store, looker: &looker, lease };
@@ -242,9 +245,11 @@ impl Reconciler {
         if self.checked.as_ref().is_some_and(|checked| Arc::ptr_eq(checked, &mapping)) {
             return Ok(());
         }
-        mapping.check_looks(&self.store).await.map_err(|unfit| match unfit {
-            Unfit::Broken(problem) => Trouble::Waits(problem.cause),
-            Unfit::Unknown(fault) => fault.into(),
+        mapping.check_looks(&self.store, self.job.source.as_ref()).await.map_err(|unfit| {
+            match unfit {
+                Unfit::Broken(problem) => Trouble::Waits(problem.cause),
+                Unfit::Unknown(fault) => fault.into(),
+            }
         })?;
         self.checked = Some(mapping);
         Ok(())
@@ -253,14 +258,15 @@ impl Reconciler {
     /// Says in the job's row what hinders it while all goes well.
     async fn advise(&self, lease: &Lease) -> Result<(), Trouble> {
         let mapping = self.mapping.borrow().clone();
-        let notice = if mapping.looks.missing.is_none() {
-            Some(format!(
-                "nothing is reconciled: there is no missing.sql beside {}",
-                mapping.origin
-            ))
-        } else {
-            let wanted = mapping.wanted_indexes(&self.store).await?;
-            (!wanted.is_empty()).then(|| format!("slow without an index: {}", wanted.join(" ")))
+        let source = self.job.source.as_ref();
+        let notice = match mapping.looks.lacks(source.is_some()) {
+            Some(file) => {
+                Some(format!("nothing is reconciled: there is no {file} beside {}", mapping.origin))
+            }
+            None => {
+                let wanted = mapping.wanted_indexes(&self.store, source).await?;
+                (!wanted.is_empty()).then(|| format!("slow without an index: {}", wanted.join(" ")))
+            }
         };
         if lease.notice != notice {
             if let Some(notice) = &notice {

@@ -2,6 +2,7 @@
 //! either known, refused or unknown, and never guessed.
 
 pub mod connect;
+mod elsewhere;
 mod fault;
 pub mod findings;
 pub mod inbox;

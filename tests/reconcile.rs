@@ -3,6 +3,7 @@
 
 mod brake;
 mod commands;
+mod elsewhere;
 mod findings;
 mod race;
 mod requests;

@@ -13,8 +13,8 @@
 --      found jsonb         what the purchase says
 --      compared bigint     null
 --    one row a contradiction, and one row without a kind for the window's last key, as in missing.sql.
--- Kinds here: amount, currency, student, course (the purchase has another), refunded and not_paid (it
--- exists all the same), no_payment. Two purchases for one payment cannot be: payment_id is unique.
+-- Kinds here: amount, course, currency, student (the first that the purchase has otherwise), refunded and
+-- not_paid (it exists all the same), no_payment. Two purchases for one payment cannot be: payment_id is unique.
 WITH page AS MATERIALIZED (
     (
         SELECT at, id
@@ -63,19 +63,19 @@ WITH page AS MATERIALIZED (
                WHEN status = 'refunded' THEN 'refunded'
                WHEN status <> 'succeeded' THEN 'not_paid'
                WHEN found_amount <> amount THEN 'amount'
+               WHEN found_course <> course_id THEN 'course'
                WHEN found_currency <> currency THEN 'currency'
                WHEN found_student <> student_id THEN 'student'
-               WHEN found_course <> course_id THEN 'course'
            END AS kind
     FROM pair
 )
 SELECT id::text AS business_key, at, kind,
        CASE WHEN has_payment THEN
            jsonb_build_object('status', status, 'amount', amount::text, 'currency', currency,
-                              'studentId', student_id, 'courseId', course_id)
+                              'student', student_id, 'course', course_id)
        END AS expected,
        jsonb_build_object('amount', found_amount::text, 'currency', found_currency,
-                          'studentId', found_student, 'courseId', found_course) AS found,
+                          'student', found_student, 'course', found_course) AS found,
        NULL::bigint AS compared
 FROM judged
 WHERE kind IS NOT NULL

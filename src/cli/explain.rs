@@ -11,6 +11,7 @@ use crate::pure::envelope;
 use crate::pure::problem::{Code, Problem};
 use crate::store::mapping::Mapping;
 use crate::store::report::reconcile::{self as report, Trace};
+use crate::store::{Store, connect};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -32,10 +33,11 @@ pub struct Args {
 pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
     let session = Session::open(globals).await?;
     let mapping = Mapping::load(&session.route(args.route.as_deref())?.mapping)?;
-    if mapping.looks.lookup.is_none() {
+    let source = source(&session, args.route.as_deref())?;
+    if source.is_none() && mapping.looks.lookup.is_none() {
         eprintln!("the mapping has no lookup.sql: rows of your own tables are not shown");
     }
-    let traces = gather(&session, &mapping, &args.id).await?;
+    let traces = gather(&session, &mapping, source.as_ref(), &args.id).await?;
     if traces.is_empty() {
         return Err(Problem::new(Code::NotFound, format!("nothing is known of {}", args.id)).hint(
             "no payment, purchase or event has this id; one that has only just been paid may be on its way",
@@ -53,9 +55,23 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The payments' database, if a job of the route names another one than that with the purchases.
+fn source(session: &Session, route: Option<&str>) -> Result<Option<Store>, Problem> {
+    let route = &session.route(route)?.name;
+    let jobs = session.config.reconcile.iter().filter(|job| job.inbox == *route);
+    let name = jobs.filter_map(|job| job.source.as_ref()).next();
+    let database = name.and_then(|name| session.config.databases.get(name));
+    database.map(|p| connect::pool(p, "makegood-cli", 1).map(Store::new)).transpose()
+}
+
 /// Everything known, in the order of time. An event's id leads to its payment by the inbox, a
 /// purchase's by the host's tables, and the payment to all the rest.
-async fn gather(session: &Session, mapping: &Mapping, id: &str) -> Result<Vec<Trace>, Problem> {
+async fn gather(
+    session: &Session,
+    mapping: &Mapping,
+    source: Option<&Store>,
+    id: &str,
+) -> Result<Vec<Trace>, Problem> {
     let mut keys = vec![id.to_owned()];
     let event = envelope::id_as_given(id).to_string();
     if event != id {
@@ -67,10 +83,14 @@ async fn gather(session: &Session, mapping: &Mapping, id: &str) -> Result<Vec<Tr
         traces.clear();
         for key in &keys {
             traces.extend(report::explain(&session.store, key).await.map_err(unreadable)?);
-            if let Some(sql) = &mapping.looks.lookup {
-                let host = report::lookup(&session.store, sql, key).await;
-                traces.extend(host.map_err(|f| f.problem("lookup.sql cannot be run"))?);
-            }
+            let host = match (source, &mapping.looks.lookup) {
+                (Some(source), _) => {
+                    report::lookup_elsewhere(&session.store, source, &mapping.looks, key).await
+                }
+                (None, Some(sql)) => report::lookup(&session.store, sql, key).await,
+                (None, None) => Ok(Vec::new()),
+            };
+            traces.extend(host.map_err(|f| f.problem("the host's rows cannot be read"))?);
         }
         keys = traces.iter().filter_map(|t| t.business_key.clone()).chain(keys).collect();
         keys.sort();

@@ -70,6 +70,7 @@ impl Reconcile {
         Reconcile {
             name: name.into(),
             inbox: inbox.into(),
+            source: None,
             every: Duration::from_secs(5 * 60),
             grace: Duration::from_secs(2 * 60),
             sweep: Duration::from_secs(24 * 60 * 60),

@@ -22,6 +22,7 @@ pub const KEYS: &[&str] = &[
     "inbox[].batch.linger",
     "reconcile[].name",
     "reconcile[].inbox",
+    "reconcile[].source",
     "reconcile[].every",
     "reconcile[].grace",
     "reconcile[].sweep",

@@ -176,7 +176,7 @@ fn rows(context: &Context<'_>) -> i64 {
 
 /// Where a window ended, and whether nothing is behind it.
 pub(super) fn edge<T>(context: &Context<'_>, found: &Found<T>, place: Place) -> (Place, bool) {
-    (found.edge.clone().unwrap_or(place), found.compared < rows(context))
+    (found.edge.clone().unwrap_or(place), found.read < rows(context))
 }
 
 /// The findings that a window of payments makes.

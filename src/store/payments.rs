@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 
+use super::elsewhere::{self, Sides};
 use super::findings::UNPURCHASED;
 use super::json::JsonText;
 use super::mapping::Mapping;
-use super::{Fault, Tx};
+use super::{Fault, Store, Tx};
 
 /// A place in the order of time and key; the default is before the first payment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct Found<T> {
     pub items: Vec<T>,
     /// How many payments were looked at.
     pub compared: i64,
+    /// How many rows the window had, of those it could have had; more are behind it if it is full.
+    pub read: i64,
     /// The last of them; `None` if there was none.
     pub edge: Option<Place>,
 }
@@ -93,12 +96,21 @@ impl From<Fault> for LookFault {
 #[derive(Clone)]
 pub struct Looker {
     mapping: Arc<Mapping>,
+    /// The payments' database, if it is not the one with the purchases.
+    source: Option<Store>,
 }
 
 impl Looker {
-    /// A looker; `None` if the mapping has no `missing.sql`.
-    pub fn new(mapping: Arc<Mapping>) -> Option<Looker> {
-        mapping.looks.missing.is_some().then_some(Looker { mapping })
+    /// A looker; `source` is the payments' database, if it is not the one with the purchases. `None` if
+    /// the mapping does not have what that takes, see [`Looks::lacks`](super::mapping::Looks::lacks).
+    pub fn new(mapping: Arc<Mapping>, source: Option<Store>) -> Option<Looker> {
+        mapping.looks.lacks(source.is_some()).is_none().then_some(Looker { mapping, source })
+    }
+
+    fn sides(&self) -> Option<Sides<'_>> {
+        let looks = &self.mapping.looks;
+        let (source, payments) = self.source.as_ref().zip(looks.payments.as_deref())?;
+        Some(Sides { source, payments, purchases: looks.purchases.as_deref()? })
     }
 
     /// The mapping.
@@ -108,6 +120,9 @@ impl Looker {
 
     /// Payments without a purchase.
     pub async fn missing(&self, tx: &Tx, scope: Scope<'_>) -> Result<Found<Missing>, LookFault> {
+        if let Some(sides) = self.sides() {
+            return elsewhere::missing(sides, tx, scope).await;
+        }
         let sql = self.mapping.looks.missing.as_deref().unwrap_or_default();
         let rows = run(tx, sql, scope).await?;
         read("missing.sql", &rows, "event", "paid_at", |row| {
@@ -121,8 +136,11 @@ impl Looker {
 
     /// Contradictions; none if the mapping has no `conflicts.sql`.
     pub async fn conflicts(&self, tx: &Tx, scope: Scope<'_>) -> Result<Found<Conflict>, LookFault> {
+        if let Some(sides) = self.sides() {
+            return elsewhere::conflicts(sides, tx, scope).await;
+        }
         let Some(sql) = &self.mapping.looks.conflicts else {
-            return Ok(Found { items: Vec::new(), compared: 0, edge: None });
+            return Ok(Found { items: Vec::new(), compared: 0, edge: None, read: 0 });
         };
         let rows = run(tx, sql, scope).await?;
         read("conflicts.sql", &rows, "kind", "at", |row| {
@@ -138,7 +156,7 @@ impl Looker {
     }
 }
 
-async fn run(tx: &Tx, sql: &str, scope: Scope<'_>) -> Result<Vec<Row>, Fault> {
+pub(super) async fn run(tx: &Tx, sql: &str, scope: Scope<'_>) -> Result<Vec<Row>, Fault> {
     let none = (None::<Timestamp>, None::<&str>);
     match scope {
         Scope::Window { after, until, rows } => {
@@ -161,7 +179,8 @@ fn read<T>(
     item: impl Fn(&Row) -> Option<T>,
 ) -> Result<Found<T>, LookFault> {
     let breach = |what: &str| LookFault::Breach(format!("{name} returned {what}"));
-    let mut found = Found { items: Vec::with_capacity(rows.len()), compared: 0, edge: None };
+    let mut found =
+        Found { items: Vec::with_capacity(rows.len()), compared: 0, edge: None, read: 0 };
     for row in rows {
         if cell::<Filled>(row, mark).is_some() {
             found.items.push(item(row).ok_or_else(|| {
@@ -173,6 +192,7 @@ fn read<T>(
             found.edge = Some(Place { at: cell(row, time), key: cell(row, "business_key") });
             found.compared =
                 cell(row, "compared").ok_or_else(|| breach("no number of payments"))?;
+            found.read = found.compared;
         }
     }
     Ok(found)
@@ -192,7 +212,7 @@ impl FromSql<'_> for Filled {
 }
 
 /// A cell, `None` if it is null or of a value that cannot be read, such as `infinity`.
-fn cell<'r, T: FromSql<'r>>(row: &'r Row, name: &str) -> Option<T> {
+pub(super) fn cell<'r, T: FromSql<'r>>(row: &'r Row, name: &str) -> Option<T> {
     row.try_get::<_, Option<T>>(name).ok().flatten()
 }
 

@@ -27,6 +27,15 @@ const CONFLICTS: &Columns = &[
     ("found", Type::JSONB),
     ("compared", Type::INT8),
 ];
+const PAYMENTS: &Columns = &[
+    ("business_key", Type::TEXT),
+    ("at", Type::TIMESTAMPTZ),
+    ("state", Type::TEXT),
+    ("terms", Type::JSONB),
+    ("event", Type::JSONB),
+];
+const PURCHASES: &Columns =
+    &[("business_key", Type::TEXT), ("at", Type::TIMESTAMPTZ), ("terms", Type::JSONB)];
 const LOOKUP: &Columns = &[
     ("part", Type::TEXT),
     ("business_key", Type::TEXT),
@@ -41,6 +50,10 @@ pub struct Looks {
     pub missing: Option<String>,
     /// `conflicts.sql`: without it no contradictions are looked for.
     pub conflicts: Option<String>,
+    /// `payments.sql` and `purchases.sql`: what a job with a source needs in place of the two above.
+    pub payments: Option<String>,
+    /// See `payments`.
+    pub purchases: Option<String>,
     /// `lookup.sql`: without it `explain` knows nothing of the host's tables.
     pub lookup: Option<String>,
 }
@@ -55,12 +68,25 @@ pub struct Index {
 }
 
 impl Looks {
+    /// The file without which nothing is reconciled, if it is not there. `elsewhere`: the payments are in
+    /// another database.
+    pub fn lacks(&self, elsewhere: bool) -> Option<&'static str> {
+        match (elsewhere, &self.missing, &self.payments, &self.purchases) {
+            (false, None, ..) => Some("missing.sql"),
+            (true, _, None, _) => Some("payments.sql"),
+            (true, _, _, None) => Some("purchases.sql"),
+            _ => None,
+        }
+    }
+
     /// The compiled-in ones.
     pub(super) fn built_in() -> Looks {
         let text = |sql: &str| Some(sql.to_owned());
         Looks {
             missing: text(include_str!("../../../sql/purchases/missing.sql")),
             conflicts: text(include_str!("../../../sql/purchases/conflicts.sql")),
+            payments: text(include_str!("../../../sql/purchases/payments.sql")),
+            purchases: text(include_str!("../../../sql/purchases/purchases.sql")),
             lookup: text(include_str!("../../../sql/purchases/lookup.sql")),
         }
     }
@@ -81,20 +107,30 @@ impl Looks {
         Ok(Looks {
             missing: read("missing.sql")?,
             conflicts: read("conflicts.sql")?,
+            payments: read("payments.sql")?,
+            purchases: read("purchases.sql")?,
             lookup: read("lookup.sql")?,
         })
     }
 }
 
 impl Mapping {
-    /// Checks the contract of the statements that read, against the database that they read.
-    pub async fn check_looks(&self, store: &Store) -> Result<(), Unfit> {
+    /// Checks the contract of the statements that read, each against the database that it reads;
+    /// `source` is the payments' database, if it is not the one with the purchases.
+    pub async fn check_looks(&self, store: &Store, source: Option<&Store>) -> Result<(), Unfit> {
         let looks = &self.looks;
-        for (name, sql, params, columns) in [
-            ("missing.sql", &looks.missing, &WINDOW[..], MISSING),
-            ("conflicts.sql", &looks.conflicts, &WINDOW[..], CONFLICTS),
-            ("lookup.sql", &looks.lookup, &[Type::TEXT], LOOKUP),
-        ] {
+        let checks = match source {
+            None => vec![
+                (store, "missing.sql", &looks.missing, &WINDOW[..], MISSING),
+                (store, "conflicts.sql", &looks.conflicts, &WINDOW[..], CONFLICTS),
+                (store, "lookup.sql", &looks.lookup, &[Type::TEXT][..], LOOKUP),
+            ],
+            Some(source) => vec![
+                (source, "payments.sql", &looks.payments, &WINDOW[..], PAYMENTS),
+                (store, "purchases.sql", &looks.purchases, &WINDOW[..], PURCHASES),
+            ],
+        };
+        for (store, name, sql, params, columns) in checks {
             let Some(sql) = sql else { continue };
             let client = store.client().await?;
             let statement = client.prepare(sql).await.map_err(Fault::from)?;
@@ -110,11 +146,21 @@ impl Mapping {
 
     /// The indexes that the windows need and that the database does not have, as statements that
     /// create them. makegood never creates one in the host's tables.
-    pub async fn wanted_indexes(&self, store: &Store) -> Result<Vec<String>, Fault> {
+    pub async fn wanted_indexes(
+        &self,
+        store: &Store,
+        source: Option<&Store>,
+    ) -> Result<Vec<String>, Fault> {
         let sql = include_str!("../../../sql/core/index_on.sql");
-        let texts = [&self.looks.missing, &self.looks.conflicts];
+        let looks = &self.looks;
+        let texts = match source {
+            None => [(store, &looks.missing), (store, &looks.conflicts)],
+            Some(source) => [(source, &looks.payments), (store, &looks.purchases)],
+        };
+        let texts = texts.into_iter().filter_map(|(store, text)| Some((store, text.as_ref()?)));
+        let lines = texts.flat_map(|(store, text)| indexes(text).map(move |index| (store, index)));
         let mut wanted = Vec::new();
-        for index in texts.into_iter().flatten().flat_map(|text| indexes(text)) {
+        for (store, index) in lines {
             let rows = store.query(sql, &[&index.table, &index.columns]).await?;
             let create = format!(
                 "CREATE INDEX CONCURRENTLY ON {} ({});",

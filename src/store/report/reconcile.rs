@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::Row;
 
+use crate::store::mapping::Looks;
 use crate::store::{Fault, Store};
 
 /// A request.
@@ -179,6 +180,36 @@ pub async fn lookup(store: &Store, sql: &str, id: &str) -> Result<Vec<Trace>, Fa
         contents: row.get::<_, Option<Value>>("contents").unwrap_or_default(),
     };
     Ok(store.query(sql, &[&id]).await?.iter().map(trace).collect())
+}
+
+/// The same for payments that live in another database, by a payment's id alone: by the mapping's
+/// `payments.sql` there and `purchases.sql` here.
+pub async fn lookup_elsewhere(
+    store: &Store,
+    source: &Store,
+    looks: &Looks,
+    id: &str,
+) -> Result<Vec<Trace>, Fault> {
+    let (time, text, limit, keys) = (None::<Timestamp>, None::<&str>, None::<i64>, [id]);
+    let mut traces = Vec::new();
+    for (part, store, sql) in
+        [("payment", source, &looks.payments), ("purchase", store, &looks.purchases)]
+    {
+        let Some(sql) = sql else { continue };
+        let rows = match store.query(sql, &[&time, &text, &time, &limit, &keys.as_slice()]).await {
+            // A text that cannot be a payment's id is none.
+            Err(fault) if fault.sqlstate().is_some_and(|code| code.starts_with("22")) => continue,
+            answer => answer?,
+        };
+        traces.extend(rows.iter().map(|row| Trace {
+            at: row.get("at"),
+            part: part.to_owned(),
+            what: String::new(),
+            business_key: row.get("business_key"),
+            contents: row.get::<_, Option<Value>>("terms").unwrap_or_default(),
+        }));
+    }
+    Ok(traces)
 }
 
 fn read_trace(row: &Row) -> Trace {
