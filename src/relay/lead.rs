@@ -166,7 +166,7 @@ impl<'a> Lead<'a> {
             let next = match self.careful.first() {
                 Some(_) if self.window.in_flight() > 0 => return,
                 Some(token) => self.window.open(*token).map(|item| (*token, item)),
-                None => self.window.next(),
+                None => self.window.next_waiting(),
             };
             let Some((token, item)) = next else { return };
             let texts = Texts::of(&item.row);

@@ -115,6 +115,9 @@ pub struct Session {
     client: Client,
     /// Told when a publisher finds the relay asleep.
     pub woken: Arc<Notify>,
+    /// Whether publishers may be asked to wake the relay. A transaction that has executed NOTIFY cannot be prepared,
+    /// so where transactions can be, a word for the relay could fail a payment.
+    pub can_be_woken: bool,
     statements: Mutex<HashMap<&'static str, Statement>>,
     shard: Shard,
 }
@@ -123,11 +126,10 @@ impl Session {
     /// Connects and listens.
     pub async fn open(postgres: &Postgres, shard: Shard) -> Result<Session, Problem> {
         let (client, woken) = connect::listener(postgres, "makegood relay").await?;
-        client
-            .batch_execute(SESSION)
-            .await
-            .map_err(|e| Fault::from(e).problem("cannot set up the relay's session"))?;
-        Ok(Session { client, woken, statements: Mutex::new(HashMap::new()), shard })
+        client.batch_execute(SESSION).await.map_err(unusable)?;
+        let sql = "SELECT current_setting('max_prepared_transactions') = '0'";
+        let can_be_woken = client.query_one(sql, &[]).await.map_err(unusable)?.get(0);
+        Ok(Session { client, woken, can_be_woken, statements: Mutex::new(HashMap::new()), shard })
     }
 
     /// Opens the delta that begins after the cursor, or the rest of the one that it is within.
@@ -237,6 +239,10 @@ impl Session {
         known.insert(sql, statement.clone());
         Ok(statement)
     }
+}
+
+fn unusable(error: tokio_postgres::Error) -> Problem {
+    Fault::from(error).problem("cannot set up the relay's session")
 }
 
 /// A row as the statements that read rows return it.
