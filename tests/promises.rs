@@ -14,6 +14,7 @@ mod holds;
 mod quarantine;
 mod rebalance;
 mod schema;
+mod sending;
 mod settings;
 mod shutdown;
 mod start_positions;

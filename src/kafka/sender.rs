@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, ProducerContext};
+use rdkafka::producer::{
+    BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig,
+};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, warn};
 
@@ -66,16 +68,30 @@ pub struct Trouble {
     pub since: Instant,
 }
 
+/// How much may be on its way at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Everything that fits the client's queue. The first message that is not delivered stops the
+    /// sender.
+    Pipelined,
+    /// One message: its refusal is its own. A [`Blame::Row`] does not stop such a sender; it is how
+    /// the culprit is found among those that were refused in one batch.
+    OneByOne,
+}
+
 /// A producer and the thread that collects its delivery reports.
 pub struct Sender {
     client: Arc<BaseProducer<Reports>>,
+    pace: Pace,
     state: Arc<Mutex<State>>,
     closed: oneshot::Receiver<()>,
 }
 
-/// What the callbacks keep for the sender.
+/// What the callbacks and the sender share.
 #[derive(Default)]
 struct State {
+    /// Messages handed over that have no report yet.
+    open: usize,
     trouble: Option<Trouble>,
     /// The first failure; nothing is taken after it.
     stopped_by: Option<String>,
@@ -83,6 +99,7 @@ struct State {
 
 /// librdkafka's callbacks; they run on the polling thread.
 struct Reports {
+    pace: Pace,
     reports: mpsc::UnboundedSender<Delivered>,
     state: Arc<Mutex<State>>,
 }
@@ -91,48 +108,41 @@ impl Sender {
     /// Opens a producer; it connects by itself and goes on trying. `reports` gets one [`Delivered`]
     /// for each message handed over, until the sender is closed. Give each sender a channel of its
     /// own: reports of a closed one may still come. Fails on settings that librdkafka refuses.
+    ///
+    /// The first acknowledgement takes half a second (librdkafka asks for its producer id before it is
+    /// connected, and again 500 ms later), so a sender is kept for as long as it works.
     pub fn new(
         kafka: &config::Kafka,
+        pace: Pace,
         reports: mpsc::UnboundedSender<Delivered>,
     ) -> Result<Sender, Problem> {
         let state = Arc::new(Mutex::new(State::default()));
-        let context = Reports { reports, state: state.clone() };
-        let client: BaseProducer<Reports> =
-            settings::relay(kafka, "makegood-relay").create_with_context(context).map_err(|e| {
+        let context = Reports { pace, reports, state: state.clone() };
+        let client: BaseProducer<Reports> = settings::relay(kafka, "makegood-relay", pace)
+            .create_with_context(context)
+            .map_err(|e| {
                 Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
                     .hint("see [kafka.properties]; names and values are librdkafka's")
             })?;
         let client = Arc::new(client);
         let (close, closed) = oneshot::channel();
-        let polled = client.clone();
+        let (polled, watched) = (client.clone(), state.clone());
         thread::Builder::new()
             .name("kafka-reports".to_owned())
             .spawn(move || {
-                // The sender's being gone is the order to end.
-                while Arc::strong_count(&polled) > 1 {
-                    polled.poll(POLL);
-                }
-                // Purges, reports what was purged, and may hang inside librdkafka.
-                drop(polled);
+                poll(polled, &watched);
                 let _ = close.send(());
             })
             .map_err(|e| {
                 Problem::new(Code::System, format!("cannot start the Kafka thread: {e}"))
             })?;
-        Ok(Sender { client, state, closed })
+        Ok(Sender { client, pace, state, closed })
     }
 
     /// Hands a message over, after all those before it; never blocks. Its record gets the time of
     /// this call, not the row's: Kafka's retention goes by the record's timestamp, and a row that
     /// waited for two weeks would be deleted at once.
     pub fn hand_over(&self, token: u64, message: &Outgoing<'_>) -> Result<(), HandOver> {
-        if let Some(reason) = lock(&self.state).stopped_by.clone() {
-            return Err(HandOver::Refused(Refusal {
-                blame: Blame::Client,
-                reason: format!("stopped after {reason}"),
-                advice: String::new(),
-            }));
-        }
         if let Some(fault) = topic_fault(message.topic) {
             return Err(HandOver::Refused(Refusal {
                 blame: Blame::Row,
@@ -149,16 +159,36 @@ impl Sender {
         record.key = message.key;
         record.payload = Some(message.value);
         record.headers = Some(headers);
-        self.client.send(record).map_err(|(error, _)| match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::QueueFull) => HandOver::Full,
-            Some(code) => HandOver::Refused(refusal(code, "")),
-            None => HandOver::Refused(refusal(RDKafkaErrorCode::Fail, &error.to_string())),
-        })
+        // Locked until the message is queued, so that its report cannot be counted before it is.
+        let mut state = lock(&self.state);
+        if let Some(reason) = &state.stopped_by {
+            return Err(HandOver::Refused(Refusal {
+                blame: Blame::Client,
+                reason: format!("stopped after {reason}"),
+                advice: String::new(),
+            }));
+        }
+        if self.pace == Pace::OneByOne && state.open > 0 {
+            return Err(HandOver::Full);
+        }
+        match self.client.send(record) {
+            Ok(()) => {
+                state.open += 1;
+                Ok(())
+            }
+            Err((error, _)) => Err(match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::QueueFull) => HandOver::Full,
+                Some(code) => HandOver::Refused(refusal(code, "")),
+                None => HandOver::Refused(refusal(RDKafkaErrorCode::Fail, &error.to_string())),
+            }),
+        }
     }
 
-    /// The client's last complaint, for people; a delivery clears it.
+    /// What the client complains of while messages wait, for people; a delivery clears it.
     pub fn trouble(&self) -> Option<Trouble> {
-        lock(&self.state).trouble.clone()
+        let state = lock(&self.state);
+        // An idle connection that the broker closes is no trouble to anybody.
+        state.trouble.clone().filter(|_| state.open > 0)
     }
 
     /// Ends: what is queued or on its way is given up and reported so. Closing can hang inside
@@ -171,13 +201,26 @@ impl Sender {
     }
 }
 
+/// Serves the callbacks for as long as a sender holds the client; then ends the client, which purges
+/// it, reports what was purged, and may hang inside librdkafka.
+fn poll(client: Arc<BaseProducer<Reports>>, state: &Mutex<State>) {
+    while Arc::strong_count(&client) > 1 {
+        client.poll(POLL);
+        if lock(state).stopped_by.is_some() {
+            // Messages that were to be retried when the client failed stay in its queue without a
+            // report, for ever. What is on its way may still get its true one.
+            client.purge(PurgeConfig::default().queue().non_blocking());
+        }
+    }
+}
+
 impl ClientContext for Reports {
     fn error(&self, error: KafkaError, words: &str) {
         debug!(%error, words, "kafka producer");
-        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-        let said = refusal(code, words);
+        let said = refusal(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail), words);
         let mut state = lock(&self.state);
-        if code == RDKafkaErrorCode::Fatal {
+        if said.blame == Blame::Client {
+            // The client is beyond repair; messages will get no other word of it.
             state.stopped_by.get_or_insert_with(|| said.reason.clone());
         }
         let since = state.trouble.as_ref().map_or_else(Instant::now, |trouble| trouble.since);
@@ -191,13 +234,17 @@ impl ProducerContext for Reports {
     fn delivery(&self, result: &DeliveryResult<'_>, token: usize) {
         let outcome = match result {
             Ok(_) => Ok(()),
+            // The code only. librdkafka 2.12 has two texts for a report: one is the message's content,
+            // the other (the broker's words) is freed before the report is read.
             Err((error, _)) => {
                 Err(refusal(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail), ""))
             }
         };
         let mut state = lock(&self.state);
+        state.open = state.open.saturating_sub(1);
         match &outcome {
             Ok(()) => state.trouble = None,
+            Err(refusal) if self.pace == Pace::OneByOne && refusal.blame == Blame::Row => {}
             Err(refusal) => {
                 state.stopped_by.get_or_insert_with(|| refusal.reason.clone());
             }

@@ -10,6 +10,7 @@ pub mod load;
 pub mod proxy;
 pub mod quick;
 pub mod rig;
+pub mod sending;
 pub mod topic;
 pub mod wire;
 pub mod world;
