@@ -11,6 +11,7 @@ mod contract;
 mod crash;
 mod exactly_once;
 mod holds;
+mod outages;
 mod quarantine;
 mod rebalance;
 mod schema;

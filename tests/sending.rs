@@ -43,7 +43,7 @@ async fn a_record_is_what_was_handed_over_and_has_the_time_of_sending() {
     let bare = Outgoing { topic: &topic, key: None, value: b"", headers: &[] };
     sending.sender.hand_over(u64::MAX, &whole).unwrap();
     sending.sender.hand_over(0, &bare).unwrap();
-    assert!(sending.settle(2).await.iter().map(|(token, _)| *token).eq([0, u64::MAX]));
+    assert!(sending.settle(2).await.into_keys().eq([0, u64::MAX]));
     let mut records = read_back(&broker, &topic, 3);
     records.sort_by_key(|record| record.key().is_none());
     let [whole, bare] = &records[..] else { panic!("{records:?}") };
@@ -241,7 +241,6 @@ async fn each_answer_of_a_broker_is_put_down_to_whom_it_concerns() {
         (Wire::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, Blame::Client, ""),
     ] {
         let outcomes = answered(&cluster, &[answer]).await;
-        eprintln!("{answer:?}: {outcomes:?}");
         let first = outcomes.iter().find_map(|outcome| outcome.as_ref().err()).unwrap();
         assert_eq!(first.blame, expected, "{answer:?}: {first:?}");
         assert!(first.advice.contains(advises), "{answer:?}: {first:?}");

@@ -2,22 +2,29 @@
 //!
 //! A sender stops at the first message that is not delivered: it takes nothing more, so that no later
 //! message of the same key can overtake the one that failed. End it, and resend what has no good
-//! report, in order, through a new one.
+//! report, in order, through a new one: those that were refused with [`Blame::Row`] one by one,
+//! because a broker refuses whole batches.
+//!
+//! One gap is left. Until a partition has taken a batch of a producer, the broker takes any sequence
+//! number from it, so a second request already on its way is taken after the first was refused (seen
+//! on Kafka 4.1 with librdkafka 2.12.1, with `max.in.flight=1` too). To lose the order of a key so, the
+//! very first request to a partition has to hold a refused message and another, and the next one a
+//! later message of the other's key. Batches are smaller than most topics' limit, which leaves a message
+//! too large for its topic alone in its request.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rdkafka::client::ClientContext;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{
-    BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig,
-};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::refusal::refusal;
+pub use super::reports::{Delivered, Trouble};
+use super::reports::{Reports, State, lock};
 use super::settings;
 use crate::config;
 use crate::pure::problem::{Code, Problem};
@@ -39,15 +46,6 @@ pub struct Outgoing<'a> {
     pub headers: &'a [(&'a str, &'a [u8])],
 }
 
-/// What became of a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delivered {
-    /// The token given at the hand-over.
-    pub token: u64,
-    /// Acknowledged by all in-sync replicas, or not taken.
-    pub outcome: Result<(), Refusal>,
-}
-
 /// Why a message was not handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HandOver {
@@ -55,17 +53,6 @@ pub enum HandOver {
     Full,
     /// Nothing was queued, and no report will come.
     Refused(Refusal),
-}
-
-/// What the client last complained of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// The error's name and words.
-    pub reason: String,
-    /// What an operator can do; may be empty.
-    pub advice: String,
-    /// The first complaint since the last delivery.
-    pub since: Instant,
 }
 
 /// How much may be on its way at once.
@@ -85,23 +72,6 @@ pub struct Sender {
     pace: Pace,
     state: Arc<Mutex<State>>,
     closed: oneshot::Receiver<()>,
-}
-
-/// What the callbacks and the sender share.
-#[derive(Default)]
-struct State {
-    /// Messages handed over that have no report yet.
-    open: usize,
-    trouble: Option<Trouble>,
-    /// The first failure; nothing is taken after it.
-    stopped_by: Option<String>,
-}
-
-/// librdkafka's callbacks; they run on the polling thread.
-struct Reports {
-    pace: Pace,
-    reports: mpsc::UnboundedSender<Delivered>,
-    state: Arc<Mutex<State>>,
 }
 
 impl Sender {
@@ -171,24 +141,25 @@ impl Sender {
         if self.pace == Pace::OneByOne && state.open > 0 {
             return Err(HandOver::Full);
         }
-        match self.client.send(record) {
-            Ok(()) => {
-                state.open += 1;
-                Ok(())
-            }
-            Err((error, _)) => Err(match error.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::QueueFull) => HandOver::Full,
-                Some(code) => HandOver::Refused(refusal(code, "")),
-                None => HandOver::Refused(refusal(RDKafkaErrorCode::Fail, &error.to_string())),
-            }),
+        let Err((error, _)) = self.client.send(record) else {
+            state.queued();
+            return Ok(());
+        };
+        let refusal = match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::QueueFull) => return Err(HandOver::Full),
+            Some(code) => refusal(code, ""),
+            None => refusal(RDKafkaErrorCode::Fail, &error.to_string()),
+        };
+        if refusal.blame != Blame::Row {
+            state.stop(&refusal);
         }
+        Err(HandOver::Refused(refusal))
     }
 
-    /// What the client complains of while messages wait, for people; a delivery clears it.
+    /// What is wrong while messages wait, for people: what the client complains of, or that it says
+    /// nothing. A delivery clears it.
     pub fn trouble(&self) -> Option<Trouble> {
-        let state = lock(&self.state);
-        // An idle connection that the broker closes is no trouble to anybody.
-        state.trouble.clone().filter(|_| state.open > 0)
+        lock(&self.state).trouble()
     }
 
     /// Ends: what is queued or on its way is given up and reported so. Closing can hang inside
@@ -212,49 +183,4 @@ fn poll(client: Arc<BaseProducer<Reports>>, state: &Mutex<State>) {
             client.purge(PurgeConfig::default().queue().non_blocking());
         }
     }
-}
-
-impl ClientContext for Reports {
-    fn error(&self, error: KafkaError, words: &str) {
-        debug!(%error, words, "kafka producer");
-        let said = refusal(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail), words);
-        let mut state = lock(&self.state);
-        if said.blame == Blame::Client {
-            // The client is beyond repair; messages will get no other word of it.
-            state.stopped_by.get_or_insert_with(|| said.reason.clone());
-        }
-        let since = state.trouble.as_ref().map_or_else(Instant::now, |trouble| trouble.since);
-        state.trouble = Some(Trouble { reason: said.reason, advice: said.advice, since });
-    }
-}
-
-impl ProducerContext for Reports {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, token: usize) {
-        let outcome = match result {
-            Ok(_) => Ok(()),
-            // The code only. librdkafka 2.12 has two texts for a report: one is the message's content,
-            // the other (the broker's words) is freed before the report is read.
-            Err((error, _)) => {
-                Err(refusal(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail), ""))
-            }
-        };
-        let mut state = lock(&self.state);
-        state.open = state.open.saturating_sub(1);
-        match &outcome {
-            Ok(()) => state.trouble = None,
-            Err(refusal) if self.pace == Pace::OneByOne && refusal.blame == Blame::Row => {}
-            Err(refusal) => {
-                state.stopped_by.get_or_insert_with(|| refusal.reason.clone());
-            }
-        }
-        drop(state);
-        let _ = self.reports.send(Delivered { token: token as u64, outcome });
-    }
-}
-
-fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
-    // Each field is whole at every moment, so a panic elsewhere does not spoil it.
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

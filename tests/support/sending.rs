@@ -46,6 +46,11 @@ impl Sending {
         next.expect("a report in time").expect("the sender lives")
     }
 
+    /// A report that is there already.
+    pub fn ready(&mut self) -> Option<Delivered> {
+        self.reports.try_recv().ok()
+    }
+
     /// The next `count` reports by token; each token may have one only.
     pub async fn settle(&mut self, count: usize) -> BTreeMap<u64, Result<(), Refusal>> {
         let mut settled = BTreeMap::new();
