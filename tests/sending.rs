@@ -141,22 +141,23 @@ async fn what_cannot_be_sent_at_all_is_refused_at_the_hand_over_and_stops_nobody
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_says_so_and_loses_nothing() {
+async fn a_full_sender_says_so_and_has_room_again_with_the_next_report() {
     let (broker, topic) = (broker().await, new_topic("full"));
     make_topic(&broker, &topic, 1, &[]).await;
-    let few = [("queue.buffering.max.messages", "10")];
-    let mut sending = Sending::start(&broker, Pace::Pipelined, &few);
+    let mut sending = Sending::start(&broker, Pace::Pipelined, &[]);
+    // Of this size 41 have room.
+    let value = |number: u64| format!("{number} {}", "x".repeat(800_000));
     let mut fulls = 0;
-    for number in 0..100 {
-        while sending.hand(number, &topic, "k", &numbered(number)) == Err(HandOver::Full) {
+    for number in 0..150 {
+        while sending.hand(number, &topic, "k", &value(number)) == Err(HandOver::Full) {
             fulls += 1;
             assert_eq!(sending.report().await.outcome, Ok(()));
         }
     }
     assert!(fulls > 0);
-    sending.settle(100 - fulls).await;
+    sending.settle(150 - fulls).await;
     let read = first_occurrences(&read_back(&broker, &topic, 1));
-    assert!(read["k"].iter().copied().eq(0..100));
+    assert!(read["k"].iter().copied().eq(0..150));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,11 @@ use crate::pure::refusal::{Blame, Refusal};
 /// How long no report may come for a waiting message before that is a trouble.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// How many messages may be on their way: more than enough to fill every partition's next batch.
+const MOST_MESSAGES: usize = 20_000;
+/// What their values may weigh together.
+const MOST_BYTES: usize = 32 * 1024 * 1024;
+
 /// What became of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivered {
@@ -40,8 +45,9 @@ pub struct Trouble {
 /// What the callbacks and the sender share.
 #[derive(Default)]
 pub(super) struct State {
-    /// Messages handed over that have no report yet.
+    /// Messages handed over that have no report yet, and what their values weigh.
     pub(super) open: usize,
+    bytes: usize,
     /// When the last report came, or the first of those messages went.
     quiet_since: Option<Instant>,
     trouble: Option<Trouble>,
@@ -50,8 +56,16 @@ pub(super) struct State {
 }
 
 impl State {
+    /// Whether a message has to wait for reports. One that is larger than the room goes alone.
+    ///
+    /// Counted here, because librdkafka gives room back a moment after the report: who waits for a
+    /// report when its queue is full may wait for one that has come.
+    pub(super) fn full(&self, size: usize) -> bool {
+        self.open > 0 && (self.open >= MOST_MESSAGES || self.bytes + size > MOST_BYTES)
+    }
+
     /// A message was handed over.
-    pub(super) fn queued(&mut self) {
+    pub(super) fn queued(&mut self, size: usize) {
         if self.open == 0 {
             let now = Instant::now();
             self.quiet_since = Some(now);
@@ -59,11 +73,18 @@ impl State {
             self.trouble.iter_mut().for_each(|trouble| trouble.since = now);
         }
         self.open += 1;
+        self.bytes += size;
     }
 
     /// A message has its report; `stops` says whether its refusal ends the sender.
-    fn reported(&mut self, outcome: &Result<(), Refusal>, stops: impl Fn(&Refusal) -> bool) {
+    fn reported(
+        &mut self,
+        size: usize,
+        outcome: &Result<(), Refusal>,
+        stops: impl Fn(&Refusal) -> bool,
+    ) {
         self.open = self.open.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(size);
         self.quiet_since = Some(Instant::now());
         match outcome {
             Ok(()) => self.trouble = None,
@@ -124,6 +145,7 @@ impl ProducerContext for Reports {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, token: usize) {
+        let (Ok(message) | Err((_, message))) = result;
         let outcome = match result {
             Ok(_) => Ok(()),
             // The code only. librdkafka 2.12 has two texts for a report: one is the message's content,
@@ -133,7 +155,8 @@ impl ProducerContext for Reports {
             }
         };
         let alone = self.pace == Pace::OneByOne;
-        lock(&self.state).reported(&outcome, |r| !(alone && r.blame == Blame::Row));
+        lock(&self.state)
+            .reported(message.payload_len(), &outcome, |r| !(alone && r.blame == Blame::Row));
         let _ = self.reports.send(Delivered { token: token as u64, outcome });
     }
 }

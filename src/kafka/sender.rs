@@ -49,7 +49,7 @@ pub struct Outgoing<'a> {
 /// Why a message was not handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HandOver {
-    /// The client's queue is full: try the same message again when some reports have come.
+    /// Enough is on its way: try the same message again when a report has come, and one will.
     Full,
     /// Nothing was queued, and no report will come.
     Refused(Refusal),
@@ -58,7 +58,7 @@ pub enum HandOver {
 /// How much may be on its way at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// Everything that fits the client's queue. The first message that is not delivered stops the
+    /// As much as there is room for. The first message that is not delivered stops the
     /// sender.
     Pipelined,
     /// One message: its refusal is its own. A [`Blame::Row`] does not stop such a sender; it is how
@@ -138,15 +138,15 @@ impl Sender {
                 advice: String::new(),
             }));
         }
-        if self.pace == Pace::OneByOne && state.open > 0 {
+        let size = message.value.len();
+        if state.full(size) || self.pace == Pace::OneByOne && state.open > 0 {
             return Err(HandOver::Full);
         }
         let Err((error, _)) = self.client.send(record) else {
-            state.queued();
+            state.queued(size);
             return Ok(());
         };
         let refusal = match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::QueueFull) => return Err(HandOver::Full),
             Some(code) => refusal(code, ""),
             None => refusal(RDKafkaErrorCode::Fail, &error.to_string()),
         };

@@ -86,8 +86,6 @@ pub fn relay(kafka: &config::Kafka, client_id: &str, pace: Pace) -> ClientConfig
         // 108,000 and 74,000 of 1 MB), and one that is larger than the topic's max.message.bytes is
         // refused although each of its messages would be taken.
         .set("batch.size", "131072")
-        .set("queue.buffering.max.messages", "20000")
-        .set("queue.buffering.max.kbytes", "32768")
         // How long a topic may be unknown before its messages are refused: long enough for a new one
         // to be known to all brokers, short enough for a person to hear that it is missing.
         .set("topic.metadata.propagation.max.ms", "5000")
