@@ -219,7 +219,11 @@ impl<'a> Lead<'a> {
             }
         }
         match self.write_step(Leaving::Yes).await {
-            Ok(Ok(())) => info!(shard = self.relay.shard.number, "gave the outbox up"),
+            Ok(Ok(())) => {
+                info!(shard = self.relay.shard.number, "gave the outbox up");
+                // Followers that do not hear of it look soon anyway.
+                let _ = self.session.farewell().await;
+            }
             Ok(Err(Lost)) | Err(_) => {
                 debug!("could not give the outbox up; the lease runs out soon")
             }

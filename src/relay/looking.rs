@@ -19,7 +19,8 @@ const RETRIES: i64 = 100;
 impl Lead<'_> {
     /// Whether publishers should wake the relay.
     pub(super) fn sleeps(&self) -> bool {
-        self.pace().asleep && self.window.is_empty()
+        // Rows on their way are no reason to stay awake; a full window is, for nobody would look.
+        self.pace().asleep && self.look_at().is_some()
     }
 
     fn pace(&self) -> Pace {
@@ -48,7 +49,8 @@ impl Lead<'_> {
             return Ok(());
         }
         let rows = self.reading.next(&self.session).await?;
-        self.empty_looks = if rows.is_empty() { self.empty_looks.saturating_add(1) } else { 0 };
+        let nothing_new = rows.is_empty() && !self.reading.has_more();
+        self.empty_looks = if nothing_new { self.empty_looks.saturating_add(1) } else { 0 };
         self.look_at = Instant::now() + self.pace().wait;
         for (row, passed) in rows {
             self.take_in(row, Some(passed));
