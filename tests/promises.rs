@@ -16,6 +16,7 @@ mod outbox;
 mod quarantine;
 mod rebalance;
 mod schema;
+mod set_aside;
 mod sending;
 mod settings;
 mod shutdown;
