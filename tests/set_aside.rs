@@ -12,9 +12,8 @@ const LIMIT: &str = "20000";
 
 /// A payload of about so many bytes that do not compress.
 fn payload(number: usize, bytes: usize) -> String {
-    let filler: String = std::iter::repeat_with(|| Uuid::new_v4().simple().to_string())
-        .take(bytes / 32)
-        .collect();
+    let filler: String =
+        std::iter::repeat_with(|| Uuid::new_v4().simple().to_string()).take(bytes / 32).collect();
     format!(r#"{{"number": {number}, "filler": "{filler}"}}"#)
 }
 
@@ -82,7 +81,8 @@ async fn a_refused_event_waits_with_its_key_and_goes_in_order_when_asked_for() {
     assert_eq!(numbers(&held, "a"), (0..3).collect::<Vec<_>>());
     assert_eq!(numbers(&held, "b"), (0..8).collect::<Vec<_>>());
     assert_eq!(numbers(&held, "c"), (0..10).collect::<Vec<_>>());
-    let sql = "SELECT count(*) FROM makegood.outbox_set_aside WHERE key = 'a' AND reason IS NOT NULL";
+    let sql =
+        "SELECT count(*) FROM makegood.outbox_set_aside WHERE key = 'a' AND reason IS NOT NULL";
     assert_eq!(rig.number(sql).await, 1, "the others only wait behind it");
 
     // Nothing has changed: it is refused again, and still nothing overtakes it.
