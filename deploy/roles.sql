@@ -63,6 +63,13 @@ DO $$ BEGIN
     END IF;
 END $$;
 
+-- The outbox's views ask a function, and PostgreSQL looks whether their reader may run it.
+DO $$ BEGIN
+    IF to_regprocedure('makegood.outbox_unsent()') IS NOT NULL THEN
+        GRANT EXECUTE ON FUNCTION makegood.outbox_unsent() TO makegood_app, makegood_ops, makegood_reader;
+    END IF;
+END $$;
+
 -- Your tables, as the mapping in sql/purchases uses them: it reads payments, and reads and adds
 -- purchases. It never updates or deletes, so it cannot be granted more by mistake. A mapping of your
 -- own may need other tables, or a schema other than public.

@@ -6,8 +6,11 @@
 pub mod apply;
 mod copy;
 mod daemon;
+mod ground;
+pub mod latency;
 mod load;
 mod machine;
+pub mod outbox;
 mod report;
 mod tables;
 
@@ -24,6 +27,16 @@ pub enum Bench {
     /// lets COPY and the daemon make the same rows in turn. Every row is verified, and a second pass
     /// over the topic must change none.
     Apply(apply::Args),
+    /// How fast rows that wait in the outbox get to Kafka, beside the Kafka client alone.
+    ///
+    /// Starts a private PostgreSQL (fsync on) and a private Apache Kafka, publishes rows, and lets the
+    /// client and the daemon send the same messages in turn. Every record is counted.
+    Outbox(outbox::Args),
+    /// How long it takes from a payment's commit until its purchase can be seen.
+    ///
+    /// Starts a private PostgreSQL (fsync on), a private Apache Kafka and the daemon, and makes payments
+    /// at random moments. Each purchase is waited for.
+    Latency(latency::Args),
 }
 
 /// Runs a measurement; the figures go to standard output, talk to standard error. Needs a runtime
@@ -31,6 +44,8 @@ pub enum Bench {
 pub async fn run(what: &Bench) -> Result<ExitCode, Problem> {
     match what {
         Bench::Apply(args) => Box::pin(apply::run(args)).await,
+        Bench::Outbox(args) => Box::pin(outbox::run(args)).await,
+        Bench::Latency(args) => Box::pin(latency::run(args)).await,
     }
 }
 

@@ -14,6 +14,7 @@
 //! None of the states is durable: what is, is the newest step in PostgreSQL.
 
 mod lead;
+mod line;
 mod looking;
 mod message;
 mod reading;
@@ -35,7 +36,8 @@ use lead::{Ending, Lead};
 
 /// Pauses between attempts to reach the database.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };
-/// How often a follower looks whether the lease is free. It may be given up before it runs out.
+/// How often a follower looks whether the lease is free. It may be given up before it runs out, which a follower
+/// is told.
 const LOOK: Duration = Duration::from_secs(1);
 /// A term that lasted so long was in order, and the next failure is a new one.
 const GOOD_TERM: Duration = Duration::from_secs(10);
@@ -106,6 +108,7 @@ impl Relay {
                 Claim::Taken(left) => tokio::select! {
                     biased;
                     () = stop.cancelled() => return Ok(Ending::Stopped),
+                    () = session.woken.notified() => {}
                     () = tokio::time::sleep(left.min(LOOK)) => {}
                 },
             }

@@ -34,6 +34,8 @@ AS $$
           AND NOT (o.seq <= c.last_seq AND pg_visible_in_snapshot(o.xid, c.to_snapshot))
 $$;
 COMMENT ON FUNCTION makegood.outbox_unsent() IS 'The rows that the relay''s cursor has not passed yet, without their contents.';
+-- Who may only publish has no business with other events. Readers of the views below need EXECUTE on it.
+REVOKE ALL ON FUNCTION makegood.outbox_unsent() FROM PUBLIC;
 
 CREATE VIEW makegood.outbox_pending AS
 SELECT u.event_id, u.topic, u.key, u.event_type, u.bytes, u.created_at, clock_timestamp() - u.created_at AS age, u.seq

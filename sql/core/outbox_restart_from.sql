@@ -1,12 +1,12 @@
 -- makegood: outbox_restart_from
 -- What a restart has to know: the oldest cursor of all shards, how many rows outbox_restart will write, and whether
 -- somebody other than $1 still relays.
-SELECT (
+SELECT coalesce((
            SELECT c.from_snapshot::text
            FROM makegood.outbox_cursor c
            ORDER BY pg_snapshot_xmax(c.from_snapshot), (SELECT count(*) FROM pg_snapshot_xip(c.from_snapshot)) DESC
            LIMIT 1
-       ) AS oldest,
+       ), '3:3:') AS oldest,
        EXISTS (
            SELECT FROM makegood.outbox_cursor c
            WHERE c.lease_until > clock_timestamp() AND c.holder IS DISTINCT FROM $1

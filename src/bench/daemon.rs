@@ -81,10 +81,25 @@ impl Daemon {
         };
         self.server.wait_until(patience, done)?;
         let from_start = self.began.elapsed();
-        let peak_memory = machine::peak_memory(self.server.pid());
+        let peak_memory = self.stop()?;
         let applying = runtime.block_on(applying(client, group))?;
-        self.server.stop_with("TERM", STOP)?;
         Ok(Pace { applying, from_start, peak_memory })
+    }
+
+    /// Waits until `done`, at most `patience`, then stops the daemon; returns the most memory it held, in KiB.
+    pub fn finish_when(
+        mut self,
+        patience: Duration,
+        done: impl FnMut() -> bool,
+    ) -> Result<Option<u64>, Problem> {
+        self.server.wait_until(patience, done)?;
+        self.stop()
+    }
+
+    fn stop(&mut self) -> Result<Option<u64>, Problem> {
+        let peak_memory = machine::peak_memory(self.server.pid());
+        self.server.stop_with("TERM", STOP)?;
+        Ok(peak_memory)
     }
 }
 

@@ -46,10 +46,7 @@ pub fn line(name: &str, events: usize, round: &Round, ratio: f64) -> String {
         let seconds = took.as_secs_f64();
         format!("{seconds:.2} s {:>9}/s", thousands(events as f64 / seconds))
     };
-    let memory = match round.makegood.peak_memory {
-        Some(kib) => format!("{:.1} MiB", kib as f64 / 1024.0),
-        None => "unknown".to_owned(),
-    };
+    let memory = memory(round.makegood.peak_memory);
     format!(
         "{name:<8}{:>20}{:>20}{ratio:>8.2}{:>10.2} s{memory:>14}",
         pace(round.copy),
@@ -60,10 +57,6 @@ pub fn line(name: &str, events: usize, round: &Round, ratio: f64) -> String {
 
 /// The medians of each figure (of memory the most), and that of the ratios; nothing of no round.
 pub fn median(rounds: &[Round]) -> Option<(Round, f64)> {
-    let middle = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied()
-    };
     let of = |figure: fn(&Round) -> Duration| {
         middle(rounds.iter().map(|r| figure(r).as_secs_f64()).collect())
             .map(Duration::from_secs_f64)
@@ -75,6 +68,46 @@ pub fn median(rounds: &[Round]) -> Option<(Round, f64)> {
     };
     let ratio = middle(rounds.iter().map(Round::ratio).collect())?;
     Some((Round { copy: of(|r| r.copy)?, makegood }, ratio))
+}
+
+/// The median; nothing of nothing.
+pub fn middle(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+/// An amount of memory, given in KiB.
+pub fn memory(kib: Option<u64>) -> String {
+    kib.map_or_else(|| "unknown".to_owned(), |kib| format!("{:.1} MiB", kib as f64 / 1024.0))
+}
+
+/// A time in milliseconds.
+pub fn millis(took: Duration) -> String {
+    format!("{:.1} ms", took.as_secs_f64() * 1000.0)
+}
+
+/// The quantiles of some times, and how they are spread.
+pub fn distribution(times: &[Duration]) -> String {
+    let mut sorted = times.to_vec();
+    sorted.sort();
+    let Some(last) = sorted.len().checked_sub(1) else { return String::new() };
+    let mut text = String::new();
+    for (name, part) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)]
+    {
+        let index = ((sorted.len() as f64 * part).ceil() as usize).saturating_sub(1).min(last);
+        text += &format!("{name:<8}{:>12}\n", millis(sorted[index]));
+    }
+    text.push('\n');
+    let most = |below: u64| sorted.partition_point(|t| *t < Duration::from_millis(below));
+    let bounds = [0, 2, 4, 6, 8, 10, 15, 20, 30, 40, 60, 100, 200, 500, 1000, 60_000];
+    for pair in bounds.windows(2) {
+        let count = most(pair[1]) - most(pair[0]);
+        let bar = "#".repeat((count * 60).div_ceil(sorted.len()));
+        if count > 0 {
+            text += &format!("{:>4} to {:>5} ms{count:>8} {bar}\n", pair[0], pair[1]);
+        }
+    }
+    text
 }
 
 /// A whole number with commas.

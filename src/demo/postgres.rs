@@ -38,6 +38,11 @@ impl PrivatePostgres {
     /// `durable` keeps PostgreSQL's own promise on power loss; without it `fsync` and `full_page_writes` are off, which
     /// still survives the death of the process. `synchronous_commit` stays on in both.
     pub fn start(durable: bool) -> Result<PrivatePostgres, Problem> {
+        PrivatePostgres::start_with(durable, &[])
+    }
+
+    /// As [`PrivatePostgres::start`], with further settings, `name=value`.
+    pub fn start_with(durable: bool, settings: &[&str]) -> Result<PrivatePostgres, Problem> {
         let binaries = find_binaries()?;
         let account = server_account()?;
         let folder = PrivateFolder::new("postgres", account)?;
@@ -46,7 +51,7 @@ impl PrivatePostgres {
         let port = free_port()?;
         let launch = Launch {
             name: "PostgreSQL",
-            command: command_line(&binaries, folder.path(), port, durable),
+            command: command_line(&binaries, folder.path(), port, durable, settings),
             folder: folder.path().to_owned(),
             account,
             // "Immediate": nothing is worth a last checkpoint when the data goes with the server.
@@ -203,20 +208,26 @@ fn write_secret(path: &Path, secret: &str, owner: Option<Account>) -> std::io::R
     }
 }
 
-fn command_line(binaries: &Path, folder: &Path, port: u16, durable: bool) -> Vec<OsString> {
+fn command_line(
+    binaries: &Path,
+    folder: &Path,
+    port: u16,
+    durable: bool,
+    more: &[&str],
+) -> Vec<OsString> {
     let mut settings = vec![
         "listen_addresses=127.0.0.1".to_owned(),
         format!("port={port}"),
         format!("unix_socket_directories={}", folder.display()),
         "max_connections=200".to_owned(),
         "shared_buffers=128MB".to_owned(),
-        "max_prepared_transactions=10".to_owned(),
         "logging_collector=off".to_owned(),
         "log_destination=stderr".to_owned(),
     ];
     if !durable {
         settings.extend(["fsync=off".to_owned(), "full_page_writes=off".to_owned()]);
     }
+    settings.extend(more.iter().map(|setting| (*setting).to_owned()));
     let mut command =
         vec![binaries.join("postgres").into(), "-D".into(), folder.join("data").into()];
     for setting in settings {

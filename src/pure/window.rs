@@ -51,7 +51,7 @@ impl<T, R> Window<T, R> {
     }
 
     /// The first row that waits to be sent.
-    pub fn next(&mut self) -> Option<(u64, &T)> {
+    pub fn next_waiting(&mut self) -> Option<(u64, &T)> {
         while self.slot(self.unsent).is_some_and(|slot| !matches!(slot.state, State::Waiting)) {
             self.unsent += 1;
         }

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::lead::{Item, Lead};
 use super::stepping::RENEW;
-use crate::pure::pace::pace;
+use crate::pure::pace::{Pace, pace};
 use crate::pure::problem::Problem;
 use crate::pure::window::End;
 use crate::store::outbox::{Cursor, Row};
@@ -19,7 +19,12 @@ const RETRIES: i64 = 100;
 impl Lead<'_> {
     /// Whether publishers should wake the relay.
     pub(super) fn sleeps(&self) -> bool {
-        pace(self.empty_looks).asleep && self.window.is_empty()
+        // Rows on their way are no reason to stay awake; a full window is, for nobody would look.
+        self.pace().asleep && self.look_at().is_some()
+    }
+
+    fn pace(&self) -> Pace {
+        pace(self.empty_looks, self.session.can_be_woken)
     }
 
     /// When to look next, if there is room.
@@ -44,8 +49,9 @@ impl Lead<'_> {
             return Ok(());
         }
         let rows = self.reading.next(&self.session).await?;
-        self.empty_looks = if rows.is_empty() { self.empty_looks.saturating_add(1) } else { 0 };
-        self.look_at = Instant::now() + pace(self.empty_looks).wait;
+        let nothing_new = rows.is_empty() && !self.reading.has_more();
+        self.empty_looks = if nothing_new { self.empty_looks.saturating_add(1) } else { 0 };
+        self.look_at = Instant::now() + self.pace().wait;
         for (row, passed) in rows {
             self.take_in(row, Some(passed));
         }

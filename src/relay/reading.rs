@@ -25,38 +25,44 @@ impl Reading {
         self.delta.is_some()
     }
 
-    /// The next rows, each with the cursor that has passed it; none if there is nothing new.
+    /// The next rows, each with the cursor that has passed it; none if there is nothing new, or if a large delta takes
+    /// more than one call to look through.
     pub(super) async fn next(&mut self, session: &Session) -> Result<Vec<(Row, Cursor)>, Problem> {
         self.try_next(session).await.map_err(|fault| fault.problem("cannot read the outbox"))
     }
 
     async fn try_next(&mut self, session: &Session) -> Result<Vec<(Row, Cursor)>, Fault> {
+        let last_seq = self.cursor.last_seq;
         let delta = match self.delta.take() {
-            Some(delta) => delta,
             None => session.delta(&self.cursor).await?,
+            Some(delta) if delta.is_measured() => delta,
+            Some(delta) => session.measure(delta, last_seq).await?,
         };
-        let rows = match delta.rows {
-            0 => Vec::new(),
-            _ => session.read(&delta, self.cursor.last_seq, ROWS, BYTES).await?,
+        if !delta.is_measured() {
+            self.delta = Some(delta);
+            return Ok(Vec::new());
+        }
+        let (rows, end) = match delta.rows {
+            0 => (Vec::new(), delta.last_seq),
+            _ => session.read(&delta, last_seq, ROWS, BYTES).await?,
         };
-        let done = rows.last().is_none_or(|row| row.seq >= delta.last_seq);
+        let done = end >= delta.last_seq;
         let (from, to) = (delta.from.clone(), delta.to.clone());
-        let after = Cursor { from: to.clone(), to: to.clone(), last_seq: 0 };
+        let within = |last_seq| Cursor { from: from.clone(), to: to.clone(), last_seq };
+        self.cursor = match done {
+            true => Cursor { from: to.clone(), to: to.clone(), last_seq: 0 },
+            false => within(end),
+        };
         let mut passed: Vec<(Row, Cursor)> = rows
             .into_iter()
             .map(|row| {
-                let cursor = Cursor { from: from.clone(), to: to.clone(), last_seq: row.seq };
+                let cursor = within(row.seq);
                 (row, cursor)
             })
             .collect();
-        match passed.last_mut() {
-            Some((_, cursor)) if done => *cursor = after.clone(),
-            _ => {}
+        if let Some((_, cursor)) = passed.last_mut() {
+            *cursor = self.cursor.clone();
         }
-        self.cursor = match passed.last() {
-            Some((_, cursor)) => cursor.clone(),
-            None => after,
-        };
         self.delta = (!done).then_some(delta);
         Ok(passed)
     }

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::lead::Lead;
 use crate::pure::problem::Problem;
 use crate::pure::refusal::Refusal;
+use crate::pure::verdict;
 use crate::pure::window::End;
 use crate::store::Fault;
 use crate::store::outbox::{LEASE, Lost, Parking, Saying, Session, Turn};
@@ -17,7 +18,7 @@ use crate::store::outbox::{LEASE, Lost, Parking, Saying, Session, Turn};
 const STEP: Duration = Duration::from_millis(20);
 /// How often the lease is renewed.
 pub(super) const RENEW: Duration = Duration::from_secs(LEASE.as_secs() / 3);
-/// How often the next turn of the tables is tried.
+/// How often the next turn of the tables is tried; more often where rows are kept for a short time only.
 const TURN: Duration = Duration::from_secs(60);
 /// How many steps are kept at least; twice as many at most.
 const KEPT_STEPS: i64 = 1000;
@@ -72,7 +73,7 @@ impl Lead<'_> {
         } else if renews {
             self.look_for_retries().await?;
         }
-        self.tidy().await
+        self.tidy().await.map(Ok)
     }
 
     /// Takes the settled rows out of the window, and the cursor with them.
@@ -99,21 +100,25 @@ impl Lead<'_> {
     }
 
     /// Trims old steps, and empties the next table when its turn has come.
-    async fn tidy(&mut self) -> Result<Result<(), Lost>, Problem> {
+    async fn tidy(&mut self) -> Result<(), Problem> {
         if self.step % KEPT_STEPS == 0 {
             self.session.trim(self.step - KEPT_STEPS).await.map_err(unwritable)?;
         }
         if self.relay.shard.number == 0 && self.turn_at <= Instant::now() {
-            self.turn_at = Instant::now() + TURN;
-            match self.session.turn(self.relay.retention).await.map_err(unwritable)? {
-                Turn::Early => {}
-                Turn::Busy => {
-                    debug!("the outbox's next table is still in use; trying again in a minute")
+            self.turn_at = Instant::now() + TURN.min(self.relay.retention / 4);
+            match self.session.turn(self.relay.retention).await {
+                Ok(Turn::Early) => {}
+                Ok(Turn::Busy) => debug!("the outbox's next table is still in use"),
+                Ok(Turn::Begun) => debug!("emptied the outbox's oldest table"),
+                // Rows go on to Kafka whether or not old ones can be removed.
+                Err(fault @ Fault::Refused { .. }) => {
+                    let hint = verdict::advice(fault.sqlstate());
+                    warn!(hint, "cannot empty the outbox's oldest table: {fault}");
                 }
-                Turn::Begun => debug!("emptied the outbox's oldest table"),
+                Err(fault) => return Err(unwritable(fault)),
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 }
 

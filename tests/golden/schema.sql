@@ -161,10 +161,10 @@ BEGIN
     END IF;
 
     INSERT INTO makegood.outbox (slot, bytes, id, aggregatetype, aggregateid, type, payload, headers)
-    SELECT t.turn % 3, size, sent, topic, key, event_type, body, given
-    FROM makegood.outbox_turns t
-    ORDER BY t.turn DESC
-    LIMIT 1;
+    VALUES (
+        coalesce((SELECT t.turn % 3 FROM makegood.outbox_turns t ORDER BY t.turn DESC LIMIT 1), 0),
+        size, sent, topic, key, event_type, body, given
+    );
 
     -- A NOTIFY takes a lock of the whole database at commit: harmless while the relay sleeps, ruinous under load. A
     -- relay that died asleep is believed for a few seconds only.

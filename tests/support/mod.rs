@@ -11,6 +11,7 @@ pub mod outbox;
 pub mod proxy;
 pub mod quick;
 pub mod rig;
+pub mod sending;
 pub mod topic;
 pub mod wire;
 pub mod world;

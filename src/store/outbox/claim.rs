@@ -35,16 +35,16 @@ impl Session {
         let sql = include_str!("../../../sql/core/outbox_newest.sql");
         let newest = self.query(sql, &[&self.shard.number]).await?;
         let Some(newest) = newest.first().map(Newest::read) else {
-            return self.restart(holder, None).await;
+            return self.restart(holder, Restamp::No).await;
         };
         if newest.holder != Some(holder) && !newest.left.is_zero() {
             return Ok(Claim::Taken(newest.left));
         }
         if !newest.same_system && !newest.same_history {
-            return self.restart(holder, Some("outbox_restamp")).await;
+            return self.restart(holder, Restamp::Yes).await;
         }
         if newest.shards != self.shard.of {
-            return self.restart(holder, None).await;
+            return self.restart(holder, Restamp::No).await;
         }
         self.take(holder, &newest).await
     }
@@ -80,10 +80,24 @@ impl Session {
     /// Sets all shards to a new beginning: where their number has changed, at the oldest of their cursors, which
     /// sends some rows again; where the database was restored into another cluster, after giving the rows numbers
     /// that mean something there. The claim itself comes with the next attempt.
-    async fn restart(&self, holder: Uuid, restamp: Option<&str>) -> Result<Claim, Fault> {
+    async fn restart(&self, holder: Uuid, restamp: Restamp) -> Result<Claim, Fault> {
+        match self.try_restart(holder, restamp).await {
+            // Somebody else was faster.
+            Err(fault) if fault.sqlstate() == Some("40001") => {
+                self.client.batch_execute("ROLLBACK").await?;
+                Ok(Claim::Taken(SOON))
+            }
+            ended => ended,
+        }
+    }
+
+    async fn try_restart(&self, holder: Uuid, restamp: Restamp) -> Result<Claim, Fault> {
         // One snapshot for the rows and for the cursor that is set to it: what is published meanwhile is in neither.
         self.client
-            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0")
+            .batch_execute(
+                "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0; \
+                 SET LOCAL enable_seqscan = on",
+            )
             .await?;
         let sql = include_str!("../../../sql/core/outbox_restart_from.sql");
         let known = self.one(sql, &[&holder, &i64::from(self.shard.of)]).await?;
@@ -93,8 +107,8 @@ impl Session {
             return Ok(Claim::Taken(SOON));
         }
         let begin: String = match restamp {
-            None => known.get(0),
-            Some(_) => {
+            Restamp::No => known.get(0),
+            Restamp::Yes => {
                 warn!(
                     "the outbox was restored into another PostgreSQL cluster: what was not sent is sent now, what is in doubt again"
                 );
@@ -108,6 +122,13 @@ impl Session {
         self.client.batch_execute(end).await?;
         Ok(Claim::Taken(Duration::ZERO))
     }
+}
+
+/// Whether the rows need numbers that mean something in this cluster.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Restamp {
+    No,
+    Yes,
 }
 
 /// The newest step of a shard.
