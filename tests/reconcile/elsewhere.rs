@@ -23,12 +23,15 @@ use crate::support::world::{HOST_TABLES, connect};
 
 const ROUNDS: usize = 25;
 
+/// Key, kind, time, expected, found.
+type Conflict = (String, String, Option<Timestamp>, Option<String>, Option<String>);
+
 /// Everything found, in windows of one size.
 #[derive(Debug, PartialEq, Eq)]
 struct Found {
     compared: i64,
     missing: Vec<(String, Timestamp, String)>,
-    conflicts: Vec<(String, String, Option<Timestamp>, Option<String>, Option<String>)>,
+    conflicts: Vec<Conflict>,
 }
 
 async fn walk(store: &Store, looker: &Looker, rows: i64, until: Timestamp) -> Found {
