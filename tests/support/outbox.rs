@@ -28,6 +28,7 @@ pub struct Held {
     pub key: Option<String>,
     pub value: String,
     pub headers: BTreeMap<String, String>,
+    pub partition: i32,
 }
 
 impl Written {
@@ -94,6 +95,7 @@ fn one(message: &rdkafka::message::BorrowedMessage<'_>) -> Held {
         key: message.key().map(text),
         value: text(message.payload().unwrap()),
         headers,
+        partition: message.partition(),
     }
 }
 
