@@ -238,13 +238,12 @@ async fn keep(
         if fresh.reused.is_some() {
             counts.id_reused += 1;
         }
-        rows.push(fresh, record, answer);
+        rows.push(batch.route, fresh, record, &answer);
     }
-    if rows.is_empty() {
-        return Ok(rejected);
+    if !rows.is_empty() {
+        rows.write(tx).await?;
     }
-    let written = rows.insert(tx, batch.route).await.map_err(ApplyFault::Engine)?;
-    if written == rows.len() { Ok(rejected) } else { Err(ApplyFault::Raced) }
+    Ok(rejected)
 }
 
 /// Puts away what could not be decoded, what the mapping rejected, and the record under a verdict.
