@@ -52,7 +52,7 @@ impl Rows {
         row.field(Some(&record.partition.to_be_bytes()));
         row.field(Some(&route.to_be_bytes()));
         row.field(Some(&fresh.digest));
-        row.field(Some(answer.outcome.as_bytes()));
+        row.field(Some(answer.outcome.as_str().as_bytes()));
         row.field(answer.business_key.as_deref().map(str::as_bytes));
         row.field(fresh.reused.as_ref().map(|id| id.as_bytes().as_slice()));
         row.field(answer.detail.as_deref().map(str::as_bytes));
