@@ -2,6 +2,7 @@
 //! either known, refused or unknown, and never guessed.
 
 pub mod connect;
+pub mod copy;
 mod elsewhere;
 mod fault;
 pub mod findings;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::batch::Fresh;
 use super::params::Rows;
-use super::{Answer, ApplyFault, map};
+use super::{Answer, ApplyFault, Outcome, map};
 use crate::pure::envelope;
 use crate::store::findings::{self, Resolution};
 use crate::store::jobs::{self, Lease};
@@ -149,27 +149,23 @@ async fn attempt(
         rejected
             .extend(events.drain(..).map(|f| (&sorted.missing[f.entry], f.id, refusal.clone())));
     }
-    let mut answers = map(tx, looker.mapping(), &events).await?;
     let mut rows = Rows::with_capacity(events.len());
-    for event in &events {
-        let Some(answer) = answers.remove(&event.id) else { continue };
+    for (event, answer) in events.iter().zip(map(tx, looker.mapping(), &events).await?) {
         let payment = &sorted.missing[event.entry];
-        match answer.outcome.as_str() {
-            "rejected" => rejected.push((payment, event.id, rejection(answer))),
-            outcome => {
-                same_key(payment, &answer)?;
-                match outcome {
-                    "applied" => &mut made.made_good,
-                    "ignored" => &mut made.ignored,
-                    _ => &mut made.healed,
-                }
-                .push(payment.key.clone());
-                rows.push(event, None, keyed(payment, answer));
+        let list = match answer.outcome {
+            Outcome::Rejected => {
+                rejected.push((payment, event.id, rejection(answer)));
+                continue;
             }
-        }
+            Outcome::Applied => &mut made.made_good,
+            Outcome::Ignored => &mut made.ignored,
+            Outcome::Already | Outcome::Conflict => &mut made.healed,
+        };
+        list.push(payment.key.clone());
+        rows.push(route, event, None, &keyed(payment, answer)?);
     }
-    if rows.insert(tx, route).await.map_err(ApplyFault::Engine)? != rows.len() {
-        return Err(ApplyFault::Raced);
+    if !rows.is_empty() {
+        rows.write(tx).await?;
     }
     for (payment, event_id, refusal) in rejected {
         refuse(tx, backfill, payment, event_id, &refusal).await.map_err(ApplyFault::Engine)?;
@@ -199,19 +195,15 @@ fn rejection(answer: Answer) -> Refusal {
     Refusal { reason: "rejected".to_owned(), sqlstate: None, detail }
 }
 
-/// By the key the inbox knows that a payment had its purchase, so both statements must name it alike.
-fn same_key(payment: &Missing, answer: &Answer) -> Result<(), ApplyFault> {
-    match &answer.business_key {
-        Some(key) if *key != payment.key => Err(ApplyFault::Breach(
+/// The answer under the payment's key. By it the inbox knows later that the payment had its purchase,
+/// so both statements must name it alike.
+fn keyed(payment: &Missing, answer: Answer) -> Result<Answer, ApplyFault> {
+    if answer.business_key.as_ref().is_some_and(|key| *key != payment.key) {
+        return Err(ApplyFault::Breach(
             "apply.sql gives a payment another business_key than missing.sql".to_owned(),
-        )),
-        _ => Ok(()),
+        ));
     }
-}
-
-/// An answer that names no key gets the payment's.
-fn keyed(payment: &Missing, answer: Answer) -> Answer {
-    Answer { business_key: Some(payment.key.clone()), ..answer }
+    Ok(Answer { business_key: Some(payment.key.clone()), ..answer })
 }
 
 fn look_fault(fault: LookFault) -> ApplyFault {

@@ -1,80 +1,61 @@
-//! Parameters in the form the statements take them: arrays, one a column.
+//! What goes to the server, in the form it takes it.
 
-use jiff::Timestamp;
-use uuid::Uuid;
-
-use super::Answer;
 use super::batch::Fresh;
-use crate::store::{Fault, Tx};
+use super::{Answer, ApplyFault};
+use crate::store::{Tx, copy};
 
-/// Inbox rows to insert.
-pub(super) struct Rows<'a> {
-    ids: Vec<Uuid>,
-    offsets: Vec<Option<i64>>,
-    times: Vec<Timestamp>,
-    partitions: Vec<Option<i32>>,
-    digests: Vec<&'a [u8]>,
-    outcomes: Vec<String>,
-    keys: Vec<Option<String>>,
-    reused: Vec<Option<Uuid>>,
-    details: Vec<Option<String>>,
+/// Inbox rows to write, in the order of their ids.
+pub(super) struct Rows {
+    rows: copy::Rows,
+    count: u64,
 }
 
-impl<'a> Rows<'a> {
-    pub(super) fn with_capacity(rows: usize) -> Rows<'a> {
-        Rows {
-            ids: Vec::with_capacity(rows),
-            offsets: Vec::with_capacity(rows),
-            times: Vec::with_capacity(rows),
-            partitions: Vec::with_capacity(rows),
-            digests: Vec::with_capacity(rows),
-            outcomes: Vec::with_capacity(rows),
-            keys: Vec::with_capacity(rows),
-            reused: Vec::with_capacity(rows),
-            details: Vec::with_capacity(rows),
-        }
+/// About what one row takes.
+const ROW_BYTES: usize = 192;
+
+impl Rows {
+    pub(super) fn with_capacity(rows: usize) -> Rows {
+        Rows { rows: copy::Rows::with_capacity(rows * ROW_BYTES), count: 0 }
     }
 
     /// Adds an event; `place` is its partition and offset, `None` for one that was made from a payment.
-    pub(super) fn push(&mut self, fresh: &'a Fresh<'_>, place: Option<(i32, i64)>, answer: Answer) {
-        self.ids.push(fresh.id);
-        self.offsets.push(place.map(|p| p.1));
-        self.times.push(fresh.at);
-        self.partitions.push(place.map(|p| p.0));
-        self.digests.push(&fresh.digest);
-        self.outcomes.push(answer.outcome);
-        self.keys.push(answer.business_key);
-        self.reused.push(fresh.reused);
-        self.details.push(answer.detail);
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.ids.len()
+    pub(super) fn push(
+        &mut self,
+        route: i16,
+        fresh: &Fresh<'_>,
+        place: Option<(i32, i64)>,
+        answer: &Answer,
+    ) {
+        let row = &mut self.rows;
+        let partition = place.map(|(partition, _)| partition.to_be_bytes());
+        let offset = place.map(|(_, offset)| offset.to_be_bytes());
+        row.row(11);
+        row.field(Some(fresh.id.as_bytes()));
+        row.field(offset.as_ref().map(<[u8; 8]>::as_slice));
+        row.time(fresh.at.as_microsecond());
+        row.field(partition.as_ref().map(<[u8; 4]>::as_slice));
+        row.field(Some(&route.to_be_bytes()));
+        row.field(Some(&fresh.digest));
+        row.field(Some(answer.outcome.as_str().as_bytes()));
+        row.field(answer.business_key.as_deref().map(str::as_bytes));
+        row.field(fresh.reused.as_ref().map(|id| id.as_bytes().as_slice()));
+        row.field(answer.detail.as_deref().map(str::as_bytes));
+        row.field(place.is_none().then_some(b"reconcile"));
+        self.count += 1;
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.ids.is_empty()
+        self.count == 0
     }
 
-    /// Inserts the rows and returns how many of them were new.
-    pub(super) async fn insert(&self, tx: &Tx, route: i16) -> Result<usize, Fault> {
-        let written = tx
-            .execute(
-                include_str!("../../../sql/core/inbox_insert.sql"),
-                &[
-                    &route,
-                    &self.ids,
-                    &self.offsets,
-                    &self.times,
-                    &self.partitions,
-                    &self.digests,
-                    &self.outcomes,
-                    &self.keys,
-                    &self.reused,
-                    &self.details,
-                ],
-            )
-            .await?;
-        Ok(usize::try_from(written).unwrap_or(usize::MAX))
+    /// Writes the rows. An id that the inbox has already is a lost race.
+    pub(super) async fn write(self, tx: &Tx) -> Result<(), ApplyFault> {
+        match tx.copy(include_str!("../../../sql/core/inbox_copy.sql"), self.rows).await {
+            Ok(written) if written == self.count => Ok(()),
+            Ok(_) => Err(ApplyFault::Raced),
+            // The inbox has one unique key.
+            Err(fault) if fault.sqlstate() == Some("23505") => Err(ApplyFault::Raced),
+            Err(fault) => Err(ApplyFault::Engine(fault)),
+        }
     }
 }
