@@ -5,7 +5,7 @@ INSERT INTO payments
 SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 499, 'INR', 'succeeded', at, at
 FROM generate_series(1, :payments) n
 CROSS JOIN LATERAL (SELECT now() - interval '1 day' - (:payments - n) * interval '3 seconds' AS at) t;
-CREATE INDEX ON payments (updated_at, id);
+CREATE INDEX ON payments (updated_at, id, status);
 CREATE TEMP TABLE skipped AS
 SELECT id FROM payments TABLESAMPLE BERNOULLI (least(100, 100.0 * 3 * :missing / :payments)) ORDER BY random() LIMIT :missing;
 INSERT INTO student_course_purchases (payment_id, student_id, course_id, amount, currency, event_id, purchased_at)

@@ -1,5 +1,5 @@
 -- makegood: conflicts
--- makegood: index payments (updated_at, id)
+-- makegood: index payments (updated_at, id, status)
 -- makegood: index student_course_purchases (purchased_at, payment_id)
 --
 -- Finds payments and purchases that contradict each other, for people: makegood records them and

@@ -1,5 +1,5 @@
 -- makegood: missing
--- makegood: index payments (updated_at, id)
+-- makegood: index payments (updated_at, id, status)
 -- makegood: index student_course_purchases (purchased_at, payment_id)
 --
 -- Finds payments that succeeded and have no purchase, for the reconciler: each as an event of the

@@ -1,5 +1,5 @@
 -- makegood: payments
--- makegood: index payments (updated_at, id)
+-- makegood: index payments (updated_at, id, status)
 --
 -- Reads payments where they live, for a job whose `source` is another database than the one with the
 -- purchases: missing.sql and conflicts.sql cannot join two databases, so makegood compares these rows

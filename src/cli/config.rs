@@ -102,7 +102,11 @@ fn findings(loaded: &Loaded) -> String {
             if route.mapping.is_dir() { "" } else { " (no such folder: the compiled-in one)" },
         );
     }
-    text += "http, reconcile, outbox, retention and databases are checked; this version does not act on them yet\n";
+    for job in &config.reconcile {
+        let source = job.source.as_deref().unwrap_or("the same database");
+        text += &format!("job {}: route {}, payments from {source}\n", job.name, job.inbox);
+    }
+    text += "http and retention are checked; this version does not act on all of them yet\n";
     for note in &loaded.notes {
         text += &format!("note: {note}\n");
     }

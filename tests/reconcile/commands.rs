@@ -1,10 +1,14 @@
 //! What an operator and support use.
 
+use std::process::{Command, Stdio};
+
 use serde_json::Value;
 
 use super::recorded;
 use crate::commands::{run, stderr, stdout};
+use crate::support::daemon::command;
 use crate::support::rig::Rig;
+use crate::support::{eventually, ledger};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reconcile_is_asked_for_waited_for_and_read_back() {
@@ -37,6 +41,40 @@ async fn reconcile_is_asked_for_waited_for_and_read_back() {
     let unknown = run(&rig, &["reconcile", "run", "--job", "nothing"]).await;
     assert!(stderr(&unknown).contains("which job"), "{}", stderr(&unknown));
     drop(daemon);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_stops_a_run_at_a_windows_edge_and_approve_goes_on() {
+    let rig = Rig::new(1).await;
+    let _daemon = rig.reconciler("window = 20").await;
+    let paid = recorded(&rig, 3000).await;
+    let child = command()
+        .args(["reconcile", "run", "--since", "1d", "--wait", "--config"])
+        .arg(rig.config_file(&rig.url(), "", ""))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let sql = "SELECT coalesce(max(run), 0) FROM makegood.reconcile_runs WHERE since IS NOT NULL AND compared > 100";
+    let run = eventually("the run to be under way", || async {
+        Some(rig.number(sql).await).filter(|run| *run > 0)
+    })
+    .await;
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
+    let waited = tokio::task::spawn_blocking(move || child.wait_with_output());
+    let output = waited.await.unwrap().unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+    let go_on = format!("`makegood reconcile approve {run}` goes on");
+    assert!(stderr(&output).contains(&go_on), "{}", stderr(&output));
+    let stopped = rig.run(run).await;
+    assert_eq!(stopped.state, "held", "{stopped:?}");
+    assert!(stopped.compared < 3000, "it was too quick: {stopped:?}");
+    rig.client.execute("SELECT makegood.approve($1)", &[&run]).await.unwrap();
+    let done = rig.run_is(run, &["done", "failed"]).await;
+    assert_eq!((done.compared, done.made_good), (3000, 3000), "{done:?}");
+    ledger::assert_exactly(&rig.client, &paid).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

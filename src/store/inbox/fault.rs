@@ -61,9 +61,10 @@ impl ApplyFault {
             ApplyFault::Mapping(inner) | ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) => {
                 (inner.to_string(), advice(inner.sqlstate()))
             }
-            ApplyFault::Breach(what) => {
-                (what.clone(), "mend the mapping, then send makegood SIGHUP")
-            }
+            ApplyFault::Breach(what) => (
+                what.clone(),
+                "mend apply.sql, or the file that is named, then send makegood SIGHUP",
+            ),
             ApplyFault::NoOutcome => (
                 "apply.sql returned no row for an event".to_owned(),
                 "apply.sql must return exactly one row for each event it is given; mend it, then send SIGHUP",

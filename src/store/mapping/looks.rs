@@ -193,7 +193,7 @@ mod tests {
     fn index_lines_name_table_and_columns() {
         let looks = Looks::built_in();
         let found: Vec<Index> = indexes(looks.payments.as_deref().unwrap()).collect();
-        let columns = vec!["updated_at".to_owned(), "id".to_owned()];
+        let columns = ["updated_at", "id", "status"].map(str::to_owned).to_vec();
         assert_eq!(found, [Index { table: "payments".to_owned(), columns }]);
         for two in [looks.missing, looks.conflicts] {
             assert_eq!(indexes(two.as_deref().unwrap()).count(), 2);
