@@ -10,6 +10,7 @@ pub mod produce;
 mod raw;
 pub mod reach;
 pub mod refusal;
+mod reports;
 pub mod sender;
 pub mod settings;
 

@@ -14,6 +14,7 @@
 //! None of the states is durable: what is, is the newest step in PostgreSQL.
 
 mod lead;
+mod line;
 mod looking;
 mod message;
 mod reading;

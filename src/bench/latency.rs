@@ -80,6 +80,7 @@ pub async fn run(args: &Args) -> Result<ExitCode, Problem> {
         "measured    from the return of the payment's COMMIT until a query sees its purchase\n"
     );
     print!("{}", report::distribution(&busy));
+    print!("{}", stages(&ground.client).await?);
 
     let mut lone = Vec::new();
     for number in numbers.take(args.lone) {
@@ -91,6 +92,27 @@ pub async fn run(args: &Args) -> Result<ExitCode, Problem> {
     let shown: Vec<String> = lone.iter().map(|took| report::millis(*took)).collect();
     println!("\nfirst payment after {} s of silence: {}", args.silence.as_secs(), shown.join(", "));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the time goes, by the times that are written down on the way: the row's, the record's (whole
+/// milliseconds), and the begin of the transaction that applied it.
+async fn stages(client: &Client) -> Result<String, Problem> {
+    let sql = "SELECT percentile_cont($1::float8) WITHIN GROUP (ORDER BY extract(epoch FROM i.event_at - o.created_at))::float8, \
+            percentile_cont($1) WITHIN GROUP (ORDER BY extract(epoch FROM i.applied_at - i.event_at))::float8 \
+        FROM makegood.outbox o JOIN makegood.inbox i ON i.event_id = o.id";
+    let mut text = format!("\n{:<36}{:>8}{:>12}\n", "on the way", "p50", "p99");
+    let mut of = [[0.0; 2]; 2];
+    for (column, part) in [0.5, 0.99].into_iter().enumerate() {
+        let row = client.query_one(sql, &[&part]).await.map_err(|e| postgres(&e))?;
+        for (line, figures) in of.iter_mut().enumerate() {
+            figures[column] = row.get::<_, Option<f64>>(line).unwrap_or_default();
+        }
+    }
+    let names = ["published until handed to Kafka", "handed to Kafka until being applied"];
+    for (name, [p50, p99]) in names.iter().zip(of) {
+        text += &format!("{name:<36}{:>8.1}{:>9.1} ms\n", p50 * 1000.0, p99 * 1000.0);
+    }
+    Ok(text)
 }
 
 /// Makes payments at random moments of that rate, each with its event in one transaction.

@@ -11,7 +11,7 @@ use super::daemon::Daemon;
 use super::load::Payment;
 use super::report::{self, thousands};
 use super::{ground, machine, postgres, system};
-use crate::kafka::sender::{HandOver, Outgoing, Sender};
+use crate::kafka::sender::{HandOver, Outgoing, Pace, Sender};
 use crate::pure::problem::Problem;
 use ground::{Ground, TOPIC};
 
@@ -111,7 +111,7 @@ async fn send_alone(rows: usize, ground: &Ground) -> Result<f64, Problem> {
         .map(|p| (p.student.to_string(), p.event.to_string(), p.json()))
         .collect();
     let (to_us, mut reports) = mpsc::unbounded_channel();
-    let sender = Sender::new(&ground.kafka(), to_us)?;
+    let sender = Sender::new(&ground.kafka(), Pace::Pipelined, to_us)?;
     let began = Instant::now();
     let mut done = 0;
     for (token, (key, event, value)) in payments.iter().enumerate() {

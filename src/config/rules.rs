@@ -114,6 +114,15 @@ fn refused(property: &str, value: &str) -> Option<(&'static str, &'static str)> 
         "enable.idempotence" if value == "false" => {
             ("retries would reorder and repeat events", "remove it")
         }
+        "message.timeout.ms" | "delivery.timeout.ms" | "message.send.max.retries" | "retries" => {
+            ("events would be given up while no broker takes them", "remove it")
+        }
+        "enable.gapless.guarantee" => ("events of one key would lose their order", OWN),
+        "delivery.report.only.error" => ("makegood would not hear what was delivered", "remove it"),
+        "queue.buffering.max.messages" | "queue.buffering.max.kbytes" => {
+            ("makegood bounds what is on its way by itself", "remove it")
+        }
+        "transactional.id" => ("the relay has no transactions", "remove it"),
         "acks" | "request.required.acks" if !["all", "-1"].contains(&value) => {
             ("a broker's crash would lose published events", "remove it")
         }

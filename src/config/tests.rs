@@ -232,6 +232,13 @@ fn a_property_that_breaks_the_promise_is_refused_with_its_reason() {
         "enable.idempotence = false",
         "acks = 1",
         "\"acks\" = \"0\"",
+        "message.timeout.ms = 300000",
+        "delivery.timeout.ms = 300000",
+        "retries = 3",
+        "enable.gapless.guarantee = false",
+        "delivery.report.only.error = true",
+        "transactional.id = \"x\"",
+        "queue.buffering.max.messages = 10",
     ] {
         let text = refused(&format!("[kafka.properties]\n{line}\n"));
         assert!(text.contains("cannot be set so") && text.contains(":2"), "{line}: {text}");

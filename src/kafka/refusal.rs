@@ -20,7 +20,6 @@ fn blame(code: E) -> Blame {
         | E::MessageBatchTooLarge
         | E::InvalidMessageSize
         | E::InvalidRecord
-        | E::InvalidTimestamp
         | E::InvalidTopic => Blame::Row,
         // The client gave up, for its own reasons or for a neighbour's sake.
         E::Fatal
@@ -48,6 +47,9 @@ fn advice(code: E) -> &'static str {
         }
         E::InvalidRecord => {
             "a compacted topic takes no message without a key: publish with a key, or change cleanup.policy"
+        }
+        E::InvalidTimestamp => {
+            "set the clocks of this machine and the broker: their difference is more than message.timestamp.after.max.ms or message.timestamp.before.max.ms"
         }
         E::TopicAuthorizationFailed => "grant this user Write and Describe on the topic",
         E::ClusterAuthorizationFailed => {

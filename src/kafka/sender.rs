@@ -2,21 +2,29 @@
 //!
 //! A sender stops at the first message that is not delivered: it takes nothing more, so that no later
 //! message of the same key can overtake the one that failed. End it, and resend what has no good
-//! report, in order, through a new one.
+//! report, in order, through a new one: those that were refused with [`Blame::Row`] one by one,
+//! because a broker refuses whole batches.
+//!
+//! One gap is left. Until a partition has taken a batch of a producer, the broker takes any sequence
+//! number from it, so a second request already on its way is taken after the first was refused (seen
+//! on Kafka 4.1 with librdkafka 2.12.1, with `max.in.flight=1` too). To lose the order of a key so, the
+//! very first request to a partition has to hold a refused message and another, and the next one a
+//! later message of the other's key. Batches are smaller than most topics' limit, which leaves a message
+//! too large for its topic alone in its request.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::refusal::refusal;
+pub use super::reports::{Delivered, Trouble};
+use super::reports::{Reports, State, lock};
 use super::settings;
 use crate::config;
 use crate::pure::problem::{Code, Problem};
@@ -38,102 +46,73 @@ pub struct Outgoing<'a> {
     pub headers: &'a [(&'a str, &'a [u8])],
 }
 
-/// What became of a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delivered {
-    /// The token given at the hand-over.
-    pub token: u64,
-    /// Acknowledged by all in-sync replicas, or not taken.
-    pub outcome: Result<(), Refusal>,
-}
-
 /// Why a message was not handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HandOver {
-    /// The client's queue is full: try the same message again when some reports have come.
+    /// Enough is on its way: try the same message again when a report has come, and one will.
     Full,
     /// Nothing was queued, and no report will come.
     Refused(Refusal),
 }
 
-/// What the client last complained of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// The error's name and words.
-    pub reason: String,
-    /// What an operator can do; may be empty.
-    pub advice: String,
-    /// The first complaint since the last delivery.
-    pub since: Instant,
+/// How much may be on its way at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As much as there is room for. The first message that is not delivered stops the
+    /// sender.
+    Pipelined,
+    /// One message: its refusal is its own. A [`Blame::Row`] does not stop such a sender; it is how
+    /// the culprit is found among those that were refused in one batch.
+    OneByOne,
 }
 
 /// A producer and the thread that collects its delivery reports.
 pub struct Sender {
     client: Arc<BaseProducer<Reports>>,
+    pace: Pace,
     state: Arc<Mutex<State>>,
     closed: oneshot::Receiver<()>,
-}
-
-/// What the callbacks keep for the sender.
-#[derive(Default)]
-struct State {
-    trouble: Option<Trouble>,
-    /// The first failure; nothing is taken after it.
-    stopped_by: Option<String>,
-}
-
-/// librdkafka's callbacks; they run on the polling thread.
-struct Reports {
-    reports: mpsc::UnboundedSender<Delivered>,
-    state: Arc<Mutex<State>>,
 }
 
 impl Sender {
     /// Opens a producer; it connects by itself and goes on trying. `reports` gets one [`Delivered`]
     /// for each message handed over, until the sender is closed. Give each sender a channel of its
     /// own: reports of a closed one may still come. Fails on settings that librdkafka refuses.
+    ///
+    /// The first acknowledgement takes half a second (librdkafka asks for its producer id before it is
+    /// connected, and again 500 ms later), so a sender is kept for as long as it works.
     pub fn new(
         kafka: &config::Kafka,
+        pace: Pace,
         reports: mpsc::UnboundedSender<Delivered>,
     ) -> Result<Sender, Problem> {
         let state = Arc::new(Mutex::new(State::default()));
-        let context = Reports { reports, state: state.clone() };
-        let client: BaseProducer<Reports> =
-            settings::relay(kafka, "makegood-relay").create_with_context(context).map_err(|e| {
+        let context = Reports { pace, reports, state: state.clone() };
+        let client: BaseProducer<Reports> = settings::relay(kafka, "makegood-relay", pace)
+            .create_with_context(context)
+            .map_err(|e| {
                 Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
                     .hint("see [kafka.properties]; names and values are librdkafka's")
             })?;
         let client = Arc::new(client);
         let (close, closed) = oneshot::channel();
-        let polled = client.clone();
+        let (polled, watched) = (client.clone(), state.clone());
         thread::Builder::new()
             .name("kafka-reports".to_owned())
             .spawn(move || {
-                // The sender's being gone is the order to end.
-                while Arc::strong_count(&polled) > 1 {
-                    polled.poll(POLL);
-                }
-                // Purges, reports what was purged, and may hang inside librdkafka.
-                drop(polled);
+                poll(polled, &watched);
                 let _ = close.send(());
             })
             .map_err(|e| {
                 Problem::new(Code::System, format!("cannot start the Kafka thread: {e}"))
             })?;
-        Ok(Sender { client, state, closed })
+        Ok(Sender { client, pace, state, closed })
     }
 
     /// Hands a message over, after all those before it; never blocks. Its record gets the time of
     /// this call, not the row's: Kafka's retention goes by the record's timestamp, and a row that
     /// waited for two weeks would be deleted at once.
     pub fn hand_over(&self, token: u64, message: &Outgoing<'_>) -> Result<(), HandOver> {
-        if let Some(reason) = lock(&self.state).stopped_by.clone() {
-            return Err(HandOver::Refused(Refusal {
-                blame: Blame::Client,
-                reason: format!("stopped after {reason}"),
-                advice: String::new(),
-            }));
-        }
         if let Some(fault) = topic_fault(message.topic) {
             return Err(HandOver::Refused(Refusal {
                 blame: Blame::Row,
@@ -150,16 +129,37 @@ impl Sender {
         record.key = message.key;
         record.payload = Some(message.value);
         record.headers = Some(headers);
-        self.client.send(record).map_err(|(error, _)| match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::QueueFull) => HandOver::Full,
-            Some(code) => HandOver::Refused(refusal(code, "")),
-            None => HandOver::Refused(refusal(RDKafkaErrorCode::Fail, &error.to_string())),
-        })
+        // Locked until the message is queued, so that its report cannot be counted before it is.
+        let mut state = lock(&self.state);
+        if let Some(reason) = &state.stopped_by {
+            return Err(HandOver::Refused(Refusal {
+                blame: Blame::Client,
+                reason: format!("stopped after {reason}"),
+                advice: String::new(),
+            }));
+        }
+        let size = message.value.len();
+        if state.full(size) || self.pace == Pace::OneByOne && state.open > 0 {
+            return Err(HandOver::Full);
+        }
+        let Err((error, _)) = self.client.send(record) else {
+            state.queued(size);
+            return Ok(());
+        };
+        let refusal = match error.rdkafka_error_code() {
+            Some(code) => refusal(code, ""),
+            None => refusal(RDKafkaErrorCode::Fail, &error.to_string()),
+        };
+        if refusal.blame != Blame::Row {
+            state.stop(&refusal);
+        }
+        Err(HandOver::Refused(refusal))
     }
 
-    /// The client's last complaint, for people; a delivery clears it.
+    /// What is wrong while messages wait, for people: what the client complains of, or that it says
+    /// nothing. A delivery clears it.
     pub fn trouble(&self) -> Option<Trouble> {
-        lock(&self.state).trouble.clone()
+        lock(&self.state).trouble()
     }
 
     /// Ends: what is queued or on its way is given up and reported so. Closing can hang inside
@@ -172,55 +172,15 @@ impl Sender {
     }
 }
 
-impl ClientContext for Reports {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, words: &str) {
-        // CONFWARN is about settings of the operator's that are meant for the consumer, and about this
-        // client's own, which are meant as they are.
-        match level {
-            _ if facility == "CONFWARN" => debug!(words, "kafka producer"),
-            RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => {
-                debug!(facility, words, "kafka producer");
-            }
-            _ => warn!(facility, words, "kafka producer"),
+/// Serves the callbacks for as long as a sender holds the client; then ends the client, which purges
+/// it, reports what was purged, and may hang inside librdkafka.
+fn poll(client: Arc<BaseProducer<Reports>>, state: &Mutex<State>) {
+    while Arc::strong_count(&client) > 1 {
+        client.poll(POLL);
+        if lock(state).stopped_by.is_some() {
+            // Messages that were to be retried when the client failed stay in its queue without a
+            // report, for ever. What is on its way may still get its true one.
+            client.purge(PurgeConfig::default().queue().non_blocking());
         }
     }
-
-    fn error(&self, error: KafkaError, words: &str) {
-        debug!(%error, words, "kafka producer");
-        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-        let said = refusal(code, words);
-        let mut state = lock(&self.state);
-        if code == RDKafkaErrorCode::Fatal {
-            state.stopped_by.get_or_insert_with(|| said.reason.clone());
-        }
-        let since = state.trouble.as_ref().map_or_else(Instant::now, |trouble| trouble.since);
-        state.trouble = Some(Trouble { reason: said.reason, advice: said.advice, since });
-    }
-}
-
-impl ProducerContext for Reports {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, token: usize) {
-        let outcome = match result {
-            Ok(_) => Ok(()),
-            Err((error, _)) => {
-                Err(refusal(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail), ""))
-            }
-        };
-        let mut state = lock(&self.state);
-        match &outcome {
-            Ok(()) => state.trouble = None,
-            Err(refusal) => {
-                state.stopped_by.get_or_insert_with(|| refusal.reason.clone());
-            }
-        }
-        drop(state);
-        let _ = self.reports.send(Delivered { token: token as u64, outcome });
-    }
-}
-
-fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
-    // Each field is whole at every moment, so a panic elsewhere does not spoil it.
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

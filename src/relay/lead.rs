@@ -3,22 +3,22 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::Relay;
+use super::line::Line;
 use super::message::Texts;
 use super::reading::Reading;
 use super::stepping::{self, Leaving};
-use crate::kafka::sender::{Delivered, HandOver, Outgoing, Sender};
+use crate::kafka::sender::{Delivered, HandOver, Outgoing, Pace};
 use crate::pure::problem::Problem;
 use crate::pure::refusal::{Blame, Refusal};
 use crate::pure::window::{End, Window};
 use crate::store::outbox::{Cursor, Lost, Row, Session};
 
-/// How long a stop waits for acknowledgements, and closing a client may take.
+/// How long a stop waits for acknowledgements.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Why a term ended.
@@ -45,9 +45,8 @@ pub(super) struct Lead<'a> {
     pub(super) reading: Reading,
     pub(super) window: Window<Item, Refusal>,
     pub(super) window_bytes: usize,
-    pub(super) sender: Sender,
-    pub(super) reports: mpsc::UnboundedReceiver<Delivered>,
-    /// Messages that were not delivered, since the sender was made.
+    pub(super) line: Line,
+    /// Messages that were not delivered, and not answered for yet.
     pub(super) failed: Vec<(u64, Refusal)>,
     /// Rows that go alone.
     pub(super) careful: BTreeSet<u64>,
@@ -87,13 +86,11 @@ impl<'a> Lead<'a> {
         step: i64,
         cursor: Cursor,
     ) -> Result<Lead<'a>, Problem> {
-        let (to_us, reports) = mpsc::unbounded_channel();
         let blocked = stepping::blocked(&session).await?;
         let now = Instant::now();
         Ok(Lead {
             relay,
-            sender: Sender::new(&relay.kafka, to_us)?,
-            reports,
+            line: Line::open(&relay.kafka, Pace::Pipelined)?,
             step,
             reading: Reading::from(cursor.clone()),
             cursor,
@@ -126,19 +123,17 @@ impl<'a> Lead<'a> {
         if let Ok(Ending::Stopped) = outcome {
             self.leave().await;
         }
-        self.sender.close(DRAIN).await;
+        self.line.close().await;
         outcome
     }
 
     async fn work(&mut self, stop: &CancellationToken) -> Result<Ending, Problem> {
         while !stop.is_cancelled() {
-            while let Ok(report) = self.reports.try_recv() {
+            while let Some(report) = self.line.ready() {
                 self.note(report);
             }
             self.check_silence();
-            if !self.failed.is_empty() {
-                self.recover().await?;
-            }
+            self.recover().await?;
             self.hand_over();
             if self.step_at() <= Instant::now() && self.write_step(Leaving::No).await?.is_err() {
                 return Ok(Ending::Lost);
@@ -151,7 +146,7 @@ impl<'a> Lead<'a> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
-                Some(report) = self.reports.recv() => self.note(report),
+                report = self.line.report() => self.note(report),
                 () = self.session.woken.notified() => self.woken().await?,
                 () = tokio::time::sleep_until(wake) => {}
             }
@@ -159,7 +154,8 @@ impl<'a> Lead<'a> {
         Ok(Ending::Stopped)
     }
 
-    /// Hands rows to the client: in bulk, or alone while a row that Kafka refused is being looked at.
+    /// Hands rows to the client: all that wait, or one by one those that Kafka may have refused for a
+    /// neighbour's sake.
     fn hand_over(&mut self) {
         if self.hold_until.is_some_and(|until| Instant::now() < until) {
             return;
@@ -179,7 +175,7 @@ impl<'a> Lead<'a> {
                 value: item.row.payload.as_bytes(),
                 headers: &texts.headers(&item.row),
             };
-            match self.sender.hand_over(token, &message) {
+            match self.line.sender.hand_over(token, &message) {
                 Ok(()) => {
                     if self.window.in_flight() == 0 {
                         self.heard_at = Instant::now();
@@ -216,9 +212,9 @@ impl<'a> Lead<'a> {
     async fn leave(&mut self) {
         let deadline = Instant::now() + DRAIN;
         while self.window.in_flight() > 0 && self.failed.is_empty() {
-            match tokio::time::timeout_at(deadline, self.reports.recv()).await {
-                Ok(Some(report)) => self.note(report),
-                _ => break,
+            match tokio::time::timeout_at(deadline, self.line.report()).await {
+                Ok(report) => self.note(report),
+                Err(_) => break,
             }
         }
         match self.write_step(Leaving::Yes).await {

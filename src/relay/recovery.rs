@@ -1,64 +1,89 @@
-//! After a message was not delivered: a new client, and an answer to why.
+//! After a message was not delivered: an answer to why, and another client, which sends again whatever is not
+//! acknowledged.
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::lead::Lead;
-use crate::kafka::sender::Sender;
+use super::line::Line;
+use crate::kafka::sender::Pace;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::Problem;
 use crate::pure::refusal::{Blame, Refusal};
 use crate::pure::window::End;
+use crate::store::outbox::Row;
 
 /// Pauses before the same rows are sent again.
 const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(200), max: Duration::from_secs(10) };
-/// How often Kafka may refuse a row before it is set aside.
+/// How often Kafka may refuse a row before it is set aside: once in a batch, where a neighbour may be to
+/// blame, and then alone.
 const TRIES: u32 = 3;
-/// How long closing a client may take.
-const CLOSE: Duration = Duration::from_secs(5);
-/// How long Kafka may say nothing before the status says so, and before a new client is tried: a wedged one
-/// looks like a broker that is away.
-const QUIET: Duration = Duration::from_secs(3);
+/// How long Kafka may acknowledge nothing before another client is tried: a wedged one looks like a broker
+/// that is away.
 const SILENT: Duration = Duration::from_secs(60);
 
 impl Lead<'_> {
-    /// Replaces the client, which takes nothing more after its first failure, and decides what the failures
-    /// mean. All that is not acknowledged is sent again, in order.
+    /// Decides what the failures mean, and changes the client where that is needed: after its first failure a
+    /// pipelined one takes nothing more, so that nothing overtakes the message that failed.
     pub(super) async fn recover(&mut self) -> Result<(), Problem> {
-        let (to_us, reports) = mpsc::unbounded_channel();
-        let new = Sender::new(&self.relay.kafka, to_us)?;
-        std::mem::replace(&mut self.sender, new).close(CLOSE).await;
-        let mut old = std::mem::replace(&mut self.reports, reports);
-        while let Ok(report) = old.try_recv() {
+        let failed = std::mem::take(&mut self.failed);
+        let all_own_doing = failed.iter().all(|(_, refusal)| refusal.blame == Blame::Row);
+        if self.line.pace == Pace::OneByOne && all_own_doing {
+            if !failed.is_empty() {
+                self.window.resend();
+                self.judge(failed);
+            }
+            if self.careful.is_empty() {
+                self.change_line(Vec::new()).await?;
+            }
+        } else if !failed.is_empty() {
+            self.change_line(failed).await?;
+        }
+        Ok(())
+    }
+
+    /// Closes the client and opens another, which suits the rows that have to go next.
+    async fn change_line(&mut self, failed: Vec<(u64, Refusal)>) -> Result<(), Problem> {
+        // Opened with the pace that the failures at hand ask for; the late ones only add to them.
+        let doubted = failed.iter().any(|(_, refusal)| refusal.blame == Blame::Row);
+        let pace = match doubted || !self.careful.is_empty() {
+            true => Pace::OneByOne,
+            false => Pace::Pipelined,
+        };
+        let new = Line::open(&self.relay.kafka, pace)?;
+        for report in std::mem::replace(&mut self.line, new).close().await {
             self.note(report);
         }
+        let mut failed = failed;
+        failed.append(&mut self.failed);
         self.window.resend();
         self.heard_at = Instant::now();
-        let failed = std::mem::take(&mut self.failed);
-        let worst = failed.iter().map(|(_, refusal)| refusal).find(|r| r.blame == Blame::World);
-        let own_doing = failed.iter().any(|(_, refusal)| refusal.blame == Blame::Row);
-        if let Some(refusal) = worst {
+        self.judge(failed);
+        Ok(())
+    }
+
+    /// What the failures mean: a broken world holds, and nobody is to blame; a message refused for its own sake
+    /// is looked at alone; a client that failed is replaced.
+    fn judge(&mut self, failed: Vec<(u64, Refusal)>) {
+        if let Some((_, refusal)) = failed.iter().find(|(_, r)| r.blame == Blame::World) {
             self.hold(refusal);
-        } else if own_doing {
+        } else if failed.iter().any(|(_, refusal)| refusal.blame == Blame::Row) {
             for (token, refusal) in failed {
                 if refusal.blame == Blame::Row {
                     self.suspect(token, refusal);
                 }
             }
         } else if let Some((_, refusal)) = failed.first() {
-            // The client failed, not Kafka: once is nothing to speak of.
-            debug!(reason = refusal.reason, "a new Kafka client sends what is not acknowledged");
+            debug!(reason = refusal.reason, "another Kafka client sends what is not acknowledged");
             self.pause();
         }
-        Ok(())
     }
 
-    /// A row that Kafka refused for its own sake goes alone from now on, with all of its key; after some tries
-    /// it is set aside. Its neighbours in a batch are refused with it, and are through with the next try.
+    /// A row that Kafka refused for its own sake goes alone, and so do all of its key; after some tries it is set
+    /// aside. Its neighbours in a batch are refused with it, and get through alone.
     fn suspect(&mut self, token: u64, refusal: Refusal) {
         let tries = self.tries.entry(token).or_default();
         *tries += 1;
@@ -98,9 +123,7 @@ impl Lead<'_> {
     fn of_same_key(&self, token: u64) -> Vec<u64> {
         let Some(item) = self.window.open(token) else { return Vec::new() };
         let (topic, key) = (&item.row.topic, &item.row.key);
-        let same = |row: &crate::store::outbox::Row| {
-            key.is_some() && row.key == *key && row.topic == *topic
-        };
+        let same = |row: &Row| key.is_some() && row.key == *key && row.topic == *topic;
         self.window
             .all_open()
             .filter(|(other, item)| *other == token || same(&item.row))
@@ -123,23 +146,21 @@ impl Lead<'_> {
         self.holds = self.holds.saturating_add(1);
     }
 
-    /// Says what the client complains of when nothing is acknowledged, and in the end replaces it.
+    /// Says what the client complains of while nothing is acknowledged, and in the end replaces it.
     pub(super) fn check_silence(&mut self) {
-        if self.window.in_flight() == 0 || self.heard_at.elapsed() < QUIET {
+        if self.window.in_flight() == 0 {
             return;
         }
-        let words = self.sender.trouble().map_or_else(
-            || ("Kafka acknowledges nothing".to_owned(), "is the broker well?".to_owned()),
-            |trouble| (trouble.reason, trouble.advice),
-        );
-        if self.trouble.is_none() {
-            warn!(hint = words.1, "the outbox waits: {}", words.0);
-            self.trouble = Some(words);
+        if self.trouble.is_none()
+            && let Some(trouble) = self.line.sender.trouble()
+        {
+            warn!(hint = trouble.advice, "the outbox waits: {}", trouble.reason);
+            self.trouble = Some((trouble.reason, trouble.advice));
         }
         if self.heard_at.elapsed() >= SILENT {
             let reason = "no acknowledgement for a minute".to_owned();
-            self.failed
-                .push((u64::MAX, Refusal { blame: Blame::Client, reason, advice: String::new() }));
+            let refusal = Refusal { blame: Blame::Client, reason, advice: String::new() };
+            self.failed.push((u64::MAX, refusal));
         }
     }
 }

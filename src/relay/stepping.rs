@@ -73,7 +73,7 @@ impl Lead<'_> {
         } else if renews {
             self.look_for_retries().await?;
         }
-        self.tidy().await
+        self.tidy().await.map(Ok)
     }
 
     /// Takes the settled rows out of the window, and the cursor with them.
@@ -100,7 +100,7 @@ impl Lead<'_> {
     }
 
     /// Trims old steps, and empties the next table when its turn has come.
-    async fn tidy(&mut self) -> Result<Result<(), Lost>, Problem> {
+    async fn tidy(&mut self) -> Result<(), Problem> {
         if self.step % KEPT_STEPS == 0 {
             self.session.trim(self.step - KEPT_STEPS).await.map_err(unwritable)?;
         }
@@ -118,7 +118,7 @@ impl Lead<'_> {
                 Err(fault) => return Err(unwritable(fault)),
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ pub mod payments;
 pub mod proxy;
 pub mod quick;
 pub mod rig;
+pub mod sending;
 pub mod topic;
 pub mod wire;
 pub mod world;

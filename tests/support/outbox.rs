@@ -1,16 +1,13 @@
 //! The payment side's ledger of what it published, and what the topic then holds.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{Headers, Message};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::message::{Headers, Message, OwnedMessage};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::rig::Rig;
+use super::sending::read_back;
 
 /// One event as the payment side wrote it down when its transaction had committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,44 +53,29 @@ impl Numbers {
     }
 }
 
-/// Everything in the topic from the beginning, partition by partition, in order.
+/// Everything in the rig's topic from the beginning, partition by partition, in order.
 pub fn read_topic(rig: &Rig) -> Vec<Held> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", rig.world.kafka.bootstrap())
-        .set("group.id", "reader")
-        .create()
-        .unwrap();
-    let mut list = TopicPartitionList::new();
-    let mut open = rig.log_ends();
-    open.retain(|_, end| *end > 0);
-    for partition in open.keys() {
-        list.add_partition_offset(&rig.topic, *partition, Offset::Beginning).unwrap();
-    }
-    consumer.assign(&list).unwrap();
-    let mut held: BTreeMap<i32, Vec<Held>> = BTreeMap::new();
-    while !open.is_empty() {
-        let Some(message) = consumer.poll(Duration::from_secs(30)) else {
-            panic!("the topic cannot be read: {open:?} are open");
-        };
-        let message = message.unwrap();
-        if message.offset() + 1 >= open[&message.partition()] {
-            open.remove(&message.partition());
-        }
-        held.entry(message.partition()).or_default().push(one(&message));
-    }
-    held.into_values().flatten().collect()
+    let partitions = i32::try_from(rig.log_ends().len()).unwrap();
+    held_in(&rig.world.kafka.bootstrap(), &rig.topic, partitions)
 }
 
-fn one(message: &rdkafka::message::BorrowedMessage<'_>) -> Held {
+/// Everything in a topic from the beginning, partition by partition, in order.
+pub fn held_in(bootstrap: &str, topic: &str, partitions: i32) -> Vec<Held> {
+    let mut records = read_back(bootstrap, topic, partitions);
+    records.sort_by_key(|record| (record.partition(), record.offset()));
+    records.iter().map(held).collect()
+}
+
+fn held(record: &OwnedMessage) -> Held {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let headers: BTreeMap<String, String> = message
+    let headers: BTreeMap<String, String> = record
         .headers()
         .map(|h| h.iter().map(|h| (h.key.to_owned(), text(h.value.unwrap()))).collect())
         .unwrap_or_default();
     Held {
         id: headers["id"].parse().unwrap(),
-        key: message.key().map(text),
-        value: text(message.payload().unwrap()),
+        key: record.key().map(text),
+        value: text(record.payload().unwrap()),
         headers,
         partition: message.partition(),
     }

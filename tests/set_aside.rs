@@ -1,0 +1,124 @@
+//! What Kafka refuses for good waits with its key, and nothing else waits for it.
+
+use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
+use uuid::Uuid;
+
+use super::support::eventually;
+use super::support::outbox::{Held, read_topic};
+use super::support::rig::Rig;
+
+/// The topic's limit in bytes, below what publish takes.
+const LIMIT: &str = "20000";
+
+/// A payload of about so many bytes that do not compress.
+fn payload(number: usize, bytes: usize) -> String {
+    let filler: String =
+        std::iter::repeat_with(|| Uuid::new_v4().simple().to_string()).take(bytes / 32).collect();
+    format!(r#"{{"number": {number}, "filler": "{filler}"}}"#)
+}
+
+async fn limit(rig: &Rig, bytes: &str) {
+    let change =
+        AlterConfig::new(ResourceSpecifier::Topic(&rig.topic)).set("max.message.bytes", bytes);
+    for outcome in rig.admin().alter_configs([&change], &AdminOptions::new()).await.unwrap() {
+        outcome.unwrap();
+    }
+}
+
+/// Publishes numbered events of a key; those in `large` are more than the topic takes.
+async fn publish(rig: &Rig, key: &str, numbers: std::ops::Range<usize>, large: &[usize]) {
+    let sql = "SELECT makegood.publish($1, $2, 'NUMBERED', $3::text::jsonb)";
+    for number in numbers {
+        let bytes = if large.contains(&number) { 30_000 } else { 100 };
+        rig.client.query_one(sql, &[&rig.topic, &key, &payload(number, bytes)]).await.unwrap();
+    }
+}
+
+/// The numbers of a key in the order of their first occurrence.
+fn numbers(held: &[Held], key: &str) -> Vec<u64> {
+    let mut found = Vec::new();
+    for one in held.iter().filter(|one| one.key.as_deref() == Some(key)) {
+        let content: serde_json::Value = serde_json::from_str(&one.value).unwrap();
+        let number = content["number"].as_u64().unwrap();
+        if !found.contains(&number) {
+            found.push(number);
+        }
+    }
+    found
+}
+
+async fn settled(rig: &Rig, set_aside: i64) {
+    eventually("the outbox to be settled", || async {
+        let sql = "SELECT pending, set_aside FROM makegood.outbox_status";
+        let row = rig.client.query_one(sql, &[]).await.unwrap();
+        ((row.get::<_, i64>(0), row.get::<_, i64>(1)) == (0, set_aside)).then_some(())
+    })
+    .await;
+}
+
+/// Asks for everything that was set aside, as `makegood outbox retry --all --execute` does.
+async fn retry(rig: &Rig) {
+    let sql = "UPDATE makegood.outbox_parked SET retry_at = now(); NOTIFY makegood_outbox";
+    rig.client.batch_execute(sql).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_event_waits_with_its_key_and_goes_in_order_when_asked_for() {
+    let rig = Rig::new(3).await;
+    limit(&rig, LIMIT).await;
+    for key in ["a", "b", "c"] {
+        publish(&rig, key, 0..3, &[]).await;
+    }
+    publish(&rig, "a", 3..8, &[3, 6]).await;
+    publish(&rig, "b", 3..8, &[]).await;
+    let _daemon = rig.daemon();
+    settled(&rig, 5).await;
+    // The key goes on waiting for what comes later.
+    publish(&rig, "a", 8..10, &[]).await;
+    publish(&rig, "c", 3..10, &[]).await;
+    settled(&rig, 7).await;
+    let held = read_topic(&rig);
+    assert_eq!(numbers(&held, "a"), (0..3).collect::<Vec<_>>());
+    assert_eq!(numbers(&held, "b"), (0..8).collect::<Vec<_>>());
+    assert_eq!(numbers(&held, "c"), (0..10).collect::<Vec<_>>());
+    let sql =
+        "SELECT count(*) FROM makegood.outbox_set_aside WHERE key = 'a' AND reason IS NOT NULL";
+    assert_eq!(rig.number(sql).await, 1, "the others only wait behind it");
+
+    // Nothing has changed: it is refused again, and still nothing overtakes it.
+    retry(&rig).await;
+    let asked = "SELECT count(*) FROM makegood.outbox_set_aside WHERE retry_at IS NOT NULL AND reason IS NOT NULL";
+    eventually("the retry to be refused", || async {
+        (rig.number(asked).await == 0).then_some(())
+    })
+    .await;
+    settled(&rig, 7).await;
+
+    limit(&rig, "1000000").await;
+    retry(&rig).await;
+    publish(&rig, "a", 10..12, &[]).await;
+    settled(&rig, 0).await;
+    publish(&rig, "a", 12..14, &[]).await;
+    settled(&rig, 0).await;
+    assert_eq!(numbers(&read_topic(&rig), "a"), (0..14).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_topic_holds_everything_and_sets_nothing_aside() {
+    let rig = Rig::new(3).await;
+    rig.delete_topic().await;
+    publish(&rig, "a", 0..20, &[]).await;
+    let _daemon = rig.daemon();
+    eventually("the outbox to be held", || async {
+        let row = rig.client.query_one("SELECT verdict, advice FROM makegood.outbox_status", &[]);
+        let row = row.await.unwrap();
+        let advice: Option<String> = row.get(1);
+        (row.get::<_, String>(0) == "held" && advice.is_some_and(|a| a.contains("create")))
+            .then_some(())
+    })
+    .await;
+    assert_eq!(rig.number("SELECT set_aside FROM makegood.outbox_status").await, 0);
+    rig.make_topic(3).await;
+    settled(&rig, 0).await;
+    assert_eq!(numbers(&read_topic(&rig), "a"), (0..20).collect::<Vec<_>>());
+}
