@@ -40,14 +40,14 @@ WITH page AS MATERIALIZED (
     SELECT id, updated_at
     FROM payments
     WHERE status = 'succeeded' AND id = ANY ($5::text[]::uuid[])
-), edge AS MATERIALIZED (
-    SELECT page.updated_at, page.id FROM page ORDER BY page.updated_at DESC, page.id DESC LIMIT 1
+), span AS MATERIALIZED (
+    SELECT min(updated_at) AS first, max(updated_at) AS last, count(*) AS payments FROM page
 ), near AS (
     SELECT payment_id
     FROM student_course_purchases
     WHERE $5::text[] IS NULL
-          AND purchased_at >= (SELECT min(updated_at) FROM page) - interval '1 minute'
-          AND purchased_at <= (SELECT updated_at FROM edge) + interval '1 minute'
+          AND purchased_at >= (SELECT first FROM span) - interval '1 minute'
+          AND purchased_at <= (SELECT last FROM span) + interval '1 minute'
 ), far AS MATERIALIZED (
     SELECT id
     FROM page
@@ -65,5 +65,10 @@ FROM far
 JOIN payments p USING (id)
 WHERE NOT EXISTS (SELECT FROM student_course_purchases s WHERE s.payment_id = far.id)
 UNION ALL
-SELECT id::text, updated_at, NULL, (SELECT count(*) FROM page)
-FROM edge
+(
+    SELECT page.id::text, last, NULL, payments
+    FROM span
+    JOIN page ON page.updated_at = last
+    ORDER BY page.id DESC
+    LIMIT 1
+)
