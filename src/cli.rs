@@ -7,6 +7,7 @@ pub mod config;
 mod inbox;
 mod logging;
 mod migrate;
+mod outbox;
 mod print;
 mod quarantine;
 mod send_test;
@@ -98,6 +99,9 @@ enum Command {
     /// Look at the events taken in.
     #[command(subcommand)]
     Inbox(inbox::Action),
+    /// Look at the events on their way to Kafka, and send again what it refused.
+    #[command(subcommand)]
+    Outbox(outbox::Action),
     /// Look at the records that could not be applied.
     #[command(subcommand)]
     Quarantine(quarantine::Action),
@@ -120,6 +124,7 @@ impl Command {
             }
             Command::Migrate(action) => migrate::run(globals, action).await,
             Command::Inbox(action) => inbox::run(globals, action).await,
+            Command::Outbox(action) => outbox::run(globals, action).await,
             Command::Quarantine(action) => quarantine::run(globals, action).await,
             Command::SendTest(args) => send_test::run(globals, &args).await,
             Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),

@@ -13,6 +13,7 @@ mod exactly_once;
 mod holds;
 mod outages;
 mod outbox;
+mod outbox_commands;
 mod quarantine;
 mod rebalance;
 mod relay_outages;

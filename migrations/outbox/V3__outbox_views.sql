@@ -79,7 +79,7 @@ WITH waiting AS (
 ), relay AS (
     SELECT count(*) FILTER (WHERE lease_until > clock_timestamp()) AS relays, max(shards)::integer AS shards,
            sum(published)::bigint AS published,
-           sum(in_flight) FILTER (WHERE lease_until > clock_timestamp()) AS in_flight, max(written_at) AS seen_at,
+           sum(in_flight) FILTER (WHERE lease_until > clock_timestamp()) AS in_flight, max(written_at) FILTER (WHERE epoch > 0) AS seen_at,
            min(reason) FILTER (WHERE lease_until > clock_timestamp()) AS reason,
            min(advice) FILTER (WHERE lease_until > clock_timestamp()) AS advice
     FROM makegood.outbox_cursor
@@ -106,4 +106,4 @@ COMMENT ON COLUMN makegood.outbox_status.set_aside IS 'Events set aside: refused
 COMMENT ON COLUMN makegood.outbox_status.refused IS 'Those of them that Kafka refused.';
 COMMENT ON COLUMN makegood.outbox_status.aside_since IS 'When the first of them was set aside.';
 COMMENT ON COLUMN makegood.outbox_status.published IS 'Events acknowledged by Kafka since the first step.';
-COMMENT ON COLUMN makegood.outbox_status.seen_at IS 'When a relay last wrote.';
+COMMENT ON COLUMN makegood.outbox_status.seen_at IS 'When a relay last wrote; null if none ever did.';

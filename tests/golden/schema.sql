@@ -1,5 +1,122 @@
 CREATE SCHEMA makegood;
 
+CREATE FUNCTION makegood.outbox_headers_fault(headers jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF jsonb_typeof(headers) <> 'object' THEN
+        RETURN 'headers is not a JSON object';
+    ELSIF EXISTS (SELECT FROM jsonb_each(headers) h WHERE jsonb_typeof(h.value) <> 'string' OR h.key = '') THEN
+        RETURN 'headers must be texts, each with a name';
+    ELSIF EXISTS (
+        SELECT FROM jsonb_object_keys(headers) h (name)
+        WHERE h.name IN ('id', 'type', 'content-type') OR h.name LIKE 'ce\_%'
+    ) THEN
+        RETURN 'headers named id, type, content-type or ce_… are set by makegood';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION makegood.outbox_shard(key text, seq bigint, shards smallint) RETURNS smallint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    SELECT CASE
+        WHEN shards = 1 THEN 0
+        ELSE ('x' || substr(md5(coalesce(key, seq::text)), 1, 7))::bit(28)::int % shards
+    END::smallint
+$$;
+
+COMMENT ON FUNCTION makegood.outbox_shard(key text, seq bigint, shards smallint) IS 'The shard of an outbox row: by its key, or where it has none by its number.';
+
+CREATE FUNCTION makegood.outbox_unsent() RETURNS TABLE(event_id uuid, topic text, key text, event_type text, bytes integer, created_at timestamp with time zone, seq bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+    SELECT o.id, o.aggregatetype, o.aggregateid, o.type, o.bytes, o.created_at, o.seq
+    FROM makegood.outbox_cursor c
+    CROSS JOIN LATERAL (
+        SELECT late.*
+        FROM makegood.outbox late
+        WHERE late.xid = ANY (ARRAY(SELECT pg_snapshot_xip(c.from_snapshot)))
+        UNION ALL
+        SELECT new.*
+        FROM makegood.outbox new
+        WHERE new.xid >= pg_snapshot_xmax(c.from_snapshot)
+    ) o
+    WHERE makegood.outbox_shard(o.aggregateid, o.seq, c.shards) = c.shard
+          AND NOT (o.seq <= c.last_seq AND pg_visible_in_snapshot(o.xid, c.to_snapshot))
+$$;
+
+COMMENT ON FUNCTION makegood.outbox_unsent() IS 'The rows that the relay''s cursor has not passed yet, without their contents.';
+
+CREATE FUNCTION makegood.publish(topic text, key text, event_type text, payload jsonb, headers jsonb DEFAULT '{}'::jsonb, event_id uuid DEFAULT gen_random_uuid()) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    -- What Kafka and its clients take by default is 1,000,000 bytes, makegood's own headers included.
+    most CONSTANT integer := 960 * 1024;
+    given CONSTANT jsonb := coalesce(headers, '{}');
+    body CONSTANT text := payload::text;
+    size CONSTANT integer := octet_length(body) + coalesce(octet_length(key), 0) + octet_length(given::text);
+    sent CONSTANT uuid := coalesce(event_id, gen_random_uuid());
+    fault text;
+    many smallint;
+    asleep timestamptz;
+BEGIN
+    fault := CASE
+        WHEN topic IS NULL OR topic = '' THEN 'topic is missing'
+        -- Kafka's rule for names (org.apache.kafka.common.internals.Topic). {1,249} would take the pattern longer to
+        -- match than the rest of this function takes in all.
+        WHEN topic !~ '^[a-zA-Z0-9._-]+$' OR octet_length(topic) > 249 OR topic IN ('.', '..')
+            THEN 'topic is no name that Kafka takes: up to 249 of a-z, A-Z, 0-9, dot, _ and -'
+        WHEN key = '' THEN 'key is empty: pass NULL where order does not matter'
+        WHEN event_type IS NULL OR event_type = '' THEN 'event_type is missing'
+        WHEN payload IS NULL THEN 'payload is missing'
+        WHEN jsonb_typeof(payload) <> 'object' THEN 'payload is not a JSON object'
+        WHEN size > most
+            THEN format('the event has %s bytes and %s is the most: send a reference to what is large', size, most)
+        WHEN given <> '{}' THEN makegood.outbox_headers_fault(given)
+    END;
+    IF fault IS NOT NULL THEN
+        RAISE EXCEPTION 'makegood.publish: %', fault
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'makegood.publish(topic, key, event_type, payload jsonb, headers jsonb, event_id uuid)';
+    END IF;
+
+    INSERT INTO makegood.outbox (slot, bytes, id, aggregatetype, aggregateid, type, payload, headers)
+    VALUES (
+        coalesce((SELECT t.turn % 3 FROM makegood.outbox_turns t ORDER BY t.turn DESC LIMIT 1), 0),
+        size, sent, topic, key, event_type, body, given
+    );
+
+    -- A NOTIFY takes a lock of the whole database at commit: harmless while the relay sleeps, ruinous under load. A
+    -- relay that died asleep is believed for a few seconds only.
+    SELECT s.shards, s.sleeps_until INTO many, asleep
+    FROM makegood.outbox_steps s
+    WHERE s.shard = 0
+    ORDER BY s.step DESC
+    LIMIT 1;
+    IF many > 1 THEN
+        SELECT s.sleeps_until INTO asleep
+        FROM makegood.outbox_steps s
+        WHERE s.shard = makegood.outbox_shard(key, currval('makegood.outbox_seq'), many)
+        ORDER BY s.step DESC
+        LIMIT 1;
+    END IF;
+    IF asleep > clock_timestamp() THEN
+        PERFORM pg_notify('makegood_outbox', '');
+    END IF;
+    RETURN sent;
+END
+$_$;
+
+COMMENT ON FUNCTION makegood.publish(topic text, key text, event_type text, payload jsonb, headers jsonb, event_id uuid) IS 'Publishes an event with the transaction it is called in: a rollback publishes nothing. Returns the event''s id.';
+
 CREATE TABLE makegood.positions (
     consumer_group text NOT NULL,
     topic_id uuid NOT NULL,
@@ -243,6 +360,344 @@ CREATE TABLE makegood.inbox_migrations (
     applied_on character varying(255),
     checksum character varying(255)
 );
+
+CREATE SEQUENCE makegood.outbox_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+CREATE TABLE makegood.outbox (
+    seq bigint DEFAULT nextval('makegood.outbox_seq'::regclass) NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    bytes integer NOT NULL,
+    slot smallint NOT NULL,
+    id uuid NOT NULL,
+    aggregatetype text NOT NULL COLLATE pg_catalog."C",
+    aggregateid text COLLATE pg_catalog."C",
+    type text NOT NULL,
+    payload text NOT NULL,
+    headers jsonb NOT NULL
+)
+PARTITION BY LIST (slot);
+
+COMMENT ON TABLE makegood.outbox IS 'Events for Kafka, written by makegood.publish in the transaction they speak of. Kept for a while after they were sent.';
+
+COMMENT ON COLUMN makegood.outbox.seq IS 'The order of the rows of one key.';
+
+COMMENT ON COLUMN makegood.outbox.xid IS 'The transaction that wrote it; what the relay''s snapshots are compared with.';
+
+COMMENT ON COLUMN makegood.outbox.created_at IS 'When it was written, by this database''s clock.';
+
+COMMENT ON COLUMN makegood.outbox.bytes IS 'The size of payload, key and headers in bytes.';
+
+COMMENT ON COLUMN makegood.outbox.slot IS 'Which of the three tables it lies in; they are filled in turn.';
+
+COMMENT ON COLUMN makegood.outbox.id IS 'The event''s id, the same on every sending.';
+
+COMMENT ON COLUMN makegood.outbox.aggregatetype IS 'The Kafka topic.';
+
+COMMENT ON COLUMN makegood.outbox.aggregateid IS 'The Kafka key; rows of one key arrive in order. Null for none.';
+
+COMMENT ON COLUMN makegood.outbox.type IS 'The event''s type.';
+
+COMMENT ON COLUMN makegood.outbox.payload IS 'The JSON text, byte for byte what Kafka gets.';
+
+COMMENT ON COLUMN makegood.outbox.headers IS 'Further Kafka headers, name to text.';
+
+CREATE TABLE makegood.outbox_0 (
+    seq bigint DEFAULT nextval('makegood.outbox_seq'::regclass) NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    bytes integer NOT NULL,
+    slot smallint NOT NULL,
+    id uuid NOT NULL,
+    aggregatetype text NOT NULL COLLATE pg_catalog."C",
+    aggregateid text COLLATE pg_catalog."C",
+    type text NOT NULL,
+    payload text NOT NULL,
+    headers jsonb NOT NULL
+);
+
+CREATE TABLE makegood.outbox_1 (
+    seq bigint DEFAULT nextval('makegood.outbox_seq'::regclass) NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    bytes integer NOT NULL,
+    slot smallint NOT NULL,
+    id uuid NOT NULL,
+    aggregatetype text NOT NULL COLLATE pg_catalog."C",
+    aggregateid text COLLATE pg_catalog."C",
+    type text NOT NULL,
+    payload text NOT NULL,
+    headers jsonb NOT NULL
+);
+
+CREATE TABLE makegood.outbox_2 (
+    seq bigint DEFAULT nextval('makegood.outbox_seq'::regclass) NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    bytes integer NOT NULL,
+    slot smallint NOT NULL,
+    id uuid NOT NULL,
+    aggregatetype text NOT NULL COLLATE pg_catalog."C",
+    aggregateid text COLLATE pg_catalog."C",
+    type text NOT NULL,
+    payload text NOT NULL,
+    headers jsonb NOT NULL
+);
+
+CREATE TABLE makegood.outbox_steps (
+    shard smallint NOT NULL,
+    step bigint NOT NULL,
+    shards smallint NOT NULL,
+    epoch bigint NOT NULL,
+    from_snapshot pg_snapshot NOT NULL,
+    to_snapshot pg_snapshot NOT NULL,
+    last_seq bigint NOT NULL,
+    published bigint NOT NULL,
+    holder uuid,
+    host text,
+    pid integer,
+    lease_until timestamp with time zone NOT NULL,
+    sleeps_until timestamp with time zone,
+    in_flight integer DEFAULT 0 NOT NULL,
+    reason text,
+    advice text,
+    system_identifier bigint NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    written_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE makegood.outbox_steps IS 'The relay''s cursor and lease, one row a step; the newest counts, and its number is the compare-and-set. Old ones are trimmed.';
+
+COMMENT ON COLUMN makegood.outbox_steps.from_snapshot IS 'All rows that it sees are with Kafka or parked.';
+
+COMMENT ON COLUMN makegood.outbox_steps.to_snapshot IS 'Of the rows that it sees beyond those, the ones up to last_seq are too.';
+
+CREATE VIEW makegood.outbox_cursor AS
+ SELECT n.shard,
+    n.step,
+    n.shards,
+    n.epoch,
+    n.from_snapshot,
+    n.to_snapshot,
+    n.last_seq,
+    n.published,
+    n.holder,
+    n.host,
+    n.pid,
+    n.lease_until,
+    n.sleeps_until,
+    n.in_flight,
+    n.reason,
+    n.advice,
+    n.system_identifier,
+    n.xid,
+    n.written_at
+   FROM (generate_series(0, 7) s(shard)
+     CROSS JOIN LATERAL ( SELECT p.shard,
+            p.step,
+            p.shards,
+            p.epoch,
+            p.from_snapshot,
+            p.to_snapshot,
+            p.last_seq,
+            p.published,
+            p.holder,
+            p.host,
+            p.pid,
+            p.lease_until,
+            p.sleeps_until,
+            p.in_flight,
+            p.reason,
+            p.advice,
+            p.system_identifier,
+            p.xid,
+            p.written_at
+           FROM makegood.outbox_steps p
+          WHERE (p.shard = s.shard)
+          ORDER BY p.step DESC
+         LIMIT 1) n)
+  WHERE (n.shard < n.shards);
+
+COMMENT ON VIEW makegood.outbox_cursor IS 'The newest step of each shard: how far the relay is, and who it is.';
+
+CREATE TABLE makegood.outbox_migrations (
+    version integer NOT NULL,
+    name character varying(255),
+    applied_on character varying(255),
+    checksum character varying(255)
+);
+
+CREATE TABLE makegood.outbox_parked (
+    seq bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    id uuid NOT NULL,
+    aggregatetype text NOT NULL COLLATE pg_catalog."C",
+    aggregateid text COLLATE pg_catalog."C",
+    type text NOT NULL,
+    payload text NOT NULL,
+    headers jsonb NOT NULL,
+    reason text,
+    advice text,
+    parked_at timestamp with time zone DEFAULT now() NOT NULL,
+    retry_at timestamp with time zone
+);
+
+COMMENT ON TABLE makegood.outbox_parked IS 'Rows set aside: with a reason if Kafka refused them, without one if they wait behind such a row of their key.';
+
+CREATE VIEW makegood.outbox_pending AS
+ SELECT u.event_id,
+    u.topic,
+    u.key,
+    u.event_type,
+    u.bytes,
+    u.created_at,
+    (clock_timestamp() - u.created_at) AS age,
+    u.seq
+   FROM makegood.outbox_unsent() u(event_id, topic, key, event_type, bytes, created_at, seq);
+
+COMMENT ON VIEW makegood.outbox_pending IS 'Events that Kafka has not acknowledged yet. Rows set aside are in outbox_set_aside instead.';
+
+COMMENT ON COLUMN makegood.outbox_pending.event_id IS 'The event''s id.';
+
+COMMENT ON COLUMN makegood.outbox_pending.topic IS 'The Kafka topic it goes to.';
+
+COMMENT ON COLUMN makegood.outbox_pending.key IS 'Its Kafka key; null for none.';
+
+COMMENT ON COLUMN makegood.outbox_pending.event_type IS 'The event''s type.';
+
+COMMENT ON COLUMN makegood.outbox_pending.bytes IS 'The size of payload, key and headers in bytes.';
+
+COMMENT ON COLUMN makegood.outbox_pending.created_at IS 'When it was published, by this database''s clock.';
+
+COMMENT ON COLUMN makegood.outbox_pending.age IS 'How long ago that was.';
+
+COMMENT ON COLUMN makegood.outbox_pending.seq IS 'Its number; the rows of one key are sent in this order.';
+
+CREATE VIEW makegood.outbox_set_aside AS
+ SELECT p.id AS event_id,
+    p.aggregatetype AS topic,
+    p.aggregateid AS key,
+    p.type AS event_type,
+    p.reason,
+    p.advice,
+    p.created_at,
+    p.parked_at,
+    p.retry_at,
+    p.seq
+   FROM makegood.outbox_parked p;
+
+COMMENT ON VIEW makegood.outbox_set_aside IS 'Events that Kafka refused for good, and those that wait behind one of their key. makegood outbox retry sends them.';
+
+COMMENT ON COLUMN makegood.outbox_set_aside.event_id IS 'The event''s id.';
+
+COMMENT ON COLUMN makegood.outbox_set_aside.topic IS 'The Kafka topic it goes to.';
+
+COMMENT ON COLUMN makegood.outbox_set_aside.key IS 'Its Kafka key; null for none.';
+
+COMMENT ON COLUMN makegood.outbox_set_aside.event_type IS 'The event''s type.';
+
+COMMENT ON COLUMN makegood.outbox_set_aside.reason IS 'Why Kafka refused it; null if it waits behind an event of its key that was refused.';
+
+COMMENT ON COLUMN makegood.outbox_set_aside.advice IS 'What to do about it.';
+
+COMMENT ON COLUMN makegood.outbox_set_aside.created_at IS 'When it was published.';
+
+COMMENT ON COLUMN makegood.outbox_set_aside.parked_at IS 'When it was set aside.';
+
+COMMENT ON COLUMN makegood.outbox_set_aside.retry_at IS 'When somebody asked to send it again; null if nobody did.';
+
+COMMENT ON COLUMN makegood.outbox_set_aside.seq IS 'Its number; the rows of one key are sent in this order.';
+
+CREATE VIEW makegood.outbox_status AS
+ WITH waiting AS (
+         SELECT count(*) AS pending,
+            min(outbox_unsent.created_at) AS oldest_at,
+            COALESCE(sum(outbox_unsent.bytes), (0)::bigint) AS pending_bytes
+           FROM makegood.outbox_unsent() outbox_unsent(event_id, topic, key, event_type, bytes, created_at, seq)
+        ), aside AS (
+         SELECT count(*) FILTER (WHERE (outbox_parked.reason IS NOT NULL)) AS refused,
+            count(*) AS set_aside,
+            min(outbox_parked.parked_at) AS aside_since
+           FROM makegood.outbox_parked
+        ), relay AS (
+         SELECT count(*) FILTER (WHERE (outbox_cursor.lease_until > clock_timestamp())) AS relays,
+            (max(outbox_cursor.shards))::integer AS shards,
+            (sum(outbox_cursor.published))::bigint AS published,
+            sum(outbox_cursor.in_flight) FILTER (WHERE (outbox_cursor.lease_until > clock_timestamp())) AS in_flight,
+            max(outbox_cursor.written_at) FILTER (WHERE (outbox_cursor.epoch > 0)) AS seen_at,
+            min(outbox_cursor.reason) FILTER (WHERE (outbox_cursor.lease_until > clock_timestamp())) AS reason,
+            min(outbox_cursor.advice) FILTER (WHERE (outbox_cursor.lease_until > clock_timestamp())) AS advice
+           FROM makegood.outbox_cursor
+        )
+ SELECT
+        CASE
+            WHEN (r.relays < r.shards) THEN 'down'::text
+            WHEN (r.reason IS NOT NULL) THEN 'held'::text
+            WHEN (a.set_aside > 0) THEN 'set_aside'::text
+            WHEN (w.pending > 0) THEN 'behind'::text
+            ELSE 'ok'::text
+        END AS verdict,
+    r.relays,
+    r.shards,
+    r.reason,
+    r.advice,
+    w.pending,
+    w.pending_bytes,
+    w.oldest_at,
+    (clock_timestamp() - w.oldest_at) AS oldest_age,
+    COALESCE(r.in_flight, (0)::bigint) AS in_flight,
+    a.set_aside,
+    a.refused,
+    a.aside_since,
+    r.published,
+    r.seen_at
+   FROM waiting w,
+    aside a,
+    relay r;
+
+COMMENT ON VIEW makegood.outbox_status IS 'One row: do events get from the outbox to Kafka, and if not, why and what to do.';
+
+COMMENT ON COLUMN makegood.outbox_status.verdict IS 'ok: nothing waits; behind: events are on their way; set_aside: Kafka refused some; held: see reason; down: no relay runs.';
+
+COMMENT ON COLUMN makegood.outbox_status.relays IS 'Shards that a living daemon relays.';
+
+COMMENT ON COLUMN makegood.outbox_status.shards IS 'Shards there are.';
+
+COMMENT ON COLUMN makegood.outbox_status.reason IS 'Why nothing is sent.';
+
+COMMENT ON COLUMN makegood.outbox_status.advice IS 'What to do about it.';
+
+COMMENT ON COLUMN makegood.outbox_status.pending IS 'Events that Kafka has not acknowledged yet, without those set aside.';
+
+COMMENT ON COLUMN makegood.outbox_status.pending_bytes IS 'Their size in bytes.';
+
+COMMENT ON COLUMN makegood.outbox_status.oldest_at IS 'When the oldest of them was published.';
+
+COMMENT ON COLUMN makegood.outbox_status.oldest_age IS 'How long ago that was.';
+
+COMMENT ON COLUMN makegood.outbox_status.in_flight IS 'Events handed to Kafka and not acknowledged when a relay last wrote.';
+
+COMMENT ON COLUMN makegood.outbox_status.set_aside IS 'Events set aside: refused by Kafka, or waiting behind one of their key.';
+
+COMMENT ON COLUMN makegood.outbox_status.refused IS 'Those of them that Kafka refused.';
+
+COMMENT ON COLUMN makegood.outbox_status.aside_since IS 'When the first of them was set aside.';
+
+COMMENT ON COLUMN makegood.outbox_status.published IS 'Events acknowledged by Kafka since the first step.';
+
+COMMENT ON COLUMN makegood.outbox_status.seen_at IS 'When a relay last wrote; null if none ever did.';
+
+CREATE TABLE makegood.outbox_turns (
+    turn bigint NOT NULL,
+    began_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE makegood.outbox_turns IS 'Which of the outbox''s tables is filled: that of the newest turn, modulo three.';
 
 CREATE TABLE makegood.quarantine (
     id bigint NOT NULL,
@@ -504,6 +959,12 @@ CREATE TABLE makegood.test_events (
 
 COMMENT ON TABLE makegood.test_events IS 'Records of makegood send-test: applied, rolled back, answered here.';
 
+ALTER TABLE ONLY makegood.outbox ATTACH PARTITION makegood.outbox_0 FOR VALUES IN ('0');
+
+ALTER TABLE ONLY makegood.outbox ATTACH PARTITION makegood.outbox_1 FOR VALUES IN ('1');
+
+ALTER TABLE ONLY makegood.outbox ATTACH PARTITION makegood.outbox_2 FOR VALUES IN ('2');
+
 ALTER TABLE ONLY makegood.gaps
     ADD CONSTRAINT gaps_pkey PRIMARY KEY (id);
 
@@ -515,6 +976,18 @@ ALTER TABLE ONLY makegood.inbox_migrations
 
 ALTER TABLE ONLY makegood.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (event_id, route_id);
+
+ALTER TABLE ONLY makegood.outbox_migrations
+    ADD CONSTRAINT outbox_migrations_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY makegood.outbox_parked
+    ADD CONSTRAINT outbox_parked_pkey PRIMARY KEY (seq);
+
+ALTER TABLE ONLY makegood.outbox_steps
+    ADD CONSTRAINT outbox_steps_pkey PRIMARY KEY (shard, step);
+
+ALTER TABLE ONLY makegood.outbox_turns
+    ADD CONSTRAINT outbox_turns_pkey PRIMARY KEY (turn);
 
 ALTER TABLE ONLY makegood.positions
     ADD CONSTRAINT positions_pkey PRIMARY KEY (consumer_group, topic_id, partition, step);
@@ -544,7 +1017,67 @@ CREATE INDEX inbox_applied_at ON makegood.inbox USING btree (applied_at);
 
 CREATE INDEX inbox_business_key ON makegood.inbox USING btree (business_key);
 
+CREATE INDEX outbox_key ON ONLY makegood.outbox USING btree (aggregateid);
+
+CREATE INDEX outbox_0_aggregateid_idx ON makegood.outbox_0 USING btree (aggregateid);
+
+CREATE INDEX outbox_id ON ONLY makegood.outbox USING btree (id);
+
+CREATE INDEX outbox_0_id_idx ON makegood.outbox_0 USING btree (id);
+
+CREATE INDEX outbox_order ON ONLY makegood.outbox USING btree (seq);
+
+CREATE INDEX outbox_0_seq_idx ON makegood.outbox_0 USING btree (seq);
+
+CREATE INDEX outbox_xid ON ONLY makegood.outbox USING btree (xid, seq);
+
+CREATE INDEX outbox_0_xid_seq_idx ON makegood.outbox_0 USING btree (xid, seq);
+
+CREATE INDEX outbox_1_aggregateid_idx ON makegood.outbox_1 USING btree (aggregateid);
+
+CREATE INDEX outbox_1_id_idx ON makegood.outbox_1 USING btree (id);
+
+CREATE INDEX outbox_1_seq_idx ON makegood.outbox_1 USING btree (seq);
+
+CREATE INDEX outbox_1_xid_seq_idx ON makegood.outbox_1 USING btree (xid, seq);
+
+CREATE INDEX outbox_2_aggregateid_idx ON makegood.outbox_2 USING btree (aggregateid);
+
+CREATE INDEX outbox_2_id_idx ON makegood.outbox_2 USING btree (id);
+
+CREATE INDEX outbox_2_seq_idx ON makegood.outbox_2 USING btree (seq);
+
+CREATE INDEX outbox_2_xid_seq_idx ON makegood.outbox_2 USING btree (xid, seq);
+
+CREATE INDEX outbox_parked_key ON makegood.outbox_parked USING btree (aggregateid, aggregatetype);
+
+CREATE INDEX outbox_parked_retry ON makegood.outbox_parked USING btree (seq) WHERE (retry_at IS NOT NULL);
+
 CREATE UNIQUE INDEX quarantine_open_event ON makegood.quarantine USING btree (route_id, event_id, digest) WHERE (resolved_at IS NULL);
+
+ALTER INDEX makegood.outbox_key ATTACH PARTITION makegood.outbox_0_aggregateid_idx;
+
+ALTER INDEX makegood.outbox_id ATTACH PARTITION makegood.outbox_0_id_idx;
+
+ALTER INDEX makegood.outbox_order ATTACH PARTITION makegood.outbox_0_seq_idx;
+
+ALTER INDEX makegood.outbox_xid ATTACH PARTITION makegood.outbox_0_xid_seq_idx;
+
+ALTER INDEX makegood.outbox_key ATTACH PARTITION makegood.outbox_1_aggregateid_idx;
+
+ALTER INDEX makegood.outbox_id ATTACH PARTITION makegood.outbox_1_id_idx;
+
+ALTER INDEX makegood.outbox_order ATTACH PARTITION makegood.outbox_1_seq_idx;
+
+ALTER INDEX makegood.outbox_xid ATTACH PARTITION makegood.outbox_1_xid_seq_idx;
+
+ALTER INDEX makegood.outbox_key ATTACH PARTITION makegood.outbox_2_aggregateid_idx;
+
+ALTER INDEX makegood.outbox_id ATTACH PARTITION makegood.outbox_2_id_idx;
+
+ALTER INDEX makegood.outbox_order ATTACH PARTITION makegood.outbox_2_seq_idx;
+
+ALTER INDEX makegood.outbox_xid ATTACH PARTITION makegood.outbox_2_xid_seq_idx;
 
 ALTER TABLE ONLY makegood.gaps
     ADD CONSTRAINT gaps_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);
