@@ -2,6 +2,7 @@
 //! either known, refused or unknown, and never guessed.
 
 pub mod connect;
+pub mod copy;
 mod fault;
 pub mod inbox;
 pub mod mapping;

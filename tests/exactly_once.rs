@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use makegood::pure::envelope::digest;
 use uuid::Uuid;
 
 use crate::support::events::{Payment, payments, raw, with_header};
+use crate::support::eventually;
 use crate::support::ledger;
 use crate::support::load::chance;
 use crate::support::rig::Rig;
@@ -74,6 +76,41 @@ async fn a_purchase_made_by_hand_at_the_same_moment_leaves_one_row_and_no_error(
     assert!(applied >= 50 && already >= 50, "no race: {applied} applied, {already} already");
     assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine").await, 0);
     assert_eq!(rig.number("SELECT count(*) FROM makegood.inbox").await, 1000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_somebody_else_takes_in_at_the_same_moment_starts_the_batch_over() {
+    let rig = Rig::new(1).await;
+    let paid = payments(30);
+    let daemon = rig.daemon();
+    rig.pay(&paid[..1]).await;
+    rig.caught_up().await;
+    let backend = "SELECT FROM pg_stat_activity WHERE datname = current_database() \
+        AND query ILIKE '%makegood.inbox%' AND wait_event_type = 'Lock'";
+    // Another daemon's transaction: not to be seen yet when the batch looks for known events.
+    let other = connect(&rig.url()).await;
+    other.batch_execute("BEGIN").await.unwrap();
+    for p in &paid[10..20] {
+        let sql = "INSERT INTO makegood.inbox (event_id, route_id, digest, outcome, business_key) \
+            SELECT $1, id, $2, 'ignored', $3 FROM makegood.routes";
+        let digest = digest(p.json().as_bytes());
+        let key = p.id.to_string();
+        other.execute(sql, &[&p.event, &digest.as_slice(), &key]).await.unwrap();
+    }
+    rig.pay(&paid[1..]).await;
+    eventually("the batch to wait for the other's inbox row", || async {
+        (!rig.client.query(backend, &[]).await.unwrap().is_empty()).then_some(())
+    })
+    .await;
+    other.batch_execute("COMMIT").await.unwrap();
+    rig.caught_up().await;
+    // The other said `ignored`: a purchase of one of its events would be an effect without an inbox row.
+    let ours: Vec<Payment> = [&paid[..10], &paid[20..]].concat();
+    ledger::assert_exactly(&rig.client, &ours).await;
+    assert_eq!((counted(&rig, "applied").await, counted(&rig, "duplicate").await), (20, 10));
+    assert_eq!(rig.number("SELECT count(*) FROM makegood.inbox").await, 30);
+    assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine").await, 0);
+    assert!(!daemon.log().contains("held"), "{}", daemon.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,5 +11,5 @@ SELECT coalesce((
            SELECT FROM makegood.outbox_cursor c
            WHERE c.lease_until > clock_timestamp() AND c.holder IS DISTINCT FROM $1
        ) AS relayed,
-       (SELECT count(DISTINCT shard) FROM makegood.outbox_steps WHERE shard >= $2) + $2 AS steps,
+       (SELECT count(DISTINCT shard) FROM makegood.outbox_steps WHERE shard >= $2::bigint) + $2::bigint AS steps,
        pg_current_snapshot()::text AS now

@@ -17,16 +17,16 @@
 -- caught error; never UPDATE or DELETE.
 --
 -- Other shapes: a flat event in snake_case reads `payload ->> 'payment_id'` where this one reads
--- `payload #>> '{data,paymentId}'`; other columns change the INSERT's list, its SELECT and the
+-- `payload -> 'data' ->> 'paymentId'`; other columns change the INSERT's list, its SELECT and the
 -- comparison of `found` below. The business-key line above names the table and the column that
 -- must have a unique index.
-WITH event AS MATERIALIZED (
+WITH event AS (
     SELECT e.event_id, e.at,
-           e.payload #>> '{data,paymentId}' AS payment_id,
-           e.payload #>> '{data,studentId}' AS student_id,
-           e.payload #>> '{data,courseId}' AS course_id,
-           e.payload #>> '{data,amount}' AS amount,
-           e.payload #>> '{data,currency}' AS currency,
+           e.payload -> 'data' ->> 'paymentId' AS payment_id,
+           e.payload -> 'data' ->> 'studentId' AS student_id,
+           e.payload -> 'data' ->> 'courseId' AS course_id,
+           e.payload -> 'data' ->> 'amount' AS amount,
+           e.payload -> 'data' ->> 'currency' AS currency,
            e.payload ->> 'occurredAt' AS occurred_at
     FROM unnest($1::uuid[], $2::jsonb[], $3::timestamptz[]) AS e (event_id, payload, at)
 ), checked AS MATERIALIZED (
@@ -44,7 +44,7 @@ WITH event AS MATERIALIZED (
                    THEN 'occurredAt is not a time with a zone'
            END AS fault
     FROM event
-), good AS MATERIALIZED (
+), good AS NOT MATERIALIZED (
     SELECT event_id, payment_id::uuid AS payment_id, student_id::uuid AS student_id,
            course_id::uuid AS course_id, amount::numeric(12, 2) AS amount, currency,
            coalesce(occurred_at::timestamptz, at) AS purchased_at
@@ -57,32 +57,39 @@ WITH event AS MATERIALIZED (
     FROM good
     ORDER BY payment_id, purchased_at, event_id
     ON CONFLICT (payment_id) DO NOTHING
-    RETURNING payment_id, student_id, course_id, amount, currency, event_id
+    RETURNING event_id, payment_id, student_id, course_id, amount, currency
+), other AS MATERIALIZED (
+    -- Mostly every event makes its row, and then there is nothing to look for.
+    SELECT event_id, payment_id, student_id, course_id, amount, currency
+    FROM good g
+    WHERE (SELECT count(*) FROM inserted) < (SELECT count(*) FROM checked WHERE fault IS NULL)
+          AND NOT EXISTS (SELECT FROM inserted i WHERE i.event_id = g.event_id)
 ), found AS (
-    SELECT payment_id, student_id, course_id, amount, currency, event_id AS made_by FROM inserted
+    SELECT payment_id, student_id, course_id, amount, currency FROM inserted
     UNION ALL
-    -- Only the keys that were not inserted just now are worth a look.
-    SELECT p.payment_id, p.student_id, p.course_id, p.amount, p.currency, NULL
-    FROM (SELECT DISTINCT payment_id FROM good EXCEPT SELECT payment_id FROM inserted) other
+    -- A row from before, or that another transaction made.
+    SELECT p.payment_id, p.student_id, p.course_id, p.amount, p.currency
+    FROM (SELECT DISTINCT payment_id FROM other) key
     JOIN student_course_purchases p USING (payment_id)
 )
 SELECT g.event_id,
        CASE
-           WHEN f.made_by = g.event_id THEN 'applied'
            WHEN (f.student_id, f.course_id, f.amount, f.currency)
                 = (g.student_id, g.course_id, g.amount, g.currency) THEN 'already'
            ELSE 'conflict'
        END AS outcome,
        g.payment_id::text AS business_key,
        CASE
-           WHEN f.made_by = g.event_id THEN NULL
            WHEN f.amount <> g.amount THEN 'the purchase has another amount'
            WHEN f.currency <> g.currency THEN 'the purchase has another currency'
            WHEN f.student_id <> g.student_id THEN 'the purchase has another student'
            WHEN f.course_id <> g.course_id THEN 'the purchase has another course'
        END AS detail
-FROM good g
+FROM other g
 JOIN found f USING (payment_id)
+UNION ALL
+SELECT event_id, 'applied', payment_id::text, NULL
+FROM inserted
 UNION ALL
 SELECT event_id, 'rejected', payment_id, fault
 FROM checked

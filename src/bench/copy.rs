@@ -3,28 +3,26 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use futures_util::SinkExt;
 use tokio_postgres::Client;
-use tokio_postgres::types::private::BytesMut;
 
 use super::load::Payment;
 use super::{postgres, system};
 use crate::pure::envelope;
 use crate::pure::problem::Problem;
+use crate::store::copy::Rows;
 
 const INBOX: &str = "COPY makegood.inbox (event_id, \"offset\", event_at, partition, route_id, digest, outcome, \
     business_key, reused_id, detail) FROM STDIN (FORMAT binary)";
 const PURCHASES: &str = "COPY student_course_purchases (payment_id, student_id, course_id, amount, currency, \
     event_id, purchased_at) FROM STDIN (FORMAT binary)";
-/// Seconds from 1970 to 2000, where PostgreSQL's clock begins.
-const POSTGRES_EPOCH: i64 = 946_684_800;
-/// Bytes of one message to the server.
-const CHUNK: usize = 64 * 1024;
+
+/// About what one row takes.
+const ROW_BYTES: usize = 192;
 
 /// What one connection writes, in the binary form of COPY.
 struct Share {
-    inbox: BytesMut,
-    purchases: BytesMut,
+    inbox: Rows,
+    purchases: Rows,
 }
 
 /// Writes the rows of the first `count` payments, half of them on each connection: one transaction
@@ -49,81 +47,45 @@ pub async fn measure(
 async fn write(client: &Client, share: Share) -> Result<u64, tokio_postgres::Error> {
     client.batch_execute("BEGIN").await?;
     let rows =
-        copy(client, PURCHASES, share.purchases).await? + copy(client, INBOX, share.inbox).await?;
+        share.purchases.send(client, PURCHASES).await? + share.inbox.send(client, INBOX).await?;
     client.batch_execute("COMMIT").await?;
     Ok(rows)
 }
 
-async fn copy(
-    client: &Client,
-    sql: &str,
-    mut bytes: BytesMut,
-) -> Result<u64, tokio_postgres::Error> {
-    let mut sink = Box::pin(client.copy_in(sql).await?);
-    while !bytes.is_empty() {
-        let chunk = bytes.split_to(bytes.len().min(CHUNK));
-        sink.send(chunk.freeze()).await?;
-    }
-    sink.as_mut().finish().await
-}
-
 fn share(numbers: Range<usize>, partitions: usize) -> Share {
-    let mut share = Share { inbox: start(), purchases: start() };
-    for number in numbers {
+    let empty = || Rows::with_capacity(numbers.len() * ROW_BYTES);
+    let mut share = Share { inbox: empty(), purchases: empty() };
+    for number in numbers.clone() {
         let payment = Payment::numbered(number);
         inbox_row(&mut share.inbox, &payment, number, partitions);
         purchase_row(&mut share.purchases, &payment);
     }
-    for bytes in [&mut share.inbox, &mut share.purchases] {
-        bytes.extend_from_slice(&(-1i16).to_be_bytes());
-    }
     share
 }
 
-fn inbox_row(out: &mut BytesMut, payment: &Payment, number: usize, partitions: usize) {
-    out.extend_from_slice(&10i16.to_be_bytes());
-    field(out, payment.event.as_bytes());
-    field(out, &((number / partitions) as i64).to_be_bytes());
-    field(out, &time(payment.paid_at));
-    field(out, &((number % partitions) as i32).to_be_bytes());
-    field(out, &1i16.to_be_bytes());
-    field(out, &envelope::digest(payment.json().as_bytes()));
-    field(out, b"applied");
-    field(out, payment.id.to_string().as_bytes());
-    null(out);
-    null(out);
+fn inbox_row(out: &mut Rows, payment: &Payment, number: usize, partitions: usize) {
+    out.row(10);
+    out.field(Some(payment.event.as_bytes()));
+    out.field(Some(&((number / partitions) as i64).to_be_bytes()));
+    out.time(payment.paid_at * 1_000_000);
+    out.field(Some(&((number % partitions) as i32).to_be_bytes()));
+    out.field(Some(&1i16.to_be_bytes()));
+    out.field(Some(&envelope::digest(payment.json().as_bytes())));
+    out.field(Some(b"applied"));
+    out.field(Some(payment.id.to_string().as_bytes()));
+    out.field(None);
+    out.field(None);
 }
 
-fn purchase_row(out: &mut BytesMut, payment: &Payment) {
-    out.extend_from_slice(&7i16.to_be_bytes());
-    field(out, payment.id.as_bytes());
-    field(out, payment.student.as_bytes());
-    field(out, payment.course.as_bytes());
-    field(out, &amount(payment.cents));
-    field(out, b"INR");
-    field(out, payment.event.as_bytes());
-    field(out, &time(payment.paid_at));
-}
-
-/// The signature, no flags, no extension (PostgreSQL docs, COPY, "Binary Format").
-fn start() -> BytesMut {
-    let mut bytes = BytesMut::new();
-    bytes.extend_from_slice(b"PGCOPY\n\xff\r\n\0");
-    bytes.extend_from_slice(&[0; 8]);
-    bytes
-}
-
-fn field(out: &mut BytesMut, value: &[u8]) {
-    out.extend_from_slice(&(value.len() as i32).to_be_bytes());
-    out.extend_from_slice(value);
-}
-
-fn null(out: &mut BytesMut) {
-    out.extend_from_slice(&(-1i32).to_be_bytes());
-}
-
-fn time(seconds: i64) -> [u8; 8] {
-    ((seconds - POSTGRES_EPOCH) * 1_000_000).to_be_bytes()
+fn purchase_row(out: &mut Rows, payment: &Payment) {
+    out.row(7);
+    out.field(Some(payment.id.as_bytes()));
+    out.field(Some(payment.student.as_bytes()));
+    out.field(Some(payment.course.as_bytes()));
+    out.field(Some(&amount(payment.cents)));
+    out.field(Some(b"INR"));
+    out.field(Some(payment.event.as_bytes()));
+    out.time(payment.paid_at * 1_000_000);
 }
 
 /// A numeric below 10000 with two decimals: two digits of base 10000, the first before the point

@@ -6,15 +6,17 @@
 //! writing each twice. Two transactions with the same event cannot both insert its inbox row, so one
 //! of them starts over and sees the other's.
 
+mod answers;
 mod batch;
 mod params;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use tracing::debug;
 use uuid::Uuid;
 
+use answers::{Answer, Answers, Outcome};
 pub use batch::{Applied, Batch, Entry, Kind};
 use batch::{Fresh, Sorted};
 use params::{JsonText, Rows};
@@ -88,7 +90,7 @@ pub async fn rehearse(
     let outcome = async {
         let answers = map(&tx, batch, &sorted.fresh).await?;
         tx.batch("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(ApplyFault::Mapping)?;
-        Ok(answers.into_values().map(|a| (a.outcome, a.detail)).collect())
+        Ok(answers.into_iter().map(|a| (a.outcome.as_str().to_owned(), a.detail)).collect())
     }
     .await;
     tx.rollback().await;
@@ -130,82 +132,28 @@ async fn drop_seen(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Resul
     Ok(())
 }
 
-/// What the mapping said of one event.
-struct Answer {
-    outcome: String,
-    business_key: Option<String>,
-    detail: Option<String>,
-}
-
 /// Runs the mapping, once more for events without an outcome: another transaction may have won the
-/// race for their key, and a new statement sees it.
-async fn map(
-    tx: &Tx,
-    batch: &Batch<'_>,
-    fresh: &[Fresh<'_>],
-) -> Result<BTreeMap<Uuid, Answer>, ApplyFault> {
-    let mut answers = BTreeMap::new();
+/// race for their key, and a new statement sees it. Returns an answer for each event, in their order.
+async fn map(tx: &Tx, batch: &Batch<'_>, fresh: &[Fresh<'_>]) -> Result<Vec<Answer>, ApplyFault> {
+    let mut answers = Answers::to(fresh);
     for _ in 0..2 {
-        let open: Vec<&Fresh<'_>> = fresh.iter().filter(|f| !answers.contains_key(&f.id)).collect();
+        let open = answers.open();
         if open.is_empty() {
-            return Ok(answers);
+            break;
         }
-        let ids: Vec<Uuid> = open.iter().map(|f| f.id).collect();
-        let payloads: Vec<JsonText<'_>> = open.iter().map(|f| JsonText(f.payload)).collect();
-        let times: Vec<Timestamp> = open.iter().map(|f| f.at).collect();
+        let ids: Vec<Uuid> = open.iter().map(|at| fresh[*at].id).collect();
+        let payloads: Vec<JsonText<'_>> =
+            open.iter().map(|at| JsonText(fresh[*at].payload)).collect();
+        let times: Vec<Timestamp> = open.iter().map(|at| fresh[*at].at).collect();
         let rows = tx
             .query(&batch.mapping.apply, &[&ids, &payloads, &times])
             .await
             .map_err(ApplyFault::Mapping)?;
         for row in &rows {
-            accept(row, &ids, &mut answers)?;
+            answers.take(row)?;
         }
     }
-    if fresh.iter().all(|f| answers.contains_key(&f.id)) {
-        Ok(answers)
-    } else {
-        Err(ApplyFault::NoOutcome)
-    }
-}
-
-/// Takes one row of the mapping's answer, or says how it breaks the contract.
-fn accept(
-    row: &tokio_postgres::Row,
-    asked: &[Uuid],
-    answers: &mut BTreeMap<Uuid, Answer>,
-) -> Result<(), ApplyFault> {
-    let breach = |what: &str| Err(ApplyFault::Breach(format!("apply.sql returned {what}")));
-    let read = (|| {
-        Ok::<_, tokio_postgres::Error>((
-            row.try_get(0)?,
-            row.try_get(1)?,
-            row.try_get(2)?,
-            row.try_get(3)?,
-        ))
-    })();
-    let (id, outcome, business_key, detail): (Option<Uuid>, Option<String>, _, _) = match read {
-        Ok(columns) => columns,
-        Err(_) => {
-            return breach(
-                "other columns than event_id uuid, outcome text, business_key text, detail text",
-            );
-        }
-    };
-    let Some(id) = id else { return breach("a row without an event_id") };
-    let Some(outcome) = outcome else { return breach("an event without an outcome (null)") };
-    if asked.binary_search(&id).is_err() {
-        return breach("an event_id it was not given");
-    }
-    if !matches!(outcome.as_str(), "applied" | "already" | "conflict" | "ignored" | "rejected") {
-        return breach("an outcome that is none of applied, already, conflict, ignored, rejected");
-    }
-    if outcome == "applied" && Option::is_none(&business_key) {
-        return breach("`applied` without a business_key");
-    }
-    if answers.insert(id, Answer { outcome, business_key, detail }).is_some() {
-        return breach("two rows for one event");
-    }
-    Ok(())
+    answers.all().ok_or(ApplyFault::NoOutcome)
 }
 
 /// Writes the inbox rows and returns what the mapping rejected.
@@ -213,20 +161,19 @@ async fn keep(
     tx: &Tx,
     batch: &Batch<'_>,
     sorted: &mut Sorted<'_>,
-    mut answers: BTreeMap<Uuid, Answer>,
+    answers: Vec<Answer>,
 ) -> Result<Vec<(usize, Refusal)>, ApplyFault> {
     let mut rows = Rows::with_capacity(sorted.fresh.len());
     let mut rejected = Vec::new();
-    for fresh in &sorted.fresh {
-        let Some(answer) = answers.remove(&fresh.id) else { continue };
+    for (fresh, answer) in sorted.fresh.iter().zip(answers) {
         let record = batch.entries[fresh.entry].record;
         let counts: &mut Counts = sorted.counts.entry(record.partition).or_default();
-        match answer.outcome.as_str() {
-            "applied" => counts.applied += 1,
-            "already" => counts.already += 1,
-            "conflict" => counts.conflict += 1,
-            "ignored" => counts.ignored += 1,
-            _ => {
+        match answer.outcome {
+            Outcome::Applied => counts.applied += 1,
+            Outcome::Already => counts.already += 1,
+            Outcome::Conflict => counts.conflict += 1,
+            Outcome::Ignored => counts.ignored += 1,
+            Outcome::Rejected => {
                 let detail = answer.detail.unwrap_or_else(|| "the mapping rejected it".to_owned());
                 rejected.push((
                     fresh.entry,
@@ -238,13 +185,12 @@ async fn keep(
         if fresh.reused.is_some() {
             counts.id_reused += 1;
         }
-        rows.push(fresh, record, answer);
+        rows.push(batch.route, fresh, record, &answer);
     }
-    if rows.is_empty() {
-        return Ok(rejected);
+    if !rows.is_empty() {
+        rows.write(tx).await?;
     }
-    let written = rows.insert(tx, batch.route).await.map_err(ApplyFault::Engine)?;
-    if written == rows.len() { Ok(rejected) } else { Err(ApplyFault::Raced) }
+    Ok(rejected)
 }
 
 /// Puts away what could not be decoded, what the mapping rejected, and the record under a verdict.

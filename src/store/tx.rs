@@ -6,6 +6,7 @@ use tokio_postgres::types::ToSql;
 use tracing::trace;
 
 use super::Fault;
+use super::copy::Rows;
 
 /// Plans fit the batch at hand: a generic plan takes every array for ten elements and joins two
 /// thousand rows by nested loops. JIT would cost more than the statement.
@@ -51,6 +52,13 @@ impl Tx {
         let client = self.client();
         let statement = client.prepare_cached(sql).await?;
         Ok(client.execute(&statement, params).await?)
+    }
+
+    /// Runs a `COPY … FROM STDIN (FORMAT binary)` and returns how many rows it wrote.
+    pub async fn copy(&self, sql: &str, rows: Rows) -> Result<u64, Fault> {
+        let client = self.client();
+        let statement = client.prepare_cached(sql).await?;
+        Ok(rows.send(client, &statement).await?)
     }
 
     /// Runs statements without parameters or answers.

@@ -315,6 +315,9 @@ fn times(c: &mut Corpus) {
         "infinity",
         "epoch",
         "2026-01-07 16:55:09Z",
+        // These two timestamptz would take.
+        "2026-01-07T16:55:039Z",
+        "0024-01--4T16:55:09Z",
         "",
     ] {
         c.field("occurredAt", &format!("\"{text}\""), no);

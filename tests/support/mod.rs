@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod library;
 pub mod load;
 pub mod outbox;
+pub mod payments;
 pub mod proxy;
 pub mod quick;
 pub mod rig;

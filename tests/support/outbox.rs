@@ -25,6 +25,7 @@ pub struct Held {
     pub key: Option<String>,
     pub value: String,
     pub headers: BTreeMap<String, String>,
+    pub partition: i32,
 }
 
 impl Written {
@@ -76,6 +77,7 @@ fn held(record: &OwnedMessage) -> Held {
         key: record.key().map(text),
         value: text(record.payload().unwrap()),
         headers,
+        partition: message.partition(),
     }
 }
 

@@ -1,16 +1,14 @@
-//! Parameters in the form the statements take them: arrays, one a column.
+//! What goes to the server, in the form it takes it.
 
 use std::error::Error;
 
-use jiff::Timestamp;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
-use uuid::Uuid;
 
-use super::Answer;
 use super::batch::Fresh;
+use super::{Answer, ApplyFault};
 use crate::pure::record::Record;
-use crate::store::{Fault, Tx};
+use crate::store::{Tx, copy};
 
 /// JSON text as a jsonb parameter, passed on without being parsed again. On the wire a jsonb is a
 /// version byte, 1, and the text (PostgreSQL, `jsonb_recv`).
@@ -31,73 +29,48 @@ impl ToSql for JsonText<'_> {
     to_sql_checked!();
 }
 
-/// Inbox rows to insert.
-pub(super) struct Rows<'a> {
-    ids: Vec<Uuid>,
-    offsets: Vec<i64>,
-    times: Vec<Timestamp>,
-    partitions: Vec<i32>,
-    digests: Vec<&'a [u8]>,
-    outcomes: Vec<String>,
-    keys: Vec<Option<String>>,
-    reused: Vec<Option<Uuid>>,
-    details: Vec<Option<String>>,
+/// Inbox rows to write, in the order of their ids.
+pub(super) struct Rows {
+    rows: copy::Rows,
+    count: u64,
 }
 
-impl<'a> Rows<'a> {
-    pub(super) fn with_capacity(rows: usize) -> Rows<'a> {
-        Rows {
-            ids: Vec::with_capacity(rows),
-            offsets: Vec::with_capacity(rows),
-            times: Vec::with_capacity(rows),
-            partitions: Vec::with_capacity(rows),
-            digests: Vec::with_capacity(rows),
-            outcomes: Vec::with_capacity(rows),
-            keys: Vec::with_capacity(rows),
-            reused: Vec::with_capacity(rows),
-            details: Vec::with_capacity(rows),
-        }
+/// About what one row takes.
+const ROW_BYTES: usize = 192;
+
+impl Rows {
+    pub(super) fn with_capacity(rows: usize) -> Rows {
+        Rows { rows: copy::Rows::with_capacity(rows * ROW_BYTES), count: 0 }
     }
 
-    pub(super) fn push(&mut self, fresh: &'a Fresh<'_>, record: &Record, answer: Answer) {
-        self.ids.push(fresh.id);
-        self.offsets.push(record.offset);
-        self.times.push(fresh.at);
-        self.partitions.push(record.partition);
-        self.digests.push(&fresh.digest);
-        self.outcomes.push(answer.outcome);
-        self.keys.push(answer.business_key);
-        self.reused.push(fresh.reused);
-        self.details.push(answer.detail);
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.ids.len()
+    pub(super) fn push(&mut self, route: i16, fresh: &Fresh<'_>, record: &Record, answer: &Answer) {
+        let row = &mut self.rows;
+        row.row(10);
+        row.field(Some(fresh.id.as_bytes()));
+        row.field(Some(&record.offset.to_be_bytes()));
+        row.time(fresh.at.as_microsecond());
+        row.field(Some(&record.partition.to_be_bytes()));
+        row.field(Some(&route.to_be_bytes()));
+        row.field(Some(&fresh.digest));
+        row.field(Some(answer.outcome.as_str().as_bytes()));
+        row.field(answer.business_key.as_deref().map(str::as_bytes));
+        row.field(fresh.reused.as_ref().map(|id| id.as_bytes().as_slice()));
+        row.field(answer.detail.as_deref().map(str::as_bytes));
+        self.count += 1;
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.ids.is_empty()
+        self.count == 0
     }
 
-    /// Inserts the rows and returns how many of them were new.
-    pub(super) async fn insert(&self, tx: &Tx, route: i16) -> Result<usize, Fault> {
-        let written = tx
-            .execute(
-                include_str!("../../../sql/core/inbox_insert.sql"),
-                &[
-                    &route,
-                    &self.ids,
-                    &self.offsets,
-                    &self.times,
-                    &self.partitions,
-                    &self.digests,
-                    &self.outcomes,
-                    &self.keys,
-                    &self.reused,
-                    &self.details,
-                ],
-            )
-            .await?;
-        Ok(usize::try_from(written).unwrap_or(usize::MAX))
+    /// Writes the rows. An id that the inbox has already is a lost race.
+    pub(super) async fn write(self, tx: &Tx) -> Result<(), ApplyFault> {
+        match tx.copy(include_str!("../../../sql/core/inbox_copy.sql"), self.rows).await {
+            Ok(written) if written == self.count => Ok(()),
+            Ok(_) => Err(ApplyFault::Raced),
+            // The inbox has one unique key.
+            Err(fault) if fault.sqlstate() == Some("23505") => Err(ApplyFault::Raced),
+            Err(fault) => Err(ApplyFault::Engine(fault)),
+        }
     }
 }

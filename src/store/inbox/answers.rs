@@ -1,0 +1,104 @@
+//! What the mapping answers, held to its contract.
+
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::ApplyFault;
+use super::batch::Fresh;
+
+/// What the mapping said of one event.
+pub(super) struct Answer {
+    pub outcome: Outcome,
+    pub business_key: Option<String>,
+    pub detail: Option<String>,
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Applied,
+    Already,
+    Conflict,
+    Ignored,
+    Rejected,
+}
+
+impl Outcome {
+    const ALL: [Outcome; 5] = [
+        Outcome::Applied,
+        Outcome::Already,
+        Outcome::Conflict,
+        Outcome::Ignored,
+        Outcome::Rejected,
+    ];
+
+    /// As the mapping says it and the inbox keeps it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Applied => "applied",
+            Outcome::Already => "already",
+            Outcome::Conflict => "conflict",
+            Outcome::Ignored => "ignored",
+            Outcome::Rejected => "rejected",
+        }
+    }
+}
+
+/// The answers to some events, as they come in.
+pub(super) struct Answers<'f> {
+    fresh: &'f [Fresh<'f>],
+    /// In the order of the events.
+    answers: Vec<Option<Answer>>,
+}
+
+impl<'f> Answers<'f> {
+    /// None yet to events that are in the order of their ids.
+    pub(super) fn to(fresh: &'f [Fresh<'f>]) -> Answers<'f> {
+        Answers { fresh, answers: fresh.iter().map(|_| None).collect() }
+    }
+
+    /// The places of the events without an answer.
+    pub(super) fn open(&self) -> Vec<usize> {
+        let answers = self.answers.iter().enumerate();
+        answers.filter(|(_, answer)| answer.is_none()).map(|(at, _)| at).collect()
+    }
+
+    /// All answers, if none is missing.
+    pub(super) fn all(self) -> Option<Vec<Answer>> {
+        self.answers.into_iter().collect()
+    }
+
+    /// Takes one row of the mapping's answer, or says how it breaks the contract.
+    pub(super) fn take(&mut self, row: &Row) -> Result<(), ApplyFault> {
+        let breach = |what: &str| Err(ApplyFault::Breach(format!("apply.sql returned {what}")));
+        let Ok((id, outcome, business_key, detail)) = read(row) else {
+            return breach(
+                "other columns than event_id uuid, outcome text, business_key text, detail text",
+            );
+        };
+        let Some(id) = id else { return breach("a row without an event_id") };
+        let Some(outcome) = outcome else { return breach("an event without an outcome (null)") };
+        let Ok(at) = self.fresh.binary_search_by_key(&id, |event| event.id) else {
+            return breach("an event_id it was not given");
+        };
+        let Some(outcome) = Outcome::ALL.into_iter().find(|known| known.as_str() == outcome) else {
+            return breach(
+                "an outcome that is none of applied, already, conflict, ignored, rejected",
+            );
+        };
+        if outcome == Outcome::Applied && business_key.is_none() {
+            return breach("`applied` without a business_key");
+        }
+        let answer = Answer { outcome, business_key, detail };
+        match self.answers[at].replace(answer) {
+            None => Ok(()),
+            Some(_) => breach("two rows for one event"),
+        }
+    }
+}
+
+type Columns<'r> = (Option<Uuid>, Option<&'r str>, Option<String>, Option<String>);
+
+fn read(row: &Row) -> Result<Columns<'_>, tokio_postgres::Error> {
+    Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?))
+}

@@ -1,0 +1,130 @@
+//! A failover to a standby that lacks the last commits: transaction numbers and row numbers are used again.
+//! What the surviving database knows arrives.
+
+use std::collections::HashSet;
+use std::process::Command;
+
+use makegood::demo::footing::Account;
+use makegood::demo::postgres::PrivatePostgres;
+use makegood::demo::process::run_as;
+use uuid::Uuid;
+
+use crate::support::eventually;
+use crate::support::outbox::{Numbers, Written, assert_relayed, read_topic};
+use crate::support::payments::{Place, Site};
+use crate::support::rig::Rig;
+use crate::support::world::connect;
+
+/// A standby of `primary`, made by a base backup; it has the primary's roles and password.
+fn standby(primary: &PrivatePostgres) -> PrivatePostgres {
+    let mut standby = PrivatePostgres::start(false).unwrap();
+    standby.stop_immediate().unwrap();
+    let data = standby.folder().join("data");
+    std::fs::remove_dir_all(&data).unwrap();
+    let mut backup = Command::new("pg_basebackup");
+    backup
+        .args(["-R", "-X", "stream", "-c", "fast", "-d", &primary.url("postgres")])
+        .arg("-D")
+        .arg(&data);
+    backup.current_dir(standby.folder());
+    // The server runs as this account where we are root, and its data must be that account's.
+    let root = Account::current().unwrap().user == 0;
+    run_as(&mut backup, root.then(|| Account::named("postgres")).flatten());
+    assert!(backup.status().unwrap().success());
+    standby.start_again().unwrap();
+    standby
+}
+
+/// The same database at another port.
+fn at(url: &str, port: u16) -> String {
+    let (before, rest) = url.rsplit_once(':').unwrap();
+    let (_, database) = rest.split_once('/').unwrap();
+    format!("{before}:{port}/{database}")
+}
+
+/// A connection string that names both.
+fn both(url: &str, port: u16) -> String {
+    let (before, database) = url.rsplit_once('/').unwrap();
+    format!("{before},127.0.0.1:{port}/{database}")
+}
+
+async fn replayed(site: &Site, standby: &str) {
+    let row = site.client.query_one("SELECT pg_current_wal_insert_lsn()::text", &[]).await.unwrap();
+    let end: String = row.get(0);
+    let client = connect(standby).await;
+    let sql = format!("SELECT pg_last_wal_replay_lsn() >= '{end}'::pg_lsn");
+    eventually("the standby to be up to date", || async {
+        client.query_one(&sql, &[]).await.unwrap().get::<_, bool>(0).then_some(())
+    })
+    .await;
+}
+
+async fn fails_over(place: Place) {
+    let (mut primary, mut standby) = tokio::task::spawn_blocking(|| {
+        let primary = PrivatePostgres::start(false).unwrap();
+        let standby = standby(&primary);
+        (primary, standby)
+    })
+    .await
+    .unwrap();
+    let mut site = Site::on(&primary, Rig::new(3).await, place).await;
+    let survivor = at(&site.payments, standby.port());
+    let (purchases, payments) = (site.purchases.clone(), site.payments.clone());
+    site.purchases = both(&purchases, standby.port());
+    site.payments = both(&payments, standby.port());
+    let daemon = site.daemon();
+
+    let mut numbers = Numbers::default();
+    let mut next = |what: &str, count: usize| -> Vec<Written> {
+        (0..count).map(|n| numbers.next(&format!("{what}{}", n % 20))).collect()
+    };
+    let mut written = next("k", 500);
+    site.publish(&written).await;
+    site.drained().await;
+    // Known to the standby, with a cursor that may be older.
+    let last = next("k", 500);
+    site.publish(&last).await;
+    written.extend(last);
+    replayed(&site, &survivor).await;
+    standby.stop_immediate().unwrap();
+    // Only the primary ever knows of these; Kafka gets them, and the cursor passes them.
+    let lost = next("lost", 400);
+    site.publish(&lost).await;
+    site.drained().await;
+    let sql = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
+    let furthest = site.number(sql).await;
+    primary.stop_immediate().unwrap();
+    standby.start_again().unwrap();
+
+    site.client = connect(&survivor).await;
+    site.client.batch_execute("SELECT pg_promote()").await.unwrap();
+    assert!(site.number(sql).await + 300 < furthest, "no transaction number is used again");
+    let new = next("k", 600);
+    site.publish(&new).await;
+    written.extend(new);
+    site.drained().await;
+    let gone: HashSet<Uuid> = lost.iter().map(|event| event.id).collect();
+    let mut held = read_topic(&site.rig);
+    held.retain(|one| !gone.contains(&one.id));
+    let again = assert_relayed(&written, &held);
+    assert!(again <= 1000, "{again} duplicates");
+    // The connection pools of the daemon need not be told either.
+    let later = next("k", 50);
+    site.publish(&later).await;
+    written.extend(later);
+    site.drained().await;
+    let mut held = read_topic(&site.rig);
+    held.retain(|one| !gone.contains(&one.id));
+    assert_relayed(&written, &held);
+    drop(daemon);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_that_loses_the_last_commits_skips_nothing_that_survived() {
+    fails_over(Place::Beside).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_of_the_payment_database_alone_skips_nothing_that_survived() {
+    fails_over(Place::Apart).await;
+}

@@ -1,0 +1,102 @@
+//! A dump of the database, restored into another cluster, where transactions have other numbers: what was
+//! not sent arrives, and so does what was published there before makegood came.
+
+use std::process::{Command, Stdio};
+
+use makegood::demo::postgres::PrivatePostgres;
+
+use crate::support::outbox::{Numbers, Written};
+use crate::support::payments::{Place, Site};
+use crate::support::rig::Rig;
+use crate::support::world::connect;
+
+/// Copies a database into a new one elsewhere.
+fn dump_and_restore(from: &str, to: &str) {
+    let mut dump =
+        Command::new("pg_dump").args(["-d", from]).stdout(Stdio::piped()).spawn().unwrap();
+    let restored = Command::new("psql")
+        .args(["-q", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-d", to])
+        .stdin(dump.stdout.take().unwrap())
+        .status()
+        .unwrap();
+    assert!(dump.wait().unwrap().success() && restored.success());
+}
+
+/// A cluster in which so many transactions took place before.
+async fn cluster_after(transactions: usize) -> PrivatePostgres {
+    let postgres =
+        tokio::task::spawn_blocking(|| PrivatePostgres::start(false)).await.unwrap().unwrap();
+    let client = connect(&postgres.url("postgres")).await;
+    let sql = format!(
+        "CREATE PROCEDURE pass() LANGUAGE plpgsql AS $$ BEGIN
+            FOR n IN 1..{transactions} LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$;
+         CREATE DATABASE restored TEMPLATE template0"
+    );
+    for part in sql.split_inclusive("$$;") {
+        client.batch_execute(part).await.unwrap();
+    }
+    client.batch_execute("CALL pass()").await.unwrap();
+    postgres
+}
+
+/// Restores from a cluster into another, with so many transactions behind them; returns how many rows came
+/// twice.
+async fn restored(place: Place, home: usize, away: usize) -> usize {
+    let home = cluster_after(home).await;
+    let mut site = Site::on(&home, Rig::new(3).await, place).await;
+    let mut numbers = Numbers::default();
+    let mut next = |count: usize| -> Vec<Written> {
+        (0..count).map(|n| numbers.next(&format!("k{}", n % 40))).collect()
+    };
+    let mut written = next(2000);
+    let mut daemon = site.daemon();
+    site.publish(&written).await;
+    site.drained().await;
+    daemon.signal("TERM");
+    tokio::task::block_in_place(|| daemon.wait(std::time::Duration::from_secs(60)));
+    let unsent = next(200);
+    site.publish(&unsent).await;
+    written.extend(unsent);
+
+    let away = cluster_after(away).await;
+    let url = away.url("restored");
+    dump_and_restore(&site.payments, &url);
+    site.client = connect(&url).await;
+    site.payments = url;
+    // Some of it within a savepoint, which makes the row's own transaction number another than its column's.
+    let new = next(200);
+    for (n, event) in new.iter().enumerate() {
+        site.client.batch_execute("BEGIN; SAVEPOINT s; SELECT pg_current_xact_id()").await.unwrap();
+        if n % 2 == 0 {
+            site.client.batch_execute("SAVEPOINT t").await.unwrap();
+        }
+        site.publish(std::slice::from_ref(event)).await;
+        site.client.batch_execute("COMMIT").await.unwrap();
+    }
+    written.extend(new);
+    let daemon = site.daemon();
+    let again = site.assert_relayed(&written).await;
+    assert!(daemon.log().contains("restored into another PostgreSQL cluster"), "{}", daemon.log());
+    // And on it goes, also for those who come later.
+    drop(daemon);
+    let later = next(100);
+    site.publish(&later).await;
+    written.extend(later);
+    let daemon = site.daemon();
+    assert_eq!(site.assert_relayed(&written).await, again, "sent again once more");
+    assert!(!daemon.log().contains("restored into another PostgreSQL cluster"), "restamped twice");
+    again
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_restored_where_transaction_numbers_are_lower_goes_on_where_it_was() {
+    for place in [Place::Beside, Place::Apart] {
+        assert_eq!(restored(place, 5000, 0).await, 0, "what was sent is sent again");
+    }
+}
+
+/// There, what is new cannot be told from what is old by its number: in doubt it is sent again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_restored_where_transaction_numbers_are_higher_loses_nothing() {
+    assert!(restored(Place::Beside, 0, 20_000).await <= 2000);
+}
