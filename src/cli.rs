@@ -88,7 +88,7 @@ enum Command {
     /// Run the daemon: read the topics, make the purchases.
     #[command(after_help = "It stops on SIGTERM or SIGINT when the batches in flight are done.")]
     Run,
-    /// Say in one sentence whether every route works, then show positions, counts and daemons.
+    /// Say in one sentence whether every route and the outbox work, then show what it rests on.
     Status(status::Args),
     /// Check, show or write the configuration.
     #[command(subcommand)]

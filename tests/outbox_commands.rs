@@ -1,15 +1,19 @@
 //! What an operator is told about the outbox, and how they send again what Kafka refused.
 
-use makegood::store::migrate::{self, Set};
-use serde_json::Value;
+use std::path::Path;
+
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::commands::{run, stderr, stdout};
 use super::set_aside::{limit, numbers, publish, settled};
+use super::support::daemon::command;
+use super::support::events::payments;
+use super::support::eventually;
 use super::support::outbox::read_topic;
+use super::support::payments::{Place, Site};
 use super::support::rig::Rig;
 use super::support::world::connect;
-use super::support::{daemon, eventually};
 
 /// The topic's limit in bytes, below what publish takes.
 const LIMIT: &str = "20000";
@@ -103,29 +107,75 @@ async fn what_was_refused_is_listed_explained_and_sent_again_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outbox_in_another_database_is_asked_there() {
-    let rig = Rig::new(1).await;
-    let name = format!("{}_payments", rig.database);
-    let admin = connect(&rig.world.postgres.url("postgres")).await;
-    admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await.unwrap();
-    let url = rig.world.postgres.url(&name);
-    let mut payments = connect(&url).await;
-    migrate::up(&mut payments, &[Set::Outbox]).await.unwrap();
+    let site = Site::new(Place::Apart, 1).await;
     let sql = "SELECT makegood.publish($1, 'k', 'T', '{}')";
-    payments.query_one(sql, &[&rig.topic]).await.unwrap();
-    let elsewhere =
-        format!("[outbox]\ndatabase = \"payments\"\n[databases.payments]\nurl = \"{url}\"\n");
-    let config = rig.config_file(&rig.url(), "", &elsewhere);
-    let list = || {
-        daemon::command().args(["outbox", "list", "-o", "json", "--config"]).arg(&config).output()
+    site.client.query_one(sql, &[&site.rig.topic]).await.unwrap();
+    let config = site.config("", "");
+    assert_eq!(told(&config, "outbox list").await["events"].as_array().unwrap().len(), 1);
+    let daemon = site.daemon();
+    let outbox = eventually("the event to be sent", || async {
+        let outbox = told(&config, "status").await["outbox"].clone();
+        (outbox["published"] == 1 && outbox["pending"] == 0).then_some(outbox)
+    })
+    .await;
+    assert_eq!(outbox["verdict"], "ok");
+    assert_eq!(outbox["relays"][0]["pid"], daemon.pid());
+    assert_eq!(told(&config, "outbox list").await["events"], json!([]));
+
+    // With the payments' database gone, the purchases' still says how the routes are.
+    let admin = connect(&site.rig.world.postgres.url("postgres")).await;
+    let name = site.payments.rsplit_once('/').unwrap().1;
+    let drop = format!("DROP DATABASE {name} WITH (FORCE)");
+    admin.batch_execute(&drop).await.unwrap();
+    let status = told(&config, "status").await;
+    assert!(status["sentence"].as_str().unwrap().starts_with("outbox: unknown: "), "{status}");
+    // Nothing of the route's own type has come.
+    assert_eq!(
+        (&status["ok"], &status["routes"][0]["verdict"]),
+        (&json!(false), &json!("ignoring"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_counts_the_outbox_among_what_has_to_work() {
+    let rig = Rig::new(1).await;
+    let first_line = async || {
+        let output = run(&rig, &["status", "--exit-code"]).await;
+        let line = stdout(&output).lines().next().unwrap_or_default().to_owned();
+        (output.status.code(), line)
     };
-    let pending = || {
-        let output = list().unwrap();
-        assert!(output.status.success(), "{}", stderr(&output));
-        let json: Value = serde_json::from_str(&stdout(&output)).unwrap();
-        json["events"].as_array().unwrap().len()
+    let says = async |what: &str, code: i32, start: &str| {
+        eventually(what, || async {
+            let (status, line) = first_line().await;
+            (status == Some(code) && line.starts_with(start)).then_some(line)
+        })
+        .await
     };
-    assert_eq!(pending(), 1);
-    let _daemon = daemon::Daemon::start(&config, 0);
-    eventually("the event to be sent", || async { (pending() == 0).then_some(()) }).await;
-    assert_eq!(rig.log_ends()[&0], 1);
+    limit(&rig, LIMIT).await;
+    let _relay = rig.daemon();
+    rig.pay(&payments(1)).await;
+    publish(&rig, "first", 0..1, &[]).await;
+    eventually("the first event to be sent", || async {
+        (rig.number("SELECT published FROM makegood.outbox_status").await == 1).then_some(())
+    })
+    .await;
+    says("status to find nothing wrong", 0, "ok: nothing is waiting").await;
+    publish(&rig, "a", 0..3, &[0]).await;
+    let line = says("status to say what Kafka refused", 3, "outbox: set_aside: ").await;
+    assert!(line.contains("Kafka refused 1 event, and 2 wait behind"), "{line}");
+    let screen = stdout(&run(&rig, &["status"]).await);
+    assert!(screen.contains("set aside   3, of which Kafka refused 1"), "{screen}");
+    let sql = "SELECT makegood.publish('nowhere-to-be-found', 'b', 'T', '{}')";
+    rig.client.query_one(sql, &[]).await.unwrap();
+    let line = says("status to say why nothing is sent", 3, "outbox: held: ").await;
+    assert!(line.contains("create") && line.contains("1 event is waiting"), "{line}");
+}
+
+/// What a command says as JSON with this configuration.
+async fn told(config: &Path, what: &str) -> Value {
+    let mut command = command();
+    command.args(what.split(' ')).args(["-o", "json", "--config"]).arg(config);
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    serde_json::from_str(&stdout(&output)).unwrap()
 }

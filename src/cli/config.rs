@@ -9,8 +9,9 @@ use clap::{Subcommand, ValueEnum};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
-use crate::config::{Loaded, Overrides, load};
+use crate::config::{Config, Loaded, Overrides, load, show_duration};
 use crate::pure::problem::{Code, Problem};
+use crate::store::connect;
 
 /// The file `config init` writes: every key, commented, with its default.
 pub const SAMPLE: &str = include_str!("../../deploy/makegood.toml");
@@ -102,11 +103,26 @@ fn findings(loaded: &Loaded) -> String {
             if route.mapping.is_dir() { "" } else { " (no such folder: the compiled-in one)" },
         );
     }
-    text += "http, reconcile, outbox, retention and databases are checked; this version does not act on them yet\n";
+    text += &outbox(config);
+    text +=
+        "http, reconcile and retention.inbox are checked; this version does not act on them yet\n";
     for note in &loaded.notes {
         text += &format!("note: {note}\n");
     }
     text
+}
+
+fn outbox(config: &Config) -> String {
+    if !config.outbox.enabled {
+        return "outbox: not relayed by this daemon\n".to_owned();
+    }
+    let place = connect::place(config.outbox_database());
+    let shards = match config.outbox.shards {
+        1 => String::new(),
+        n => format!(", in {n} shards"),
+    };
+    let kept = show_duration(config.retention.outbox);
+    format!("outbox: relayed from {place}{shards}, published events are kept for {kept}\n")
 }
 
 fn table(loaded: &Loaded) -> String {
