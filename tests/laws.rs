@@ -3,6 +3,9 @@
 //! Each run draws a new seed and prints it when a law breaks; `MAKEGOOD_TEST_SEED=N` replays it.
 //! `MAKEGOOD_TEST_CASES` sets how many cases each law gets (default 300).
 
+#[path = "laws/window.rs"]
+mod window;
+
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};

@@ -11,5 +11,6 @@ mod publishing;
 mod records;
 mod restored;
 mod retention;
+mod set_aside;
 mod shards;
 mod waking;

@@ -16,6 +16,7 @@ mod outbox;
 mod outbox_commands;
 mod quarantine;
 mod rebalance;
+mod reconcile;
 mod relay_outages;
 mod schema;
 mod sending;

@@ -104,8 +104,7 @@ fn findings(loaded: &Loaded) -> String {
         );
     }
     text += &outbox(config);
-    text +=
-        "http, reconcile and retention.inbox are checked; this version does not act on them yet\n";
+    text += "http and retention.inbox are checked; this version does not act on them yet\n";
     for note in &loaded.notes {
         text += &format!("note: {note}\n");
     }

@@ -74,6 +74,8 @@ pub(super) struct Lead<'a> {
     pub(super) retries: Vec<Row>,
     /// The window holds such rows; nothing else is read until it is empty.
     pub(super) retrying: bool,
+    /// New rows are looked for once before the next of those.
+    pub(super) others_first: bool,
 }
 
 impl<'a> Lead<'a> {
@@ -111,6 +113,7 @@ impl<'a> Lead<'a> {
             heard_at: now,
             retries: Vec::new(),
             retrying: false,
+            others_first: false,
         })
     }
 

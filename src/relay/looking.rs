@@ -41,9 +41,12 @@ impl Lead<'_> {
 
     /// Takes new rows into the window.
     pub(super) async fn look(&mut self) -> Result<(), Problem> {
-        for row in std::mem::take(&mut self.retries) {
-            self.retrying = true;
-            self.take_in(row, None);
+        // A key with many rows set aside takes many rounds; what is new goes between them.
+        if !std::mem::take(&mut self.others_first) {
+            for row in std::mem::take(&mut self.retries) {
+                self.retrying = true;
+                self.take_in(row, None);
+            }
         }
         if self.retrying {
             return Ok(());

@@ -68,7 +68,7 @@ impl Lead<'_> {
             self.blocked = blocked(&self.session).await?;
         }
         if self.retrying && self.window.is_empty() {
-            self.retrying = false;
+            (self.retrying, self.others_first) = (false, true);
             self.look_for_retries().await?;
         } else if renews {
             self.look_for_retries().await?;

@@ -1,5 +1,77 @@
 CREATE SCHEMA makegood;
 
+CREATE FUNCTION makegood.approve(run bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE makegood.runs r
+    SET state = 'requested', held = NULL, stop_asked = false, approved_by = session_user, approved_at = now()
+    WHERE r.id = approve.run AND r.state = 'held';
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'run % is not held', approve.run
+            USING ERRCODE = '55000', HINT = 'SELECT run, state, held FROM makegood.reconcile_runs shows which are.';
+    END IF;
+    PERFORM pg_notify('makegood_reconcile', run::text);
+END $$;
+
+COMMENT ON FUNCTION makegood.approve(run bigint) IS 'Lets a held run go on where it stopped, without the brake.';
+
+CREATE FUNCTION makegood.dismiss(finding bigint, reason text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE makegood.findings f
+    SET resolved_at = now(), resolution = 'dismissed', resolved_by = session_user, note = dismiss.reason
+    WHERE f.id = dismiss.finding AND f.resolved_at IS NULL;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no open finding %', dismiss.finding USING ERRCODE = '55000';
+    END IF;
+END $$;
+
+COMMENT ON FUNCTION makegood.dismiss(finding bigint, reason text) IS 'Closes a finding that a person has decided on. The same finding with the same values does not come back, and a missing purchase is not made.';
+
+CREATE FUNCTION makegood.explain(id text) RETURNS TABLE(at timestamp with time zone, part text, what text, business_key text, contents jsonb)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    WITH given AS MATERIALIZED (
+        SELECT CASE WHEN explain.id ~ '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$'
+                    THEN explain.id::uuid END AS event_id
+    ), key AS MATERIALIZED (
+        SELECT explain.id AS business_key
+        UNION
+        SELECT i.business_key FROM makegood.inbox i JOIN given USING (event_id) WHERE i.business_key IS NOT NULL
+        UNION
+        SELECT q.business_key FROM makegood.quarantine q JOIN given USING (event_id) WHERE q.business_key IS NOT NULL
+    )
+    SELECT i.applied_at, 'inbox', i.outcome, i.business_key,
+           jsonb_build_object('eventId', i.event_id, 'route', r.name, 'partition', i.partition, 'offset', i."offset",
+                              'eventAt', i.event_at, 'origin', coalesce(i.origin, 'kafka'), 'detail', i.detail)
+    FROM makegood.inbox i
+    JOIN makegood.routes r ON r.id = i.route_id
+    WHERE i.business_key IN (SELECT key.business_key FROM key) OR i.event_id IN (SELECT given.event_id FROM given)
+    UNION ALL
+    SELECT q.quarantined_at, 'quarantine', CASE WHEN q.resolved_at IS NULL THEN 'open' ELSE 'dealt with' END, q.business_key,
+           jsonb_build_object('quarantineId', q.id, 'eventId', q.event_id, 'route', r.name, 'reason', q.reason,
+                              'detail', q.detail, 'topic', q.topic, 'partition', q.partition, 'offset', q."offset",
+                              'resolvedAt', q.resolved_at)
+    FROM makegood.quarantine q
+    JOIN makegood.routes r ON r.id = q.route_id
+    WHERE q.business_key IN (SELECT key.business_key FROM key) OR q.event_id IN (SELECT given.event_id FROM given)
+    UNION ALL
+    SELECT f.first_seen_at, 'finding', f.kind, f.business_key,
+           jsonb_build_object('finding', f.id, 'job', f.job, 'run', f.run_id, 'paidAt', f.paid_at, 'detail', f.detail,
+                              'resolution', coalesce(f.resolution, 'open'), 'resolvedAt', f.resolved_at,
+                              'resolvedRun', f.resolved_run_id, 'note', f.note)
+    FROM makegood.findings f
+    WHERE f.business_key IN (SELECT key.business_key FROM key)
+    ORDER BY 1
+$_$;
+
+COMMENT ON FUNCTION makegood.explain(id text) IS 'What makegood''s own tables know of a payment, by its id or its event''s, in the order of time. makegood explain ID adds the host''s rows.';
+
 CREATE FUNCTION makegood.outbox_headers_fault(headers jsonb) RETURNS text
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -58,7 +130,8 @@ CREATE FUNCTION makegood.publish(topic text, key text, event_type text, payload 
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 DECLARE
-    -- What Kafka and its clients take by default is 1,000,000 bytes, makegood's own headers included.
+    -- What Kafka and its clients take by default is 1,000,000 bytes, makegood's own headers included; these have the key
+    -- and the type once more.
     most CONSTANT integer := 960 * 1024;
     given CONSTANT jsonb := coalesce(headers, '{}');
     body CONSTANT text := payload::text;
@@ -75,7 +148,11 @@ BEGIN
         WHEN topic !~ '^[a-zA-Z0-9._-]+$' OR octet_length(topic) > 249 OR topic IN ('.', '..')
             THEN 'topic is no name that Kafka takes: up to 249 of a-z, A-Z, 0-9, dot, _ and -'
         WHEN key = '' THEN 'key is empty: pass NULL where order does not matter'
+        -- What an index takes (2704 bytes), with room for the topic.
+        WHEN octet_length(key) > 2000 THEN format('key has %s bytes and 2000 is the most', octet_length(key))
         WHEN event_type IS NULL OR event_type = '' THEN 'event_type is missing'
+        WHEN octet_length(event_type) > 1000
+            THEN format('event_type has %s bytes and 1000 is the most', octet_length(event_type))
         WHEN payload IS NULL THEN 'payload is missing'
         WHEN jsonb_typeof(payload) <> 'object' THEN 'payload is not a JSON object'
         WHEN size > most
@@ -116,6 +193,43 @@ END
 $_$;
 
 COMMENT ON FUNCTION makegood.publish(topic text, key text, event_type text, payload jsonb, headers jsonb, event_id uuid) IS 'Publishes an event with the transaction it is called in: a rollback publishes nothing. Returns the event''s id.';
+
+CREATE FUNCTION makegood.reconcile(job text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, dry_run boolean DEFAULT false) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    known text[] := ARRAY(SELECT j.name FROM makegood.jobs j ORDER BY j.name);
+    wanted text := coalesce(reconcile.job, CASE WHEN cardinality(known) = 1 THEN known[1] END);
+    run bigint;
+BEGIN
+    IF cardinality(known) > 0 AND (wanted IS NULL OR wanted <> ALL (known)) THEN
+        RAISE EXCEPTION 'which job?' USING ERRCODE = '22023', HINT = format('the jobs are: %s', array_to_string(known, ', '));
+    END IF;
+    IF reconcile.since >= reconcile.until THEN
+        RAISE EXCEPTION 'since is not before until' USING ERRCODE = '22023';
+    END IF;
+    LOOP
+        INSERT INTO makegood.runs (job, since, until, dry_run, requested_by, requested_via)
+        VALUES (wanted, reconcile.since, reconcile.until, coalesce(reconcile.dry_run, false), session_user,
+                CASE WHEN current_setting('application_name') = 'makegood-cli' THEN 'cli' ELSE 'sql' END)
+        ON CONFLICT DO NOTHING
+        RETURNING id INTO run;
+        IF run IS NULL THEN
+            SELECT r.id INTO run
+            FROM makegood.runs r
+            WHERE r.state = 'requested' AND r.approved_at IS NULL AND r.job IS NOT DISTINCT FROM wanted
+                  AND r.since IS NOT DISTINCT FROM reconcile.since AND r.until IS NOT DISTINCT FROM reconcile.until
+                  AND r.dry_run = coalesce(reconcile.dry_run, false);
+        END IF;
+        -- The request it met may have begun meanwhile; then this one is a run of its own.
+        EXIT WHEN run IS NOT NULL;
+    END LOOP;
+    PERFORM pg_notify('makegood_reconcile', run::text);
+    RETURN run;
+END $$;
+
+COMMENT ON FUNCTION makegood.reconcile(job text, since timestamp with time zone, until timestamp with time zone, dry_run boolean) IS 'Asks for a run of the reconciler and returns its number; reconcile_runs tells what becomes of it. Without since it sweeps from the first payment on, without until up to now less the grace.';
 
 CREATE TABLE makegood.positions (
     consumer_group text NOT NULL,
@@ -278,6 +392,37 @@ COMMENT ON COLUMN makegood.consumer_positions.written_at IS 'When the newest ste
 
 COMMENT ON COLUMN makegood.consumer_positions.is_current IS 'False for a topic id that another one has replaced under the same name; status leaves these out.';
 
+CREATE TABLE makegood.findings (
+    id bigint NOT NULL,
+    job text NOT NULL,
+    business_key text NOT NULL COLLATE pg_catalog."C",
+    kind text NOT NULL COLLATE pg_catalog."C",
+    paid_at timestamp with time zone,
+    expected jsonb,
+    found jsonb,
+    detail text,
+    run_id bigint,
+    quarantine_id bigint,
+    first_seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    resolved_at timestamp with time zone,
+    resolution text,
+    resolved_run_id bigint,
+    resolved_by text,
+    note text,
+    CONSTRAINT findings_resolution_check CHECK ((resolution = ANY (ARRAY['made_good'::text, 'healed'::text, 'dismissed'::text, 'ignored'::text])))
+);
+
+COMMENT ON TABLE makegood.findings IS 'What the reconciler found: payments without a purchase, and contradictions for people. Holds personal data.';
+
+ALTER TABLE makegood.findings ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME makegood.findings_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE makegood.gaps (
     id bigint NOT NULL,
     route_id smallint NOT NULL,
@@ -313,6 +458,8 @@ CREATE TABLE makegood.inbox (
     business_key text COLLATE pg_catalog."C",
     reused_id uuid,
     detail text,
+    origin text,
+    CONSTRAINT inbox_origin_check CHECK ((origin = 'reconcile'::text)),
     CONSTRAINT inbox_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'already'::text, 'conflict'::text, 'ignored'::text])))
 );
 
@@ -328,7 +475,8 @@ CREATE VIEW makegood.inbox_events AS
     i."offset",
     i.event_at,
     i.applied_at,
-    i.reused_id
+    i.reused_id,
+    COALESCE(i.origin, 'kafka'::text) AS origin
    FROM (makegood.inbox i
      JOIN makegood.routes r ON ((r.id = i.route_id)));
 
@@ -354,12 +502,30 @@ COMMENT ON COLUMN makegood.inbox_events.applied_at IS 'When the transaction that
 
 COMMENT ON COLUMN makegood.inbox_events.reused_id IS 'The id the producer sent, if it had been used before with other bytes; event_id is then derived.';
 
+COMMENT ON COLUMN makegood.inbox_events.origin IS 'kafka, or reconcile for an event that makegood made from a payment; that one has no partition and offset.';
+
 CREATE TABLE makegood.inbox_migrations (
     version integer NOT NULL,
     name character varying(255),
     applied_on character varying(255),
     checksum character varying(255)
 );
+
+CREATE TABLE makegood.jobs (
+    name text NOT NULL,
+    route_id smallint NOT NULL,
+    cursor_at timestamp with time zone,
+    swept_at timestamp with time zone,
+    scheduled_at timestamp with time zone,
+    look_at timestamp with time zone,
+    looked_at timestamp with time zone,
+    notice text,
+    lease_owner uuid,
+    lease_epoch bigint DEFAULT 0 NOT NULL,
+    lease_until timestamp with time zone
+);
+
+COMMENT ON TABLE makegood.jobs IS 'One row a job: every payment that became paid before cursor_at has been compared, and before look_at been looked at. Its runner holds the lease.';
 
 CREATE SEQUENCE makegood.outbox_seq
     START WITH 1
@@ -743,13 +909,49 @@ CREATE TABLE makegood.outbox_turns (
 
 COMMENT ON TABLE makegood.outbox_turns IS 'Which of the outbox''s tables is filled: that of the newest turn, modulo three.';
 
+CREATE VIEW makegood.paid_not_purchased AS
+ SELECT f.business_key AS payment,
+    f.paid_at,
+    (now() - f.paid_at) AS age,
+    j.looked_at AS as_of,
+    f.kind,
+    f.detail,
+    r.name AS route,
+    f.job,
+    f.id AS finding
+   FROM ((makegood.findings f
+     JOIN makegood.jobs j ON ((j.name = f.job)))
+     JOIN makegood.routes r ON ((r.id = j.route_id)))
+  WHERE ((f.resolved_at IS NULL) AND (f.kind = ANY (ARRAY['missing'::text, 'gone'::text])));
+
+COMMENT ON VIEW makegood.paid_not_purchased IS 'Payments that succeeded and have no purchase, as far as the reconciler has looked. Costs nothing to ask.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.payment IS 'The payment, by its business key.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.paid_at IS 'When it became paid.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.age IS 'How long ago that is.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.as_of IS 'When the reconciler last looked; old if no daemon runs.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.kind IS 'missing, or gone if a purchase existed once and was removed.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.detail IS 'Why it has not been made good, if that was tried.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.route IS 'The route that would make it good.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.job IS 'The job that looks for it.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.finding IS 'Its number among the findings.';
+
 CREATE TABLE makegood.quarantine (
     id bigint NOT NULL,
     route_id smallint NOT NULL,
     topic text NOT NULL,
-    topic_id uuid NOT NULL,
-    partition integer NOT NULL,
-    "offset" bigint NOT NULL,
+    topic_id uuid,
+    partition integer,
+    "offset" bigint,
+    business_key text COLLATE pg_catalog."C",
     record_at timestamp with time zone,
     key bytea,
     value bytea,
@@ -761,7 +963,8 @@ CREATE TABLE makegood.quarantine (
     sqlstate text,
     detail text,
     quarantined_at timestamp with time zone DEFAULT now() NOT NULL,
-    resolved_at timestamp with time zone
+    resolved_at timestamp with time zone,
+    CONSTRAINT quarantine_check CHECK (((num_nonnulls(topic_id, partition, "offset") = 3) OR (business_key IS NOT NULL)))
 );
 
 COMMENT ON TABLE makegood.quarantine IS 'Records that could not be applied, with their exact bytes. Holds personal data: readable by makegood only.';
@@ -789,7 +992,8 @@ CREATE VIEW makegood.quarantine_open AS
     octet_length(q.value) AS value_bytes,
     cardinality(q.header_names) AS headers,
     q.record_at,
-    q.quarantined_at
+    q.quarantined_at,
+    q.business_key
    FROM (makegood.quarantine q
      JOIN makegood.routes r ON ((r.id = q.route_id)))
   WHERE (q.resolved_at IS NULL);
@@ -810,7 +1014,7 @@ COMMENT ON COLUMN makegood.quarantine_open.topic IS 'The topic it was read from.
 
 COMMENT ON COLUMN makegood.quarantine_open.topic_id IS 'That topic''s id.';
 
-COMMENT ON COLUMN makegood.quarantine_open.partition IS 'Its partition.';
+COMMENT ON COLUMN makegood.quarantine_open.partition IS 'Its partition; null for an event that makegood made from a payment.';
 
 COMMENT ON COLUMN makegood.quarantine_open."offset" IS 'Its offset.';
 
@@ -824,8 +1028,189 @@ COMMENT ON COLUMN makegood.quarantine_open.record_at IS 'The Kafka record''s tim
 
 COMMENT ON COLUMN makegood.quarantine_open.quarantined_at IS 'When it was put here.';
 
+COMMENT ON COLUMN makegood.quarantine_open.business_key IS 'The payment that the event was made from; null for a record from Kafka.';
+
+CREATE VIEW makegood.reconcile_findings AS
+ SELECT findings.id AS finding,
+    findings.job,
+    findings.business_key AS payment,
+    findings.kind,
+    findings.paid_at,
+    findings.expected,
+    findings.found,
+    findings.detail,
+    findings.run_id AS run,
+    findings.first_seen_at,
+    findings.resolved_at,
+    findings.resolution,
+    findings.resolved_run_id AS resolved_run,
+    findings.resolved_by,
+    findings.note,
+    findings.quarantine_id
+   FROM makegood.findings;
+
+COMMENT ON VIEW makegood.reconcile_findings IS 'What the reconciler found, open and resolved.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.finding IS 'Its number, as makegood.dismiss takes it.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.job IS 'The job that found it.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.payment IS 'The payment, by its business key.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.kind IS 'missing: no purchase; gone: there was one, and it was removed; else what conflicts.sql calls it.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.paid_at IS 'When the payment became paid; for a contradiction when it was last changed.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.expected IS 'What the payment says.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.found IS 'What the purchase says.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.detail IS 'What there is to say about it.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.run IS 'The run that found it; null if the look at recent payments did.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.first_seen_at IS 'When it was found.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.resolved_at IS 'When it was resolved; null while it is open.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.resolution IS 'made_good: by a run; healed: it was no longer so; ignored: the mapping ignores it; dismissed: by a person.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.resolved_run IS 'The run that resolved it, if one did.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.resolved_by IS 'The person who dismissed it.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.note IS 'What that person said.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.quarantine_id IS 'Where the event is that could not be applied, if that was tried.';
+
+CREATE TABLE makegood.runs (
+    id bigint NOT NULL,
+    job text,
+    since timestamp with time zone,
+    until timestamp with time zone,
+    dry_run boolean DEFAULT false NOT NULL,
+    requested_by text NOT NULL,
+    requested_via text NOT NULL,
+    requested_at timestamp with time zone DEFAULT now() NOT NULL,
+    state text DEFAULT 'requested'::text NOT NULL,
+    phase text DEFAULT 'compare'::text NOT NULL,
+    place_at timestamp with time zone,
+    place_key text,
+    compared bigint DEFAULT 0 NOT NULL,
+    missing bigint DEFAULT 0 NOT NULL,
+    made_good bigint DEFAULT 0 NOT NULL,
+    gone bigint DEFAULT 0 NOT NULL,
+    quarantined bigint DEFAULT 0 NOT NULL,
+    conflicts bigint DEFAULT 0 NOT NULL,
+    sample jsonb,
+    held text,
+    stop_asked boolean DEFAULT false NOT NULL,
+    approved_by text,
+    approved_at timestamp with time zone,
+    runner uuid,
+    writer uuid,
+    started_at timestamp with time zone,
+    moved_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    error text,
+    CONSTRAINT runs_phase_check CHECK ((phase = ANY (ARRAY['compare'::text, 'make_good'::text, 'conflicts'::text]))),
+    CONSTRAINT runs_requested_via_check CHECK ((requested_via = ANY (ARRAY['sql'::text, 'cli'::text, 'signal'::text, 'schedule'::text]))),
+    CONSTRAINT runs_state_check CHECK ((state = ANY (ARRAY['requested'::text, 'running'::text, 'held'::text, 'done'::text, 'failed'::text])))
+);
+
+COMMENT ON TABLE makegood.runs IS 'One row a run of the reconciler, from the request to its end. phase and place say where a new runner goes on.';
+
+CREATE VIEW makegood.reconcile_runs AS
+ SELECT runs.id AS run,
+    runs.job,
+    runs.requested_by,
+    runs.requested_via,
+    runs.requested_at,
+    runs.since,
+    runs.until,
+    runs.dry_run,
+    runs.state,
+    runs.phase,
+    runs.compared,
+    runs.missing,
+    runs.made_good,
+    runs.gone,
+    runs.quarantined,
+    runs.conflicts,
+    runs.held,
+    runs.approved_by,
+    runs.approved_at,
+    runs.place_at,
+    runs.started_at,
+    runs.moved_at,
+    runs.finished_at,
+    runs.error,
+    runs.sample
+   FROM makegood.runs;
+
+COMMENT ON VIEW makegood.reconcile_runs IS 'Runs of the reconciler: who asked, what came of it.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.run IS 'Its number, as reconcile() returned it.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.job IS 'The job; null until a daemon with a job takes it.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.requested_by IS 'The role that asked, or the host and process for a signal.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.requested_via IS 'How it was asked: sql, cli, signal or schedule.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.requested_at IS 'When it was asked.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.since IS 'Payments that became paid from then on; null from the first on.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.until IS 'Payments that became paid before then; null until it starts, if nobody said.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.dry_run IS 'Whether it only reports.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.state IS 'requested, running, held (see held; makegood.approve lets it go on), done or failed.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.phase IS 'What it is at: compare, make_good, conflicts.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.compared IS 'Payments looked at.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.missing IS 'Payments found without a purchase, which are to be made good.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.made_good IS 'Purchases it made; in a dry run those it would have made.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.gone IS 'Payments whose purchase existed once and was removed: for people, not made again.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.quarantined IS 'Payments that cannot be made good; their reasons are in quarantine.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.conflicts IS 'Contradictions between payments and purchases that are there.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.held IS 'Why it waits, if it does.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.approved_by IS 'Who let it go on after it was held.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.approved_at IS 'When it was let go on.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.place_at IS 'How far its phase has come: the time of the last payment looked at.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.started_at IS 'When a daemon took it.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.moved_at IS 'When it last moved on.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.finished_at IS 'When it ended.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.error IS 'Why it failed.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.sample IS 'The first findings of a dry run, which leaves no findings.';
+
 ALTER TABLE makegood.routes ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME makegood.routes_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE makegood.runs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME makegood.runs_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -912,6 +1297,12 @@ CREATE VIEW makegood.status AS
            FROM makegood.quarantine
           WHERE (quarantine.resolved_at IS NULL)
           GROUP BY quarantine.route_id
+        ), unpurchased AS (
+         SELECT paid_not_purchased.route,
+            count(*) AS payments,
+            min(paid_not_purchased.paid_at) AS paid_at
+           FROM makegood.paid_not_purchased
+          GROUP BY paid_not_purchased.route
         )
  SELECT r.name AS route,
         CASE
@@ -939,11 +1330,14 @@ CREATE VIEW makegood.status AS
     COALESCE(q.quarantine_open, (0)::bigint) AS quarantine_open,
     r.topic,
     r.consumer_group,
-    GREATEST(w.seen_at, p.seen_at) AS seen_at
-   FROM (((makegood.routes r
+    GREATEST(w.seen_at, p.seen_at) AS seen_at,
+    COALESCE(u.payments, (0)::bigint) AS paid_not_purchased,
+    u.paid_at AS oldest_not_purchased_at
+   FROM ((((makegood.routes r
      LEFT JOIN "position" p ON ((p.route = r.name)))
      LEFT JOIN worker w ON ((w.route_id = r.id)))
-     LEFT JOIN waiting q ON ((q.route_id = r.id)));
+     LEFT JOIN waiting q ON ((q.route_id = r.id)))
+     LEFT JOIN unpurchased u ON ((u.route = r.name)));
 
 COMMENT ON VIEW makegood.status IS 'One row a route: is it working, and if not, why and what to do. Never reads the inbox.';
 
@@ -989,6 +1383,10 @@ COMMENT ON COLUMN makegood.status.consumer_group IS 'The Kafka consumer group it
 
 COMMENT ON COLUMN makegood.status.seen_at IS 'When a daemon last wrote anything for this route.';
 
+COMMENT ON COLUMN makegood.status.paid_not_purchased IS 'Payments that succeeded and have no purchase, as in paid_not_purchased.';
+
+COMMENT ON COLUMN makegood.status.oldest_not_purchased_at IS 'When the oldest of them became paid.';
+
 CREATE TABLE makegood.test_events (
     id uuid NOT NULL,
     route_id smallint NOT NULL,
@@ -1009,6 +1407,9 @@ ALTER TABLE ONLY makegood.outbox ATTACH PARTITION makegood.outbox_1 FOR VALUES I
 
 ALTER TABLE ONLY makegood.outbox ATTACH PARTITION makegood.outbox_2 FOR VALUES IN ('2');
 
+ALTER TABLE ONLY makegood.findings
+    ADD CONSTRAINT findings_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY makegood.gaps
     ADD CONSTRAINT gaps_pkey PRIMARY KEY (id);
 
@@ -1020,6 +1421,9 @@ ALTER TABLE ONLY makegood.inbox_migrations
 
 ALTER TABLE ONLY makegood.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (event_id, route_id);
+
+ALTER TABLE ONLY makegood.jobs
+    ADD CONSTRAINT jobs_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY makegood.outbox_migrations
     ADD CONSTRAINT outbox_migrations_pkey PRIMARY KEY (version);
@@ -1048,6 +1452,9 @@ ALTER TABLE ONLY makegood.routes
 ALTER TABLE ONLY makegood.routes
     ADD CONSTRAINT routes_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY makegood.runs
+    ADD CONSTRAINT runs_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY makegood.test_events
     ADD CONSTRAINT test_events_pkey PRIMARY KEY (id);
 
@@ -1056,6 +1463,16 @@ ALTER TABLE ONLY makegood.watermarks
 
 ALTER TABLE ONLY makegood.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id, route_id);
+
+CREATE INDEX findings_business_key ON makegood.findings USING btree (business_key);
+
+CREATE UNIQUE INDEX findings_open ON makegood.findings USING btree (job, kind, business_key) WHERE (resolved_at IS NULL);
+
+CREATE INDEX findings_open_missing ON makegood.findings USING btree (job, paid_at, business_key) WHERE ((resolved_at IS NULL) AND (kind = 'missing'::text));
+
+CREATE INDEX findings_resolved_run ON makegood.findings USING btree (resolved_run_id);
+
+CREATE INDEX findings_run ON makegood.findings USING btree (run_id);
 
 CREATE INDEX inbox_applied_at ON makegood.inbox USING btree (applied_at);
 
@@ -1099,6 +1516,12 @@ CREATE INDEX outbox_parked_retry ON makegood.outbox_parked USING btree (seq) WHE
 
 CREATE UNIQUE INDEX quarantine_open_event ON makegood.quarantine USING btree (route_id, event_id, digest) WHERE (resolved_at IS NULL);
 
+CREATE UNIQUE INDEX quarantine_open_payment ON makegood.quarantine USING btree (route_id, business_key) WHERE ((resolved_at IS NULL) AND (business_key IS NOT NULL));
+
+CREATE INDEX runs_open ON makegood.runs USING btree (id) WHERE (state = ANY (ARRAY['requested'::text, 'running'::text, 'held'::text]));
+
+CREATE UNIQUE INDEX runs_requested ON makegood.runs USING btree (COALESCE(job, ''::text), COALESCE(since, '-infinity'::timestamp with time zone), COALESCE(until, 'infinity'::timestamp with time zone), dry_run) WHERE ((state = 'requested'::text) AND (approved_at IS NULL));
+
 ALTER INDEX makegood.outbox_key ATTACH PARTITION makegood.outbox_0_aggregateid_idx;
 
 ALTER INDEX makegood.outbox_id ATTACH PARTITION makegood.outbox_0_id_idx;
@@ -1125,6 +1548,9 @@ ALTER INDEX makegood.outbox_xid ATTACH PARTITION makegood.outbox_2_xid_seq_idx;
 
 ALTER TABLE ONLY makegood.gaps
     ADD CONSTRAINT gaps_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);
+
+ALTER TABLE ONLY makegood.jobs
+    ADD CONSTRAINT jobs_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);
 
 ALTER TABLE ONLY makegood.quarantine
     ADD CONSTRAINT quarantine_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);

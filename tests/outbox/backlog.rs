@@ -63,6 +63,24 @@ async fn publish_many(site: &Site, numbers: &mut Numbers) -> Vec<Written> {
     written
 }
 
+/// Rows whose numbers lie far apart: most of what the relay passes by is not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_row_far_before_a_large_delta_arrives_with_it() {
+    let site = Site::new(Place::Beside, 3).await;
+    let mut numbers = Numbers::default();
+    let late = connect(&site.payments).await;
+    late.batch_execute("BEGIN").await.unwrap();
+    let early = numbers.next("late");
+    early.publish(&late, &site.rig.topic).await;
+    let skip = "SELECT setval('makegood.outbox_seq', 1000000)";
+    site.client.batch_execute(skip).await.unwrap();
+    let mut written = publish_many(&site, &mut numbers).await;
+    late.batch_execute("COMMIT").await.unwrap();
+    written.push(early);
+    let _daemon = site.daemon();
+    assert_eq!(site.assert_relayed(&written).await, 0);
+}
+
 /// Waits until the cursor is within a delta, and past some of its rows.
 async fn half_way(site: &Site, daemon: &Daemon) {
     let sql = "SELECT count(*) FROM makegood.outbox_cursor WHERE last_seq > 0";

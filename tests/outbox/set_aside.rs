@@ -1,0 +1,63 @@
+//! A row that Kafka refuses for its own sake is set aside and its key waits, also for the next relay.
+
+use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
+use uuid::Uuid;
+
+use crate::support::eventually;
+use crate::support::outbox::{Numbers, Written};
+use crate::support::payments::{Place, Site};
+
+/// Sets how large a record the topic takes.
+async fn limit(site: &Site, bytes: &str) {
+    let topic = ResourceSpecifier::Topic(&site.rig.topic);
+    let change = AlterConfig::new(topic).set("max.message.bytes", bytes);
+    for outcome in site.rig.admin().alter_configs([&change], &AdminOptions::new()).await.unwrap() {
+        outcome.unwrap();
+    }
+}
+
+async fn set_aside(site: &Site, refused: i64, all: i64) {
+    let sql = "SELECT count(*) FROM makegood.outbox_set_aside HAVING count(*) = $1 AND count(reason) = $2";
+    eventually("rows to be set aside", || async {
+        site.client.query_opt(sql, &[&all, &refused]).await.unwrap().map(|_| ())
+    })
+    .await;
+}
+
+/// What `makegood outbox retry` does.
+async fn retry(site: &Site) {
+    let sql = "UPDATE makegood.outbox_parked SET retry_at = now(); NOTIFY makegood_outbox";
+    site.client.batch_execute(sql).await.unwrap();
+}
+
+/// A key that makes a record too large, and does not compress.
+fn large() -> String {
+    std::iter::repeat_with(|| Uuid::new_v4().simple().to_string()).take(50).collect()
+}
+
+/// The next events of a key.
+fn events(numbers: &mut Numbers, key: &str, count: usize) -> Vec<Written> {
+    (0..count).map(|_| numbers.next(key)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_behind_a_refused_row_survives_the_relay() {
+    let site = Site::new(Place::Beside, 3).await;
+    limit(&site, "1500").await;
+    let mut numbers = Numbers::default();
+    let large = large();
+    let mut written = Vec::new();
+    for round in 0..3 {
+        let mut daemon = site.daemon();
+        let new = [events(&mut numbers, &large, 10), events(&mut numbers, "k", 10)].concat();
+        site.publish(&new).await;
+        written.extend(new);
+        set_aside(&site, 1, 10 * (round + 1)).await;
+        daemon.kill();
+    }
+    limit(&site, "20000000").await;
+    retry(&site).await;
+    let _daemon = site.daemon();
+    set_aside(&site, 0, 0).await;
+    site.assert_relayed(&written).await;
+}
