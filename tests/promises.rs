@@ -14,6 +14,7 @@ mod holds;
 mod outages;
 mod outbox;
 mod outbox_commands;
+mod payment_examples;
 mod payment_roles;
 mod quarantine;
 mod rebalance;
