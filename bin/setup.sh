@@ -57,6 +57,17 @@ look_for_java() {
   has_kafka || has mvn || need maven "fetches Apache Kafka"
 }
 
+# The examples of the payment side are run as they stand.
+node_libs=$PWD/target/node
+has_node_pg() { has node && NODE_PATH=/usr/share/nodejs:$node_libs/node_modules node -e 'require("pg")' >/dev/null 2>&1; }
+has_python_pg() { /usr/bin/python3 -c 'import psycopg2' >/dev/null 2>&1; }
+
+look_for_example_tools() {
+  has_python_pg || need python3-psycopg2 "the example of the payment side in Python"
+  # Debian's node-pg wants Debian's Node. Where there is one from elsewhere it brought npm, and that fetches pg.
+  has_node_pg || { has node && has npm; } || need node-pg "the example of the payment side in Node"
+}
+
 # --- installing it --------------------------------------------------------------------------------------------------
 
 # May be done with sudo: all that needs the right to install, as one script.
@@ -145,15 +156,34 @@ fetch_kafka() {
   ) 9>"$parent/lock"
 }
 
+# Where node-pg was not to be installed.
+fetch_node_pg() {
+  has_node_pg && return
+  say "fetching Node's pg with npm, once, into ${node_libs#"$PWD"/}"
+  mkdir -p "$node_libs"
+  quietly "fetching Node's pg" npm install --prefix "$node_libs" --no-audit --no-fund --loglevel=error pg@8
+}
+
 target_folder() { printf '%s' "${CARGO_TARGET_DIR:-$PWD/target}"; }
 
-# set_up [kafka]: everything a build and the private servers need, and on request the real Kafka.
+# set_up [kafka] [examples]: everything a build and the private servers need, and on request the real Kafka and what the
+# examples need.
 set_up() {
   find_cargo
   look_for_build_tools
-  [ "${1:-}" != kafka ] || look_for_java
+  wanted kafka "$@" && look_for_java
+  wanted examples "$@" && look_for_example_tools
   install_missing
-  [ "${1:-}" != kafka ] || fetch_kafka
+  wanted kafka "$@" && fetch_kafka
+  wanted examples "$@" && fetch_node_pg
+  return 0
+}
+
+wanted() { # wanted ONE OF…: is the first among the others?
+  local one=$1 other
+  shift
+  for other in "$@"; do [ "$one" != "$other" ] || return 0; done
+  return 1
 }
 
 build_release() {

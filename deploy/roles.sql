@@ -1,5 +1,6 @@
 -- Roles for makegood, each with what it needs and no more. Run it as a superuser or as the database's
--- owner with CREATEROLE, connected to the database with the purchases:
+-- owner with CREATEROLE, connected to the database with the purchases; where the outbox lives in another
+-- one ([outbox] database), in that one too, and it grants there what is needed there:
 --
 --   psql -v ON_ERROR_STOP=1 -d shop -f deploy/roles.sql
 --   PGOPTIONS='-c role=makegood_owner' makegood migrate up     # as a role that may become the owner
@@ -36,8 +37,15 @@ DO $$ BEGIN
     END IF;
 END $$;
 
+-- The payment service: GRANT makegood_publisher TO shop_payments; may call makegood.publish and nothing else.
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'makegood_publisher') THEN
+        CREATE ROLE makegood_publisher NOLOGIN;
+    END IF;
+END $$;
+
 CREATE SCHEMA IF NOT EXISTS makegood AUTHORIZATION makegood_owner;
-GRANT USAGE ON SCHEMA makegood TO makegood_app, makegood_ops, makegood_reader;
+GRANT USAGE ON SCHEMA makegood TO makegood_app, makegood_ops, makegood_reader, makegood_publisher;
 
 -- makegood's own tables: rows yes, definitions no. The default privileges cover later migrations.
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA makegood TO makegood_app;
@@ -63,9 +71,12 @@ DO $$ BEGIN
     END IF;
 END $$;
 
--- The outbox's views ask a function, and PostgreSQL looks whether their reader may run it.
+-- The outbox. It is filled through publish, which runs with the owner's rights, and emptied table by table by the
+-- relay. Its views ask a function, and PostgreSQL looks whether their reader may run it.
 DO $$ BEGIN
     IF to_regprocedure('makegood.outbox_unsent()') IS NOT NULL THEN
+        GRANT EXECUTE ON FUNCTION makegood.publish TO makegood_publisher;
+        GRANT TRUNCATE ON makegood.outbox_0, makegood.outbox_1, makegood.outbox_2 TO makegood_app;
         GRANT EXECUTE ON FUNCTION makegood.outbox_unsent() TO makegood_app, makegood_ops, makegood_reader;
     END IF;
 END $$;
@@ -75,14 +86,14 @@ END $$;
 -- own may need other tables, or a schema other than public.
 DO $$ BEGIN
     IF to_regclass('public.payments') IS NULL THEN
-        RAISE NOTICE 'there is no table public.payments here; grant SELECT on yours to makegood_app';
+        RAISE NOTICE 'there is no table public.payments here; if payments are here, grant SELECT on yours to makegood_app';
     ELSE
         -- The columns that missing.sql, conflicts.sql and lookup.sql name, and no others.
         GRANT SELECT (id, student_id, course_id, amount, currency, status, created_at, updated_at)
             ON public.payments TO makegood_app;
     END IF;
     IF to_regclass('public.student_course_purchases') IS NULL THEN
-        RAISE NOTICE 'there is no table public.student_course_purchases here; grant SELECT, INSERT on yours to makegood_app';
+        RAISE NOTICE 'there is no table public.student_course_purchases here; if purchases are made here, grant SELECT, INSERT on yours to makegood_app';
     ELSE
         GRANT SELECT, INSERT ON public.student_course_purchases TO makegood_app;
     END IF;

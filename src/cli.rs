@@ -8,6 +8,7 @@ mod explain;
 mod inbox;
 mod logging;
 mod migrate;
+mod outbox;
 mod print;
 mod quarantine;
 mod reconcile;
@@ -89,7 +90,7 @@ enum Command {
     /// Run the daemon: read the topics, make the purchases.
     #[command(after_help = "It stops on SIGTERM or SIGINT when the batches in flight are done.")]
     Run,
-    /// Say in one sentence whether every route works, then show positions, counts and daemons.
+    /// Say in one sentence whether every route and the outbox work, then show what it rests on.
     Status(status::Args),
     /// Check, show or write the configuration.
     #[command(subcommand)]
@@ -100,6 +101,9 @@ enum Command {
     /// Look at the events taken in.
     #[command(subcommand)]
     Inbox(inbox::Action),
+    /// Look at the events on their way to Kafka, and send again what it refused.
+    #[command(subcommand)]
+    Outbox(outbox::Action),
     /// Look at the records that could not be applied.
     #[command(subcommand)]
     Quarantine(quarantine::Action),
@@ -127,6 +131,7 @@ impl Command {
             }
             Command::Migrate(action) => migrate::run(globals, action).await,
             Command::Inbox(action) => inbox::run(globals, action).await,
+            Command::Outbox(action) => outbox::run(globals, action).await,
             Command::Quarantine(action) => quarantine::run(globals, action).await,
             Command::Reconcile(action) => reconcile::run(globals, action).await,
             Command::Explain(args) => explain::run(globals, &args).await,

@@ -223,5 +223,13 @@ impl fmt::Debug for Kafka {
     }
 }
 
+impl Config {
+    /// The database with the outbox.
+    pub fn outbox_database(&self) -> &Postgres {
+        let other = self.outbox.database.as_ref().and_then(|name| self.databases.get(name));
+        other.unwrap_or(&self.postgres)
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -79,11 +79,9 @@ fn source(config: &Config, job: &config::Reconcile) -> Result<Option<Store>, Pro
 
 /// A relay for each shard of the outbox.
 fn relays(config: &Config) -> Vec<Relay> {
-    let other = config.outbox.database.as_ref().and_then(|name| config.databases.get(name));
-    let postgres = other.unwrap_or(&config.postgres);
     let shards = if config.outbox.enabled { config.outbox.shards } else { 0 };
     let relay = |number| Relay {
-        postgres: postgres.clone(),
+        postgres: config.outbox_database().clone(),
         kafka: config.kafka.clone(),
         retention: config.retention.outbox,
         shard: Shard { number, of: shards },

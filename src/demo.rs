@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::pure::problem::{Code, Problem};
 use broker::Broker;
 use ledger::Verdict;
+use look::Eyes;
 use play::Play;
 use screen::Screen;
 use script::Script;
@@ -31,8 +32,9 @@ use stage::{GROUP, Stage};
 /// What `makegood demo` can be told.
 #[derive(Clone, Copy, Debug, clap::Args)]
 #[command(after_help = "\
-It starts a PostgreSQL of its own, a broker and a worker, sends payments with everything that goes
-wrong on the way, kills the worker in the middle, and compares what was paid with what was bought.
+It starts a PostgreSQL of its own, a broker and a worker. A shop publishes the events of its payments
+through the outbox, another producer sends everything that goes wrong, the worker is killed in the
+middle, and what was paid is compared with what was bought.
 Everything it starts and writes is gone when it ends.
 
 Examples:
@@ -77,13 +79,15 @@ async fn perform(
     let seed = args.seed.unwrap_or_else(|| u64::from(fastrand::u32(..)));
     let script = Script::new(seed, args.payments as usize);
     let (url, bootstrap) = (stage.database_url(), stage.broker.bootstrap());
+    let eyes = Eyes::new(shop::connect(&url).await?, bootstrap.clone(), stage::TOPIC, GROUP)?;
     let shop = Shop::open(&url, bootstrap, stage::TOPIC, script).await?;
-    let eyes = shop::connect(&url).await?;
     screen.step(&format!(
-        "shop: {} payments, of which some fail, and {} records in about {} s: shuffled, some twice, some broken (--seed {seed})",
-        args.payments,
-        shop.left(),
-        args.seconds
+        "shop: {} payments in about {} s, each with its event in its transaction; some fail, some are rolled back, some commit late (--seed {seed})",
+        args.payments, args.seconds
+    ));
+    let others = shop.left() - args.payments as usize;
+    screen.step(&format!(
+        "another producer: {others} records to the same topic, the shop's events once more or under new ids, some broken"
     ));
     let mut play = Play { stage, shop, eyes, screen };
     let verdict = tokio::select! {
@@ -104,7 +108,7 @@ async fn judged(args: &DemoArgs, play: &mut Play<'_>) -> Result<Verdict, Problem
     play.load(Duration::from_secs(args.seconds.into())).await?;
     let look = play.catch_up().await?;
     let purchases = play.shop.purchases().await?;
-    let verdict = play.shop.ledger().judge(&purchases, look.quarantined);
+    let verdict = play.shop.ledger().judge(&purchases, &look);
     play.screen.text(&format!("\n{}\n", verdict.table()));
     if let Broker::Apache(kafka) = &play.stage.broker {
         let said = kafka.consumer_groups(&["--describe", "--group", GROUP])?;
@@ -133,6 +137,7 @@ fn what_to_try(stage: &Stage) -> String {
     format!(
         "All of it stays up until Ctrl-C, and the shop goes on. In another terminal, try:\n\
          \n  {program} status --config {config}\
+         \n  {program} outbox list --config {config}\
          \n  {program} quarantine list --config {config}\
          \n  psql '{url}' -c 'select * from makegood.status' -x\n{warning}"
     )

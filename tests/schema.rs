@@ -15,9 +15,13 @@ use crate::support::{daemon, eventually};
 
 const GOLDEN: &str = "tests/golden/schema.sql";
 /// The views that a dashboard may read.
-const VIEWS: [&str; 7] = [
+const VIEWS: [&str; 11] = [
     "consumer_positions",
     "inbox_events",
+    "outbox_cursor",
+    "outbox_pending",
+    "outbox_set_aside",
+    "outbox_status",
     "paid_not_purchased",
     "quarantine_open",
     "reconcile_findings",
@@ -160,7 +164,8 @@ async fn a_dashboards_role_reads_the_views_and_no_table() {
         .batch_execute(&format!(
             "CREATE ROLE {role} LOGIN PASSWORD 'pw';
              GRANT USAGE ON SCHEMA makegood TO {role};
-             GRANT SELECT ON {views} TO {role}"
+             GRANT SELECT ON {views} TO {role};
+             GRANT EXECUTE ON FUNCTION makegood.outbox_unsent() TO {role}"
         ))
         .await
         .unwrap();

@@ -11,13 +11,13 @@ use super::support::rig::Rig;
 const LIMIT: &str = "20000";
 
 /// A payload of about so many bytes that do not compress.
-fn payload(number: usize, bytes: usize) -> String {
+pub fn payload(number: usize, bytes: usize) -> String {
     let filler: String =
         std::iter::repeat_with(|| Uuid::new_v4().simple().to_string()).take(bytes / 32).collect();
     format!(r#"{{"number": {number}, "filler": "{filler}"}}"#)
 }
 
-async fn limit(rig: &Rig, bytes: &str) {
+pub async fn limit(rig: &Rig, bytes: &str) {
     let change =
         AlterConfig::new(ResourceSpecifier::Topic(&rig.topic)).set("max.message.bytes", bytes);
     for outcome in rig.admin().alter_configs([&change], &AdminOptions::new()).await.unwrap() {
@@ -26,7 +26,7 @@ async fn limit(rig: &Rig, bytes: &str) {
 }
 
 /// Publishes numbered events of a key; those in `large` are more than the topic takes.
-async fn publish(rig: &Rig, key: &str, numbers: std::ops::Range<usize>, large: &[usize]) {
+pub async fn publish(rig: &Rig, key: &str, numbers: std::ops::Range<usize>, large: &[usize]) {
     let sql = "SELECT makegood.publish($1, $2, 'NUMBERED', $3::text::jsonb)";
     for number in numbers {
         let bytes = if large.contains(&number) { 30_000 } else { 100 };
@@ -35,7 +35,7 @@ async fn publish(rig: &Rig, key: &str, numbers: std::ops::Range<usize>, large: &
 }
 
 /// The numbers of a key in the order of their first occurrence.
-fn numbers(held: &[Held], key: &str) -> Vec<u64> {
+pub fn numbers(held: &[Held], key: &str) -> Vec<u64> {
     let mut found = Vec::new();
     for one in held.iter().filter(|one| one.key.as_deref() == Some(key)) {
         let content: serde_json::Value = serde_json::from_str(&one.value).unwrap();
@@ -47,7 +47,7 @@ fn numbers(held: &[Held], key: &str) -> Vec<u64> {
     found
 }
 
-async fn settled(rig: &Rig, set_aside: i64) {
+pub async fn settled(rig: &Rig, set_aside: i64) {
     eventually("the outbox to be settled", || async {
         let sql = "SELECT pending, set_aside FROM makegood.outbox_status";
         let row = rig.client.query_one(sql, &[]).await.unwrap();

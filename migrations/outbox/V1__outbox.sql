@@ -35,6 +35,9 @@ COMMENT ON COLUMN makegood.outbox.headers IS 'Further Kafka headers, name to tex
 CREATE TABLE makegood.outbox_0 PARTITION OF makegood.outbox FOR VALUES IN (0);
 CREATE TABLE makegood.outbox_1 PARTITION OF makegood.outbox FOR VALUES IN (1);
 CREATE TABLE makegood.outbox_2 PARTITION OF makegood.outbox FOR VALUES IN (2);
+COMMENT ON TABLE makegood.outbox_0 IS 'The rows of the outbox from every third turn; emptied as a whole.';
+COMMENT ON TABLE makegood.outbox_1 IS 'The rows of the outbox from every third turn; emptied as a whole.';
+COMMENT ON TABLE makegood.outbox_2 IS 'The rows of the outbox from every third turn; emptied as a whole.';
 
 -- What a snapshot has not seen lies in two ranges of this index, wherever in the table it is.
 CREATE INDEX outbox_xid ON makegood.outbox (xid, seq);

@@ -9,6 +9,25 @@ CROSS JOIN LATERAL (
 ) n
 WHERE n.shard < n.shards;
 COMMENT ON VIEW makegood.outbox_cursor IS 'The newest step of each shard: how far the relay is, and who it is.';
+COMMENT ON COLUMN makegood.outbox_cursor.shard IS 'The shard.';
+COMMENT ON COLUMN makegood.outbox_cursor.step IS 'Counts the steps of the shard; the next one must be one more.';
+COMMENT ON COLUMN makegood.outbox_cursor.shards IS 'How many shards there are.';
+COMMENT ON COLUMN makegood.outbox_cursor.epoch IS 'Counts the claims of the shard; 0 before the first.';
+COMMENT ON COLUMN makegood.outbox_cursor.from_snapshot IS 'All rows that it sees are with Kafka or set aside.';
+COMMENT ON COLUMN makegood.outbox_cursor.to_snapshot IS 'Of the rows that it sees beyond those, the ones up to last_seq are too.';
+COMMENT ON COLUMN makegood.outbox_cursor.last_seq IS 'See to_snapshot.';
+COMMENT ON COLUMN makegood.outbox_cursor.published IS 'Events of the shard acknowledged by Kafka so far.';
+COMMENT ON COLUMN makegood.outbox_cursor.holder IS 'The daemon that has the shard, a number of its own; null for nobody.';
+COMMENT ON COLUMN makegood.outbox_cursor.host IS 'The machine it runs on.';
+COMMENT ON COLUMN makegood.outbox_cursor.pid IS 'Its process there.';
+COMMENT ON COLUMN makegood.outbox_cursor.lease_until IS 'Until then the shard is its own, if it says nothing more.';
+COMMENT ON COLUMN makegood.outbox_cursor.sleeps_until IS 'Until then a publisher wakes it; null if it is awake.';
+COMMENT ON COLUMN makegood.outbox_cursor.in_flight IS 'Events handed to Kafka and not acknowledged.';
+COMMENT ON COLUMN makegood.outbox_cursor.reason IS 'Why nothing is sent; null if all is well.';
+COMMENT ON COLUMN makegood.outbox_cursor.advice IS 'What to do about it.';
+COMMENT ON COLUMN makegood.outbox_cursor.system_identifier IS 'The PostgreSQL cluster in which the step was written.';
+COMMENT ON COLUMN makegood.outbox_cursor.xid IS 'The transaction that wrote it.';
+COMMENT ON COLUMN makegood.outbox_cursor.written_at IS 'When it was written.';
 
 -- A function for its settings: the two ranges of the index on xid are what keeps this cheap, whatever the statistics
 -- say of a table that was loaded in one go.
@@ -79,7 +98,7 @@ WITH waiting AS (
 ), relay AS (
     SELECT count(*) FILTER (WHERE lease_until > clock_timestamp()) AS relays, max(shards)::integer AS shards,
            sum(published)::bigint AS published,
-           sum(in_flight) FILTER (WHERE lease_until > clock_timestamp()) AS in_flight, max(written_at) AS seen_at,
+           sum(in_flight) FILTER (WHERE lease_until > clock_timestamp()) AS in_flight, max(written_at) FILTER (WHERE epoch > 0) AS seen_at,
            min(reason) FILTER (WHERE lease_until > clock_timestamp()) AS reason,
            min(advice) FILTER (WHERE lease_until > clock_timestamp()) AS advice
     FROM makegood.outbox_cursor
@@ -106,4 +125,4 @@ COMMENT ON COLUMN makegood.outbox_status.set_aside IS 'Events set aside: refused
 COMMENT ON COLUMN makegood.outbox_status.refused IS 'Those of them that Kafka refused.';
 COMMENT ON COLUMN makegood.outbox_status.aside_since IS 'When the first of them was set aside.';
 COMMENT ON COLUMN makegood.outbox_status.published IS 'Events acknowledged by Kafka since the first step.';
-COMMENT ON COLUMN makegood.outbox_status.seen_at IS 'When a relay last wrote.';
+COMMENT ON COLUMN makegood.outbox_status.seen_at IS 'When a relay last wrote; null if none ever did.';

@@ -1,5 +1,8 @@
 -- makegood: outbox_retry
--- Asks the relay to send rows that were set aside: those of key $1, or the one with event id $2, or all.
-UPDATE makegood.outbox_parked
-SET retry_at = now()
-WHERE ($1::text IS NULL OR aggregateid = $1) AND ($2::uuid IS NULL OR id = $2)
+-- Asks the relay to send again the rows numbered $1, and wakes it.
+WITH asked AS (
+    UPDATE makegood.outbox_parked SET retry_at = now() WHERE seq = ANY ($1) RETURNING seq
+), woken AS (
+    SELECT pg_notify('makegood_outbox', '')
+)
+SELECT count(*) FROM asked, woken

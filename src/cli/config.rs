@@ -9,8 +9,9 @@ use clap::{Subcommand, ValueEnum};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
-use crate::config::{Loaded, Overrides, load};
+use crate::config::{Config, Loaded, Overrides, load, show_duration};
 use crate::pure::problem::{Code, Problem};
+use crate::store::connect;
 
 /// The file `config init` writes: every key, commented, with its default.
 pub const SAMPLE: &str = include_str!("../../deploy/makegood.toml");
@@ -106,11 +107,25 @@ fn findings(loaded: &Loaded) -> String {
         let source = job.source.as_deref().unwrap_or("the same database");
         text += &format!("job {}: route {}, payments from {source}\n", job.name, job.inbox);
     }
-    text += "http and retention are checked; this version does not act on all of them yet\n";
+    text += &outbox(config);
+    text += "http and retention.inbox are checked; this version does not act on them yet\n";
     for note in &loaded.notes {
         text += &format!("note: {note}\n");
     }
     text
+}
+
+fn outbox(config: &Config) -> String {
+    if !config.outbox.enabled {
+        return "outbox: not relayed by this daemon\n".to_owned();
+    }
+    let place = connect::place(config.outbox_database());
+    let shards = match config.outbox.shards {
+        1 => String::new(),
+        n => format!(", in {n} shards"),
+    };
+    let kept = show_duration(config.retention.outbox);
+    format!("outbox: relayed from {place}{shards}, published events are kept for {kept}\n")
 }
 
 fn table(loaded: &Loaded) -> String {

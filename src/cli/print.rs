@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write as _};
+use std::time::Duration;
 
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -9,6 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::pure::problem::{Code, Problem};
+use crate::pure::standing;
 
 /// The option of every command that prints data.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -100,6 +102,11 @@ pub fn visible(text: &str, kept: bool) -> String {
 /// A time for a table: UTC, to the second.
 pub fn short(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// An age in seconds, in its largest unit.
+pub fn seconds(age: f64) -> String {
+    standing::age(Duration::try_from_secs_f64(age).unwrap_or_default())
 }
 
 /// A cell that may be empty.

@@ -1,15 +1,16 @@
 //! What most commands begin with: the configuration, the log and the database.
 
 use super::{Globals, config, logging};
-use crate::config::{Config, Inbox};
+use crate::config::{Config, Inbox, Postgres};
 use crate::pure::problem::{Code, Problem};
+use crate::store::migrate::Set;
 use crate::store::{Store, connect, migrate};
 
 /// What a command that ends soon works with.
 pub struct Session {
     /// The configuration.
     pub config: Config,
-    /// The database, whose schema fits this program.
+    /// The database with the purchases, whose schema fits this program.
     pub store: Store,
 }
 
@@ -23,16 +24,28 @@ pub fn load(globals: &Globals) -> Result<Config, Problem> {
     Ok(loaded.config)
 }
 
+/// Connects to the database with the outbox, which may be another one than that with the purchases.
+pub async fn outbox(config: &Config) -> Result<Store, Problem> {
+    if !config.outbox.enabled {
+        return Err(Problem::new(Code::Usage, "the outbox is turned off here (outbox.enabled)")
+            .hint("use the configuration of a daemon that relays it"));
+    }
+    store(config.outbox_database(), Set::Outbox).await
+}
+
+/// A database whose schema fits this program.
+async fn store(postgres: &Postgres, set: Set) -> Result<Store, Problem> {
+    let mut client = connect::connect(postgres, "makegood-cli").await?;
+    migrate::check(&mut client, &[set]).await?;
+    Ok(Store::new(connect::pool(postgres, "makegood-cli", 1)?))
+}
+
 impl Session {
     /// Loads the configuration, starts the log, connects, and makes sure that the schema fits.
     pub async fn open(globals: &Globals) -> Result<Session, Problem> {
         logging::start_command(globals)?;
         let config = load(globals)?;
-        for (postgres, sets) in migrate::places(&config) {
-            let mut client = connect::connect(postgres, "makegood-cli").await?;
-            migrate::check(&mut client, sets).await?;
-        }
-        let store = Store::new(connect::pool(&config.postgres, "makegood-cli", 1)?);
+        let store = store(&config.postgres, Set::Inbox).await?;
         Ok(Session { config, store })
     }
 

@@ -2,6 +2,7 @@
 
 mod gather;
 mod look;
+mod outbox;
 mod show;
 
 use std::process::ExitCode;
@@ -18,10 +19,11 @@ const FINDINGS: u8 = 3;
 
 #[derive(Clone, Copy, Debug, clap::Args)]
 #[command(after_help = "\
-The first line is the verdict on the worst route:
+The first line is the verdict on the worst of all routes and the outbox:
   ok          nothing waits
   behind      records wait, and it moves
   quarantine  records in quarantine wait for a decision
+  set_aside   Kafka refused events of the outbox, and they wait for a decision
   unpurchased payments have succeeded and have no purchase
   ignoring    it has only ever seen records of another type
   joining     the daemons wait for partitions
@@ -31,14 +33,14 @@ The first line is the verdict on the worst route:
   stalled     records wait, and it does not move
   missing     the topic does not exist
   held        stopped on purpose until something is mended; it resumes by itself
-  down        no daemon runs
+  down        no daemon runs, or none relays the outbox
 
 Examples:
   makegood status
   makegood status -o json
   makegood status --exit-code > /dev/null || echo \"look at makegood\"")]
 pub struct Args {
-    /// Exit with 3 unless every route is ok or behind
+    /// Exit with 3 unless every route and the outbox are ok or behind
     #[arg(long)]
     exit_code: bool,
     #[command(flatten)]
@@ -49,7 +51,6 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
     let session = Session::open(globals).await?;
     let overview = overview(&session).await?;
     show::print(&overview, args.output.output)?;
-    let is_fine = overview.routes.iter().all(|route| route.standing.word.is_fine());
-    let is_finding = args.exit_code && (!is_fine || overview.routes.is_empty());
+    let is_finding = args.exit_code && (!overview.is_fine() || overview.routes.is_empty());
     Ok(if is_finding { ExitCode::from(FINDINGS) } else { ExitCode::SUCCESS })
 }

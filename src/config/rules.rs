@@ -92,6 +92,7 @@ fn breach(from: &mut Reader, key: &str, what: impl Into<String>, fix: impl Into<
 fn refused(property: &str, value: &str) -> Option<(&'static str, &'static str)> {
     const OWN: &str = "makegood sets it itself; remove it";
     let above = |limit: u64| value.parse::<u64>().is_ok_and(|number| number > limit);
+    let below = |limit: u64| value.parse::<u64>().is_ok_and(|number| number < limit);
     let none_of = |allowed: &[&str]| {
         !value.split(',').all(|one| allowed.contains(&one.trim().to_lowercase().as_str()))
     };
@@ -122,6 +123,14 @@ fn refused(property: &str, value: &str) -> Option<(&'static str, &'static str)> 
         }
         "message.timeout.ms" | "delivery.timeout.ms" | "message.send.max.retries" | "retries" => {
             ("events would be given up while no broker takes them", "remove it")
+        }
+        "queuing.strategy" => ("events of one key would lose their order", "remove it"),
+        "max.in.flight" | "max.in.flight.requests.per.connection" if above(5) => {
+            ("the broker keeps the order of five requests", "use at most 5")
+        }
+        // As much as makegood.publish takes, with makegood's own headers.
+        "message.max.bytes" if below(1_000_000) => {
+            ("events that makegood.publish takes would be set aside", "use at least 1000000")
         }
         "enable.gapless.guarantee" => ("events of one key would lose their order", OWN),
         "delivery.report.only.error" => ("makegood would not hear what was delivered", "remove it"),

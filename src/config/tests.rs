@@ -239,6 +239,9 @@ fn a_property_that_breaks_the_promise_is_refused_with_its_reason() {
         "delivery.report.only.error = true",
         "transactional.id = \"x\"",
         "queue.buffering.max.messages = 10",
+        "queuing.strategy = \"lifo\"",
+        "max.in.flight = 6",
+        "message.max.bytes = 500000",
     ] {
         let text = refused(&format!("[kafka.properties]\n{line}\n"));
         assert!(text.contains("cannot be set so") && text.contains(":2"), "{line}: {text}");

@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use comfy_table::{CellAlignment, Table, presets};
 use uuid::Uuid;
 
-use super::script::{Fate, Kind, Payment, Sending};
+use super::look::Look;
+use super::script::{Fate, Kind, Payment};
 use crate::pure::problem::{Code, Problem};
 
 /// What was paid and sent so far.
 #[derive(Debug, Default)]
 pub struct Ledger {
     paid: BTreeMap<Uuid, Payment>,
-    failed: BTreeSet<Uuid>,
+    fates: BTreeMap<Fate, BTreeSet<Uuid>>,
     sent: BTreeMap<Kind, usize>,
-    ends: BTreeMap<i32, i64>,
 }
 
 /// A row of the host's table of purchases.
@@ -33,19 +33,15 @@ pub struct Purchase {
 impl Ledger {
     /// Notes a payment; false when it is in the book already.
     pub fn pay(&mut self, payment: &Payment) -> bool {
-        match payment.fate {
-            Fate::Failed => self.failed.insert(payment.id),
-            Fate::Paid | Fate::PaidAndBooked => {
-                self.paid.insert(payment.id, payment.clone()).is_none()
-            }
+        if payment.fate.is_success() {
+            self.paid.insert(payment.id, payment.clone());
         }
+        self.fates.entry(payment.fate).or_default().insert(payment.id)
     }
 
-    /// Notes that a record was acknowledged at this place.
-    pub fn sent(&mut self, sending: &Sending, partition: i32, offset: i64) {
-        *self.sent.entry(sending.kind).or_default() += 1;
-        let end = self.ends.entry(partition).or_default();
-        *end = (*end).max(offset + 1);
+    /// Notes that a record of the other producer was acknowledged.
+    pub fn sent(&mut self, kind: Kind) {
+        *self.sent.entry(kind).or_default() += 1;
     }
 
     /// How many payments succeeded.
@@ -53,28 +49,44 @@ impl Ledger {
         self.paid.len()
     }
 
-    /// The offset after the last record sent, by partition.
-    pub fn ends(&self) -> &BTreeMap<i32, i64> {
-        &self.ends
+    /// How many events were published in transactions that were committed.
+    pub fn published(&self) -> usize {
+        self.paid() + self.of(Fate::Failed)
     }
 
-    /// What was sent, in a sentence.
-    pub fn sent_in_words(&self) -> String {
+    /// How many records there have to be in the topic, each event of the outbox counted once.
+    pub fn records(&self) -> usize {
+        self.published() + self.sent.values().sum::<usize>()
+    }
+
+    fn of(&self, fate: Fate) -> usize {
+        self.fates.get(&fate).map_or(0, BTreeSet::len)
+    }
+
+    /// What was paid and sent, in two sentences.
+    pub fn in_words(&self) -> [String; 2] {
         let of = |kind| self.sent.get(&kind).copied().unwrap_or(0);
-        format!(
-            "{} records: {} events, {} of them twice, {} sent again later, {} under a new event id, {} of another type, {} broken",
+        let payments = format!(
+            "{} payments, of which {} failed and {} were rolled back; {} were committed late",
+            self.fates.values().map(BTreeSet::len).sum::<usize>(),
+            self.of(Fate::Failed),
+            self.of(Fate::RolledBack),
+            self.of(Fate::PaidLate),
+        );
+        let records = format!(
+            "{} records: {} events once more, {} again much later, {} under a new event id, {} of another type, {} broken",
             self.sent.values().sum::<usize>(),
-            of(Kind::First),
             of(Kind::Duplicate),
             of(Kind::Resent),
             of(Kind::NewId),
             of(Kind::OtherType),
             of(Kind::Broken),
-        )
+        );
+        [payments, records]
     }
 
-    /// Compares the book with what is in the database: all purchases, and the number of records in quarantine.
-    pub fn judge(&self, purchases: &[Purchase], quarantined: usize) -> Verdict {
+    /// Compares the book with what is in the database: all purchases, and what a look at makegood gave.
+    pub fn judge(&self, purchases: &[Purchase], look: &Look) -> Verdict {
         let mut by_payment: BTreeMap<Uuid, Vec<&Purchase>> = BTreeMap::new();
         for purchase in purchases {
             by_payment.entry(purchase.payment).or_default().push(purchase);
@@ -92,7 +104,10 @@ impl Ledger {
             duplicates: by_payment.values().filter(|rows| rows.len() > 1).count(),
             wrong: purchases.iter().filter(differs).count(),
             unpaid: by_payment.keys().filter(|id| !self.paid.contains_key(id)).count(),
-            quarantined,
+            quarantined: look.quarantined,
+            sent: look.published,
+            published: self.published(),
+            pending: look.pending,
             broken: self.sent.get(&Kind::Broken).copied().unwrap_or(0),
         }
     }
@@ -113,6 +128,12 @@ pub struct Verdict {
     pub wrong: usize,
     /// Purchases that nobody paid for.
     pub unpaid: usize,
+    /// Events that went through the outbox.
+    pub sent: usize,
+    /// Events published in committed transactions.
+    pub published: usize,
+    /// Events still in the outbox.
+    pub pending: usize,
     /// Records in quarantine.
     pub quarantined: usize,
     /// Broken records sent, all of which belong there.
@@ -147,13 +168,15 @@ impl Verdict {
         Err(Problem::new(Code::System, format!("the promise was broken: {}", wrong.join("; "))))
     }
 
-    fn rows(&self) -> [(&'static str, usize, usize); 6] {
+    fn rows(&self) -> [(&'static str, usize, usize); 8] {
         [
             ("payments with a purchase missing", self.missing, 0),
             ("payments with two purchases", self.duplicates, 0),
             ("purchases that differ from their payment", self.wrong, 0),
             ("purchases nobody paid for", self.unpaid, 0),
             ("purchases", self.purchases, self.paid),
+            ("events through the outbox", self.sent, self.published),
+            ("events still in the outbox", self.pending, 0),
             ("broken records in quarantine", self.quarantined, self.broken),
         ]
     }
@@ -168,43 +191,48 @@ mod tests {
     fn book() -> (Ledger, Vec<Purchase>) {
         let (mut ledger, mut script) = (Ledger::default(), Script::new(1, 0));
         let mut right = Vec::new();
-        for number in 0..10 {
-            let sending = script.one_more();
-            let payment = &sending.payment;
-            assert!(ledger.pay(payment));
-            ledger.sent(&sending, 0, number);
+        for _ in 0..10 {
+            let payment = script.one_more().payment;
+            assert!(ledger.pay(&payment) && !ledger.pay(&payment));
             right.push(Purchase {
                 payment: payment.id,
                 student: payment.student,
                 course: payment.course,
-                amount: payment.amount.clone(),
+                amount: payment.amount,
             });
         }
         (ledger, right)
     }
 
+    fn look() -> Look {
+        Look { published: 10, ..Look::default() }
+    }
+
     #[test]
     fn what_is_right_passes() {
         let (ledger, right) = book();
-        ledger.judge(&right, 0).outcome().unwrap();
+        ledger.judge(&right, &look()).outcome().unwrap();
     }
 
     #[test]
     fn each_kind_of_wrong_is_found_and_named() {
         let (ledger, right) = book();
-        let named = |purchases: &[Purchase], quarantined| {
-            let problem = ledger.judge(purchases, quarantined).outcome().unwrap_err();
+        let named = |purchases: &[Purchase], look: Look| {
+            let problem = ledger.judge(purchases, &look).outcome().unwrap_err();
             assert_eq!(problem.code.exit(), 1);
             problem.cause
         };
-        assert!(named(&right[1..], 0).contains("purchase missing: 1"));
-        assert!(named(&[&right[..], &right[..1]].concat(), 0).contains("two purchases: 1"));
+        assert!(named(&right[1..], look()).contains("purchase missing: 1"));
+        assert!(named(&[&right[..], &right[..1]].concat(), look()).contains("two purchases: 1"));
         let mut other = right.clone();
         other[4].amount = "0.01".into();
-        assert!(named(&other, 0).contains("differ from their payment: 1"));
+        assert!(named(&other, look()).contains("differ from their payment: 1"));
         let mut unpaid = right.clone();
         unpaid.push(Purchase { payment: Uuid::new_v4(), ..right[0].clone() });
-        assert!(named(&unpaid, 0).contains("nobody paid for: 1"));
-        assert!(named(&right, 1).contains("quarantine: 1, not 0"));
+        assert!(named(&unpaid, look()).contains("nobody paid for: 1"));
+        let found = |look: Look| named(&right, look);
+        assert!(found(Look { quarantined: 1, ..look() }).contains("quarantine: 1, not 0"));
+        assert!(found(Look { published: 9, ..look() }).contains("through the outbox: 9, not 10"));
+        assert!(found(Look { pending: 1, ..look() }).contains("in the outbox: 1, not 0"));
     }
 }

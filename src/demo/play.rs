@@ -3,10 +3,9 @@
 use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
-use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
-use super::look::Look;
+use super::look::{Eyes, Look};
 use super::screen::Screen;
 use super::shop::Shop;
 use super::stage::Stage;
@@ -16,9 +15,9 @@ use crate::pure::problem::{Code, Problem};
 const SERVE: Duration = Duration::from_millis(50);
 /// How often the database is asked how far things are.
 const LOOK: Duration = Duration::from_millis(250);
-/// So many records are sent at once right before the kill, so that it hits the worker at work.
+/// So many records come at once right before the kill, so that it hits the worker at work.
 const RUSH: usize = 100;
-/// How long the worker may take for its first records, and for the rest once everything is sent.
+/// How long the worker may take for its first records, and for the rest once all is told.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The players.
@@ -27,14 +26,14 @@ pub struct Play<'a> {
     pub stage: &'a mut Stage,
     /// The shop.
     pub shop: Shop,
-    /// A connection to look with.
-    pub eyes: Client,
+    /// Whoever looks how far things are.
+    pub eyes: Eyes,
     /// What the audience sees.
     pub screen: &'a mut Screen,
 }
 
 impl Play<'_> {
-    /// Sends the whole story in about `length`. In the middle, and not before it has begun, the worker is killed and
+    /// Tells the whole story in about `length`. In the middle, and not before it has begun, the worker is killed and
     /// started again.
     pub async fn load(&mut self, length: Duration) -> Result<(), Problem> {
         let total = self.shop.left();
@@ -63,24 +62,32 @@ impl Play<'_> {
                 return Err(self.late("the worker has taken nothing in", &look));
             }
         }
-        self.screen.step(&format!("the shop has sent {}", self.shop.ledger().sent_in_words()));
+        let [payments, records] = self.shop.ledger().in_words();
+        self.screen.step(&format!("the shop has made {payments}"));
+        self.screen.step(&format!("the other producer has sent {records}"));
         Ok(())
     }
 
-    /// Waits until every record sent is behind the worker's position.
+    /// Waits until the outbox is empty and every record is behind the worker's position.
     pub async fn catch_up(&mut self) -> Result<Look, Problem> {
         let deadline = Instant::now() + PATIENCE;
         let mut tick = tokio::time::interval(LOOK);
         loop {
             tick.tick().await;
             let look = self.look().await?;
-            let behind = look.behind(self.shop.ledger().ends());
-            if behind == 0 {
-                self.screen.step("everything sent has been taken in");
+            let (pending, behind) = (look.pending, look.behind());
+            if pending == 0 && behind == 0 {
+                let sent = self.shop.ledger().records() as i64;
+                let twice = look.ends.values().sum::<i64>() - sent;
+                self.screen.step(&format!(
+                    "everything published and sent has been taken in, with {twice} events that the outbox sent twice around the kill"
+                ));
                 return Ok(look);
             }
             if Instant::now() > deadline {
-                let what = format!("after {PATIENCE:?}, {behind} records are still not taken in");
+                let what = format!(
+                    "after {PATIENCE:?}, {pending} events are in the outbox and {behind} records not taken in"
+                );
                 return Err(self.late(&what, &look));
             }
         }
@@ -102,7 +109,7 @@ impl Play<'_> {
                     .step(&format!("the worker ended ({status}); started again as process {pid}"));
             }
             self.shop.one_more().await?;
-            let look = Look::take(&self.eyes).await?;
+            let look = self.eyes.look().await?;
             self.show(&look, "one payment a second; Ctrl-C ends");
         }
     }
@@ -113,13 +120,16 @@ impl Play<'_> {
         let before = self.stage.worker.pid();
         self.stage.worker.kill()?;
         self.stage.worker.start_again()?;
-        let behind = Look::take(&self.eyes).await?.behind(self.shop.ledger().ends());
+        let look = self.eyes.look().await?;
         self.screen.step(&format!(
-            "killed the worker with {behind} records on their way (SIGKILL, process {before}), started another (process {})",
+            "killed the worker with {} events in the outbox and {} records on their way (SIGKILL, process {before}), started another (process {})",
+            look.pending,
+            look.behind(),
             self.stage.worker.pid()
         ));
-        self.screen
-            .step("it gets the partitions when the dead one's session is over, in about 6 s");
+        self.screen.step(
+            "it gets the outbox and the partitions when the dead one's lease and session are over, in about 6 s",
+        );
         Ok(())
     }
 
@@ -129,10 +139,10 @@ impl Play<'_> {
             let cause = format!("the worker ended by itself ({status})");
             return Err(Problem::new(Code::System, cause).hint(self.stage.worker.log_end()));
         }
-        let look = Look::take(&self.eyes).await?;
+        let look = self.eyes.look().await?;
         let left = match self.shop.left() {
-            0 => "all sent".to_owned(),
-            left => format!("{left} to be sent"),
+            0 => "all told".to_owned(),
+            left => format!("{left} to come"),
         };
         self.show(&look, &left);
         Ok(look)
@@ -141,17 +151,17 @@ impl Play<'_> {
     fn show(&mut self, look: &Look, more: &str) {
         let ledger = self.shop.ledger();
         self.screen.progress(&format!(
-            "{} paid, {} purchases, {} in quarantine, {} records behind ({more})",
+            "{} paid, {} in the outbox, {} records behind, {} purchases, {} in quarantine ({more})",
             ledger.paid(),
+            look.pending,
+            look.behind(),
             look.purchases,
             look.quarantined,
-            look.behind(ledger.ends()),
         ));
     }
 
     fn late(&self, what: &str, look: &Look) -> Problem {
-        let ends = self.shop.ledger().ends().iter();
-        let places = ends.map(|(partition, end)| {
+        let places = look.ends.iter().map(|(partition, end)| {
             let at = look.positions.get(partition).map_or("-".to_owned(), i64::to_string);
             format!("partition {partition} is at {at} of {end}")
         });

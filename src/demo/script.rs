@@ -1,4 +1,5 @@
-//! What happens in the shop, from a seed: payments, and the records about them with all that goes wrong on the way.
+//! What happens in the shop, from a seed: payments with their events, and what another producer sends about them, with
+//! all that goes wrong on the way.
 
 use std::collections::VecDeque;
 
@@ -13,8 +14,11 @@ const WINDOW: usize = 16;
 const RESEND_EVERY: usize = 250;
 /// How many those are.
 const RESENT: usize = 40;
-/// Of so many payments, one fails.
+/// Of so many payments, one fails, and another one is rolled back.
 const FAILED: usize = 50;
+const ROLLED_BACK: usize = 50;
+/// Each so-many-th payment is committed only when the next such one begins.
+const LATE: usize = 40;
 /// With each so-many-th payment comes a record that is broken.
 const BROKEN: usize = 40;
 /// These payments got a purchase by hand before their event came.
@@ -25,7 +29,7 @@ const BY_HAND: [usize; 2] = [3, 11];
 pub struct Payment {
     /// Its id, the business key.
     pub id: Uuid,
-    /// Who paid; the record's key.
+    /// Who paid; the event's key.
     pub student: Uuid,
     /// What for.
     pub course: Uuid,
@@ -38,24 +42,28 @@ pub struct Payment {
 }
 
 /// What became of a payment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fate {
     /// It succeeded.
     Paid,
     /// It succeeded, and somebody made its purchase by hand before the event came.
     PaidAndBooked,
+    /// It succeeded, in a transaction that stays open while later payments come and go.
+    PaidLate,
     /// It failed: nobody may make a purchase of it.
     Failed,
+    /// Its transaction was rolled back, and its event with it.
+    RolledBack,
 }
 
-/// Why a record is sent.
+/// Why a record comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// The payment's event, for the first time.
-    First,
-    /// The same event at once again.
+    /// The payment's event, published in the payment's transaction.
+    Published,
+    /// The same event from another producer.
     Duplicate,
-    /// The same event again, much later, in a block.
+    /// The same event from another producer, much later, in a block.
     Resent,
     /// The same payment under a new event id: a producer that retried and made a new event.
     NewId,
@@ -65,10 +73,10 @@ pub enum Kind {
     Broken,
 }
 
-/// One record to send, and the payment that must be in the database before.
+/// One record, and the payment that it is about.
 #[derive(Clone, Debug)]
 pub struct Sending {
-    /// Why it is sent.
+    /// Why it comes.
     pub kind: Kind,
     /// The payment it is about.
     pub payment: Payment,
@@ -98,7 +106,8 @@ impl Script {
         }
         for block in ordered.chunks(RESEND_EVERY) {
             script.queue.extend(block.iter().cloned());
-            let sane = block.iter().filter(|sending| sending.kind != Kind::Broken);
+            let sane =
+                block.iter().filter(|s| s.kind != Kind::Broken && s.payment.fate.is_success());
             let again =
                 sane.rev().take(RESENT).map(|s| Sending { kind: Kind::Resent, ..s.clone() });
             let again: Vec<Sending> =
@@ -108,7 +117,7 @@ impl Script {
         script
     }
 
-    /// How many records are still to be sent.
+    /// How many records are still to come.
     pub fn left(&self) -> usize {
         self.queue.len()
     }
@@ -121,8 +130,8 @@ impl Script {
     /// One more payment that succeeds, and its event.
     pub fn one_more(&mut self) -> Sending {
         let payment = self.payment(Fate::Paid);
-        let record = payment.event_as(payment.event, "PURCHASE_CONFIRMED");
-        Sending { kind: Kind::First, payment, record }
+        let record = payment.event();
+        Sending { kind: Kind::Published, payment, record }
     }
 
     /// A payment and its records, in order.
@@ -131,15 +140,17 @@ impl Script {
         let fate = match number {
             _ if BY_HAND.contains(&number) => Fate::PaidAndBooked,
             _ if number % FAILED == FAILED - 1 => Fate::Failed,
+            _ if number % ROLLED_BACK == ROLLED_BACK / 2 => Fate::RolledBack,
+            _ if number % LATE == LATE - 1 => Fate::PaidLate,
             _ => Fate::Paid,
         };
         let payment = self.payment(fate);
         let send = |kind, record| Sending { kind, payment: payment.clone(), record };
-        if fate == Fate::Failed {
-            return vec![send(Kind::OtherType, payment.event_as(payment.event, "PAYMENT_FAILED"))];
+        let event = payment.event();
+        let mut records = vec![send(Kind::Published, event.clone())];
+        if !fate.is_success() {
+            return records;
         }
-        let event = payment.event_as(payment.event, "PURCHASE_CONFIRMED");
-        let mut records = vec![send(Kind::First, event.clone())];
         if self.rng.u8(..100) < 10 {
             records.push(send(Kind::Duplicate, event));
         }
@@ -174,12 +185,35 @@ impl Script {
     }
 }
 
+impl Fate {
+    /// Whether there has to be a purchase.
+    pub fn is_success(self) -> bool {
+        matches!(self, Fate::Paid | Fate::PaidAndBooked | Fate::PaidLate)
+    }
+
+    /// The type of the payment's event.
+    pub fn event_type(self) -> &'static str {
+        if self == Fate::Failed { "PAYMENT_FAILED" } else { "PURCHASE_CONFIRMED" }
+    }
+}
+
 impl Payment {
-    /// Its event with this id and type, in the topic's shape, keyed by student.
+    /// Its own event.
+    fn event(&self) -> Record {
+        self.event_as(self.event, self.fate.event_type())
+    }
+
+    /// The content of its own event.
+    pub fn payload(&self) -> String {
+        String::from_utf8(self.event().value.unwrap_or_default()).unwrap_or_default()
+    }
+
+    /// Its event with this id and type, in the topic's shape, keyed by student. The JSON is written as jsonb writes it:
+    /// the outbox sends what jsonb makes of a payload, and what another producer sends is to have the same bytes.
     fn event_as(&self, event: Uuid, kind: &str) -> Record {
         let value = format!(
-            r#"{{"eventId":"{event}","eventType":"{kind}","occurredAt":"2026-01-07T16:55:09Z","data":{{"paymentId":"{}","studentId":"{}","courseId":"{}","amount":"{}","currency":"INR"}}}}"#,
-            self.id, self.student, self.course, self.amount
+            r#"{{"data": {{"amount": "{}", "courseId": "{}", "currency": "INR", "paymentId": "{}", "studentId": "{}"}}, "eventId": "{event}", "eventType": "{kind}", "occurredAt": "2026-01-07T16:55:09Z"}}"#,
+            self.amount, self.course, self.id, self.student
         );
         self.record(value.into_bytes())
     }
@@ -225,15 +259,15 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_trouble_is_in_a_small_story_and_every_success_is_sent() {
+    fn every_kind_of_trouble_is_in_a_small_story_and_every_success_is_published() {
         let sent = Script::new(1, 300).next(usize::MAX);
         let mut kinds: BTreeMap<Kind, usize> = BTreeMap::new();
         sent.iter().for_each(|s| *kinds.entry(s.kind).or_default() += 1);
         assert_eq!(kinds.len(), 6, "{kinds:?}");
         let paid: BTreeSet<Uuid> =
-            sent.iter().filter(|s| s.payment.fate != Fate::Failed).map(|s| s.payment.id).collect();
-        assert_eq!(kinds[&Kind::First], paid.len());
-        assert_eq!(paid.len(), 300 - 300 / FAILED);
+            sent.iter().filter(|s| s.payment.fate.is_success()).map(|s| s.payment.id).collect();
+        assert_eq!(kinds[&Kind::Published], 300);
+        assert_eq!(paid.len(), 300 - 300 / FAILED - 300 / ROLLED_BACK);
     }
 
     #[test]

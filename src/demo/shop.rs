@@ -1,11 +1,12 @@
-//! The shop: pays, sends the events, and keeps the book. It knows nothing of makegood.
+//! The shop: pays and publishes in one transaction, and keeps the book. Beside it another producer sends to the same
+//! topic. Of makegood the shop knows one SQL function.
 
 use std::collections::BTreeMap;
 
 use tokio_postgres::{Client, NoTls};
 
 use super::ledger::{Ledger, Purchase};
-use super::script::{Fate, Payment, Script, Sending};
+use super::script::{Fate, Kind, Payment, Script, Sending};
 use crate::config;
 use crate::kafka::produce::Producer;
 use crate::pure::problem::{Code, Problem};
@@ -15,8 +16,8 @@ use crate::store::Fault;
 const HOST_TABLES: &str = include_str!("../../sql/demo/host_tables.sql");
 const PAY: &str = "\
     INSERT INTO payments (id, student_id, course_id, amount, currency, status) \
-    SELECT id, student, course, amount::numeric, 'INR', status \
-    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[]) AS p (id, student, course, amount, status)";
+    VALUES ($1, $2, $3, $4::text::numeric, 'INR', $5)";
+const PUBLISH: &str = "SELECT makegood.publish($1, $2, $3, $4::text::jsonb, event_id => $5)";
 const BOOK_BY_HAND: &str = "\
     INSERT INTO student_course_purchases (payment_id, student_id, course_id, amount, currency) \
     SELECT id, student_id, course_id, amount, currency FROM payments WHERE id = $1";
@@ -26,13 +27,17 @@ const PURCHASES: &str =
 /// The shop's connections, its story and its book.
 pub struct Shop {
     client: Client,
-    producer: Producer,
+    /// A connection whose transaction is open while later payments come and go.
+    late: Client,
+    late_is_open: bool,
+    topic: String,
+    other: Producer,
     script: Script,
     ledger: Ledger,
 }
 
 impl Shop {
-    /// Opens the shop in a database that [`make_database`] made, on an existing topic.
+    /// Opens the shop in a database that [`make_database`] made and makegood has been to, on an existing topic.
     pub async fn open(
         database_url: &str,
         bootstrap_servers: String,
@@ -43,7 +48,10 @@ impl Shop {
         let kafka = config::Kafka { bootstrap_servers, properties: BTreeMap::from([patience]) };
         Ok(Shop {
             client: connect(database_url).await?,
-            producer: Producer::new(&kafka, topic)?,
+            late: connect(database_url).await?,
+            late_is_open: false,
+            topic: topic.to_owned(),
+            other: Producer::new(&kafka, topic)?,
             script,
             ledger: Ledger::default(),
         })
@@ -54,15 +62,19 @@ impl Shop {
         &self.ledger
     }
 
-    /// How many records of the story are still to be sent.
+    /// How many records of the story are still to come.
     pub fn left(&self) -> usize {
         self.script.left()
     }
 
-    /// Goes on in the story by at most so many records: payments first, then events, as a shop does.
+    /// Goes on in the story by at most so many records. With the last ones, the last transaction that is open ends.
     pub async fn go_on(&mut self, records: usize) -> Result<(), Problem> {
         let sendings = self.script.next(records);
-        self.serve(&sendings).await
+        self.serve(&sendings).await?;
+        if self.left() == 0 {
+            self.commit_late().await.map_err(|e| failed(e, "paying"))?;
+        }
+        Ok(())
     }
 
     /// One more payment, beside the story.
@@ -85,34 +97,57 @@ impl Shop {
         rows.iter().map(purchase).collect::<Result<_, _>>().map_err(|e| failed(e, "judging"))
     }
 
+    /// Payments first, each with its event in its transaction; then what the other producer sends.
     async fn serve(&mut self, sendings: &[Sending]) -> Result<(), Problem> {
-        let new: Vec<&Payment> =
-            sendings.iter().map(|s| &s.payment).filter(|p| self.ledger.pay(p)).collect();
-        self.pay(&new).await.map_err(|e| failed(e, "paying"))?;
-        let handed: Vec<_> = sendings
+        for sending in sendings.iter().filter(|s| s.kind != Kind::Broken) {
+            // What the other producer sends may come up before the payment itself does.
+            if self.ledger.pay(&sending.payment) {
+                self.pay(&sending.payment).await.map_err(|e| failed(e, "paying"))?;
+            }
+        }
+        let sent_by_other: Vec<_> = sendings.iter().filter(|s| s.kind != Kind::Published).collect();
+        let handed: Vec<_> = sent_by_other
             .iter()
-            .map(|sending| self.producer.hand_over(&sending.record))
+            .map(|sending| self.other.hand_over(&sending.record))
             .collect::<Result<_, _>>()?;
-        for (sending, landed) in sendings.iter().zip(handed) {
-            let (partition, offset) = landed.await?;
-            self.ledger.sent(sending, partition, offset);
+        for (sending, landed) in sent_by_other.iter().zip(handed) {
+            landed.await?;
+            self.ledger.sent(sending.kind);
         }
         Ok(())
     }
 
-    async fn pay(&self, new: &[&Payment]) -> Result<(), tokio_postgres::Error> {
-        if new.is_empty() {
-            return Ok(());
+    async fn pay(&mut self, payment: &Payment) -> Result<(), tokio_postgres::Error> {
+        if payment.fate == Fate::PaidLate {
+            self.commit_late().await?;
+            self.late_is_open = true;
+            self.late.batch_execute("BEGIN").await?;
+            return self.write(&self.late, payment).await;
         }
-        let ids: Vec<_> = new.iter().map(|p| p.id).collect();
-        let students: Vec<_> = new.iter().map(|p| p.student).collect();
-        let courses: Vec<_> = new.iter().map(|p| p.course).collect();
-        let amounts: Vec<_> = new.iter().map(|p| p.amount.as_str()).collect();
-        let status = |p: &&Payment| if p.fate == Fate::Failed { "failed" } else { "succeeded" };
-        let statuses: Vec<_> = new.iter().map(status).collect();
-        self.client.execute(PAY, &[&ids, &students, &courses, &amounts, &statuses]).await?;
-        for payment in new.iter().filter(|p| p.fate == Fate::PaidAndBooked) {
-            self.client.execute(BOOK_BY_HAND, &[&payment.id]).await?;
+        self.client.batch_execute("BEGIN").await?;
+        self.write(&self.client, payment).await?;
+        let end = if payment.fate == Fate::RolledBack { "ROLLBACK" } else { "COMMIT" };
+        self.client.batch_execute(end).await
+    }
+
+    /// The payment and its event, in the transaction that is open.
+    async fn write(&self, client: &Client, payment: &Payment) -> Result<(), tokio_postgres::Error> {
+        let Payment { id, student, course, amount, event, fate } = payment;
+        let status = if *fate == Fate::Failed { "failed" } else { "succeeded" };
+        client.execute(PAY, &[id, student, course, amount, &status]).await?;
+        if *fate == Fate::PaidAndBooked {
+            client.execute(BOOK_BY_HAND, &[id]).await?;
+        }
+        let (key, payload) = (student.to_string(), payment.payload());
+        client
+            .query_one(PUBLISH, &[&self.topic, &key, &fate.event_type(), &payload, event])
+            .await?;
+        Ok(())
+    }
+
+    async fn commit_late(&mut self) -> Result<(), tokio_postgres::Error> {
+        if std::mem::take(&mut self.late_is_open) {
+            self.late.batch_execute("COMMIT").await?;
         }
         Ok(())
     }

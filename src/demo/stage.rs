@@ -6,9 +6,10 @@ use super::broker::Broker;
 use super::interrupted;
 use super::postgres::PrivatePostgres;
 use super::screen::Screen;
-use super::shop::make_database;
+use super::shop::{connect, make_database};
 use super::worker::Worker;
 use crate::pure::problem::{Code, Problem};
+use crate::store::migrate;
 
 /// The topic of the default configuration.
 pub const TOPIC: &str = "purchase-confirmed";
@@ -40,8 +41,10 @@ impl Stage {
         let postgres = unless_stopped(stop, || PrivatePostgres::start(false)).await?;
         let url = postgres.url(DATABASE);
         make_database(&postgres.url("postgres"), DATABASE, &url).await?;
+        // Before the worker, which would do it too, so that the shop can publish at once.
+        migrate::up(&mut connect(&url).await?, migrate::BOTH).await?;
         screen.step(&format!(
-            "PostgreSQL: a private server on 127.0.0.1:{}, with the tables payments and student_course_purchases",
+            "PostgreSQL: a private server on 127.0.0.1:{}, with the tables payments and student_course_purchases, and the schema makegood",
             postgres.port()
         ));
         let start = if kafka { Broker::apache } else { Broker::in_process };

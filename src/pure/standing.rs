@@ -1,9 +1,10 @@
-//! Is a route working? One word, one sentence, and what to do about it.
+//! Is a route, or the outbox, working? One word, one sentence, and what to do about it.
 //!
 //! Progress decides, not connection: a daemon that runs and reads nothing is not ok.
 
 use std::time::Duration;
 
+pub mod outbox;
 mod sentence;
 
 pub use sentence::{age, headline};
@@ -81,7 +82,7 @@ pub struct Partition {
     pub progress: Option<Duration>,
 }
 
-/// How a route stands, the best first, so that the largest of several routes is the worst.
+/// How a route or the outbox stands, the best first, so that the largest of several routes is the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Word {
     /// Nothing waits.
@@ -90,6 +91,8 @@ pub enum Word {
     Behind,
     /// Records in quarantine wait for a decision.
     Quarantine,
+    /// Events of the outbox that Kafka refused wait for a decision.
+    SetAside,
     /// Payments have succeeded and have no purchase.
     Unpurchased,
     /// It has never seen anything but records of another type.
@@ -128,6 +131,7 @@ impl Word {
             Word::Ok => "ok",
             Word::Behind => "behind",
             Word::Quarantine => "quarantine",
+            Word::SetAside => "set_aside",
             Word::Unpurchased => "unpurchased",
             Word::Ignoring => "ignoring",
             Word::Joining => "joining",

@@ -41,11 +41,12 @@ pub struct Step {
 
 /// Which sets belong into which database.
 pub fn places(config: &Config) -> Vec<(&Postgres, &'static [Set])> {
-    let other = config.outbox.database.as_ref().and_then(|name| config.databases.get(name));
-    match (config.outbox.enabled, other) {
+    match (config.outbox.enabled, &config.outbox.database) {
         (false, _) => vec![(&config.postgres, &[Set::Inbox])],
         (true, None) => vec![(&config.postgres, BOTH)],
-        (true, Some(other)) => vec![(&config.postgres, &[Set::Inbox]), (other, &[Set::Outbox])],
+        (true, Some(_)) => {
+            vec![(&config.postgres, &[Set::Inbox]), (config.outbox_database(), &[Set::Outbox])]
+        }
     }
 }
 

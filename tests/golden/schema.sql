@@ -587,6 +587,8 @@ CREATE TABLE makegood.outbox_0 (
     headers jsonb NOT NULL
 );
 
+COMMENT ON TABLE makegood.outbox_0 IS 'The rows of the outbox from every third turn; emptied as a whole.';
+
 CREATE TABLE makegood.outbox_1 (
     seq bigint DEFAULT nextval('makegood.outbox_seq'::regclass) NOT NULL,
     xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
@@ -601,6 +603,8 @@ CREATE TABLE makegood.outbox_1 (
     headers jsonb NOT NULL
 );
 
+COMMENT ON TABLE makegood.outbox_1 IS 'The rows of the outbox from every third turn; emptied as a whole.';
+
 CREATE TABLE makegood.outbox_2 (
     seq bigint DEFAULT nextval('makegood.outbox_seq'::regclass) NOT NULL,
     xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
@@ -614,6 +618,8 @@ CREATE TABLE makegood.outbox_2 (
     payload text NOT NULL,
     headers jsonb NOT NULL
 );
+
+COMMENT ON TABLE makegood.outbox_2 IS 'The rows of the outbox from every third turn; emptied as a whole.';
 
 CREATE TABLE makegood.outbox_steps (
     shard smallint NOT NULL,
@@ -690,6 +696,44 @@ CREATE VIEW makegood.outbox_cursor AS
   WHERE (n.shard < n.shards);
 
 COMMENT ON VIEW makegood.outbox_cursor IS 'The newest step of each shard: how far the relay is, and who it is.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.shard IS 'The shard.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.step IS 'Counts the steps of the shard; the next one must be one more.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.shards IS 'How many shards there are.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.epoch IS 'Counts the claims of the shard; 0 before the first.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.from_snapshot IS 'All rows that it sees are with Kafka or set aside.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.to_snapshot IS 'Of the rows that it sees beyond those, the ones up to last_seq are too.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.last_seq IS 'See to_snapshot.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.published IS 'Events of the shard acknowledged by Kafka so far.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.holder IS 'The daemon that has the shard, a number of its own; null for nobody.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.host IS 'The machine it runs on.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.pid IS 'Its process there.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.lease_until IS 'Until then the shard is its own, if it says nothing more.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.sleeps_until IS 'Until then a publisher wakes it; null if it is awake.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.in_flight IS 'Events handed to Kafka and not acknowledged.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.reason IS 'Why nothing is sent; null if all is well.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.advice IS 'What to do about it.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.system_identifier IS 'The PostgreSQL cluster in which the step was written.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.xid IS 'The transaction that wrote it.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.written_at IS 'When it was written.';
 
 CREATE TABLE makegood.outbox_migrations (
     version integer NOT NULL,
@@ -795,7 +839,7 @@ CREATE VIEW makegood.outbox_status AS
             (max(outbox_cursor.shards))::integer AS shards,
             (sum(outbox_cursor.published))::bigint AS published,
             sum(outbox_cursor.in_flight) FILTER (WHERE (outbox_cursor.lease_until > clock_timestamp())) AS in_flight,
-            max(outbox_cursor.written_at) AS seen_at,
+            max(outbox_cursor.written_at) FILTER (WHERE (outbox_cursor.epoch > 0)) AS seen_at,
             min(outbox_cursor.reason) FILTER (WHERE (outbox_cursor.lease_until > clock_timestamp())) AS reason,
             min(outbox_cursor.advice) FILTER (WHERE (outbox_cursor.lease_until > clock_timestamp())) AS advice
            FROM makegood.outbox_cursor
@@ -856,7 +900,7 @@ COMMENT ON COLUMN makegood.outbox_status.aside_since IS 'When the first of them 
 
 COMMENT ON COLUMN makegood.outbox_status.published IS 'Events acknowledged by Kafka since the first step.';
 
-COMMENT ON COLUMN makegood.outbox_status.seen_at IS 'When a relay last wrote.';
+COMMENT ON COLUMN makegood.outbox_status.seen_at IS 'When a relay last wrote; null if none ever did.';
 
 CREATE TABLE makegood.outbox_turns (
     turn bigint NOT NULL,

@@ -6,6 +6,7 @@ use futures_util::future;
 use jiff::Timestamp;
 
 use super::look::{Look, look};
+use super::outbox::{self, Outbox};
 use crate::cli::session::Session;
 use crate::pure::problem::Problem;
 use crate::pure::standing::{self, Facts, Held, Kafka, Standing};
@@ -19,6 +20,17 @@ pub struct Overview {
     pub brokers: String,
     /// The routes: those configured here, and those that a living daemon runs.
     pub routes: Vec<Route>,
+    /// The outbox, unless it is turned off here.
+    pub outbox: Option<Outbox>,
+}
+
+impl Overview {
+    /// Whether nobody needs to do anything.
+    pub fn is_fine(&self) -> bool {
+        let routes = self.routes.iter().map(|route| &route.standing);
+        let outbox = self.outbox.iter().map(|outbox| &outbox.standing);
+        routes.chain(outbox).all(|standing| standing.word.is_fine())
+    }
 }
 
 /// One route.
@@ -37,7 +49,7 @@ pub struct Route {
     pub look: Result<Look, Problem>,
 }
 
-/// Reads the database, looks at Kafka, and judges every route.
+/// Reads the databases, looks at Kafka, and judges every route and the outbox.
 pub async fn overview(session: &Session) -> Result<Overview, Problem> {
     let report =
         report::read(&session.store).await.map_err(|f| f.problem("cannot read the status"))?;
@@ -50,9 +62,9 @@ pub async fn overview(session: &Session) -> Result<Overview, Problem> {
         route.standing = judge(&route, &report);
         route
     }));
-    let routes = routes.await;
+    let (routes, outbox) = tokio::join!(routes, outbox::gather(&session.config));
     let brokers = session.config.kafka.bootstrap_servers.clone();
-    Ok(Overview { now: report.now, brokers, routes })
+    Ok(Overview { now: report.now, brokers, routes, outbox })
 }
 
 /// The configured routes, then those that only a daemon elsewhere has.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::gather::{Overview, Route, age, made_anew};
+use super::outbox::Outbox;
 use crate::cli::print::{self, Format, or_dash};
 use crate::pure::problem::Problem;
 use crate::pure::standing::{self, Standing};
@@ -14,18 +15,22 @@ pub fn print(overview: &Overview, format: Format) -> Result<(), Problem> {
         Format::Table => print::data(&screen(overview)),
         Format::Json => print::document(json!({
             "sentence": headline(overview),
-            "ok": overview.routes.iter().all(|r| r.standing.word.is_fine()),
+            "ok": overview.is_fine(),
             "at": overview.now,
             "routes": overview.routes.iter().map(object).collect::<Vec<_>>(),
+            "outbox": overview.outbox.as_ref().map(Outbox::object),
         })),
-        Format::Jsonl => print::lines(overview.routes.iter().map(object)),
+        Format::Jsonl => {
+            let outbox = overview.outbox.iter().map(|o| json!({ "outbox": o.object() }));
+            print::lines(overview.routes.iter().map(object).chain(outbox))
+        }
     }
 }
 
 fn headline(overview: &Overview) -> String {
     let routes: Vec<(&str, &Standing)> =
         overview.routes.iter().map(|r| (r.name.as_str(), &r.standing)).collect();
-    standing::headline(&routes)
+    standing::headline(&routes, overview.outbox.as_ref().map(|outbox| &outbox.standing))
 }
 
 fn screen(overview: &Overview) -> String {
@@ -57,6 +62,7 @@ fn screen(overview: &Overview) -> String {
             text += &format!("\n{}", workers(&route.workers, overview.now));
         }
     }
+    text += &overview.outbox.as_ref().map(Outbox::screen).unwrap_or_default();
     text
 }
 

@@ -7,13 +7,18 @@ use super::{Facts, Kafka, Standing, Word, stalled, waiting};
 /// A daemon seen within this time has left in good order; one that died is still taken for alive.
 const JUST_NOW: Duration = Duration::from_secs(30);
 
-/// The first line that an operator reads, about all routes: the worst one, by name where the name
+/// The first line that an operator reads: the worst of all routes and the outbox, by name where the name
 /// tells anything.
-pub fn headline(routes: &[(&str, &Standing)]) -> String {
-    let worst = routes.iter().max_by_key(|(_, standing)| standing.word);
+pub fn headline(routes: &[(&str, &Standing)], outbox: Option<&Standing>) -> String {
+    // Of several that are equally bad the last counts, and a route says more than the outbox.
+    let all = outbox.map(|standing| ("outbox", standing)).into_iter().chain(routes.iter().copied());
+    let worst = all.max_by_key(|(_, standing)| standing.word);
+    let is_route = |name: &str| routes.first().is_some_and(|route| route.0 == name);
     match (worst, routes.len()) {
         (None, _) => "down: no route is configured, and no daemon has ever run".to_owned(),
-        (Some((_, standing)), 1) if matches!(standing.word, Word::Ok | Word::Down) => {
+        (Some((name, standing)), 1)
+            if is_route(name) && matches!(standing.word, Word::Ok | Word::Down) =>
+        {
             standing.sentence.clone()
         }
         (Some((_, standing)), n) if standing.word == Word::Ok => {
@@ -87,7 +92,8 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
             if *quarantined == 1 { "needs" } else { "need" },
             flow(facts)
         ),
-        Word::Behind | Word::Ok => format!("{}: {}", word.as_str(), flow(facts)),
+        // Only the outbox sets aside.
+        Word::Behind | Word::Ok | Word::SetAside => format!("{}: {}", word.as_str(), flow(facts)),
     }
 }
 

@@ -187,11 +187,25 @@ fn the_headline_is_about_the_worst_route() {
     let idle = partition(0, None, Some(SECOND));
     let ok = judge(&facts(&idle));
     let down = judge(&Facts { alive: 0, ..facts(&idle) });
-    assert_eq!(headline(&[("a", &ok)]), ok.sentence);
-    assert_eq!(headline(&[("a", &down)]), down.sentence);
-    assert_eq!(headline(&[("a", &ok), ("b", &ok)]), "ok: nothing is waiting on any of 2 routes");
-    assert_eq!(headline(&[("a", &ok), ("b", &down)]), format!("b: {}", down.sentence));
-    assert!(headline(&[]).starts_with("down: "));
+    let told = |routes: &[(&str, &Standing)]| headline(routes, None);
+    assert_eq!(told(&[("a", &ok)]), ok.sentence);
+    assert_eq!(told(&[("a", &down)]), down.sentence);
+    assert_eq!(told(&[("a", &ok), ("b", &ok)]), "ok: nothing is waiting on any of 2 routes");
+    assert_eq!(told(&[("a", &ok), ("b", &down)]), format!("b: {}", down.sentence));
+    assert!(told(&[]).starts_with("down: "));
+}
+
+#[test]
+fn the_headline_names_the_outbox_where_that_is_what_is_wrong() {
+    let idle = partition(0, None, Some(SECOND));
+    let ok = judge(&facts(&idle));
+    let down = judge(&Facts { alive: 0, ..facts(&idle) });
+    let stuck = outbox::unknown("its database is away");
+    let well = Standing { word: Word::Ok, sentence: "ok: nothing is waiting".to_owned() };
+    assert_eq!(headline(&[("a", &ok)], Some(&well)), ok.sentence);
+    assert_eq!(headline(&[("a", &ok)], Some(&stuck)), "outbox: unknown: its database is away");
+    assert_eq!(headline(&[("a", &down)], Some(&stuck)), down.sentence);
+    assert_eq!(headline(&[], Some(&stuck)), "outbox: unknown: its database is away");
 }
 
 #[test]

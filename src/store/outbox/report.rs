@@ -1,6 +1,10 @@
-//! What people ask of the outbox.
+//! What people ask of the outbox, and the one thing they can ask for: to send again what was set aside.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use tokio_postgres::Row;
+use tokio_postgres::types::Json;
 use uuid::Uuid;
 
 use crate::store::{Fault, Store};
@@ -8,61 +12,165 @@ use crate::store::{Fault, Store};
 /// Whether events get from the outbox to Kafka.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Status {
-    /// One word: ok, behind, set_aside, held or down.
-    pub verdict: String,
-    /// Shards that a living daemon relays, and how many there are.
-    pub relays: (i64, i64),
+    /// How many shards there are.
+    pub shards: i64,
+    /// Those that a living daemon relays.
+    pub relays: Vec<Relay>,
     /// Why nothing is sent, and what to do about it.
     pub trouble: Option<(String, String)>,
-    /// Events that Kafka has not acknowledged, and their size in bytes.
-    pub pending: (i64, i64),
+    /// Events that Kafka has not acknowledged.
+    pub pending: i64,
+    /// Their size in bytes.
+    pub pending_bytes: i64,
     /// The age of the oldest of them, in seconds.
     pub oldest_age: Option<f64>,
     /// Events handed to Kafka and not acknowledged when the relay last wrote.
     pub in_flight: i64,
-    /// Events set aside, and those of them that Kafka refused.
-    pub set_aside: (i64, i64),
+    /// Events set aside: refused by Kafka, or behind such a one of their key.
+    pub set_aside: i64,
+    /// Those of them that Kafka refused.
+    pub refused: i64,
     /// Events acknowledged so far.
     pub published: i64,
-    /// When a relay last wrote.
+    /// When a relay last wrote; `None` if none ever did.
     pub seen_at: Option<Timestamp>,
+    /// How long ago that was, in seconds.
+    pub seen_age: Option<f64>,
 }
 
-/// One event that is not with Kafka yet.
+/// A daemon that relays a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// The event's id.
-    pub id: Uuid,
-    /// The topic.
-    pub topic: String,
-    /// The key.
-    pub key: Option<String>,
-    /// The type.
-    pub event_type: String,
-    /// When it was published.
-    pub created_at: Timestamp,
-    /// Set aside: when, and when somebody asked to send it again.
-    pub aside: Option<(Timestamp, Option<Timestamp>)>,
-    /// Why Kafka refused it, and what to do about it.
-    pub refusal: Option<(String, String)>,
+pub struct Relay {
+    /// The shard.
+    pub shard: i16,
+    /// The daemon's machine.
+    pub host: String,
+    /// Its process there.
+    pub pid: i32,
+    /// Counts the claims of this shard.
+    pub epoch: i64,
 }
 
-/// The state of the outbox in one row.
+/// An event of the outbox, without its contents.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the names are those of the views' columns")]
+pub struct Event {
+    pub event_id: Uuid,
+    pub topic: String,
+    pub key: Option<String>,
+    pub event_type: String,
+    /// Where it is: `pending`, `refused`, `behind` a refused one of its key, or `published`.
+    pub state: String,
+    pub reason: Option<String>,
+    pub advice: Option<String>,
+    /// In seconds, by the database's clock.
+    pub age: f64,
+    pub created_at: Timestamp,
+    pub parked_at: Option<Timestamp>,
+    pub retry_at: Option<Timestamp>,
+}
+
+/// An event with all there is of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Whole {
+    /// The event.
+    pub event: Event,
+    /// The headers that its publisher gave it.
+    pub headers: BTreeMap<String, String>,
+    /// The JSON text that becomes the record's value.
+    pub payload: String,
+    /// The first event of its key that was set aside, if there is one before it.
+    pub waits_for: Option<Uuid>,
+}
+
+/// The state of the outbox.
 pub async fn status(store: &Store) -> Result<Status, Fault> {
     let rows = store.query(include_str!("../../../sql/core/outbox_status.sql"), &[]).await?;
     let row =
         rows.first().ok_or_else(|| Fault::Lost { cause: "outbox_status has no row".into() })?;
-    let reason: Option<String> = row.get(3);
-    let advice: Option<String> = row.get(4);
+    let relays = store.query(include_str!("../../../sql/core/outbox_relays.sql"), &[]).await?;
+    let reason: Option<String> = row.get("reason");
+    let advice: Option<String> = row.get("advice");
     Ok(Status {
-        verdict: row.get(0),
-        relays: (row.get(1), row.get(2)),
+        shards: row.get("shards"),
+        relays: relays.iter().map(relay).collect(),
         trouble: reason.map(|reason| (reason, advice.unwrap_or_default())),
-        pending: (row.get(5), row.get(6)),
-        oldest_age: row.get(7),
-        in_flight: row.get(8),
-        set_aside: (row.get(9), row.get(10)),
-        published: row.get(11),
-        seen_at: row.get(12),
+        pending: row.get("pending"),
+        pending_bytes: row.get("pending_bytes"),
+        oldest_age: row.get("oldest_age"),
+        in_flight: row.get("in_flight"),
+        set_aside: row.get("set_aside"),
+        refused: row.get("refused"),
+        published: row.get("published"),
+        seen_at: row.get("seen_at"),
+        seen_age: row.get("seen_age"),
     })
+}
+
+/// Events set aside, of one key or of all, at most `limit`; those of one key in the order in which they go.
+pub async fn set_aside(store: &Store, key: Option<&str>, limit: i64) -> Result<Vec<Event>, Fault> {
+    let sql = include_str!("../../../sql/core/outbox_list_aside.sql");
+    Ok(store.query(sql, &[&key, &limit]).await?.iter().map(event).collect())
+}
+
+/// Events that Kafka has not acknowledged, of one key or of all, at most `limit`, in the order in which they go.
+pub async fn pending(store: &Store, key: Option<&str>, limit: i64) -> Result<Vec<Event>, Fault> {
+    let sql = include_str!("../../../sql/core/outbox_list_pending.sql");
+    Ok(store.query(sql, &[&key, &limit]).await?.iter().map(event).collect())
+}
+
+/// The events with this id, wherever they are on their way; an id given twice by its publisher has two.
+pub async fn show(store: &Store, id: Uuid) -> Result<Vec<Whole>, Fault> {
+    let sql = include_str!("../../../sql/core/outbox_show.sql");
+    let whole = |row: &Row| {
+        let Json(headers) = row.get("headers");
+        Whole {
+            event: event(row),
+            headers,
+            payload: row.get("payload"),
+            waits_for: row.get("waits_for"),
+        }
+    };
+    Ok(store.query(sql, &[&id]).await?.iter().map(whole).collect())
+}
+
+/// What was set aside, for a key or an event's id, or all of it, in the order in which it goes: each event with its
+/// number. An event stands for its whole key, because one of a key can only go after those before it.
+pub async fn retry_plan(store: &Store, of: Option<&str>) -> Result<Vec<(i64, Event)>, Fault> {
+    let sql = include_str!("../../../sql/core/outbox_retry_plan.sql");
+    let id = of.and_then(|text| Uuid::try_parse(text).ok());
+    let rows = store.query(sql, &[&of, &id]).await?;
+    Ok(rows.iter().map(|row| (row.get("seq"), event(row))).collect())
+}
+
+/// Asks the relay to send these again, by their numbers, and wakes it. Returns how many there still were.
+pub async fn retry(store: &Store, numbers: &[i64]) -> Result<i64, Fault> {
+    let sql = include_str!("../../../sql/core/outbox_retry.sql");
+    let rows = store.query(sql, &[&numbers]).await?;
+    Ok(rows.first().map_or(0, |row| row.get(0)))
+}
+
+fn relay(row: &Row) -> Relay {
+    Relay {
+        shard: row.get("shard"),
+        host: row.get("host"),
+        pid: row.get("pid"),
+        epoch: row.get("epoch"),
+    }
+}
+
+fn event(row: &Row) -> Event {
+    Event {
+        event_id: row.get("event_id"),
+        topic: row.get("topic"),
+        key: row.get("key"),
+        event_type: row.get("event_type"),
+        state: row.get("state"),
+        reason: row.get("reason"),
+        advice: row.get("advice"),
+        age: row.get("age"),
+        created_at: row.get("created_at"),
+        parked_at: row.get("parked_at"),
+        retry_at: row.get("retry_at"),
+    }
 }

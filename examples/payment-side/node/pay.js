@@ -1,0 +1,54 @@
+// The payment side in Node: a payment and its event in one transaction.
+//
+//   npm install pg                                    (on Debian also: apt-get install node-pg)
+//   DATABASE_URL=postgres://… node pay.js STUDENT COURSE AMOUNT CURRENCY
+//
+// The role needs INSERT on payments, and makegood_publisher. No Kafka client, and makegood need not be running.
+'use strict';
+
+const { randomUUID } = require('crypto');
+const { Client } = require('pg');
+
+const TOPIC = process.env.TOPIC || 'purchase-confirmed';
+
+/** Writes a payment and publishes its event: both, or neither. Returns the ids of the two. */
+async function pay(client, student, course, amount, currency) {
+  const payment = randomUUID();
+  // Money is a text in JSON; a float would lose paise.
+  const event = {
+    occurredAt: new Date().toISOString(),
+    data: { paymentId: payment, studentId: student, courseId: course, amount, currency },
+  };
+  await client.query('BEGIN');
+  try {
+    await client.query(
+      'INSERT INTO payments (id, student_id, course_id, amount, currency) VALUES ($1, $2, $3, $4, $5)',
+      [payment, student, course, amount, currency],
+    );
+    // Topic, key, type, payload. Events of one key arrive in order.
+    const published = await client.query(
+      'SELECT makegood.publish($1, $2, $3, $4) AS id',
+      [TOPIC, student, 'PURCHASE_CONFIRMED', JSON.stringify(event)],
+    );
+    await client.query('COMMIT');
+    return { payment, event: published.rows[0].id };
+  } catch (error) {
+    await client.query('ROLLBACK');
+    throw error;
+  }
+}
+
+async function main() {
+  const client = new Client({ connectionString: process.env.DATABASE_URL });
+  await client.connect();
+  try {
+    console.log(JSON.stringify(await pay(client, ...process.argv.slice(2, 6))));
+  } finally {
+    await client.end();
+  }
+}
+
+main().catch((error) => {
+  console.error(error.message);
+  process.exitCode = 1;
+});

@@ -1,0 +1,9 @@
+-- makegood: outbox_list_aside
+-- Events set aside, of key $1 if it is given, at most $2; those of one key in the order in which they go.
+SELECT event_id, topic, key, event_type,
+       CASE WHEN reason IS NULL THEN 'behind' ELSE 'refused' END AS state, reason, advice,
+       extract(epoch FROM clock_timestamp() - created_at)::double precision AS age, created_at, parked_at, retry_at
+FROM makegood.outbox_set_aside
+WHERE $1::text IS NULL OR key = $1
+ORDER BY topic, key, seq
+LIMIT $2

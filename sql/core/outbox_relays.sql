@@ -1,0 +1,6 @@
+-- makegood: outbox_relays
+-- The daemons that relay now, one row a shard.
+SELECT shard, host, pid, epoch
+FROM makegood.outbox_cursor
+WHERE lease_until > clock_timestamp()
+ORDER BY shard

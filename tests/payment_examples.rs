@@ -1,0 +1,71 @@
+//! The examples of the payment side work as they stand: what they pay becomes a purchase.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::support::eventually;
+use super::support::rig::Rig;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+/// Debian's place for Node's libraries, and the one where bin/test puts what npm fetches.
+const NODE_PATH: [&str; 2] = ["/usr/share/nodejs", "target/node/node_modules"];
+
+fn node() -> Command {
+    let mut command = Command::new("node");
+    let places = NODE_PATH.map(|place| Path::new(ROOT).join(place).display().to_string());
+    command.env("NODE_PATH", places.join(":"));
+    command
+}
+
+fn python() -> Command {
+    // Not the first python3 of PATH: Debian's library belongs to Debian's own.
+    Command::new("/usr/bin/python3")
+}
+
+/// Fails with what to install if the language or its PostgreSQL library is missing.
+fn needs(mut command: Command, probe: [&str; 2], what: &str) {
+    let there = command.args(probe).output().is_ok_and(|output| output.status.success());
+    assert!(there, "the example cannot run: install {what}, or run bin/test, which does");
+}
+
+async fn assert_pays(rig: &Rig, mut command: Command, example: &str) {
+    let (student, course) = (Uuid::new_v4(), Uuid::new_v4());
+    command.arg(Path::new(ROOT).join("examples/payment-side").join(example));
+    command.args([&student.to_string(), &course.to_string(), "499.00", "INR"]);
+    command.env("DATABASE_URL", rig.url()).env("TOPIC", &rig.topic);
+    let output: Output =
+        tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{example}: {said}");
+    let ids: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let id = |name: &str| ids[name].as_str().unwrap().parse::<Uuid>().unwrap();
+    let sql = "SELECT student_id, course_id, amount::text, event_id
+               FROM student_course_purchases JOIN payments p USING (student_id, course_id, amount, currency)
+               WHERE payment_id = $1 AND p.id = $1";
+    let purchase = eventually("the purchase", || async {
+        rig.client.query_opt(sql, &[&id("payment")]).await.unwrap()
+    })
+    .await;
+    let found: (Uuid, Uuid, String, Uuid) =
+        (purchase.get(0), purchase.get(1), purchase.get(2), purchase.get(3));
+    assert_eq!(found, (student, course, "499.00".to_owned(), id("event")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_made_from_node_becomes_a_purchase() {
+    needs(node(), ["-e", "require('pg')"], "nodejs and node-pg (or npm install pg)");
+    let rig = Rig::new(3).await;
+    let _daemon = rig.daemon();
+    assert_pays(&rig, node(), "node/pay.js").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_made_from_python_becomes_a_purchase() {
+    needs(python(), ["-c", "import psycopg2"], "python3 and python3-psycopg2");
+    let rig = Rig::new(3).await;
+    let _daemon = rig.daemon();
+    assert_pays(&rig, python(), "python/pay.py").await;
+}
