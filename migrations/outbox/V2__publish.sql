@@ -41,7 +41,8 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    -- What Kafka and its clients take by default is 1,000,000 bytes, makegood's own headers included.
+    -- What Kafka and its clients take by default is 1,000,000 bytes, makegood's own headers included; these have the key
+    -- and the type once more.
     most CONSTANT integer := 960 * 1024;
     given CONSTANT jsonb := coalesce(headers, '{}');
     body CONSTANT text := payload::text;
@@ -58,7 +59,11 @@ BEGIN
         WHEN topic !~ '^[a-zA-Z0-9._-]+$' OR octet_length(topic) > 249 OR topic IN ('.', '..')
             THEN 'topic is no name that Kafka takes: up to 249 of a-z, A-Z, 0-9, dot, _ and -'
         WHEN key = '' THEN 'key is empty: pass NULL where order does not matter'
+        -- What an index takes (2704 bytes), with room for the topic.
+        WHEN octet_length(key) > 2000 THEN format('key has %s bytes and 2000 is the most', octet_length(key))
         WHEN event_type IS NULL OR event_type = '' THEN 'event_type is missing'
+        WHEN octet_length(event_type) > 1000
+            THEN format('event_type has %s bytes and 1000 is the most', octet_length(event_type))
         WHEN payload IS NULL THEN 'payload is missing'
         WHEN jsonb_typeof(payload) <> 'object' THEN 'payload is not a JSON object'
         WHEN size > most
