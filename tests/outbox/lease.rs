@@ -9,7 +9,7 @@ use crate::support::load::chance;
 use crate::support::payments::{Place, Site, Writers};
 
 /// Take-overs in a run; `MAKEGOOD_TEST_TAKEOVERS` sets another number.
-const TAKEOVERS: usize = 12;
+const TAKEOVERS: usize = 6;
 /// Rows that may be on their way when a relay dies, and so come twice: its window, and a reading more.
 const ON_THEIR_WAY: usize = 8000;
 
@@ -75,7 +75,7 @@ async fn a_relay_that_is_told_to_stop_hands_over_without_a_duplicate() {
         let mut first = site.daemon();
         relays(&site, &first).await;
         let writers = Writers::start(&site, 2, Duration::from_millis(10), &mut rng).await;
-        for _ in 0..4 {
+        for _ in 0..2 {
             let second = site.daemon();
             progress(&site).await;
             first.signal("TERM");
@@ -96,24 +96,20 @@ async fn a_frozen_relay_that_wakes_up_cannot_move_the_cursor() {
         let first = site.daemon();
         relays(&site, &first).await;
         let writers = Writers::start(&site, 3, Duration::from_millis(5), &mut rng).await;
-        let mut duplicates = 0;
-        let (mut relaying, mut other) = (first, site.daemon());
-        for _ in 0..2 {
-            progress(&site).await;
-            relaying.signal("STOP");
-            let epoch = relays(&site, &other).await;
-            progress(&site).await;
-            relaying.signal("CONT");
-            let says = "another daemon relays the outbox now";
-            eventually("the zombie to see that it lost", || async {
-                relaying.log().contains(says).then_some(())
-            })
-            .await;
-            assert_eq!(relay(&site).await.0, epoch, "the zombie took the outbox back");
-            duplicates += ON_THEIR_WAY;
-            (relaying, other) = (other, site.daemon());
-        }
+        let second = site.daemon();
+        progress(&site).await;
+        first.signal("STOP");
+        let epoch = relays(&site, &second).await;
+        progress(&site).await;
+        first.signal("CONT");
+        let says = "another daemon relays the outbox now";
+        eventually("the zombie to see that it lost", || async {
+            first.log().contains(says).then_some(())
+        })
+        .await;
+        progress(&site).await;
+        assert_eq!(relay(&site).await.0, epoch, "the zombie took the outbox back");
         let written = writers.stop().await;
-        assert!(site.assert_relayed(&written).await <= duplicates);
+        assert!(site.assert_relayed(&written).await <= ON_THEIR_WAY);
     }
 }

@@ -84,7 +84,12 @@ async fn bad_arguments_fail_in_the_callers_transaction() {
         ("'t', 'k', 'T', '[1]'".into(), "payload is not a JSON object"),
         ("'t', 'k', 'T', '\"text\"'".into(), "payload is not a JSON object"),
         (format!("'t', 'k', 'T', {large}"), "983040 is the most"),
-        (format!("'t', repeat('k', 1000000), 'T', {ok}"), "983040 is the most"),
+        (format!("'t', repeat('ü', 1001), 'T', {ok}"), "key has 2002 bytes and 2000 is the most"),
+        (format!("'t', 'k', repeat('T', 1001), {ok}"), "event_type has 1001 bytes"),
+        (
+            format!("'t', 'k', 'T', {ok}, jsonb_build_object('n', repeat('x', 983040))"),
+            "983040 is the most",
+        ),
         (headers("[]"), "headers is not a JSON object"),
         (headers("null"), "headers is not a JSON object"),
         (headers("{\"n\": 1}"), "headers must be texts"),

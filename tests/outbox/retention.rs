@@ -37,7 +37,7 @@ async fn published_rows_go_after_the_retention_and_not_before() {
         let _daemon = rotating(&site);
         let (mut numbers, mut written): (Numbers, Vec<Written>) = Default::default();
         let mut published = Vec::new();
-        for round in 0..5 {
+        for round in 0..3 {
             let event = numbers.next(&format!("k{}", round % 3));
             published.push(Instant::now());
             site.publish(std::slice::from_ref(&event)).await;

@@ -77,7 +77,7 @@ fn held(record: &OwnedMessage) -> Held {
         key: record.key().map(text),
         value: text(record.payload().unwrap()),
         headers,
-        partition: message.partition(),
+        partition: record.partition(),
     }
 }
 
