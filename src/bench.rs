@@ -11,6 +11,7 @@ pub mod latency;
 mod load;
 mod machine;
 pub mod outbox;
+pub mod reconcile;
 mod report;
 mod tables;
 
@@ -37,6 +38,12 @@ pub enum Bench {
     /// Starts a private PostgreSQL (fsync on), a private Apache Kafka and the daemon, and makes payments
     /// at random moments. Each purchase is waited for.
     Latency(latency::Args),
+    /// How long a sweep over all payments takes, beside PostgreSQL's own anti-join.
+    ///
+    /// Starts a private PostgreSQL (fsync on) and a private Apache Kafka, fills the host's tables, and
+    /// lets PostgreSQL and the daemon find the same missing purchases in turn; the daemon also makes
+    /// them. Then the consumer's rate is measured, alone and beside a sweep.
+    Reconcile(reconcile::Args),
 }
 
 /// Runs a measurement; the figures go to standard output, talk to standard error. Needs a runtime
@@ -46,6 +53,7 @@ pub async fn run(what: &Bench) -> Result<ExitCode, Problem> {
         Bench::Apply(args) => Box::pin(apply::run(args)).await,
         Bench::Outbox(args) => Box::pin(outbox::run(args)).await,
         Bench::Latency(args) => Box::pin(latency::run(args)).await,
+        Bench::Reconcile(args) => Box::pin(reconcile::run(args)).await,
     }
 }
 

@@ -4,11 +4,13 @@
 //! standard output, everything else to standard error.
 
 pub mod config;
+mod explain;
 mod inbox;
 mod logging;
 mod migrate;
 mod print;
 mod quarantine;
+mod reconcile;
 mod send_test;
 mod session;
 mod status;
@@ -101,6 +103,11 @@ enum Command {
     /// Look at the records that could not be applied.
     #[command(subcommand)]
     Quarantine(quarantine::Action),
+    /// Compare payments with purchases, and make good what is missing.
+    #[command(subcommand)]
+    Reconcile(reconcile::Action),
+    /// Tell the life of one payment: where it came through, and where it stopped.
+    Explain(explain::Args),
     /// Send a marked copy of the last event through Kafka and the daemon, and roll its effect back.
     SendTest(send_test::Args),
     /// Show the promise at work: private servers, a load with a ledger, a worker killed in the middle.
@@ -121,6 +128,8 @@ impl Command {
             Command::Migrate(action) => migrate::run(globals, action).await,
             Command::Inbox(action) => inbox::run(globals, action).await,
             Command::Quarantine(action) => quarantine::run(globals, action).await,
+            Command::Reconcile(action) => reconcile::run(globals, action).await,
+            Command::Explain(args) => explain::run(globals, &args).await,
             Command::SendTest(args) => send_test::run(globals, &args).await,
             Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
             Command::Bench(what) => bench::run(&what).await,

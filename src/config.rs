@@ -132,10 +132,16 @@ pub struct Reconcile {
     pub name: String,
     /// The route whose mapping it uses.
     pub inbox: String,
+    /// The key in [`Config::databases`] where the payments are; `None` is [`Config::postgres`].
+    pub source: Option<String>,
     /// The time between two runs.
     pub every: Duration,
     /// How old a payment must be before it counts as missing its purchase.
     pub grace: Duration,
+    /// The time between two runs that look at all payments again, for those that were late.
+    pub sweep: Duration,
+    /// How many payments are looked at in one statement.
+    pub window: u64,
     /// What a run may add without anybody's approval.
     pub max_backfill: MaxBackfill,
 }

@@ -16,11 +16,12 @@ use crate::kafka::reach;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::verdict;
+use crate::reconcile::{self, Job};
 use crate::relay::{self, Relay};
 use crate::store::mapping::{Mapping, Unfit};
 use crate::store::outbox::Shard;
 use crate::store::workers::{self, Beat, State};
-use crate::store::{Store, connect, migrate, routes};
+use crate::store::{Store, connect, listen, migrate, routes};
 
 /// Pauses between attempts to start while the database is not there yet.
 const START_BACKOFF: Backoff =
@@ -36,18 +37,30 @@ pub async fn run(config: Config) -> Result<(), Problem> {
     let stop = CancellationToken::new();
     listen_for_stop(&stop)?;
     // Without a listener SIGHUP would end a daemon that still waits for its database.
-    let hangup = broadcast_hangup()?;
+    let hangup = broadcast(SignalKind::hangup())?;
+    let reconcile_now = broadcast(SignalKind::user_defined1())?.subscribe();
     let prepared = tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(()),
         prepared = prepare(&config) => prepared?,
     };
     let mut loops = JoinSet::new();
+    let (heard, hears) = watch::channel(0);
+    tokio::spawn(listen::listen(config.postgres.clone(), "makegood_reconcile", heard));
     for (route, mapping) in prepared.routes {
         let (publish, mapping) = watch::channel(Arc::new(mapping));
         let reload =
             reload_on_hangup(route.clone(), prepared.store.clone(), publish, hangup.subscribe());
         tokio::spawn(reload);
+        for settings in config.reconcile.iter().filter(|job| job.inbox == route.settings.name) {
+            let (settings, topic) = (settings.clone(), route.settings.topic.clone());
+            let source = source(&config, &settings)?;
+            let job = Job { settings, route: route.id, topic, source };
+            let (store, asked) = (prepared.store.clone(), reconcile_now.clone());
+            let run =
+                reconcile::run(job, store, mapping.clone(), hears.clone(), asked, stop.clone());
+            loops.spawn(run);
+        }
         let (kafka, store) = (config.kafka.clone(), prepared.store.clone());
         loops.spawn(ingest::run(route, kafka, store, mapping, stop.clone()));
     }
@@ -55,6 +68,13 @@ pub async fn run(config: Config) -> Result<(), Problem> {
         loops.spawn(relay::run(Arc::new(relay), stop.clone()));
     }
     supervise(loops, stop).await
+}
+
+/// The database that a job reads payments from, if it is another one.
+fn source(config: &Config, job: &config::Reconcile) -> Result<Option<Store>, Problem> {
+    let named = job.source.as_ref().and_then(|name| config.databases.get(name));
+    // One statement at a time.
+    named.map(|postgres| connect::pool(postgres, "makegood source", 2).map(Store::new)).transpose()
 }
 
 /// A relay for each shard of the outbox.
@@ -81,8 +101,9 @@ async fn prepare(config: &Config) -> Result<Prepared, Problem> {
     info!(version = env!("CARGO_PKG_VERSION"), routes = config.inbox.len(), "makegood starts");
     check_reach(config);
     let lanes: usize = config.inbox.iter().map(|route| route.lanes.max(1)).sum();
-    // A lane has one transaction at a time; a route's claim and heartbeat come on top.
-    let pool = connect::pool(&config.postgres, "makegood", lanes + config.inbox.len() * 2)?;
+    // A lane has one transaction at a time; a route's claim and heartbeat, and its jobs, come on top.
+    let others = config.inbox.len() * 2 + config.reconcile.len() * 2;
+    let pool = connect::pool(&config.postgres, "makegood", lanes + others)?;
     let store = Store::new(pool);
     ready_schema(config).await?;
     let mut routes = Vec::new();
@@ -112,13 +133,13 @@ async fn supervise(
     outcome
 }
 
-fn listen(kind: SignalKind) -> Result<Signal, Problem> {
+fn signals_of(kind: SignalKind) -> Result<Signal, Problem> {
     signal(kind).map_err(|e| Problem::new(Code::System, format!("cannot listen for signals: {e}")))
 }
 
 fn listen_for_stop(stop: &CancellationToken) -> Result<(), Problem> {
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = signals_of(SignalKind::terminate())?;
+    let mut interrupt = signals_of(SignalKind::interrupt())?;
     let stop = stop.clone();
     tokio::spawn(async move {
         tokio::select! {
@@ -231,13 +252,13 @@ fn check_reach(config: &Config) {
     });
 }
 
-/// Counts SIGHUPs for everybody who wants to hear of them.
-fn broadcast_hangup() -> Result<watch::Sender<u64>, Problem> {
-    let mut hangup = listen(SignalKind::hangup())?;
+/// Counts the signals of a kind for everybody who wants to hear of them.
+fn broadcast(kind: SignalKind) -> Result<watch::Sender<u64>, Problem> {
+    let mut signals = signals_of(kind)?;
     let (count, _) = watch::channel(0);
     let counter = count.clone();
     tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
+        while signals.recv().await.is_some() {
             counter.send_modify(|count| *count += 1);
         }
     });

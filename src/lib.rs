@@ -3,12 +3,13 @@
 //! Data flows one way, and no layer looks back up:
 //!
 //! ```text
-//! main → cli → daemon → { ingest, relay } → { store, kafka } → pure
+//! main → cli → daemon → { ingest, relay, reconcile } → { store, kafka } → pure
 //! ```
 //!
 //! * [`pure`] has no I/O, no clock and no randomness: decoding, batching, start positions, verdicts.
 //! * [`store`] is everything PostgreSQL, [`kafka`] everything Kafka; they never see each other.
-//! * [`ingest`] and [`relay`] are the loops that join them; [`daemon`] starts, supervises and stops it.
+//! * [`ingest`] and [`relay`] are the loops that join them, [`reconcile`] compares payments with
+//!   purchases; [`daemon`] starts, supervises and stops them.
 //! * [`mod@bench`] measures the whole against private servers.
 //! * [`demo`] is the embedded default: private servers, a load with a ledger, the promise made visible.
 
@@ -20,5 +21,6 @@ pub mod demo;
 pub mod ingest;
 pub mod kafka;
 pub mod pure;
+pub mod reconcile;
 pub mod relay;
 pub mod store;

@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod batch;
 pub mod bisect;
+pub mod compare;
 pub mod envelope;
 mod json;
 mod numeric;
@@ -14,6 +15,7 @@ pub mod record;
 pub mod refusal;
 pub mod rejection;
 pub mod sample;
+pub mod schedule;
 pub mod standing;
 pub mod verdict;
 pub mod window;

@@ -3,17 +3,25 @@
 
 pub mod connect;
 pub mod copy;
+mod elsewhere;
 mod fault;
+pub mod findings;
 pub mod inbox;
+pub mod jobs;
+mod json;
+pub mod listen;
 pub mod mapping;
 pub mod migrate;
 pub mod outbox;
+pub mod payments;
 pub mod positions;
 pub mod quarantine;
 pub mod report;
 pub mod routes;
+pub mod runs;
 pub mod test_events;
 mod tx;
+pub mod unpurchased;
 pub mod workers;
 
 pub use fault::Fault;

@@ -10,18 +10,18 @@ use crate::support::rig::Rig;
 use crate::support::{eventually, ledger};
 
 /// Runs a command against the rig's servers.
-async fn run(rig: &Rig, args: &[&str]) -> Output {
+pub async fn run(rig: &Rig, args: &[&str]) -> Output {
     let file = rig.config_file(&rig.url(), "", "");
     let args: Vec<String> = args.iter().map(|a| (*a).to_owned()).collect();
     let wait = move || command().args(args).arg("--config").arg(file).stdin(Stdio::null()).output();
     tokio::task::spawn_blocking(wait).await.unwrap().unwrap()
 }
 
-fn stdout(output: &Output) -> String {
+pub fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 

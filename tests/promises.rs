@@ -15,6 +15,7 @@ mod outages;
 mod outbox;
 mod quarantine;
 mod rebalance;
+mod reconcile;
 mod relay_outages;
 mod schema;
 mod sending;

@@ -22,6 +22,8 @@ CREATE TABLE makegood.inbox (
     business_key text COLLATE "C",
     reused_id uuid,
     detail text,
+    -- Null for an event from Kafka, as nearly all are: a null costs no byte.
+    origin text CHECK (origin IN ('reconcile')),
     PRIMARY KEY (event_id, route_id)
 );
 COMMENT ON TABLE makegood.inbox IS

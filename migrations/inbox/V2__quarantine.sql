@@ -3,9 +3,11 @@ CREATE TABLE makegood.quarantine (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     route_id smallint NOT NULL REFERENCES makegood.routes,
     topic text NOT NULL,
-    topic_id uuid NOT NULL,
-    partition integer NOT NULL,
-    "offset" bigint NOT NULL,
+    -- Null for an event that makegood made from a payment; it has its business key instead.
+    topic_id uuid,
+    partition integer,
+    "offset" bigint,
+    business_key text COLLATE "C",
     record_at timestamptz,
     key bytea,
     value bytea,
@@ -18,10 +20,14 @@ CREATE TABLE makegood.quarantine (
     detail text,
     quarantined_at timestamptz NOT NULL DEFAULT now(),
     resolved_at timestamptz,
-    UNIQUE (route_id, topic_id, partition, "offset")
+    UNIQUE (route_id, topic_id, partition, "offset"),
+    CHECK (num_nonnulls(topic_id, partition, "offset") = 3 OR business_key IS NOT NULL)
 );
 COMMENT ON TABLE makegood.quarantine IS
     'Records that could not be applied, with their exact bytes. Holds personal data: readable by makegood only.';
 -- The same event sent again is not a second case.
 CREATE UNIQUE INDEX quarantine_open_event ON makegood.quarantine (route_id, event_id, digest)
     WHERE resolved_at IS NULL;
+-- A payment that cannot be made good is one case, however often it is tried.
+CREATE UNIQUE INDEX quarantine_open_payment ON makegood.quarantine (route_id, business_key)
+    WHERE resolved_at IS NULL AND business_key IS NOT NULL;

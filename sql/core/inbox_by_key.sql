@@ -5,7 +5,7 @@ WITH found AS MATERIALIZED (
     FROM makegood.inbox_events
     WHERE business_key = $5
 )
-SELECT route, event_id, outcome, business_key, detail, partition, "offset", event_at, applied_at, reused_id
+SELECT route, event_id, outcome, business_key, detail, partition, "offset", event_at, applied_at, reused_id, origin
 FROM found
 WHERE ($1::double precision IS NULL OR applied_at >= now() - make_interval(secs => $1))
       AND ($2::text IS NULL OR route = $2) AND ($3::text IS NULL OR outcome = $3)

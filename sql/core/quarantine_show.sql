@@ -1,5 +1,5 @@
 -- makegood: quarantine_show
-SELECT q.id, r.name AS route, q.reason, q.sqlstate, q.detail, q.topic, q.partition, q."offset", q.event_id,
+SELECT q.id, r.name AS route, q.reason, q.sqlstate, q.detail, q.topic, q.business_key, q.partition, q."offset", q.event_id,
        octet_length(q.value) AS value_bytes, q.record_at, q.quarantined_at, q.resolved_at,
        q.topic_id, q.key, q.value, q.header_names, q.header_values
 FROM makegood.quarantine q

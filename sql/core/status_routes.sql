@@ -1,4 +1,5 @@
 -- makegood: status_routes
-SELECT route, topic, consumer_group, seen_at, applied, already, conflict, ignored, duplicate, quarantined, other_type
+SELECT route, topic, consumer_group, seen_at, applied, already, conflict, ignored, duplicate, quarantined, other_type,
+       paid_not_purchased, oldest_not_purchased_at
 FROM makegood.status
 ORDER BY route

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::Globals;
 use super::print::{self, Format, Output};
 use super::session::Session;
 use crate::config;
-use crate::pure::envelope::ID_NAMESPACE;
+use crate::pure::envelope;
 use crate::pure::problem::{Code, Problem};
 use crate::store::report::inbox::{self, Event, Filter};
 
@@ -109,7 +108,7 @@ async fn list(session: &Session, args: List) -> Result<(), Problem> {
 }
 
 async fn show(session: &Session, text: &str, format: Format) -> Result<(), Problem> {
-    let id = Uuid::try_parse(text).unwrap_or_else(|_| Uuid::new_v5(&ID_NAMESPACE, text.as_bytes()));
+    let id = envelope::id_as_given(text);
     let events = inbox::show(&session.store, id).await.map_err(unreadable)?;
     if events.is_empty() {
         return Err(Problem::new(Code::NotFound, format!("the inbox has no event {id}")).hint(
@@ -159,6 +158,7 @@ fn sheet(e: &Event) -> String {
         ("outcome", e.outcome.clone()),
         ("business key", print::or_dash(e.business_key.clone())),
         ("detail", print::or_dash(e.detail.clone())),
+        ("origin", e.origin.clone()),
         ("partition/offset", place(e)),
         ("record's time", print::or_dash(e.event_at.map(print::short))),
         ("applied at", print::short(e.applied_at)),
@@ -178,7 +178,7 @@ fn object(e: &Event) -> Value {
         "route": e.route, "event_id": e.event_id, "outcome": e.outcome,
         "business_key": e.business_key, "detail": e.detail, "partition": e.partition,
         "offset": e.offset, "event_at": e.event_at, "applied_at": e.applied_at,
-        "reused_id": e.reused_id,
+        "reused_id": e.reused_id, "origin": e.origin,
     })
 }
 

@@ -138,7 +138,7 @@ fn table(cases: &[Case], all: bool) -> Result<(), Problem> {
             print::short(c.quarantined_at),
             c.route.clone(),
             c.reason.clone(),
-            format!("{}/{}", c.partition, c.offset),
+            place(c),
             print::or_dash(c.value_bytes.map(|n| n.to_string())),
         ];
         row.extend(all.then(|| print::or_dash(c.resolved_at.map(print::short))));
@@ -146,6 +146,14 @@ fn table(cases: &[Case], all: bool) -> Result<(), Problem> {
         row
     });
     print::table(&headings, rows)
+}
+
+/// Partition and offset, or the payment that the event was made from.
+fn place(c: &Case) -> String {
+    match c.partition.zip(c.offset) {
+        Some((partition, offset)) => format!("{partition}/{offset}"),
+        None => format!("payment {}", c.business_key.as_deref().unwrap_or_default()),
+    }
 }
 
 /// The sentence, with PostgreSQL's code if it was PostgreSQL that refused.
@@ -171,7 +179,7 @@ fn sheet(c: &Case, record: &Record) -> String {
         ("quarantined at", print::short(c.quarantined_at)),
         ("dealt with at", print::or_dash(c.resolved_at.map(print::short))),
         ("topic", c.topic.clone()),
-        ("partition/offset", format!("{}/{}", c.partition, c.offset)),
+        ("partition/offset", place(c)),
         ("record's time", print::or_dash(c.record_at.map(print::short))),
         ("event id", c.event_id.to_string()),
         ("key", shown(record.key.as_deref())),
@@ -199,7 +207,8 @@ fn content(bytes: Option<&[u8]>) -> Value {
 fn object(c: &Case) -> Value {
     json!({
         "id": c.id, "route": c.route, "reason": c.reason, "sqlstate": c.sqlstate,
-        "detail": c.detail, "topic": c.topic, "partition": c.partition, "offset": c.offset,
+        "detail": c.detail, "topic": c.topic, "business_key": c.business_key,
+        "partition": c.partition, "offset": c.offset,
         "event_id": c.event_id, "value_bytes": c.value_bytes, "record_at": c.record_at,
         "quarantined_at": c.quarantined_at, "resolved_at": c.resolved_at,
     })

@@ -22,6 +22,7 @@ The first line is the verdict on the worst route:
   ok          nothing waits
   behind      records wait, and it moves
   quarantine  records in quarantine wait for a decision
+  unpurchased payments have succeeded and have no purchase
   ignoring    it has only ever seen records of another type
   joining     the daemons wait for partitions
   unknown     Kafka is out of reach, and nobody has seen the topic's end lately

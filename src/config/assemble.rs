@@ -214,8 +214,11 @@ fn reconcile(from: &mut Reader, index: usize, default: &Reconcile) -> Reconcile 
     Reconcile {
         name: from.text(&key("name"), &default.name),
         inbox: from.text(&key("inbox"), &default.inbox),
+        source: from.maybe(&key("source"), None),
         every: from.duration(&key("every"), default.every, second),
         grace: from.duration(&key("grace"), default.grace, Duration::ZERO),
+        sweep: from.duration(&key("sweep"), default.sweep, second),
+        window: from.count(&key("window"), default.window),
         max_backfill: MaxBackfill {
             rows: from.count(&key("max_backfill.rows"), brake.rows),
             share: from.take(&key("max_backfill.share"), brake.share, percent, |p| format!("{p}%")),

@@ -70,8 +70,11 @@ impl Reconcile {
         Reconcile {
             name: name.into(),
             inbox: inbox.into(),
+            source: None,
             every: Duration::from_secs(5 * 60),
             grace: Duration::from_secs(2 * 60),
+            sweep: Duration::from_secs(24 * 60 * 60),
+            window: 50_000,
             max_backfill: MaxBackfill { rows: 10_000, share: 50, share_from: 1000 },
         }
     }

@@ -61,6 +61,12 @@ fn jobs(config: &Config, from: &mut Reader) {
         if names.insert(&job.name, index).is_some_and(|_| !job.name.is_empty()) {
             breach(from, &key("name"), "two jobs have this name", "give each its own");
         }
+        if let Some(name) = job.source.as_ref().filter(|name| !config.databases.contains_key(*name))
+        {
+            let what =
+                format!("job `{}` names `{name}` as its source, which is not configured", job.name);
+            breach(from, &key("source"), what, format!("add [databases.{name}] with its url"));
+        }
         if !routes.contains(&job.inbox.as_str()) && !job.inbox.is_empty() {
             let what =
                 format!("job `{}` names a route that does not exist: {}", job.name, job.inbox);

@@ -84,7 +84,7 @@ impl Attempt<'_> {
             Ok(applied) => return self.moved(claim, range, &applied),
             Err(fault) => fault,
         };
-        let Some(sqlstate) = blamable(&fault) else { return Step::End(unapplied(&fault)) };
+        let Some(sqlstate) = fault.blamable() else { return Step::End(unapplied(&fault)) };
         if range.len() == 1 {
             return self.suspect(claim, range, rest, fault).await;
         }
@@ -112,9 +112,9 @@ impl Attempt<'_> {
                 Err(fault) => fault,
             };
         }
-        let Some(sqlstate) = blamable(&fault) else { return Step::End(unapplied(&fault)) };
+        let Some(sqlstate) = fault.blamable() else { return Step::End(unapplied(&fault)) };
         match verdict(Some(sqlstate), Scope { records: 1, witnessed }) {
-            Verdict::Quarantine => match self.apply(claim, range, Some(&refusal(&fault))).await {
+            Verdict::Quarantine => match self.apply(claim, range, Some(&fault.refusal())).await {
                 Ok(applied) => self.moved(claim, range, &applied),
                 Err(fault) => Step::End(unapplied(&fault)),
             },
@@ -232,25 +232,6 @@ impl Attempt<'_> {
     }
 }
 
-/// The SQLSTATE of a failure that may be a record's own doing. An event without an outcome is treated
-/// like one that violates a constraint: it may be the record, or the mapping.
-fn blamable(fault: &ApplyFault) -> Option<&str> {
-    match fault {
-        ApplyFault::Mapping(Fault::Refused { sqlstate, .. }) => Some(sqlstate),
-        ApplyFault::NoOutcome => Some("23000"),
-        _ => None,
-    }
-}
-
-/// Why a record goes to quarantine after a failure of its own.
-fn refusal(fault: &ApplyFault) -> Refusal {
-    let (reason, sqlstate) = match fault {
-        ApplyFault::NoOutcome => ("no_outcome", None),
-        _ => ("refused", blamable(fault).map(str::to_owned)),
-    };
-    Refusal { reason: reason.to_owned(), sqlstate, detail: hold_of(fault).reason }
-}
-
 /// What a failure that is no record's own means for the batch.
 fn unapplied(fault: &ApplyFault) -> Ending {
     match fault {
@@ -277,17 +258,6 @@ fn again(fault: &Fault) -> Ending {
 }
 
 pub(super) fn hold_of(fault: &ApplyFault) -> Hold {
-    let (reason, advice) = match fault {
-        ApplyFault::Mapping(inner) | ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) => {
-            (inner.to_string(), advice(inner.sqlstate()))
-        }
-        ApplyFault::Breach(what) => (what.clone(), "mend apply.sql, then send makegood SIGHUP"),
-        ApplyFault::NoOutcome => (
-            "apply.sql returned no row for an event".to_owned(),
-            "apply.sql must return exactly one row for each event it is given; mend it, then send SIGHUP",
-        ),
-        ApplyFault::Raced => ("another daemon is applying the same events".to_owned(), ""),
-        ApplyFault::Collided(_) => ("another daemon owns the partition".to_owned(), ""),
-    };
+    let (reason, advice) = fault.reason_and_advice();
     Hold { reason, advice: advice.to_owned() }
 }

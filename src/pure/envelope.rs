@@ -153,6 +153,11 @@ fn text_at<'r>(record: &'r Record, json: &'r [Wanted], place: &Place) -> Option<
     (!text.is_empty()).then_some(text)
 }
 
+/// The id under which the inbox keeps an event, from the id as a person has it.
+pub fn id_as_given(text: &str) -> Uuid {
+    Uuid::try_parse(text).unwrap_or_else(|_| Uuid::new_v5(&ID_NAMESPACE, text.as_bytes()))
+}
+
 /// The id a text stands for; `None` for the nil UUID, which stands for no id.
 fn id_of_text(text: &[u8]) -> Option<Uuid> {
     let id = Uuid::try_parse_ascii(text).unwrap_or_else(|_| Uuid::new_v5(&ID_NAMESPACE, text));

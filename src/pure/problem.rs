@@ -27,6 +27,8 @@ pub enum Code {
     Kafka,
     /// What was asked for does not exist.
     NotFound,
+    /// It goes on only with somebody's approval.
+    Confirmation,
     /// A wait ended before what was waited for.
     TimedOut,
     /// The process cannot go on and wants its supervisor to start a new one.
@@ -52,6 +54,7 @@ impl Code {
             Code::NotFound => "MG4001",
             Code::TimedOut => "MG4002",
             Code::GaveUp => "MG4003",
+            Code::Confirmation => "MG4004",
             Code::System => "MG5001",
         }
     }
@@ -62,6 +65,7 @@ impl Code {
             Code::Postgres | Code::Kafka | Code::NotFound | Code::System => 1,
             Code::Usage => 2,
             Code::PostgresUnreachable | Code::KafkaUnreachable | Code::KafkaAdvertised => 4,
+            Code::Confirmation => 5,
             Code::TimedOut => 6,
             Code::GaveUp => 75,
             Code::Config | Code::Mapping | Code::BusinessKey | Code::Schema => 78,

@@ -40,6 +40,8 @@ pub struct Facts<'a> {
     pub other_type: i64,
     /// Records in quarantine that wait for a decision.
     pub quarantined: i64,
+    /// Payments that succeeded and have no purchase, and how long ago the oldest of them became paid.
+    pub unpurchased: (i64, Option<Duration>),
 }
 
 /// Why a route is held.
@@ -88,6 +90,8 @@ pub enum Word {
     Behind,
     /// Records in quarantine wait for a decision.
     Quarantine,
+    /// Payments have succeeded and have no purchase.
+    Unpurchased,
     /// It has never seen anything but records of another type.
     Ignoring,
     /// The daemons wait for partitions.
@@ -124,6 +128,7 @@ impl Word {
             Word::Ok => "ok",
             Word::Behind => "behind",
             Word::Quarantine => "quarantine",
+            Word::Unpurchased => "unpurchased",
             Word::Ignoring => "ignoring",
             Word::Joining => "joining",
             Word::Unknown => "unknown",
@@ -177,6 +182,9 @@ fn word(facts: &Facts<'_>) -> Word {
     }
     if facts.taken == 0 && facts.other_type > 0 {
         return Word::Ignoring;
+    }
+    if facts.unpurchased.0 > 0 {
+        return Word::Unpurchased;
     }
     if facts.quarantined > 0 {
         return Word::Quarantine;

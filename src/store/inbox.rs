@@ -8,6 +8,8 @@
 
 mod answers;
 mod batch;
+mod fault;
+mod make_good;
 mod params;
 
 use std::collections::HashMap;
@@ -19,30 +21,15 @@ use uuid::Uuid;
 use answers::{Answer, Answers, Outcome};
 pub use batch::{Applied, Batch, Entry, Kind};
 use batch::{Fresh, Sorted};
-use params::{JsonText, Rows};
+pub use fault::ApplyFault;
+pub use make_good::{Backfill, MadeGood, make_good, rehearse_backfill};
+use params::Rows;
 
+use super::json::JsonText;
+use super::mapping::Mapping;
 use super::positions::{self, Counts};
 use super::quarantine::{self, Refusal};
 use super::{CommitFault, Fault, Store, Tx, test_events};
-
-/// Why a batch was not applied. Nothing of it is in the database, but for `Unknown`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ApplyFault {
-    /// The mapping, or a constraint of the tables it writes, refused the batch.
-    Mapping(Fault),
-    /// One of makegood's own statements failed.
-    Engine(Fault),
-    /// The mapping did not keep its contract.
-    Breach(String),
-    /// The mapping twice gave no outcome for some events.
-    NoOutcome,
-    /// Another transaction took one of the events in meanwhile: start over.
-    Raced,
-    /// These partitions have another owner by now.
-    Collided(Vec<i32>),
-    /// The connection broke in COMMIT: only the position can tell whether it landed.
-    Unknown(Fault),
-}
 
 /// Applies a batch. `refusal`, if given, is the verdict on the batch's only record: it is quarantined
 /// instead of going through the mapping.
@@ -55,7 +42,7 @@ pub async fn apply(
     let tx = store.begin("apply_batch").await.map_err(ApplyFault::Engine)?;
     match run(&tx, batch, &mut sorted).await {
         Ok(()) => {}
-        Err(fault) if is_sound(&fault) => {
+        Err(fault) if fault.is_sound() => {
             tx.rollback().await;
             return Err(fault);
         }
@@ -68,18 +55,6 @@ pub async fn apply(
     }
 }
 
-/// Whether the connection is as good as before. After any other fault it is closed: it may be broken, or
-/// hold a plan that DDL made useless (0A000), and a new one is rarely needed.
-fn is_sound(fault: &ApplyFault) -> bool {
-    match fault {
-        ApplyFault::Raced | ApplyFault::Collided(_) | ApplyFault::NoOutcome => true,
-        ApplyFault::Mapping(Fault::Refused { sqlstate, .. }) => {
-            sqlstate.starts_with("22") || sqlstate.starts_with("23")
-        }
-        _ => false,
-    }
-}
-
 /// Runs the mapping on some events and rolls back: the outcome of each, as it would be.
 pub async fn rehearse(
     store: &Store,
@@ -88,7 +63,7 @@ pub async fn rehearse(
     let sorted = Sorted::new(batch, None);
     let tx = store.begin("rehearse").await.map_err(ApplyFault::Engine)?;
     let outcome = async {
-        let answers = map(&tx, batch, &sorted.fresh).await?;
+        let answers = map(&tx, batch.mapping, &sorted.fresh).await?;
         tx.batch("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(ApplyFault::Mapping)?;
         Ok(answers.into_iter().map(|a| (a.outcome.as_str().to_owned(), a.detail)).collect())
     }
@@ -99,7 +74,7 @@ pub async fn rehearse(
 
 async fn run(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(), ApplyFault> {
     drop_seen(tx, batch, sorted).await.map_err(ApplyFault::Engine)?;
-    let answers = map(tx, batch, &sorted.fresh).await?;
+    let answers = map(tx, batch.mapping, &sorted.fresh).await?;
     let rejected = keep(tx, batch, sorted, answers).await?;
     quarantine(tx, batch, sorted, rejected).await.map_err(ApplyFault::Engine)?;
     for (id, record, verdict) in batch.tests() {
@@ -134,7 +109,7 @@ async fn drop_seen(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Resul
 
 /// Runs the mapping, once more for events without an outcome: another transaction may have won the
 /// race for their key, and a new statement sees it. Returns an answer for each event, in their order.
-async fn map(tx: &Tx, batch: &Batch<'_>, fresh: &[Fresh<'_>]) -> Result<Vec<Answer>, ApplyFault> {
+async fn map(tx: &Tx, mapping: &Mapping, fresh: &[Fresh<'_>]) -> Result<Vec<Answer>, ApplyFault> {
     let mut answers = Answers::to(fresh);
     for _ in 0..2 {
         let open = answers.open();
@@ -146,7 +121,7 @@ async fn map(tx: &Tx, batch: &Batch<'_>, fresh: &[Fresh<'_>]) -> Result<Vec<Answ
             open.iter().map(|at| JsonText(fresh[*at].payload)).collect();
         let times: Vec<Timestamp> = open.iter().map(|at| fresh[*at].at).collect();
         let rows = tx
-            .query(&batch.mapping.apply, &[&ids, &payloads, &times])
+            .query(&mapping.apply, &[&ids, &payloads, &times])
             .await
             .map_err(ApplyFault::Mapping)?;
         for row in &rows {
@@ -185,7 +160,7 @@ async fn keep(
         if fresh.reused.is_some() {
             counts.id_reused += 1;
         }
-        rows.push(batch.route, fresh, record, &answer);
+        rows.push(batch.route, fresh, Some((record.partition, record.offset)), &answer);
     }
     if !rows.is_empty() {
         rows.write(tx).await?;

@@ -1,15 +1,26 @@
 //! The mapping: the operator's SQL, read as it is, checked before use, sent untouched.
 
+mod looks;
+
 use std::fs;
 use std::path::Path;
 
+use tokio_postgres::Statement;
 use tokio_postgres::types::Type;
+
+pub use looks::{Index, Looks};
 
 use super::{Fault, Store};
 use crate::pure::envelope;
 use crate::pure::problem::{Code, Problem};
 
 const BUILT_IN: &str = include_str!("../../sql/purchases/apply.sql");
+const ANSWER: &Columns = &[
+    ("event_id", Type::UUID),
+    ("outcome", Type::TEXT),
+    ("business_key", Type::TEXT),
+    ("detail", Type::TEXT),
+];
 const DIRECTIVE: &str = "-- makegood: business-key ";
 
 /// A route's SQL.
@@ -21,6 +32,8 @@ pub struct Mapping {
     pub table: String,
     /// Its business key column.
     pub column: String,
+    /// The statements that only read.
+    pub looks: Looks,
     /// Where the text came from.
     pub origin: String,
 }
@@ -41,23 +54,24 @@ impl From<Fault> for Unfit {
 }
 
 impl Mapping {
-    /// Reads `apply.sql` from a folder, or takes the compiled-in one if there is no such folder.
+    /// Reads the files of a folder, or takes the compiled-in ones if there is no such folder. Only
+    /// `apply.sql` must be there.
     pub fn load(folder: &Path) -> Result<Mapping, Problem> {
         let file = folder.join("apply.sql");
-        let (apply, origin) = if folder.is_dir() {
+        let (apply, looks, origin) = if folder.is_dir() {
             let text = fs::read_to_string(&file).map_err(|e| {
                 Problem::new(Code::Mapping, format!("cannot read {}: {e}", file.display()))
                     .hint("a mapping is a folder with apply.sql in it; remove the folder to use the built-in one")
             })?;
-            (text, file.display().to_string())
+            (text, Looks::load(folder)?, file.display().to_string())
         } else {
-            (BUILT_IN.to_owned(), "built in".to_owned())
+            (BUILT_IN.to_owned(), Looks::built_in(), "built in".to_owned())
         };
         let (table, column) = business_key(&apply).ok_or_else(|| {
             Problem::new(Code::Mapping, format!("{origin}: no line names the business key"))
                 .hint(format!("add a line like: {DIRECTIVE}student_course_purchases(payment_id)"))
         })?;
-        Ok(Mapping { apply, table, column, origin })
+        Ok(Mapping { apply, table, column, looks, origin })
     }
 
     /// A short fingerprint of the text, for logs: which version ran.
@@ -71,33 +85,8 @@ impl Mapping {
         self.check_key(store).await?;
         let client = store.client().await?;
         let statement = client.prepare(&self.apply).await.map_err(Fault::from)?;
-        let wanted = [Type::UUID_ARRAY, Type::JSONB_ARRAY, Type::TIMESTAMPTZ_ARRAY];
-        if statement.params() != wanted {
-            let found: Vec<&str> = statement.params().iter().map(Type::name).collect();
-            return Err(self.broken(format!(
-                "takes ({}) instead of $1 uuid[], $2 jsonb[], $3 timestamptz[]",
-                found.join(", ")
-            )));
-        }
-        let found: Vec<(&str, &Type)> =
-            statement.columns().iter().map(|c| (c.name(), c.type_())).collect();
-        let wanted = [
-            ("event_id", Type::UUID),
-            ("outcome", Type::TEXT),
-            ("business_key", Type::TEXT),
-            ("detail", Type::TEXT),
-        ];
-        if found.len() != wanted.len()
-            || found.iter().zip(&wanted).any(|(f, w)| f.0 != w.0 || *f.1 != w.1)
-        {
-            let found: Vec<String> =
-                found.iter().map(|(name, t)| format!("{name} {}", t.name())).collect();
-            return Err(self.broken(format!(
-                "returns ({}) instead of (event_id uuid, outcome text, business_key text, detail text)",
-                found.join(", ")
-            )));
-        }
-        Ok(())
+        let params = [Type::UUID_ARRAY, Type::JSONB_ARRAY, Type::TIMESTAMPTZ_ARRAY];
+        breach(&statement, &params, ANSWER).map_or(Ok(()), |what| Err(self.broken(what)))
     }
 
     async fn check_key(&self, store: &Store) -> Result<(), Unfit> {
@@ -139,6 +128,26 @@ impl Mapping {
                 .hint("the contract is at the top of apply.sql as shipped in sql/purchases"),
         )
     }
+}
+
+/// Names and types of a statement's columns.
+type Columns = [(&'static str, Type)];
+
+/// How a prepared statement differs from the types its contract names, if it does.
+fn breach(statement: &Statement, params: &[Type], columns: &Columns) -> Option<String> {
+    let names = |types: &[Type]| types.iter().map(Type::name).collect::<Vec<_>>().join(", ");
+    if statement.params() != params {
+        let (found, wanted) = (names(statement.params()), names(params));
+        return Some(format!("takes ({found}) instead of ({wanted})"));
+    }
+    let found: Vec<(&str, Type)> =
+        statement.columns().iter().map(|c| (c.name(), c.type_().clone())).collect();
+    (found != columns)
+        .then(|| format!("returns ({}) instead of ({})", list_of(&found), list_of(columns)))
+}
+
+fn list_of(columns: &[(&str, Type)]) -> String {
+    columns.iter().map(|(name, t)| format!("{name} {}", t.name())).collect::<Vec<_>>().join(", ")
 }
 
 /// The table and the column of the business-key line.

@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::payments::Missing;
 use super::positions::Log;
 use super::{Fault, Tx};
+use crate::pure::envelope;
 use crate::pure::record::Record;
 
 /// Why a record is put away.
@@ -56,4 +58,46 @@ pub async fn put(
         )
         .await?;
     Ok(written == 1)
+}
+
+/// Puts away the event made from a payment that cannot be made good; returns its number.
+pub async fn put_payment(
+    tx: &Tx,
+    route: i16,
+    topic: &str,
+    payment: &Missing,
+    event_id: Uuid,
+    refusal: &Refusal,
+) -> Result<i64, Fault> {
+    let digest = envelope::digest(payment.event.as_bytes());
+    let detail = refusal.detail.replace('\0', "");
+    let rows = tx
+        .query(
+            include_str!("../../sql/core/quarantine_put_payment.sql"),
+            &[
+                &route,
+                &topic,
+                &payment.key,
+                &payment.paid_at,
+                &payment.event.as_bytes(),
+                &event_id,
+                &digest.as_slice(),
+                &refusal.reason,
+                &refusal.sqlstate,
+                &detail,
+            ],
+        )
+        .await?;
+    rows.first().map(|row| row.get(0)).ok_or_else(|| Fault::Lost {
+        cause: "the quarantined event's row did not come back".to_owned(),
+    })
+}
+
+/// Closes the cases of payments that have their purchase after all.
+pub async fn made_good(tx: &Tx, route: i16, keys: &[String]) -> Result<(), Fault> {
+    if !keys.is_empty() {
+        tx.execute(include_str!("../../sql/core/quarantine_made_good.sql"), &[&route, &keys])
+            .await?;
+    }
+    Ok(())
 }

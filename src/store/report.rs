@@ -2,6 +2,7 @@
 
 pub mod inbox;
 pub mod quarantine;
+pub mod reconcile;
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
@@ -35,6 +36,10 @@ pub struct Route {
     pub group: String,
     /// When a daemon last wrote anything for it.
     pub seen_at: Option<Timestamp>,
+    /// Payments that succeeded and have no purchase.
+    pub unpurchased: i64,
+    /// When the oldest of them became paid.
+    pub unpurchased_since: Option<Timestamp>,
     /// What its records came to, by the column's name.
     pub counts: Vec<(&'static str, i64)>,
 }
@@ -117,6 +122,8 @@ fn route(row: &Row) -> Route {
         topic: row.get("topic"),
         group: row.get("consumer_group"),
         seen_at: row.get("seen_at"),
+        unpurchased: row.get("paid_not_purchased"),
+        unpurchased_since: row.get("oldest_not_purchased_at"),
         counts: COUNTS.iter().map(|name| (*name, row.get(*name))).collect(),
     }
 }

@@ -1,5 +1,231 @@
 CREATE SCHEMA makegood;
 
+CREATE FUNCTION makegood.approve(run bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE makegood.runs r
+    SET state = 'requested', held = NULL, stop_asked = false, approved_by = session_user, approved_at = now()
+    WHERE r.id = approve.run AND r.state = 'held';
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'run % is not held', approve.run
+            USING ERRCODE = '55000', HINT = 'SELECT run, state, held FROM makegood.reconcile_runs shows which are.';
+    END IF;
+    PERFORM pg_notify('makegood_reconcile', run::text);
+END $$;
+
+COMMENT ON FUNCTION makegood.approve(run bigint) IS 'Lets a held run go on where it stopped, without the brake.';
+
+CREATE FUNCTION makegood.dismiss(finding bigint, reason text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE makegood.findings f
+    SET resolved_at = now(), resolution = 'dismissed', resolved_by = session_user, note = dismiss.reason
+    WHERE f.id = dismiss.finding AND f.resolved_at IS NULL;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no open finding %', dismiss.finding USING ERRCODE = '55000';
+    END IF;
+END $$;
+
+COMMENT ON FUNCTION makegood.dismiss(finding bigint, reason text) IS 'Closes a finding that a person has decided on. The same finding with the same values does not come back, and a missing purchase is not made.';
+
+CREATE FUNCTION makegood.explain(id text) RETURNS TABLE(at timestamp with time zone, part text, what text, business_key text, contents jsonb)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    WITH given AS MATERIALIZED (
+        SELECT CASE WHEN explain.id ~ '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$'
+                    THEN explain.id::uuid END AS event_id
+    ), key AS MATERIALIZED (
+        SELECT explain.id AS business_key
+        UNION
+        SELECT i.business_key FROM makegood.inbox i JOIN given USING (event_id) WHERE i.business_key IS NOT NULL
+        UNION
+        SELECT q.business_key FROM makegood.quarantine q JOIN given USING (event_id) WHERE q.business_key IS NOT NULL
+    )
+    SELECT i.applied_at, 'inbox', i.outcome, i.business_key,
+           jsonb_build_object('eventId', i.event_id, 'route', r.name, 'partition', i.partition, 'offset', i."offset",
+                              'eventAt', i.event_at, 'origin', coalesce(i.origin, 'kafka'), 'detail', i.detail)
+    FROM makegood.inbox i
+    JOIN makegood.routes r ON r.id = i.route_id
+    WHERE i.business_key IN (SELECT key.business_key FROM key) OR i.event_id IN (SELECT given.event_id FROM given)
+    UNION ALL
+    SELECT q.quarantined_at, 'quarantine', CASE WHEN q.resolved_at IS NULL THEN 'open' ELSE 'dealt with' END, q.business_key,
+           jsonb_build_object('quarantineId', q.id, 'eventId', q.event_id, 'route', r.name, 'reason', q.reason,
+                              'detail', q.detail, 'topic', q.topic, 'partition', q.partition, 'offset', q."offset",
+                              'resolvedAt', q.resolved_at)
+    FROM makegood.quarantine q
+    JOIN makegood.routes r ON r.id = q.route_id
+    WHERE q.business_key IN (SELECT key.business_key FROM key) OR q.event_id IN (SELECT given.event_id FROM given)
+    UNION ALL
+    SELECT f.first_seen_at, 'finding', f.kind, f.business_key,
+           jsonb_build_object('finding', f.id, 'job', f.job, 'run', f.run_id, 'paidAt', f.paid_at, 'detail', f.detail,
+                              'resolution', coalesce(f.resolution, 'open'), 'resolvedAt', f.resolved_at,
+                              'resolvedRun', f.resolved_run_id, 'note', f.note)
+    FROM makegood.findings f
+    WHERE f.business_key IN (SELECT key.business_key FROM key)
+    ORDER BY 1
+$_$;
+
+COMMENT ON FUNCTION makegood.explain(id text) IS 'What makegood''s own tables know of a payment, by its id or its event''s, in the order of time. makegood explain ID adds the host''s rows.';
+
+CREATE FUNCTION makegood.outbox_headers_fault(headers jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF jsonb_typeof(headers) <> 'object' THEN
+        RETURN 'headers is not a JSON object';
+    ELSIF EXISTS (SELECT FROM jsonb_each(headers) h WHERE jsonb_typeof(h.value) <> 'string' OR h.key = '') THEN
+        RETURN 'headers must be texts, each with a name';
+    ELSIF EXISTS (
+        SELECT FROM jsonb_object_keys(headers) h (name)
+        WHERE h.name IN ('id', 'type', 'content-type') OR h.name LIKE 'ce\_%'
+    ) THEN
+        RETURN 'headers named id, type, content-type or ce_… are set by makegood';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION makegood.outbox_shard(key text, seq bigint, shards smallint) RETURNS smallint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    SELECT CASE
+        WHEN shards = 1 THEN 0
+        ELSE ('x' || substr(md5(coalesce(key, seq::text)), 1, 7))::bit(28)::int % shards
+    END::smallint
+$$;
+
+COMMENT ON FUNCTION makegood.outbox_shard(key text, seq bigint, shards smallint) IS 'The shard of an outbox row: by its key, or where it has none by its number.';
+
+CREATE FUNCTION makegood.outbox_unsent() RETURNS TABLE(event_id uuid, topic text, key text, event_type text, bytes integer, created_at timestamp with time zone, seq bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET jit TO 'off'
+    AS $$
+    SELECT o.id, o.aggregatetype, o.aggregateid, o.type, o.bytes, o.created_at, o.seq
+    FROM makegood.outbox_cursor c
+    CROSS JOIN LATERAL (
+        SELECT late.*
+        FROM makegood.outbox late
+        WHERE late.xid = ANY (ARRAY(SELECT pg_snapshot_xip(c.from_snapshot)))
+        UNION ALL
+        SELECT new.*
+        FROM makegood.outbox new
+        WHERE new.xid >= pg_snapshot_xmax(c.from_snapshot)
+    ) o
+    WHERE makegood.outbox_shard(o.aggregateid, o.seq, c.shards) = c.shard
+          AND NOT (o.seq <= c.last_seq AND pg_visible_in_snapshot(o.xid, c.to_snapshot))
+$$;
+
+COMMENT ON FUNCTION makegood.outbox_unsent() IS 'The rows that the relay''s cursor has not passed yet, without their contents.';
+
+CREATE FUNCTION makegood.publish(topic text, key text, event_type text, payload jsonb, headers jsonb DEFAULT '{}'::jsonb, event_id uuid DEFAULT gen_random_uuid()) RETURNS uuid
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    -- What Kafka and its clients take by default is 1,000,000 bytes, makegood's own headers included.
+    most CONSTANT integer := 960 * 1024;
+    given CONSTANT jsonb := coalesce(headers, '{}');
+    body CONSTANT text := payload::text;
+    size CONSTANT integer := octet_length(body) + coalesce(octet_length(key), 0) + octet_length(given::text);
+    sent CONSTANT uuid := coalesce(event_id, gen_random_uuid());
+    fault text;
+    many smallint;
+    asleep timestamptz;
+BEGIN
+    fault := CASE
+        WHEN topic IS NULL OR topic = '' THEN 'topic is missing'
+        -- Kafka's rule for names (org.apache.kafka.common.internals.Topic). {1,249} would take the pattern longer to
+        -- match than the rest of this function takes in all.
+        WHEN topic !~ '^[a-zA-Z0-9._-]+$' OR octet_length(topic) > 249 OR topic IN ('.', '..')
+            THEN 'topic is no name that Kafka takes: up to 249 of a-z, A-Z, 0-9, dot, _ and -'
+        WHEN key = '' THEN 'key is empty: pass NULL where order does not matter'
+        WHEN event_type IS NULL OR event_type = '' THEN 'event_type is missing'
+        WHEN payload IS NULL THEN 'payload is missing'
+        WHEN jsonb_typeof(payload) <> 'object' THEN 'payload is not a JSON object'
+        WHEN size > most
+            THEN format('the event has %s bytes and %s is the most: send a reference to what is large', size, most)
+        WHEN given <> '{}' THEN makegood.outbox_headers_fault(given)
+    END;
+    IF fault IS NOT NULL THEN
+        RAISE EXCEPTION 'makegood.publish: %', fault
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'makegood.publish(topic, key, event_type, payload jsonb, headers jsonb, event_id uuid)';
+    END IF;
+
+    INSERT INTO makegood.outbox (slot, bytes, id, aggregatetype, aggregateid, type, payload, headers)
+    VALUES (
+        coalesce((SELECT t.turn % 3 FROM makegood.outbox_turns t ORDER BY t.turn DESC LIMIT 1), 0),
+        size, sent, topic, key, event_type, body, given
+    );
+
+    -- A NOTIFY takes a lock of the whole database at commit: harmless while the relay sleeps, ruinous under load. A
+    -- relay that died asleep is believed for a few seconds only.
+    SELECT s.shards, s.sleeps_until INTO many, asleep
+    FROM makegood.outbox_steps s
+    WHERE s.shard = 0
+    ORDER BY s.step DESC
+    LIMIT 1;
+    IF many > 1 THEN
+        SELECT s.sleeps_until INTO asleep
+        FROM makegood.outbox_steps s
+        WHERE s.shard = makegood.outbox_shard(key, currval('makegood.outbox_seq'), many)
+        ORDER BY s.step DESC
+        LIMIT 1;
+    END IF;
+    IF asleep > clock_timestamp() THEN
+        PERFORM pg_notify('makegood_outbox', '');
+    END IF;
+    RETURN sent;
+END
+$_$;
+
+COMMENT ON FUNCTION makegood.publish(topic text, key text, event_type text, payload jsonb, headers jsonb, event_id uuid) IS 'Publishes an event with the transaction it is called in: a rollback publishes nothing. Returns the event''s id.';
+
+CREATE FUNCTION makegood.reconcile(job text DEFAULT NULL::text, since timestamp with time zone DEFAULT NULL::timestamp with time zone, until timestamp with time zone DEFAULT NULL::timestamp with time zone, dry_run boolean DEFAULT false) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    known text[] := ARRAY(SELECT j.name FROM makegood.jobs j ORDER BY j.name);
+    wanted text := coalesce(reconcile.job, CASE WHEN cardinality(known) = 1 THEN known[1] END);
+    run bigint;
+BEGIN
+    IF cardinality(known) > 0 AND (wanted IS NULL OR wanted <> ALL (known)) THEN
+        RAISE EXCEPTION 'which job?' USING ERRCODE = '22023', HINT = format('the jobs are: %s', array_to_string(known, ', '));
+    END IF;
+    IF reconcile.since >= reconcile.until THEN
+        RAISE EXCEPTION 'since is not before until' USING ERRCODE = '22023';
+    END IF;
+    LOOP
+        INSERT INTO makegood.runs (job, since, until, dry_run, requested_by, requested_via)
+        VALUES (wanted, reconcile.since, reconcile.until, coalesce(reconcile.dry_run, false), session_user,
+                CASE WHEN current_setting('application_name') = 'makegood-cli' THEN 'cli' ELSE 'sql' END)
+        ON CONFLICT DO NOTHING
+        RETURNING id INTO run;
+        IF run IS NULL THEN
+            SELECT r.id INTO run
+            FROM makegood.runs r
+            WHERE r.state = 'requested' AND r.approved_at IS NULL AND r.job IS NOT DISTINCT FROM wanted
+                  AND r.since IS NOT DISTINCT FROM reconcile.since AND r.until IS NOT DISTINCT FROM reconcile.until
+                  AND r.dry_run = coalesce(reconcile.dry_run, false);
+        END IF;
+        -- The request it met may have begun meanwhile; then this one is a run of its own.
+        EXIT WHEN run IS NOT NULL;
+    END LOOP;
+    PERFORM pg_notify('makegood_reconcile', run::text);
+    RETURN run;
+END $$;
+
+COMMENT ON FUNCTION makegood.reconcile(job text, since timestamp with time zone, until timestamp with time zone, dry_run boolean) IS 'Asks for a run of the reconciler and returns its number; reconcile_runs tells what becomes of it. Without since it sweeps from the first payment on, without until up to now less the grace.';
+
 CREATE TABLE makegood.positions (
     consumer_group text NOT NULL,
     topic_id uuid NOT NULL,
@@ -161,6 +387,37 @@ COMMENT ON COLUMN makegood.consumer_positions.written_at IS 'When the newest ste
 
 COMMENT ON COLUMN makegood.consumer_positions.is_current IS 'False for a topic id that another one has replaced under the same name; status leaves these out.';
 
+CREATE TABLE makegood.findings (
+    id bigint NOT NULL,
+    job text NOT NULL,
+    business_key text NOT NULL COLLATE pg_catalog."C",
+    kind text NOT NULL COLLATE pg_catalog."C",
+    paid_at timestamp with time zone,
+    expected jsonb,
+    found jsonb,
+    detail text,
+    run_id bigint,
+    quarantine_id bigint,
+    first_seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    resolved_at timestamp with time zone,
+    resolution text,
+    resolved_run_id bigint,
+    resolved_by text,
+    note text,
+    CONSTRAINT findings_resolution_check CHECK ((resolution = ANY (ARRAY['made_good'::text, 'healed'::text, 'dismissed'::text, 'ignored'::text])))
+);
+
+COMMENT ON TABLE makegood.findings IS 'What the reconciler found: payments without a purchase, and contradictions for people. Holds personal data.';
+
+ALTER TABLE makegood.findings ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME makegood.findings_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE makegood.gaps (
     id bigint NOT NULL,
     route_id smallint NOT NULL,
@@ -196,6 +453,8 @@ CREATE TABLE makegood.inbox (
     business_key text COLLATE pg_catalog."C",
     reused_id uuid,
     detail text,
+    origin text,
+    CONSTRAINT inbox_origin_check CHECK ((origin = 'reconcile'::text)),
     CONSTRAINT inbox_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'already'::text, 'conflict'::text, 'ignored'::text])))
 );
 
@@ -211,7 +470,8 @@ CREATE VIEW makegood.inbox_events AS
     i."offset",
     i.event_at,
     i.applied_at,
-    i.reused_id
+    i.reused_id,
+    COALESCE(i.origin, 'kafka'::text) AS origin
    FROM (makegood.inbox i
      JOIN makegood.routes r ON ((r.id = i.route_id)));
 
@@ -237,6 +497,8 @@ COMMENT ON COLUMN makegood.inbox_events.applied_at IS 'When the transaction that
 
 COMMENT ON COLUMN makegood.inbox_events.reused_id IS 'The id the producer sent, if it had been used before with other bytes; event_id is then derived.';
 
+COMMENT ON COLUMN makegood.inbox_events.origin IS 'kafka, or reconcile for an event that makegood made from a payment; that one has no partition and offset.';
+
 CREATE TABLE makegood.inbox_migrations (
     version integer NOT NULL,
     name character varying(255),
@@ -244,13 +506,403 @@ CREATE TABLE makegood.inbox_migrations (
     checksum character varying(255)
 );
 
+CREATE TABLE makegood.jobs (
+    name text NOT NULL,
+    route_id smallint NOT NULL,
+    cursor_at timestamp with time zone,
+    swept_at timestamp with time zone,
+    scheduled_at timestamp with time zone,
+    look_at timestamp with time zone,
+    looked_at timestamp with time zone,
+    notice text,
+    lease_owner uuid,
+    lease_epoch bigint DEFAULT 0 NOT NULL,
+    lease_until timestamp with time zone
+);
+
+COMMENT ON TABLE makegood.jobs IS 'One row a job: every payment that became paid before cursor_at has been compared, and before look_at been looked at. Its runner holds the lease.';
+
+CREATE SEQUENCE makegood.outbox_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+CREATE TABLE makegood.outbox (
+    seq bigint DEFAULT nextval('makegood.outbox_seq'::regclass) NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    bytes integer NOT NULL,
+    slot smallint NOT NULL,
+    id uuid NOT NULL,
+    aggregatetype text NOT NULL COLLATE pg_catalog."C",
+    aggregateid text COLLATE pg_catalog."C",
+    type text NOT NULL,
+    payload text NOT NULL,
+    headers jsonb NOT NULL
+)
+PARTITION BY LIST (slot);
+
+COMMENT ON TABLE makegood.outbox IS 'Events for Kafka, written by makegood.publish in the transaction they speak of. Kept for a while after they were sent.';
+
+COMMENT ON COLUMN makegood.outbox.seq IS 'The order of the rows of one key.';
+
+COMMENT ON COLUMN makegood.outbox.xid IS 'The transaction that wrote it; what the relay''s snapshots are compared with.';
+
+COMMENT ON COLUMN makegood.outbox.created_at IS 'When it was written, by this database''s clock.';
+
+COMMENT ON COLUMN makegood.outbox.bytes IS 'The size of payload, key and headers in bytes.';
+
+COMMENT ON COLUMN makegood.outbox.slot IS 'Which of the three tables it lies in; they are filled in turn.';
+
+COMMENT ON COLUMN makegood.outbox.id IS 'The event''s id, the same on every sending.';
+
+COMMENT ON COLUMN makegood.outbox.aggregatetype IS 'The Kafka topic.';
+
+COMMENT ON COLUMN makegood.outbox.aggregateid IS 'The Kafka key; rows of one key arrive in order. Null for none.';
+
+COMMENT ON COLUMN makegood.outbox.type IS 'The event''s type.';
+
+COMMENT ON COLUMN makegood.outbox.payload IS 'The JSON text, byte for byte what Kafka gets.';
+
+COMMENT ON COLUMN makegood.outbox.headers IS 'Further Kafka headers, name to text.';
+
+CREATE TABLE makegood.outbox_0 (
+    seq bigint DEFAULT nextval('makegood.outbox_seq'::regclass) NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    bytes integer NOT NULL,
+    slot smallint NOT NULL,
+    id uuid NOT NULL,
+    aggregatetype text NOT NULL COLLATE pg_catalog."C",
+    aggregateid text COLLATE pg_catalog."C",
+    type text NOT NULL,
+    payload text NOT NULL,
+    headers jsonb NOT NULL
+);
+
+CREATE TABLE makegood.outbox_1 (
+    seq bigint DEFAULT nextval('makegood.outbox_seq'::regclass) NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    bytes integer NOT NULL,
+    slot smallint NOT NULL,
+    id uuid NOT NULL,
+    aggregatetype text NOT NULL COLLATE pg_catalog."C",
+    aggregateid text COLLATE pg_catalog."C",
+    type text NOT NULL,
+    payload text NOT NULL,
+    headers jsonb NOT NULL
+);
+
+CREATE TABLE makegood.outbox_2 (
+    seq bigint DEFAULT nextval('makegood.outbox_seq'::regclass) NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    bytes integer NOT NULL,
+    slot smallint NOT NULL,
+    id uuid NOT NULL,
+    aggregatetype text NOT NULL COLLATE pg_catalog."C",
+    aggregateid text COLLATE pg_catalog."C",
+    type text NOT NULL,
+    payload text NOT NULL,
+    headers jsonb NOT NULL
+);
+
+CREATE TABLE makegood.outbox_steps (
+    shard smallint NOT NULL,
+    step bigint NOT NULL,
+    shards smallint NOT NULL,
+    epoch bigint NOT NULL,
+    from_snapshot pg_snapshot NOT NULL,
+    to_snapshot pg_snapshot NOT NULL,
+    last_seq bigint NOT NULL,
+    published bigint NOT NULL,
+    holder uuid,
+    host text,
+    pid integer,
+    lease_until timestamp with time zone NOT NULL,
+    sleeps_until timestamp with time zone,
+    in_flight integer DEFAULT 0 NOT NULL,
+    reason text,
+    advice text,
+    system_identifier bigint NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    written_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE makegood.outbox_steps IS 'The relay''s cursor and lease, one row a step; the newest counts, and its number is the compare-and-set. Old ones are trimmed.';
+
+COMMENT ON COLUMN makegood.outbox_steps.from_snapshot IS 'All rows that it sees are with Kafka or parked.';
+
+COMMENT ON COLUMN makegood.outbox_steps.to_snapshot IS 'Of the rows that it sees beyond those, the ones up to last_seq are too.';
+
+CREATE VIEW makegood.outbox_cursor AS
+ SELECT n.shard,
+    n.step,
+    n.shards,
+    n.epoch,
+    n.from_snapshot,
+    n.to_snapshot,
+    n.last_seq,
+    n.published,
+    n.holder,
+    n.host,
+    n.pid,
+    n.lease_until,
+    n.sleeps_until,
+    n.in_flight,
+    n.reason,
+    n.advice,
+    n.system_identifier,
+    n.xid,
+    n.written_at
+   FROM (generate_series(0, 7) s(shard)
+     CROSS JOIN LATERAL ( SELECT p.shard,
+            p.step,
+            p.shards,
+            p.epoch,
+            p.from_snapshot,
+            p.to_snapshot,
+            p.last_seq,
+            p.published,
+            p.holder,
+            p.host,
+            p.pid,
+            p.lease_until,
+            p.sleeps_until,
+            p.in_flight,
+            p.reason,
+            p.advice,
+            p.system_identifier,
+            p.xid,
+            p.written_at
+           FROM makegood.outbox_steps p
+          WHERE (p.shard = s.shard)
+          ORDER BY p.step DESC
+         LIMIT 1) n)
+  WHERE (n.shard < n.shards);
+
+COMMENT ON VIEW makegood.outbox_cursor IS 'The newest step of each shard: how far the relay is, and who it is.';
+
+CREATE TABLE makegood.outbox_migrations (
+    version integer NOT NULL,
+    name character varying(255),
+    applied_on character varying(255),
+    checksum character varying(255)
+);
+
+CREATE TABLE makegood.outbox_parked (
+    seq bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    id uuid NOT NULL,
+    aggregatetype text NOT NULL COLLATE pg_catalog."C",
+    aggregateid text COLLATE pg_catalog."C",
+    type text NOT NULL,
+    payload text NOT NULL,
+    headers jsonb NOT NULL,
+    reason text,
+    advice text,
+    parked_at timestamp with time zone DEFAULT now() NOT NULL,
+    retry_at timestamp with time zone
+);
+
+COMMENT ON TABLE makegood.outbox_parked IS 'Rows set aside: with a reason if Kafka refused them, without one if they wait behind such a row of their key.';
+
+CREATE VIEW makegood.outbox_pending AS
+ SELECT u.event_id,
+    u.topic,
+    u.key,
+    u.event_type,
+    u.bytes,
+    u.created_at,
+    (clock_timestamp() - u.created_at) AS age,
+    u.seq
+   FROM makegood.outbox_unsent() u(event_id, topic, key, event_type, bytes, created_at, seq);
+
+COMMENT ON VIEW makegood.outbox_pending IS 'Events that Kafka has not acknowledged yet. Rows set aside are in outbox_set_aside instead.';
+
+COMMENT ON COLUMN makegood.outbox_pending.event_id IS 'The event''s id.';
+
+COMMENT ON COLUMN makegood.outbox_pending.topic IS 'The Kafka topic it goes to.';
+
+COMMENT ON COLUMN makegood.outbox_pending.key IS 'Its Kafka key; null for none.';
+
+COMMENT ON COLUMN makegood.outbox_pending.event_type IS 'The event''s type.';
+
+COMMENT ON COLUMN makegood.outbox_pending.bytes IS 'The size of payload, key and headers in bytes.';
+
+COMMENT ON COLUMN makegood.outbox_pending.created_at IS 'When it was published, by this database''s clock.';
+
+COMMENT ON COLUMN makegood.outbox_pending.age IS 'How long ago that was.';
+
+COMMENT ON COLUMN makegood.outbox_pending.seq IS 'Its number; the rows of one key are sent in this order.';
+
+CREATE VIEW makegood.outbox_set_aside AS
+ SELECT p.id AS event_id,
+    p.aggregatetype AS topic,
+    p.aggregateid AS key,
+    p.type AS event_type,
+    p.reason,
+    p.advice,
+    p.created_at,
+    p.parked_at,
+    p.retry_at,
+    p.seq
+   FROM makegood.outbox_parked p;
+
+COMMENT ON VIEW makegood.outbox_set_aside IS 'Events that Kafka refused for good, and those that wait behind one of their key. makegood outbox retry sends them.';
+
+COMMENT ON COLUMN makegood.outbox_set_aside.event_id IS 'The event''s id.';
+
+COMMENT ON COLUMN makegood.outbox_set_aside.topic IS 'The Kafka topic it goes to.';
+
+COMMENT ON COLUMN makegood.outbox_set_aside.key IS 'Its Kafka key; null for none.';
+
+COMMENT ON COLUMN makegood.outbox_set_aside.event_type IS 'The event''s type.';
+
+COMMENT ON COLUMN makegood.outbox_set_aside.reason IS 'Why Kafka refused it; null if it waits behind an event of its key that was refused.';
+
+COMMENT ON COLUMN makegood.outbox_set_aside.advice IS 'What to do about it.';
+
+COMMENT ON COLUMN makegood.outbox_set_aside.created_at IS 'When it was published.';
+
+COMMENT ON COLUMN makegood.outbox_set_aside.parked_at IS 'When it was set aside.';
+
+COMMENT ON COLUMN makegood.outbox_set_aside.retry_at IS 'When somebody asked to send it again; null if nobody did.';
+
+COMMENT ON COLUMN makegood.outbox_set_aside.seq IS 'Its number; the rows of one key are sent in this order.';
+
+CREATE VIEW makegood.outbox_status AS
+ WITH waiting AS (
+         SELECT count(*) AS pending,
+            min(outbox_unsent.created_at) AS oldest_at,
+            COALESCE(sum(outbox_unsent.bytes), (0)::bigint) AS pending_bytes
+           FROM makegood.outbox_unsent() outbox_unsent(event_id, topic, key, event_type, bytes, created_at, seq)
+        ), aside AS (
+         SELECT count(*) FILTER (WHERE (outbox_parked.reason IS NOT NULL)) AS refused,
+            count(*) AS set_aside,
+            min(outbox_parked.parked_at) AS aside_since
+           FROM makegood.outbox_parked
+        ), relay AS (
+         SELECT count(*) FILTER (WHERE (outbox_cursor.lease_until > clock_timestamp())) AS relays,
+            (max(outbox_cursor.shards))::integer AS shards,
+            (sum(outbox_cursor.published))::bigint AS published,
+            sum(outbox_cursor.in_flight) FILTER (WHERE (outbox_cursor.lease_until > clock_timestamp())) AS in_flight,
+            max(outbox_cursor.written_at) AS seen_at,
+            min(outbox_cursor.reason) FILTER (WHERE (outbox_cursor.lease_until > clock_timestamp())) AS reason,
+            min(outbox_cursor.advice) FILTER (WHERE (outbox_cursor.lease_until > clock_timestamp())) AS advice
+           FROM makegood.outbox_cursor
+        )
+ SELECT
+        CASE
+            WHEN (r.relays < r.shards) THEN 'down'::text
+            WHEN (r.reason IS NOT NULL) THEN 'held'::text
+            WHEN (a.set_aside > 0) THEN 'set_aside'::text
+            WHEN (w.pending > 0) THEN 'behind'::text
+            ELSE 'ok'::text
+        END AS verdict,
+    r.relays,
+    r.shards,
+    r.reason,
+    r.advice,
+    w.pending,
+    w.pending_bytes,
+    w.oldest_at,
+    (clock_timestamp() - w.oldest_at) AS oldest_age,
+    COALESCE(r.in_flight, (0)::bigint) AS in_flight,
+    a.set_aside,
+    a.refused,
+    a.aside_since,
+    r.published,
+    r.seen_at
+   FROM waiting w,
+    aside a,
+    relay r;
+
+COMMENT ON VIEW makegood.outbox_status IS 'One row: do events get from the outbox to Kafka, and if not, why and what to do.';
+
+COMMENT ON COLUMN makegood.outbox_status.verdict IS 'ok: nothing waits; behind: events are on their way; set_aside: Kafka refused some; held: see reason; down: no relay runs.';
+
+COMMENT ON COLUMN makegood.outbox_status.relays IS 'Shards that a living daemon relays.';
+
+COMMENT ON COLUMN makegood.outbox_status.shards IS 'Shards there are.';
+
+COMMENT ON COLUMN makegood.outbox_status.reason IS 'Why nothing is sent.';
+
+COMMENT ON COLUMN makegood.outbox_status.advice IS 'What to do about it.';
+
+COMMENT ON COLUMN makegood.outbox_status.pending IS 'Events that Kafka has not acknowledged yet, without those set aside.';
+
+COMMENT ON COLUMN makegood.outbox_status.pending_bytes IS 'Their size in bytes.';
+
+COMMENT ON COLUMN makegood.outbox_status.oldest_at IS 'When the oldest of them was published.';
+
+COMMENT ON COLUMN makegood.outbox_status.oldest_age IS 'How long ago that was.';
+
+COMMENT ON COLUMN makegood.outbox_status.in_flight IS 'Events handed to Kafka and not acknowledged when a relay last wrote.';
+
+COMMENT ON COLUMN makegood.outbox_status.set_aside IS 'Events set aside: refused by Kafka, or waiting behind one of their key.';
+
+COMMENT ON COLUMN makegood.outbox_status.refused IS 'Those of them that Kafka refused.';
+
+COMMENT ON COLUMN makegood.outbox_status.aside_since IS 'When the first of them was set aside.';
+
+COMMENT ON COLUMN makegood.outbox_status.published IS 'Events acknowledged by Kafka since the first step.';
+
+COMMENT ON COLUMN makegood.outbox_status.seen_at IS 'When a relay last wrote.';
+
+CREATE TABLE makegood.outbox_turns (
+    turn bigint NOT NULL,
+    began_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE makegood.outbox_turns IS 'Which of the outbox''s tables is filled: that of the newest turn, modulo three.';
+
+CREATE VIEW makegood.paid_not_purchased AS
+ SELECT f.business_key AS payment,
+    f.paid_at,
+    (now() - f.paid_at) AS age,
+    j.looked_at AS as_of,
+    f.kind,
+    f.detail,
+    r.name AS route,
+    f.job,
+    f.id AS finding
+   FROM ((makegood.findings f
+     JOIN makegood.jobs j ON ((j.name = f.job)))
+     JOIN makegood.routes r ON ((r.id = j.route_id)))
+  WHERE ((f.resolved_at IS NULL) AND (f.kind = ANY (ARRAY['missing'::text, 'gone'::text])));
+
+COMMENT ON VIEW makegood.paid_not_purchased IS 'Payments that succeeded and have no purchase, as far as the reconciler has looked. Costs nothing to ask.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.payment IS 'The payment, by its business key.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.paid_at IS 'When it became paid.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.age IS 'How long ago that is.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.as_of IS 'When the reconciler last looked; old if no daemon runs.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.kind IS 'missing, or gone if a purchase existed once and was removed.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.detail IS 'Why it has not been made good, if that was tried.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.route IS 'The route that would make it good.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.job IS 'The job that looks for it.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.finding IS 'Its number among the findings.';
+
 CREATE TABLE makegood.quarantine (
     id bigint NOT NULL,
     route_id smallint NOT NULL,
     topic text NOT NULL,
-    topic_id uuid NOT NULL,
-    partition integer NOT NULL,
-    "offset" bigint NOT NULL,
+    topic_id uuid,
+    partition integer,
+    "offset" bigint,
+    business_key text COLLATE pg_catalog."C",
     record_at timestamp with time zone,
     key bytea,
     value bytea,
@@ -262,7 +914,8 @@ CREATE TABLE makegood.quarantine (
     sqlstate text,
     detail text,
     quarantined_at timestamp with time zone DEFAULT now() NOT NULL,
-    resolved_at timestamp with time zone
+    resolved_at timestamp with time zone,
+    CONSTRAINT quarantine_check CHECK (((num_nonnulls(topic_id, partition, "offset") = 3) OR (business_key IS NOT NULL)))
 );
 
 COMMENT ON TABLE makegood.quarantine IS 'Records that could not be applied, with their exact bytes. Holds personal data: readable by makegood only.';
@@ -290,7 +943,8 @@ CREATE VIEW makegood.quarantine_open AS
     octet_length(q.value) AS value_bytes,
     cardinality(q.header_names) AS headers,
     q.record_at,
-    q.quarantined_at
+    q.quarantined_at,
+    q.business_key
    FROM (makegood.quarantine q
      JOIN makegood.routes r ON ((r.id = q.route_id)))
   WHERE (q.resolved_at IS NULL);
@@ -311,7 +965,7 @@ COMMENT ON COLUMN makegood.quarantine_open.topic IS 'The topic it was read from.
 
 COMMENT ON COLUMN makegood.quarantine_open.topic_id IS 'That topic''s id.';
 
-COMMENT ON COLUMN makegood.quarantine_open.partition IS 'Its partition.';
+COMMENT ON COLUMN makegood.quarantine_open.partition IS 'Its partition; null for an event that makegood made from a payment.';
 
 COMMENT ON COLUMN makegood.quarantine_open."offset" IS 'Its offset.';
 
@@ -325,8 +979,189 @@ COMMENT ON COLUMN makegood.quarantine_open.record_at IS 'The Kafka record''s tim
 
 COMMENT ON COLUMN makegood.quarantine_open.quarantined_at IS 'When it was put here.';
 
+COMMENT ON COLUMN makegood.quarantine_open.business_key IS 'The payment that the event was made from; null for a record from Kafka.';
+
+CREATE VIEW makegood.reconcile_findings AS
+ SELECT findings.id AS finding,
+    findings.job,
+    findings.business_key AS payment,
+    findings.kind,
+    findings.paid_at,
+    findings.expected,
+    findings.found,
+    findings.detail,
+    findings.run_id AS run,
+    findings.first_seen_at,
+    findings.resolved_at,
+    findings.resolution,
+    findings.resolved_run_id AS resolved_run,
+    findings.resolved_by,
+    findings.note,
+    findings.quarantine_id
+   FROM makegood.findings;
+
+COMMENT ON VIEW makegood.reconcile_findings IS 'What the reconciler found, open and resolved.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.finding IS 'Its number, as makegood.dismiss takes it.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.job IS 'The job that found it.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.payment IS 'The payment, by its business key.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.kind IS 'missing: no purchase; gone: there was one, and it was removed; else what conflicts.sql calls it.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.paid_at IS 'When the payment became paid; for a contradiction when it was last changed.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.expected IS 'What the payment says.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.found IS 'What the purchase says.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.detail IS 'What there is to say about it.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.run IS 'The run that found it; null if the look at recent payments did.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.first_seen_at IS 'When it was found.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.resolved_at IS 'When it was resolved; null while it is open.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.resolution IS 'made_good: by a run; healed: it was no longer so; ignored: the mapping ignores it; dismissed: by a person.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.resolved_run IS 'The run that resolved it, if one did.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.resolved_by IS 'The person who dismissed it.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.note IS 'What that person said.';
+
+COMMENT ON COLUMN makegood.reconcile_findings.quarantine_id IS 'Where the event is that could not be applied, if that was tried.';
+
+CREATE TABLE makegood.runs (
+    id bigint NOT NULL,
+    job text,
+    since timestamp with time zone,
+    until timestamp with time zone,
+    dry_run boolean DEFAULT false NOT NULL,
+    requested_by text NOT NULL,
+    requested_via text NOT NULL,
+    requested_at timestamp with time zone DEFAULT now() NOT NULL,
+    state text DEFAULT 'requested'::text NOT NULL,
+    phase text DEFAULT 'compare'::text NOT NULL,
+    place_at timestamp with time zone,
+    place_key text,
+    compared bigint DEFAULT 0 NOT NULL,
+    missing bigint DEFAULT 0 NOT NULL,
+    made_good bigint DEFAULT 0 NOT NULL,
+    gone bigint DEFAULT 0 NOT NULL,
+    quarantined bigint DEFAULT 0 NOT NULL,
+    conflicts bigint DEFAULT 0 NOT NULL,
+    sample jsonb,
+    held text,
+    stop_asked boolean DEFAULT false NOT NULL,
+    approved_by text,
+    approved_at timestamp with time zone,
+    runner uuid,
+    writer uuid,
+    started_at timestamp with time zone,
+    moved_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    error text,
+    CONSTRAINT runs_phase_check CHECK ((phase = ANY (ARRAY['compare'::text, 'make_good'::text, 'conflicts'::text]))),
+    CONSTRAINT runs_requested_via_check CHECK ((requested_via = ANY (ARRAY['sql'::text, 'cli'::text, 'signal'::text, 'schedule'::text]))),
+    CONSTRAINT runs_state_check CHECK ((state = ANY (ARRAY['requested'::text, 'running'::text, 'held'::text, 'done'::text, 'failed'::text])))
+);
+
+COMMENT ON TABLE makegood.runs IS 'One row a run of the reconciler, from the request to its end. phase and place say where a new runner goes on.';
+
+CREATE VIEW makegood.reconcile_runs AS
+ SELECT runs.id AS run,
+    runs.job,
+    runs.requested_by,
+    runs.requested_via,
+    runs.requested_at,
+    runs.since,
+    runs.until,
+    runs.dry_run,
+    runs.state,
+    runs.phase,
+    runs.compared,
+    runs.missing,
+    runs.made_good,
+    runs.gone,
+    runs.quarantined,
+    runs.conflicts,
+    runs.held,
+    runs.approved_by,
+    runs.approved_at,
+    runs.place_at,
+    runs.started_at,
+    runs.moved_at,
+    runs.finished_at,
+    runs.error,
+    runs.sample
+   FROM makegood.runs;
+
+COMMENT ON VIEW makegood.reconcile_runs IS 'Runs of the reconciler: who asked, what came of it.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.run IS 'Its number, as reconcile() returned it.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.job IS 'The job; null until a daemon with a job takes it.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.requested_by IS 'The role that asked, or the host and process for a signal.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.requested_via IS 'How it was asked: sql, cli, signal or schedule.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.requested_at IS 'When it was asked.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.since IS 'Payments that became paid from then on; null from the first on.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.until IS 'Payments that became paid before then; null until it starts, if nobody said.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.dry_run IS 'Whether it only reports.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.state IS 'requested, running, held (see held; makegood.approve lets it go on), done or failed.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.phase IS 'What it is at: compare, make_good, conflicts.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.compared IS 'Payments looked at.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.missing IS 'Payments found without a purchase, which are to be made good.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.made_good IS 'Purchases it made; in a dry run those it would have made.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.gone IS 'Payments whose purchase existed once and was removed: for people, not made again.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.quarantined IS 'Payments that cannot be made good; their reasons are in quarantine.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.conflicts IS 'Contradictions between payments and purchases that are there.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.held IS 'Why it waits, if it does.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.approved_by IS 'Who let it go on after it was held.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.approved_at IS 'When it was let go on.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.place_at IS 'How far its phase has come: the time of the last payment looked at.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.started_at IS 'When a daemon took it.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.moved_at IS 'When it last moved on.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.finished_at IS 'When it ended.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.error IS 'Why it failed.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.sample IS 'The first findings of a dry run, which leaves no findings.';
+
 ALTER TABLE makegood.routes ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME makegood.routes_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE makegood.runs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME makegood.runs_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -413,6 +1248,12 @@ CREATE VIEW makegood.status AS
            FROM makegood.quarantine
           WHERE (quarantine.resolved_at IS NULL)
           GROUP BY quarantine.route_id
+        ), unpurchased AS (
+         SELECT paid_not_purchased.route,
+            count(*) AS payments,
+            min(paid_not_purchased.paid_at) AS paid_at
+           FROM makegood.paid_not_purchased
+          GROUP BY paid_not_purchased.route
         )
  SELECT r.name AS route,
         CASE
@@ -440,11 +1281,14 @@ CREATE VIEW makegood.status AS
     COALESCE(q.quarantine_open, (0)::bigint) AS quarantine_open,
     r.topic,
     r.consumer_group,
-    GREATEST(w.seen_at, p.seen_at) AS seen_at
-   FROM (((makegood.routes r
+    GREATEST(w.seen_at, p.seen_at) AS seen_at,
+    COALESCE(u.payments, (0)::bigint) AS paid_not_purchased,
+    u.paid_at AS oldest_not_purchased_at
+   FROM ((((makegood.routes r
      LEFT JOIN "position" p ON ((p.route = r.name)))
      LEFT JOIN worker w ON ((w.route_id = r.id)))
-     LEFT JOIN waiting q ON ((q.route_id = r.id)));
+     LEFT JOIN waiting q ON ((q.route_id = r.id)))
+     LEFT JOIN unpurchased u ON ((u.route = r.name)));
 
 COMMENT ON VIEW makegood.status IS 'One row a route: is it working, and if not, why and what to do. Never reads the inbox.';
 
@@ -490,6 +1334,10 @@ COMMENT ON COLUMN makegood.status.consumer_group IS 'The Kafka consumer group it
 
 COMMENT ON COLUMN makegood.status.seen_at IS 'When a daemon last wrote anything for this route.';
 
+COMMENT ON COLUMN makegood.status.paid_not_purchased IS 'Payments that succeeded and have no purchase, as in paid_not_purchased.';
+
+COMMENT ON COLUMN makegood.status.oldest_not_purchased_at IS 'When the oldest of them became paid.';
+
 CREATE TABLE makegood.test_events (
     id uuid NOT NULL,
     route_id smallint NOT NULL,
@@ -504,6 +1352,15 @@ CREATE TABLE makegood.test_events (
 
 COMMENT ON TABLE makegood.test_events IS 'Records of makegood send-test: applied, rolled back, answered here.';
 
+ALTER TABLE ONLY makegood.outbox ATTACH PARTITION makegood.outbox_0 FOR VALUES IN ('0');
+
+ALTER TABLE ONLY makegood.outbox ATTACH PARTITION makegood.outbox_1 FOR VALUES IN ('1');
+
+ALTER TABLE ONLY makegood.outbox ATTACH PARTITION makegood.outbox_2 FOR VALUES IN ('2');
+
+ALTER TABLE ONLY makegood.findings
+    ADD CONSTRAINT findings_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY makegood.gaps
     ADD CONSTRAINT gaps_pkey PRIMARY KEY (id);
 
@@ -515,6 +1372,21 @@ ALTER TABLE ONLY makegood.inbox_migrations
 
 ALTER TABLE ONLY makegood.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (event_id, route_id);
+
+ALTER TABLE ONLY makegood.jobs
+    ADD CONSTRAINT jobs_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY makegood.outbox_migrations
+    ADD CONSTRAINT outbox_migrations_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY makegood.outbox_parked
+    ADD CONSTRAINT outbox_parked_pkey PRIMARY KEY (seq);
+
+ALTER TABLE ONLY makegood.outbox_steps
+    ADD CONSTRAINT outbox_steps_pkey PRIMARY KEY (shard, step);
+
+ALTER TABLE ONLY makegood.outbox_turns
+    ADD CONSTRAINT outbox_turns_pkey PRIMARY KEY (turn);
 
 ALTER TABLE ONLY makegood.positions
     ADD CONSTRAINT positions_pkey PRIMARY KEY (consumer_group, topic_id, partition, step);
@@ -531,6 +1403,9 @@ ALTER TABLE ONLY makegood.routes
 ALTER TABLE ONLY makegood.routes
     ADD CONSTRAINT routes_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY makegood.runs
+    ADD CONSTRAINT runs_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY makegood.test_events
     ADD CONSTRAINT test_events_pkey PRIMARY KEY (id);
 
@@ -540,14 +1415,93 @@ ALTER TABLE ONLY makegood.watermarks
 ALTER TABLE ONLY makegood.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id, route_id);
 
+CREATE INDEX findings_business_key ON makegood.findings USING btree (business_key);
+
+CREATE UNIQUE INDEX findings_open ON makegood.findings USING btree (job, kind, business_key) WHERE (resolved_at IS NULL);
+
+CREATE INDEX findings_open_missing ON makegood.findings USING btree (job, paid_at, business_key) WHERE ((resolved_at IS NULL) AND (kind = 'missing'::text));
+
+CREATE INDEX findings_resolved_run ON makegood.findings USING btree (resolved_run_id);
+
+CREATE INDEX findings_run ON makegood.findings USING btree (run_id);
+
 CREATE INDEX inbox_applied_at ON makegood.inbox USING btree (applied_at);
 
 CREATE INDEX inbox_business_key ON makegood.inbox USING btree (business_key);
 
+CREATE INDEX outbox_key ON ONLY makegood.outbox USING btree (aggregateid);
+
+CREATE INDEX outbox_0_aggregateid_idx ON makegood.outbox_0 USING btree (aggregateid);
+
+CREATE INDEX outbox_id ON ONLY makegood.outbox USING btree (id);
+
+CREATE INDEX outbox_0_id_idx ON makegood.outbox_0 USING btree (id);
+
+CREATE INDEX outbox_order ON ONLY makegood.outbox USING btree (seq);
+
+CREATE INDEX outbox_0_seq_idx ON makegood.outbox_0 USING btree (seq);
+
+CREATE INDEX outbox_xid ON ONLY makegood.outbox USING btree (xid, seq);
+
+CREATE INDEX outbox_0_xid_seq_idx ON makegood.outbox_0 USING btree (xid, seq);
+
+CREATE INDEX outbox_1_aggregateid_idx ON makegood.outbox_1 USING btree (aggregateid);
+
+CREATE INDEX outbox_1_id_idx ON makegood.outbox_1 USING btree (id);
+
+CREATE INDEX outbox_1_seq_idx ON makegood.outbox_1 USING btree (seq);
+
+CREATE INDEX outbox_1_xid_seq_idx ON makegood.outbox_1 USING btree (xid, seq);
+
+CREATE INDEX outbox_2_aggregateid_idx ON makegood.outbox_2 USING btree (aggregateid);
+
+CREATE INDEX outbox_2_id_idx ON makegood.outbox_2 USING btree (id);
+
+CREATE INDEX outbox_2_seq_idx ON makegood.outbox_2 USING btree (seq);
+
+CREATE INDEX outbox_2_xid_seq_idx ON makegood.outbox_2 USING btree (xid, seq);
+
+CREATE INDEX outbox_parked_key ON makegood.outbox_parked USING btree (aggregateid, aggregatetype);
+
+CREATE INDEX outbox_parked_retry ON makegood.outbox_parked USING btree (seq) WHERE (retry_at IS NOT NULL);
+
 CREATE UNIQUE INDEX quarantine_open_event ON makegood.quarantine USING btree (route_id, event_id, digest) WHERE (resolved_at IS NULL);
+
+CREATE UNIQUE INDEX quarantine_open_payment ON makegood.quarantine USING btree (route_id, business_key) WHERE ((resolved_at IS NULL) AND (business_key IS NOT NULL));
+
+CREATE INDEX runs_open ON makegood.runs USING btree (id) WHERE (state = ANY (ARRAY['requested'::text, 'running'::text, 'held'::text]));
+
+CREATE UNIQUE INDEX runs_requested ON makegood.runs USING btree (COALESCE(job, ''::text), COALESCE(since, '-infinity'::timestamp with time zone), COALESCE(until, 'infinity'::timestamp with time zone), dry_run) WHERE ((state = 'requested'::text) AND (approved_at IS NULL));
+
+ALTER INDEX makegood.outbox_key ATTACH PARTITION makegood.outbox_0_aggregateid_idx;
+
+ALTER INDEX makegood.outbox_id ATTACH PARTITION makegood.outbox_0_id_idx;
+
+ALTER INDEX makegood.outbox_order ATTACH PARTITION makegood.outbox_0_seq_idx;
+
+ALTER INDEX makegood.outbox_xid ATTACH PARTITION makegood.outbox_0_xid_seq_idx;
+
+ALTER INDEX makegood.outbox_key ATTACH PARTITION makegood.outbox_1_aggregateid_idx;
+
+ALTER INDEX makegood.outbox_id ATTACH PARTITION makegood.outbox_1_id_idx;
+
+ALTER INDEX makegood.outbox_order ATTACH PARTITION makegood.outbox_1_seq_idx;
+
+ALTER INDEX makegood.outbox_xid ATTACH PARTITION makegood.outbox_1_xid_seq_idx;
+
+ALTER INDEX makegood.outbox_key ATTACH PARTITION makegood.outbox_2_aggregateid_idx;
+
+ALTER INDEX makegood.outbox_id ATTACH PARTITION makegood.outbox_2_id_idx;
+
+ALTER INDEX makegood.outbox_order ATTACH PARTITION makegood.outbox_2_seq_idx;
+
+ALTER INDEX makegood.outbox_xid ATTACH PARTITION makegood.outbox_2_xid_seq_idx;
 
 ALTER TABLE ONLY makegood.gaps
     ADD CONSTRAINT gaps_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);
+
+ALTER TABLE ONLY makegood.jobs
+    ADD CONSTRAINT jobs_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);
 
 ALTER TABLE ONLY makegood.quarantine
     ADD CONSTRAINT quarantine_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);

@@ -29,6 +29,8 @@ pub struct Route {
     pub standing: Standing,
     pub counts: Vec<(&'static str, i64)>,
     pub quarantine: Vec<(String, i64)>,
+    /// Payments without a purchase, and when the oldest became paid.
+    pub unpurchased: (i64, Option<Timestamp>),
     pub partitions: Vec<Position>,
     pub workers: Vec<Worker>,
     /// What Kafka said, or why it said nothing.
@@ -78,6 +80,7 @@ fn route(report: &Report, name: &str, topic: &str, group: &str) -> Route {
             .filter(|(route, ..)| route == name)
             .map(|(_, reason, records)| (reason.clone(), *records))
             .collect(),
+        unpurchased: known.map_or((0, None), |r| (r.unpurchased, r.unpurchased_since)),
         partitions: report.positions.iter().filter(|p| p.route == name).cloned().collect(),
         workers: report.workers.iter().filter(|w| w.route == name).cloned().collect(),
         look: Ok(Look::default()),
@@ -151,6 +154,7 @@ fn judge(route: &Route, report: &Report) -> Standing {
             .sum(),
         other_type: count("other_type"),
         quarantined: route.quarantine.iter().map(|q| q.1).sum(),
+        unpurchased: known.map_or((0, None), |r| (r.unpurchased, r.unpurchased_since.map(age))),
     })
 }
 

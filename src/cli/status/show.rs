@@ -87,7 +87,15 @@ fn counts(route: &Route) -> String {
         [] => "none".to_owned(),
         reasons => list(&mut reasons.iter().cloned()),
     };
-    print::sheet(&[("records", counted), ("open quarantine", open)])
+    let unpurchased = match route.unpurchased.0 {
+        0 => "none".to_owned(),
+        n => n.to_string(),
+    };
+    print::sheet(&[
+        ("records", counted),
+        ("open quarantine", open),
+        ("paid, not purchased", unpurchased),
+    ])
 }
 
 /// What records came to. How many were ever put into quarantine is left out beside how many are
@@ -137,6 +145,9 @@ fn object(route: &Route) -> Value {
         "counts": counts,
         "quarantine": {
             "open": route.quarantine.iter().map(|q| q.1).sum::<i64>(), "by_reason": reasons,
+        },
+        "paid_not_purchased": {
+            "payments": route.unpurchased.0, "oldest_paid_at": route.unpurchased.1,
         },
         "partitions": route.partitions.iter().map(position).collect::<Vec<_>>(),
         "workers": route.workers.iter().map(worker).collect::<Vec<_>>(),

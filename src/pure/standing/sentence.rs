@@ -68,6 +68,19 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
             "ignoring: all {} so far were of another type; compare the route's event_type with the events",
             records(facts.other_type)
         ),
+        Word::Unpurchased => format!(
+            "unpurchased: {} paid and not purchased{}; `makegood reconcile show` has the reasons, `makegood reconcile run` makes good",
+            if facts.unpurchased.0 == 1 {
+                "1 payment is".to_owned()
+            } else {
+                format!("{} payments are", facts.unpurchased.0)
+            },
+            facts
+                .unpurchased
+                .1
+                .map(|oldest| format!(", the oldest for {}", age(oldest)))
+                .unwrap_or_default(),
+        ),
         Word::Quarantine => format!(
             "quarantine: {} {} a decision, see `makegood quarantine list`; {}",
             records(*quarantined),

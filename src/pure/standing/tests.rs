@@ -22,6 +22,7 @@ fn facts(partitions: &[Partition]) -> Facts<'_> {
         taken: 10,
         other_type: 0,
         quarantined: 0,
+        unpurchased: (0, None),
     }
 }
 
@@ -84,6 +85,19 @@ fn one_stalled_partition_counts_though_another_moves() {
     let (word, sentence) = judged(&facts(&two));
     assert_eq!(word, Word::Stalled);
     assert!(sentence.contains("partition 1 last moved 2 min ago"), "{sentence}");
+}
+
+#[test]
+fn a_payment_without_a_purchase_is_told_though_nothing_waits() {
+    let idle = partition(0, None, Some(SECOND));
+    let paid = Facts { unpurchased: (3, Some(2 * HOUR)), quarantined: 1, ..facts(&idle) };
+    let (word, sentence) = judged(&paid);
+    assert_eq!(word, Word::Unpurchased);
+    assert!(
+        sentence.contains("3 payments are paid and not purchased, the oldest for 2 h"),
+        "{sentence}"
+    );
+    assert!(!word.is_fine());
 }
 
 #[test]

@@ -87,6 +87,19 @@ pub(super) struct Fresh<'a> {
     is_new: bool,
 }
 
+impl<'a> Fresh<'a> {
+    /// An event that may be new, under the id it came with.
+    pub(super) fn new(
+        entry: usize,
+        id: Uuid,
+        digest: [u8; 16],
+        payload: &'a str,
+        at: Timestamp,
+    ) -> Fresh<'a> {
+        Fresh { entry, id, digest, payload, at, reused: None, is_new: false }
+    }
+}
+
 /// A batch taken apart.
 pub(super) struct Sorted<'a> {
     /// Events that may be new, each id once, in the order of their ids.
@@ -128,16 +141,8 @@ impl<'a> Sorted<'a> {
                         .timestamp_ms
                         .and_then(|ms| Timestamp::from_millisecond(ms).ok());
                     let at = at.unwrap_or(batch.now);
-                    let digest = entry.digest;
-                    sorted.fresh.push(Fresh {
-                        entry: index,
-                        id,
-                        digest,
-                        payload,
-                        at,
-                        reused,
-                        is_new: false,
-                    });
+                    let fresh = Fresh::new(index, id, entry.digest, payload, at);
+                    sorted.fresh.push(Fresh { reused, ..fresh });
                 }
             }
         }

@@ -1,33 +1,8 @@
 //! What goes to the server, in the form it takes it.
 
-use std::error::Error;
-
-use tokio_postgres::types::private::BytesMut;
-use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
-
 use super::batch::Fresh;
 use super::{Answer, ApplyFault};
-use crate::pure::record::Record;
 use crate::store::{Tx, copy};
-
-/// JSON text as a jsonb parameter, passed on without being parsed again. On the wire a jsonb is a
-/// version byte, 1, and the text (PostgreSQL, `jsonb_recv`).
-#[derive(Debug)]
-pub(super) struct JsonText<'a>(pub &'a str);
-
-impl ToSql for JsonText<'_> {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
-        out.extend_from_slice(&[1]);
-        out.extend_from_slice(self.0.as_bytes());
-        Ok(IsNull::No)
-    }
-
-    fn accepts(ty: &Type) -> bool {
-        *ty == Type::JSONB
-    }
-
-    to_sql_checked!();
-}
 
 /// Inbox rows to write, in the order of their ids.
 pub(super) struct Rows {
@@ -43,19 +18,29 @@ impl Rows {
         Rows { rows: copy::Rows::with_capacity(rows * ROW_BYTES), count: 0 }
     }
 
-    pub(super) fn push(&mut self, route: i16, fresh: &Fresh<'_>, record: &Record, answer: &Answer) {
+    /// Adds an event; `place` is its partition and offset, `None` for one that was made from a payment.
+    pub(super) fn push(
+        &mut self,
+        route: i16,
+        fresh: &Fresh<'_>,
+        place: Option<(i32, i64)>,
+        answer: &Answer,
+    ) {
         let row = &mut self.rows;
-        row.row(10);
+        let partition = place.map(|(partition, _)| partition.to_be_bytes());
+        let offset = place.map(|(_, offset)| offset.to_be_bytes());
+        row.row(11);
         row.field(Some(fresh.id.as_bytes()));
-        row.field(Some(&record.offset.to_be_bytes()));
+        row.field(offset.as_ref().map(<[u8; 8]>::as_slice));
         row.time(fresh.at.as_microsecond());
-        row.field(Some(&record.partition.to_be_bytes()));
+        row.field(partition.as_ref().map(<[u8; 4]>::as_slice));
         row.field(Some(&route.to_be_bytes()));
         row.field(Some(&fresh.digest));
         row.field(Some(answer.outcome.as_str().as_bytes()));
         row.field(answer.business_key.as_deref().map(str::as_bytes));
         row.field(fresh.reused.as_ref().map(|id| id.as_bytes().as_slice()));
         row.field(answer.detail.as_deref().map(str::as_bytes));
+        row.field(place.is_none().then_some(b"reconcile"));
         self.count += 1;
     }
 

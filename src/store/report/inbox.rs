@@ -37,6 +37,7 @@ pub struct Event {
     pub event_at: Option<Timestamp>,
     pub applied_at: Timestamp,
     pub reused_id: Option<Uuid>,
+    pub origin: String,
 }
 
 /// Events, the newest first.
@@ -76,5 +77,6 @@ fn event(row: &Row) -> Event {
         event_at: row.get("event_at"),
         applied_at: row.get("applied_at"),
         reused_id: row.get("reused_id"),
+        origin: row.get("origin"),
     }
 }

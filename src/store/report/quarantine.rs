@@ -34,8 +34,9 @@ pub struct Case {
     pub sqlstate: Option<String>,
     pub detail: Option<String>,
     pub topic: String,
-    pub partition: i32,
-    pub offset: i64,
+    pub business_key: Option<String>,
+    pub partition: Option<i32>,
+    pub offset: Option<i64>,
     pub event_id: Uuid,
     pub value_bytes: Option<i32>,
     pub record_at: Option<Timestamp>,
@@ -55,8 +56,9 @@ pub async fn list(store: &Store, filter: &Filter) -> Result<Vec<Case>, Fault> {
     Ok(rows.iter().map(case).collect())
 }
 
-/// One case with its record, byte for byte, and the topic's id.
-pub async fn show(store: &Store, id: i64) -> Result<Option<(Case, Uuid, Record)>, Fault> {
+/// One case with its record, byte for byte, and the topic's id. An event that makegood made from a
+/// payment has no topic id, and its record no place.
+pub async fn show(store: &Store, id: i64) -> Result<Option<(Case, Option<Uuid>, Record)>, Fault> {
     let sql = include_str!("../../../sql/core/quarantine_show.sql");
     let rows = store.query(sql, &[&id]).await?;
     Ok(rows.first().map(|row| {
@@ -74,6 +76,7 @@ fn case(row: &Row) -> Case {
         sqlstate: row.get("sqlstate"),
         detail: row.get("detail"),
         topic: row.get("topic"),
+        business_key: row.get("business_key"),
         partition: row.get("partition"),
         offset: row.get("offset"),
         event_id: row.get("event_id"),
@@ -88,8 +91,8 @@ fn record(row: &Row, case: &Case) -> Record {
     let names: Vec<Vec<u8>> = row.get("header_names");
     let values: Vec<Option<Vec<u8>>> = row.get("header_values");
     Record {
-        partition: case.partition,
-        offset: case.offset,
+        partition: case.partition.unwrap_or_default(),
+        offset: case.offset.unwrap_or_default(),
         timestamp_ms: case.record_at.map(Timestamp::as_millisecond),
         key: row.get("key"),
         value: row.get("value"),

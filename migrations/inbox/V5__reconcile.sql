@@ -1,0 +1,337 @@
+-- The reconciler: what was asked of it, what it found, how far it has looked, and who runs it.
+CREATE TABLE makegood.jobs (
+    name text PRIMARY KEY,
+    route_id smallint NOT NULL REFERENCES makegood.routes,
+    cursor_at timestamptz,
+    swept_at timestamptz,
+    scheduled_at timestamptz,
+    look_at timestamptz,
+    looked_at timestamptz,
+    notice text,
+    lease_owner uuid,
+    lease_epoch bigint NOT NULL DEFAULT 0,
+    lease_until timestamptz
+);
+COMMENT ON TABLE makegood.jobs IS
+    'One row a job: every payment that became paid before cursor_at has been compared, and before look_at been looked at. Its runner holds the lease.';
+
+-- A run is asked for by its row alone; a daemon that is down finds it when it starts.
+CREATE TABLE makegood.runs (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job text,
+    since timestamptz,
+    until timestamptz,
+    dry_run boolean NOT NULL DEFAULT false,
+    requested_by text NOT NULL,
+    requested_via text NOT NULL CHECK (requested_via IN ('sql', 'cli', 'signal', 'schedule')),
+    requested_at timestamptz NOT NULL DEFAULT now(),
+    state text NOT NULL DEFAULT 'requested' CHECK (state IN ('requested', 'running', 'held', 'done', 'failed')),
+    phase text NOT NULL DEFAULT 'compare' CHECK (phase IN ('compare', 'make_good', 'conflicts')),
+    place_at timestamptz,
+    place_key text,
+    compared bigint NOT NULL DEFAULT 0,
+    missing bigint NOT NULL DEFAULT 0,
+    made_good bigint NOT NULL DEFAULT 0,
+    gone bigint NOT NULL DEFAULT 0,
+    quarantined bigint NOT NULL DEFAULT 0,
+    conflicts bigint NOT NULL DEFAULT 0,
+    sample jsonb,
+    held text,
+    stop_asked boolean NOT NULL DEFAULT false,
+    approved_by text,
+    approved_at timestamptz,
+    runner uuid,
+    writer uuid,
+    started_at timestamptz,
+    moved_at timestamptz,
+    finished_at timestamptz,
+    error text
+);
+COMMENT ON TABLE makegood.runs IS
+    'One row a run of the reconciler, from the request to its end. phase and place say where a new runner goes on.';
+-- Two that ask for the same before it has begun get the same run.
+CREATE UNIQUE INDEX runs_requested ON makegood.runs
+    (coalesce(job, ''), coalesce(since, '-infinity'), coalesce(until, 'infinity'), dry_run)
+    WHERE state = 'requested' AND approved_at IS NULL;
+CREATE INDEX runs_open ON makegood.runs (id) WHERE state IN ('requested', 'running', 'held');
+
+CREATE TABLE makegood.findings (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job text NOT NULL,
+    business_key text COLLATE "C" NOT NULL,
+    kind text COLLATE "C" NOT NULL,
+    paid_at timestamptz,
+    expected jsonb,
+    found jsonb,
+    detail text,
+    run_id bigint,
+    quarantine_id bigint,
+    first_seen_at timestamptz NOT NULL DEFAULT now(),
+    resolved_at timestamptz,
+    resolution text CHECK (resolution IN ('made_good', 'healed', 'dismissed', 'ignored')),
+    resolved_run_id bigint,
+    resolved_by text,
+    note text
+);
+COMMENT ON TABLE makegood.findings IS
+    'What the reconciler found: payments without a purchase, and contradictions for people. Holds personal data.';
+-- A finding that persists is not repeated.
+CREATE UNIQUE INDEX findings_open ON makegood.findings (job, kind, business_key) WHERE resolved_at IS NULL;
+CREATE INDEX findings_open_missing ON makegood.findings (job, paid_at, business_key)
+    WHERE resolved_at IS NULL AND kind = 'missing';
+CREATE INDEX findings_business_key ON makegood.findings (business_key);
+CREATE INDEX findings_run ON makegood.findings (run_id);
+CREATE INDEX findings_resolved_run ON makegood.findings (resolved_run_id);
+
+CREATE VIEW makegood.reconcile_runs AS
+SELECT id AS run, job, requested_by, requested_via, requested_at, since, until, dry_run, state, phase, compared, missing,
+       made_good, gone, quarantined, conflicts, held, approved_by, approved_at, place_at, started_at, moved_at, finished_at,
+       error, sample
+FROM makegood.runs;
+COMMENT ON VIEW makegood.reconcile_runs IS 'Runs of the reconciler: who asked, what came of it.';
+COMMENT ON COLUMN makegood.reconcile_runs.run IS 'Its number, as reconcile() returned it.';
+COMMENT ON COLUMN makegood.reconcile_runs.job IS 'The job; null until a daemon with a job takes it.';
+COMMENT ON COLUMN makegood.reconcile_runs.requested_by IS 'The role that asked, or the host and process for a signal.';
+COMMENT ON COLUMN makegood.reconcile_runs.requested_via IS 'How it was asked: sql, cli, signal or schedule.';
+COMMENT ON COLUMN makegood.reconcile_runs.requested_at IS 'When it was asked.';
+COMMENT ON COLUMN makegood.reconcile_runs.since IS 'Payments that became paid from then on; null from the first on.';
+COMMENT ON COLUMN makegood.reconcile_runs.until IS 'Payments that became paid before then; null until it starts, if nobody said.';
+COMMENT ON COLUMN makegood.reconcile_runs.dry_run IS 'Whether it only reports.';
+COMMENT ON COLUMN makegood.reconcile_runs.state IS 'requested, running, held (see held; makegood.approve lets it go on), done or failed.';
+COMMENT ON COLUMN makegood.reconcile_runs.phase IS 'What it is at: compare, make_good, conflicts.';
+COMMENT ON COLUMN makegood.reconcile_runs.compared IS 'Payments looked at.';
+COMMENT ON COLUMN makegood.reconcile_runs.missing IS 'Payments found without a purchase, which are to be made good.';
+COMMENT ON COLUMN makegood.reconcile_runs.made_good IS 'Purchases it made; in a dry run those it would have made.';
+COMMENT ON COLUMN makegood.reconcile_runs.gone IS 'Payments whose purchase existed once and was removed: for people, not made again.';
+COMMENT ON COLUMN makegood.reconcile_runs.quarantined IS 'Payments that cannot be made good; their reasons are in quarantine.';
+COMMENT ON COLUMN makegood.reconcile_runs.conflicts IS 'Contradictions between payments and purchases that are there.';
+COMMENT ON COLUMN makegood.reconcile_runs.held IS 'Why it waits, if it does.';
+COMMENT ON COLUMN makegood.reconcile_runs.approved_by IS 'Who let it go on after it was held.';
+COMMENT ON COLUMN makegood.reconcile_runs.approved_at IS 'When it was let go on.';
+COMMENT ON COLUMN makegood.reconcile_runs.place_at IS 'How far its phase has come: the time of the last payment looked at.';
+COMMENT ON COLUMN makegood.reconcile_runs.started_at IS 'When a daemon took it.';
+COMMENT ON COLUMN makegood.reconcile_runs.moved_at IS 'When it last moved on.';
+COMMENT ON COLUMN makegood.reconcile_runs.finished_at IS 'When it ended.';
+COMMENT ON COLUMN makegood.reconcile_runs.error IS 'Why it failed.';
+COMMENT ON COLUMN makegood.reconcile_runs.sample IS 'The first findings of a dry run, which leaves no findings.';
+
+CREATE VIEW makegood.reconcile_findings AS
+SELECT id AS finding, job, business_key AS payment, kind, paid_at, expected, found, detail, run_id AS run, first_seen_at,
+       resolved_at, resolution, resolved_run_id AS resolved_run, resolved_by, note, quarantine_id
+FROM makegood.findings;
+COMMENT ON VIEW makegood.reconcile_findings IS 'What the reconciler found, open and resolved.';
+COMMENT ON COLUMN makegood.reconcile_findings.finding IS 'Its number, as makegood.dismiss takes it.';
+COMMENT ON COLUMN makegood.reconcile_findings.job IS 'The job that found it.';
+COMMENT ON COLUMN makegood.reconcile_findings.payment IS 'The payment, by its business key.';
+COMMENT ON COLUMN makegood.reconcile_findings.kind IS
+    'missing: no purchase; gone: there was one, and it was removed; else what conflicts.sql calls it.';
+COMMENT ON COLUMN makegood.reconcile_findings.paid_at IS 'When the payment became paid; for a contradiction when it was last changed.';
+COMMENT ON COLUMN makegood.reconcile_findings.expected IS 'What the payment says.';
+COMMENT ON COLUMN makegood.reconcile_findings.found IS 'What the purchase says.';
+COMMENT ON COLUMN makegood.reconcile_findings.detail IS 'What there is to say about it.';
+COMMENT ON COLUMN makegood.reconcile_findings.run IS 'The run that found it; null if the look at recent payments did.';
+COMMENT ON COLUMN makegood.reconcile_findings.first_seen_at IS 'When it was found.';
+COMMENT ON COLUMN makegood.reconcile_findings.resolved_at IS 'When it was resolved; null while it is open.';
+COMMENT ON COLUMN makegood.reconcile_findings.resolution IS
+    'made_good: by a run; healed: it was no longer so; ignored: the mapping ignores it; dismissed: by a person.';
+COMMENT ON COLUMN makegood.reconcile_findings.resolved_run IS 'The run that resolved it, if one did.';
+COMMENT ON COLUMN makegood.reconcile_findings.resolved_by IS 'The person who dismissed it.';
+COMMENT ON COLUMN makegood.reconcile_findings.note IS 'What that person said.';
+COMMENT ON COLUMN makegood.reconcile_findings.quarantine_id IS 'Where the event is that could not be applied, if that was tried.';
+
+CREATE VIEW makegood.paid_not_purchased AS
+SELECT f.business_key AS payment, f.paid_at, now() - f.paid_at AS age, j.looked_at AS as_of, f.kind, f.detail,
+       r.name AS route, f.job, f.id AS finding
+FROM makegood.findings f
+JOIN makegood.jobs j ON j.name = f.job
+JOIN makegood.routes r ON r.id = j.route_id
+WHERE f.resolved_at IS NULL AND f.kind IN ('missing', 'gone');
+COMMENT ON VIEW makegood.paid_not_purchased IS
+    'Payments that succeeded and have no purchase, as far as the reconciler has looked. Costs nothing to ask.';
+COMMENT ON COLUMN makegood.paid_not_purchased.payment IS 'The payment, by its business key.';
+COMMENT ON COLUMN makegood.paid_not_purchased.paid_at IS 'When it became paid.';
+COMMENT ON COLUMN makegood.paid_not_purchased.age IS 'How long ago that is.';
+COMMENT ON COLUMN makegood.paid_not_purchased.as_of IS 'When the reconciler last looked; old if no daemon runs.';
+COMMENT ON COLUMN makegood.paid_not_purchased.kind IS 'missing, or gone if a purchase existed once and was removed.';
+COMMENT ON COLUMN makegood.paid_not_purchased.detail IS 'Why it has not been made good, if that was tried.';
+COMMENT ON COLUMN makegood.paid_not_purchased.route IS 'The route that would make it good.';
+COMMENT ON COLUMN makegood.paid_not_purchased.job IS 'The job that looks for it.';
+COMMENT ON COLUMN makegood.paid_not_purchased.finding IS 'Its number among the findings.';
+
+-- A daemon refreshes its row every five seconds; one not seen for thirty is taken for gone.
+CREATE VIEW makegood.status AS
+WITH position AS (
+    SELECT route, count(*) AS partitions, sum(lag)::bigint AS lag, max(progress_at) AS progress_at,
+           min(log_seen_at) AS log_seen_at, max(greatest(log_seen_at, written_at)) AS seen_at, sum(applied)::bigint AS applied, sum(already)::bigint AS already,
+           sum(conflict)::bigint AS conflict, sum(ignored)::bigint AS ignored, sum(duplicate)::bigint AS duplicate,
+           sum(quarantined)::bigint AS quarantined, sum(other_type)::bigint AS other_type
+    FROM makegood.consumer_positions
+    WHERE is_current
+    GROUP BY route
+), worker AS (
+    SELECT route_id, count(*) FILTER (WHERE alive) AS workers, count(*) FILTER (WHERE held) AS held,
+           min(state_since) FILTER (WHERE held) AS held_since, max(seen_at) AS seen_at,
+           min(reason) FILTER (WHERE held) AS reason, min(advice) FILTER (WHERE held) AS advice
+    FROM (
+        SELECT *, alive AND state = 'held' AS held
+        FROM (SELECT *, seen_at > now() - interval '30 seconds' AS alive FROM makegood.workers) w
+    ) w
+    GROUP BY route_id
+), waiting AS (
+    SELECT route_id, count(*) AS quarantine_open
+    FROM makegood.quarantine
+    WHERE resolved_at IS NULL
+    GROUP BY route_id
+), unpurchased AS (
+    SELECT route, count(*) AS payments, min(paid_at) AS paid_at
+    FROM makegood.paid_not_purchased
+    GROUP BY route
+)
+SELECT r.name AS route,
+       CASE WHEN coalesce(w.workers, 0) = 0 THEN 'down' WHEN w.held > 0 THEN 'held' WHEN p.partitions IS NULL THEN 'joining'
+            WHEN p.lag > 0 THEN 'behind' ELSE 'ok' END AS verdict,
+       coalesce(w.workers, 0) AS workers, w.held_since, w.reason, w.advice, coalesce(p.partitions, 0) AS partitions,
+       p.lag, p.progress_at, p.log_seen_at, coalesce(p.applied, 0) AS applied, coalesce(p.already, 0) AS already,
+       coalesce(p.conflict, 0) AS conflict, coalesce(p.ignored, 0) AS ignored,
+       coalesce(p.duplicate, 0) AS duplicate, coalesce(p.quarantined, 0) AS quarantined,
+       coalesce(p.other_type, 0) AS other_type, coalesce(q.quarantine_open, 0) AS quarantine_open,
+       r.topic, r.consumer_group, greatest(w.seen_at, p.seen_at) AS seen_at,
+       coalesce(u.payments, 0) AS paid_not_purchased, u.paid_at AS oldest_not_purchased_at
+FROM makegood.routes r
+LEFT JOIN position p ON p.route = r.name
+LEFT JOIN worker w ON w.route_id = r.id
+LEFT JOIN waiting q ON q.route_id = r.id
+LEFT JOIN unpurchased u ON u.route = r.name;
+COMMENT ON VIEW makegood.status IS 'One row a route: is it working, and if not, why and what to do. Never reads the inbox.';
+COMMENT ON COLUMN makegood.status.route IS 'The route''s name.';
+COMMENT ON COLUMN makegood.status.verdict IS
+    'ok: all done; behind: records wait; held: stopped on purpose, see reason; joining: no partition yet; down: no daemon runs.';
+COMMENT ON COLUMN makegood.status.workers IS 'Daemons seen within the last thirty seconds.';
+COMMENT ON COLUMN makegood.status.held_since IS 'Since when the route is held.';
+COMMENT ON COLUMN makegood.status.reason IS 'Why it is held.';
+COMMENT ON COLUMN makegood.status.advice IS 'What to do about it.';
+COMMENT ON COLUMN makegood.status.partitions IS
+    'Partitions with a position; of a topic made anew only those of its newest id count, here and below.';
+COMMENT ON COLUMN makegood.status.lag IS 'Records waiting in Kafka, when a daemon last looked.';
+COMMENT ON COLUMN makegood.status.progress_at IS 'When any partition last moved on.';
+COMMENT ON COLUMN makegood.status.log_seen_at IS 'How old the lag is: the oldest look at a partition''s log.';
+COMMENT ON COLUMN makegood.status.applied IS 'Events that made a purchase.';
+COMMENT ON COLUMN makegood.status.already IS 'Events whose purchase existed.';
+COMMENT ON COLUMN makegood.status.conflict IS 'Events whose purchase exists and differs.';
+COMMENT ON COLUMN makegood.status.ignored IS 'Events the mapping had nothing to do for.';
+COMMENT ON COLUMN makegood.status.duplicate IS 'Records of an event already in the inbox.';
+COMMENT ON COLUMN makegood.status.quarantined IS 'Records ever put into quarantine.';
+COMMENT ON COLUMN makegood.status.other_type IS 'Records of another event type.';
+COMMENT ON COLUMN makegood.status.quarantine_open IS 'Records in quarantine that wait for a decision.';
+COMMENT ON COLUMN makegood.status.topic IS 'The topic it reads.';
+COMMENT ON COLUMN makegood.status.consumer_group IS 'The Kafka consumer group it reads in.';
+COMMENT ON COLUMN makegood.status.seen_at IS 'When a daemon last wrote anything for this route.';
+COMMENT ON COLUMN makegood.status.paid_not_purchased IS 'Payments that succeeded and have no purchase, as in paid_not_purchased.';
+COMMENT ON COLUMN makegood.status.oldest_not_purchased_at IS 'When the oldest of them became paid.';
+
+-- The functions run as the schema's owner, for roles that may not touch the tables. A fixed search_path,
+-- pg_temp last, and names in full keep a caller's objects out; nothing given to them becomes SQL.
+CREATE FUNCTION makegood.reconcile(
+    job text DEFAULT NULL, since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL, dry_run boolean DEFAULT false
+) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    known text[] := ARRAY(SELECT j.name FROM makegood.jobs j ORDER BY j.name);
+    wanted text := coalesce(reconcile.job, CASE WHEN cardinality(known) = 1 THEN known[1] END);
+    run bigint;
+BEGIN
+    IF cardinality(known) > 0 AND (wanted IS NULL OR wanted <> ALL (known)) THEN
+        RAISE EXCEPTION 'which job?' USING ERRCODE = '22023', HINT = format('the jobs are: %s', array_to_string(known, ', '));
+    END IF;
+    IF reconcile.since >= reconcile.until THEN
+        RAISE EXCEPTION 'since is not before until' USING ERRCODE = '22023';
+    END IF;
+    LOOP
+        INSERT INTO makegood.runs (job, since, until, dry_run, requested_by, requested_via)
+        VALUES (wanted, reconcile.since, reconcile.until, coalesce(reconcile.dry_run, false), session_user,
+                CASE WHEN current_setting('application_name') = 'makegood-cli' THEN 'cli' ELSE 'sql' END)
+        ON CONFLICT DO NOTHING
+        RETURNING id INTO run;
+        IF run IS NULL THEN
+            SELECT r.id INTO run
+            FROM makegood.runs r
+            WHERE r.state = 'requested' AND r.approved_at IS NULL AND r.job IS NOT DISTINCT FROM wanted
+                  AND r.since IS NOT DISTINCT FROM reconcile.since AND r.until IS NOT DISTINCT FROM reconcile.until
+                  AND r.dry_run = coalesce(reconcile.dry_run, false);
+        END IF;
+        -- The request it met may have begun meanwhile; then this one is a run of its own.
+        EXIT WHEN run IS NOT NULL;
+    END LOOP;
+    PERFORM pg_notify('makegood_reconcile', run::text);
+    RETURN run;
+END $$;
+COMMENT ON FUNCTION makegood.reconcile IS
+    'Asks for a run of the reconciler and returns its number; reconcile_runs tells what becomes of it. Without since it sweeps from the first payment on, without until up to now less the grace.';
+
+CREATE FUNCTION makegood.approve(run bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE makegood.runs r
+    SET state = 'requested', held = NULL, stop_asked = false, approved_by = session_user, approved_at = now()
+    WHERE r.id = approve.run AND r.state = 'held';
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'run % is not held', approve.run
+            USING ERRCODE = '55000', HINT = 'SELECT run, state, held FROM makegood.reconcile_runs shows which are.';
+    END IF;
+    PERFORM pg_notify('makegood_reconcile', run::text);
+END $$;
+COMMENT ON FUNCTION makegood.approve IS 'Lets a held run go on where it stopped, without the brake.';
+
+CREATE FUNCTION makegood.dismiss(finding bigint, reason text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE makegood.findings f
+    SET resolved_at = now(), resolution = 'dismissed', resolved_by = session_user, note = dismiss.reason
+    WHERE f.id = dismiss.finding AND f.resolved_at IS NULL;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no open finding %', dismiss.finding USING ERRCODE = '55000';
+    END IF;
+END $$;
+COMMENT ON FUNCTION makegood.dismiss IS
+    'Closes a finding that a person has decided on. The same finding with the same values does not come back, and a missing purchase is not made.';
+
+CREATE FUNCTION makegood.explain(id text)
+RETURNS TABLE (at timestamptz, part text, what text, business_key text, contents jsonb)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    WITH given AS MATERIALIZED (
+        SELECT CASE WHEN explain.id ~ '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$'
+                    THEN explain.id::uuid END AS event_id
+    ), key AS MATERIALIZED (
+        SELECT explain.id AS business_key
+        UNION
+        SELECT i.business_key FROM makegood.inbox i JOIN given USING (event_id) WHERE i.business_key IS NOT NULL
+        UNION
+        SELECT q.business_key FROM makegood.quarantine q JOIN given USING (event_id) WHERE q.business_key IS NOT NULL
+    )
+    SELECT i.applied_at, 'inbox', i.outcome, i.business_key,
+           jsonb_build_object('eventId', i.event_id, 'route', r.name, 'partition', i.partition, 'offset', i."offset",
+                              'eventAt', i.event_at, 'origin', coalesce(i.origin, 'kafka'), 'detail', i.detail)
+    FROM makegood.inbox i
+    JOIN makegood.routes r ON r.id = i.route_id
+    WHERE i.business_key IN (SELECT key.business_key FROM key) OR i.event_id IN (SELECT given.event_id FROM given)
+    UNION ALL
+    SELECT q.quarantined_at, 'quarantine', CASE WHEN q.resolved_at IS NULL THEN 'open' ELSE 'dealt with' END, q.business_key,
+           jsonb_build_object('quarantineId', q.id, 'eventId', q.event_id, 'route', r.name, 'reason', q.reason,
+                              'detail', q.detail, 'topic', q.topic, 'partition', q.partition, 'offset', q."offset",
+                              'resolvedAt', q.resolved_at)
+    FROM makegood.quarantine q
+    JOIN makegood.routes r ON r.id = q.route_id
+    WHERE q.business_key IN (SELECT key.business_key FROM key) OR q.event_id IN (SELECT given.event_id FROM given)
+    UNION ALL
+    SELECT f.first_seen_at, 'finding', f.kind, f.business_key,
+           jsonb_build_object('finding', f.id, 'job', f.job, 'run', f.run_id, 'paidAt', f.paid_at, 'detail', f.detail,
+                              'resolution', coalesce(f.resolution, 'open'), 'resolvedAt', f.resolved_at,
+                              'resolvedRun', f.resolved_run_id, 'note', f.note)
+    FROM makegood.findings f
+    WHERE f.business_key IN (SELECT key.business_key FROM key)
+    ORDER BY 1
+$$;
+COMMENT ON FUNCTION makegood.explain IS
+    'What makegood''s own tables know of a payment, by its id or its event''s, in the order of time. makegood explain ID adds the host''s rows.';
+
+REVOKE ALL ON FUNCTION makegood.reconcile, makegood.approve, makegood.dismiss, makegood.explain FROM PUBLIC;

@@ -1,0 +1,2 @@
+-- makegood: explain
+SELECT at, part, what, business_key, contents FROM makegood.explain($1)

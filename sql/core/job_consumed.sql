@@ -1,0 +1,10 @@
+-- makegood: job_consumed
+-- What the route's consumer has come to while records wait for it: the time of the last record it
+-- applied, on the partition that is furthest back. 1970 where it has applied none; null without a backlog.
+SELECT min(CASE WHEN p.anchor_timestamp_ms > 0 THEN to_timestamp(p.anchor_timestamp_ms / 1000.0)
+                ELSE to_timestamp(0) END)
+FROM makegood.routes r
+JOIN makegood.consumer_positions c ON c.route = r.name AND c.is_current AND c.lag > 0
+JOIN makegood.positions p
+    ON p.consumer_group = c.consumer_group AND p.topic_id = c.topic_id AND p.partition = c.partition AND p.step = c.step
+WHERE r.id = $1

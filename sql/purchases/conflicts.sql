@@ -1,0 +1,88 @@
+-- makegood: conflicts
+-- makegood: index payments (updated_at, id)
+-- makegood: index student_course_purchases (purchased_at, payment_id)
+--
+-- Finds payments and purchases that contradict each other, for people: makegood records them and
+-- changes nothing.
+--
+-- In:  as in missing.sql; the order is that of both the payments' and the purchases' times.
+-- Out: business_key text   the payment
+--      at timestamptz      when it, or its purchase, was last changed
+--      kind text           one word of your choice, stable; not `missing` or `gone`, which are makegood's
+--      expected jsonb      what the payment says, null for no payment
+--      found jsonb         what the purchase says
+--      compared bigint     null
+--    one row a contradiction, and one row without a kind for the window's last key, as in missing.sql.
+-- Kinds here: amount, course, currency, student (the first that the purchase has otherwise), refunded and
+-- not_paid (it exists all the same), no_payment. Two purchases for one payment cannot be: payment_id is unique.
+WITH page AS MATERIALIZED (
+    (
+        SELECT at, id
+        FROM (
+            (
+                SELECT updated_at AS at, id
+                FROM payments
+                WHERE $5::text[] IS NULL
+                      AND (updated_at, id) > (coalesce($1::timestamptz, '-infinity'),
+                                              coalesce($2::text, '00000000-0000-0000-0000-000000000000')::uuid)
+                      AND updated_at < $3::timestamptz
+                ORDER BY updated_at, id
+                LIMIT $4::bigint
+            )
+            UNION ALL
+            (
+                SELECT purchased_at, payment_id
+                FROM student_course_purchases
+                WHERE $5::text[] IS NULL
+                      AND (purchased_at, payment_id) > (coalesce($1::timestamptz, '-infinity'),
+                                                        coalesce($2::text, '00000000-0000-0000-0000-000000000000')::uuid)
+                      AND purchased_at < $3::timestamptz
+                ORDER BY purchased_at, payment_id
+                LIMIT $4::bigint
+            )
+        ) both_tables
+        ORDER BY at, id
+        LIMIT $4::bigint
+    )
+    UNION ALL
+    SELECT NULL, unnest($5::text[]::uuid[])
+), pair AS (
+    SELECT k.id, greatest(p.updated_at, s.purchased_at) AS at, p.id IS NOT NULL AS has_payment, p.status,
+           p.student_id, p.course_id, p.amount, p.currency,
+           s.student_id AS found_student, s.course_id AS found_course, s.amount AS found_amount,
+           s.currency AS found_currency
+    FROM (SELECT DISTINCT at, id FROM page) k
+    JOIN student_course_purchases s ON s.payment_id = k.id
+    LEFT JOIN payments p ON p.id = k.id
+    -- A pair is in the order twice; it is told where the later of both is.
+    WHERE k.at IS NULL OR k.at = greatest(p.updated_at, s.purchased_at)
+), judged AS (
+    SELECT *,
+           CASE
+               WHEN NOT has_payment THEN 'no_payment'
+               WHEN status = 'refunded' THEN 'refunded'
+               WHEN status <> 'succeeded' THEN 'not_paid'
+               WHEN found_amount <> amount THEN 'amount'
+               WHEN found_course <> course_id THEN 'course'
+               WHEN found_currency <> currency THEN 'currency'
+               WHEN found_student <> student_id THEN 'student'
+           END AS kind
+    FROM pair
+)
+SELECT id::text AS business_key, at, kind,
+       CASE WHEN has_payment THEN
+           jsonb_build_object('status', status, 'amount', amount::text, 'currency', currency,
+                              'student', student_id, 'course', course_id)
+       END AS expected,
+       jsonb_build_object('amount', found_amount::text, 'currency', found_currency,
+                          'student', found_student, 'course', found_course) AS found,
+       NULL::bigint AS compared
+FROM judged
+WHERE kind IS NOT NULL
+UNION ALL
+(
+    SELECT id::text, at, NULL, NULL, NULL, (SELECT count(*) FROM page)
+    FROM page
+    ORDER BY at DESC, id DESC
+    LIMIT 1
+)

@@ -1,0 +1,69 @@
+-- makegood: missing
+-- makegood: index payments (updated_at, id)
+-- makegood: index student_course_purchases (purchased_at, payment_id)
+--
+-- Finds payments that succeeded and have no purchase, for the reconciler: each as an event of the
+-- topic's own shape, which then goes through apply.sql. This file is yours, as apply.sql is.
+--
+-- In:  $1 timestamptz, $2 text  only payments that became paid after this time and key; null: from the
+--                               first on
+--      $3 timestamptz           only those that became paid before this time
+--      $4 bigint                look at so many payments at most, the first in the order of time and key
+--      $5 text[]                if not null: look at these keys, whatever $1 to $4 say
+-- Out: business_key text   the payment, as apply.sql names it
+--      paid_at timestamptz when it became paid
+--      event jsonb         its event
+--      compared bigint     null
+--    one row a payment without a purchase; and, if any payment was looked at, one row without an event:
+--    business_key and paid_at of the last payment looked at, and how many were, in `compared`. The
+--    next window goes on there.
+-- Rules: read by an index, window by window (the index line above is checked, and asked for where it
+-- is missing); never an OFFSET. `paid_at` must move when a payment becomes paid, or one that succeeds
+-- days after it was created is behind the reconciler already: hence updated_at. For a column of type
+-- `timestamp` write its zone, `updated_at AT TIME ZONE 'UTC'`, in all places.
+--
+-- A window's payments mostly have purchases of about the same time. `near` reads those in one go by
+-- their index on that time; what is left is looked up one by one in the index that makes payment_id
+-- unique, which alone decides. Purchases without such a time need only that: leave `near` out.
+WITH page AS MATERIALIZED (
+    (
+        SELECT id, updated_at
+        FROM payments
+        WHERE $5::text[] IS NULL AND status = 'succeeded'
+              AND (updated_at, id) > (coalesce($1::timestamptz, '-infinity'),
+                                      coalesce($2::text, '00000000-0000-0000-0000-000000000000')::uuid)
+              AND updated_at < $3::timestamptz
+        ORDER BY updated_at, id
+        LIMIT $4::bigint
+    )
+    UNION ALL
+    SELECT id, updated_at
+    FROM payments
+    WHERE status = 'succeeded' AND id = ANY ($5::text[]::uuid[])
+), edge AS MATERIALIZED (
+    SELECT page.updated_at, page.id FROM page ORDER BY page.updated_at DESC, page.id DESC LIMIT 1
+), near AS (
+    SELECT payment_id
+    FROM student_course_purchases
+    WHERE $5::text[] IS NULL
+          AND purchased_at >= (SELECT min(updated_at) FROM page) - interval '1 minute'
+          AND purchased_at <= (SELECT updated_at FROM edge) + interval '1 minute'
+), far AS MATERIALIZED (
+    SELECT id
+    FROM page
+    WHERE NOT EXISTS (SELECT FROM near WHERE near.payment_id = page.id)
+)
+SELECT p.id::text AS business_key, p.updated_at AS paid_at,
+       jsonb_build_object(
+           'eventType', 'PURCHASE_CONFIRMED',
+           'occurredAt', to_char(p.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+           'data', jsonb_build_object('paymentId', p.id, 'studentId', p.student_id, 'courseId', p.course_id,
+                                      'amount', p.amount::text, 'currency', p.currency)
+       ) AS event,
+       NULL::bigint AS compared
+FROM far
+JOIN payments p USING (id)
+WHERE NOT EXISTS (SELECT FROM student_course_purchases s WHERE s.payment_id = far.id)
+UNION ALL
+SELECT id::text, updated_at, NULL, (SELECT count(*) FROM page)
+FROM edge

@@ -1,0 +1,113 @@
+//! Waiting for a run: a line that moves on a terminal, a line every ten seconds otherwise.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::unreadable;
+use crate::cli::session::Session;
+use crate::pure::problem::Problem;
+use crate::pure::standing;
+use crate::store::report::reconcile::{self as report, Run};
+
+/// How often the run is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+/// How often it is told where nobody looks at a screen.
+const TELL: Duration = Duration::from_secs(10);
+const BAR: usize = 24;
+
+/// Waits until a run is done, failed or held. Ctrl-C has it stopped at its next step, and waits for
+/// that; a second one leaves it to the daemon.
+pub async fn watch(session: &Session, run: i64) -> Result<Run, Problem> {
+    let screen = std::io::stderr().is_terminal();
+    let (began, mut told, mut stopping) = (Instant::now(), None::<Instant>, false);
+    let mut first = None;
+    loop {
+        let found = report::run(&session.store, run).await.map_err(unreadable)?;
+        let now = report::now(&session.store).await.map_err(unreadable)?;
+        let Some(found) = found else {
+            return Err(Problem::new(
+                crate::pure::problem::Code::NotFound,
+                format!("run {run} is gone"),
+            ));
+        };
+        if first.is_none() {
+            first = found.place_at;
+        }
+        let is_over = matches!(found.state.as_str(), "done" | "failed" | "held");
+        let line = line(&found, first, now, began.elapsed());
+        if screen {
+            eprint!("\r\x1b[2K{line}{}", if is_over { "\n" } else { "" });
+            let _ = std::io::stderr().flush();
+        } else if is_over || told.is_none_or(|at| at.elapsed() >= TELL) {
+            eprintln!("{line}");
+            told = Some(Instant::now());
+        }
+        if is_over {
+            return Ok(found);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = tokio::signal::ctrl_c() => {
+                if stopping {
+                    eprintln!("\nleft to the daemon; `makegood reconcile show {run}` follows it");
+                    return Ok(found);
+                }
+                stopping = true;
+                report::stop(&session.store, run).await.map_err(unreadable)?;
+                eprintln!("\nstopping after the step at hand");
+            }
+        }
+    }
+}
+
+/// What a run is at, how fast, and how long it may still take.
+fn line(run: &Run, first: Option<Timestamp>, now: Timestamp, waited: Duration) -> String {
+    let what = match (run.state.as_str(), run.phase.as_str(), &run.held) {
+        ("requested", ..) => {
+            let waited = standing::age(waited);
+            return format!("run {}: waits for a daemon ({waited})", run.run);
+        }
+        ("running", _, Some(why)) => return format!("run {}: waits, {why}", run.run),
+        ("running", "make_good", _) => "making good",
+        ("running", "conflicts", _) => "looking for contradictions",
+        ("running", ..) => "comparing",
+        (state, ..) => state,
+    };
+    let counts = format!(
+        "{} compared, {} missing, {} made good, {} conflicts",
+        run.compared, run.missing, run.made_good, run.conflicts
+    );
+    let bar = match share(run, first) {
+        Some(share) if run.state == "running" => format!("{} ", bar(share)),
+        _ => String::new(),
+    };
+    format!("run {}: {bar}{what}: {counts}{}", run.run, pace(run, first, now))
+}
+
+/// How far the phase has come between the first payment seen and the last one wanted, by their times.
+fn share(run: &Run, first: Option<Timestamp>) -> Option<f64> {
+    let (first, place, until) = (run.since.or(first)?, run.place_at?, run.until?);
+    let whole = until.duration_since(first).as_secs_f64();
+    (whole > 0.0).then(|| (place.duration_since(first).as_secs_f64() / whole).clamp(0.0, 1.0))
+}
+
+fn pace(run: &Run, first: Option<Timestamp>, now: Timestamp) -> String {
+    let Some(started) = run.started_at else { return String::new() };
+    let end = run.finished_at.unwrap_or(now);
+    let seconds = end.duration_since(started).as_secs_f64().max(0.001);
+    let rate = format!(", {:.0}/s", run.compared as f64 / seconds);
+    match share(run, first) {
+        Some(share) if run.state == "running" && run.phase == "compare" && share > 0.01 => {
+            let left = Duration::from_secs_f64(seconds * (1.0 - share) / share);
+            format!("{rate}, about {} left", standing::age(left))
+        }
+        _ => rate,
+    }
+}
+
+fn bar(share: f64) -> String {
+    let full = (share * BAR as f64).round() as usize;
+    format!("[{}{}] {:3.0}%", "#".repeat(full), ".".repeat(BAR - full.min(BAR)), share * 100.0)
+}

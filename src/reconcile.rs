@@ -1,0 +1,384 @@
+//! The loop that compares payments with purchases and makes good what is missing, one per job.
+//!
+//! # States
+//!
+//! * **Waiting for the lease**: another daemon runs the job. Left when that one has said nothing for a
+//!   while, or has stopped.
+//! * **Idle**: no run was asked for. Left by a row in `makegood.runs`, whoever wrote it: a person, the
+//!   schedule, a signal. A notification only makes it quicker.
+//! * **Running**: a run is taken step by step, each step a window or a chunk and a transaction of its
+//!   own: *compare* until all is looked at, *make good* what was found, look for *conflicts*.
+//! * **Waiting**: the world is broken, or the route is held: nothing moves until it is mended, and the
+//!   step is tried again. No payment goes to quarantine for it.
+//!
+//! A run that finds too much missing, or that a person stops, is **held** and waits for an approval; the
+//! loop goes on with others. None of the states is in memory: what is, is the run's row, so that another
+//! runner goes on from its last step.
+
+mod backfill;
+mod compare;
+mod look;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{debug, info, warn};
+use uuid::Uuid;
+
+use crate::config;
+use crate::pure::backoff::Backoff;
+use crate::pure::problem::Problem;
+use crate::pure::schedule::{Brake, Schedule, earlier};
+use crate::pure::verdict::{Scope, Verdict, verdict};
+use crate::store::jobs::{self, Lease};
+use crate::store::mapping::{Mapping, Unfit};
+use crate::store::payments::{LookFault, Looker};
+use crate::store::runs::{self, Phase, Run};
+use crate::store::{CommitFault, Fault, Store, Tx, workers};
+
+/// How long a notification that was lost delays a run.
+const POLL: Duration = Duration::from_secs(3);
+/// Pauses while the world is broken.
+const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(500), max: Duration::from_secs(10) };
+/// How often the lease is kept while a step takes its time.
+const BEAT: Duration = Duration::from_secs(4);
+/// How long giving up the lease may take.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// A configured job and its route.
+#[derive(Clone)]
+pub struct Job {
+    /// What the operator configured.
+    pub settings: config::Reconcile,
+    /// The route's key in the database.
+    pub route: i16,
+    /// The route's topic.
+    pub topic: String,
+    /// The payments' database, if it is not the one with the purchases.
+    pub source: Option<Store>,
+}
+
+/// What one turn of the loop came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A step was made; there may be more.
+    Moved,
+    /// Nothing to do.
+    Idle,
+    /// Another daemon runs the job.
+    NotOurs,
+    /// Nothing can be done until this is over.
+    Waits(String),
+}
+
+/// Why a turn ended early.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// It will pass, or somebody must mend it; the same is tried again.
+    Waits(String),
+    /// The run cannot be done.
+    Fails(String),
+    /// Another daemon runs the job by now.
+    Lost,
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Trouble {
+        Trouble::Waits(fault.to_string())
+    }
+}
+
+impl From<LookFault> for Trouble {
+    fn from(fault: LookFault) -> Trouble {
+        match fault {
+            LookFault::Failed(fault) => fault.into(),
+            LookFault::Breach(what) => Trouble::Fails(what),
+        }
+    }
+}
+
+/// Runs a job until `stop`. `heard` changes with every notification, `asked` with every signal.
+pub async fn run(
+    job: Job,
+    store: Store,
+    mapping: watch::Receiver<Arc<Mapping>>,
+    mut heard: watch::Receiver<u64>,
+    mut asked: watch::Receiver<u64>,
+    stop: CancellationToken,
+) -> Result<(), Problem> {
+    let mut reconciler = Reconciler::new(job, store.clone(), mapping);
+    let _beat = AbortOnDropHandle::new(tokio::spawn(beat(store, reconciler.owner)));
+    let mut failures = 0;
+    loop {
+        let pause = match reconciler.run_once().await {
+            Report::Moved => {
+                failures = 0;
+                Duration::ZERO
+            }
+            Report::Idle | Report::NotOurs => {
+                failures = 0;
+                POLL
+            }
+            Report::Waits(_) => {
+                failures += 1;
+                BACKOFF.delay(failures - 1, fastrand::f64())
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Ok(()) = asked.changed() => reconciler.ask().await,
+            Ok(()) = heard.changed(), if failures == 0 => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+    reconciler.leave().await;
+    Ok(())
+}
+
+async fn beat(store: Store, owner: Uuid) {
+    loop {
+        tokio::time::sleep(BEAT).await;
+        if let Err(fault) = jobs::beat(&store, owner).await {
+            debug!(%fault, "the lease could not be kept");
+        }
+    }
+}
+
+/// The loop's state; all of it can be lost.
+pub struct Reconciler {
+    job: Job,
+    store: Store,
+    mapping: watch::Receiver<Arc<Mapping>>,
+    owner: Uuid,
+    registered: bool,
+    /// The mapping that was checked.
+    checked: Option<Arc<Mapping>>,
+    /// What was last told in the log.
+    told: Option<String>,
+}
+
+/// What a step works with.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    job: &'a Job,
+    store: &'a Store,
+    looker: &'a Looker,
+    lease: &'a Lease,
+}
+
+impl Reconciler {
+    /// A runner of a job, who has no lease yet.
+    pub fn new(job: Job, store: Store, mapping: watch::Receiver<Arc<Mapping>>) -> Reconciler {
+        let owner = Uuid::new_v4();
+        Reconciler { job, store, mapping, owner, registered: false, checked: None, told: None }
+    }
+
+    /// One turn: keeps the lease, looks at recent payments if that is due, and takes the run at hand
+    /// one step further.
+    pub async fn run_once(&mut self) -> Report {
+        let report = match self.turn().await {
+            Ok(report) => report,
+            Err(Trouble::Lost) => Report::NotOurs,
+            Err(Trouble::Waits(why) | Trouble::Fails(why)) => Report::Waits(why),
+        };
+        match &report {
+            Report::Waits(why) => self.tell(why).await,
+            Report::Moved | Report::Idle => self.told = None,
+            Report::NotOurs => {}
+        }
+        report
+    }
+
+    async fn turn(&mut self) -> Result<Report, Trouble> {
+        let name = &self.job.settings.name;
+        if !self.registered {
+            jobs::register(&self.store, name, self.job.route).await?;
+            self.registered = true;
+        }
+        let Some(lease) = jobs::lease(&self.store, name, self.owner).await? else {
+            return Ok(Report::NotOurs);
+        };
+        self.check().await?;
+        let report = self.work(&lease).await?;
+        if look::is_due(&lease) {
+            self.advise(&lease).await?;
+        }
+        Ok(report)
+    }
+
+    async fn work(&self, lease: &Lease) -> Result<Report, Trouble> {
+        let Some(looker) = Looker::new(self.mapping.borrow().clone(), self.job.source.clone())
+        else {
+            return Ok(Report::Idle);
+        };
+        let context = Context { job: &self.job, store: &self.store, looker: &looker, lease };
+        look::look(&context).await?;
+        let until = earlier(lease.now, self.job.settings.grace);
+        let Some(run) = runs::take(&self.store, lease, until).await? else {
+            return self.schedule(lease).await;
+        };
+        match advance(&context, &run).await {
+            Err(Trouble::Waits(why)) => {
+                if run.held.as_deref() != Some(&why) {
+                    runs::waits(&self.store, run.id, &why).await?;
+                }
+                Err(Trouble::Waits(why))
+            }
+            Err(Trouble::Fails(why)) => {
+                context.end(&run, Some(&why), None).await?;
+                warn!(job = lease.job, run = run.id, why, "the run failed");
+                Ok(Report::Moved)
+            }
+            Err(Trouble::Lost) => Err(Trouble::Lost),
+            Ok(()) => Ok(Report::Moved),
+        }
+    }
+
+    /// Checks the contract of a mapping that was not checked yet.
+    async fn check(&mut self) -> Result<(), Trouble> {
+        let mapping = self.mapping.borrow().clone();
+        if self.checked.as_ref().is_some_and(|checked| Arc::ptr_eq(checked, &mapping)) {
+            return Ok(());
+        }
+        mapping.check_looks(&self.store, self.job.source.as_ref()).await.map_err(|unfit| {
+            match unfit {
+                Unfit::Broken(problem) => Trouble::Waits(problem.cause),
+                Unfit::Unknown(fault) => fault.into(),
+            }
+        })?;
+        self.checked = Some(mapping);
+        Ok(())
+    }
+
+    /// Says in the job's row what hinders it while all goes well.
+    async fn advise(&self, lease: &Lease) -> Result<(), Trouble> {
+        let mapping = self.mapping.borrow().clone();
+        let source = self.job.source.as_ref();
+        let notice = match mapping.looks.lacks(source.is_some()) {
+            Some(file) => {
+                Some(format!("nothing is reconciled: there is no {file} beside {}", mapping.origin))
+            }
+            None => {
+                let wanted = mapping.wanted_indexes(&self.store, source).await?;
+                (!wanted.is_empty()).then(|| format!("slow without an index: {}", wanted.join(" ")))
+            }
+        };
+        if lease.notice != notice {
+            if let Some(notice) = &notice {
+                warn!(job = lease.job, "{notice}");
+            }
+            jobs::notice(&self.store, &lease.job, notice.as_deref()).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for the run that is due, if one is.
+    async fn schedule(&self, lease: &Lease) -> Result<Report, Trouble> {
+        let settings = &self.job.settings;
+        let schedule = Schedule {
+            now: lease.now,
+            cursor: lease.cursor,
+            swept: lease.swept,
+            scheduled: lease.scheduled,
+            every: settings.every,
+            sweep: settings.sweep,
+            grace: settings.grace,
+            consumed: jobs::consumed(&self.store, self.job.route).await?,
+        };
+        let Some(range) = schedule.due() else { return Ok(Report::Idle) };
+        let by = self.process();
+        let asked = runs::schedule(&self.store, &lease.job, range.since, range.until, &by).await?;
+        Ok(if asked { Report::Moved } else { Report::Idle })
+    }
+
+    /// Asks for a run in the name of a signal.
+    async fn ask(&self) {
+        info!(job = self.job.settings.name, "SIGUSR1: reconciling");
+        if let Err(fault) =
+            runs::signal(&self.store, &self.job.settings.name, &self.process()).await
+        {
+            warn!(job = self.job.settings.name, %fault, "the run could not be asked for");
+        }
+    }
+
+    fn process(&self) -> String {
+        format!("{} pid {}", workers::host(), std::process::id())
+    }
+
+    /// Says once in the log, and in the job's row, why nothing moves.
+    async fn tell(&mut self, why: &str) {
+        if self.told.as_deref() != Some(why) {
+            warn!(job = self.job.settings.name, "reconciliation waits: {why}");
+            self.told = Some(why.to_owned());
+            let _ = jobs::notice(&self.store, &self.job.settings.name, Some(why)).await;
+        }
+    }
+
+    /// Gives up the lease, so that another daemon need not wait for its end.
+    async fn leave(&self) {
+        let release = jobs::release(&self.store, self.owner);
+        if !matches!(tokio::time::timeout(LEAVE_PATIENCE, release).await, Ok(Ok(()))) {
+            debug!("the lease could not be given up; it ends by itself");
+        }
+    }
+}
+
+/// Takes a run one step further.
+async fn advance(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
+    if run.stop_asked {
+        let go_on = format!("stopped on request; `makegood reconcile approve {}` goes on", run.id);
+        return context.commit(async |tx| runs::hold(tx, run.id, &go_on).await).await;
+    }
+    if let Some(why) = jobs::route_held(context.store, context.job.route).await? {
+        return Err(Trouble::Waits(format!("the route is held: {why}")));
+    }
+    match run.phase {
+        Phase::Compare => compare::compare(context, run).await,
+        Phase::MakeGood => backfill::step(context, run).await,
+        Phase::Conflicts => compare::conflicts(context, run).await,
+    }
+}
+
+impl Context<'_> {
+    /// Does something in a transaction that only commits while the lease is ours.
+    async fn commit(
+        &self,
+        work: impl AsyncFnOnce(&Tx) -> Result<(), Fault>,
+    ) -> Result<(), Trouble> {
+        let tx = self.store.begin("reconcile").await?;
+        work(&tx).await?;
+        self.end_tx(tx).await
+    }
+
+    /// Commits a transaction if the lease is still ours. An unanswered commit is no trouble: the run's
+    /// row tells how far it has come.
+    async fn end_tx(&self, tx: Tx) -> Result<(), Trouble> {
+        if !jobs::hold(&tx, self.lease).await? {
+            tx.rollback().await;
+            return Err(Trouble::Lost);
+        }
+        tx.commit().await.map_err(|fault| match fault {
+            CommitFault::Refused(fault) | CommitFault::Unknown(fault) => fault.into(),
+        })
+    }
+
+    /// Ends a run.
+    async fn end(&self, run: &Run, error: Option<&str>, held: Option<&str>) -> Result<(), Trouble> {
+        self.commit(async |tx| runs::finish(tx, run.id, error, held).await).await
+    }
+
+    fn brake(&self) -> Brake {
+        let config::MaxBackfill { rows, share, share_from } = self.job.settings.max_backfill;
+        Brake { rows, share, share_from }
+    }
+}
+
+/// What an error of the database means for the events that met it.
+fn judge(sqlstate: &str, events: usize, witnessed: bool) -> Verdict {
+    verdict(Some(sqlstate), Scope { records: events, witnessed })
+}

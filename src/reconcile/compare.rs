@@ -1,0 +1,200 @@
+//! The steps that look: windows of payments, and windows of contradictions.
+
+use jiff::Timestamp;
+use serde_json::json;
+use tracing::{info, warn};
+
+use super::backfill;
+use super::{Context, Trouble};
+use crate::store::findings::{self, New, Resolution};
+use crate::store::payments::{Conflict, Found, Place, Scope};
+use crate::store::runs::{self, Phase, Run, SAMPLE, Step};
+use crate::store::unpurchased::{self, Unpurchased};
+use crate::store::{Fault, Tx, jobs};
+
+/// How many open findings are looked at again at once.
+pub(super) const CHUNK: i64 = 1000;
+
+/// Compares the next window of payments with purchases.
+pub(super) async fn compare(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
+    let tx = context.store.begin("compare_window").await?;
+    let place = begin_or(run);
+    let found = context.looker.missing(&tx, window(context, run.until, &place)).await?;
+    let (edge, is_last) = edge(context, &found, place);
+    let compared = found.compared;
+    let mut sorted = sort(context, &tx, found).await?;
+    if run.by_person {
+        let refused = std::mem::take(&mut sorted.refused);
+        sorted.missing.extend(refused);
+    }
+    let missing = count(sorted.missing.len());
+    let step = Step {
+        compared,
+        missing,
+        gone: count(sorted.gone.len()),
+        ..Step::to(Phase::Compare, edge)
+    };
+    let (compared, missing) = (run.compared + compared, run.missing + missing);
+    let brake = context.brake();
+    let too_much = match (run.approved, is_last) {
+        (true, _) => None,
+        (false, true) => brake.in_all(unsigned(compared), unsigned(missing)),
+        (false, false) => brake.so_far(unsigned(missing)),
+    };
+    if run.dry_run {
+        tx.rollback().await;
+        return report(context, run, step, &sorted, is_last, too_much.as_deref()).await;
+    }
+    record(context, run, &tx, step, &sorted, is_last).await?;
+    if let Some(why) = &too_much {
+        let approve = format!("{why}; `makegood reconcile approve {}` lets it go on", run.id);
+        runs::hold(&tx, run.id, &approve).await?;
+        warn!(job = context.lease.job, run = run.id, "held: {approve}");
+    }
+    context.end_tx(tx).await
+}
+
+async fn sort(
+    context: &Context<'_>,
+    tx: &Tx,
+    found: Found<crate::store::payments::Missing>,
+) -> Result<Unpurchased, Trouble> {
+    let (route, job) = (context.job.route, &context.lease.job);
+    Ok(unpurchased::sort(tx, context.looker, route, job, found.items).await?)
+}
+
+/// Writes down what a window found.
+async fn record(
+    context: &Context<'_>,
+    run: &Run,
+    tx: &Tx,
+    mut step: Step,
+    sorted: &Unpurchased,
+    is_last: bool,
+) -> Result<(), Fault> {
+    findings::open(tx, &context.lease.job, Some(run.id), &news(sorted)).await?;
+    if is_last {
+        jobs::compared(tx, &context.lease.job, run.started, run.since, run.until).await?;
+        (step.phase, step.place) = (Phase::MakeGood, Place::default());
+    }
+    runs::step(tx, run.id, &step).await
+}
+
+/// A dry run's window: what would be done is done and rolled back, and told.
+async fn report(
+    context: &Context<'_>,
+    run: &Run,
+    mut step: Step,
+    sorted: &Unpurchased,
+    is_last: bool,
+    too_much: Option<&str>,
+) -> Result<(), Trouble> {
+    if too_much.is_none() {
+        let would = backfill::rehearse(context, run, &sorted.missing).await?;
+        step.made_good = count(would.made_good.len());
+        step.quarantined = count(would.quarantined.len());
+    }
+    let open = SAMPLE.saturating_sub(run.sampled);
+    step.sample = sample(&news(sorted), open);
+    if is_last {
+        (step.phase, step.place) = (Phase::Conflicts, Place::default());
+    }
+    context
+        .commit(async |tx| {
+            runs::step(tx, run.id, &step).await?;
+            match too_much {
+                Some(why) => {
+                    runs::finish(tx, run.id, None, Some(&format!("it would be held: {why}"))).await
+                }
+                None => Ok(()),
+            }
+        })
+        .await
+}
+
+/// Looks for contradictions in the next window; after the last one, whether those known still are.
+pub(super) async fn conflicts(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
+    let tx = context.store.begin("conflicts_window").await?;
+    let place = begin_or(run);
+    let found = context.looker.conflicts(&tx, window(context, run.until, &place)).await?;
+    let (edge, is_last) = edge(context, &found, place);
+    let items = findings::undismissed(&tx, &context.lease.job, found.items).await?;
+    let news: Vec<New<'_>> = items.iter().map(New::from).collect();
+    let mut step = Step { conflicts: count(items.len()), ..Step::to(Phase::Conflicts, edge) };
+    if run.dry_run {
+        step.sample = sample(&news, SAMPLE.saturating_sub(run.sampled));
+    } else {
+        findings::open(&tx, &context.lease.job, Some(run.id), &news).await?;
+        if is_last {
+            heal(context, run, &tx).await?;
+        }
+    }
+    runs::step(&tx, run.id, &step).await?;
+    if is_last {
+        runs::finish(&tx, run.id, None, None).await?;
+        info!(job = context.lease.job, run = run.id, "reconciled");
+    }
+    context.end_tx(tx).await
+}
+
+/// Closes contradictions that are none any more.
+async fn heal(context: &Context<'_>, run: &Run, tx: &Tx) -> Result<(), Trouble> {
+    let job = &context.lease.job;
+    let mut after = 0;
+    loop {
+        let open = findings::open_after(tx, job, false, after, CHUNK).await?;
+        let Some(last) = open.last() else { return Ok(()) };
+        after = last.id;
+        let mut keys: Vec<String> = open.iter().map(|o| o.key.clone()).collect();
+        keys.sort();
+        keys.dedup();
+        let found = context.looker.conflicts(tx, Scope::Keys(&keys)).await?;
+        let is_so = |o: &findings::Open, c: &Conflict| c.key == o.key && c.kind == o.kind;
+        for healed in open.iter().filter(|o| !found.items.iter().any(|c| is_so(o, c))) {
+            let (kind, key) = (healed.kind.as_str(), healed.key.clone());
+            findings::close(tx, job, &[kind], Resolution::Healed, Some(run.id), &[key]).await?;
+        }
+    }
+}
+
+/// Where the next window begins.
+fn begin_or(run: &Run) -> Place {
+    match run.place.at {
+        Some(_) => run.place.clone(),
+        None => Place { at: run.since, key: None },
+    }
+}
+
+/// The window after a place, of payments that became paid before `until`.
+pub(super) fn window<'a>(context: &Context<'_>, until: Timestamp, after: &'a Place) -> Scope<'a> {
+    Scope::Window { after, until, rows: rows(context) }
+}
+
+fn rows(context: &Context<'_>) -> i64 {
+    i64::try_from(context.job.settings.window).unwrap_or(i64::MAX)
+}
+
+/// Where a window ended, and whether nothing is behind it.
+pub(super) fn edge<T>(context: &Context<'_>, found: &Found<T>, place: Place) -> (Place, bool) {
+    (found.edge.clone().unwrap_or(place), found.read < rows(context))
+}
+
+/// The findings that a window of payments makes.
+pub(super) fn news(sorted: &Unpurchased) -> Vec<New<'_>> {
+    let missing = sorted.missing.iter().map(|m| New::missing("missing", m));
+    missing.chain(sorted.gone.iter().map(|m| New::missing("gone", m))).collect()
+}
+
+fn sample(news: &[New<'_>], room: usize) -> Option<String> {
+    let one = |n: &New<'_>| json!({"payment": n.key, "kind": n.kind, "paid_at": n.at});
+    let items: Vec<_> = news.iter().take(room).map(one).collect();
+    (!items.is_empty()).then(|| serde_json::Value::from(items).to_string())
+}
+
+fn count(items: usize) -> i64 {
+    i64::try_from(items).unwrap_or(i64::MAX)
+}
+
+fn unsigned(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or_default()
+}

@@ -1,0 +1,30 @@
+//! Notifications: hints that a row was written. One that is lost costs only the time until the next poll.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing::debug;
+
+use super::connect;
+use crate::config::Postgres;
+
+/// The pause before a connection that has ended is opened again.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Listens on a channel for as long as the process runs, and counts what is heard. After every new
+/// connection once for what may have been missed.
+pub async fn listen(settings: Postgres, channel: &'static str, heard: watch::Sender<u64>) {
+    loop {
+        match connect::listener(&settings, "makegood listen").await {
+            Ok((client, told)) => {
+                let listening = client.batch_execute(&format!("LISTEN {channel}")).await;
+                while listening.is_ok() && !client.is_closed() {
+                    heard.send_modify(|count| *count += 1);
+                    told.notified().await;
+                }
+            }
+            Err(problem) => debug!(%problem, channel, "nothing can be heard for now"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}

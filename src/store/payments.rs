@@ -1,0 +1,221 @@
+//! What the mapping's looks find in the host's tables: payments without a purchase, and contradictions.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio_postgres::Row;
+use tokio_postgres::types::{FromSql, Type};
+
+use super::elsewhere::{self, Sides};
+use super::findings::UNPURCHASED;
+use super::json::JsonText;
+use super::mapping::Mapping;
+use super::{Fault, Store, Tx};
+
+/// A place in the order of time and key; the default is before the first payment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The time a payment became paid.
+    pub at: Option<Timestamp>,
+    /// Its key; `None` before all of that time.
+    pub key: Option<String>,
+}
+
+/// Which payments to look at.
+#[derive(Clone, Copy, Debug)]
+pub enum Scope<'a> {
+    /// The next ones after a place that became paid before a time, at most so many.
+    Window {
+        /// Where the last window ended.
+        after: &'a Place,
+        /// The time.
+        until: Timestamp,
+        /// How many.
+        rows: i64,
+    },
+    /// These.
+    Keys(&'a [String]),
+}
+
+/// What a look found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found<T> {
+    /// What it was looking for.
+    pub items: Vec<T>,
+    /// How many payments were looked at.
+    pub compared: i64,
+    /// How many rows the window had, of those it could have had; more are behind it if it is full.
+    pub read: i64,
+    /// The last of them; `None` if there was none.
+    pub edge: Option<Place>,
+}
+
+/// A payment without a purchase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The payment, as the mapping names it.
+    pub key: String,
+    /// When it became paid.
+    pub paid_at: Timestamp,
+    /// Its event, as JSON text.
+    pub event: String,
+}
+
+/// A contradiction between a payment and a purchase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The payment.
+    pub key: String,
+    /// When it or its purchase was last changed.
+    pub at: Option<Timestamp>,
+    /// What kind of contradiction, one word.
+    pub kind: String,
+    /// What the payment says, as JSON text.
+    pub expected: Option<String>,
+    /// What the purchase says, as JSON text.
+    pub found: Option<String>,
+}
+
+/// Why a look came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LookFault {
+    /// The statement failed.
+    Failed(Fault),
+    /// It did not keep its contract.
+    Breach(String),
+}
+
+impl From<Fault> for LookFault {
+    fn from(fault: Fault) -> LookFault {
+        LookFault::Failed(fault)
+    }
+}
+
+/// Looks at payments and purchases the way a mapping says.
+#[derive(Clone)]
+pub struct Looker {
+    mapping: Arc<Mapping>,
+    /// The payments' database, if it is not the one with the purchases.
+    source: Option<Store>,
+}
+
+impl Looker {
+    /// A looker; `source` is the payments' database, if it is not the one with the purchases. `None` if
+    /// the mapping does not have what that takes, see [`Looks::lacks`](super::mapping::Looks::lacks).
+    pub fn new(mapping: Arc<Mapping>, source: Option<Store>) -> Option<Looker> {
+        mapping.looks.lacks(source.is_some()).is_none().then_some(Looker { mapping, source })
+    }
+
+    fn sides(&self) -> Option<Sides<'_>> {
+        let looks = &self.mapping.looks;
+        let (source, payments) = self.source.as_ref().zip(looks.payments.as_deref())?;
+        Some(Sides { source, payments, purchases: looks.purchases.as_deref()? })
+    }
+
+    /// The mapping.
+    pub fn mapping(&self) -> &Arc<Mapping> {
+        &self.mapping
+    }
+
+    /// Payments without a purchase.
+    pub async fn missing(&self, tx: &Tx, scope: Scope<'_>) -> Result<Found<Missing>, LookFault> {
+        if let Some(sides) = self.sides() {
+            return elsewhere::missing(sides, tx, scope).await;
+        }
+        let sql = self.mapping.looks.missing.as_deref().unwrap_or_default();
+        let rows = run(tx, sql, scope).await?;
+        read("missing.sql", &rows, "event", "paid_at", |row| {
+            Some(Missing {
+                key: cell(row, "business_key")?,
+                paid_at: cell(row, "paid_at")?,
+                event: json(row, "event")?,
+            })
+        })
+    }
+
+    /// Contradictions; none if the mapping has no `conflicts.sql`.
+    pub async fn conflicts(&self, tx: &Tx, scope: Scope<'_>) -> Result<Found<Conflict>, LookFault> {
+        if let Some(sides) = self.sides() {
+            return elsewhere::conflicts(sides, tx, scope).await;
+        }
+        let Some(sql) = &self.mapping.looks.conflicts else {
+            return Ok(Found { items: Vec::new(), compared: 0, edge: None, read: 0 });
+        };
+        let rows = run(tx, sql, scope).await?;
+        read("conflicts.sql", &rows, "kind", "at", |row| {
+            let kind = cell(row, "kind").filter(|k: &String| !UNPURCHASED.contains(&k.as_str()))?;
+            Some(Conflict {
+                key: cell(row, "business_key")?,
+                at: cell(row, "at"),
+                kind,
+                expected: json(row, "expected"),
+                found: json(row, "found"),
+            })
+        })
+    }
+}
+
+pub(super) async fn run(tx: &Tx, sql: &str, scope: Scope<'_>) -> Result<Vec<Row>, Fault> {
+    let none = (None::<Timestamp>, None::<&str>);
+    match scope {
+        Scope::Window { after, until, rows } => {
+            let keys = None::<&[String]>;
+            tx.query(sql, &[&after.at, &after.key, &until, &rows, &keys]).await
+        }
+        Scope::Keys(keys) => {
+            let keys = Some(keys);
+            tx.query(sql, &[&none.0, &none.1, &none.0, &None::<i64>, &keys]).await
+        }
+    }
+}
+
+/// Parts the rows: those that carry `mark` are findings, the one that does not is the window's edge.
+fn read<T>(
+    name: &str,
+    rows: &[Row],
+    mark: &str,
+    time: &str,
+    item: impl Fn(&Row) -> Option<T>,
+) -> Result<Found<T>, LookFault> {
+    let breach = |what: &str| LookFault::Breach(format!("{name} returned {what}"));
+    let mut found =
+        Found { items: Vec::with_capacity(rows.len()), compared: 0, edge: None, read: 0 };
+    for row in rows {
+        if cell::<Filled>(row, mark).is_some() {
+            found.items.push(item(row).ok_or_else(|| {
+                breach("a row whose key, time or kind is null, out of range or reserved")
+            })?);
+        } else if found.edge.is_some() {
+            return Err(breach("two rows for the window's edge"));
+        } else {
+            found.edge = Some(Place { at: cell(row, time), key: cell(row, "business_key") });
+            found.compared =
+                cell(row, "compared").ok_or_else(|| breach("no number of payments"))?;
+            found.read = found.compared;
+        }
+    }
+    Ok(found)
+}
+
+/// Any value at all.
+struct Filled;
+
+impl FromSql<'_> for Filled {
+    fn from_sql(_: &Type, _: &[u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Filled)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+/// A cell, `None` if it is null or of a value that cannot be read, such as `infinity`.
+pub(super) fn cell<'r, T: FromSql<'r>>(row: &'r Row, name: &str) -> Option<T> {
+    row.try_get::<_, Option<T>>(name).ok().flatten()
+}
+
+fn json(row: &Row, name: &str) -> Option<String> {
+    cell::<JsonText<'_>>(row, name).map(|text| text.0.to_owned())
+}

@@ -1,0 +1,271 @@
+//! Runs, findings and jobs for people, and what people ask of the reconciler.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_postgres::Row;
+
+use crate::store::mapping::Looks;
+use crate::store::{Fault, Store};
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The job; `None` for the only one.
+    pub job: Option<String>,
+    /// Payments that became paid from then on.
+    pub since: Option<Timestamp>,
+    /// And before then.
+    pub until: Option<Timestamp>,
+    /// Whether to change nothing.
+    pub dry_run: bool,
+}
+
+/// One run.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the names are the columns' of makegood.reconcile_runs")]
+pub struct Run {
+    pub run: i64,
+    pub job: Option<String>,
+    pub requested_by: String,
+    pub requested_via: String,
+    pub requested_at: Timestamp,
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    pub dry_run: bool,
+    pub state: String,
+    pub phase: String,
+    pub compared: i64,
+    pub missing: i64,
+    pub made_good: i64,
+    pub gone: i64,
+    pub quarantined: i64,
+    pub conflicts: i64,
+    pub held: Option<String>,
+    pub approved_by: Option<String>,
+    pub place_at: Option<Timestamp>,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    pub error: Option<String>,
+    pub sample: Option<Value>,
+}
+
+/// One finding.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the names are the columns' of makegood.reconcile_findings")]
+pub struct Finding {
+    pub finding: i64,
+    pub job: String,
+    pub payment: String,
+    pub kind: String,
+    pub paid_at: Option<Timestamp>,
+    pub expected: Option<Value>,
+    pub found: Option<Value>,
+    pub detail: Option<String>,
+    pub run: Option<i64>,
+    pub first_seen_at: Timestamp,
+    pub resolved_at: Option<Timestamp>,
+    pub resolution: Option<String>,
+    pub resolved_by: Option<String>,
+    pub note: Option<String>,
+    pub quarantine_id: Option<i64>,
+}
+
+/// How far a job has come.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the names are the columns' of makegood.jobs")]
+pub struct Job {
+    pub job: String,
+    pub route: String,
+    pub cursor_at: Option<Timestamp>,
+    pub swept_at: Option<Timestamp>,
+    pub looked_at: Option<Timestamp>,
+    pub notice: Option<String>,
+    pub paid_not_purchased: i64,
+    pub oldest_at: Option<Timestamp>,
+}
+
+/// Which findings to show.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// Those a run found or resolved; without a run those that are open.
+    pub run: Option<i64>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// One event in the life of a payment.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the names are the columns' of makegood.explain")]
+pub struct Trace {
+    pub at: Option<Timestamp>,
+    pub part: String,
+    pub what: String,
+    pub business_key: Option<String>,
+    pub contents: Value,
+}
+
+/// The database's clock.
+pub async fn now(store: &Store) -> Result<Timestamp, Fault> {
+    let rows = store.query("SELECT clock_timestamp()", &[]).await?;
+    Ok(rows.first().map_or_else(Timestamp::default, |row| row.get(0)))
+}
+
+/// Asks for a run; returns its number.
+pub async fn ask(store: &Store, ask: &Ask) -> Result<i64, Fault> {
+    let sql = include_str!("../../../sql/core/run_ask.sql");
+    let rows = store.query(sql, &[&ask.job, &ask.since, &ask.until, &ask.dry_run]).await?;
+    Ok(rows.first().map_or(0, |row| row.get(0)))
+}
+
+/// Lets a held run go on.
+pub async fn approve(store: &Store, run: i64) -> Result<(), Fault> {
+    store.query("SELECT makegood.approve($1)", &[&run]).await?;
+    Ok(())
+}
+
+/// Has a run stop after the step at hand.
+pub async fn stop(store: &Store, run: i64) -> Result<(), Fault> {
+    store.query(include_str!("../../../sql/core/run_stop.sql"), &[&run]).await?;
+    Ok(())
+}
+
+/// One run.
+pub async fn run(store: &Store, run: i64) -> Result<Option<Run>, Fault> {
+    let sql = include_str!("../../../sql/core/run_show.sql");
+    Ok(store.query(sql, &[&run]).await?.first().map(read_run))
+}
+
+/// Runs, the newest first.
+pub async fn runs(store: &Store, limit: i64) -> Result<Vec<Run>, Fault> {
+    let sql = include_str!("../../../sql/core/run_list.sql");
+    Ok(store.query(sql, &[&limit]).await?.iter().map(read_run).collect())
+}
+
+/// Findings in the order of their numbers.
+pub async fn findings(store: &Store, filter: &Filter) -> Result<Vec<Finding>, Fault> {
+    let sql = include_str!("../../../sql/core/finding_list.sql");
+    let rows = store.query(sql, &[&filter.run, &filter.limit]).await?;
+    Ok(rows.iter().map(read_finding).collect())
+}
+
+/// The jobs by name.
+pub async fn jobs(store: &Store) -> Result<Vec<Job>, Fault> {
+    let rows = store.query(include_str!("../../../sql/core/job_list.sql"), &[]).await?;
+    let job = |row: &Row| Job {
+        job: row.get("job"),
+        route: row.get("route"),
+        cursor_at: row.get("cursor_at"),
+        swept_at: row.get("swept_at"),
+        looked_at: row.get("looked_at"),
+        notice: row.get("notice"),
+        paid_not_purchased: row.get("paid_not_purchased"),
+        oldest_at: row.get("oldest_at"),
+    };
+    Ok(rows.iter().map(job).collect())
+}
+
+/// What makegood's own tables know of a payment or an event.
+pub async fn explain(store: &Store, id: &str) -> Result<Vec<Trace>, Fault> {
+    let sql = include_str!("../../../sql/core/explain.sql");
+    Ok(store.query(sql, &[&id]).await?.iter().map(read_trace).collect())
+}
+
+/// What the host's tables have of it, by the mapping's `lookup.sql`.
+pub async fn lookup(store: &Store, sql: &str, id: &str) -> Result<Vec<Trace>, Fault> {
+    let trace = |row: &Row| Trace {
+        at: row.get("at"),
+        part: row.get("part"),
+        what: String::new(),
+        business_key: row.get("business_key"),
+        contents: row.get::<_, Option<Value>>("contents").unwrap_or_default(),
+    };
+    Ok(store.query(sql, &[&id]).await?.iter().map(trace).collect())
+}
+
+/// The same for payments that live in another database, by a payment's id alone: by the mapping's
+/// `payments.sql` there and `purchases.sql` here.
+pub async fn lookup_elsewhere(
+    store: &Store,
+    source: &Store,
+    looks: &Looks,
+    id: &str,
+) -> Result<Vec<Trace>, Fault> {
+    let (time, text, limit, keys) = (None::<Timestamp>, None::<&str>, None::<i64>, [id]);
+    let mut traces = Vec::new();
+    for (part, store, sql) in
+        [("payment", source, &looks.payments), ("purchase", store, &looks.purchases)]
+    {
+        let Some(sql) = sql else { continue };
+        let rows = match store.query(sql, &[&time, &text, &time, &limit, &keys.as_slice()]).await {
+            // A text that cannot be a payment's id is none.
+            Err(fault) if fault.sqlstate().is_some_and(|code| code.starts_with("22")) => continue,
+            answer => answer?,
+        };
+        traces.extend(rows.iter().map(|row| Trace {
+            at: row.get("at"),
+            part: part.to_owned(),
+            what: String::new(),
+            business_key: row.get("business_key"),
+            contents: row.get::<_, Option<Value>>("terms").unwrap_or_default(),
+        }));
+    }
+    Ok(traces)
+}
+
+fn read_trace(row: &Row) -> Trace {
+    Trace {
+        at: row.get("at"),
+        part: row.get("part"),
+        what: row.get::<_, Option<String>>("what").unwrap_or_default(),
+        business_key: row.get("business_key"),
+        contents: row.get::<_, Option<Value>>("contents").unwrap_or_default(),
+    }
+}
+
+fn read_run(row: &Row) -> Run {
+    Run {
+        run: row.get("run"),
+        job: row.get("job"),
+        requested_by: row.get("requested_by"),
+        requested_via: row.get("requested_via"),
+        requested_at: row.get("requested_at"),
+        since: row.get("since"),
+        until: row.get("until"),
+        dry_run: row.get("dry_run"),
+        state: row.get("state"),
+        phase: row.get("phase"),
+        compared: row.get("compared"),
+        missing: row.get("missing"),
+        made_good: row.get("made_good"),
+        gone: row.get("gone"),
+        quarantined: row.get("quarantined"),
+        conflicts: row.get("conflicts"),
+        held: row.get("held"),
+        approved_by: row.get("approved_by"),
+        place_at: row.get("place_at"),
+        started_at: row.get("started_at"),
+        finished_at: row.get("finished_at"),
+        error: row.get("error"),
+        sample: row.get("sample"),
+    }
+}
+
+fn read_finding(row: &Row) -> Finding {
+    Finding {
+        finding: row.get("finding"),
+        job: row.get("job"),
+        payment: row.get("payment"),
+        kind: row.get("kind"),
+        paid_at: row.get("paid_at"),
+        expected: row.get("expected"),
+        found: row.get("found"),
+        detail: row.get("detail"),
+        run: row.get("run"),
+        first_seen_at: row.get("first_seen_at"),
+        resolved_at: row.get("resolved_at"),
+        resolution: row.get("resolution"),
+        resolved_by: row.get("resolved_by"),
+        note: row.get("note"),
+        quarantine_id: row.get("quarantine_id"),
+    }
+}

@@ -1,0 +1,143 @@
+//! Requests are rows: they survive a daemon that is down or dies, and never run over each other.
+
+use std::time::Duration;
+
+use super::{job_section, recorded};
+use crate::support::daemon::Daemon;
+use crate::support::rig::Rig;
+use crate::support::world::connect;
+use crate::support::{eventually, ledger};
+
+const ROOMY: &str = "max_backfill = { rows = 1000000, share = \"100%\" }";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_made_while_no_daemon_runs_is_done_when_one_starts() {
+    let rig = Rig::new(1).await;
+    let paid = recorded(&rig, 10).await;
+    let run = rig.ask("").await;
+    assert_eq!(rig.ask("").await, run, "the same request is one run");
+    let dry = rig.ask("dry_run => true").await;
+    assert_ne!(dry, run);
+    let mut daemon = rig.reconciler_with("", "");
+    assert_eq!(rig.run_is(run, &["done"]).await.made_good, 10);
+    rig.run_is(dry, &["done"]).await;
+    ledger::assert_exactly(&rig.client, &paid).await;
+    daemon.signal("TERM");
+    assert!(daemon.wait(Duration::from_secs(20)).success());
+    let later = rig.ask("").await;
+    assert_ne!(later, run, "a run that is done is not taken for a new request");
+    let _daemon = rig.reconciler_with("", "");
+    rig.run_is(later, &["done"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_daemons_and_many_requests_make_each_purchase_once() {
+    let rig = Rig::new(2).await;
+    let settings = format!("window = 500\n{ROOMY}");
+    let _first = rig.reconciler(&settings).await;
+    let _second = Daemon::start(&rig.config_file(&rig.url(), "", &job_section(&settings)), 1);
+    let paid = recorded(&rig, 3000).await;
+    let askers: Vec<_> = (0..8)
+        .map(|n| {
+            let url = rig.url();
+            tokio::spawn(async move {
+                let client = connect(&url).await;
+                let since = if n % 2 == 0 { "" } else { "since => '2020-01-01Z'" };
+                let sql = format!("SELECT makegood.reconcile({since})");
+                client.query_one(&sql, &[]).await.unwrap().get::<_, i64>(0)
+            })
+        })
+        .collect();
+    let mut made = 0;
+    let mut runs = Vec::new();
+    for asker in askers {
+        runs.push(asker.await.unwrap());
+    }
+    runs.sort_unstable();
+    runs.dedup();
+    for run in runs {
+        made += rig.run_is(run, &["done"]).await.made_good;
+    }
+    assert_eq!(made, 3000);
+    ledger::assert_exactly(&rig.client, &paid).await;
+    let sql = "SELECT count(*) FROM makegood.runs a JOIN makegood.runs b ON a.id < b.id AND a.started_at < b.finished_at
+               AND b.started_at < a.finished_at";
+    assert_eq!(rig.number(sql).await, 0, "two runs at the same time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_is_killed_is_replaced_and_the_run_goes_on_from_its_last_window() {
+    let rig = Rig::new(1).await;
+    let settings = format!("window = 50\n{ROOMY}");
+    let mut first = rig.reconciler(&settings).await;
+    let paid = recorded(&rig, 5000).await;
+    let run = rig.ask("").await;
+    eventually("the run to be under way", || async {
+        (rig.run(run).await.compared >= 500).then_some(())
+    })
+    .await;
+    first.kill();
+    let before = rig.run(run).await;
+    assert_eq!(before.state, "running", "it was too quick: {before:?}");
+    let _second = rig.reconciler_with("", &settings);
+    let after = rig.run_is(run, &["done", "failed"]).await;
+    // Every payment was compared once: the windows before the kill were not looked at again.
+    assert_eq!((after.compared, after.missing, after.made_good), (5000, 5000, 5000), "{after:?}");
+    ledger::assert_exactly(&rig.client, &paid).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_was_stopped_for_long_cannot_write_over_its_successor() {
+    let rig = Rig::new(1).await;
+    let settings = format!("window = 50\n{ROOMY}");
+    let zombie = rig.reconciler(&settings).await;
+    let paid = recorded(&rig, 3000).await;
+    let run = rig.ask("").await;
+    eventually("the run to be under way", || async {
+        (rig.run(run).await.compared >= 200).then_some(())
+    })
+    .await;
+    zombie.signal("STOP");
+    let _second = rig.reconciler_with("", &settings);
+    rig.run_is(run, &["done"]).await;
+    zombie.signal("CONT");
+    // It runs on, finds that the job has another runner, and has changed nothing.
+    let again = rig.reconcile("").await;
+    assert_eq!((again.missing, again.gone), (0, 0), "{again:?}");
+    assert_eq!(rig.run(run).await.made_good, 3000);
+    ledger::assert_exactly(&rig.client, &paid).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigusr1_reconciles_now() {
+    let rig = Rig::new(1).await;
+    let daemon = rig.reconciler("").await;
+    let paid = recorded(&rig, 5).await;
+    daemon.signal("USR1");
+    let sql = "SELECT count(*) FROM makegood.reconcile_runs WHERE requested_via = 'signal' AND state = 'done'";
+    eventually("the run", || async { (rig.number(sql).await == 1).then_some(()) }).await;
+    ledger::assert_exactly(&rig.client, &paid).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_schedule_finds_what_is_new_and_stays_behind_grace() {
+    let rig = Rig::new(1).await;
+    let _daemon = rig.reconciler("grace = \"1h\"\nevery = \"1s\"").await;
+    let paid = crate::support::events::payments(20);
+    // Older than the grace and behind the cursor a little, as a transaction that took long.
+    rig.record(&paid[..10], 3600.0 + 600.0).await;
+    rig.record(&paid[10..], 60.0).await;
+    eventually("what is old enough to be made good", || async {
+        (ledger::count(&rig.client).await >= 10).then_some(())
+    })
+    .await;
+    let cursor =
+        rig.number("SELECT extract(epoch FROM cursor_at)::bigint FROM makegood.jobs").await;
+    eventually("another run of the schedule", || async {
+        let now =
+            rig.number("SELECT extract(epoch FROM cursor_at)::bigint FROM makegood.jobs").await;
+        (now > cursor).then_some(())
+    })
+    .await;
+    ledger::assert_exactly(&rig.client, &paid[..10]).await;
+}
