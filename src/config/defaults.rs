@@ -59,7 +59,7 @@ impl Inbox {
             type_from: list(headers(&["type", "ce_type"]), pointers(&["/eventType", "/type"])),
             max_record: 1 << 20,
             lanes: 4,
-            batch: Batch { rows: 2000, bytes: 4 << 20, linger: Duration::from_millis(5) },
+            batch: Batch { rows: 2000, bytes: 4 << 20, linger: Duration::from_millis(1) },
         }
     }
 }
