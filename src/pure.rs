@@ -17,5 +17,6 @@ pub mod rejection;
 pub mod sample;
 pub mod schedule;
 pub mod standing;
+pub mod trust;
 pub mod verdict;
 pub mod window;

@@ -5,12 +5,10 @@
 //! report, in order, through a new one: those that were refused with [`Blame::Row`] one by one,
 //! because a broker refuses whole batches.
 //!
-//! One gap is left. Until a partition has taken a batch of a producer, the broker takes any sequence
-//! number from it, so a second request already on its way is taken after the first was refused (seen
-//! on Kafka 4.1 with librdkafka 2.12.1, with `max.in.flight=1` too). To lose the order of a key so, the
-//! very first request to a partition has to hold a refused message and another, and the next one a
-//! later message of the other's key. Batches are smaller than most topics' limit, which leaves a message
-//! too large for its topic alone in its request.
+//! One thing is left to the caller. Until a partition has taken a batch of a producer, the broker takes
+//! any sequence number from it, so a second request already on its way is taken after the first was
+//! refused (seen on Kafka 4.1 with librdkafka 2.12.1, with `max.in.flight=1` too). So the second message
+//! of a key must wait until the first is acknowledged (`pure/trust.rs`).
 
 use std::sync::{Arc, Mutex};
 use std::thread;

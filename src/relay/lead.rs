@@ -168,15 +168,21 @@ impl<'a> Lead<'a> {
                 None => self.window.next_waiting(),
             };
             let Some((token, item)) = next else { return };
+            let (topic, key) = (item.row.topic.as_str(), item.row.key.as_deref());
+            // One by one, the message before is settled anyway.
+            if self.line.pace == Pace::Pipelined && !self.line.trust.admits(topic, key) {
+                return;
+            }
             let texts = Texts::of(&item.row);
             let message = Outgoing {
-                topic: &item.row.topic,
-                key: item.row.key.as_deref().map(str::as_bytes),
+                topic,
+                key: key.map(str::as_bytes),
                 value: item.row.payload.as_bytes(),
                 headers: &texts.headers(&item.row),
             };
             match self.line.sender.hand_over(token, &message) {
                 Ok(()) => {
+                    self.line.trust.sent(topic, key);
                     if self.window.in_flight() == 0 {
                         self.heard_at = Instant::now();
                     }
@@ -197,6 +203,9 @@ impl<'a> Lead<'a> {
         self.heard_at = Instant::now();
         match report.outcome {
             Ok(()) => {
+                if let Some(Item { row, .. }) = self.window.open(report.token) {
+                    self.line.trust.acknowledged(&row.topic, row.key.as_deref());
+                }
                 self.window.settle(report.token, End::Delivered);
                 self.careful.remove(&report.token);
                 self.tries.remove(&report.token);

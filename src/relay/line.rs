@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use crate::config;
 use crate::kafka::sender::{Delivered, Pace, Sender};
 use crate::pure::problem::Problem;
+use crate::pure::trust::Trust;
 
 /// How long closing a client may take.
 const CLOSE: Duration = Duration::from_secs(5);
@@ -15,13 +16,20 @@ const CLOSE: Duration = Duration::from_secs(5);
 pub(super) struct Line {
     pub(super) sender: Sender,
     pub(super) pace: Pace,
+    /// Which keys may have more than one message on their way.
+    pub(super) trust: Trust,
     reports: mpsc::UnboundedReceiver<Delivered>,
 }
 
 impl Line {
     pub(super) fn open(kafka: &config::Kafka, pace: Pace) -> Result<Line, Problem> {
         let (to_us, reports) = mpsc::unbounded_channel();
-        Ok(Line { sender: Sender::new(kafka, pace, to_us)?, pace, reports })
+        Ok(Line {
+            sender: Sender::new(kafka, pace, to_us)?,
+            pace,
+            trust: Trust::default(),
+            reports,
+        })
     }
 
     /// The next report. Waits for ever if the client is gone and has said everything.

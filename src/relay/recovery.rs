@@ -68,8 +68,8 @@ impl Lead<'_> {
     /// What the failures mean: a broken world holds, and nobody is to blame; a message refused for its own sake
     /// is looked at alone; a client that failed is replaced.
     fn judge(&mut self, failed: Vec<(u64, Refusal)>) {
-        if let Some((_, refusal)) = failed.iter().find(|(_, r)| r.blame == Blame::World) {
-            self.hold(refusal);
+        if let Some((token, refusal)) = failed.iter().find(|(_, r)| r.blame == Blame::World) {
+            self.hold(*token, refusal);
         } else if failed.iter().any(|(_, refusal)| refusal.blame == Blame::Row) {
             for (token, refusal) in failed {
                 if refusal.blame == Blame::Row {
@@ -132,8 +132,12 @@ impl Lead<'_> {
     }
 
     /// Nothing can be sent: the rows stay, nobody is to blame.
-    fn hold(&mut self, refusal: &Refusal) {
-        let trouble = Some((refusal.reason.clone(), refusal.advice.clone()));
+    fn hold(&mut self, token: u64, refusal: &Refusal) {
+        let reason = match self.window.open(token) {
+            Some(item) => format!("topic {}: {}", item.row.topic, refusal.reason),
+            None => refusal.reason.clone(),
+        };
+        let trouble = Some((reason, refusal.advice.clone()));
         if self.trouble != trouble {
             warn!(hint = refusal.advice, "the outbox is held: {}", refusal.reason);
         }
