@@ -74,6 +74,10 @@ async fn what_was_refused_is_listed_explained_and_sent_again_in_order() {
     let refused = id_of(&rig, "key = 'a' AND reason IS NOT NULL").await;
     let shown = stdout(&run(&rig, &["outbox", "show", &refused]).await);
     assert!(shown.contains("outbox retry a --execute") && shown.contains("filler"), "{shown}");
+    let told = stdout(&run(&rig, &["explain", &refused]).await);
+    assert!(told.contains("set aside") && told.contains("MessageSizeTooLarge"), "{told}");
+    let told = stdout(&run(&rig, &["explain", "c"]).await);
+    assert!(told.contains("has not got to Kafka yet") && told.contains("pending"), "{told}");
     let behind = id_of(&rig, "key = 'a' AND reason IS NULL").await;
     let shown = stdout(&run(&rig, &["outbox", "show", &behind]).await);
     assert!(shown.contains(&format!("outbox show {refused}")), "{shown}");
@@ -97,6 +101,8 @@ async fn what_was_refused_is_listed_explained_and_sent_again_in_order() {
 
     let shown = stdout(&run(&rig, &["outbox", "show", &refused]).await);
     assert!(shown.contains("published") && shown.contains("inbox show"), "{shown}");
+    let told = stdout(&run(&rig, &["explain", &refused]).await);
+    assert!(told.contains("outbox") && told.contains("sent"), "{told}");
     let nothing = run(&rig, &["outbox", "retry", "--all"]).await;
     assert!(nothing.status.success() && stderr(&nothing).contains("nothing is set aside"));
     let nothing = run(&rig, &["outbox", "retry", "a"]).await;

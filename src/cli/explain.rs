@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Globals;
 use super::print::{self, Format, Output};
-use super::session::Session;
+use super::session::{self, Session};
 use crate::pure::envelope;
 use crate::pure::problem::{Code, Problem};
 use crate::store::mapping::Mapping;
@@ -15,7 +15,7 @@ use crate::store::{Store, connect};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The rows of your own tables come through the mapping's lookup.sql, the rest through the inbox.
+The rows of your own tables come through the mapping's lookup.sql, the rest through the inbox and the outbox.
 
 Examples:
   makegood explain 6ba7b810-9dad-11d1-80b4-00c04fd430c8
@@ -96,9 +96,27 @@ async fn gather(
         keys.sort();
         keys.dedup();
     }
+    let events = traces.iter().filter_map(|t| t.contents["eventId"].as_str().map(str::to_owned));
+    keys.extend(events.collect::<Vec<_>>());
+    traces.extend(in_outbox(session, &keys).await);
     traces.sort_by(|a, b| (a.at, &a.part).cmp(&(b.at, &b.part)));
     traces.dedup_by(|a, b| a.part == b.part && a.at == b.at && a.contents == b.contents);
     Ok(traces)
+}
+
+/// What the outbox knows of it. Its database may be another one, and away: then the rest is shown alone.
+async fn in_outbox(session: &Session, ids: &[String]) -> Vec<Trace> {
+    if !session.config.outbox.enabled {
+        return Vec::new();
+    }
+    let found = match session::outbox(&session.config).await {
+        Ok(store) => report::explain_outbox(&store, ids).await.map_err(unreadable),
+        Err(problem) => Err(problem),
+    };
+    found.unwrap_or_else(|problem| {
+        eprintln!("the outbox is not shown: {}", problem.cause);
+        Vec::new()
+    })
 }
 
 /// One sentence: has it its purchase, and if not, where it stopped and what to do.
@@ -137,6 +155,15 @@ fn verdict(traces: &[Trace]) -> String {
             text(case, "detail"),
             text(case, "quarantineId")
         );
+    }
+    if let Some(event) = traces.iter().find(|t| t.part == "outbox" && t.what != "sent") {
+        let id = text(event, "eventId");
+        return match event.what.as_str() {
+            "pending" => "There is no purchase: the event has not got to Kafka yet. `makegood status` says what it waits for.".to_owned(),
+            _ => format!(
+                "There is no purchase: the event was set aside on its way to Kafka. `makegood outbox show {id}` says why."
+            ),
+        };
     }
     if let Some(gone) = open("finding").filter(|f| f.what == "gone") {
         return format!(

@@ -170,6 +170,13 @@ pub async fn explain(store: &Store, id: &str) -> Result<Vec<Trace>, Fault> {
     Ok(store.query(sql, &[&id]).await?.iter().map(read_trace).collect())
 }
 
+/// What the outbox knows of some ids: of events by their own, of payments where their ids are the keys.
+pub async fn explain_outbox(store: &Store, ids: &[String]) -> Result<Vec<Trace>, Fault> {
+    let events: Vec<uuid::Uuid> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+    let sql = include_str!("../../../sql/core/explain_outbox.sql");
+    Ok(store.query(sql, &[&ids, &events]).await?.iter().map(read_trace).collect())
+}
+
 /// What the host's tables have of it, by the mapping's `lookup.sql`.
 pub async fn lookup(store: &Store, sql: &str, id: &str) -> Result<Vec<Trace>, Fault> {
     let trace = |row: &Row| Trace {
