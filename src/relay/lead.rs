@@ -67,6 +67,8 @@ pub(super) struct Lead<'a> {
     /// Looks in a row that found nothing.
     pub(super) empty_looks: usize,
     pub(super) look_at: Instant,
+    /// When a look last found rows after one that found none.
+    pub(super) woke_at: Instant,
     pub(super) turn_at: Instant,
     /// When Kafka last said anything, or got something after a pause.
     pub(super) heard_at: Instant,
@@ -109,6 +111,7 @@ impl<'a> Lead<'a> {
             published: 0,
             empty_looks: 0,
             look_at: now,
+            woke_at: now,
             turn_at: now,
             heard_at: now,
             retries: Vec::new(),

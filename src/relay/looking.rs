@@ -53,6 +53,9 @@ impl Lead<'_> {
         }
         let rows = self.reading.next(&self.session).await?;
         let nothing_new = rows.is_empty() && !self.reading.has_more();
+        if !nothing_new && self.empty_looks > 0 {
+            self.woke_at = Instant::now();
+        }
         self.empty_looks = if nothing_new { self.empty_looks.saturating_add(1) } else { 0 };
         self.look_at = Instant::now() + self.pace().wait;
         for (row, passed) in rows {

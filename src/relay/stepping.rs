@@ -33,10 +33,17 @@ pub(super) enum Leaving {
 impl Lead<'_> {
     /// When the next step has to be written.
     pub(super) fn step_at(&self) -> Instant {
-        if self.said != (self.trouble.clone(), self.said.1) || (self.sleeps() && !self.said.1) {
+        let (said_trouble, said_asleep) = &self.said;
+        if *said_trouble != self.trouble || (self.sleeps() && !said_asleep) {
             return Instant::now();
         }
-        self.stepped_at + if self.window.can_move() { STEP } else { RENEW }
+        let due = self.stepped_at + if self.window.can_move() { STEP } else { RENEW };
+        match *said_asleep && !self.sleeps() {
+            // Until it is taken back, every publisher pays for a NOTIFY. A lone row is settled sooner than
+            // that, and one step says both.
+            true => due.min(self.woke_at + STEP),
+            false => due,
+        }
     }
 
     /// Writes a step: the cursor past everything settled, the lease renewed, how things are.
