@@ -9,6 +9,7 @@ use makegood::store::positions::{self, Counts, Log, Move};
 use makegood::store::{CommitFault, migrate};
 use uuid::Uuid;
 
+use crate::support::daemon::Daemon;
 use crate::support::events::{Payment, payments};
 use crate::support::library::store;
 use crate::support::proxy::{Fate, Proxy};
@@ -27,7 +28,12 @@ const LOOKED: &str = "looking whether it landed";
 async fn commits_meet(fate: Fate) -> (Rig, String) {
     let rig = Rig::new(3).await;
     let proxy = Proxy::start(rig.world.postgres.port()).await;
-    let daemon = rig.daemon_at(&proxy.url(&rig.url()), "batch = { rows = 40 }");
+    // Every COMMIT that meets its fate must be a batch's: nothing else of the daemon runs.
+    let only_ingest = "[outbox]\nenabled = false\n[log]\nlevel = \"info,makegood=debug\"\n";
+    let config = rig.config(&proxy.url(&rig.url()), "batch = { rows = 40 }", only_ingest);
+    let path = rig.path("only-ingest.toml");
+    std::fs::write(&path, format!("reconcile = []\n{config}")).unwrap();
+    let daemon = Daemon::start(&path, 0);
     let paid = payments(CHUNK * (ROUNDS + 1));
     let (first, rest) = paid.split_at(CHUNK);
     rig.pay(first).await;
