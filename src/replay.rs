@@ -13,6 +13,9 @@
 //! None of the states is in memory. Several daemons share the work: a row locked by one is passed over by
 //! the others.
 
+mod judge;
+mod rehearse;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,19 +29,22 @@ use crate::pure::backoff::Backoff;
 use crate::pure::bisect::Bisect;
 use crate::pure::envelope::Rules;
 use crate::pure::problem::Problem;
-use crate::pure::verdict::{Scope, Verdict, verdict};
+use crate::pure::verdict::Verdict;
 use crate::store::inbox::{self, ApplyFault, Replay, Replayed};
 use crate::store::mapping::Mapping;
 use crate::store::quarantine::Refusal;
 use crate::store::{Fault, Store, decisions, jobs};
+use judge::judge;
+pub use rehearse::rehearse;
 
 /// How long a notification that was lost delays a replay.
 const POLL: Duration = Duration::from_secs(3);
 /// Pauses while replays wait for something.
 const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(500), max: Duration::from_secs(10) };
-/// How many records one transaction takes.
-const CHUNK: usize = 200;
+/// How many records one transaction takes, and how many bytes.
+const CHUNK: i64 = 200;
+const CHUNK_BYTES: i64 = 16 << 20;
 /// How many other records of a chunk are rehearsed to see whether the world works.
 const WITNESSES: usize = 8;
 /// How many lost races a chunk starts over after at once.
@@ -91,39 +97,6 @@ pub async fn run(
             () = tokio::time::sleep(pause) => {}
         }
     }
-}
-
-/// What would come of records, by their numbers. Nothing is changed.
-pub async fn rehearse(
-    store: &Store,
-    replay: &Replay<'_>,
-    ids: &[i64],
-) -> Result<Vec<Replayed>, ApplyFault> {
-    let mut would = Vec::with_capacity(ids.len());
-    for chunk in ids.chunks(CHUNK) {
-        let mut bisect = Bisect::new(chunk.len());
-        while let Some(range) = bisect.next() {
-            let part = &chunk[range];
-            match inbox::rehearse_replay(store, replay, part, None).await {
-                Ok(done) => {
-                    would.extend(done);
-                    bisect.passed();
-                }
-                Err(fault) => match judge(&fault, part.len(), true) {
-                    Verdict::Bisect => bisect.failed(),
-                    Verdict::Quarantine => {
-                        let refusal = fault.refusal();
-                        would.extend(
-                            inbox::rehearse_replay(store, replay, part, Some(&refusal)).await?,
-                        );
-                        bisect.passed();
-                    }
-                    Verdict::Retry | Verdict::Hold => return Err(fault),
-                },
-            }
-        }
-    }
-    Ok(would)
 }
 
 /// The loop's state; all of it can be lost.
@@ -181,9 +154,9 @@ impl Replayer {
     /// Tries what waits; returns why some of it still does.
     async fn turn(&mut self, stop: &CancellationToken) -> Result<Option<String>, Trouble> {
         let (mut after, mut waits) = (0, None);
-        let limit = i64::try_from(CHUNK).unwrap_or(i64::MAX);
         while !stop.is_cancelled() {
-            let asked = decisions::waiting(&self.store, self.route.id, after, limit).await?;
+            let (store, route) = (&self.store, self.route.id);
+            let asked = decisions::waiting(store, route, after, CHUNK, CHUNK_BYTES).await?;
             let Some(last) = asked.last() else { break };
             if let Some(why) = jobs::route_held(&self.store, self.route.id).await? {
                 return Err(Trouble(format!("the route is held: {why}")));
@@ -316,17 +289,4 @@ impl Replayer {
 
 fn has_applied(replayed: &[Replayed]) -> bool {
     replayed.iter().any(|one| one.outcome == "applied")
-}
-
-/// What a failure means for the records that met it.
-fn judge(fault: &ApplyFault, records: usize, witnessed: bool) -> Verdict {
-    match fault {
-        ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) => {
-            verdict(inner.sqlstate(), Scope { records: 0, witnessed })
-        }
-        _ => match fault.blamable() {
-            Some(sqlstate) => verdict(Some(sqlstate), Scope { records, witnessed }),
-            None => Verdict::Hold,
-        },
-    }
 }

@@ -150,6 +150,12 @@ fn verdict(traces: &[Trace]) -> String {
             text(case, "quarantineId")
         );
     }
+    if let Some(case) = traces.iter().find(|t| t.part == "quarantine" && t.what == "discarded") {
+        return format!(
+            "There is no purchase: a person gave the event up. `makegood quarantine replay --id {}` takes it back.",
+            text(case, "quarantineId")
+        );
+    }
     if let Some(event) = traces.iter().find(|t| t.part == "outbox" && t.what != "sent") {
         let id = text(event, "eventId");
         return match event.what.as_str() {

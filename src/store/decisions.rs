@@ -12,10 +12,17 @@ pub(super) struct Taken {
     pub quarantine: i64,
 }
 
-/// The next replays of a route after a decision, in the order they were asked for.
-pub async fn waiting(store: &Store, route: i16, after: i64, limit: i64) -> Result<Vec<i64>, Fault> {
+/// The next replays of a route after a decision, in the order they were asked for: at most `limit`, and no
+/// more once their records have `bytes`.
+pub async fn waiting(
+    store: &Store,
+    route: i16,
+    after: i64,
+    limit: i64,
+    bytes: i64,
+) -> Result<Vec<i64>, Fault> {
     let sql = include_str!("../../sql/core/decision_waiting.sql");
-    let rows = store.query(sql, &[&route, &after, &limit]).await?;
+    let rows = store.query(sql, &[&route, &after, &limit, &bytes]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 

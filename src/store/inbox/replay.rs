@@ -5,22 +5,23 @@
 //! second row. A record is decoded anew from its bytes; an event that was made from a payment is made anew
 //! if the payment is still missing its purchase.
 
-use std::collections::{BTreeMap, HashMap};
+mod events;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::batch::Fresh;
-use super::make_good::{keyed, look_fault};
+use super::make_good::keyed;
 use super::params::Rows;
-use super::{Answer, ApplyFault, Entry, Kind, Outcome, end, map, seen};
-use crate::pure::envelope::{Rules, digest, reused_id};
+use super::{Answer, ApplyFault, Outcome, end, map};
+use crate::pure::envelope::Rules;
 use crate::store::decisions::{self, Taken};
 use crate::store::mapping::Mapping;
-use crate::store::payments::{Looker, Missing, Scope};
 use crate::store::quarantine::{self, Case, Refusal};
 use crate::store::{Store, Tx};
+use events::{Read, read, still_missing, tell_apart};
 
 /// What records are replayed with.
 #[derive(Clone, Copy)]
@@ -160,108 +161,6 @@ async fn attempt(
     tx.batch("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(ApplyFault::Mapping)?;
     replayed.sort_by_key(|r| r.id);
     Ok(replayed)
-}
-
-/// The payments among the cases that are still missing their purchase; `None` if the mapping cannot tell.
-async fn still_missing(
-    tx: &Tx,
-    replay: &Replay<'_>,
-    cases: &[Case],
-) -> Result<Option<BTreeMap<String, Missing>>, ApplyFault> {
-    let payments = cases.iter().filter(|case| case.place().is_none() && !case.is_settled());
-    let keys: Vec<String> = payments.filter_map(|case| case.business_key.clone()).collect();
-    let Some(looker) = Looker::new(replay.mapping.clone(), replay.source.cloned()) else {
-        return Ok(None);
-    };
-    if keys.is_empty() {
-        return Ok(None);
-    }
-    let found = looker.missing(tx, Scope::Keys(&keys)).await.map_err(look_fault)?;
-    Ok(Some(found.items.into_iter().map(|m| (m.key.clone(), m)).collect()))
-}
-
-/// A case that was read.
-enum Read<'a> {
-    /// Its event, for the mapping.
-    Event(Fresh<'a>),
-    /// What came of it without one.
-    Done(Replayed),
-}
-
-fn read<'a>(
-    replay: &Replay<'_>,
-    case: &'a Case,
-    at: usize,
-    missing: Option<&'a BTreeMap<String, Missing>>,
-    refusal: Option<&Refusal>,
-) -> Read<'a> {
-    if case.is_settled() {
-        return Read::Done(Replayed::new(case, "settled"));
-    }
-    if let Some(refusal) = refusal {
-        return Read::Done(Replayed::refused(case, "refused", refusal.clone()));
-    }
-    let time = case.record.timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    let time = time.unwrap_or(replay.now);
-    let Some(topic_id) = case.topic_id else {
-        let key = case.business_key.as_deref().unwrap_or_default();
-        let payload = match missing {
-            Some(missing) => missing.get(key).map(|m| m.event.as_str()),
-            None => case.record.value.as_deref().and_then(|bytes| str::from_utf8(bytes).ok()),
-        };
-        let Some(payload) = payload else { return Read::Done(Replayed::new(case, "healed")) };
-        return Read::Event(Fresh::new(
-            at,
-            case.event_id,
-            digest(payload.as_bytes()),
-            payload,
-            time,
-        ));
-    };
-    let entry = Entry::decode(&case.record, topic_id, replay.rules);
-    match entry.kind {
-        Kind::Event(payload) => {
-            Read::Event(Fresh::new(at, entry.event_id, entry.digest, payload, time))
-        }
-        Kind::Undecodable(refusal) => Read::Done(Replayed::refused(case, "undecodable", refusal)),
-        Kind::OtherType | Kind::Tombstone | Kind::Test(..) => {
-            Read::Done(Replayed::new(case, "other_type"))
-        }
-    }
-}
-
-/// A twin's case and the id of the event it repeats.
-type Twin = (usize, Uuid);
-
-/// Gives each event an id of its own and tells whether the inbox has it: the same id with other bytes is
-/// another event, and with the same bytes the same one, which then goes through the mapping once.
-async fn tell_apart<'a>(
-    tx: &Tx,
-    route: i16,
-    events: Vec<Fresh<'a>>,
-) -> Result<(Vec<(Fresh<'a>, bool)>, Vec<Twin>), ApplyFault> {
-    let mut ids: Vec<Uuid> = events.iter().map(|e| e.id).collect();
-    ids.extend(events.iter().map(|e| reused_id(e.id, &e.digest)));
-    let known = seen(tx, route, &ids).await.map_err(ApplyFault::Engine)?;
-    let mut ours: HashMap<Uuid, [u8; 16]> = HashMap::new();
-    let (mut fresh, mut twins) = (Vec::with_capacity(events.len()), Vec::new());
-    for mut event in events {
-        let is_other = |digest: &[u8]| digest != event.digest.as_slice();
-        let taken = known.get(&event.id).is_some_and(|digest| is_other(digest))
-            || ours.get(&event.id).is_some_and(|digest| is_other(digest));
-        if taken {
-            event.reused = Some(event.id);
-            event.id = reused_id(event.id, &event.digest);
-        }
-        match ours.insert(event.id, event.digest) {
-            Some(_) => twins.push((event.entry, event.id)),
-            None => {
-                let is_new = !known.contains_key(&event.id);
-                fresh.push((event, is_new));
-            }
-        }
-    }
-    Ok((fresh, twins))
 }
 
 fn outcome(case: &Case, event: &Fresh<'_>, answer: Answer) -> Replayed {
