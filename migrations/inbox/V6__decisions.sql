@@ -121,6 +121,6 @@ BEGIN
     RETURN decision;
 END $$;
 COMMENT ON FUNCTION makegood.accept IS
-    'Lets a route that is held for too many bad records put them into quarantine, until the bad stretch ends.';
+    'Lets a route that is held for too many bad records put them into quarantine, until the bad stretch ends. Void if not needed within an hour.';
 
 REVOKE ALL ON FUNCTION makegood.replay, makegood.discard, makegood.accept, makegood.decided_via FROM PUBLIC;

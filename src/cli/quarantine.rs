@@ -88,7 +88,11 @@ async fn list(session: &Session, args: List) -> Result<(), Problem> {
             if cases.len() == args.limit as usize {
                 eprintln!("only the newest {} are shown; --limit shows more", args.limit);
             }
-            table(&cases, args.all)
+            table(&cases, args.all)?;
+            eprintln!(
+                "`quarantine show ID` has the contents; mend what is wrong, then `quarantine replay`"
+            );
+            Ok(())
         }
         Format::Json => print::json("records", cases.iter().map(object).collect()),
         Format::Jsonl => print::lines(cases.iter().map(object)),
@@ -179,7 +183,7 @@ fn sheet(c: &Case, record: &Record) -> String {
         ("reason", c.reason.clone()),
         ("detail", detail(c)),
         ("quarantined at", print::short(c.quarantined_at)),
-        ("replayed in vain", c.attempts.to_string()),
+        ("replays", c.attempts.to_string()),
         ("dealt with at", print::or_dash(c.resolved_at.map(print::short))),
         ("how", print::or_dash(c.resolution.clone())),
         ("topic", c.topic.clone()),

@@ -23,7 +23,7 @@ BEGIN
     RETURN decision;
 END $$;
 
-COMMENT ON FUNCTION makegood.accept(route text, reason text) IS 'Lets a route that is held for too many bad records put them into quarantine, until the bad stretch ends.';
+COMMENT ON FUNCTION makegood.accept(route text, reason text) IS 'Lets a route that is held for too many bad records put them into quarantine, until the bad stretch ends. Void if not needed within an hour.';
 
 CREATE FUNCTION makegood.approve(run bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER

@@ -7,6 +7,7 @@ use makegood::pure::record::{Header, Record};
 use super::{Mapping, REFUSES_ALL, decisions};
 use crate::reconcile::job_section;
 use crate::support::corpus::with_field;
+use crate::support::daemon::Daemon;
 use crate::support::events::{Payment, payments, raw};
 use crate::support::holding::{held, running};
 use crate::support::rig::Rig;
@@ -231,7 +232,12 @@ async fn replay_redelivery_and_reconciliation_of_the_same_payments_make_one_purc
     rig.pay(&paid.iter().rev().cloned().collect::<Vec<_>>()).await;
     let file =
         rig.config_file(&rig.url(), &mapping.route("batch = { rows = 50 }"), &job_section(""));
-    let _daemons = [0, 1].map(|n| crate::support::daemon::Daemon::start(&file, n));
+    let mut daemons = [0, 1].map(|n| Daemon::start(&file, n));
+    // One is killed in the middle of it, and comes back.
+    let some = "SELECT count(*) FROM makegood.quarantine_decisions WHERE state = 'done'";
+    eventually("the first replays", || async { (rig.number(some).await > 0).then_some(()) }).await;
+    daemons[0].kill();
+    daemons[0] = Daemon::start(&file, 2);
     rig.caught_up().await;
     done(&rig).await;
     rig.swept().await;
