@@ -72,7 +72,8 @@ pub enum Report {
     Waits(String),
 }
 
-/// Replays what people ask for until `stop`. `heard` changes with every notification.
+/// Replays what people ask for until `stop`. `heard` changes with every notification; a mended mapping is
+/// tried at once too.
 pub async fn run(
     mut replayer: Replayer,
     mut heard: watch::Receiver<u64>,
@@ -94,6 +95,7 @@ pub async fn run(
             biased;
             () = stop.cancelled() => return Ok(()),
             Ok(()) = heard.changed() => {}
+            Ok(()) = replayer.mapping.changed() => {}
             () = tokio::time::sleep(pause) => {}
         }
     }
