@@ -34,7 +34,7 @@ use crate::store::inbox::{self, ApplyFault, Replay, Replayed};
 use crate::store::mapping::Mapping;
 use crate::store::quarantine::Refusal;
 use crate::store::{Fault, Store, decisions, jobs};
-use judge::judge;
+use judge::{World, judge};
 pub use rehearse::rehearse;
 
 /// How long a notification that was lost delays a replay.
@@ -155,7 +155,7 @@ impl Replayer {
 
     /// Tries what waits; returns why some of it still does.
     async fn turn(&mut self, stop: &CancellationToken) -> Result<Option<String>, Trouble> {
-        let (mut after, mut waits) = (0, None);
+        let (mut after, mut waits, mut world) = (0, None, World::default());
         while !stop.is_cancelled() {
             let (store, route) = (&self.store, self.route.id);
             let asked = decisions::waiting(store, route, after, CHUNK, CHUNK_BYTES).await?;
@@ -164,7 +164,7 @@ impl Replayer {
                 return Err(Trouble(format!("the route is held: {why}")));
             }
             after = *last;
-            waits = self.chunk(&asked).await?.or(waits);
+            waits = self.chunk(&asked, &mut world).await?.or(waits);
         }
         if after == 0 {
             self.suspects.clear();
@@ -172,7 +172,7 @@ impl Replayer {
         Ok(waits)
     }
 
-    async fn chunk(&mut self, asked: &[i64]) -> Result<Option<String>, Trouble> {
+    async fn chunk(&mut self, asked: &[i64], world: &mut World) -> Result<Option<String>, Trouble> {
         let mut bisect = Bisect::new(asked.len());
         // Whether the chunk has failed, and whether a record got through after that.
         let (mut failed, mut witnessed, mut waits) = (false, false, None);
@@ -180,10 +180,14 @@ impl Replayer {
             let part = &asked[range.clone()];
             match self.replay(part, None).await {
                 Ok(done) => {
+                    world.works();
                     witnessed |= failed && has_applied(&done);
                     bisect.passed();
                 }
                 Err(fault) if part.len() == 1 && fault.blamable().is_some() => {
+                    if world.is_broken(&fault, false) {
+                        return Err(fault.into());
+                    }
                     failed = true;
                     let rest = &asked[range.end..];
                     waits = self.suspect(part, rest, witnessed, fault).await?.or(waits);

@@ -209,6 +209,41 @@ async fn a_replay_that_fails_again_stays_and_is_counted_and_a_broken_world_only_
     paid.extend([behind, rejected]);
     ledger::assert_exactly(&rig.client, &paid).await;
     assert_eq!(rig.number(OPEN).await, 1, "only the dear one");
+
+    // One that is refused as by a broken world waits alone: what else is asked for goes on.
+    rig.client
+        .batch_execute(&format!(
+            "CREATE FUNCTION too_dear() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF NEW.amount >= 1000 THEN RAISE 'too dear'; END IF; RETURN NEW; END $$;
+             ALTER TABLE student_course_purchases DROP CONSTRAINT dear;
+             CREATE TRIGGER dear BEFORE INSERT ON student_course_purchases
+                 FOR EACH ROW EXECUTE FUNCTION too_dear();
+             DELETE FROM student_course_purchases WHERE payment_id = '{}';
+             UPDATE makegood.quarantine SET resolved_at = NULL, resolution = NULL WHERE id = {first}",
+            paid.last().unwrap().id
+        ))
+        .await
+        .unwrap();
+    let dear_one = rig.number(&format!("SELECT makegood.replay({second})")).await;
+    rig.number(&format!("SELECT makegood.replay({first})")).await;
+    eventually("the other one to be replayed", || async {
+        (ledger::count(&rig.client).await == paid.len()).then_some(())
+    })
+    .await;
+    ledger::assert_exactly(&rig.client, &paid).await;
+    let waits = format!(
+        "SELECT count(*) FROM makegood.quarantine_decisions
+         WHERE decision = {dear_one} AND state = 'held' AND held LIKE '%too dear%'"
+    );
+    eventually("it to say why it waits", || async {
+        (rig.number(&waits).await == 1).then_some(())
+    })
+    .await;
+    rig.client.batch_execute("DROP TRIGGER dear ON student_course_purchases").await.unwrap();
+    done(&rig).await;
+    paid.push(dear);
+    ledger::assert_exactly(&rig.client, &paid).await;
+    assert_eq!(rig.number(OPEN).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

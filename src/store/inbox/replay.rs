@@ -44,7 +44,7 @@ pub struct Replayed {
     /// Its number in quarantine.
     pub id: i64,
     /// One word: an outcome of the mapping's, or one of `other_type`, `healed`, `settled`, `refused` and
-    /// `undecodable`.
+    /// `undecodable`; in a rehearsal `held` too.
     pub outcome: &'static str,
     /// What there is to say about it.
     pub detail: Option<String>,
