@@ -103,7 +103,10 @@ impl Attempt<'_> {
         rest: &[Entry<'_>],
         mut fault: ApplyFault,
     ) -> Step {
-        let witnessed = self.is_witnessed(claim, range, rest).await;
+        // A witness is asked for only where its word would count.
+        let counts = Scope { records: 1, witnessed: true };
+        let witnessed = verdict(fault.blamable(), counts) == Verdict::Quarantine
+            && self.is_witnessed(claim, range, rest).await;
         if witnessed {
             // The world may have been mended since the record failed; what counts against it is a
             // failure after another one got through.
