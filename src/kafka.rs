@@ -13,6 +13,7 @@ pub mod refusal;
 mod reports;
 pub mod sender;
 pub mod settings;
+mod wedge;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 

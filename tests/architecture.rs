@@ -51,13 +51,15 @@ fn shipped((path, text): &(PathBuf, String)) -> String {
 #[test]
 fn data_flows_one_way() {
     let forbidden = [
-        ("pure", "config store kafka ingest relay reconcile daemon cli demo bench"),
-        ("config", "store kafka ingest relay reconcile daemon cli demo bench"),
-        ("store", "kafka ingest relay reconcile daemon cli demo bench"),
-        ("kafka", "store ingest relay reconcile daemon cli demo bench"),
-        ("ingest", "relay reconcile daemon cli demo bench"),
-        ("relay", "ingest reconcile daemon cli demo bench"),
-        ("reconcile", "kafka ingest relay daemon cli demo bench"),
+        ("pure", "vitals watchdog config store kafka ingest relay reconcile daemon cli demo bench"),
+        ("vitals", "watchdog config store kafka ingest relay reconcile daemon cli demo bench"),
+        ("config", "watchdog store kafka ingest relay reconcile daemon cli demo bench"),
+        ("store", "watchdog kafka ingest relay reconcile daemon cli demo bench"),
+        ("kafka", "watchdog store ingest relay reconcile daemon cli demo bench"),
+        ("ingest", "watchdog relay reconcile daemon cli demo bench"),
+        ("watchdog", "ingest relay reconcile daemon cli demo bench"),
+        ("relay", "watchdog ingest reconcile daemon cli demo bench"),
+        ("reconcile", "watchdog kafka ingest relay daemon cli demo bench"),
         ("daemon", "cli demo bench"),
     ];
     for (layer, above) in forbidden {

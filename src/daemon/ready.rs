@@ -12,6 +12,7 @@ use crate::pure::verdict;
 use crate::store::mapping::{Mapping, Unfit};
 use crate::store::workers::{self, Beat, State};
 use crate::store::{Store, connect, migrate, routes};
+use crate::watchdog::supervisor;
 
 /// Pauses between attempts to start while the database is not there yet.
 const BACKOFF: Backoff =
@@ -101,6 +102,8 @@ pub(super) async fn route(settings: &config::Inbox, store: &Store) -> i16 {
 
 async fn wait(attempt: &mut u32, problem: &Problem) {
     let delay = BACKOFF.delay(*attempt, fastrand::f64());
+    // Waiting for its servers is what a daemon does; the supervisor need not wait with it.
+    supervisor::waiting(&format!("waiting: {}", problem.cause));
     warn!(code = problem.code.as_str(), hint = problem.hint, "waiting: {}", problem.cause);
     *attempt = attempt.saturating_add(1);
     tokio::time::sleep(delay).await;

@@ -51,6 +51,9 @@ pub fn member(kafka: &config::Kafka, group: &str, client_id: &str) -> ClientConf
         // A position always exists by the time of the first fetch; if the log does not have it, that
         // is for makegood to decide and to record, never for the client to skip.
         .set("auto.offset.reset", "error")
+        // Where a log ends in what no consumer is given, the position stays below the end for good;
+        // only the client can tell that there is nothing more to read.
+        .set("enable.partition.eof", "true")
         .set("isolation.level", "read_committed");
     if !kafka.properties.contains_key("max.poll.interval.ms") {
         settings.set("max.poll.interval.ms", MAX_POLL_INTERVAL.as_millis().to_string());
@@ -61,7 +64,10 @@ pub fn member(kafka: &config::Kafka, group: &str, client_id: &str) -> ClientConf
 /// Settings of the second handle, which looks but never joins.
 pub fn onlooker(kafka: &config::Kafka, group: &str, client_id: &str) -> ClientConfig {
     let mut settings = member(kafka, group, client_id);
-    settings.set("fetch.wait.max.ms", "100").set("queued.max.messages.kbytes", "1024");
+    settings
+        .set("fetch.wait.max.ms", "100")
+        .set("queued.max.messages.kbytes", "1024")
+        .set("enable.partition.eof", "false");
     settings
 }
 

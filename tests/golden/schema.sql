@@ -1231,7 +1231,7 @@ CREATE TABLE makegood.workers (
     reason text,
     advice text,
     partitions integer[] DEFAULT '{}'::integer[] NOT NULL,
-    CONSTRAINT workers_state_check CHECK ((state = ANY (ARRAY['joining'::text, 'running'::text, 'held'::text])))
+    CONSTRAINT workers_state_check CHECK ((state = ANY (ARRAY['joining'::text, 'running'::text, 'stalled'::text, 'held'::text])))
 );
 
 COMMENT ON TABLE makegood.workers IS 'One row a running daemon and route, refreshed every few seconds.';
