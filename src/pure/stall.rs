@@ -227,9 +227,10 @@ pub fn is_excused(facts: &Facts) -> bool {
         || facts.trouble.is_some()
 }
 
-/// From this age on it is worth asking the database whether it is the cause.
+/// From this age on it is worth asking the database whether it is the cause: soon, so that a short
+/// absence is noticed before it is over, and never while records flow.
 pub fn ask_after(patience: Duration) -> Duration {
-    say_after(patience) / 3
+    patience / 10
 }
 
 /// Whether the route is beyond doubt: it reads what it was given, nothing waits, the thread lives.
