@@ -19,6 +19,7 @@ mod payment_roles;
 mod quarantine;
 mod rebalance;
 mod reconcile;
+mod recovery;
 mod relay_outages;
 mod schema;
 mod sending;

@@ -15,8 +15,7 @@ use crate::store::{Store, connect, migrate, routes};
 use crate::watchdog::supervisor;
 
 /// Pauses between attempts to start while the database is not there yet.
-const BACKOFF: Backoff =
-    Backoff { first: Duration::from_millis(200), max: Duration::from_secs(10) };
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };
 
 /// Brings a part of makegood's schema up to date or checks it.
 pub(super) async fn schema(

@@ -27,7 +27,7 @@ use crate::store::positions::{self, Log};
 use crate::vitals::{Track, Vitals, Work};
 
 /// Pauses between attempts at a batch.
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_secs(10) };
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_secs(5) };
 /// A passing failure is shown as a hold from this attempt on; the first ones usually mend by then.
 const SHOWN_FROM: u32 = 3;
 /// Old steps are deleted every so many steps, and as many are left.

@@ -16,8 +16,7 @@ use crate::pure::backoff::Backoff;
 use crate::vitals::Track;
 
 /// Pauses between attempts to claim; the first is long enough for a zombie to learn its fate.
-const BACKOFF: Backoff =
-    Backoff { first: Duration::from_millis(200), max: Duration::from_secs(10) };
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };
 /// The place of a failed claim among the holds of the lanes.
 const HOLD: usize = usize::MAX;
 

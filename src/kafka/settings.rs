@@ -36,6 +36,8 @@ pub fn member(kafka: &config::Kafka, group: &str, client_id: &str) -> ClientConf
         // How soon a topic or partition made later is found: payments wait there unread until then,
         // which would be five minutes.
         .set("topic.metadata.refresh.interval.ms", "10000")
+        // A broker that is back is found within a second; it would be ten.
+        .set("reconnect.backoff.max.ms", "1000")
         .set("check.crcs", "true")
         .set("partition.assignment.strategy", "range");
     let chosen = base(kafka, client_id);

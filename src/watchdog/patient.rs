@@ -85,7 +85,7 @@ impl Patient {
         Ok(Doing {
             route: self.watch.route.clone(),
             partitions: look.tracks.map_or(0, |tracks| tracks.len()),
-            complaint: held.or(complaint.map(|complaint| complaint.reason)),
+            complaint: complaint.map(|complaint| complaint.reason).or(held),
             is_stuck: finding.is_some_and(|found| !found.cause.is_outside()),
         })
     }

@@ -59,10 +59,20 @@ impl Supervisor {
 impl Rig {
     /// Starts a daemon whose watchdog has this patience and reports to `supervisor`.
     pub fn watched_daemon(&self, patience: &str, supervisor: &Supervisor) -> Daemon {
-        let more = format!(
-            "[watchdog]\npatience = \"{patience}\"\n[log]\nlevel = \"info,makegood=debug\"\n"
-        );
-        let config = self.config_file(&self.url(), "", &more);
+        self.watched_daemon_with(&self.watched_config(&self.url(), patience), supervisor)
+    }
+
+    /// The configuration of [`Rig::watched_daemon`], with a database elsewhere.
+    pub fn watched_config(&self, database_url: &str, patience: &str) -> String {
+        let watchdog = format!("[watchdog]\npatience = \"{patience}\"\n");
+        let log = "[log]\nlevel = \"info,makegood=debug\"\n";
+        self.config(database_url, "", &(watchdog + log))
+    }
+
+    /// The same with a configuration of the test's own.
+    pub fn watched_daemon_with(&self, text: &str, supervisor: &Supervisor) -> Daemon {
+        let config = self.path("watched.toml");
+        fs::write(&config, text).unwrap();
         let wedge = self.path("wedge");
         let env = [("NOTIFY_SOCKET", supervisor.socket.as_path()), ("MAKEGOOD_TEST_WEDGE", &wedge)];
         Daemon::start_with(&config, 0, &env)
