@@ -16,20 +16,22 @@ use super::board::OffsetBoard;
 use super::consumer::Event;
 use crate::vitals::Pulse;
 
-/// How long a revoke waits for the batches in flight; a late one is fenced by the position's step.
-const REVOKE_WAIT: Duration = Duration::from_secs(10);
-
 /// What the callbacks need.
 pub(super) struct Callbacks {
     pub topic: String,
     pub board: OffsetBoard,
     pub events: mpsc::UnboundedSender<Event>,
     pub pulse: Arc<Pulse>,
+    /// How long a revoke waits for the batches in flight; a late one is fenced by the position's step.
+    pub patience: Duration,
 }
 
 impl ClientContext for Callbacks {
     fn error(&self, error: KafkaError, reason: &str) {
-        debug!(%error, reason, "kafka client");
+        // The end of a partition comes as an error too, many times a second under load.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            debug!(%error, reason, "kafka client");
+        }
     }
 }
 
@@ -85,7 +87,7 @@ impl ConsumerContext for Callbacks {
 impl Callbacks {
     /// Whether the loop answered in time. Waiting for it is a sign of life.
     fn answered(&self, wait: &Receiver<()>) -> bool {
-        let deadline = Instant::now() + REVOKE_WAIT;
+        let deadline = Instant::now() + self.patience;
         while Instant::now() < deadline {
             self.pulse.beat();
             if wait.recv_timeout(Duration::from_millis(100)) != Err(RecvTimeoutError::Timeout) {

@@ -5,7 +5,7 @@
 //! with [`Command::Fetch`]. The same command mends a hold, a collision and an offset out of range,
 //! so there is one way to begin reading, and it always begins at a claimed position.
 //!
-//! A lane that is full stops the thread for at most ten seconds; after that it gives up fetching,
+//! A lane that is full stops the thread for ten seconds at most; after that it gives up fetching,
 //! stays a member, and says [`Event::Stopped`]. No pause: pause state outlives assignments
 //! (librdkafka#5591).
 //!
@@ -23,7 +23,7 @@ use tracing::warn;
 
 use super::board::OffsetBoard;
 use super::callbacks::Callbacks;
-use super::poller::Poller;
+use super::poller::{Poller, Ties};
 use super::settings;
 use super::wedge::Wedge;
 use crate::config;
@@ -126,6 +126,7 @@ impl Member {
             board: board.clone(),
             events: events.clone(),
             pulse: pulse.clone(),
+            patience: settings::longest_pause(kafka),
         };
         let consumer: BaseConsumer<Callbacks> = settings::member(kafka, group, client_id)
             .create_with_context(context)
@@ -136,8 +137,15 @@ impl Member {
         consumer.subscribe(&[topic]).map_err(|e| super::problem(&e, "cannot subscribe"))?;
         let shared = Arc::new(consumer);
         let consumer = Arc::downgrade(&shared);
-        let (wedge, shown) = (Wedge::of(client_id), pulse.clone());
-        let poller = Poller::new(shared, topic, orders, events, board.clone(), shown, wedge);
+        let ties = Ties {
+            orders,
+            events,
+            board: board.clone(),
+            pulse: pulse.clone(),
+            wedge: Wedge::of(client_id),
+            patience: settings::longest_pause(kafka),
+        };
+        let poller = Poller::new(shared, topic, ties);
         thread::Builder::new()
             .name("kafka".to_owned())
             .spawn(move || {

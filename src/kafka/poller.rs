@@ -20,26 +20,31 @@ use crate::pure::record::Record;
 use crate::pure::verdict::kafka::{Verdict, verdict};
 use crate::vitals::{Pulse, Track};
 
-/// How long full lanes may stop the thread: well below `max.poll.interval.ms`.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How often offsets go to Kafka. It follows PostgreSQL for the tools, so it need not be at once.
 const COMMIT_EVERY: Duration = Duration::from_millis(200);
 /// What all records on their way to the lanes may hold, in KiB.
 const ROOM_KIB: usize = 16 * 1024;
 
+/// What the thread is tied to.
+pub(super) struct Ties {
+    pub orders: std_mpsc::Receiver<Command>,
+    pub events: mpsc::UnboundedSender<Event>,
+    pub board: OffsetBoard,
+    pub pulse: Arc<Pulse>,
+    pub wedge: Wedge,
+    /// How long full lanes may stop the thread.
+    pub patience: Duration,
+}
+
 /// The thread's state.
 pub(super) struct Poller {
     consumer: Arc<BaseConsumer<Callbacks>>,
     topic: String,
-    orders: std_mpsc::Receiver<Command>,
-    events: mpsc::UnboundedSender<Event>,
-    board: OffsetBoard,
+    ties: Ties,
     room: Arc<Semaphore>,
     lanes: BTreeMap<i32, Outlet>,
     generation: u64,
     flushed_at: Instant,
-    pulse: Arc<Pulse>,
-    wedge: Wedge,
 }
 
 /// Where a partition's records go, and where that is shown.
@@ -56,27 +61,15 @@ enum Next {
 }
 
 impl Poller {
-    pub(super) fn new(
-        consumer: Arc<BaseConsumer<Callbacks>>,
-        topic: &str,
-        orders: std_mpsc::Receiver<Command>,
-        events: mpsc::UnboundedSender<Event>,
-        board: OffsetBoard,
-        pulse: Arc<Pulse>,
-        wedge: Wedge,
-    ) -> Poller {
+    pub(super) fn new(consumer: Arc<BaseConsumer<Callbacks>>, topic: &str, ties: Ties) -> Poller {
         Poller {
             consumer,
             topic: topic.to_owned(),
-            orders,
-            events,
-            board,
+            ties,
             room: Arc::new(Semaphore::new(ROOM_KIB)),
             lanes: BTreeMap::new(),
             generation: 0,
             flushed_at: Instant::now(),
-            pulse,
-            wedge,
         }
     }
 
@@ -84,18 +77,18 @@ impl Poller {
     /// taken its place.
     pub(super) fn run(mut self) {
         loop {
-            self.wedge.stop_if_told();
-            if self.pulse.is_retired() {
+            self.ties.wedge.stop_if_told();
+            if self.ties.pulse.is_retired() {
                 return;
             }
-            self.pulse.beat();
-            while let Ok(order) = self.orders.try_recv() {
+            self.ties.pulse.beat();
+            while let Ok(order) = self.ties.orders.try_recv() {
                 if let Next::End = self.obey(order) {
                     return;
                 }
             }
             if self.flushed_at.elapsed() >= COMMIT_EVERY {
-                commit(&self.consumer, &self.topic, &self.board);
+                commit(&self.consumer, &self.topic, &self.ties.board);
                 self.flushed_at = Instant::now();
             }
             let delivery = match self.consumer.poll(Duration::from_millis(50)) {
@@ -126,7 +119,7 @@ impl Poller {
                         Offset::Offset(source.offset),
                     );
                     // Kafka hears of the start at once, so that no tool ever shows `-`.
-                    self.board.post(source.partition, source.offset);
+                    self.ties.board.post(source.partition, source.offset);
                     let outlet = Outlet { lane: source.lane, track: source.track };
                     self.lanes.insert(source.partition, outlet);
                 }
@@ -139,7 +132,7 @@ impl Poller {
                 Next::Go
             }
             Command::Close => {
-                commit(&self.consumer, &self.topic, &self.board);
+                commit(&self.consumer, &self.topic, &self.ties.board);
                 Next::End
             }
         }
@@ -155,11 +148,11 @@ impl Poller {
     fn assign(&self, list: &TopicPartitionList) {
         if let Err(error) = self.consumer.assign(list) {
             let problem = super::problem(&error, "cannot set what to read");
-            let _ = self.events.send(Event::Trouble { problem, wants_help: false });
+            let _ = self.ties.events.send(Event::Trouble { problem, wants_help: false });
         }
     }
 
-    /// Hands a record to its lane, waiting for room up to [`PATIENCE`].
+    /// Hands a record to its lane, waiting for room for as long as it may.
     fn deliver(&mut self, record: Record) -> Next {
         let Some(Outlet { lane, track }) = self.lanes.get(&record.partition).cloned() else {
             return Next::Go;
@@ -170,7 +163,7 @@ impl Poller {
         let started = Instant::now();
         let mut waiting = Waiting::ForRoom(record);
         loop {
-            self.pulse.beat();
+            self.ties.pulse.beat();
             waiting = match waiting {
                 Waiting::ForRoom(record) => match self.room.clone().try_acquire_many_owned(kib) {
                     Ok(room) => Waiting::ForLane(Delivery { generation, record, room }),
@@ -186,12 +179,12 @@ impl Poller {
                     Err(TrySendError::Full(delivery)) => Waiting::ForLane(delivery),
                 };
             }
-            if started.elapsed() > PATIENCE {
+            if started.elapsed() > self.ties.patience {
                 self.unfetch();
-                let _ = self.events.send(Event::Stopped("the lanes were full for too long"));
+                let _ = self.ties.events.send(Event::Stopped("the lanes were full for too long"));
                 return Next::Go;
             }
-            match self.orders.recv_timeout(Duration::from_millis(2)) {
+            match self.ties.orders.recv_timeout(Duration::from_millis(2)) {
                 // Both orders make the record at hand one of the past; it will be read again.
                 Ok(order) => return self.obey(order),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -222,7 +215,7 @@ impl Poller {
             Verdict::Hold => Event::Trouble { problem, wants_help: true },
             Verdict::Retry => Event::Trouble { problem, wants_help: false },
         };
-        let _ = self.events.send(event);
+        let _ = self.ties.events.send(event);
     }
 }
 

@@ -12,6 +12,13 @@ use crate::config;
 /// heartbeating and only this bounds how long its partitions stay with it.
 pub const MAX_POLL_INTERVAL: Duration = Duration::from_secs(45);
 
+/// How long a member's thread may be kept from polling: so short that the group does not give it up.
+pub fn longest_pause(kafka: &config::Kafka) -> Duration {
+    let given = kafka.properties.get("max.poll.interval.ms").and_then(|text| text.parse().ok());
+    let interval = given.map_or(MAX_POLL_INTERVAL, Duration::from_millis);
+    (interval / 3).min(Duration::from_secs(10))
+}
+
 /// Settings every client shares.
 pub fn base(kafka: &config::Kafka, client_id: &str) -> ClientConfig {
     let mut settings = ClientConfig::new();
