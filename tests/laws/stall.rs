@@ -149,7 +149,7 @@ impl World {
             self.unable_for = 0;
             self.work();
         }
-        if now % EVERY == 0 {
+        if now.is_multiple_of(EVERY) {
             self.look();
         }
     }
