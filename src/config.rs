@@ -48,6 +48,8 @@ pub struct Config {
     pub reconcile: Vec<Reconcile>,
     /// The way from PostgreSQL to Kafka.
     pub outbox: Outbox,
+    /// The watch over the routes.
+    pub watchdog: Watchdog,
     /// How long finished rows are kept.
     pub retention: Retention,
     /// What happens when makegood's schema is older than the program.
@@ -178,6 +180,13 @@ pub struct Outbox {
     pub database: Option<String>,
     /// How many relays share the work, by the hash of the key; several daemons may run them. 1 to 8.
     pub shards: i16,
+}
+
+/// The watch over the routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watchdog {
+    /// A stall is said within this time, and mended within twice as long.
+    pub patience: Duration,
 }
 
 /// How long finished rows are kept.

@@ -17,6 +17,7 @@ pub mod refusal;
 pub mod rejection;
 pub mod sample;
 pub mod schedule;
+pub mod stall;
 pub mod standing;
 pub mod trust;
 pub mod verdict;

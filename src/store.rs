@@ -12,6 +12,7 @@ pub mod inbox;
 pub mod jobs;
 mod json;
 pub mod listen;
+pub mod lock_holder;
 pub mod mapping;
 pub mod migrate;
 pub mod outbox;

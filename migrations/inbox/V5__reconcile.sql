@@ -170,10 +170,11 @@ WITH position AS (
     GROUP BY route
 ), worker AS (
     SELECT route_id, count(*) FILTER (WHERE alive) AS workers, count(*) FILTER (WHERE held) AS held,
-           min(state_since) FILTER (WHERE held) AS held_since, max(seen_at) AS seen_at,
-           min(reason) FILTER (WHERE held) AS reason, min(advice) FILTER (WHERE held) AS advice
+           count(*) FILTER (WHERE alive AND state = 'stalled') AS stalled, min(state_since) FILTER (WHERE kept) AS held_since, max(seen_at) AS seen_at,
+           coalesce(min(reason) FILTER (WHERE held), min(reason) FILTER (WHERE kept)) AS reason,
+           coalesce(min(advice) FILTER (WHERE held), min(advice) FILTER (WHERE kept)) AS advice
     FROM (
-        SELECT *, alive AND state = 'held' AS held
+        SELECT *, alive AND state = 'held' AS held, alive AND state IN ('held', 'stalled') AS kept
         FROM (SELECT *, seen_at > now() - interval '30 seconds' AS alive FROM makegood.workers) w
     ) w
     GROUP BY route_id
@@ -188,7 +189,7 @@ WITH position AS (
     GROUP BY route
 )
 SELECT r.name AS route,
-       CASE WHEN coalesce(w.workers, 0) = 0 THEN 'down' WHEN w.held > 0 THEN 'held' WHEN p.partitions IS NULL THEN 'joining'
+       CASE WHEN coalesce(w.workers, 0) = 0 THEN 'down' WHEN w.held > 0 THEN 'held' WHEN w.stalled > 0 THEN 'stalled' WHEN p.partitions IS NULL THEN 'joining'
             WHEN p.lag > 0 THEN 'behind' ELSE 'ok' END AS verdict,
        coalesce(w.workers, 0) AS workers, w.held_since, w.reason, w.advice, coalesce(p.partitions, 0) AS partitions,
        p.lag, p.progress_at, p.log_seen_at, coalesce(p.applied, 0) AS applied, coalesce(p.already, 0) AS already,
@@ -205,10 +206,10 @@ LEFT JOIN unpurchased u ON u.route = r.name;
 COMMENT ON VIEW makegood.status IS 'One row a route: is it working, and if not, why and what to do. Never reads the inbox.';
 COMMENT ON COLUMN makegood.status.route IS 'The route''s name.';
 COMMENT ON COLUMN makegood.status.verdict IS
-    'ok: all done; behind: records wait; held: stopped on purpose, see reason; joining: no partition yet; down: no daemon runs.';
+    'ok: all done; behind: records wait; held: stopped on purpose, stalled: records wait and nothing moves, see reason; joining: no partition yet; down: no daemon runs.';
 COMMENT ON COLUMN makegood.status.workers IS 'Daemons seen within the last thirty seconds.';
-COMMENT ON COLUMN makegood.status.held_since IS 'Since when the route is held.';
-COMMENT ON COLUMN makegood.status.reason IS 'Why it is held.';
+COMMENT ON COLUMN makegood.status.held_since IS 'Since when the route is held or stalled.';
+COMMENT ON COLUMN makegood.status.reason IS 'Why it is held or stalled.';
 COMMENT ON COLUMN makegood.status.advice IS 'What to do about it.';
 COMMENT ON COLUMN makegood.status.partitions IS
     'Partitions with a position; of a topic made anew only those of its newest id count, here and below.';

@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
 use super::{ready, reload, supervise};
 use crate::config::{self, Config};
-use crate::ingest::{self, Route};
+use crate::ingest::{self, Route, Watched};
 use crate::pure::problem::Problem;
 use crate::reconcile::{self, Job};
 use crate::replay::{self, Replayer};
 use crate::store::mapping::Mapping;
 use crate::store::migrate::Set;
 use crate::store::{Store, connect, listen};
+use crate::vitals::Vitals;
+use crate::watchdog::{self, Watch, supervisor};
 
 /// What people ask for is heard on these.
 const CHANNELS: &[&str] = &["makegood_reconcile", "makegood_replay"];
@@ -31,7 +33,9 @@ pub(super) async fn run(
         () = stop.cancelled() => return Ok(()),
         prepared = prepare(&config) => prepared?,
     };
+    supervisor::ready();
     let mut loops = JoinSet::new();
+    let mut watches = Vec::new();
     let (heard, hears) = watch::channel(0);
     tokio::spawn(listen::listen(config.postgres.clone(), CHANNELS, heard));
     for (route, mapping) in prepared.routes {
@@ -49,10 +53,29 @@ pub(super) async fn run(
         let replayer =
             Replayer::new(replays(&route, source), prepared.store.clone(), mapping.clone());
         loops.spawn(replay::run(replayer, hears.clone(), stop.clone()));
+        let (watch, watched) = watch_over(&route);
+        watches.push(watch);
         let (kafka, store) = (config.kafka.clone(), prepared.store.clone());
-        loops.spawn(ingest::run(route, kafka, store, mapping, stop.clone()));
+        loops.spawn(ingest::run(route, kafka, store, mapping, watched, stop.clone()));
     }
+    let (postgres, kafka) = (config.postgres.clone(), config.kafka.clone());
+    let patience = config.watchdog.patience;
+    loops.spawn(watchdog::run(patience, postgres, kafka, watches, stop.clone()));
     supervise(loops, stop).await
+}
+
+/// Both ends of the watch over a route: the watchdog's, and the loop's.
+fn watch_over(route: &Route) -> (Watch, Watched) {
+    let vitals = Vitals::new(route.settings.lanes.max(1));
+    let (remedies, heard) = mpsc::unbounded_channel();
+    let watch = Watch {
+        route: route.settings.name.clone(),
+        topic: route.settings.topic.clone(),
+        group: route.settings.group.clone(),
+        vitals: vitals.clone(),
+        remedies,
+    };
+    (watch, Watched { vitals, remedies: heard })
 }
 
 /// What the loops need to begin.
@@ -66,7 +89,7 @@ async fn prepare(config: &Config) -> Result<Prepared, Problem> {
     // A lane has one transaction at a time; a route's claim, heartbeat and replays, and its jobs, come
     // on top.
     let others = config.inbox.len() * 3 + config.reconcile.len() * 2;
-    let store = Store::new(connect::pool(&config.postgres, "makegood", lanes + others)?);
+    let store = Store::new(connect::pool(&config.postgres, connect::POOL_NAME, lanes + others)?);
     ready::schema(&config.postgres, Set::Inbox, config.migrate.mode).await?;
     let mut routes = Vec::new();
     for settings in &config.inbox {

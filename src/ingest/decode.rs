@@ -1,7 +1,5 @@
 //! Turns records into entries of a batch.
 
-use std::collections::BTreeMap;
-
 use super::attempt::{Attempt, hold_of};
 use super::lane::Claim;
 use crate::pure::record::Record;
@@ -42,8 +40,7 @@ impl Attempt<'_> {
             Kind::OtherType => return Ok(failed("its event type is not this route's".to_owned())),
             Kind::Tombstone | Kind::Test(..) => return Ok(failed("it has no value".to_owned())),
         }
-        let steps = BTreeMap::new();
-        let claim = Claim { generation: 0, log: log.clone(), steps };
+        let claim = Claim::of_nothing(log);
         match inbox::rehearse(self.store, &self.batch(&claim, std::slice::from_ref(entry))).await {
             Ok(mut outcomes) => {
                 let (outcome, detail) = outcomes.pop().unzip();

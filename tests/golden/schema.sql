@@ -1430,7 +1430,7 @@ CREATE TABLE makegood.workers (
     reason text,
     advice text,
     partitions integer[] DEFAULT '{}'::integer[] NOT NULL,
-    CONSTRAINT workers_state_check CHECK ((state = ANY (ARRAY['joining'::text, 'running'::text, 'held'::text])))
+    CONSTRAINT workers_state_check CHECK ((state = ANY (ARRAY['joining'::text, 'running'::text, 'stalled'::text, 'held'::text])))
 );
 
 COMMENT ON TABLE makegood.workers IS 'One row a running daemon and route, refreshed every few seconds.';
@@ -1457,10 +1457,11 @@ CREATE VIEW makegood.status AS
          SELECT w_1.route_id,
             count(*) FILTER (WHERE w_1.alive) AS workers,
             count(*) FILTER (WHERE w_1.held) AS held,
-            min(w_1.state_since) FILTER (WHERE w_1.held) AS held_since,
+            count(*) FILTER (WHERE (w_1.alive AND (w_1.state = 'stalled'::text))) AS stalled,
+            min(w_1.state_since) FILTER (WHERE w_1.kept) AS held_since,
             max(w_1.seen_at) AS seen_at,
-            min(w_1.reason) FILTER (WHERE w_1.held) AS reason,
-            min(w_1.advice) FILTER (WHERE w_1.held) AS advice
+            COALESCE(min(w_1.reason) FILTER (WHERE w_1.held), min(w_1.reason) FILTER (WHERE w_1.kept)) AS reason,
+            COALESCE(min(w_1.advice) FILTER (WHERE w_1.held), min(w_1.advice) FILTER (WHERE w_1.kept)) AS advice
            FROM ( SELECT w_2.id,
                     w_2.route_id,
                     w_2.host,
@@ -1474,7 +1475,8 @@ CREATE VIEW makegood.status AS
                     w_2.advice,
                     w_2.partitions,
                     w_2.alive,
-                    (w_2.alive AND (w_2.state = 'held'::text)) AS held
+                    (w_2.alive AND (w_2.state = 'held'::text)) AS held,
+                    (w_2.alive AND (w_2.state = ANY (ARRAY['held'::text, 'stalled'::text]))) AS kept
                    FROM ( SELECT workers.id,
                             workers.route_id,
                             workers.host,
@@ -1507,6 +1509,7 @@ CREATE VIEW makegood.status AS
         CASE
             WHEN (COALESCE(w.workers, (0)::bigint) = 0) THEN 'down'::text
             WHEN (w.held > 0) THEN 'held'::text
+            WHEN (w.stalled > 0) THEN 'stalled'::text
             WHEN (p.partitions IS NULL) THEN 'joining'::text
             WHEN (p.lag > 0) THEN 'behind'::text
             ELSE 'ok'::text
@@ -1542,13 +1545,13 @@ COMMENT ON VIEW makegood.status IS 'One row a route: is it working, and if not, 
 
 COMMENT ON COLUMN makegood.status.route IS 'The route''s name.';
 
-COMMENT ON COLUMN makegood.status.verdict IS 'ok: all done; behind: records wait; held: stopped on purpose, see reason; joining: no partition yet; down: no daemon runs.';
+COMMENT ON COLUMN makegood.status.verdict IS 'ok: all done; behind: records wait; held: stopped on purpose, stalled: records wait and nothing moves, see reason; joining: no partition yet; down: no daemon runs.';
 
 COMMENT ON COLUMN makegood.status.workers IS 'Daemons seen within the last thirty seconds.';
 
-COMMENT ON COLUMN makegood.status.held_since IS 'Since when the route is held.';
+COMMENT ON COLUMN makegood.status.held_since IS 'Since when the route is held or stalled.';
 
-COMMENT ON COLUMN makegood.status.reason IS 'Why it is held.';
+COMMENT ON COLUMN makegood.status.reason IS 'Why it is held or stalled.';
 
 COMMENT ON COLUMN makegood.status.advice IS 'What to do about it.';
 

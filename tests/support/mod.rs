@@ -14,6 +14,7 @@ pub mod quick;
 pub mod rig;
 pub mod sending;
 pub mod topic;
+pub mod watched;
 pub mod wire;
 pub mod world;
 
