@@ -6,6 +6,7 @@ pub mod copy;
 mod elsewhere;
 mod fault;
 pub mod findings;
+pub mod gaps;
 pub mod inbox;
 pub mod jobs;
 mod json;

@@ -13,7 +13,8 @@ use crate::pure::offsets::{self, Known, Notice, Policy, StartAt, Why};
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
 use crate::store::Store;
-use crate::store::positions::{self, Anchor, Claim, Gap, Log, Position};
+use crate::store::gaps::Gap;
+use crate::store::positions::{self, Anchor, Claim, Log, Position};
 
 /// How often a claim is tried again at once when somebody else's step came between.
 const ATTEMPTS: u32 = 5;
@@ -152,7 +153,7 @@ fn rows(
         partition: *partition,
         step: known.get(partition).map_or(0, |p| p.step),
         next_offset: start.offset,
-        why: start.why.as_str(),
+        why: start.why.as_str().to_owned(),
     };
     let gap = |(partition, start): (&i32, &StartAt)| {
         let range = start.gap.clone()?;
@@ -160,7 +161,7 @@ fn rows(
             partition: *partition,
             from: range.start,
             to: range.end,
-            reason: start.why.as_str(),
+            reason: start.why.as_str().to_owned(),
         })
     };
     (starts.iter().map(claim).collect(), starts.iter().filter_map(gap).collect())
@@ -209,7 +210,7 @@ fn report(route: &Route, starts: &BTreeMap<i32, StartAt>) {
                 partition,
                 from = gap.start,
                 to = gap.end,
-                "records before the start are not read; recorded in makegood.gaps"
+                "these records are not read; makegood.gaps has them, and the reconciler covers them with a sweep"
             );
         }
     }
