@@ -19,6 +19,7 @@ mod claim;
 mod decode;
 mod lane;
 mod route;
+pub mod survey;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc as std_mpsc};

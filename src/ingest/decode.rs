@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use super::Route;
 use super::attempt::{Attempt, hold_of};
 use super::lane::Claim;
 use crate::pure::envelope::{self, Envelope};
@@ -23,7 +24,7 @@ impl Attempt<'_> {
     ) -> Result<Vec<Entry<'r>>, Fault> {
         let mut entries = Vec::with_capacity(records.len());
         for record in records {
-            let mut entry = entry(record, log.topic_id, &self.route.rules);
+            let mut entry = self.route.entry(record, log.topic_id);
             if let Some(id) = test_events::marked(record)
                 && test_events::is_open(self.store, id, self.route.id).await?
             {
@@ -60,6 +61,13 @@ impl Attempt<'_> {
             Err(ApplyFault::Engine(fault)) => Err(fault),
             Err(fault) => Ok(failed(hold_of(&fault).reason)),
         }
+    }
+}
+
+impl Route {
+    /// What a record of the topic with this id is to the route.
+    pub fn entry<'r>(&self, record: &'r Record, topic_id: Uuid) -> Entry<'r> {
+        entry(record, topic_id, &self.rules)
     }
 }
 

@@ -2,6 +2,9 @@
 //! the consumer because that one may be the part that is wedged. Every call blocks for at most the
 //! time-out it is given (call from `spawn_blocking`).
 
+mod group;
+mod range;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -10,6 +13,9 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Message, Timestamp};
 use rdkafka::{Offset, TopicPartitionList};
 use uuid::Uuid;
+
+pub use group::{Group, Member};
+pub use range::Reader;
 
 use super::{raw, settings};
 use crate::config;
@@ -29,6 +35,7 @@ pub struct Watermarks {
 pub struct Probe {
     consumer: BaseConsumer,
     topic: String,
+    group: String,
     timeout: Duration,
 }
 
@@ -39,7 +46,12 @@ impl Probe {
             settings::onlooker(kafka, group, "makegood-probe").create().map_err(|e| {
                 Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
             })?;
-        Ok(Probe { consumer, topic: topic.to_owned(), timeout: Duration::from_secs(5) })
+        Ok(Probe {
+            consumer,
+            topic: topic.to_owned(),
+            group: group.to_owned(),
+            timeout: Duration::from_secs(5),
+        })
     }
 
     /// The topic's id. Where the broker has none, one is derived from the name, so that positions

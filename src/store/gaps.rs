@@ -65,6 +65,12 @@ pub async fn newest_open(store: &Store, route: i16) -> Result<Option<Timestamp>,
     Ok(rows.first().and_then(|row| row.get(0)))
 }
 
+/// The gaps that are open, by route, partition and offset.
+pub async fn open(store: &Store) -> Result<Vec<Open>, Fault> {
+    let rows = store.query(include_str!("../../sql/core/gap_list.sql"), &[]).await?;
+    Ok(rows.iter().map(read).collect())
+}
+
 /// A row of `gap_list.sql`.
 pub(super) fn read(row: &Row) -> Open {
     Open {

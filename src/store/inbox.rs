@@ -11,6 +11,7 @@ mod batch;
 mod fault;
 mod make_good;
 mod params;
+mod unseen;
 
 use std::collections::HashMap;
 
@@ -24,6 +25,7 @@ use batch::{Fresh, Sorted};
 pub use fault::ApplyFault;
 pub use make_good::{Backfill, MadeGood, make_good, rehearse_backfill};
 use params::Rows;
+pub use unseen::{Unseen, unseen};
 
 use super::json::JsonText;
 use super::mapping::Mapping;

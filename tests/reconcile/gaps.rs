@@ -33,7 +33,7 @@ async fn a_gap_is_told_then_covered_by_a_sweep_that_nobody_asked_for() {
     rig.pay(&later).await;
     rig.delete_records(0, 17).await;
 
-    // Without a job nothing covers it, and status goes on saying so.
+    // The default job gives it two minutes; status says so until then.
     let daemon = rig.daemon();
     rig.caught_up().await;
     let line = eventually("status to tell of the gap", || async {
