@@ -41,6 +41,8 @@ struct Shown {
 struct Showing {
     state: State,
     reads: Option<Claimed>,
+    /// How many looks in a row have found Kafka's offset ahead of the position.
+    ahead: u32,
     /// The last trouble told, so that a client that repeats itself is heard once.
     told: Option<Problem>,
 }
@@ -52,7 +54,7 @@ impl Beating {
         probe: &Arc<Probe>,
         reports: &mpsc::UnboundedSender<Report>,
     ) -> Beating {
-        let showing = Showing { state: State::Joining, reads: None, told: None };
+        let showing = Showing { state: State::Joining, reads: None, ahead: 0, told: None };
         let shown = Arc::new(Shown { now: Mutex::new(showing), changed: Notify::new() });
         let worker = Uuid::new_v4();
         let pulse = Pulse {
@@ -77,6 +79,7 @@ impl Beating {
     pub(super) fn reads(&self, claimed: Option<Claimed>) {
         self.set(|showing| {
             showing.reads = claimed;
+            showing.ahead = 0;
             showing.told = None;
         });
     }
@@ -167,6 +170,7 @@ impl Pulse {
         let Some(claimed) = reads.filter(|c| !c.starts.is_empty()) else { return };
         let partitions: Vec<i32> = claimed.starts.keys().copied().collect();
         let probe = self.probe.clone();
+        let committed = self.committed(&partitions).await;
         let seen = tokio::task::spawn_blocking(move || {
             let ends: Vec<(i32, i64, i64)> = partitions
                 .iter()
@@ -182,17 +186,33 @@ impl Pulse {
         if let Err(fault) = workers::watermarks(&self.store, &claimed.log, &ends).await {
             debug!(%fault, "the log's ends could not be written");
         }
-        self.check_steps(&claimed.log, &claimed).await;
+        self.check_steps(&claimed.log, &claimed, &committed).await;
+    }
+
+    /// What the group has committed; nothing if Kafka does not say.
+    async fn committed(&self, partitions: &[i32]) -> BTreeMap<i32, i64> {
+        let (probe, partitions) = (self.probe.clone(), partitions.to_vec());
+        let asked = tokio::task::spawn_blocking(move || probe.committed(&partitions)).await;
+        asked.ok().and_then(Result::ok).unwrap_or_default()
     }
 
     /// A failed-over database may have lost its last commits, steps among them; what it lost must be
-    /// read again even if no new record comes.
-    async fn check_steps(&self, log: &Log, claimed: &Claimed) {
+    /// read again even if no new record comes. `committed` was read before: Kafka hears of a step only
+    /// after PostgreSQL has it, so an offset of Kafka's that is ahead was lost here. Once may be the
+    /// moment after a claim that Kafka has not heard of yet.
+    async fn check_steps(&self, log: &Log, claimed: &Claimed, committed: &BTreeMap<i32, i64>) {
         let partitions: Vec<i32> = claimed.starts.keys().copied().collect();
         let Ok(found) = positions::read(&self.store, log, &partitions).await else { return };
         let floor: BTreeMap<i32, i64> = claimed.starts.iter().map(|(p, b)| (*p, b.step)).collect();
         let lost = floor.iter().any(|(p, step)| found.get(p).is_none_or(|f| f.step < *step));
-        if lost {
+        let is_ahead =
+            |(p, kafka): (&i32, &i64)| found.get(p).is_some_and(|f| f.next_offset < *kafka);
+        let ahead = match committed.iter().any(is_ahead) {
+            true => self.shown.lock().ahead + 1,
+            false => 0,
+        };
+        self.shown.lock().ahead = ahead;
+        if lost || ahead > 1 {
             self.restart("the database lost steps that were committed: it went back in time");
             return;
         }

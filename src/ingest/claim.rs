@@ -46,11 +46,22 @@ pub(super) async fn claim(
         let starts: BTreeMap<i32, StartAt> =
             survey.iter().map(|(p, s)| (*p, offsets::start_at(s.policy, s.known))).collect();
         let (claims, gaps) = rows(&starts, &survey);
-        let steps = positions::claim(store, route.id, &look.log, &claims, &gaps)
-            .await
-            .map_err(|fault| fault.problem("cannot claim positions"))?;
+        let replaced = starts.values().any(|s| matches!(s.why, Why::Recreated | Why::Truncated));
+        let (steps, deleted) =
+            positions::claim(store, route.id, &look.log, &claims, &gaps, replaced)
+                .await
+                .map_err(|fault| fault.problem("cannot claim positions"))?;
         if steps.len() == claims.len() {
             report(route, &starts);
+            for Gap { partition, from, to, .. } in deleted {
+                warn!(
+                    route = route.settings.name,
+                    partition,
+                    from,
+                    to,
+                    "the topic was deleted before these records were read; makegood.gaps has them, and the reconciler covers them with a sweep"
+                );
+            }
             let starts = starts
                 .iter()
                 .filter_map(|(p, start)| {

@@ -47,6 +47,14 @@ pub async fn put(tx: &Tx, route: i16, log: &Log, gaps: &[Gap]) -> Result<(), Fau
     Ok(())
 }
 
+/// Records what a topic that was made anew had under its earlier ids and nobody had read; returns what is
+/// new. How much came after a daemon last looked nobody can know.
+pub async fn put_deleted(tx: &Tx, route: i16, log: &Log) -> Result<Vec<Gap>, Fault> {
+    let sql = include_str!("../../sql/core/gap_put_deleted.sql");
+    let rows = tx.query(sql, &[&route, &log.group, &log.topic, &log.topic_id]).await?;
+    Ok(rows.iter().map(gap).collect())
+}
+
 /// Closes the gaps that a sweep up to `until` has covered, in its last transaction; returns them.
 pub async fn cover(
     tx: &Tx,
@@ -78,12 +86,16 @@ pub(super) fn read(row: &Row) -> Open {
         route: row.get("route"),
         topic: row.get("topic"),
         topic_id: row.get("topic_id"),
-        gap: Gap {
-            partition: row.get("partition"),
-            from: row.get("from_offset"),
-            to: row.get("to_offset"),
-            reason: row.get("reason"),
-        },
+        gap: gap(row),
         found_at: row.get("found_at"),
+    }
+}
+
+fn gap(row: &Row) -> Gap {
+    Gap {
+        partition: row.get("partition"),
+        from: row.get("from_offset"),
+        to: row.get("to_offset"),
+        reason: row.get("reason"),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::gaps::{self, Gap};
-use super::{CommitFault, Fault, Store, Tx};
+use super::{CommitFault, Fault, Store, Tx, jobs};
 
 /// The log that positions belong to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,18 +122,25 @@ pub async fn recreated(store: &Store, log: &Log) -> Result<bool, Fault> {
 
 /// Claims partitions: a new epoch at a chosen offset, and the gaps that come with it, in one
 /// transaction. Returns the new step of each partition; one that somebody else moved meanwhile is
-/// absent, and the caller reads again.
+/// absent, and the caller reads again. `replaced`: the log is another than it was; what the old one had is
+/// recorded as far as it is known, and returned, and a sweep looks for the rest.
 pub async fn claim(
     store: &Store,
     route: i16,
     log: &Log,
     claims: &[Claim],
     gaps: &[Gap],
-) -> Result<BTreeMap<i32, i64>, Fault> {
+    replaced: bool,
+) -> Result<(BTreeMap<i32, i64>, Vec<Gap>), Fault> {
     let tx = store.begin("claim").await?;
+    let mut deleted = Vec::new();
+    if replaced {
+        deleted = gaps::put_deleted(&tx, route, log).await?;
+        jobs::sweep_again(&tx, route).await?;
+    }
     let claimed = claim_in(&tx, route, log, claims, gaps).await?;
     match tx.commit().await {
-        Ok(()) => Ok(claimed),
+        Ok(()) => Ok((claimed, deleted)),
         // Unknown is as good as refused here: the next attempt reads the newest step first.
         Err(CommitFault::Refused(fault) | CommitFault::Unknown(fault)) => Err(fault),
     }
