@@ -3,6 +3,7 @@
 
 mod database;
 mod group;
+mod offsets_topic;
 mod topic;
 
 use crate::support::events::{Payment, payments};

@@ -170,15 +170,15 @@ impl Pulse {
         let Some(claimed) = reads.filter(|c| !c.starts.is_empty()) else { return };
         let partitions: Vec<i32> = claimed.starts.keys().copied().collect();
         let probe = self.probe.clone();
-        let committed = self.committed(&partitions).await;
         let seen = tokio::task::spawn_blocking(move || {
             let ends: Vec<(i32, i64, i64)> = partitions
                 .iter()
                 .filter_map(|p| probe.watermarks(*p).ok().map(|w| (*p, w.low, w.high)))
                 .collect();
-            (probe.topic_id(), ends)
+            let committed = probe.committed(&partitions).unwrap_or_default();
+            (probe.topic_id(), ends, committed)
         });
-        let Ok((Ok(topic_id), ends)) = seen.await else { return };
+        let Ok((Ok(topic_id), ends, committed)) = seen.await else { return };
         if topic_id != claimed.log.topic_id {
             self.restart("the topic has another id: it was made anew");
             return;
@@ -187,13 +187,6 @@ impl Pulse {
             debug!(%fault, "the log's ends could not be written");
         }
         self.check_steps(&claimed.log, &claimed, &committed).await;
-    }
-
-    /// What the group has committed; nothing if Kafka does not say.
-    async fn committed(&self, partitions: &[i32]) -> BTreeMap<i32, i64> {
-        let (probe, partitions) = (self.probe.clone(), partitions.to_vec());
-        let asked = tokio::task::spawn_blocking(move || probe.committed(&partitions)).await;
-        asked.ok().and_then(Result::ok).unwrap_or_default()
     }
 
     /// A failed-over database may have lost its last commits, steps among them; what it lost must be
