@@ -8,6 +8,7 @@ mod explain;
 mod inbox;
 mod logging;
 mod migrate;
+mod offsets;
 mod outbox;
 mod print;
 mod quarantine;
@@ -107,6 +108,9 @@ enum Command {
     /// Look at the records that could not be applied, apply them again, or give them up.
     #[command(subcommand)]
     Quarantine(quarantine::Action),
+    /// Show where each partition is, or move it.
+    #[command(subcommand)]
+    Offsets(offsets::Action),
     /// Compare payments with purchases, and make good what is missing.
     #[command(subcommand)]
     Reconcile(reconcile::Action),
@@ -133,6 +137,7 @@ impl Command {
             Command::Inbox(action) => inbox::run(globals, action).await,
             Command::Outbox(action) => outbox::run(globals, action).await,
             Command::Quarantine(action) => quarantine::run(globals, action).await,
+            Command::Offsets(action) => offsets::run(globals, action).await,
             Command::Reconcile(action) => reconcile::run(globals, action).await,
             Command::Explain(args) => explain::run(globals, &args).await,
             Command::SendTest(args) => send_test::run(globals, &args).await,

@@ -24,6 +24,7 @@ mod decode;
 mod lane;
 mod reading;
 mod route;
+pub mod survey;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc as std_mpsc};

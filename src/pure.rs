@@ -1,5 +1,6 @@
 //! The rules, without I/O, clock or randomness: time and chance come in as arguments.
 
+pub mod assignment;
 pub mod backoff;
 pub mod batch;
 pub mod bisect;
@@ -15,6 +16,7 @@ pub mod problem;
 pub mod record;
 pub mod refusal;
 pub mod rejection;
+pub mod reset;
 pub mod sample;
 pub mod schedule;
 pub mod stall;

@@ -37,7 +37,7 @@ use crate::store::jobs::{self, Lease};
 use crate::store::mapping::{Mapping, Unfit};
 use crate::store::payments::{LookFault, Looker};
 use crate::store::runs::{self, Phase, Run};
-use crate::store::{CommitFault, Fault, Store, Tx, workers};
+use crate::store::{CommitFault, Fault, Store, Tx, gaps, workers};
 
 /// How long a notification that was lost delays a run.
 const POLL: Duration = Duration::from_secs(3);
@@ -289,10 +289,14 @@ impl Reconciler {
             sweep: settings.sweep,
             grace: settings.grace,
             consumed: jobs::consumed(&self.store, self.job.route).await?,
+            gap: gaps::newest_open(&self.store, self.job.route).await?,
         };
         let Some(range) = schedule.due() else { return Ok(Report::Idle) };
         let by = self.process();
-        let asked = runs::schedule(&self.store, &lease.job, range.since, range.until, &by).await?;
+        let asked = runs::schedule(&self.store, &lease.job, range, &by).await?;
+        if asked {
+            debug!(job = lease.job, since = ?range.since, reason = range.reason.as_str(), "run due");
+        }
         Ok(if asked { Report::Moved } else { Report::Idle })
     }
 

@@ -8,6 +8,7 @@ pub mod decisions;
 mod elsewhere;
 mod fault;
 pub mod findings;
+pub mod gaps;
 pub mod inbox;
 pub mod jobs;
 mod json;

@@ -12,6 +12,7 @@ mod crash;
 mod exactly_once;
 mod holds;
 mod membership;
+mod offsets_commands;
 mod outages;
 mod outbox;
 mod outbox_commands;

@@ -5,6 +5,7 @@ mod brake;
 mod commands;
 mod elsewhere;
 mod findings;
+mod gaps;
 mod race;
 mod requests;
 mod roles;

@@ -2,6 +2,9 @@
 //! the consumer because that one may be the part that is wedged. Every call blocks for at most the
 //! time-out it is given (call from `spawn_blocking`).
 
+mod group;
+mod range;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -10,6 +13,9 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Message, Timestamp};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use uuid::Uuid;
+
+pub use group::{Group, Member};
+pub use range::Reader;
 
 use super::{raw, settings};
 use crate::config;
@@ -29,13 +35,14 @@ pub struct Watermarks {
 pub struct Probe {
     consumer: BaseConsumer,
     topic: String,
+    group: String,
     timeout: Duration,
 }
 
 impl Probe {
     /// Opens a handle on one topic and group; connects on first use.
     pub fn new(kafka: &config::Kafka, topic: &str, group: &str) -> Result<Probe, Problem> {
-        Probe::open(&settings::onlooker(kafka, group, "makegood-probe"), topic)
+        Probe::open(&settings::onlooker(kafka, group, "makegood-probe"), topic, group)
     }
 
     /// Opens a handle to which a log's end is behind the open transactions too.
@@ -46,14 +53,19 @@ impl Probe {
     ) -> Result<Probe, Problem> {
         let mut settings = settings::onlooker(kafka, group, "makegood-watchdog");
         settings.set("isolation.level", "read_uncommitted");
-        Probe::open(&settings, topic)
+        Probe::open(&settings, topic, group)
     }
 
-    fn open(settings: &ClientConfig, topic: &str) -> Result<Probe, Problem> {
+    fn open(settings: &ClientConfig, topic: &str, group: &str) -> Result<Probe, Problem> {
         let consumer = settings.create().map_err(|e| {
             Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
         })?;
-        Ok(Probe { consumer, topic: topic.to_owned(), timeout: Duration::from_secs(5) })
+        Ok(Probe {
+            consumer,
+            topic: topic.to_owned(),
+            group: group.to_owned(),
+            timeout: Duration::from_secs(5),
+        })
     }
 
     /// The topic's id. Where the broker has none, one is derived from the name, so that positions

@@ -43,6 +43,8 @@ pub struct Facts<'a> {
     pub other_type: i64,
     /// Records in quarantine that wait for a decision.
     pub quarantined: i64,
+    /// Ranges of offsets that were never read and that nothing has covered yet, and the offsets in them.
+    pub gaps: (usize, i64),
     /// Payments that succeeded and have no purchase, and how long ago the oldest of them became paid.
     pub unpurchased: (i64, Option<Duration>),
 }
@@ -95,6 +97,8 @@ pub enum Word {
     Quarantine,
     /// Events of the outbox that Kafka refused wait for a decision.
     SetAside,
+    /// Offsets were never read, and no sweep has covered them yet.
+    Gap,
     /// Payments have succeeded and have no purchase.
     Unpurchased,
     /// It has never seen anything but records of another type.
@@ -134,6 +138,7 @@ impl Word {
             Word::Behind => "behind",
             Word::Quarantine => "quarantine",
             Word::SetAside => "set_aside",
+            Word::Gap => "gap",
             Word::Unpurchased => "unpurchased",
             Word::Ignoring => "ignoring",
             Word::Joining => "joining",
@@ -194,6 +199,9 @@ fn word(facts: &Facts<'_>) -> Word {
     }
     if facts.unpurchased.0 > 0 {
         return Word::Unpurchased;
+    }
+    if facts.gaps.0 > 0 {
+        return Word::Gap;
     }
     if facts.quarantined > 0 {
         return Word::Quarantine;

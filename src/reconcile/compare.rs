@@ -10,7 +10,7 @@ use crate::store::findings::{self, New, Resolution};
 use crate::store::payments::{Conflict, Found, Place, Scope};
 use crate::store::runs::{self, Phase, Run, SAMPLE, Step};
 use crate::store::unpurchased::{self, Unpurchased};
-use crate::store::{Fault, Tx, jobs};
+use crate::store::{Fault, Tx, gaps, jobs};
 
 /// How many open findings are looked at again at once.
 pub(super) const CHUNK: i64 = 1000;
@@ -132,9 +132,22 @@ pub(super) async fn conflicts(context: &Context<'_>, run: &Run) -> Result<(), Tr
     runs::step(&tx, run.id, &step).await?;
     if is_last {
         runs::finish(&tx, run.id, None, None).await?;
+        cover(context, run, &tx).await?;
         info!(job = context.lease.job, run = run.id, "reconciled");
     }
     context.end_tx(tx).await
+}
+
+/// Closes the gaps that a sweep has covered. One that begins later may miss a payment whose event waited
+/// in the outbox for long, so only a whole one counts.
+async fn cover(context: &Context<'_>, run: &Run, tx: &Tx) -> Result<(), Fault> {
+    if run.since.is_some() || run.dry_run {
+        return Ok(());
+    }
+    for (partition, from, to) in gaps::cover(tx, context.job.route, run.id, run.until).await? {
+        info!(job = context.lease.job, run = run.id, partition, from, to, "gap covered");
+    }
+    Ok(())
 }
 
 /// Closes contradictions that are none any more.

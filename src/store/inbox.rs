@@ -12,6 +12,7 @@ mod fault;
 mod make_good;
 mod params;
 mod replay;
+mod unseen;
 
 use std::collections::HashMap;
 
@@ -26,6 +27,7 @@ pub use fault::ApplyFault;
 pub use make_good::{Backfill, MadeGood, make_good, rehearse_backfill};
 use params::Rows;
 pub use replay::{Replay, Replayed, rehearse_replay, replay};
+pub use unseen::{Unseen, unseen};
 
 use super::json::JsonText;
 use super::mapping::Mapping;

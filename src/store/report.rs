@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Fault, Store, Tx};
+use super::{Fault, Store, Tx, gaps};
 
 /// Everything the database knows of its routes, read in one transaction.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct Report {
     pub workers: Vec<Worker>,
     /// Open quarantine: route, reason, records.
     pub quarantine: Vec<(String, String, i64)>,
+    /// Offsets that were never read and that no sweep has covered yet.
+    pub gaps: Vec<gaps::Open>,
 }
 
 /// One route.
@@ -109,12 +111,14 @@ async fn read_in(tx: &Tx) -> Result<Report, Fault> {
     let workers = tx.query(include_str!("../../sql/core/status_workers.sql"), &[]).await?;
     let waiting = tx.query(include_str!("../../sql/core/status_quarantine.sql"), &[]).await?;
     let now = tx.query("SELECT now()", &[]).await?;
+    let gaps = tx.query(include_str!("../../sql/core/gap_list.sql"), &[]).await?;
     Ok(Report {
         now: now.first().map_or_else(Timestamp::default, |row| row.get(0)),
         routes: routes.iter().map(route).collect(),
         positions: positions.iter().map(position).collect(),
         workers: workers.iter().map(worker).collect(),
         quarantine: waiting.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect(),
+        gaps: gaps.iter().map(gaps::read).collect(),
     })
 }
 

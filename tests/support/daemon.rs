@@ -49,6 +49,12 @@ impl Daemon {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
+    /// Stops it in order, so that its group is empty and its leases are free.
+    pub fn stop(mut self) {
+        self.signal("TERM");
+        assert!(self.wait(Duration::from_secs(20)).success());
+    }
+
     /// Kills it as a crash would, and waits for its end.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

@@ -13,6 +13,7 @@ pub mod proxy;
 pub mod quick;
 pub mod rig;
 pub mod sending;
+pub mod standby;
 pub mod topic;
 pub mod watched;
 pub mod wire;

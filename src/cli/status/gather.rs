@@ -10,6 +10,7 @@ use super::outbox::{self, Outbox};
 use crate::cli::session::Session;
 use crate::pure::problem::Problem;
 use crate::pure::standing::{self, Facts, Held, Kafka, Standing};
+use crate::store::gaps::Gap;
 use crate::store::report::{self, Position, Report, Worker};
 
 /// Everything that `status` shows.
@@ -41,6 +42,8 @@ pub struct Route {
     pub standing: Standing,
     pub counts: Vec<(&'static str, i64)>,
     pub quarantine: Vec<(String, i64)>,
+    /// Offsets that were never read and that no sweep has covered yet.
+    pub gaps: Vec<Gap>,
     /// Payments without a purchase, and when the oldest became paid.
     pub unpurchased: (i64, Option<Timestamp>),
     pub partitions: Vec<Position>,
@@ -91,6 +94,9 @@ fn route(report: &Report, name: &str, topic: &str, group: &str) -> Route {
         quarantine: (report.quarantine.iter())
             .filter(|(route, ..)| route == name)
             .map(|(_, reason, records)| (reason.clone(), *records))
+            .collect(),
+        gaps: (report.gaps.iter().filter(|open| open.route == name))
+            .map(|open| open.gap.clone())
             .collect(),
         unpurchased: known.map_or((0, None), |r| (r.unpurchased, r.unpurchased_since)),
         partitions: report.positions.iter().filter(|p| p.route == name).cloned().collect(),
@@ -169,6 +175,7 @@ fn judge(route: &Route, report: &Report) -> Standing {
             .sum(),
         other_type: count("other_type"),
         quarantined: route.quarantine.iter().map(|q| q.1).sum(),
+        gaps: (route.gaps.len(), route.gaps.iter().map(|gap| gap.to - gap.from).sum()),
         unpurchased: known.map_or((0, None), |r| (r.unpurchased, r.unpurchased_since.map(age))),
     })
 }

@@ -8,6 +8,7 @@ use super::outbox::Outbox;
 use crate::cli::print::{self, Format, or_dash};
 use crate::pure::problem::Problem;
 use crate::pure::standing::{self, Standing};
+use crate::store::gaps::Gap;
 use crate::store::report::{Position, Worker};
 
 pub fn print(overview: &Overview, format: Format) -> Result<(), Problem> {
@@ -97,8 +98,14 @@ fn counts(route: &Route) -> String {
         0 => "none".to_owned(),
         n => n.to_string(),
     };
+    let gaps: Vec<String> = (route.gaps.iter())
+        .map(|gap| {
+            format!("partition {}: {}-{}, {}", gap.partition, gap.from, gap.to - 1, gap.reason)
+        })
+        .collect();
     print::sheet(&[
         ("records", counted),
+        ("never read", if gaps.is_empty() { "none".to_owned() } else { gaps.join("; ") }),
         ("open quarantine", open),
         ("paid, not purchased", unpurchased),
     ])
@@ -152,6 +159,7 @@ fn object(route: &Route) -> Value {
         "quarantine": {
             "open": route.quarantine.iter().map(|q| q.1).sum::<i64>(), "by_reason": reasons,
         },
+        "gaps": route.gaps.iter().map(gap).collect::<Vec<_>>(),
         "paid_not_purchased": {
             "payments": route.unpurchased.0, "oldest_paid_at": route.unpurchased.1,
         },
@@ -166,6 +174,10 @@ fn position(p: &Position) -> Value {
         "log_end": p.log_end, "lag": p.lag, "log_seen_at": p.log_seen_at,
         "progress_at": p.progress_at, "epoch": p.epoch,
     })
+}
+
+fn gap(gap: &Gap) -> Value {
+    json!({ "partition": gap.partition, "from": gap.from, "to": gap.to, "reason": gap.reason })
 }
 
 fn worker(w: &Worker) -> Value {

@@ -87,6 +87,15 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
                 .map(|oldest| format!(", the oldest for {}", age(oldest)))
                 .unwrap_or_default(),
         ),
+        Word::Gap => format!(
+            "gap: {} never read; the reconciler covers them with a sweep by itself, `makegood offsets show` tells which; {}",
+            match facts.gaps {
+                (_, 1) => "1 record was".to_owned(),
+                (1, n) => format!("{n} records were"),
+                (ranges, n) => format!("{n} records in {ranges} ranges were"),
+            },
+            flow(facts)
+        ),
         Word::Quarantine => format!(
             "quarantine: {} {} a decision, see `makegood quarantine list`; {}",
             records(*quarantined),

@@ -23,6 +23,7 @@ fn facts(partitions: &[Partition]) -> Facts<'_> {
         taken: 10,
         other_type: 0,
         quarantined: 0,
+        gaps: (0, 0),
         unpurchased: (0, None),
     }
 }
@@ -229,4 +230,15 @@ fn an_age_is_told_in_its_largest_unit() {
     assert_eq!(told(7200), "2 h");
     assert_eq!(told(3 * 86_400), "3 d");
     assert!(age(Duration::MAX).ends_with(" d"));
+}
+
+#[test]
+fn what_was_never_read_is_told_until_it_is_covered_and_missing_purchases_come_first() {
+    let idle = partition(0, None, Some(SECOND));
+    let (word, sentence) = judged(&Facts { gaps: (2, 17), ..facts(&idle) });
+    assert_eq!(word, Word::Gap);
+    assert!(sentence.starts_with("gap: 17 records in 2 ranges were never read"), "{sentence}");
+    assert!(!word.is_fine());
+    let known = Facts { gaps: (1, 1), unpurchased: (3, None), ..facts(&idle) };
+    assert_eq!(judged(&known).0, Word::Unpurchased);
 }
