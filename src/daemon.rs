@@ -21,7 +21,7 @@ use crate::relay::{self, Relay};
 use crate::store::mapping::{Mapping, Unfit};
 use crate::store::outbox::Shard;
 use crate::store::workers::{self, Beat, State};
-use crate::store::{Store, connect, listen, migrate, routes};
+use crate::store::{Store, connect, listen, migrate, routes, trial};
 
 /// Pauses between attempts to start while the database is not there yet.
 const START_BACKOFF: Backoff =
@@ -196,7 +196,7 @@ async fn ready_mapping(
     let mut attempt = 0;
     loop {
         let mapping = Mapping::load(&settings.mapping)?;
-        match mapping.check(store).await {
+        match trial::check(store, &mapping).await {
             Ok(()) => {
                 let (route, fingerprint) = (&settings.name, mapping.fingerprint());
                 info!(route, origin = mapping.origin, fingerprint, "mapping checked");
@@ -207,17 +207,23 @@ async fn ready_mapping(
                 return Ok(mapping);
             }
             Err(Unfit::Broken(problem)) => return Err(problem),
-            Err(Unfit::Unknown(fault)) => {
-                let advice = verdict::advice(fault.sqlstate()).to_owned();
-                let state = State::Held { reason: fault.to_string(), advice };
+            Err(unfit) => {
+                let doing = format!("route {}: the mapping cannot be used", settings.name);
+                let (reason, advice) = match &unfit {
+                    Unfit::Drifted { reason, advice } => (reason.clone(), advice.clone()),
+                    Unfit::Unknown(fault) => {
+                        (fault.to_string(), verdict::advice(fault.sqlstate()).to_owned())
+                    }
+                    Unfit::Broken(problem) => (problem.cause.clone(), problem.hint.clone()),
+                };
+                let state = State::Held { reason, advice };
                 // If this cannot be written either, the database is away and status says so itself.
                 let _ = workers::beat(
                     store,
                     &Beat { worker, route, host: workers::host(), state, partitions: Vec::new() },
                 )
                 .await;
-                let doing = format!("route {}: the mapping cannot be checked", settings.name);
-                wait(&mut attempt, &fault.problem(&doing)).await;
+                wait(&mut attempt, &unfit.problem(&doing)).await;
             }
         }
     }
@@ -273,10 +279,9 @@ async fn reload_on_hangup(
     while hangup.changed().await.is_ok() {
         let name = &route.settings.name;
         let checked = match Mapping::load(&route.settings.mapping) {
-            Ok(mapping) => match mapping.check(&store).await {
+            Ok(mapping) => match trial::check(&store, &mapping).await {
                 Ok(()) => Ok(mapping),
-                Err(Unfit::Broken(problem)) => Err(problem),
-                Err(Unfit::Unknown(fault)) => Err(fault.problem("the mapping cannot be checked")),
+                Err(unfit) => Err(unfit.problem("the mapping cannot be used")),
             },
             Err(problem) => Err(problem),
         };

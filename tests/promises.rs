@@ -9,6 +9,7 @@ mod commands;
 mod commit;
 mod contract;
 mod crash;
+mod drift;
 mod exactly_once;
 mod holds;
 mod outages;

@@ -48,13 +48,14 @@ impl Attempt<'_> {
         }
         let steps = BTreeMap::new();
         let claim = Claim { generation: 0, log: log.clone(), steps };
-        match inbox::rehearse(self.store, &self.batch(&claim, std::slice::from_ref(entry))).await {
+        let batch = self.batch(&claim, std::slice::from_ref(entry));
+        match inbox::rehearse(self.store, &batch, false).await {
             Ok(mut outcomes) => {
-                let (outcome, detail) = outcomes.pop().unzip();
+                let answer = outcomes.pop();
                 Ok(test_events::Verdict {
                     outcome: "test",
-                    mapping_outcome: outcome,
-                    detail: detail.flatten(),
+                    mapping_outcome: answer.as_ref().map(|a| a.outcome.to_owned()),
+                    detail: answer.and_then(|a| a.detail),
                 })
             }
             Err(ApplyFault::Engine(fault)) => Err(fault),

@@ -11,6 +11,7 @@ mod batch;
 mod fault;
 mod make_good;
 mod params;
+mod rehearse;
 
 use std::collections::HashMap;
 
@@ -24,6 +25,7 @@ use batch::{Fresh, Sorted};
 pub use fault::ApplyFault;
 pub use make_good::{Backfill, MadeGood, make_good, rehearse_backfill};
 use params::Rows;
+pub use rehearse::{Rehearsed, rehearse};
 
 use super::json::JsonText;
 use super::mapping::Mapping;
@@ -53,23 +55,6 @@ pub async fn apply(
         Err(CommitFault::Refused(fault)) => Err(ApplyFault::Mapping(fault)),
         Err(CommitFault::Unknown(fault)) => Err(ApplyFault::Unknown(fault)),
     }
-}
-
-/// Runs the mapping on some events and rolls back: the outcome of each, as it would be.
-pub async fn rehearse(
-    store: &Store,
-    batch: &Batch<'_>,
-) -> Result<Vec<(String, Option<String>)>, ApplyFault> {
-    let sorted = Sorted::new(batch, None);
-    let tx = store.begin("rehearse").await.map_err(ApplyFault::Engine)?;
-    let outcome = async {
-        let answers = map(&tx, batch.mapping, &sorted.fresh).await?;
-        tx.batch("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(ApplyFault::Mapping)?;
-        Ok(answers.into_iter().map(|a| (a.outcome.as_str().to_owned(), a.detail)).collect())
-    }
-    .await;
-    tx.rollback().await;
-    outcome
 }
 
 async fn run(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(), ApplyFault> {

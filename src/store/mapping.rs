@@ -1,5 +1,6 @@
 //! The mapping: the operator's SQL, read as it is, checked before use, sent untouched.
 
+pub mod drift;
 mod looks;
 
 use std::fs;
@@ -43,8 +44,28 @@ pub struct Mapping {
 pub enum Unfit {
     /// The mapping or the host's table breaks the contract; waiting will not mend it.
     Broken(Problem),
-    /// The database could not be asked, or its schema has drifted; it may mend.
+    /// The host's tables no longer fit the mapping; either may be changed, and then it mends.
+    Drifted {
+        /// What does not fit.
+        reason: String,
+        /// What would make it fit.
+        advice: String,
+    },
+    /// The database could not be asked; it may mend.
     Unknown(Fault),
+}
+
+impl Unfit {
+    /// As a problem for people; `doing` says what was attempted.
+    pub fn problem(self, doing: &str) -> Problem {
+        match self {
+            Unfit::Broken(problem) => problem,
+            Unfit::Drifted { reason, advice } => {
+                Problem::new(Code::Mapping, format!("{doing}: {reason}")).hint(advice)
+            }
+            Unfit::Unknown(fault) => fault.problem(doing),
+        }
+    }
 }
 
 impl From<Fault> for Unfit {
@@ -79,12 +100,21 @@ impl Mapping {
         envelope::digest(self.apply.as_bytes()).iter().take(4).map(|b| format!("{b:02x}")).collect()
     }
 
-    /// Checks the contract against the database: the types that go in and come out, and that the
-    /// purchases have the unique key that makes a second purchase impossible.
+    /// Checks the contract against the database: the types that go in and come out, that the purchases
+    /// have the unique key that makes a second purchase impossible, and that each column that must have
+    /// a value gets one.
     pub async fn check(&self, store: &Store) -> Result<(), Unfit> {
+        self.check_apply(store).await?;
         self.check_key(store).await?;
-        let client = store.client().await?;
-        let statement = client.prepare(&self.apply).await.map_err(Fault::from)?;
+        self.check_columns(store).await
+    }
+
+    async fn check_apply(&self, store: &Store) -> Result<(), Unfit> {
+        let prepared = store.client().await?.prepare(&self.apply).await;
+        let statement = match prepared.map_err(Fault::from) {
+            Ok(statement) => statement,
+            Err(fault) => return Err(self.refused(store, "apply.sql", &self.apply, fault).await),
+        };
         let params = [Type::UUID_ARRAY, Type::JSONB_ARRAY, Type::TIMESTAMPTZ_ARRAY];
         breach(&statement, &params, ANSWER).map_or(Ok(()), |what| Err(self.broken(what)))
     }
@@ -122,7 +152,7 @@ impl Mapping {
         ))
     }
 
-    fn broken(&self, what: String) -> Unfit {
+    pub(super) fn broken(&self, what: String) -> Unfit {
         Unfit::Broken(
             Problem::new(Code::Mapping, format!("the mapping ({}) {what}", self.origin))
                 .hint("the contract is at the top of apply.sql as shipped in sql/purchases"),

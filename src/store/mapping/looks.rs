@@ -132,8 +132,11 @@ impl Mapping {
         };
         for (store, name, sql, params, columns) in checks {
             let Some(sql) = sql else { continue };
-            let client = store.client().await?;
-            let statement = client.prepare(sql).await.map_err(Fault::from)?;
+            let prepared = store.client().await?.prepare(sql).await;
+            let statement = match prepared.map_err(Fault::from) {
+                Ok(statement) => statement,
+                Err(fault) => return Err(self.refused(store, name, sql, fault).await),
+            };
             if let Some(what) = breach(&statement, params, columns) {
                 let cause = format!("the mapping's {name} ({}) {what}", self.origin);
                 return Err(Unfit::Broken(Problem::new(Code::Mapping, cause).hint(format!(
