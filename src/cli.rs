@@ -3,10 +3,12 @@
 //! A new command is one line in `Command`, one in its dispatch, and a module below. Data goes to
 //! standard output, everything else to standard error.
 
+mod checks;
 pub mod config;
 mod explain;
 mod inbox;
 mod logging;
+mod mapping;
 mod migrate;
 mod outbox;
 mod print;
@@ -98,6 +100,9 @@ enum Command {
     /// Create or update makegood's own schema.
     #[command(subcommand)]
     Migrate(migrate::Action),
+    /// Check, try or write out the SQL between events and your tables.
+    #[command(subcommand)]
+    Mapping(mapping::Action),
     /// Look at the events taken in.
     #[command(subcommand)]
     Inbox(inbox::Action),
@@ -130,6 +135,7 @@ impl Command {
                 config::run(&command, &globals.overrides()).map(|()| ExitCode::SUCCESS)
             }
             Command::Migrate(action) => migrate::run(globals, action).await,
+            Command::Mapping(action) => mapping::run(globals, action).await,
             Command::Inbox(action) => inbox::run(globals, action).await,
             Command::Outbox(action) => outbox::run(globals, action).await,
             Command::Quarantine(action) => quarantine::run(globals, action).await,

@@ -224,6 +224,14 @@ impl fmt::Debug for Kafka {
 }
 
 impl Config {
+    /// The database that a route's payments are in, if one of its jobs names another one than that with the
+    /// purchases.
+    pub fn source_of(&self, route: &str) -> Option<&Postgres> {
+        let jobs = self.reconcile.iter().filter(|job| job.inbox == route);
+        let name = jobs.filter_map(|job| job.source.as_ref()).next()?;
+        self.databases.get(name)
+    }
+
     /// The database with the outbox.
     pub fn outbox_database(&self) -> &Postgres {
         let other = self.outbox.database.as_ref().and_then(|name| self.databases.get(name));

@@ -18,6 +18,7 @@ mod beat;
 mod claim;
 mod decode;
 mod lane;
+mod preview;
 mod route;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+pub use decode::entry;
+pub use preview::{Preview, preview};
 pub use route::Route;
 
 use crate::config;

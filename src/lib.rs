@@ -10,6 +10,7 @@
 //! * [`store`] is everything PostgreSQL, [`kafka`] everything Kafka; they never see each other.
 //! * [`ingest`] and [`relay`] are the loops that join them, [`reconcile`] compares payments with
 //!   purchases; [`daemon`] starts, supervises and stops them.
+//! * [`doctor`] looks at everything they rest on, and changes nothing.
 //! * [`mod@bench`] measures the whole against private servers.
 //! * [`demo`] is the embedded default: private servers, a load with a ledger, the promise made visible.
 
@@ -18,6 +19,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod demo;
+pub mod doctor;
 pub mod ingest;
 pub mod kafka;
 pub mod pure;

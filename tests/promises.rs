@@ -12,6 +12,7 @@ mod crash;
 mod drift;
 mod exactly_once;
 mod holds;
+mod mapping_commands;
 mod outages;
 mod outbox;
 mod outbox_commands;

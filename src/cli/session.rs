@@ -33,6 +33,13 @@ pub async fn outbox(config: &Config) -> Result<Store, Problem> {
     store(config.outbox_database(), Set::Outbox).await
 }
 
+/// A database in whatever state; makegood's schema need not be there.
+pub async fn unchecked(postgres: &Postgres) -> Result<Store, Problem> {
+    // An error of the pool would say less.
+    connect::connect(postgres, "makegood-cli").await?;
+    Ok(Store::new(connect::pool(postgres, "makegood-cli", 2)?))
+}
+
 /// A database whose schema fits this program.
 async fn store(postgres: &Postgres, set: Set) -> Result<Store, Problem> {
     let mut client = connect::connect(postgres, "makegood-cli").await?;
@@ -47,6 +54,12 @@ impl Session {
         let config = load(globals)?;
         let store = store(&config.postgres, Set::Inbox).await?;
         Ok(Session { config, store })
+    }
+
+    /// The payments' database, if a job of the route names another one than that with the purchases.
+    pub fn source(&self, route: &Inbox) -> Result<Option<Store>, Problem> {
+        let source = self.config.source_of(&route.name);
+        source.map(|p| connect::pool(p, "makegood-cli", 1).map(Store::new)).transpose()
     }
 
     /// The configured route of this name; without a name, the only one.

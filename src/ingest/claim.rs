@@ -35,10 +35,10 @@ pub(super) struct Begin {
 }
 
 /// What Kafka says of the partitions.
-struct Look {
-    log: Log,
-    ends: BTreeMap<i32, Watermarks>,
-    committed: BTreeMap<i32, i64>,
+pub(super) struct Look {
+    pub log: Log,
+    pub ends: BTreeMap<i32, Watermarks>,
+    pub committed: BTreeMap<i32, i64>,
     at_time: BTreeMap<i32, i64>,
 }
 
@@ -78,7 +78,7 @@ pub(super) async fn claim(
     ))
 }
 
-fn look(route: &Route, probe: &Probe, partitions: &[i32]) -> Result<Look, Problem> {
+pub(super) fn look(route: &Route, probe: &Probe, partitions: &[i32]) -> Result<Look, Problem> {
     let log = Log {
         group: route.settings.group.clone(),
         topic: route.settings.topic.clone(),
@@ -96,7 +96,7 @@ fn look(route: &Route, probe: &Probe, partitions: &[i32]) -> Result<Look, Proble
 }
 
 /// Reads back the record each position was built on, where it should still be there.
-async fn anchors(
+pub(super) async fn anchors(
     probe: &Arc<Probe>,
     look: &Look,
     known: &BTreeMap<i32, Position>,
@@ -110,7 +110,7 @@ async fn anchors(
     blocking(move || probe.records_at(&wanted)).await
 }
 
-fn resolve(
+pub(super) fn resolve(
     route: &Route,
     look: &Look,
     known: &BTreeMap<i32, Position>,
@@ -216,7 +216,7 @@ fn report(route: &Route, starts: &BTreeMap<i32, StartAt>) {
 }
 
 /// Runs a call that waits for Kafka where waiting is allowed.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::task::spawn_blocking(call).await.unwrap_or_else(|e| {

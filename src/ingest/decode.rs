@@ -64,7 +64,8 @@ impl Attempt<'_> {
     }
 }
 
-fn entry<'r>(record: &'r Record, topic_id: Uuid, rules: &envelope::Rules) -> Entry<'r> {
+/// Decodes one record of the topic with this id.
+pub fn entry<'r>(record: &'r Record, topic_id: Uuid, rules: &envelope::Rules) -> Entry<'r> {
     let digest = |record: &Record| envelope::digest(record.value.as_deref().unwrap_or_default());
     let place = || envelope::id_of_place(record, topic_id);
     match envelope::decode(record, topic_id, rules) {

@@ -61,7 +61,10 @@ pub fn member(kafka: &config::Kafka, group: &str, client_id: &str) -> ClientConf
 /// Settings of the second handle, which looks but never joins.
 pub fn onlooker(kafka: &config::Kafka, group: &str, client_id: &str) -> ClientConfig {
     let mut settings = member(kafka, group, client_id);
-    settings.set("fetch.wait.max.ms", "100").set("queued.max.messages.kbytes", "1024");
+    settings
+        .set("fetch.wait.max.ms", "100")
+        .set("queued.max.messages.kbytes", "1024")
+        .set("enable.partition.eof", "true");
     settings
 }
 

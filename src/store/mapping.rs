@@ -2,6 +2,7 @@
 
 pub mod drift;
 mod looks;
+mod rights;
 
 use std::fs;
 use std::path::Path;
@@ -9,13 +10,24 @@ use std::path::Path;
 use tokio_postgres::Statement;
 use tokio_postgres::types::Type;
 
-pub use looks::{Index, Looks};
+pub use looks::{Index, Look, Looks};
 
 use super::{Fault, Store};
 use crate::pure::envelope;
 use crate::pure::problem::{Code, Problem};
 
 const BUILT_IN: &str = include_str!("../../sql/purchases/apply.sql");
+/// The files of the compiled-in mapping, to be written out and changed.
+pub const FILES: [(&str, &str); 8] = [
+    ("README.md", include_str!("../../sql/purchases/README.md")),
+    ("apply.sql", BUILT_IN),
+    ("missing.sql", include_str!("../../sql/purchases/missing.sql")),
+    ("conflicts.sql", include_str!("../../sql/purchases/conflicts.sql")),
+    ("lookup.sql", include_str!("../../sql/purchases/lookup.sql")),
+    ("payments.sql", include_str!("../../sql/purchases/payments.sql")),
+    ("purchases.sql", include_str!("../../sql/purchases/purchases.sql")),
+    ("strangers.sql", include_str!("../../sql/purchases/strangers.sql")),
+];
 const ANSWER: &Columns = &[
     ("event_id", Type::UUID),
     ("outcome", Type::TEXT),
@@ -109,7 +121,8 @@ impl Mapping {
         self.check_columns(store).await
     }
 
-    async fn check_apply(&self, store: &Store) -> Result<(), Unfit> {
+    /// Checks what goes in and comes out of `apply.sql`.
+    pub async fn check_apply(&self, store: &Store) -> Result<(), Unfit> {
         let prepared = store.client().await?.prepare(&self.apply).await;
         let statement = match prepared.map_err(Fault::from) {
             Ok(statement) => statement,
@@ -119,7 +132,8 @@ impl Mapping {
         breach(&statement, &params, ANSWER).map_or(Ok(()), |what| Err(self.broken(what)))
     }
 
-    async fn check_key(&self, store: &Store) -> Result<(), Unfit> {
+    /// Checks that the purchases have the unique key that makes a second one impossible.
+    pub async fn check_key(&self, store: &Store) -> Result<(), Unfit> {
         let sql = include_str!("../../sql/core/unique_key.sql");
         let rows = store.query(sql, &[&self.table, &self.column]).await?;
         let is = |column: usize| rows.first().is_some_and(|row| row.get::<_, bool>(column));

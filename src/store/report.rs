@@ -1,6 +1,7 @@
 //! Reading for people: what the commands and dashboards show. Nothing here changes anything.
 
 pub mod inbox;
+pub mod mapping;
 pub mod quarantine;
 pub mod reconcile;
 

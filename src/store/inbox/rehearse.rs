@@ -35,7 +35,7 @@ pub async fn rehearse(
         let answers = map(&tx, batch.mapping, &sorted.fresh).await?;
         tx.batch("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(ApplyFault::Mapping)?;
         let keys: Vec<&str> = answers.iter().filter_map(|a| a.business_key.as_deref()).collect();
-        let mut rows = match shown && !keys.is_empty() {
+        let rows = match shown && !keys.is_empty() {
             true => rows_of(&tx, batch.mapping, &keys).await.map_err(ApplyFault::Engine)?,
             false => BTreeMap::new(),
         };
@@ -44,7 +44,7 @@ pub async fn rehearse(
                 entry: fresh.entry,
                 outcome: answer.outcome.as_str(),
                 rows: (answer.business_key.as_ref())
-                    .and_then(|key| rows.remove(key))
+                    .and_then(|key| rows.get(key).cloned())
                     .unwrap_or_default(),
                 business_key: answer.business_key,
                 detail: answer.detail,

@@ -77,7 +77,7 @@ impl Mapping {
 
     /// Whether every insert of `apply.sql` sets what the tables require. PostgreSQL would say so only with
     /// the first row.
-    pub(super) async fn check_columns(&self, store: &Store) -> Result<(), Unfit> {
+    pub async fn check_columns(&self, store: &Store) -> Result<(), Unfit> {
         let unset = drift::unset(&self.apply, &catalogue(store, &self.apply).await?);
         let Some(first) = unset.first() else { return Ok(()) };
         let names: Vec<String> =
