@@ -15,6 +15,7 @@ pub use looks::{Index, Look, Looks};
 use super::{Fault, Store};
 use crate::pure::envelope;
 use crate::pure::problem::{Code, Problem};
+use crate::pure::verdict::advice;
 
 const BUILT_IN: &str = include_str!("../../sql/purchases/apply.sql");
 /// The files of the compiled-in mapping, to be written out and changed.
@@ -68,6 +69,15 @@ pub enum Unfit {
 }
 
 impl Unfit {
+    /// What does not fit, and what to do about it.
+    pub fn reason_and_advice(&self) -> (String, String) {
+        match self {
+            Unfit::Broken(problem) => (problem.cause.clone(), problem.hint.clone()),
+            Unfit::Drifted { reason, advice } => (reason.clone(), advice.clone()),
+            Unfit::Unknown(fault) => (fault.to_string(), advice(fault.sqlstate()).to_owned()),
+        }
+    }
+
     /// As a problem for people; `doing` says what was attempted.
     pub fn problem(self, doing: &str) -> Problem {
         match self {

@@ -83,6 +83,16 @@ async fn the_daemon_gives_each_database_its_part_and_relays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn payments_reach_kafka_while_the_database_of_the_purchases_is_away() {
+    let mut site = Site::new(Place::Apart, 1).await;
+    site.purchases = "postgres://nobody@127.0.0.1:1/away".to_owned();
+    let _daemon = site.daemon();
+    let event = Numbers::default().next("k");
+    site.publish(std::slice::from_ref(&event)).await;
+    site.assert_relayed(&[event]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn migrate_acts_on_each_database() {
     for place in [Place::Beside, Place::Apart] {
         let site = bare(place).await;

@@ -1,0 +1,86 @@
+//! The part of the daemon that stands beside the purchases: the routes and their reconciliation.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::signals::Signals;
+use super::{ready, reload, supervise};
+use crate::config::{self, Config};
+use crate::ingest::{self, Route};
+use crate::pure::problem::Problem;
+use crate::reconcile::{self, Job};
+use crate::store::mapping::Mapping;
+use crate::store::migrate::Set;
+use crate::store::{Store, connect, listen};
+
+/// Waits for the purchases' database, then runs the loops until `stop`.
+pub(super) async fn run(
+    config: Arc<Config>,
+    signals: Signals,
+    stop: CancellationToken,
+) -> Result<(), Problem> {
+    let prepared = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(()),
+        prepared = prepare(&config) => prepared?,
+    };
+    let mut loops = JoinSet::new();
+    let (heard, hears) = watch::channel(0);
+    tokio::spawn(listen::listen(config.postgres.clone(), "makegood_reconcile", heard));
+    for (route, mapping) in prepared.routes {
+        let (publish, mapping) = watch::channel(Arc::new(mapping));
+        let (store, hangup) = (prepared.store.clone(), signals.reload.clone());
+        tokio::spawn(reload::on_hangup(route.clone(), store, publish, hangup));
+        for job in jobs(&config, &route)? {
+            let (store, asked) = (prepared.store.clone(), signals.reconcile.clone());
+            let run =
+                reconcile::run(job, store, mapping.clone(), hears.clone(), asked, stop.clone());
+            loops.spawn(run);
+        }
+        let (kafka, store) = (config.kafka.clone(), prepared.store.clone());
+        loops.spawn(ingest::run(route, kafka, store, mapping, stop.clone()));
+    }
+    supervise(loops, stop).await
+}
+
+/// What the loops need to begin.
+struct Prepared {
+    store: Store,
+    routes: Vec<(Arc<Route>, Mapping)>,
+}
+
+async fn prepare(config: &Config) -> Result<Prepared, Problem> {
+    let lanes: usize = config.inbox.iter().map(|route| route.lanes.max(1)).sum();
+    // A lane has one transaction at a time; a route's claim and heartbeat, and its jobs, come on top.
+    let others = config.inbox.len() * 2 + config.reconcile.len() * 2;
+    let store = Store::new(connect::pool(&config.postgres, "makegood", lanes + others)?);
+    ready::schema(&config.postgres, Set::Inbox, config.migrate.mode).await?;
+    let mut routes = Vec::new();
+    for settings in &config.inbox {
+        let id = ready::route(settings, &store).await;
+        let mapping = ready::mapping(settings, &store, id).await?;
+        routes.push((Arc::new(Route::new(id, settings.clone())), mapping));
+    }
+    Ok(Prepared { store, routes })
+}
+
+/// The reconciliation jobs of a route.
+fn jobs(config: &Config, route: &Route) -> Result<Vec<Job>, Problem> {
+    let own = config.reconcile.iter().filter(|job| job.inbox == route.settings.name);
+    own.map(|settings| {
+        let (settings, topic) = (settings.clone(), route.settings.topic.clone());
+        let source = source(config, &settings)?;
+        Ok(Job { settings, route: route.id, topic, source })
+    })
+    .collect()
+}
+
+/// The database that a job reads payments from, if it is another one.
+fn source(config: &Config, job: &config::Reconcile) -> Result<Option<Store>, Problem> {
+    let named = job.source.as_ref().and_then(|name| config.databases.get(name));
+    // One statement at a time.
+    named.map(|postgres| connect::pool(postgres, "makegood source", 2).map(Store::new)).transpose()
+}

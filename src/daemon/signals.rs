@@ -1,0 +1,66 @@
+//! What the process is told by signals.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::pure::problem::{Code, Problem};
+
+/// How long a drain may take before the process ends anyway; what was not committed is read again.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Signals that ask for work, counted for everybody who wants to hear of them.
+#[derive(Clone)]
+pub(super) struct Signals {
+    /// SIGHUP: read the mapping again.
+    pub reload: watch::Receiver<u64>,
+    /// SIGUSR1: reconcile now.
+    pub reconcile: watch::Receiver<u64>,
+}
+
+impl Signals {
+    /// Listens from now on, so that none of them ends the process; SIGTERM and SIGINT cancel `stop`.
+    pub(super) fn listen(stop: &CancellationToken) -> Result<Signals, Problem> {
+        listen_for_stop(stop)?;
+        Ok(Signals {
+            reload: broadcast(SignalKind::hangup())?,
+            reconcile: broadcast(SignalKind::user_defined1())?,
+        })
+    }
+}
+
+fn signals_of(kind: SignalKind) -> Result<Signal, Problem> {
+    signal(kind).map_err(|e| Problem::new(Code::System, format!("cannot listen for signals: {e}")))
+}
+
+fn listen_for_stop(stop: &CancellationToken) -> Result<(), Problem> {
+    let mut terminate = signals_of(SignalKind::terminate())?;
+    let mut interrupt = signals_of(SignalKind::interrupt())?;
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => info!("SIGTERM"),
+            _ = interrupt.recv() => info!("SIGINT"),
+        }
+        stop.cancel();
+        tokio::time::sleep(DRAIN_DEADLINE).await;
+        warn!("the drain took too long; what was not committed will be read again");
+        std::process::exit(i32::from(Code::GaveUp.exit()));
+    });
+    Ok(())
+}
+
+/// Counts the signals of a kind for everybody who wants to hear of them.
+fn broadcast(kind: SignalKind) -> Result<watch::Receiver<u64>, Problem> {
+    let mut signals = signals_of(kind)?;
+    let (counter, count) = watch::channel(0);
+    tokio::spawn(async move {
+        while signals.recv().await.is_some() {
+            counter.send_modify(|count| *count += 1);
+        }
+    });
+    Ok(count)
+}
