@@ -5,6 +5,7 @@
 
 mod checks;
 pub mod config;
+mod doctor;
 mod explain;
 mod inbox;
 mod logging;
@@ -91,9 +92,15 @@ enum LogChoice {
 enum Command {
     /// Run the daemon: read the topics, make the purchases.
     #[command(after_help = "It stops on SIGTERM or SIGINT when the batches in flight are done.")]
-    Run,
+    Run {
+        /// Start the route for the first time although there are purchases that belong to no payment
+        #[arg(long, value_name = "ROUTE")]
+        confirm: Vec<String>,
+    },
     /// Say in one sentence whether every route and the outbox work, then show what it rests on.
     Status(status::Args),
+    /// Check everything that makegood rests on, and tell what a first start will do.
+    Doctor(doctor::Args),
     /// Check, show or write the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -129,8 +136,9 @@ enum Command {
 impl Command {
     async fn run(self, globals: &Globals) -> Result<ExitCode, Problem> {
         match self {
-            Command::Run => run(globals).await,
+            Command::Run { confirm } => run(globals, confirm).await,
             Command::Status(args) => status::run(globals, &args).await,
+            Command::Doctor(args) => doctor::run(globals, &args).await,
             Command::Config(command) => {
                 config::run(&command, &globals.overrides()).map(|()| ExitCode::SUCCESS)
             }
@@ -162,13 +170,13 @@ pub fn main() -> ExitCode {
 }
 
 /// The daemon. It takes its log settings from the configuration, unlike the commands that end soon.
-async fn run(globals: &Globals) -> Result<ExitCode, Problem> {
+async fn run(globals: &Globals, confirmed: Vec<String>) -> Result<ExitCode, Problem> {
     let loaded = config::load_here(&globals.overrides())?;
     logging::start_daemon(globals, &loaded.config.log)?;
     for note in &loaded.notes {
         tracing::warn!("{note}");
     }
-    daemon::run(loaded.config).await?;
+    daemon::run(loaded.config, confirmed).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -224,6 +224,13 @@ impl fmt::Debug for Kafka {
 }
 
 impl Config {
+    /// How many connections the daemon's pool beside the purchases may open: a lane has one transaction at a
+    /// time; a route's claim and heartbeat, and its jobs, come on top.
+    pub fn pool_size(&self) -> usize {
+        let lanes: usize = self.inbox.iter().map(|route| route.lanes.max(1)).sum();
+        lanes + self.inbox.len() * 2 + self.reconcile.len() * 2
+    }
+
     /// The database that a route's payments are in, if one of its jobs names another one than that with the
     /// purchases.
     pub fn source_of(&self, route: &str) -> Option<&Postgres> {

@@ -19,10 +19,12 @@ pub mod quarantine;
 pub mod report;
 pub mod routes;
 pub mod runs;
+pub mod strangers;
 pub mod test_events;
 pub mod trial;
 mod tx;
 pub mod unpurchased;
+pub mod vitals;
 pub mod workers;
 
 pub use fault::{About, Fault};

@@ -9,6 +9,7 @@ mod commands;
 mod commit;
 mod contract;
 mod crash;
+mod doctor;
 mod drift;
 mod exactly_once;
 mod holds;

@@ -98,7 +98,8 @@ pub(super) async fn route(settings: &config::Inbox, store: &Store) -> i16 {
     }
 }
 
-async fn wait(attempt: &mut u32, problem: &Problem) {
+/// Tells what is waited for, and pauses for longer each time.
+pub(super) async fn wait(attempt: &mut u32, problem: &Problem) {
     let delay = BACKOFF.delay(*attempt, fastrand::f64());
     warn!(code = problem.code.as_str(), hint = problem.hint, "waiting: {}", problem.cause);
     *attempt = attempt.saturating_add(1);

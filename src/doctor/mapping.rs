@@ -1,13 +1,12 @@
 //! A route's mapping against the host's tables.
 
-use super::Check;
+use super::{Check, failed, unknown};
 use crate::config::Inbox;
-use crate::pure::problem::Problem;
 use crate::pure::verdict;
 use crate::store::inbox::ApplyFault;
 use crate::store::mapping::{Look, Mapping, Unfit};
 use crate::store::trial::{Trial, trial};
-use crate::store::{Fault, Store, report};
+use crate::store::{Store, report};
 
 /// Checks all that a mapping promises. `source` is the payments' database, if it is another one.
 pub async fn check(route: &Inbox, store: &Store, source: Option<&Store>) -> Vec<Check> {
@@ -137,14 +136,4 @@ async fn tried(mapping: &Mapping, store: &Store, source: Option<&Store>) -> Chec
             verdict::advice(fault.sqlstate()),
         ),
     }
-}
-
-/// What could not be found out.
-pub(super) fn unknown(name: &'static str, fault: &Fault) -> Check {
-    failed(name, fault.problem("it cannot be checked"))
-}
-
-/// A problem as a check's finding.
-pub(super) fn failed(name: &'static str, problem: Problem) -> Check {
-    Check::fail(name, problem.cause, problem.hint)
 }

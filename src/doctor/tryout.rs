@@ -13,8 +13,8 @@ use crate::store::mapping::Mapping;
 use crate::store::positions::Log;
 use crate::store::{Fault, Store};
 
-/// How many events are tried in one transaction, as in a batch.
-const TOGETHER: usize = 500;
+/// How many events are tried in one transaction; of several with one key only the first makes a row.
+const TOGETHER: usize = 1000;
 
 /// What would come of one record.
 #[derive(Clone, Debug, PartialEq)]

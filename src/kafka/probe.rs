@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 use super::{raw, settings};
 use crate::config;
+use crate::pure::checkup::group::Group;
+use crate::pure::checkup::topic::Topic;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
 
@@ -66,6 +68,31 @@ impl Probe {
             .map_err(|e| super::problem(&e, "cannot read the topic's metadata"))?;
         let topic = metadata.topics().iter().find(|t| t.name() == self.topic);
         Ok(topic.map(|t| t.partitions().iter().map(|p| p.id()).collect()).unwrap_or_default())
+    }
+
+    /// The topic's replicas, as the brokers know them; no partitions when it does not exist. Its settings
+    /// are read apart, see [`describe::settings`](super::describe::settings).
+    pub fn topic(&self) -> Result<Topic, Problem> {
+        let metadata = self
+            .consumer
+            .fetch_metadata(Some(&self.topic), self.timeout)
+            .map_err(|e| super::problem(&e, "cannot read the topic's metadata"))?;
+        let topic = metadata.topics().iter().find(|t| t.name() == self.topic);
+        let partitions = topic.map(|t| t.partitions()).unwrap_or_default();
+        Ok(Topic {
+            partitions: partitions.len(),
+            replicas: partitions.iter().map(|p| p.replicas().len()).min().unwrap_or(0),
+            in_sync: partitions.iter().map(|p| p.isr().len()).min().unwrap_or(0),
+            settings: BTreeMap::new(),
+        })
+    }
+
+    /// Who is in the group.
+    pub fn group(&self, name: &str) -> Result<Group, Problem> {
+        raw::group(self.consumer.client(), name, self.timeout).map_err(|code| {
+            Problem::new(Code::Kafka, format!("cannot read the group's members: {code}"))
+                .hint(super::advice(Some(code)))
+        })
     }
 
     /// A broker that is up. Each can describe a topic; asking the controller, as the client would by

@@ -2,6 +2,7 @@
 //!
 //! * Headers as bytes: rdkafka 0.39 unwraps a UTF-8 check on header names, and no broker validates
 //!   them, so one hostile record would crash the process at the same offset for ever.
+//! * A group's members: rdkafka unwraps the same check on the names that clients give themselves.
 //! * Topic ids: librdkafka has `DescribeTopics` (KIP-516), rdkafka has no wrapper for it.
 
 use std::ffi::{CStr, CString, c_char};
@@ -14,6 +15,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka_sys as sys;
 use uuid::Uuid;
 
+use crate::pure::checkup::group::{Group, Member};
 use crate::pure::record::Header;
 
 /// The message's headers in order; none if it has none.
@@ -46,6 +48,64 @@ pub(super) fn headers(message: &BorrowedMessage<'_>) -> Vec<Header> {
             }
         });
     }
+}
+
+/// A consumer group as its coordinator describes it. Names that are no UTF-8 are shown with replacement
+/// characters. Blocks for at most `timeout`.
+pub(super) fn group<C: ClientContext>(
+    client: &Client<C>,
+    name: &str,
+    timeout: Duration,
+) -> Result<Group, RDKafkaErrorCode> {
+    let name = CString::new(name).map_err(|_| RDKafkaErrorCode::InvalidGroupId)?;
+    let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    let mut list = ptr::null();
+    // SAFETY: the client lives throughout; the list is read only after success and destroyed once. Its
+    // arrays have as many elements as their counts say, and each string is null or ends with a NUL.
+    unsafe {
+        let error =
+            sys::rd_kafka_list_groups(client.native_ptr(), name.as_ptr(), &mut list, millis);
+        if error != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR || list.is_null() {
+            return Err(error.into());
+        }
+        let mut group = Group::default();
+        for info in elements((*list).groups, (*list).group_cnt) {
+            if info.group.is_null() || CStr::from_ptr(info.group) != name.as_c_str() {
+                continue;
+            }
+            group.state = text(info.state);
+            group.protocol = text(info.protocol);
+            group.members = (elements(info.members, info.member_cnt).iter())
+                .map(|m| Member { client_id: text(m.client_id), host: text(m.client_host) })
+                .collect();
+        }
+        sys::rd_kafka_group_list_destroy(list);
+        Ok(group)
+    }
+}
+
+/// A C array.
+///
+/// # Safety
+/// `first` is null or begins `count` live elements.
+unsafe fn elements<'a, T>(first: *const T, count: i32) -> &'a [T] {
+    match usize::try_from(count) {
+        // SAFETY: as the caller promises.
+        Ok(count) if !first.is_null() => unsafe { std::slice::from_raw_parts(first, count) },
+        _ => &[],
+    }
+}
+
+/// A C string, copied.
+///
+/// # Safety
+/// `chars` is null or ends with a NUL.
+unsafe fn text(chars: *const c_char) -> String {
+    if chars.is_null() {
+        return String::new();
+    }
+    // SAFETY: as the caller promises.
+    unsafe { CStr::from_ptr(chars) }.to_string_lossy().into_owned()
 }
 
 /// The topic's id; `None` when the broker has none to give (before Kafka 2.8). An error means that

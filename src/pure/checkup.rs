@@ -1,5 +1,9 @@
 //! What a check found: good, worth a look, or in the way; and what to do about it.
 
+pub mod group;
+pub mod server;
+pub mod topic;
+
 /// How bad it is, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
