@@ -33,12 +33,12 @@ fn line(check: &Check) -> String {
     let mut text = String::new();
     for (row, says) in check.says.lines().enumerate() {
         let head =
-            if row == 0 { format!("{level}  {:20} {of}", check.name) } else { " ".repeat(27) };
+            if row == 0 { format!("{level}  {:22} {of}", check.name) } else { " ".repeat(29) };
         text.push_str(&format!("{head}{}\n", visible(says, false)));
     }
     for (row, fix) in check.fix.lines().enumerate() {
         let head = if row == 0 { "fix:" } else { "" };
-        text.push_str(&format!("      {head:20} {}\n", visible(fix, false)));
+        text.push_str(&format!("      {head:22} {}\n", visible(fix, false)));
     }
     text
 }

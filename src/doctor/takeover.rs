@@ -142,7 +142,7 @@ async fn events(route: &Route, store: &Store, mapping: &Mapping, waiting: &Waiti
         false => format!("of {} waiting events", tried.len()),
     };
     let mut says = format!(
-        "{bound}, tried and rolled back: {} already there, {} would be made, {} refused or in conflict, {} fail",
+        "{bound}, tried and rolled back: {} already there, {} would be made, {} refused or in conflict, {} failed",
         there.len(),
         made.len(),
         refused.len(),
@@ -150,7 +150,7 @@ async fn events(route: &Route, store: &Store, mapping: &Mapping, waiting: &Waiti
     );
     says += &list("would be made", &made);
     says += &list("refused", &refused);
-    says += &list("fail", &failed);
+    says += &list("failed", &failed);
     if let Some(first) = failed.first() {
         return Check::fail(name, says, first.fix.clone().unwrap_or_default());
     }

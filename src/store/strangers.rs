@@ -54,9 +54,12 @@ pub fn problem(route: &str, found: &[Stranger], limit: i64) -> Problem {
         format!("\npurchase {}{}: {key}", one.purchase, at.unwrap_or_default())
     });
     let cause = format!(
-        "{}{more} purchases belong to no payment; if they were made by hand for payments whose events are \
-         still to come, the first start would make a second purchase for each{}",
-        found.len(),
+        "{} no payment; where one was made by hand for a payment whose event is still to come, the \
+         first start would make a second purchase{}",
+        match found.len() {
+            1 => "1 purchase belongs to".to_owned(),
+            n => format!("{n}{more} purchases belong to"),
+        },
         shown.collect::<String>()
     );
     let links: Vec<&str> = found.iter().filter_map(|one| one.link.as_deref()).take(SHOWN).collect();

@@ -53,7 +53,9 @@ fn replication(topic: &Topic) -> Check {
     let name = "kafka.replication";
     let Topic { replicas, in_sync, .. } = topic;
     let least = number(topic, "min.insync.replicas").unwrap_or(1);
-    let says = format!("{replicas} replicas, {in_sync} in sync, min.insync.replicas {least}");
+    let plural = if *replicas == 1 { "" } else { "s" };
+    let says =
+        format!("{replicas} replica{plural}, {in_sync} in sync, min.insync.replicas {least}");
     if i64::try_from(*in_sync).is_ok_and(|in_sync| in_sync < least) {
         let fix = "bring the missing brokers back: until then the topic takes no events";
         return Check::fail(name, says, fix);
@@ -118,7 +120,7 @@ fn inbox(topic: &Topic, wants: Wants) -> Check {
                  apart by their business key alone",
                 kept.map_or_else(|| "for ever".to_owned(), |kept| format!("for {}", age(kept)))
             ),
-            "raise retention.inbox above the topic's retention.ms",
+            "set retention.inbox, or the topic's retention.ms, so that inbox rows outlive events",
         ),
     }
 }
