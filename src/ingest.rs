@@ -29,7 +29,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-pub use decode::entry;
 pub use preview::{Preview, preview};
 pub use route::Route;
 

@@ -51,15 +51,16 @@ fn shipped((path, text): &(PathBuf, String)) -> String {
 #[test]
 fn data_flows_one_way() {
     let forbidden = [
-        ("pure", "config store kafka ingest relay reconcile doctor daemon cli demo bench"),
-        ("config", "store kafka ingest relay reconcile doctor daemon cli demo bench"),
-        ("store", "kafka ingest relay reconcile doctor daemon cli demo bench"),
-        ("kafka", "store ingest relay reconcile doctor daemon cli demo bench"),
-        ("ingest", "relay reconcile doctor daemon cli demo bench"),
-        ("relay", "ingest reconcile doctor daemon cli demo bench"),
-        ("reconcile", "kafka ingest relay doctor daemon cli demo bench"),
+        ("pure", "config store kafka ingest relay reconcile replay doctor daemon cli demo bench"),
+        ("config", "store kafka ingest relay reconcile replay doctor daemon cli demo bench"),
+        ("store", "kafka ingest relay reconcile replay doctor daemon cli demo bench"),
+        ("kafka", "store ingest relay reconcile replay doctor daemon cli demo bench"),
+        ("ingest", "relay reconcile replay doctor daemon cli demo bench"),
+        ("relay", "ingest reconcile replay doctor daemon cli demo bench"),
+        ("reconcile", "kafka ingest relay replay doctor daemon cli demo bench"),
+        ("replay", "kafka ingest relay reconcile doctor daemon cli demo bench"),
         // It asks ingest what it would do, so that it cannot say anything else.
-        ("doctor", "relay reconcile daemon cli demo bench"),
+        ("doctor", "relay reconcile replay daemon cli demo bench"),
         ("daemon", "cli demo bench"),
     ];
     for (layer, above) in forbidden {

@@ -12,9 +12,13 @@ use crate::config::{self, Config};
 use crate::ingest::{self, Route};
 use crate::pure::problem::Problem;
 use crate::reconcile::{self, Job};
+use crate::replay::{self, Replayer};
 use crate::store::mapping::Mapping;
 use crate::store::migrate::Set;
 use crate::store::{Store, connect, listen};
+
+/// What people ask for is heard on these.
+const CHANNELS: &[&str] = &["makegood_reconcile", "makegood_replay"];
 
 /// Waits for the purchases' database, then runs the loops until `stop`.
 pub(super) async fn run(
@@ -30,17 +34,22 @@ pub(super) async fn run(
     };
     let mut loops = JoinSet::new();
     let (heard, hears) = watch::channel(0);
-    tokio::spawn(listen::listen(config.postgres.clone(), "makegood_reconcile", heard));
+    tokio::spawn(listen::listen(config.postgres.clone(), CHANNELS, heard));
     for (route, mapping) in prepared.routes {
         let (publish, mapping) = watch::channel(Arc::new(mapping));
         let (store, hangup) = (prepared.store.clone(), signals.reload.clone());
         tokio::spawn(reload::on_hangup(route.clone(), store, publish, hangup));
-        for job in jobs(&config, &route)? {
+        let jobs = jobs(&config, &route)?;
+        let source = jobs.first().and_then(|job| job.source.clone());
+        for job in jobs {
             let (store, asked) = (prepared.store.clone(), signals.reconcile.clone());
             let run =
                 reconcile::run(job, store, mapping.clone(), hears.clone(), asked, stop.clone());
             loops.spawn(run);
         }
+        let replayer =
+            Replayer::new(replays(&route, source), prepared.store.clone(), mapping.clone());
+        loops.spawn(replay::run(replayer, hears.clone(), stop.clone()));
         let (kafka, store) = (config.kafka.clone(), prepared.store.clone());
         loops.spawn(ingest::run(route, kafka, store, mapping, stop.clone()));
     }
@@ -78,6 +87,12 @@ fn jobs(config: &Config, route: &Route) -> Result<Vec<Job>, Problem> {
         Ok(Job { settings, route: route.id, topic, source })
     })
     .collect()
+}
+
+/// A route as the replays of its records need it.
+fn replays(route: &Route, source: Option<Store>) -> replay::Route {
+    let (name, rules) = (route.settings.name.clone(), route.rules.clone());
+    replay::Route { id: route.id, name, rules, source }
 }
 
 /// The database that a job reads payments from, if it is another one.

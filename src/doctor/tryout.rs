@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::ingest::{self, Route};
+use crate::ingest::Route;
 use crate::pure::record::Record;
 use crate::store::inbox::{self, ApplyFault, Batch, Entry, Kind, Rehearsed};
 use crate::store::mapping::Mapping;
@@ -50,10 +50,10 @@ pub async fn run(
     let log =
         Log { group: route.settings.group.clone(), topic: route.settings.topic.clone(), topic_id };
     let entries: Vec<Entry<'_>> =
-        records.iter().map(|record| ingest::entry(record, topic_id, &route.rules)).collect();
+        records.iter().map(|record| Entry::decode(record, topic_id, &route.rules)).collect();
     let mut tried = Vec::with_capacity(entries.len());
     for entries in entries.chunks(TOGETHER) {
-        let stand = Stand { store, mapping, log: &log };
+        let stand = Stand { route, store, mapping, log: &log };
         match stand.rehearse(entries).await {
             Ok(rehearsed) => tried.extend(told(entries, rehearsed)),
             Err(ApplyFault::Engine(fault)) => return Err(fault),
@@ -69,6 +69,7 @@ pub async fn run(
 
 /// What a rehearsal works with.
 struct Stand<'a> {
+    route: &'a Route,
     store: &'a Store,
     mapping: &'a Mapping,
     log: &'a Log,
@@ -83,6 +84,7 @@ impl Stand<'_> {
             writer: Uuid::nil(),
             now: Timestamp::now(),
             steps: &BTreeMap::new(),
+            brake: self.route.brake,
             entries,
         };
         inbox::rehearse(self.store, &batch, true).await

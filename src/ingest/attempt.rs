@@ -194,6 +194,7 @@ impl Attempt<'_> {
             writer: Uuid::nil(),
             now: Timestamp::now(),
             steps: &claim.steps,
+            brake: self.route.brake,
             entries,
         }
     }
@@ -222,6 +223,30 @@ impl Attempt<'_> {
         Step::Applied
     }
 
+    /// What a failure that is no record's own means for the batch.
+    async fn unapplied(&self, fault: &ApplyFault) -> Ending {
+        match fault {
+            ApplyFault::Collided(partitions) => {
+                debug!(?partitions, "the position moved under us");
+                Ending::Collided
+            }
+            ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) | ApplyFault::Mapping(inner) => {
+                again(inner, self.hold_of(fault).await)
+            }
+            ApplyFault::Braked(reason) => Ending::Hold(Hold {
+                reason: reason.clone(),
+                advice: format!(
+                    "Mend the mapping and send makegood SIGHUP, and it goes on by itself if the records then \
+                     pass; or have them put into quarantine: makegood quarantine accept {} --execute",
+                    self.route.settings.name
+                ),
+            }),
+            ApplyFault::Breach(_) | ApplyFault::NoOutcome | ApplyFault::Raced => {
+                Ending::Hold(hold_of(fault))
+            }
+        }
+    }
+
     fn tell_quarantined(&self, range: &[Entry<'_>], applied: &Applied) {
         let c = &applied.counts;
         if c.quarantined > 0 || c.conflict > 0 || c.id_reused > 0 {
@@ -234,22 +259,6 @@ impl Attempt<'_> {
                 ?from,
                 "some records need a look: makegood quarantine list, makegood inbox list"
             );
-        }
-    }
-
-    /// What a failure that is no record's own means for the batch.
-    async fn unapplied(&self, fault: &ApplyFault) -> Ending {
-        match fault {
-            ApplyFault::Collided(partitions) => {
-                debug!(?partitions, "the position moved under us");
-                Ending::Collided
-            }
-            ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) | ApplyFault::Mapping(inner) => {
-                again(inner, self.hold_of(fault).await)
-            }
-            ApplyFault::Breach(_) | ApplyFault::NoOutcome | ApplyFault::Raced => {
-                Ending::Hold(hold_of(fault))
-            }
         }
     }
 

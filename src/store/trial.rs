@@ -12,6 +12,7 @@ use super::mapping::{Mapping, Unfit};
 use super::payments::{self, Place, Scope};
 use super::positions::Log;
 use super::{Fault, Store};
+use crate::pure::brake::Brake;
 use crate::pure::envelope;
 use crate::pure::record::Record;
 use crate::pure::verdict::{Scope as Blamed, Verdict, verdict};
@@ -76,6 +77,8 @@ async fn apply(store: &Store, mapping: &Mapping, event: &str) -> Result<&'static
         writer: Uuid::nil(),
         now: Timestamp::now(),
         steps: &BTreeMap::new(),
+        // A rehearsal puts nothing into quarantine.
+        brake: Brake { share: 100, share_from: 0 },
         entries: &entries,
     };
     let rehearsed = inbox::rehearse(store, &batch, false).await?;
