@@ -4,13 +4,13 @@ use tracing::{info, warn};
 
 use super::ready;
 use crate::config;
-use crate::pure::problem::Problem;
+use crate::pure::problem::{Code, Problem};
 use crate::store::mapping::Mapping;
 use crate::store::strangers::{self, Stranger};
 use crate::store::{Fault, Store};
 
-/// How many are looked for.
-const LIMIT: i64 = 100;
+/// How many are looked for: enough to show that there are some.
+const LIMIT: i64 = 10;
 
 /// Asks for a confirmation while there are purchases that belong to no payment and the route has no
 /// position yet. A database that is away is waited for.
@@ -33,13 +33,18 @@ pub(super) async fn confirmed(
             Err(fault @ Fault::Lost { .. }) => {
                 ready::wait(&mut attempt, &fault.problem("purchases cannot be looked at")).await;
             }
-            Err(fault) => {
+            // Its tables are not here, or not for us to read: there is nothing to compare.
+            Err(fault) if fault.sqlstate().is_some_and(|sqlstate| sqlstate.starts_with("42")) => {
                 let route = &settings.name;
-                warn!(
-                    route,
-                    "purchases made by hand cannot be looked for (strangers.sql): {fault}"
-                );
+                warn!(route, "purchases made by hand are not looked for (strangers.sql): {fault}");
                 return Ok(());
+            }
+            Err(_) if confirmed.contains(&settings.name) => return Ok(()),
+            Err(fault) => {
+                let doing = "purchases made by hand could not be looked for (strangers.sql)";
+                let cause = fault.problem(doing).cause;
+                let hint = format!("if there are none: makegood run --confirm {}", settings.name);
+                return Err(Problem::new(Code::Confirmation, cause).hint(hint));
             }
         }
     }
@@ -50,7 +55,7 @@ async fn look(
     store: &Store,
     mapping: &Mapping,
 ) -> Result<Vec<Stranger>, Fault> {
-    if !strangers::is_first_start(store, &settings.group, &settings.topic).await? {
+    if !strangers::is_first_start(store, &settings.name).await? {
         return Ok(Vec::new());
     }
     strangers::find(store, mapping, LIMIT).await

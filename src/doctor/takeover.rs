@@ -33,7 +33,9 @@ pub(super) async fn check(
     let mut own = Vec::new();
     match waiting::look(route, &config.kafka, store, TRIED).await {
         Ok(waiting) => {
-            let is_first = waiting.preview.is_first;
+            // Without makegood's schema there was no start yet.
+            let name = &route.settings.name;
+            let is_first = strangers::is_first_start(store, name).await.unwrap_or(true);
             own.extend(starts(&waiting));
             if let Ok(mapping) = Mapping::load(&route.settings.mapping) {
                 own.push(events(route, store, &mapping, &waiting).await);

@@ -22,8 +22,6 @@ pub struct Preview {
     pub committed: BTreeMap<i32, i64>,
     /// Where each partition would start if it were claimed now.
     pub starts: BTreeMap<i32, StartAt>,
-    /// PostgreSQL has no position of this group for any of them.
-    pub is_first: bool,
 }
 
 /// Looks where each partition would start. A database without makegood's schema has no positions.
@@ -42,8 +40,7 @@ pub async fn preview(
     let recreated = self::known(positions::recreated(store, &look.log).await).map_err(failed)?;
     let anchors = anchors(probe, &look, &known).await?;
     let starts = resolve(route, &look, &known, recreated, &anchors);
-    let is_first = known.is_empty() && !recreated;
-    Ok(Preview { log: look.log, ends: look.ends, committed: look.committed, starts, is_first })
+    Ok(Preview { log: look.log, ends: look.ends, committed: look.committed, starts })
 }
 
 /// What is known; nothing where the tables are not there yet.

@@ -35,11 +35,10 @@ pub async fn find(store: &Store, mapping: &Mapping, limit: i64) -> Result<Vec<St
     Ok(rows.iter().map(stranger).collect())
 }
 
-/// Whether a group has never had a position in a topic.
-pub async fn is_first_start(store: &Store, group: &str, topic: &str) -> Result<bool, Fault> {
-    let rows =
-        store.query(include_str!("../../sql/core/position_any.sql"), &[&group, &topic]).await?;
-    Ok(rows.first().is_some_and(|row| !row.get::<_, bool>(0)))
+/// Whether a registered route has never read anything.
+pub async fn is_first_start(store: &Store, route: &str) -> Result<bool, Fault> {
+    let rows = store.query(include_str!("../../sql/core/first_start.sql"), &[&route]).await?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
 /// What to tell of `found`, of which at most `limit` were looked for: a first start of the route would
