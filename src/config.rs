@@ -245,6 +245,21 @@ impl fmt::Debug for Kafka {
 }
 
 impl Config {
+    /// How many connections the daemon's pool beside the purchases may open: a lane has one transaction at a
+    /// time; a route's claim, heartbeat and replays, and its jobs, come on top.
+    pub fn pool_size(&self) -> usize {
+        let lanes: usize = self.inbox.iter().map(|route| route.lanes.max(1)).sum();
+        lanes + self.inbox.len() * 3 + self.reconcile.len() * 2
+    }
+
+    /// The database that a route's payments are in, if one of its jobs names another one than that with the
+    /// purchases.
+    pub fn source_of(&self, route: &str) -> Option<&Postgres> {
+        let jobs = self.reconcile.iter().filter(|job| job.inbox == route);
+        let name = jobs.filter_map(|job| job.source.as_ref()).next()?;
+        self.databases.get(name)
+    }
+
     /// The database with the outbox.
     pub fn outbox_database(&self) -> &Postgres {
         let other = self.outbox.database.as_ref().and_then(|name| self.databases.get(name));

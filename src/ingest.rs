@@ -22,6 +22,7 @@ mod claim;
 mod cure;
 mod decode;
 mod lane;
+mod preview;
 mod reading;
 mod route;
 pub mod survey;
@@ -34,6 +35,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+pub use preview::{Preview, preview};
 pub use route::Route;
 
 use crate::config;

@@ -3,6 +3,7 @@
 pub mod board;
 mod callbacks;
 pub mod consumer;
+pub mod describe;
 mod poller;
 pub mod probe;
 pub mod produce;

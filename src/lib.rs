@@ -11,6 +11,7 @@
 //! * [`ingest`] and [`relay`] are the loops that join them, [`reconcile`] compares payments with
 //!   purchases, [`replay`] takes records out of quarantine; [`daemon`] starts, supervises and stops them.
 //! * [`watchdog`] looks at [`vitals`], which the loops show of themselves, and mends what is stuck.
+//! * [`doctor`] looks at everything they rest on, and changes nothing.
 //! * [`mod@bench`] measures the whole against private servers.
 //! * [`demo`] is the embedded default: private servers, a load with a ledger, the promise made visible.
 
@@ -19,6 +20,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod demo;
+pub mod doctor;
 pub mod ingest;
 pub mod kafka;
 pub mod pure;

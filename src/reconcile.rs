@@ -248,6 +248,7 @@ impl Reconciler {
         mapping.check_looks(&self.store, self.job.source.as_ref()).await.map_err(|unfit| {
             match unfit {
                 Unfit::Broken(problem) => Trouble::Waits(problem.cause),
+                Unfit::Drifted { reason, advice } => Trouble::Waits(format!("{reason}: {advice}")),
                 Unfit::Unknown(fault) => fault.into(),
             }
         })?;

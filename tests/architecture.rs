@@ -60,7 +60,9 @@ const LAYERS: &[(&str, &str)] = &[
     ("reconcile", "pure config vitals store"),
     ("replay", "pure config vitals store"),
     ("watchdog", "pure config vitals store kafka"),
-    ("daemon", "pure config vitals store kafka ingest relay reconcile replay watchdog"),
+    // It asks ingest what it would do, so that it cannot say anything else.
+    ("doctor", "pure config vitals store kafka ingest"),
+    ("daemon", "pure config vitals store kafka ingest relay reconcile replay watchdog doctor"),
 ];
 
 #[test]

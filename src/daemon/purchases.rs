@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
-use super::{ready, reload, supervise};
+use super::{first_start, ready, reload, supervise};
 use crate::config::{self, Config};
 use crate::ingest::{self, Route, Watched};
 use crate::pure::problem::Problem;
@@ -25,13 +25,14 @@ const CHANNELS: &[&str] = &["makegood_reconcile", "makegood_replay"];
 /// Waits for the purchases' database, then runs the loops until `stop`.
 pub(super) async fn run(
     config: Arc<Config>,
+    confirmed: Vec<String>,
     signals: Signals,
     stop: CancellationToken,
 ) -> Result<(), Problem> {
     let prepared = tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(()),
-        prepared = prepare(&config) => prepared?,
+        prepared = prepare(&config, &confirmed) => prepared?,
     };
     supervisor::ready();
     let mut loops = JoinSet::new();
@@ -84,17 +85,18 @@ struct Prepared {
     routes: Vec<(Arc<Route>, Mapping)>,
 }
 
-async fn prepare(config: &Config) -> Result<Prepared, Problem> {
-    let lanes: usize = config.inbox.iter().map(|route| route.lanes.max(1)).sum();
-    // A lane has one transaction at a time; a route's claim, heartbeat and replays, and its jobs, come
-    // on top.
-    let others = config.inbox.len() * 3 + config.reconcile.len() * 2;
-    let store = Store::new(connect::pool(&config.postgres, connect::POOL_NAME, lanes + others)?);
+async fn prepare(config: &Config, confirmed: &[String]) -> Result<Prepared, Problem> {
+    let store =
+        Store::new(connect::pool(&config.postgres, connect::POOL_NAME, config.pool_size())?);
     ready::schema(&config.postgres, Set::Inbox, config.migrate.mode).await?;
     let mut routes = Vec::new();
     for settings in &config.inbox {
         let id = ready::route(settings, &store).await;
         let mapping = ready::mapping(settings, &store, id).await?;
+        // Across two databases nobody can tell.
+        if config.source_of(&settings.name).is_none() {
+            first_start::confirmed(settings, &store, &mapping, confirmed).await?;
+        }
         routes.push((Arc::new(Route::new(id, settings.clone())), mapping));
     }
     Ok(Prepared { store, routes })

@@ -12,7 +12,7 @@ use super::lane::{Claim, Hold};
 use crate::kafka::consumer::Delivery;
 use crate::pure::bisect::Bisect;
 use crate::pure::record::Record;
-use crate::pure::verdict::{Scope, Verdict, advice, verdict};
+use crate::pure::verdict::{Scope, Verdict, verdict};
 use crate::store::inbox::{self, Applied, ApplyFault, Batch, Entry, Kind};
 use crate::store::mapping::Mapping;
 use crate::store::positions;
@@ -66,7 +66,7 @@ impl Attempt<'_> {
         let records: Vec<&Record> = pending.iter().map(|d| &d.record).collect();
         let entries = match self.decode(&claim.log, &records).await {
             Ok(entries) => entries,
-            Err(fault) => return again(&fault),
+            Err(fault) => return again(&fault, hold_of(&ApplyFault::Engine(fault.clone()))),
         };
         let mut bisect = Bisect::new(entries.len());
         let mut done = 0;
@@ -96,14 +96,18 @@ impl Attempt<'_> {
             Ok(applied) => return self.moved(claim, range, &applied),
             Err(fault) => fault,
         };
-        let Some(sqlstate) = fault.blamable() else { return Step::End(self.unapplied(&fault)) };
+        let Some(sqlstate) = fault.blamable() else {
+            return Step::End(self.unapplied(&fault).await);
+        };
         if range.len() == 1 {
             return self.suspect(claim, range, rest, fault).await;
         }
         match verdict(Some(sqlstate), Scope { records: range.len(), witnessed: false }) {
             Verdict::Bisect => Step::Split,
-            Verdict::Retry => Step::End(Ending::Again(hold_of(&fault))),
-            Verdict::Hold | Verdict::Quarantine => Step::End(Ending::Hold(hold_of(&fault))),
+            Verdict::Retry => Step::End(Ending::Again(self.hold_of(&fault).await)),
+            Verdict::Hold | Verdict::Quarantine => {
+                Step::End(Ending::Hold(self.hold_of(&fault).await))
+            }
         }
     }
 
@@ -127,14 +131,16 @@ impl Attempt<'_> {
                 Err(fault) => fault,
             };
         }
-        let Some(sqlstate) = fault.blamable() else { return Step::End(self.unapplied(&fault)) };
+        let Some(sqlstate) = fault.blamable() else {
+            return Step::End(self.unapplied(&fault).await);
+        };
         match verdict(Some(sqlstate), Scope { records: 1, witnessed }) {
             Verdict::Quarantine => match self.apply(claim, range, Some(&fault.refusal())).await {
                 Ok(applied) => self.moved(claim, range, &applied),
-                Err(fault) => Step::End(self.unapplied(&fault)),
+                Err(fault) => Step::End(self.unapplied(&fault).await),
             },
-            Verdict::Retry => Step::End(Ending::Again(hold_of(&fault))),
-            Verdict::Hold | Verdict::Bisect => Step::End(Ending::Hold(hold_of(&fault))),
+            Verdict::Retry => Step::End(Ending::Again(self.hold_of(&fault).await)),
+            Verdict::Hold | Verdict::Bisect => Step::End(Ending::Hold(self.hold_of(&fault).await)),
         }
     }
 
@@ -149,8 +155,8 @@ impl Attempt<'_> {
         for other in others.into_iter().step_by(stride) {
             let batch = self.batch(claim, std::slice::from_ref(other));
             self.work.applying.touch();
-            if let Ok(outcomes) = inbox::rehearse(self.store, &batch).await
-                && outcomes.iter().any(|(outcome, _)| outcome == "applied")
+            if let Ok(outcomes) = inbox::rehearse(self.store, &batch, false).await
+                && outcomes.iter().any(|o| o.outcome == "applied")
             {
                 return true;
             }
@@ -238,14 +244,14 @@ impl Attempt<'_> {
     }
 
     /// What a failure that is no record's own means for the batch.
-    fn unapplied(&self, fault: &ApplyFault) -> Ending {
+    async fn unapplied(&self, fault: &ApplyFault) -> Ending {
         match fault {
             ApplyFault::Collided(partitions) => {
                 debug!(?partitions, "the position moved under us");
                 Ending::Collided
             }
             ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) | ApplyFault::Mapping(inner) => {
-                again(inner)
+                again(inner, self.hold_of(fault).await)
             }
             ApplyFault::Braked(reason) => Ending::Hold(Hold {
                 reason: reason.clone(),
@@ -275,17 +281,31 @@ impl Attempt<'_> {
             );
         }
     }
+
+    /// What to say of a failure. Where the mapping and the tables disagree, the catalogue tells how.
+    async fn hold_of(&self, fault: &ApplyFault) -> Hold {
+        match fault {
+            ApplyFault::Mapping(inner) => Hold {
+                reason: inner.to_string(),
+                advice: self
+                    .mapping
+                    .advice(self.store, "apply.sql", &self.mapping.apply, inner)
+                    .await,
+            },
+            other => hold_of(other),
+        }
+    }
 }
 
 /// Whether to come back soon or at leisure after a fault of the database.
-fn again(fault: &Fault) -> Ending {
-    let hold = Hold { reason: fault.to_string(), advice: advice(fault.sqlstate()).to_owned() };
+fn again(fault: &Fault, hold: Hold) -> Ending {
     match verdict(fault.sqlstate(), Scope { records: 0, witnessed: false }) {
         Verdict::Retry => Ending::Again(hold),
         Verdict::Hold | Verdict::Bisect | Verdict::Quarantine => Ending::Hold(hold),
     }
 }
 
+/// A failure in the words that need no look at the database.
 pub(super) fn hold_of(fault: &ApplyFault) -> Hold {
     let (reason, advice) = fault.reason_and_advice();
     Hold { reason, advice: advice.to_owned() }

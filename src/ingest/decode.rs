@@ -44,13 +44,14 @@ impl Attempt<'_> {
             Kind::Tombstone | Kind::Test(..) => return Ok(failed("it has no value".to_owned())),
         }
         let claim = Claim::of_nothing(log);
-        match inbox::rehearse(self.store, &self.batch(&claim, std::slice::from_ref(entry))).await {
+        let batch = self.batch(&claim, std::slice::from_ref(entry));
+        match inbox::rehearse(self.store, &batch, false).await {
             Ok(mut outcomes) => {
-                let (outcome, detail) = outcomes.pop().unzip();
+                let answer = outcomes.pop();
                 Ok(test_events::Verdict {
                     outcome: "test",
-                    mapping_outcome: outcome,
-                    detail: detail.flatten(),
+                    mapping_outcome: answer.as_ref().map(|a| a.outcome.to_owned()),
+                    detail: answer.and_then(|a| a.detail),
                 })
             }
             Err(ApplyFault::Engine(fault)) => Err(fault),

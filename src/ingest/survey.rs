@@ -10,8 +10,8 @@ use crate::pure::envelope::digest;
 use crate::pure::offsets::{Known, Policy};
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
-use crate::store::Store;
 use crate::store::positions::{self, Anchor, Log, Position};
+use crate::store::{Fault, Store};
 
 /// What Kafka says of the partitions.
 #[derive(Clone, Debug)]
@@ -77,10 +77,11 @@ pub async fn survey(
     probe: &Arc<Probe>,
     look: &Look,
 ) -> Result<BTreeMap<i32, Surveyed>, Problem> {
-    let failed = |fault: crate::store::Fault| fault.problem("cannot read positions");
+    let failed = |fault: Fault| fault.problem("cannot read positions");
     let partitions: Vec<i32> = look.ends.keys().copied().collect();
-    let positions = positions::read(store, &look.log, &partitions).await.map_err(failed)?;
-    let recreated = positions::recreated(store, &look.log).await.map_err(failed)?;
+    let positions = positions::read(store, &look.log, &partitions).await;
+    let positions = or_none(positions).map_err(failed)?;
+    let recreated = or_none(positions::recreated(store, &look.log).await).map_err(failed)?;
     let anchors = anchors(probe, look, &positions).await?;
     let one = |(partition, ends): (&i32, &Watermarks)| {
         let position = positions.get(partition);
@@ -117,6 +118,14 @@ async fn anchors(
         .collect();
     let probe = probe.clone();
     blocking(move || probe.records_at(&wanted)).await
+}
+
+/// A database without makegood's schema knows nothing yet.
+fn or_none<T: Default>(read: Result<T, Fault>) -> Result<T, Fault> {
+    match read {
+        Err(fault) if matches!(fault.sqlstate(), Some("42P01" | "3F000")) => Ok(T::default()),
+        read => read,
+    }
 }
 
 fn is_same(anchor: &Anchor, record: &Record) -> bool {

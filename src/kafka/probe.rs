@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Message, Timestamp};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use uuid::Uuid;
@@ -19,6 +19,7 @@ pub use range::Reader;
 
 use super::{raw, settings};
 use crate::config;
+use crate::pure::checkup::topic::Topic;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
 
@@ -94,6 +95,23 @@ impl Probe {
         Ok(topic.map(|t| t.partitions().iter().map(|p| p.id()).collect()).unwrap_or_default())
     }
 
+    /// The topic's replicas, as the brokers know them; no partitions when it does not exist. Its settings
+    /// are read apart, see [`describe::settings`](super::describe::settings).
+    pub fn topic(&self) -> Result<Topic, Problem> {
+        let metadata = self
+            .consumer
+            .fetch_metadata(Some(&self.topic), self.timeout)
+            .map_err(|e| super::problem(&e, "cannot read the topic's metadata"))?;
+        let topic = metadata.topics().iter().find(|t| t.name() == self.topic);
+        let partitions = topic.map(|t| t.partitions()).unwrap_or_default();
+        Ok(Topic {
+            partitions: partitions.len(),
+            replicas: partitions.iter().map(|p| p.replicas().len()).min().unwrap_or(0),
+            in_sync: partitions.iter().map(|p| p.isr().len()).min().unwrap_or(0),
+            settings: BTreeMap::new(),
+        })
+    }
+
     /// A broker that is up. Each can describe a topic; asking the controller, as the client would by
     /// itself, waits in vain where none is named, as in librdkafka's own broker.
     fn any_broker(&self) -> Result<i32, Problem> {
@@ -158,6 +176,56 @@ impl Probe {
             }
         }
         let _ = self.consumer.unassign();
+        Ok(found)
+    }
+
+    /// Reads at most `limit` records: those of each partition from an offset on, up to another. Ends early
+    /// when a partition says nothing for the time-out.
+    pub fn records_between(
+        &self,
+        ranges: &BTreeMap<i32, (i64, i64)>,
+        limit: usize,
+    ) -> Result<Vec<Record>, Problem> {
+        let doing = "cannot read the waiting records";
+        let mut open: BTreeMap<i32, i64> = (ranges.iter())
+            .filter(|(_, (from, to))| from < to)
+            .map(|(partition, (_, to))| (*partition, *to))
+            .collect();
+        let mut found = Vec::new();
+        if open.is_empty() {
+            return Ok(found);
+        }
+        let from = |partition: &i32| ranges.get(partition).map_or(0, |range| range.0);
+        let list = self.list(open.keys().map(|p| (*p, Offset::Offset(from(p)))));
+        self.consumer.assign(&list).map_err(|e| super::problem(&e, doing))?;
+        let mut heard = Instant::now();
+        while !open.is_empty() && found.len() < limit && heard.elapsed() < self.timeout {
+            let partition = match self.consumer.poll(Duration::from_millis(50)) {
+                None => continue,
+                Some(Ok(message)) => {
+                    let (partition, offset) = (message.partition(), message.offset());
+                    let end = open.get(&partition).copied().unwrap_or(offset);
+                    if offset < end {
+                        found.push(record(&message));
+                    }
+                    if offset + 1 < end {
+                        heard = Instant::now();
+                        continue;
+                    }
+                    partition
+                }
+                // The last offsets may be a transaction's marks, which are no records.
+                Some(Err(KafkaError::PartitionEOF(partition))) => partition,
+                Some(Err(e)) => {
+                    let _ = self.consumer.unassign();
+                    return Err(super::problem(&e, doing));
+                }
+            };
+            open.remove(&partition);
+            heard = Instant::now();
+        }
+        let _ = self.consumer.unassign();
+        found.sort_by_key(|r| (r.partition, r.offset));
         Ok(found)
     }
 

@@ -150,6 +150,7 @@ unsafe fn described_id(
 /// A group as its coordinator describes it; names are made readable, whatever bytes they have.
 pub(super) struct Group {
     pub state: String,
+    pub protocol: String,
     pub members: Vec<Member>,
 }
 
@@ -215,7 +216,8 @@ unsafe fn described_group(
             host: text(one.client_host),
             assignment: bytes(one.member_assignment.cast(), one.member_assignment_size),
         };
-        Ok(Some(Group { state: text(group.state), members: members.iter().map(member).collect() }))
+        let (state, protocol) = (text(group.state), text(group.protocol));
+        Ok(Some(Group { state, protocol, members: members.iter().map(member).collect() }))
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod decisions;
 pub mod inbox;
+pub mod mapping;
 pub mod quarantine;
 pub mod reconcile;
 

@@ -7,6 +7,7 @@ pub mod holding;
 pub mod ledger;
 pub mod library;
 pub mod load;
+pub mod old_member;
 pub mod outbox;
 pub mod payments;
 pub mod proxy;

@@ -16,6 +16,8 @@ use crate::pure::problem::{Code, Problem};
 pub struct Group {
     /// Kafka's word for its state: `Empty`, `Stable`, `Dead` and so on; empty where no broker knows it.
     pub state: String,
+    /// The assigner in use; empty while there is none.
+    pub protocol: String,
     /// Its members.
     pub members: Vec<Member>,
 }
@@ -45,7 +47,8 @@ impl Probe {
             let partitions = given.get(&self.topic).cloned().unwrap_or_default();
             Member { client_id: member.client_id, host: member.host, partitions }
         };
-        Ok(Group { state: found.state, members: found.members.into_iter().map(member).collect() })
+        let members = found.members.into_iter().map(member).collect();
+        Ok(Group { state: found.state, protocol: found.protocol, members })
     }
 
     /// Sets offsets of the group, which Kafka allows only while it has no members.

@@ -31,11 +31,8 @@ impl Reader {
         partition: i32,
         range: Range<i64>,
     ) -> Result<Reader, Problem> {
-        let consumer: BaseConsumer = settings::onlooker(kafka, group, "makegood-reader")
-            // The last offsets of a log may be none that is ever handed out; the log's end is told.
-            .set("enable.partition.eof", "true")
-            .create()
-            .map_err(|e| {
+        let consumer: BaseConsumer =
+            settings::onlooker(kafka, group, "makegood-reader").create().map_err(|e| {
                 Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
             })?;
         let mut list = TopicPartitionList::new();
