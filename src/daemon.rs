@@ -100,7 +100,7 @@ async fn prepare(config: &Config) -> Result<Prepared, Problem> {
     check_reach(config);
     let lanes: usize = config.inbox.iter().map(|route| route.lanes.max(1)).sum();
     // A lane has one transaction at a time; a route's claim and heartbeat, and its jobs, come on top.
-    let others = config.inbox.len() * 2 + config.reconcile.len() * 2;
+    let others = config.inbox.len() * 2 + config.reconcile.len() * 3;
     let pool = connect::pool(&config.postgres, "makegood", lanes + others)?;
     let store = Store::new(pool);
     ready_schema(config).await?;

@@ -17,6 +17,7 @@ pub mod rejection;
 pub mod sample;
 pub mod schedule;
 pub mod standing;
+pub mod stride;
 pub mod trust;
 pub mod verdict;
 pub mod window;

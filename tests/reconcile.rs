@@ -9,6 +9,7 @@ mod race;
 mod requests;
 mod roles;
 mod story;
+mod windows;
 
 use crate::support::daemon::Daemon;
 use crate::support::events::{Payment, payments};
