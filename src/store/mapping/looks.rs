@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use tokio_postgres::Statement;
 use tokio_postgres::types::Type;
 
 use super::{Columns, Mapping, Unfit, breach};
@@ -136,9 +137,8 @@ impl Mapping {
             let statement = client.prepare(sql).await.map_err(Fault::from)?;
             if let Some(what) = breach(&statement, params, columns) {
                 let cause = format!("the mapping's {name} ({}) {what}", self.origin);
-                return Err(Unfit::Broken(Problem::new(Code::Mapping, cause).hint(format!(
-                    "the contract is at the top of {name} as shipped in sql/purchases"
-                ))));
+                let hint = hint(name, &statement);
+                return Err(Unfit::Broken(Problem::new(Code::Mapping, cause).hint(hint)));
             }
         }
         Ok(())
@@ -173,6 +173,20 @@ impl Mapping {
             }
         }
         Ok(wanted)
+    }
+}
+
+/// What to do about a statement that breaks its contract.
+fn hint(name: &str, statement: &Statement) -> String {
+    let zoneless = statement.columns().iter().find(|c| *c.type_() == Type::TIMESTAMP);
+    match zoneless {
+        Some(column) => format!(
+            "{} comes from a column without a time zone: declare the zone wherever {name} selects that column, \
+             as in `updated_at AT TIME ZONE 'UTC'`, and wherever it compares it, as in \
+             `$1::timestamptz AT TIME ZONE 'UTC'`; see the rules at the top of missing.sql as shipped in sql/purchases",
+            column.name()
+        ),
+        None => format!("the contract is at the top of {name} as shipped in sql/purchases"),
     }
 }
 
