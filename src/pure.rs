@@ -24,6 +24,7 @@ pub mod schedule;
 pub mod sql;
 pub mod stall;
 pub mod standing;
+pub mod stride;
 pub mod trust;
 pub mod verdict;
 pub mod window;

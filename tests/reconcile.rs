@@ -10,6 +10,8 @@ mod race;
 mod requests;
 mod roles;
 mod story;
+mod windows;
+mod zones;
 
 use crate::support::daemon::Daemon;
 use crate::support::events::{Payment, payments};

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use tokio_postgres::Statement;
 use tokio_postgres::types::Type;
 
 use super::{Columns, FILES, Mapping, Unfit, breach};
@@ -190,8 +191,7 @@ impl Mapping {
         };
         let Some(what) = breach(&statement, look.params, look.columns) else { return Ok(()) };
         let cause = format!("the mapping's {file} ({}) {what}", self.origin);
-        let hint = format!("the contract is at the top of {file} as shipped in sql/purchases");
-        Err(Unfit::Broken(Problem::new(Code::Mapping, cause).hint(hint)))
+        Err(Unfit::Broken(Problem::new(Code::Mapping, cause).hint(hint(file, &statement))))
     }
 
     /// The indexes that the windows need and that the database does not have, as statements that
@@ -223,6 +223,20 @@ impl Mapping {
             }
         }
         Ok(wanted)
+    }
+}
+
+/// What to do about a statement that breaks its contract.
+fn hint(name: &str, statement: &Statement) -> String {
+    let zoneless = statement.columns().iter().find(|c| *c.type_() == Type::TIMESTAMP);
+    match zoneless {
+        Some(column) => format!(
+            "{} comes from a column without a time zone: declare the zone wherever {name} selects that column, \
+             as in `updated_at AT TIME ZONE 'UTC'`, and wherever it compares it, as in \
+             `$1::timestamptz AT TIME ZONE 'UTC'`; see the rules at the top of missing.sql as shipped in sql/purchases",
+            column.name()
+        ),
+        None => format!("the contract is at the top of {name} as shipped in sql/purchases"),
     }
 }
 
