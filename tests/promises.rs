@@ -11,6 +11,7 @@ mod contract;
 mod crash;
 mod exactly_once;
 mod holds;
+mod http;
 mod outages;
 mod outbox;
 mod outbox_commands;

@@ -1,6 +1,9 @@
 //! A route as the loop uses it.
 
+use std::sync::Arc;
+
 use crate::config;
+use crate::liveness::Sign;
 use crate::pure::envelope::Rules;
 
 /// A configured route with its key in the database.
@@ -12,17 +15,19 @@ pub struct Route {
     pub settings: config::Inbox,
     /// How its records are decoded.
     pub rules: Rules,
+    /// Where its loop shows signs of life.
+    pub sign: Arc<Sign>,
 }
 
 impl Route {
     /// A route under its registered key.
-    pub fn new(id: i16, settings: config::Inbox) -> Route {
+    pub fn new(id: i16, settings: config::Inbox, sign: Arc<Sign>) -> Route {
         let rules = Rules {
             id_from: settings.id_from.clone(),
             type_from: settings.type_from.clone(),
             event_type: settings.event_type.clone(),
             max_bytes: settings.max_record,
         };
-        Route { id, settings, rules }
+        Route { id, settings, rules, sign }
     }
 }

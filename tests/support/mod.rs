@@ -4,6 +4,7 @@ pub mod corpus;
 pub mod daemon;
 pub mod events;
 pub mod holding;
+pub mod http;
 pub mod ledger;
 pub mod library;
 pub mod load;
