@@ -3,13 +3,13 @@
 //! Data flows one way, and no layer looks back up:
 //!
 //! ```text
-//! main → cli → daemon → { ingest, relay, reconcile, http → overview } → { store, kafka } → pure
+//! main → cli → daemon → { ingest, relay, reconcile, replay, http → overview } → { store, kafka } → pure
 //! ```
 //!
 //! * [`pure`] has no I/O, no clock and no randomness: decoding, batching, start positions, verdicts.
 //! * [`store`] is everything PostgreSQL, [`kafka`] everything Kafka; they never see each other.
 //! * [`ingest`] and [`relay`] are the loops that join them, [`reconcile`] compares payments with
-//!   purchases; [`daemon`] starts, supervises and stops them.
+//!   purchases, [`replay`] takes records out of quarantine; [`daemon`] starts, supervises and stops them.
 //! * [`overview`] joins what the databases and Kafka say into one picture, [`http`] and `makegood status` show
 //!   it; [`meter`] counts and [`liveness`] keeps signs of life, for every layer to use.
 //! * [`mod@bench`] measures the whole against private servers.
@@ -29,4 +29,5 @@ pub mod overview;
 pub mod pure;
 pub mod reconcile;
 pub mod relay;
+pub mod replay;
 pub mod store;

@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod batch;
 pub mod bisect;
+pub mod brake;
 pub mod compare;
 pub mod envelope;
 mod json;

@@ -1,8 +1,10 @@
 //! Everything PostgreSQL. The one door to it is [`Store::begin`]: a named transaction whose commit is
 //! either known, refused or unknown, and never guessed.
 
+mod brake;
 pub mod connect;
 pub mod copy;
+pub mod decisions;
 mod elsewhere;
 mod fault;
 pub mod findings;

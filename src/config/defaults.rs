@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::{
-    Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, Migrate, MigrateMode, Outbox,
-    Postgres, Reconcile, Retention, Start,
+    Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, MaxQuarantine, Migrate,
+    MigrateMode, Outbox, Postgres, Reconcile, Retention, Start,
 };
 use crate::pure::place::Place;
 
@@ -58,6 +58,7 @@ impl Inbox {
             id_from: list(headers(&["id", "ce_id", "event-id"]), pointers(&["/eventId"])),
             type_from: list(headers(&["type", "ce_type"]), pointers(&["/eventType", "/type"])),
             max_record: 1 << 20,
+            max_quarantine: MaxQuarantine { share: 50, share_from: 1000 },
             lanes: 4,
             batch: Batch { rows: 2000, bytes: 4 << 20, linger: Duration::from_millis(1) },
         }

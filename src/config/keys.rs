@@ -16,6 +16,8 @@ pub const KEYS: &[&str] = &[
     "inbox[].id_from",
     "inbox[].type_from",
     "inbox[].max_record",
+    "inbox[].max_quarantine.share",
+    "inbox[].max_quarantine.share_from",
     "inbox[].lanes",
     "inbox[].batch.rows",
     "inbox[].batch.bytes",

@@ -17,12 +17,16 @@ use crate::meter::{self, catalog};
 use crate::overview::loop_name;
 use crate::pure::problem::Problem;
 use crate::reconcile::{self, Job};
+use crate::replay::{self, Replayer};
 use crate::store::mapping::Mapping;
 use crate::store::migrate::Set;
 use crate::store::{Connections, Store, connect, listen};
 
 /// How often the connections are counted.
 const MEASURE: Duration = Duration::from_secs(2);
+
+/// What people ask for is heard on these.
+const CHANNELS: &[&str] = &["makegood_reconcile", "makegood_replay"];
 
 /// Waits for the purchases' database, then runs the loops until `stop`.
 pub(super) async fn run(
@@ -39,17 +43,23 @@ pub(super) async fn run(
     let _meter = AbortOnDropHandle::new(tokio::spawn(measure(prepared.store.clone())));
     let mut loops = JoinSet::new();
     let (heard, hears) = watch::channel(0);
-    tokio::spawn(listen::listen(config.postgres.clone(), "makegood_reconcile", heard));
+    tokio::spawn(listen::listen(config.postgres.clone(), CHANNELS, heard));
     for (route, mapping) in prepared.routes {
         let (publish, mapping) = watch::channel(Arc::new(mapping));
         let (store, hangup) = (prepared.store.clone(), signals.reload.clone());
         tokio::spawn(reload::on_hangup(route.clone(), store, publish, hangup));
-        for job in jobs(&config, &liveness, &route)? {
+        let jobs = jobs(&config, &liveness, &route)?;
+        let source = jobs.first().and_then(|job| job.source.clone());
+        for job in jobs {
             let (store, asked) = (prepared.store.clone(), signals.reconcile.clone());
             let run =
                 reconcile::run(job, store, mapping.clone(), hears.clone(), asked, stop.clone());
             loops.spawn(run);
         }
+        let replayer =
+            Replayer::new(replays(&route, source), prepared.store.clone(), mapping.clone());
+        let sign = liveness.expect(format!("replay {}", route.settings.name));
+        loops.spawn(replay::run(replayer, hears.clone(), sign, stop.clone()));
         let (kafka, store) = (config.kafka.clone(), prepared.store.clone());
         loops.spawn(ingest::run(route, kafka, store, mapping, stop.clone()));
     }
@@ -64,8 +74,9 @@ struct Prepared {
 
 async fn prepare(config: &Config, liveness: &Liveness) -> Result<Prepared, Problem> {
     let lanes: usize = config.inbox.iter().map(|route| route.lanes.max(1)).sum();
-    // A lane has one transaction at a time; a route's claim and heartbeat, and its jobs, come on top.
-    let others = config.inbox.len() * 2 + config.reconcile.len() * 2;
+    // A lane has one transaction at a time; a route's claim, heartbeat and replays, and its jobs, come
+    // on top.
+    let others = config.inbox.len() * 3 + config.reconcile.len() * 2;
     let store = Store::new(connect::pool(&config.postgres, "makegood", lanes + others)?);
     ready::schema(&config.postgres, Set::Inbox, config.migrate.mode).await?;
     let mut routes = Vec::new();
@@ -101,6 +112,12 @@ fn jobs(config: &Config, liveness: &Liveness, route: &Route) -> Result<Vec<Job>,
         Ok(Job { settings, route: route.id, topic, source, sign })
     })
     .collect()
+}
+
+/// A route as the replays of its records need it.
+fn replays(route: &Route, source: Option<Store>) -> replay::Route {
+    let (name, rules) = (route.settings.name.clone(), route.rules.clone());
+    replay::Route { id: route.id, name, rules, source }
 }
 
 /// The database that a job reads payments from, if it is another one.

@@ -86,7 +86,7 @@ impl Attempt<'_> {
             Ok(applied) => return self.moved(claim, range, &applied),
             Err(fault) => fault,
         };
-        let Some(sqlstate) = fault.blamable() else { return Step::End(unapplied(&fault)) };
+        let Some(sqlstate) = fault.blamable() else { return Step::End(self.unapplied(&fault)) };
         if range.len() == 1 {
             return self.suspect(claim, range, rest, fault).await;
         }
@@ -114,11 +114,11 @@ impl Attempt<'_> {
                 Err(fault) => fault,
             };
         }
-        let Some(sqlstate) = fault.blamable() else { return Step::End(unapplied(&fault)) };
+        let Some(sqlstate) = fault.blamable() else { return Step::End(self.unapplied(&fault)) };
         match verdict(Some(sqlstate), Scope { records: 1, witnessed }) {
             Verdict::Quarantine => match self.apply(claim, range, Some(&fault.refusal())).await {
                 Ok(applied) => self.moved(claim, range, &applied),
-                Err(fault) => Step::End(unapplied(&fault)),
+                Err(fault) => Step::End(self.unapplied(&fault)),
             },
             Verdict::Retry => Step::End(Ending::Again(hold_of(&fault))),
             Verdict::Hold | Verdict::Bisect => Step::End(Ending::Hold(hold_of(&fault))),
@@ -196,6 +196,7 @@ impl Attempt<'_> {
             writer: Uuid::nil(),
             now: Timestamp::now(),
             steps: &claim.steps,
+            brake: self.route.brake,
             entries,
         }
     }
@@ -224,6 +225,30 @@ impl Attempt<'_> {
         Step::Applied
     }
 
+    /// What a failure that is no record's own means for the batch.
+    fn unapplied(&self, fault: &ApplyFault) -> Ending {
+        match fault {
+            ApplyFault::Collided(partitions) => {
+                debug!(?partitions, "the position moved under us");
+                Ending::Collided
+            }
+            ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) | ApplyFault::Mapping(inner) => {
+                again(inner)
+            }
+            ApplyFault::Braked(reason) => Ending::Hold(Hold {
+                reason: reason.clone(),
+                advice: format!(
+                    "Mend the mapping and send makegood SIGHUP, and it goes on by itself if the records then \
+                     pass; or have them put into quarantine: makegood quarantine accept {} --execute",
+                    self.route.settings.name
+                ),
+            }),
+            ApplyFault::Breach(_) | ApplyFault::NoOutcome | ApplyFault::Raced => {
+                Ending::Hold(hold_of(fault))
+            }
+        }
+    }
+
     fn tell_quarantined(&self, range: &[Entry<'_>], applied: &Applied) {
         let c = &applied.counts;
         if c.quarantined > 0 || c.conflict > 0 || c.id_reused > 0 {
@@ -247,22 +272,6 @@ fn tell_meter(route: &str, entries: &[Entry<'_>], began: Instant) {
     let age = written.map(|at| Timestamp::now().duration_since(at));
     let age = age.map(|age| Duration::try_from(age).unwrap_or_default());
     meter::applied(route, entries.len(), began.elapsed(), age);
-}
-
-/// What a failure that is no record's own means for the batch.
-fn unapplied(fault: &ApplyFault) -> Ending {
-    match fault {
-        ApplyFault::Collided(partitions) => {
-            debug!(?partitions, "the position moved under us");
-            Ending::Collided
-        }
-        ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) | ApplyFault::Mapping(inner) => {
-            again(inner)
-        }
-        ApplyFault::Breach(_) | ApplyFault::NoOutcome | ApplyFault::Raced => {
-            Ending::Hold(hold_of(fault))
-        }
-    }
 }
 
 /// Whether to come back soon or at leisure after a fault of the database.

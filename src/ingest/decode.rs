@@ -2,15 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use uuid::Uuid;
-
 use super::attempt::{Attempt, hold_of};
 use super::lane::Claim;
-use crate::pure::envelope::{self, Envelope};
 use crate::pure::record::Record;
 use crate::store::inbox::{self, ApplyFault, Entry, Kind};
 use crate::store::positions::Log;
-use crate::store::quarantine::Refusal;
 use crate::store::{Fault, test_events};
 
 impl Attempt<'_> {
@@ -23,7 +19,7 @@ impl Attempt<'_> {
     ) -> Result<Vec<Entry<'r>>, Fault> {
         let mut entries = Vec::with_capacity(records.len());
         for record in records {
-            let mut entry = entry(record, log.topic_id, &self.route.rules);
+            let mut entry = Entry::decode(record, log.topic_id, &self.route.rules);
             if let Some(id) = test_events::marked(record)
                 && test_events::is_open(self.store, id, self.route.id).await?
             {
@@ -59,38 +55,6 @@ impl Attempt<'_> {
             }
             Err(ApplyFault::Engine(fault)) => Err(fault),
             Err(fault) => Ok(failed(hold_of(&fault).reason)),
-        }
-    }
-}
-
-fn entry<'r>(record: &'r Record, topic_id: Uuid, rules: &envelope::Rules) -> Entry<'r> {
-    let digest = |record: &Record| envelope::digest(record.value.as_deref().unwrap_or_default());
-    let place = || envelope::id_of_place(record, topic_id);
-    match envelope::decode(record, topic_id, rules) {
-        Envelope::Event(event) => Entry {
-            record,
-            event_id: event.id,
-            digest: event.digest,
-            kind: Kind::Event(event.payload),
-        },
-        Envelope::Foreign => {
-            Entry { record, event_id: place(), digest: digest(record), kind: Kind::OtherType }
-        }
-        Envelope::Tombstone => {
-            Entry { record, event_id: place(), digest: digest(record), kind: Kind::Tombstone }
-        }
-        Envelope::Rejected(rejection) => {
-            let refusal = Refusal {
-                reason: rejection.reason.as_str().to_owned(),
-                sqlstate: None,
-                detail: rejection.detail,
-            };
-            Entry {
-                record,
-                event_id: place(),
-                digest: digest(record),
-                kind: Kind::Undecodable(refusal),
-            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config;
 use crate::liveness::Sign;
+use crate::pure::brake::Brake;
 use crate::pure::envelope::Rules;
 
 /// A configured route with its key in the database.
@@ -17,6 +18,8 @@ pub struct Route {
     pub rules: Rules,
     /// Where its loop shows signs of life.
     pub sign: Arc<Sign>,
+    /// How many bad ones are too many.
+    pub brake: Brake,
 }
 
 impl Route {
@@ -28,6 +31,7 @@ impl Route {
             event_type: settings.event_type.clone(),
             max_bytes: settings.max_record,
         };
-        Route { id, settings, rules, sign }
+        let config::MaxQuarantine { share, share_from } = settings.max_quarantine;
+        Route { id, settings, rules, sign, brake: Brake { share, share_from } }
     }
 }
