@@ -12,6 +12,7 @@ mod crash;
 mod exactly_once;
 mod holds;
 mod http;
+mod monitoring;
 mod outages;
 mod outbox;
 mod outbox_commands;

@@ -32,9 +32,9 @@ pub async fn converse(address: &str, request: &[u8]) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Asks for a path.
+/// Asks for a path. HTTP/1.0, so that the answer comes in one piece.
 pub async fn get(address: &str, path: &str) -> Answer {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
     let text = converse(address, request.as_bytes()).await;
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP: {text}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();

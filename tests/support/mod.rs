@@ -10,6 +10,7 @@ pub mod library;
 pub mod load;
 pub mod outbox;
 pub mod payments;
+pub mod prometheus;
 pub mod proxy;
 pub mod quick;
 pub mod rig;
