@@ -12,7 +12,7 @@ pub use sentence::{age, headline, holds, unasked};
 /// A partition that has neither moved nor emptied for so long is stalled; batches take seconds.
 pub const STALL: Duration = Duration::from_secs(60);
 /// The database's knowledge of the log's end is too old after this; daemons look every five seconds.
-pub const STALE_LOOK: Duration = Duration::from_secs(10);
+pub const STALE_LOOK: Duration = Duration::from_secs(8);
 
 /// What is known of a route. Ages count back from one moment, taken from the database's clock.
 #[derive(Clone, Debug)]
