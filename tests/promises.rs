@@ -31,3 +31,4 @@ mod shutdown;
 mod start_positions;
 mod story;
 mod support;
+mod views;
