@@ -32,7 +32,7 @@ pub async fn run(config: &Config) -> Vec<Check> {
         if let Some(store) = &store {
             checks.extend(mapping::check(settings, store, source.as_ref()).await);
         }
-        let route = Arc::new(Route::new(0, settings.clone()));
+        let route = Arc::new(Route::unwatched(0, settings.clone()));
         let there = kafka_is_there && kafka::route(config, &route, &mut checks).await;
         if let (true, Some(store)) = (there, &store) {
             takeover::check(config, &route, store, source.is_some(), &mut checks).await;

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must say where and stop")]
 
+mod agreement;
 mod commands;
 mod commit;
 mod contract;
@@ -13,8 +14,10 @@ mod doctor;
 mod drift;
 mod exactly_once;
 mod holds;
+mod http;
 mod mapping_commands;
 mod membership;
+mod monitoring;
 mod offsets_commands;
 mod outages;
 mod outbox;
@@ -34,4 +37,5 @@ mod shutdown;
 mod start_positions;
 mod story;
 mod support;
+mod views;
 mod watchdog;

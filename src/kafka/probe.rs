@@ -69,6 +69,12 @@ impl Probe {
         })
     }
 
+    /// The same handle with another bound on each question than five seconds.
+    pub fn within(mut self, timeout: Duration) -> Probe {
+        self.timeout = timeout;
+        self
+    }
+
     /// The topic's id. Where the broker has none, one is derived from the name, so that positions
     /// have a key; the anchor record then tells a topic that was made anew.
     pub fn topic_id(&self) -> Result<Uuid, Problem> {

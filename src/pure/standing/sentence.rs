@@ -17,7 +17,8 @@ pub fn headline(routes: &[(&str, &Standing)], outbox: Option<&Standing>) -> Stri
     match (worst, routes.len()) {
         (None, _) => "down: no route is configured, and no daemon has ever run".to_owned(),
         (Some((name, standing)), 1)
-            if is_route(name) && matches!(standing.word, Word::Ok | Word::Down) =>
+            if is_route(name)
+                && matches!(standing.word, Word::Ok | Word::Down | Word::Unreachable) =>
         {
             standing.sentence.clone()
         }
@@ -26,6 +27,13 @@ pub fn headline(routes: &[(&str, &Standing)], outbox: Option<&Standing>) -> Stri
         }
         (Some((name, standing)), _) => format!("{name}: {}", standing.sentence),
     }
+}
+
+/// The sentence where nobody could be asked: why, and what to do about it.
+pub fn unasked(word: Word, cause: &str, hint: &str) -> String {
+    let hint = hint.lines().next().unwrap_or_default();
+    let gap = if hint.is_empty() { "" } else { "; " };
+    format!("{}: {cause}{gap}{hint}", word.as_str())
 }
 
 /// A length of time in its largest unit.
@@ -102,8 +110,10 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
             if *quarantined == 1 { "needs" } else { "need" },
             flow(facts)
         ),
-        // Only the outbox sets aside.
-        Word::Behind | Word::Ok | Word::SetAside => format!("{}: {}", word.as_str(), flow(facts)),
+        // Only the outbox sets aside, and without the database there are no facts to judge.
+        Word::Behind | Word::Ok | Word::SetAside | Word::Unreachable => {
+            format!("{}: {}", word.as_str(), flow(facts))
+        }
     }
 }
 
@@ -127,6 +137,11 @@ fn kept(word: &str, why: Option<Held<'_>>) -> String {
     let Some(why) = why else { return word.to_owned() };
     let reason = why.reason.trim_end_matches('.');
     format!("{word} for {}: {reason}. {}", age(why.age), why.advice).trim_end().to_owned()
+}
+
+/// The sentence of what is held: for how long, why, and what to do about it.
+pub fn holds(held: Held<'_>) -> String {
+    kept("held", Some(held))
 }
 
 fn stall(facts: &Facts<'_>) -> String {
