@@ -22,7 +22,7 @@ Those whose name begins with `outbox` are where the outbox is, which may be anot
 ";
 
 /// Each view, in the order of the reference, with a question that people ask it.
-const VIEWS: [(&str, &str, &str); 12] = [
+const VIEWS: [(&str, &str, &str); 13] = [
     (
         "status",
         "Which routes do not work, and what is to be done?",
@@ -52,6 +52,11 @@ const VIEWS: [(&str, &str, &str); 12] = [
         "quarantine_decisions",
         "What was decided lately?",
         "SELECT decision, kind, route, quarantine_id, decided_by, decided_at, reason, state\nFROM makegood.quarantine_decisions\nORDER BY decision DESC\nLIMIT 20",
+    ),
+    (
+        "gaps_open",
+        "What was never read, and why?",
+        "SELECT route, topic, partition, from_offset, to_offset, reason, found_at\nFROM makegood.gaps_open\nORDER BY found_at",
     ),
     (
         "reconcile_runs",
