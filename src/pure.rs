@@ -1,10 +1,13 @@
 //! The rules, without I/O, clock or randomness: time and chance come in as arguments.
 
+pub mod assignment;
 pub mod backoff;
 pub mod batch;
 pub mod bisect;
 pub mod brake;
+pub mod checkup;
 pub mod compare;
+pub mod drift;
 pub mod envelope;
 mod json;
 mod numeric;
@@ -15,9 +18,13 @@ pub mod problem;
 pub mod record;
 pub mod refusal;
 pub mod rejection;
+pub mod reset;
 pub mod sample;
 pub mod schedule;
+pub mod sql;
+pub mod stall;
 pub mod standing;
+pub mod stride;
 pub mod trust;
 pub mod verdict;
 pub mod window;

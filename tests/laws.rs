@@ -5,6 +5,8 @@
 
 #[path = "laws/brake.rs"]
 mod brake;
+#[path = "laws/stall.rs"]
+mod stall;
 #[path = "laws/window.rs"]
 mod window;
 

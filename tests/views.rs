@@ -22,7 +22,7 @@ Those whose name begins with `outbox` are where the outbox is, which may be anot
 ";
 
 /// Each view, in the order of the reference, with a question that people ask it.
-const VIEWS: [(&str, &str, &str); 12] = [
+const VIEWS: [(&str, &str, &str); 13] = [
     (
         "status",
         "Which routes do not work, and what is to be done?",
@@ -38,6 +38,7 @@ const VIEWS: [(&str, &str, &str); 12] = [
         "How far is each partition, and when did it last move?",
         "SELECT route, partition, next_offset, log_end, lag, now() - progress_at AS since_progress\nFROM makegood.consumer_positions\nWHERE is_current\nORDER BY lag DESC NULLS LAST",
     ),
+    ("gaps_open", "Which offsets were never read, and why?", "SELECT *\nFROM makegood.gaps_open"),
     (
         "inbox_events",
         "What became of the event of a payment?",

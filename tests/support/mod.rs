@@ -8,6 +8,7 @@ pub mod http;
 pub mod ledger;
 pub mod library;
 pub mod load;
+pub mod old_member;
 pub mod outbox;
 pub mod payments;
 pub mod prometheus;
@@ -15,7 +16,9 @@ pub mod proxy;
 pub mod quick;
 pub mod rig;
 pub mod sending;
+pub mod standby;
 pub mod topic;
+pub mod watched;
 pub mod wire;
 pub mod world;
 
