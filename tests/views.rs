@@ -38,7 +38,11 @@ const VIEWS: [(&str, &str, &str); 13] = [
         "How far is each partition, and when did it last move?",
         "SELECT route, partition, next_offset, log_end, lag, now() - progress_at AS since_progress\nFROM makegood.consumer_positions\nWHERE is_current\nORDER BY lag DESC NULLS LAST",
     ),
-    ("gaps_open", "Which offsets were never read, and why?", "SELECT *\nFROM makegood.gaps_open"),
+    (
+        "gaps_open",
+        "Which offsets were never read, and why?",
+        "SELECT route, partition, from_offset, to_offset, reason, found_at\nFROM makegood.gaps_open\nORDER BY found_at",
+    ),
     (
         "inbox_events",
         "What became of the event of a payment?",
