@@ -39,6 +39,11 @@ const VIEWS: [(&str, &str, &str); 13] = [
         "SELECT route, partition, next_offset, log_end, lag, now() - progress_at AS since_progress\nFROM makegood.consumer_positions\nWHERE is_current\nORDER BY lag DESC NULLS LAST",
     ),
     (
+        "gaps_open",
+        "Which offsets were never read, and why?",
+        "SELECT route, partition, from_offset, to_offset, reason, found_at\nFROM makegood.gaps_open\nORDER BY found_at",
+    ),
+    (
         "inbox_events",
         "What became of the event of a payment?",
         "SELECT route, event_id, outcome, detail, partition, \"offset\", applied_at, origin\nFROM makegood.inbox_events\nWHERE business_key = '6ba7b810-9dad-11d1-80b4-00c04fd430c8'",

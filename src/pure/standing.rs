@@ -134,11 +134,12 @@ pub struct Standing {
 
 impl Word {
     /// Every word, the best first.
-    pub const ALL: [Word; 15] = [
+    pub const ALL: [Word; 16] = [
         Word::Ok,
         Word::Behind,
         Word::Quarantine,
         Word::SetAside,
+        Word::Gap,
         Word::Unpurchased,
         Word::Ignoring,
         Word::Joining,
