@@ -26,6 +26,7 @@ use crate::config::{LogFormat, Overrides};
 use crate::daemon;
 use crate::demo;
 use crate::pure::problem::{Code, Problem};
+use crate::trace;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -162,8 +163,10 @@ async fn run(globals: &Globals) -> Result<ExitCode, Problem> {
     for note in &loaded.notes {
         tracing::warn!("{note}");
     }
-    daemon::run(loaded.config).await?;
-    Ok(ExitCode::SUCCESS)
+    let spans = trace::start()?;
+    let ended = daemon::run(loaded.config).await;
+    spans.finish().await;
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
 fn report(problem: &Problem) -> ExitCode {

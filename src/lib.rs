@@ -10,6 +10,7 @@
 //! * [`store`] is everything PostgreSQL, [`kafka`] everything Kafka; they never see each other.
 //! * [`ingest`] and [`relay`] are the loops that join them, [`reconcile`] compares payments with
 //!   purchases, [`replay`] takes records out of quarantine; [`daemon`] starts, supervises and stops them.
+//! * [`trace`] makes spans of what the loops did, where it is built with them; [`web`] makes HTTP requests.
 //! * [`mod@bench`] measures the whole against private servers.
 //! * [`demo`] is the embedded default: private servers, a load with a ledger, the promise made visible.
 
@@ -25,3 +26,5 @@ pub mod reconcile;
 pub mod relay;
 pub mod replay;
 pub mod store;
+pub mod trace;
+pub mod web;

@@ -18,6 +18,7 @@ pub mod rejection;
 pub mod sample;
 pub mod schedule;
 pub mod standing;
+pub mod trace;
 pub mod trust;
 pub mod verdict;
 pub mod window;

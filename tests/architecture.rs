@@ -54,6 +54,8 @@ fn data_flows_one_way() {
         ("pure", "config store kafka ingest relay reconcile replay daemon cli demo bench"),
         ("config", "store kafka ingest relay reconcile replay daemon cli demo bench"),
         ("store", "kafka ingest relay reconcile replay daemon cli demo bench"),
+        ("web", "store kafka trace ingest relay reconcile replay daemon cli demo bench"),
+        ("trace", "kafka ingest relay reconcile replay daemon cli demo bench"),
         ("kafka", "store ingest relay reconcile replay daemon cli demo bench"),
         ("ingest", "relay reconcile replay daemon cli demo bench"),
         ("relay", "ingest reconcile replay daemon cli demo bench"),

@@ -5,6 +5,8 @@
 
 #[path = "laws/brake.rs"]
 mod brake;
+#[path = "laws/trace.rs"]
+mod trace;
 #[path = "laws/window.rs"]
 mod window;
 

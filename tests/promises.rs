@@ -28,3 +28,4 @@ mod shutdown;
 mod start_positions;
 mod story;
 mod support;
+mod traces;

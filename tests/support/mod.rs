@@ -7,10 +7,14 @@ pub mod holding;
 pub mod ledger;
 pub mod library;
 pub mod load;
+#[cfg(feature = "otel")]
+pub mod otlp;
 pub mod outbox;
 pub mod payments;
 pub mod proxy;
 pub mod quick;
+#[cfg(feature = "otel")]
+pub mod receiver;
 pub mod rig;
 pub mod sending;
 pub mod topic;
