@@ -5,6 +5,7 @@
 
 pub mod config;
 mod explain;
+mod health;
 mod inbox;
 mod logging;
 mod migrate;
@@ -115,6 +116,8 @@ enum Command {
     Explain(explain::Args),
     /// Send a marked copy of the last event through Kafka and the daemon, and roll its effect back.
     SendTest(send_test::Args),
+    /// Ask the running daemon whether it works; for containers and cron.
+    Health(health::Args),
     /// Show the promise at work: private servers, a load with a ledger, a worker killed in the middle.
     Demo(demo::DemoArgs),
     /// Measure this machine: how fast, beside the fastest there is.
@@ -137,6 +140,7 @@ impl Command {
             Command::Reconcile(action) => reconcile::run(globals, action).await,
             Command::Explain(args) => explain::run(globals, &args).await,
             Command::SendTest(args) => send_test::run(globals, &args).await,
+            Command::Health(args) => health::run(globals, &args).await,
             Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
             Command::Bench(what) => bench::run(&what).await,
         }

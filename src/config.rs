@@ -70,8 +70,8 @@ pub struct Kafka {
 /// The HTTP side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http {
-    /// The address to listen on.
-    pub listen: SocketAddr,
+    /// The address to listen on; `None` answers nothing.
+    pub listen: Option<SocketAddr>,
 }
 
 /// One route: the records of a topic, applied by a mapping.

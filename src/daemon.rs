@@ -1,5 +1,6 @@
 //! Starts, supervises and stops the loops.
 
+mod observe;
 mod outbox;
 mod purchases;
 mod ready;
@@ -15,7 +16,9 @@ use tracing::{error, info};
 
 use crate::config::Config;
 use crate::kafka::reach;
+use crate::liveness::Liveness;
 use crate::pure::problem::{Code, Problem};
+use observe::Observer;
 use signals::Signals;
 
 /// How long a broker may take to answer or to be connected to in the check at start.
@@ -29,12 +32,15 @@ pub async fn run(config: Config) -> Result<(), Problem> {
     info!(version = env!("CARGO_PKG_VERSION"), routes = config.inbox.len(), "makegood starts");
     check_reach(&config);
     let config = Arc::new(config);
+    let liveness = Liveness::default();
+    let _observer = Observer::start(&config, &liveness)?;
+    tokio::spawn(tell_drain(liveness.clone(), stop.clone()));
     // Neither part waits for the other: payments go to Kafka while the purchases' database is away.
     let mut parts = JoinSet::new();
     if config.outbox.enabled {
-        parts.spawn(outbox::run(config.clone(), stop.clone()));
+        parts.spawn(outbox::run(config.clone(), liveness.clone(), stop.clone()));
     }
-    parts.spawn(purchases::run(config, signals, stop.clone()));
+    parts.spawn(purchases::run(config, liveness, signals, stop.clone()));
     let outcome = supervise(parts, stop).await;
     info!("stopped");
     outcome
@@ -55,6 +61,12 @@ async fn supervise(
         stop.cancel();
     }
     outcome
+}
+
+/// From the moment of the stop on the probes say so.
+async fn tell_drain(liveness: Liveness, stop: CancellationToken) {
+    stop.cancelled().await;
+    liveness.drain();
 }
 
 /// Says early and by name what keeps Kafka out of reach. The client goes on trying in any case.

@@ -33,6 +33,7 @@ pub use route::Route;
 use crate::config;
 use crate::kafka::consumer::{Command, Event, Member, Source};
 use crate::kafka::probe::Probe;
+use crate::meter::{self, catalog};
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::{Code, Problem};
 use crate::store::Store;
@@ -47,6 +48,9 @@ const CLAIM_BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(200), max: Duration::from_secs(10) };
 /// How long leaving the group may take.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often the loop shows that it is alive.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
 /// Runs a route until `stop`: joins the group, applies what comes, drains. Returns early only with a
 /// problem that a new process may not have.
@@ -81,10 +85,12 @@ pub async fn run(
         generation: 0,
         holds: BTreeMap::new(),
     };
+    let mut alive = tokio::time::interval(SIGN_OF_LIFE);
     let outcome = loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => break Ok(()),
+            _ = alive.tick() => ingest.route.sign.tick(),
             event = events.recv() => match event {
                 None => break Err(Problem::new(Code::GaveUp, "the Kafka thread ended")),
                 Some(Event::Fatal(problem)) => break Err(Problem { code: Code::GaveUp, ..problem }),
@@ -129,6 +135,7 @@ impl Ingest {
     async fn on_event(&mut self, event: Event) {
         match event {
             Event::Assigned(partitions) => {
+                meter::count(catalog::REBALANCES, "route", &self.route.settings.name);
                 self.owned = partitions;
                 self.failures = 0;
                 self.claim_after(Duration::ZERO, None);
@@ -167,6 +174,7 @@ impl Ingest {
     async fn on_report(&mut self, report: Report) {
         match report {
             Report::Held(lane, hold) => {
+                meter::count(catalog::HOLDS, "route", &self.route.settings.name);
                 self.holds.insert(lane, hold);
                 self.show_state();
             }

@@ -16,6 +16,7 @@ pub mod settings;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use crate::meter;
 use crate::pure::problem::{Code, Problem};
 
 /// Turns a client error into a problem, with advice where the cause is a known one.
@@ -31,6 +32,17 @@ pub fn problem(error: &KafkaError, doing: &str) -> Problem {
         _ => Code::Kafka,
     };
     Problem::new(kind, format!("{doing}: {}", reason(error))).hint(advice(code))
+}
+
+/// The version of the client library.
+pub fn library_version() -> String {
+    rdkafka::util::get_rdkafka_version().1
+}
+
+/// Counts an error by its name.
+fn count(error: &KafkaError) {
+    let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+    meter::count(meter::catalog::KAFKA_ERRORS, "code", &format!("{code:?}"));
 }
 
 /// The error in Kafka's own words, its code's name first.

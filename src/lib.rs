@@ -3,13 +3,15 @@
 //! Data flows one way, and no layer looks back up:
 //!
 //! ```text
-//! main → cli → daemon → { ingest, relay, reconcile, replay } → { store, kafka } → pure
+//! main → cli → daemon → { ingest, relay, reconcile, replay, http → overview } → { store, kafka } → pure
 //! ```
 //!
 //! * [`pure`] has no I/O, no clock and no randomness: decoding, batching, start positions, verdicts.
 //! * [`store`] is everything PostgreSQL, [`kafka`] everything Kafka; they never see each other.
 //! * [`ingest`] and [`relay`] are the loops that join them, [`reconcile`] compares payments with
 //!   purchases, [`replay`] takes records out of quarantine; [`daemon`] starts, supervises and stops them.
+//! * [`overview`] joins what the databases and Kafka say into one picture, [`http`] and `makegood status` show
+//!   it; [`meter`] counts and [`liveness`] keeps signs of life, for every layer to use.
 //! * [`trace`] makes spans of what the loops did, where it is built with them; [`web`] makes HTTP requests.
 //! * [`mod@bench`] measures the whole against private servers.
 //! * [`demo`] is the embedded default: private servers, a load with a ledger, the promise made visible.
@@ -19,8 +21,12 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod demo;
+pub mod http;
 pub mod ingest;
 pub mod kafka;
+pub mod liveness;
+pub mod meter;
+pub mod overview;
 pub mod pure;
 pub mod reconcile;
 pub mod relay;

@@ -29,6 +29,7 @@ use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 use crate::config;
+use crate::liveness::Sign;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::Problem;
 use crate::pure::schedule::{Brake, Schedule, earlier};
@@ -60,6 +61,8 @@ pub struct Job {
     pub topic: String,
     /// The payments' database, if it is not the one with the purchases.
     pub source: Option<Store>,
+    /// Where the loop shows signs of life.
+    pub sign: Arc<Sign>,
 }
 
 /// What one turn of the loop came to.
@@ -114,6 +117,7 @@ pub async fn run(
     let _beat = AbortOnDropHandle::new(tokio::spawn(beat(store, reconciler.owner)));
     let mut failures = 0;
     loop {
+        reconciler.job.sign.tick();
         let pause = match reconciler.run_once().await {
             Report::Moved => {
                 failures = 0;

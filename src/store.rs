@@ -37,10 +37,31 @@ pub struct Store {
     pool: Pool,
 }
 
+/// The connections of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// In use.
+    pub used: usize,
+    /// Open, and nobody uses them.
+    pub idle: usize,
+    /// How many there may be.
+    pub most: usize,
+    /// How many wait for one.
+    pub waiting: usize,
+}
+
 impl Store {
     /// A store on a pool from [`connect::pool`].
     pub fn new(pool: Pool) -> Store {
         Store { pool }
+    }
+
+    /// How many connections are in use, idle, allowed, and how many wait for one.
+    pub fn connections(&self) -> Connections {
+        let status = self.pool.status();
+        let idle = status.available.min(status.size);
+        let used = status.size - idle;
+        Connections { used, idle, most: status.max_size, waiting: status.waiting }
     }
 
     /// Begins a transaction. `name` says in logs what was being done.

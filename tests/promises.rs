@@ -11,6 +11,8 @@ mod contract;
 mod crash;
 mod exactly_once;
 mod holds;
+mod http;
+mod monitoring;
 mod outages;
 mod outbox;
 mod outbox_commands;

@@ -28,7 +28,7 @@ pub fn config(from: &mut Reader, libpq: &Libpq, folders: &Folders<'_>) -> Config
     Config {
         postgres: database(from, "postgres.url", libpq),
         kafka: kafka(from, whole.kafka),
-        http: Http { listen: from.take("http.listen", whole.http.listen, address, shown) },
+        http: Http { listen: from.take("http.listen", whole.http.listen, address, address_shown) },
         inbox: inboxes(from, folders),
         reconcile: reconciles(from),
         outbox: Outbox {
@@ -236,8 +236,14 @@ fn shown<T: ToString>(value: &T) -> String {
     value.to_string()
 }
 
-fn address(raw: &Raw) -> Result<SocketAddr, String> {
-    text(raw)?.parse().map_err(|_| "write ADDRESS:PORT, such as 127.0.0.1:8745".to_owned())
+fn address(raw: &Raw) -> Result<Option<SocketAddr>, String> {
+    let text = text(raw)?;
+    let wanted = "write ADDRESS:PORT, such as 127.0.0.1:8745, or \"\" for none";
+    (!text.is_empty()).then(|| text.parse().map_err(|_| wanted.to_owned())).transpose()
+}
+
+fn address_shown(address: &Option<SocketAddr>) -> String {
+    address.map(|address| address.to_string()).unwrap_or_default()
 }
 
 /// As many as the outbox's tables have room for.

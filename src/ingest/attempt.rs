@@ -1,6 +1,7 @@
 //! One attempt at a batch: decode, apply, and decide what a failure means.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tracing::{debug, warn};
@@ -10,6 +11,7 @@ use super::Route;
 use super::lane::{Claim, Hold};
 use crate::kafka::board::OffsetBoard;
 use crate::kafka::consumer::Delivery;
+use crate::meter;
 use crate::pure::bisect::Bisect;
 use crate::pure::record::Record;
 use crate::pure::trace::TraceContext;
@@ -168,6 +170,7 @@ impl Attempt<'_> {
         let mut batch = self.batch(claim, entries);
         for _ in 0..ROUNDS {
             batch.writer = Uuid::new_v4();
+            let began = Instant::now();
             match inbox::apply(self.store, &batch, refusal).await {
                 Err(ApplyFault::Raced) => {
                     debug!("another daemon took one of these events in meanwhile")
@@ -178,7 +181,12 @@ impl Attempt<'_> {
                         return Ok(Applied::default());
                     }
                 }
-                settled => return settled,
+                settled => {
+                    if settled.is_ok() {
+                        tell_meter(&self.route.settings.name, entries, began);
+                    }
+                    return settled;
+                }
             }
         }
         Err(ApplyFault::Raced)
@@ -280,6 +288,15 @@ impl Attempt<'_> {
 
 fn trace_of(entries: &[Entry<'_>]) -> Option<String> {
     TraceContext::first_id(entries.iter().map(|entry| entry.record))
+}
+
+/// Counts a batch that was applied.
+fn tell_meter(route: &str, entries: &[Entry<'_>], began: Instant) {
+    let oldest = entries.iter().filter_map(|e| e.record.timestamp_ms).min();
+    let written = oldest.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let age = written.map(|at| Timestamp::now().duration_since(at));
+    let age = age.map(|age| Duration::try_from(age).unwrap_or_default());
+    meter::applied(route, entries.len(), began.elapsed(), age);
 }
 
 /// Whether to come back soon or at leisure after a fault of the database.

@@ -14,6 +14,7 @@ use super::Route;
 use super::claim::Claimed;
 use super::lane::Report;
 use crate::kafka::probe::Probe;
+use crate::liveness;
 use crate::pure::problem::Problem;
 use crate::store::Store;
 use crate::store::positions::{self, Log};
@@ -36,6 +37,7 @@ pub(super) struct Beating {
 struct Shown {
     now: Mutex<Showing>,
     changed: Notify,
+    sign: Arc<liveness::Sign>,
 }
 
 struct Showing {
@@ -53,7 +55,11 @@ impl Beating {
         reports: &mpsc::UnboundedSender<Report>,
     ) -> Beating {
         let showing = Showing { state: State::Joining, reads: None, told: None };
-        let shown = Arc::new(Shown { now: Mutex::new(showing), changed: Notify::new() });
+        let shown = Arc::new(Shown {
+            now: Mutex::new(showing),
+            changed: Notify::new(),
+            sign: route.sign.clone(),
+        });
         let worker = Uuid::new_v4();
         let pulse = Pulse {
             route: route.clone(),
@@ -70,6 +76,10 @@ impl Beating {
 
     /// Shows another state at once.
     pub(super) fn shows(&self, state: State) {
+        self.shown.sign.shows(match &state {
+            State::Held { reason, advice } => Some((reason, advice)),
+            State::Joining | State::Running => None,
+        });
         self.set(|showing| showing.state = state);
     }
 

@@ -27,6 +27,7 @@ pub(super) struct Callbacks {
 impl ClientContext for Callbacks {
     fn error(&self, error: KafkaError, reason: &str) {
         debug!(%error, reason, "kafka client");
+        super::count(&error);
     }
 }
 

@@ -42,6 +42,12 @@ impl Probe {
         Ok(Probe { consumer, topic: topic.to_owned(), timeout: Duration::from_secs(5) })
     }
 
+    /// The same handle with another bound on each question than five seconds.
+    pub fn within(mut self, timeout: Duration) -> Probe {
+        self.timeout = timeout;
+        self
+    }
+
     /// The topic's id. Where the broker has none, one is derived from the name, so that positions
     /// have a key; the anchor record then tells a topic that was made anew.
     pub fn topic_id(&self) -> Result<Uuid, Problem> {

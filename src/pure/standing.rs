@@ -7,12 +7,12 @@ use std::time::Duration;
 pub mod outbox;
 mod sentence;
 
-pub use sentence::{age, headline};
+pub use sentence::{age, headline, holds, unasked};
 
 /// A partition that has neither moved nor emptied for so long is stalled; batches take seconds.
 pub const STALL: Duration = Duration::from_secs(60);
-/// The database's knowledge of the log's end is too old after this; daemons look every few seconds.
-pub const STALE_LOOK: Duration = Duration::from_secs(120);
+/// The database's knowledge of the log's end is too old after this; daemons look every five seconds.
+pub const STALE_LOOK: Duration = Duration::from_secs(10);
 
 /// What is known of a route. Ages count back from one moment, taken from the database's clock.
 #[derive(Clone, Debug)]
@@ -113,6 +113,8 @@ pub enum Word {
     Held,
     /// No daemon runs.
     Down,
+    /// The database that would tell is out of reach.
+    Unreachable,
 }
 
 /// The verdict on a route.
@@ -125,6 +127,25 @@ pub struct Standing {
 }
 
 impl Word {
+    /// Every word, the best first.
+    pub const ALL: [Word; 15] = [
+        Word::Ok,
+        Word::Behind,
+        Word::Quarantine,
+        Word::SetAside,
+        Word::Unpurchased,
+        Word::Ignoring,
+        Word::Joining,
+        Word::Unknown,
+        Word::Unread,
+        Word::MadeAnew,
+        Word::Stalled,
+        Word::NoTopic,
+        Word::Held,
+        Word::Down,
+        Word::Unreachable,
+    ];
+
     /// As printed; stable.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -142,6 +163,7 @@ impl Word {
             Word::NoTopic => "missing",
             Word::Held => "held",
             Word::Down => "down",
+            Word::Unreachable => "unreachable",
         }
     }
 

@@ -13,6 +13,7 @@ use super::message::Texts;
 use super::reading::Reading;
 use super::stepping::{self, Leaving};
 use crate::kafka::sender::{Delivered, HandOver, Outgoing, Pace};
+use crate::meter;
 use crate::pure::problem::Problem;
 use crate::pure::refusal::{Blame, Refusal};
 use crate::pure::window::{End, Window};
@@ -75,6 +76,8 @@ pub(super) struct Lead<'a> {
     pub(super) turn_at: Instant,
     /// When Kafka last said anything, or got something after a pause.
     pub(super) heard_at: Instant,
+    /// A message whose way is timed, and when it was handed over.
+    pub(super) timed: Option<(u64, Instant)>,
     /// Rows set aside that somebody wants to be sent again; they go when the window is empty.
     pub(super) retries: Vec<Row>,
     /// The window holds such rows; nothing else is read until it is empty.
@@ -118,6 +121,7 @@ impl<'a> Lead<'a> {
             woke_at: now,
             turn_at: now,
             heard_at: now,
+            timed: None,
             retries: Vec::new(),
             retrying: false,
             others_first: false,
@@ -136,6 +140,7 @@ impl<'a> Lead<'a> {
 
     async fn work(&mut self, stop: &CancellationToken) -> Result<Ending, Problem> {
         while !stop.is_cancelled() {
+            self.relay.sign.tick();
             while let Some(report) = self.line.ready() {
                 self.note(report);
             }
@@ -191,6 +196,7 @@ impl<'a> Lead<'a> {
                 Ok(()) => {
                     self.line.trust.sent(topic, key);
                     self.spans.handed_over(token, &item.row);
+                    self.timed.get_or_insert_with(|| (token, Instant::now()));
                     if self.window.in_flight() == 0 {
                         self.heard_at = Instant::now();
                     }
@@ -209,6 +215,11 @@ impl<'a> Lead<'a> {
     /// Notes what became of a message.
     pub(super) fn note(&mut self, report: Delivered) {
         self.heard_at = Instant::now();
+        if let Some((_, handed)) = self.timed.take_if(|timed| timed.0 == report.token)
+            && report.outcome.is_ok()
+        {
+            meter::acknowledged(handed.elapsed());
+        }
         match report.outcome {
             Ok(()) => {
                 if let Some(Item { row, .. }) = self.window.open(report.token) {

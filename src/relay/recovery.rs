@@ -61,6 +61,7 @@ impl Lead<'_> {
         let mut failed = failed;
         failed.append(&mut self.failed);
         self.window.resend();
+        self.timed = None;
         self.heard_at = Instant::now();
         self.judge(failed);
         Ok(())

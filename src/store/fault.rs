@@ -3,8 +3,9 @@
 use std::fmt;
 
 use deadpool_postgres::PoolError;
-use tokio_postgres::error::DbError;
+use tokio_postgres::error::{DbError, SqlState};
 
+use crate::meter;
 use crate::pure::problem::{Code, Problem};
 
 /// A failed statement or connection. Holds no row data: PostgreSQL's DETAIL is dropped, and so are the
@@ -58,6 +59,7 @@ impl fmt::Display for Fault {
 
 impl From<tokio_postgres::Error> for Fault {
     fn from(error: tokio_postgres::Error) -> Fault {
+        meter::database_error(error.code().map(SqlState::code));
         match error.as_db_error() {
             Some(db) => {
                 Fault::Refused { sqlstate: db.code().code().to_owned(), message: message(db) }

@@ -4,6 +4,7 @@ pub mod corpus;
 pub mod daemon;
 pub mod events;
 pub mod holding;
+pub mod http;
 pub mod ledger;
 pub mod library;
 pub mod load;
@@ -11,6 +12,7 @@ pub mod load;
 pub mod otlp;
 pub mod outbox;
 pub mod payments;
+pub mod prometheus;
 pub mod proxy;
 pub mod quick;
 #[cfg(feature = "otel")]

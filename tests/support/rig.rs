@@ -95,6 +95,7 @@ impl Rig {
         format!(
             "[postgres]\nurl = \"{database_url}\"\n[kafka]\nbootstrap_servers = \"{}\"\n\
              [kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"500\"\n\
+             [http]\nlisten = \"127.0.0.1:0\"\n\
              [[inbox]]\nname = \"purchases\"\ntopic = \"{}\"\ngroup = \"{}\"\nevent_type = \"PURCHASE_CONFIRMED\"\n{route}\n{more}\n",
             self.world.kafka.bootstrap(),
             self.topic,

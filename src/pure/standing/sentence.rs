@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Facts, Kafka, Standing, Word, stalled, waiting};
+use super::{Facts, Held, Kafka, Standing, Word, stalled, waiting};
 
 /// A daemon seen within this time has left in good order; one that died is still taken for alive.
 const JUST_NOW: Duration = Duration::from_secs(30);
@@ -17,7 +17,8 @@ pub fn headline(routes: &[(&str, &Standing)], outbox: Option<&Standing>) -> Stri
     match (worst, routes.len()) {
         (None, _) => "down: no route is configured, and no daemon has ever run".to_owned(),
         (Some((name, standing)), 1)
-            if is_route(name) && matches!(standing.word, Word::Ok | Word::Down) =>
+            if is_route(name)
+                && matches!(standing.word, Word::Ok | Word::Down | Word::Unreachable) =>
         {
             standing.sentence.clone()
         }
@@ -26,6 +27,13 @@ pub fn headline(routes: &[(&str, &Standing)], outbox: Option<&Standing>) -> Stri
         }
         (Some((name, standing)), _) => format!("{name}: {}", standing.sentence),
     }
+}
+
+/// The sentence where nobody could be asked: why, and what to do about it.
+pub fn unasked(word: Word, cause: &str, hint: &str) -> String {
+    let hint = hint.lines().next().unwrap_or_default();
+    let gap = if hint.is_empty() { "" } else { "; " };
+    format!("{}: {cause}{gap}{hint}", word.as_str())
 }
 
 /// A length of time in its largest unit.
@@ -92,8 +100,10 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
             if *quarantined == 1 { "needs" } else { "need" },
             flow(facts)
         ),
-        // Only the outbox sets aside.
-        Word::Behind | Word::Ok | Word::SetAside => format!("{}: {}", word.as_str(), flow(facts)),
+        // Only the outbox sets aside, and without the database there are no facts to judge.
+        Word::Behind | Word::Ok | Word::SetAside | Word::Unreachable => {
+            format!("{}: {}", word.as_str(), flow(facts))
+        }
     }
 }
 
@@ -113,7 +123,11 @@ fn down(facts: &Facts<'_>) -> String {
 }
 
 fn held(facts: &Facts<'_>) -> String {
-    let Some(held) = facts.held else { return "held".to_owned() };
+    facts.held.map_or_else(|| "held".to_owned(), holds)
+}
+
+/// The sentence of what is held: for how long, why, and what to do about it.
+pub fn holds(held: Held<'_>) -> String {
     let reason = held.reason.trim_end_matches('.');
     format!("held for {}: {reason}. {}", age(held.age), held.advice).trim_end().to_owned()
 }
