@@ -11,11 +11,12 @@
 //! * [`ingest`] and [`relay`] are the loops that join them, [`reconcile`] compares payments with
 //!   purchases, [`replay`] takes records out of quarantine; [`daemon`] starts, supervises and stops them.
 //! * [`overview`] joins what the databases and Kafka say into one picture, [`http`] and `makegood status` show
-//!   it; [`meter`] counts and [`liveness`] keeps signs of life, for every layer to use.
+//!   it; [`mod@alert`] tells somebody; [`meter`] counts and [`liveness`] keeps signs of life, for every layer to use.
 //! * [`trace`] makes spans of what the loops did, where it is built with them; [`web`] makes HTTP requests.
 //! * [`mod@bench`] measures the whole against private servers.
 //! * [`demo`] is the embedded default: private servers, a load with a ledger, the promise made visible.
 
+pub mod alert;
 pub mod bench;
 pub mod cli;
 pub mod config;

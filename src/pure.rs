@@ -1,5 +1,6 @@
 //! The rules, without I/O, clock or randomness: time and chance come in as arguments.
 
+pub mod alarm;
 pub mod backoff;
 pub mod batch;
 pub mod bisect;

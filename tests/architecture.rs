@@ -53,30 +53,34 @@ fn data_flows_one_way() {
     let forbidden = [
         (
             "pure",
-            "config store kafka meter liveness overview http ingest relay reconcile replay daemon cli demo bench",
+            "config store kafka meter liveness overview alert http ingest relay reconcile replay daemon cli demo bench",
         ),
-        ("config", "store kafka overview http ingest relay reconcile replay daemon cli demo bench"),
-        ("store", "kafka overview http ingest relay reconcile replay daemon cli demo bench"),
-        ("kafka", "store overview http ingest relay reconcile replay daemon cli demo bench"),
+        (
+            "config",
+            "store kafka overview alert http ingest relay reconcile replay daemon cli demo bench",
+        ),
+        ("store", "kafka overview alert http ingest relay reconcile replay daemon cli demo bench"),
+        ("kafka", "store overview alert http ingest relay reconcile replay daemon cli demo bench"),
         (
             "meter",
-            "config store kafka ingest relay reconcile replay overview http daemon cli demo bench",
+            "config store kafka ingest relay reconcile replay overview alert http daemon cli demo bench",
         ),
         (
             "liveness",
-            "config store kafka ingest relay reconcile replay overview http daemon cli demo bench",
+            "config store kafka ingest relay reconcile replay overview alert http daemon cli demo bench",
         ),
         (
             "web",
-            "store kafka trace overview http ingest relay reconcile replay daemon cli demo bench",
+            "store kafka trace overview alert http ingest relay reconcile replay daemon cli demo bench",
         ),
-        ("trace", "kafka overview http ingest relay reconcile replay daemon cli demo bench"),
-        ("ingest", "relay reconcile replay overview http daemon cli demo bench"),
-        ("relay", "ingest reconcile replay overview http daemon cli demo bench"),
-        ("reconcile", "kafka ingest relay replay overview http daemon cli demo bench"),
-        ("overview", "ingest relay reconcile replay http daemon cli demo bench"),
-        ("http", "kafka ingest relay reconcile replay daemon cli demo bench"),
-        ("replay", "kafka ingest relay reconcile overview http daemon cli demo bench"),
+        ("trace", "kafka overview alert http ingest relay reconcile replay daemon cli demo bench"),
+        ("ingest", "relay reconcile replay overview alert http daemon cli demo bench"),
+        ("relay", "ingest reconcile replay overview alert http daemon cli demo bench"),
+        ("reconcile", "kafka ingest relay replay overview alert http daemon cli demo bench"),
+        ("overview", "ingest relay reconcile replay alert http daemon cli demo bench"),
+        ("alert", "kafka ingest relay reconcile replay http daemon cli demo bench"),
+        ("http", "kafka alert ingest relay reconcile replay daemon cli demo bench"),
+        ("replay", "kafka ingest relay reconcile overview alert http daemon cli demo bench"),
         ("daemon", "cli demo bench"),
     ];
     for (layer, above) in forbidden {

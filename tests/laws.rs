@@ -3,6 +3,8 @@
 //! Each run draws a new seed and prints it when a law breaks; `MAKEGOOD_TEST_SEED=N` replays it.
 //! `MAKEGOOD_TEST_CASES` sets how many cases each law gets (default 300).
 
+#[path = "laws/alarm.rs"]
+mod alarm;
 #[path = "laws/brake.rs"]
 mod brake;
 #[path = "laws/trace.rs"]

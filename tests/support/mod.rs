@@ -15,7 +15,6 @@ pub mod payments;
 pub mod prometheus;
 pub mod proxy;
 pub mod quick;
-#[cfg(feature = "otel")]
 pub mod receiver;
 pub mod rig;
 pub mod sending;
