@@ -6,6 +6,7 @@ use tokio_postgres::types::Json;
 use uuid::Uuid;
 
 use super::{traceparent, traces_of};
+use crate::set_aside;
 use crate::support::events::Payment;
 use crate::support::eventually;
 use crate::support::otlp::{self, Span};
@@ -63,8 +64,7 @@ async fn the_spans_of_a_payment_stand_under_the_one_that_published_it() {
         publish(&rig, &payment.student.to_string(), &payment.json(), unsampled).await;
     }
     let environment = environment(&collector);
-    let variables: Vec<_> =
-        environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let variables = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
     let mut daemon = rig.daemon_among(&variables);
     // Neither the way through Kafka nor an unsampled neighbour changes what the publisher wrote.
     let spans = eventually("four spans of each trace", || async {
@@ -113,8 +113,7 @@ async fn a_collector_that_is_away_delays_nothing_and_the_last_spans_are_sent_at_
     let (rig, collector) = (Rig::new(1).await, Receiver::start().await);
     collector.answer(503);
     let environment = environment(&collector);
-    let variables: Vec<_> =
-        environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let variables = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
     let mut daemon = rig.daemon_among(&variables);
     let pay = async |number: u8| {
         let payment = Payment::new(number.into());
@@ -138,4 +137,27 @@ async fn a_collector_that_is_away_delays_nothing_and_the_last_spans_are_sent_at_
     let of_second =
         received(&collector).into_iter().filter(|s| s.trace == traceparent(2, "01")[3..35]);
     assert_eq!(of_second.count(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_kafka_refuses_has_the_reason_in_its_span() {
+    let (rig, collector) = (Rig::new(1).await, Receiver::start().await);
+    set_aside::limit(&rig, "1500").await;
+    let large = set_aside::payload(1, 3000);
+    publish(&rig, "k", &large, Some(traceparent(1, "01"))).await;
+    publish(&rig, "k", "{}", Some(traceparent(2, "01"))).await;
+    let environment = environment(&collector);
+    let variables = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let _daemon = rig.daemon_among(&variables);
+    set_aside::settled(&rig, 2).await;
+    let spans = eventually("the spans of what was sent", || async {
+        let spans = received(&collector);
+        spans.iter().any(|span| span.name.starts_with("relay")).then_some(spans)
+    })
+    .await;
+    let of_first = |span: &&Span| span.trace == traceparent(1, "01")[3..35];
+    let errors: Vec<(&str, bool)> = (spans.iter().filter(of_first))
+        .map(|span| (span.name.split(' ').next().unwrap(), span.error.is_some()))
+        .collect();
+    assert_eq!(errors, [("publish", false), ("relay", true)], "{spans:?}");
 }
