@@ -51,6 +51,8 @@ pub struct Config {
     pub reconcile: Vec<Reconcile>,
     /// The way from PostgreSQL to Kafka.
     pub outbox: Outbox,
+    /// The watch over the routes.
+    pub watchdog: Watchdog,
     /// How long finished rows are kept.
     pub retention: Retention,
     /// What happens when makegood's schema is older than the program.
@@ -185,6 +187,13 @@ pub struct Outbox {
     pub shards: i16,
 }
 
+/// The watch over the routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watchdog {
+    /// A stall is said within this time, and mended within twice as long.
+    pub patience: Duration,
+}
+
 /// How long finished rows are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
@@ -261,6 +270,21 @@ impl fmt::Debug for Kafka {
 }
 
 impl Config {
+    /// How many connections the daemon's pool beside the purchases may open: a lane has one transaction at a
+    /// time; a route's claim, heartbeat and replays, and its jobs, come on top.
+    pub fn pool_size(&self) -> usize {
+        let lanes: usize = self.inbox.iter().map(|route| route.lanes.max(1)).sum();
+        lanes + self.inbox.len() * 3 + self.reconcile.len() * 3
+    }
+
+    /// The database that a route's payments are in, if one of its jobs names another one than that with the
+    /// purchases.
+    pub fn source_of(&self, route: &str) -> Option<&Postgres> {
+        let jobs = self.reconcile.iter().filter(|job| job.inbox == route);
+        let name = jobs.filter_map(|job| job.source.as_ref()).next()?;
+        self.databases.get(name)
+    }
+
     /// The database with the outbox.
     pub fn outbox_database(&self) -> &Postgres {
         let other = self.outbox.database.as_ref().and_then(|name| self.databases.get(name));

@@ -1,5 +1,6 @@
 //! Starts, supervises and stops the loops.
 
+mod first_start;
 mod observe;
 mod outbox;
 mod purchases;
@@ -25,8 +26,9 @@ use signals::Signals;
 const REACH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs until SIGTERM or SIGINT, then drains. Ends early with a problem that only a person (bad
-/// configuration or mapping) or a new process can mend.
-pub async fn run(config: Config) -> Result<(), Problem> {
+/// configuration or mapping) or a new process can mend. `confirmed` names routes whose first start is wanted
+/// although it may double purchases made by hand.
+pub async fn run(config: Config, confirmed: Vec<String>) -> Result<(), Problem> {
     let stop = CancellationToken::new();
     let signals = Signals::listen(&stop)?;
     info!(version = env!("CARGO_PKG_VERSION"), routes = config.inbox.len(), "makegood starts");
@@ -40,7 +42,7 @@ pub async fn run(config: Config) -> Result<(), Problem> {
     if config.outbox.enabled {
         parts.spawn(outbox::run(config.clone(), liveness.clone(), stop.clone()));
     }
-    parts.spawn(purchases::run(config, liveness, signals, stop.clone()));
+    parts.spawn(purchases::run(config, confirmed, liveness, signals, stop.clone()));
     let outcome = supervise(parts, stop).await;
     info!("stopped");
     outcome

@@ -3,13 +3,15 @@
 //! Data flows one way, and no layer looks back up:
 //!
 //! ```text
-//! main → cli → daemon → { ingest, relay, reconcile, replay, http → overview } → { store, kafka } → pure
+//! main → cli → daemon → { loops, http → overview } → { store, kafka } → pure
 //! ```
 //!
 //! * [`pure`] has no I/O, no clock and no randomness: decoding, batching, start positions, verdicts.
 //! * [`store`] is everything PostgreSQL, [`kafka`] everything Kafka; they never see each other.
 //! * [`ingest`] and [`relay`] are the loops that join them, [`reconcile`] compares payments with
 //!   purchases, [`replay`] takes records out of quarantine; [`daemon`] starts, supervises and stops them.
+//! * [`watchdog`] looks at [`vitals`], which the loops show of themselves, and mends what is stuck.
+//! * [`doctor`] looks at everything they rest on, and changes nothing.
 //! * [`overview`] joins what the databases and Kafka say into one picture, [`http`] and `makegood status` show
 //!   it; [`mod@alert`] tells somebody; [`meter`] counts and [`liveness`] keeps signs of life, for every layer to use.
 //! * [`trace`] makes spans of what the loops did, where it is built with them; [`web`] makes HTTP requests.
@@ -22,6 +24,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod demo;
+pub mod doctor;
 pub mod http;
 pub mod ingest;
 pub mod kafka;
@@ -34,4 +37,6 @@ pub mod relay;
 pub mod replay;
 pub mod store;
 pub mod trace;
+pub mod vitals;
+pub mod watchdog;
 pub mod web;

@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::pure::problem::Problem;
 use crate::pure::standing::{self, Standing, Word};
+use crate::store::gaps::Gap;
 use crate::store::report::{Job, Position, Worker};
 
 pub use judging::{age, made_anew};
@@ -57,6 +58,8 @@ pub struct Route {
     pub counts: Vec<(&'static str, i64)>,
     /// Open quarantine: reason and records.
     pub quarantine: Vec<(String, i64)>,
+    /// Offsets that were never read and that no sweep has covered yet.
+    pub gaps: Vec<Gap>,
     /// Payments without a purchase, and when the oldest became paid.
     pub unpurchased: (i64, Option<Timestamp>),
     /// Its partitions that have a position.

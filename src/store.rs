@@ -8,10 +8,12 @@ pub mod decisions;
 mod elsewhere;
 mod fault;
 pub mod findings;
+pub mod gaps;
 pub mod inbox;
 pub mod jobs;
 mod json;
 pub mod listen;
+pub mod lock_holder;
 pub mod mapping;
 pub mod migrate;
 pub mod outbox;
@@ -21,15 +23,18 @@ pub mod quarantine;
 pub mod report;
 pub mod routes;
 pub mod runs;
+pub mod strangers;
 pub mod test_events;
+pub mod trial;
 mod tx;
 pub mod unpurchased;
+pub mod vitals;
 pub mod workers;
 
-pub use fault::Fault;
+pub use fault::{About, Fault};
 pub use tx::{CommitFault, Tx};
 
-use deadpool_postgres::Pool;
+use deadpool_postgres::{Object, Pool};
 
 /// A handle on the database; cheap to clone.
 #[derive(Clone)]
@@ -76,12 +81,35 @@ impl Store {
         params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
     ) -> Result<Vec<tokio_postgres::Row>, Fault> {
         let client = self.client().await?;
-        let statement = client.prepare_cached(sql).await?;
-        Ok(client.query(&statement, params).await?)
+        match query(&client, sql, params).await {
+            Err(fault) if fault.is_stale_plan() => {
+                forget_plans(&client, &fault);
+                query(&client, sql, params).await
+            }
+            answer => answer,
+        }
     }
 
     /// A connection of its own, for what needs a session.
-    pub async fn client(&self) -> Result<deadpool_postgres::Object, Fault> {
+    pub async fn client(&self) -> Result<Object, Fault> {
         self.pool.get().await.map_err(Fault::from)
+    }
+}
+
+async fn query(
+    client: &Object,
+    sql: &str,
+    params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+) -> Result<Vec<tokio_postgres::Row>, Fault> {
+    let statement = client.prepare_cached(sql).await?;
+    Ok(client.query(&statement, params).await?)
+}
+
+/// Drops every statement that is prepared on any connection of the pool: what DDL did to one of them it
+/// did to all.
+fn forget_plans(client: &Object, why: &Fault) {
+    tracing::debug!(%why, "statements are prepared anew");
+    if let Some(pool) = Object::pool(client) {
+        pool.manager().statement_caches.clear();
     }
 }

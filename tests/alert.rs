@@ -149,7 +149,7 @@ async fn a_command_is_run_while_kafka_is_away_and_again_when_it_fails() {
     let right = rig.config(&rig.url(), "", &alert(&through));
     let config = rig.path("away.toml");
     fs::write(&config, right.replace(&rig.world.kafka.bootstrap(), "127.0.0.1:1")).unwrap();
-    let daemon = Daemon::start_among(&config, 0, &[("PGPASSWORD", "canary")]);
+    let daemon = Daemon::start_with(&config, 0, &[("PGPASSWORD", "canary")]);
     let text =
         eventually("the command to be run", || async { fs::read_to_string(&heard).ok() }).await;
     let lines: Vec<&str> = text.lines().collect();

@@ -51,9 +51,29 @@ async fn probes_and_status_are_answered_with_what_the_commands_say() {
     assert_eq!(stdout(&health("--live", &at)), "live\n");
     let pid = i32::try_from(daemon.pid()).unwrap();
     assert_eq!(told["routes"][0]["workers"][0]["pid"], pid);
+    watched_until_ctrl_c(&rig).await;
     daemon.signal("TERM");
     assert!(daemon.wait(Duration::from_secs(30)).success());
     assert_eq!(health("--live", &at).status.code(), Some(1), "nobody answers any more");
+}
+
+/// `status --watch` shows it again and again, and ends well on Ctrl-C.
+async fn watched_until_ctrl_c(rig: &Rig) {
+    let file = rig.path("watched.txt");
+    let mut watch = command()
+        .args(["status", "--watch", "--config"])
+        .arg(rig.config_file(&rig.url(), "", ""))
+        .stdout(std::fs::File::create(&file).unwrap())
+        .spawn()
+        .unwrap();
+    eventually("status to be shown twice", || async {
+        let shown = std::fs::read_to_string(&file).unwrap();
+        (shown.matches("route purchases (topic").count() == 2).then_some(())
+    })
+    .await;
+    let pid = watch.id().to_string();
+    std::process::Command::new("kill").args(["-s", "INT", &pid]).status().unwrap();
+    assert!(watch.wait().unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

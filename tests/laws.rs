@@ -7,6 +7,8 @@
 mod alarm;
 #[path = "laws/brake.rs"]
 mod brake;
+#[path = "laws/stall.rs"]
+mod stall;
 #[path = "laws/trace.rs"]
 mod trace;
 #[path = "laws/window.rs"]

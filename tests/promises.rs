@@ -5,15 +5,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must say where and stop")]
 
+mod agreement;
 mod alert;
 mod commands;
 mod commit;
 mod contract;
 mod crash;
+mod doctor;
+mod drift;
 mod exactly_once;
 mod holds;
 mod http;
+mod mapping_commands;
+mod membership;
 mod monitoring;
+mod offsets_commands;
 mod outages;
 mod outbox;
 mod outbox_commands;
@@ -22,6 +28,7 @@ mod payment_roles;
 mod quarantine;
 mod rebalance;
 mod reconcile;
+mod recovery;
 mod relay_outages;
 mod schema;
 mod sending;
@@ -32,3 +39,5 @@ mod start_positions;
 mod story;
 mod support;
 mod traces;
+mod views;
+mod watchdog;

@@ -15,8 +15,9 @@ use crate::support::{daemon, eventually};
 
 const GOLDEN: &str = "tests/golden/schema.sql";
 /// The views that a dashboard may read.
-const VIEWS: [&str; 11] = [
+const VIEWS: [&str; 12] = [
     "consumer_positions",
+    "gaps_open",
     "inbox_events",
     "outbox_cursor",
     "outbox_pending",

@@ -16,7 +16,7 @@ use crate::pure::problem::Problem;
 /// The exit code when there is a finding and somebody asked to be told.
 const FINDINGS: u8 = 3;
 /// How long each of PostgreSQL and Kafka may take to answer.
-const PATIENCE: Duration = Duration::from_secs(12);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// The pause between two looks of `--watch`.
 const EVERY: Duration = Duration::from_secs(2);
 

@@ -10,7 +10,7 @@ use super::libpq::Libpq;
 use super::reader::{Reader, some_text, text};
 use super::{
     Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, MaxQuarantine, Migrate,
-    MigrateMode, Outbox, Postgres, Reconcile, Retention, Start, alert, url,
+    MigrateMode, Outbox, Postgres, Reconcile, Retention, Start, Watchdog, alert, url,
 };
 
 /// Folders that relative paths depend on.
@@ -35,6 +35,9 @@ pub fn config(from: &mut Reader, libpq: &Libpq, folders: &Folders<'_>) -> Config
             enabled: from.truth("outbox.enabled", whole.outbox.enabled),
             database: from.maybe("outbox.database", None),
             shards: from.take("outbox.shards", whole.outbox.shards, shards, shown),
+        },
+        watchdog: Watchdog {
+            patience: from.duration("watchdog.patience", whole.watchdog.patience, second),
         },
         retention: Retention {
             inbox: from.duration("retention.inbox", whole.retention.inbox, second),

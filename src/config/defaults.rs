@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{
     Alert, Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, MaxQuarantine, Migrate,
-    MigrateMode, Outbox, Postgres, Reconcile, Retention, Start,
+    MigrateMode, Outbox, Postgres, Reconcile, Retention, Start, Watchdog,
 };
 use crate::pure::place::Place;
 
@@ -30,6 +30,7 @@ impl Default for Config {
             }],
             reconcile: vec![Reconcile::named("purchases", "purchase-confirmed")],
             outbox: Outbox { enabled: true, database: None, shards: 1 },
+            watchdog: Watchdog { patience: Duration::from_secs(30) },
             retention: Retention {
                 inbox: Duration::from_secs(30 * DAY),
                 outbox: Duration::from_secs(7 * DAY),

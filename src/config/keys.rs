@@ -35,6 +35,7 @@ pub const KEYS: &[&str] = &[
     "outbox.enabled",
     "outbox.database",
     "outbox.shards",
+    "watchdog.patience",
     "retention.inbox",
     "retention.outbox",
     "migrate.mode",

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::error;
@@ -100,6 +101,7 @@ fn set_out(config: &Config) {
     let librdkafka = kafka::library_version();
     let labels = [("version", env!("CARGO_PKG_VERSION")), ("librdkafka", librdkafka.as_str())];
     meter::set(catalog::BUILD_INFO, labels, 1.0);
+    meter::set(catalog::STARTED_AT, [], Timestamp::now().as_duration().as_secs_f64());
     meter::zero(catalog::DATABASE_ERRORS, "class", "lost");
     meter::zero(catalog::KAFKA_ERRORS, "code", "BrokerTransportFailure");
     for route in &config.inbox {

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::signals::Signals;
-use super::{ready, reload, supervise};
+use super::{first_start, ready, reload, supervise};
 use crate::config::{self, Config};
-use crate::ingest::{self, Route};
+use crate::ingest::{self, Route, Watched};
 use crate::liveness::Liveness;
 use crate::meter::{self, catalog};
 use crate::overview::loop_name;
@@ -21,6 +21,8 @@ use crate::replay::{self, Replayer};
 use crate::store::mapping::Mapping;
 use crate::store::migrate::Set;
 use crate::store::{Connections, Store, connect, listen};
+use crate::vitals::Vitals;
+use crate::watchdog::{self, Watch, supervisor};
 
 /// How often the connections are counted.
 const MEASURE: Duration = Duration::from_secs(2);
@@ -31,6 +33,7 @@ const CHANNELS: &[&str] = &["makegood_reconcile", "makegood_replay"];
 /// Waits for the purchases' database, then runs the loops until `stop`.
 pub(super) async fn run(
     config: Arc<Config>,
+    confirmed: Vec<String>,
     liveness: Liveness,
     signals: Signals,
     stop: CancellationToken,
@@ -38,10 +41,12 @@ pub(super) async fn run(
     let prepared = tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(()),
-        prepared = prepare(&config, &liveness) => prepared?,
+        prepared = prepare(&config, &confirmed, &liveness) => prepared?,
     };
     let _meter = AbortOnDropHandle::new(tokio::spawn(measure(prepared.store.clone())));
+    supervisor::ready();
     let mut loops = JoinSet::new();
+    let mut watches = Vec::new();
     let (heard, hears) = watch::channel(0);
     tokio::spawn(listen::listen(config.postgres.clone(), CHANNELS, heard));
     for (route, mapping) in prepared.routes {
@@ -60,10 +65,29 @@ pub(super) async fn run(
             Replayer::new(replays(&route, source), prepared.store.clone(), mapping.clone());
         let sign = liveness.expect(format!("replay {}", route.settings.name));
         loops.spawn(replay::run(replayer, hears.clone(), sign, stop.clone()));
+        let (watch, watched) = watch_over(&route);
+        watches.push(watch);
         let (kafka, store) = (config.kafka.clone(), prepared.store.clone());
-        loops.spawn(ingest::run(route, kafka, store, mapping, stop.clone()));
+        loops.spawn(ingest::run(route, kafka, store, mapping, watched, stop.clone()));
     }
+    let (postgres, kafka) = (config.postgres.clone(), config.kafka.clone());
+    let patience = config.watchdog.patience;
+    loops.spawn(watchdog::run(patience, postgres, kafka, watches, stop.clone()));
     supervise(loops, stop).await
+}
+
+/// Both ends of the watch over a route: the watchdog's, and the loop's.
+fn watch_over(route: &Route) -> (Watch, Watched) {
+    let vitals = Vitals::new(route.settings.lanes.max(1));
+    let (remedies, heard) = mpsc::unbounded_channel();
+    let watch = Watch {
+        route: route.settings.name.clone(),
+        topic: route.settings.topic.clone(),
+        group: route.settings.group.clone(),
+        vitals: vitals.clone(),
+        remedies,
+    };
+    (watch, Watched { vitals, remedies: heard })
 }
 
 /// What the loops need to begin.
@@ -72,18 +96,23 @@ struct Prepared {
     routes: Vec<(Arc<Route>, Mapping)>,
 }
 
-async fn prepare(config: &Config, liveness: &Liveness) -> Result<Prepared, Problem> {
-    let lanes: usize = config.inbox.iter().map(|route| route.lanes.max(1)).sum();
-    // A lane has one transaction at a time; a route's claim, heartbeat and replays, and its jobs, come
-    // on top.
-    let others = config.inbox.len() * 3 + config.reconcile.len() * 2;
-    let store = Store::new(connect::pool(&config.postgres, "makegood", lanes + others)?);
+async fn prepare(
+    config: &Config,
+    confirmed: &[String],
+    liveness: &Liveness,
+) -> Result<Prepared, Problem> {
+    let store =
+        Store::new(connect::pool(&config.postgres, connect::POOL_NAME, config.pool_size())?);
     ready::schema(&config.postgres, Set::Inbox, config.migrate.mode).await?;
     let mut routes = Vec::new();
     for settings in &config.inbox {
         let id = ready::route(settings, &store).await;
         let sign = liveness.expect(loop_name(&settings.name));
         let mapping = ready::mapping(settings, &store, id).await?;
+        // Across two databases nobody can tell.
+        if config.source_of(&settings.name).is_none() {
+            first_start::confirmed(settings, &store, &mapping, confirmed).await?;
+        }
         routes.push((Arc::new(Route::new(id, settings.clone(), sign)), mapping));
     }
     Ok(Prepared { store, routes })

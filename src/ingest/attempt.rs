@@ -1,6 +1,7 @@
 //! One attempt at a batch: decode, apply, and decide what a failure means.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -9,19 +10,19 @@ use uuid::Uuid;
 
 use super::Route;
 use super::lane::{Claim, Hold};
-use crate::kafka::board::OffsetBoard;
 use crate::kafka::consumer::Delivery;
 use crate::meter;
 use crate::pure::bisect::Bisect;
 use crate::pure::record::Record;
 use crate::pure::trace::TraceContext;
-use crate::pure::verdict::{Scope, Verdict, advice, verdict};
+use crate::pure::verdict::{Scope, Verdict, verdict};
 use crate::store::inbox::{self, Applied, ApplyFault, Batch, Entry, Kind};
 use crate::store::mapping::Mapping;
 use crate::store::positions;
 use crate::store::quarantine::Refusal;
 use crate::store::{Fault, Store};
 use crate::trace;
+use crate::vitals::Work;
 
 /// How many other records of a batch are rehearsed to see whether the world works.
 const WITNESSES: usize = 8;
@@ -33,7 +34,7 @@ pub(super) struct Attempt<'a> {
     pub route: &'a Route,
     pub store: &'a Store,
     pub mapping: &'a Mapping,
-    pub board: &'a OffsetBoard,
+    pub work: &'a Work,
 }
 
 /// How an attempt ended. What was applied of the batch is gone from `pending`; the rest is there.
@@ -58,10 +59,18 @@ enum Step {
 impl Attempt<'_> {
     /// Applies `pending` from the front, in as few transactions as the data allows.
     pub(super) async fn run(&self, claim: &mut Claim, pending: &mut VecDeque<Delivery>) -> Ending {
+        self.work.applying.touch();
+        let ending = self.apply_all(claim, pending).await;
+        self.work.isolating.store(false, Ordering::Release);
+        self.work.applying.clear();
+        ending
+    }
+
+    async fn apply_all(&self, claim: &mut Claim, pending: &mut VecDeque<Delivery>) -> Ending {
         let records: Vec<&Record> = pending.iter().map(|d| &d.record).collect();
         let entries = match self.decode(&claim.log, &records).await {
             Ok(entries) => entries,
-            Err(fault) => return again(&fault),
+            Err(fault) => return again(&fault, hold_of(&ApplyFault::Engine(fault.clone()))),
         };
         let mut bisect = Bisect::new(entries.len());
         let mut done = 0;
@@ -73,7 +82,10 @@ impl Attempt<'_> {
                     bisect.passed();
                     done = end;
                 }
-                Step::Split => bisect.failed(),
+                Step::Split => {
+                    self.work.isolating.store(true, Ordering::Release);
+                    bisect.failed();
+                }
                 Step::End(ending) => break ending,
             }
         };
@@ -88,14 +100,18 @@ impl Attempt<'_> {
             Ok(applied) => return self.moved(claim, range, &applied),
             Err(fault) => fault,
         };
-        let Some(sqlstate) = fault.blamable() else { return Step::End(self.unapplied(&fault)) };
+        let Some(sqlstate) = fault.blamable() else {
+            return Step::End(self.unapplied(&fault).await);
+        };
         if range.len() == 1 {
             return self.suspect(claim, range, rest, fault).await;
         }
         match verdict(Some(sqlstate), Scope { records: range.len(), witnessed: false }) {
             Verdict::Bisect => Step::Split,
-            Verdict::Retry => Step::End(Ending::Again(hold_of(&fault))),
-            Verdict::Hold | Verdict::Quarantine => Step::End(Ending::Hold(hold_of(&fault))),
+            Verdict::Retry => Step::End(Ending::Again(self.hold_of(&fault).await)),
+            Verdict::Hold | Verdict::Quarantine => {
+                Step::End(Ending::Hold(self.hold_of(&fault).await))
+            }
         }
     }
 
@@ -107,7 +123,10 @@ impl Attempt<'_> {
         rest: &[Entry<'_>],
         mut fault: ApplyFault,
     ) -> Step {
-        let witnessed = self.is_witnessed(claim, range, rest).await;
+        // A witness is asked for only where its word would count.
+        let counts = Scope { records: 1, witnessed: true };
+        let witnessed = verdict(fault.blamable(), counts) == Verdict::Quarantine
+            && self.is_witnessed(claim, range, rest).await;
         if witnessed {
             // The world may have been mended since the record failed; what counts against it is a
             // failure after another one got through.
@@ -116,14 +135,16 @@ impl Attempt<'_> {
                 Err(fault) => fault,
             };
         }
-        let Some(sqlstate) = fault.blamable() else { return Step::End(self.unapplied(&fault)) };
+        let Some(sqlstate) = fault.blamable() else {
+            return Step::End(self.unapplied(&fault).await);
+        };
         match verdict(Some(sqlstate), Scope { records: 1, witnessed }) {
             Verdict::Quarantine => match self.apply(claim, range, Some(&fault.refusal())).await {
                 Ok(applied) => self.moved(claim, range, &applied),
-                Err(fault) => Step::End(self.unapplied(&fault)),
+                Err(fault) => Step::End(self.unapplied(&fault).await),
             },
-            Verdict::Retry => Step::End(Ending::Again(hold_of(&fault))),
-            Verdict::Hold | Verdict::Bisect => Step::End(Ending::Hold(hold_of(&fault))),
+            Verdict::Retry => Step::End(Ending::Again(self.hold_of(&fault).await)),
+            Verdict::Hold | Verdict::Bisect => Step::End(Ending::Hold(self.hold_of(&fault).await)),
         }
     }
 
@@ -137,8 +158,9 @@ impl Attempt<'_> {
         let stride = others.len().div_ceil(WITNESSES).max(1);
         for other in others.into_iter().step_by(stride) {
             let batch = self.batch(claim, std::slice::from_ref(other));
-            if let Ok(outcomes) = inbox::rehearse(self.store, &batch).await
-                && outcomes.iter().any(|(outcome, _)| outcome == "applied")
+            self.work.applying.touch();
+            if let Ok(outcomes) = inbox::rehearse(self.store, &batch, false).await
+                && outcomes.iter().any(|o| o.outcome == "applied")
             {
                 return true;
             }
@@ -170,6 +192,7 @@ impl Attempt<'_> {
         let mut batch = self.batch(claim, entries);
         for _ in 0..ROUNDS {
             batch.writer = Uuid::new_v4();
+            self.work.applying.touch();
             let began = Instant::now();
             match inbox::apply(self.store, &batch, refusal).await {
                 Err(ApplyFault::Raced) => {
@@ -224,7 +247,10 @@ impl Attempt<'_> {
         }
         for (partition, offset) in &next {
             *claim.steps.entry(*partition).or_default() += 1;
-            self.board.post(*partition, *offset);
+            claim.board.post(*partition, *offset);
+            if let Some(track) = claim.tracks.get(partition) {
+                track.moved(*offset);
+            }
         }
         let c = &applied.counts;
         debug!(
@@ -242,14 +268,14 @@ impl Attempt<'_> {
     }
 
     /// What a failure that is no record's own means for the batch.
-    fn unapplied(&self, fault: &ApplyFault) -> Ending {
+    async fn unapplied(&self, fault: &ApplyFault) -> Ending {
         match fault {
             ApplyFault::Collided(partitions) => {
                 debug!(?partitions, "the position moved under us");
                 Ending::Collided
             }
             ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) | ApplyFault::Mapping(inner) => {
-                again(inner)
+                again(inner, self.hold_of(fault).await)
             }
             ApplyFault::Braked(reason) => Ending::Hold(Hold {
                 reason: reason.clone(),
@@ -284,6 +310,20 @@ impl Attempt<'_> {
             );
         }
     }
+
+    /// What to say of a failure. Where the mapping and the tables disagree, the catalogue tells how.
+    async fn hold_of(&self, fault: &ApplyFault) -> Hold {
+        match fault {
+            ApplyFault::Mapping(inner) => Hold {
+                reason: inner.to_string(),
+                advice: self
+                    .mapping
+                    .advice(self.store, "apply.sql", &self.mapping.apply, inner)
+                    .await,
+            },
+            other => hold_of(other),
+        }
+    }
 }
 
 fn trace_of(entries: &[Entry<'_>]) -> Option<String> {
@@ -300,14 +340,14 @@ fn tell_meter(route: &str, entries: &[Entry<'_>], began: Instant) {
 }
 
 /// Whether to come back soon or at leisure after a fault of the database.
-fn again(fault: &Fault) -> Ending {
-    let hold = Hold { reason: fault.to_string(), advice: advice(fault.sqlstate()).to_owned() };
+fn again(fault: &Fault, hold: Hold) -> Ending {
     match verdict(fault.sqlstate(), Scope { records: 0, witnessed: false }) {
         Verdict::Retry => Ending::Again(hold),
         Verdict::Hold | Verdict::Bisect | Verdict::Quarantine => Ending::Hold(hold),
     }
 }
 
+/// A failure in the words that need no look at the database.
 pub(super) fn hold_of(fault: &ApplyFault) -> Hold {
     let (reason, advice) = fault.reason_and_advice();
     Hold { reason, advice: advice.to_owned() }

@@ -19,6 +19,7 @@ use crate::pure::problem::Problem;
 use crate::store::Store;
 use crate::store::positions::{self, Log};
 use crate::store::workers::{self, Beat, State};
+use crate::vitals::Vitals;
 
 /// How often the daemon is seen.
 const EVERY: Duration = Duration::from_secs(5);
@@ -43,6 +44,8 @@ struct Shown {
 struct Showing {
     state: State,
     reads: Option<Claimed>,
+    /// How many looks in a row have found Kafka's offset ahead of the position.
+    ahead: u32,
     /// The last trouble told, so that a client that repeats itself is heard once.
     told: Option<Problem>,
 }
@@ -52,9 +55,10 @@ impl Beating {
         route: &Arc<Route>,
         store: &Store,
         probe: &Arc<Probe>,
+        vitals: &Arc<Vitals>,
         reports: &mpsc::UnboundedSender<Report>,
     ) -> Beating {
-        let showing = Showing { state: State::Joining, reads: None, told: None };
+        let showing = Showing { state: State::Joining, reads: None, ahead: 0, told: None };
         let shown = Arc::new(Shown {
             now: Mutex::new(showing),
             changed: Notify::new(),
@@ -65,6 +69,7 @@ impl Beating {
             route: route.clone(),
             store: store.clone(),
             probe: probe.clone(),
+            vitals: vitals.clone(),
             reports: reports.clone(),
             shown: shown.clone(),
             worker,
@@ -77,7 +82,9 @@ impl Beating {
     /// Shows another state at once.
     pub(super) fn shows(&self, state: State) {
         self.shown.sign.shows(match &state {
-            State::Held { reason, advice } => Some((reason, advice)),
+            State::Held { reason, advice } | State::Stalled { reason, advice } => {
+                Some((reason, advice))
+            }
             State::Joining | State::Running => None,
         });
         self.set(|showing| showing.state = state);
@@ -87,6 +94,7 @@ impl Beating {
     pub(super) fn reads(&self, claimed: Option<Claimed>) {
         self.set(|showing| {
             showing.reads = claimed;
+            showing.ahead = 0;
             showing.told = None;
         });
     }
@@ -135,6 +143,7 @@ struct Pulse {
     route: Arc<Route>,
     store: Store,
     probe: Arc<Probe>,
+    vitals: Arc<Vitals>,
     reports: mpsc::UnboundedSender<Report>,
     shown: Arc<Shown>,
     worker: Uuid,
@@ -160,12 +169,23 @@ impl Pulse {
                 worker: self.worker,
                 route: self.route.id,
                 host: self.host.clone(),
-                state: showing.state.clone(),
+                state: self.state(&showing.state),
                 partitions,
             }
         };
         if let Err(fault) = workers::beat(&self.store, &beat).await {
             debug!(%fault, "no heartbeat could be written");
+        }
+    }
+
+    /// What the loop says, unless the watchdog knows better. Where both have a reason, the loop's is
+    /// the cause.
+    fn state(&self, own: &State) -> State {
+        match (own, self.vitals.verdict()) {
+            (State::Joining | State::Running, Some(found)) => {
+                State::Stalled { reason: found.reason, advice: found.advice }
+            }
+            _ => own.clone(),
         }
     }
 
@@ -178,13 +198,17 @@ impl Pulse {
         let partitions: Vec<i32> = claimed.starts.keys().copied().collect();
         let probe = self.probe.clone();
         let seen = tokio::task::spawn_blocking(move || {
+            let topic_id = probe.topic_id()?;
+            // A broker that does not answer would be waited for once a partition, and no heartbeat
+            // be written meanwhile.
             let ends: Vec<(i32, i64, i64)> = partitions
                 .iter()
-                .filter_map(|p| probe.watermarks(*p).ok().map(|w| (*p, w.low, w.high)))
+                .map_while(|p| probe.watermarks(*p).ok().map(|w| (*p, w.low, w.high)))
                 .collect();
-            (probe.topic_id(), ends)
+            let committed = probe.committed(&partitions).unwrap_or_default();
+            Ok::<_, Problem>((topic_id, ends, committed))
         });
-        let Ok((Ok(topic_id), ends)) = seen.await else { return };
+        let Ok(Ok((topic_id, ends, committed))) = seen.await else { return };
         if topic_id != claimed.log.topic_id {
             self.restart("the topic has another id: it was made anew");
             return;
@@ -192,17 +216,26 @@ impl Pulse {
         if let Err(fault) = workers::watermarks(&self.store, &claimed.log, &ends).await {
             debug!(%fault, "the log's ends could not be written");
         }
-        self.check_steps(&claimed.log, &claimed).await;
+        self.check_steps(&claimed.log, &claimed, &committed).await;
     }
 
     /// A failed-over database may have lost its last commits, steps among them; what it lost must be
-    /// read again even if no new record comes.
-    async fn check_steps(&self, log: &Log, claimed: &Claimed) {
+    /// read again even if no new record comes. `committed` was read before: Kafka hears of a step only
+    /// after PostgreSQL has it, so an offset of Kafka's that is ahead was lost here. Once may be the
+    /// moment after a claim that Kafka has not heard of yet.
+    async fn check_steps(&self, log: &Log, claimed: &Claimed, committed: &BTreeMap<i32, i64>) {
         let partitions: Vec<i32> = claimed.starts.keys().copied().collect();
         let Ok(found) = positions::read(&self.store, log, &partitions).await else { return };
         let floor: BTreeMap<i32, i64> = claimed.starts.iter().map(|(p, b)| (*p, b.step)).collect();
         let lost = floor.iter().any(|(p, step)| found.get(p).is_none_or(|f| f.step < *step));
-        if lost {
+        let is_ahead =
+            |(p, kafka): (&i32, &i64)| found.get(p).is_some_and(|f| f.next_offset < *kafka);
+        let ahead = match committed.iter().any(is_ahead) {
+            true => self.shown.lock().ahead + 1,
+            false => 0,
+        };
+        self.shown.lock().ahead = ahead;
+        if lost || ahead > 1 {
             self.restart("the database lost steps that were committed: it went back in time");
             return;
         }

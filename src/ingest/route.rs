@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config;
-use crate::liveness::Sign;
+use crate::liveness::{Liveness, Sign};
 use crate::pure::brake::Brake;
 use crate::pure::envelope::Rules;
 
@@ -23,6 +23,12 @@ pub struct Route {
 }
 
 impl Route {
+    /// A route that a command looks at: no loop runs it, and nobody waits for its signs of life.
+    pub fn unwatched(id: i16, settings: config::Inbox) -> Route {
+        let sign = Liveness::default().expect(&settings.name);
+        Route::new(id, settings, sign)
+    }
+
     /// A route under its registered key.
     pub fn new(id: i16, settings: config::Inbox, sign: Arc<Sign>) -> Route {
         let rules = Rules {

@@ -49,6 +49,8 @@ macro_rules! catalog {
 catalog! {
     BUILD_INFO "makegood_build_info" Gauge Process ["version" "librdkafka"]
         "Always 1; the labels say which program this is.";
+    STARTED_AT "makegood_start_timestamp_seconds" Gauge Process []
+        "When this process started, in Unix time.";
     READY "makegood_ready" Gauge Process []
         "1 if /readyz says that the work is being done, else 0.";
     READY_CHECK "makegood_ready_check" Gauge Process ["check"]

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Overview, Route, made_anew};
+use crate::store::gaps::Gap;
 use crate::store::report::{Job, Position, Running, Worker};
 
 impl Overview {
@@ -54,6 +55,7 @@ impl Route {
             "quarantine": {
                 "open": route.quarantine.iter().map(|q| q.1).sum::<i64>(), "by_reason": reasons,
             },
+            "gaps": route.gaps.iter().map(gap).collect::<Vec<_>>(),
             "paid_not_purchased": {
                 "payments": route.unpurchased.0, "oldest_paid_at": route.unpurchased.1,
             },
@@ -69,6 +71,10 @@ fn position(p: &Position) -> Value {
         "log_end": p.log_end, "lag": p.lag, "log_seen_at": p.log_seen_at,
         "progress_at": p.progress_at, "epoch": p.epoch,
     })
+}
+
+fn gap(gap: &Gap) -> Value {
+    json!({ "partition": gap.partition, "from": gap.from, "to": gap.to, "reason": gap.reason })
 }
 
 fn worker(w: &Worker) -> Value {

@@ -90,6 +90,9 @@ fn route(report: &Report, name: &str, topic: &str, group: &str) -> Route {
             .filter(|(route, ..)| route == name)
             .map(|(_, reason, records)| (reason.clone(), *records))
             .collect(),
+        gaps: (report.gaps.iter().filter(|open| open.route == name))
+            .map(|open| open.gap.clone())
+            .collect(),
         unpurchased: known.map_or((0, None), |r| (r.unpurchased, r.unpurchased_since)),
         partitions: report.positions.iter().filter(|p| p.route == name).cloned().collect(),
         workers: report.workers.iter().filter(|w| w.route == name).cloned().collect(),
@@ -122,11 +125,13 @@ pub fn made_anew(route: &Route) -> bool {
 fn judge(route: &Route, report: &Report) -> Standing {
     let age = |at: Timestamp| age(report.now, at);
     let alive: Vec<&Worker> = route.workers.iter().filter(|w| w.alive).collect();
-    let held = alive.iter().find(|w| w.state == "held").map(|w| Held {
-        age: age(w.state_since),
-        reason: w.reason.as_deref().unwrap_or("no reason was given"),
-        advice: w.advice.as_deref().unwrap_or_default(),
-    });
+    let kept = |state: &str| {
+        alive.iter().find(|w| w.state == state).map(|w| Held {
+            age: age(w.state_since),
+            reason: w.reason.as_deref().unwrap_or("no reason was given"),
+            advice: w.advice.as_deref().unwrap_or_default(),
+        })
+    };
     let is_joining = !alive.is_empty() && alive.iter().all(|w| w.state == "joining");
     let looked = route.partitions.iter().filter_map(|p| p.log_seen_at).min();
     let kafka = match &route.look {
@@ -152,7 +157,8 @@ fn judge(route: &Route, report: &Report) -> Standing {
         group: &route.group,
         alive: alive.len(),
         seen: known.and_then(|r| r.seen_at).map(age),
-        held,
+        held: kept("held"),
+        stalled: kept("stalled"),
         joining: is_joining
             .then(|| alive.iter().map(|w| age(w.state_since)).max().unwrap_or_default()),
         kafka,
@@ -164,6 +170,7 @@ fn judge(route: &Route, report: &Report) -> Standing {
             .sum(),
         other_type: count("other_type"),
         quarantined: route.quarantine.iter().map(|q| q.1).sum(),
+        gaps: (route.gaps.len(), route.gaps.iter().map(|gap| gap.to - gap.from).sum()),
         unpurchased: known.map_or((0, None), |r| (r.unpurchased, r.unpurchased_since.map(age))),
     })
 }

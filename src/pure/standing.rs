@@ -12,7 +12,7 @@ pub use sentence::{age, headline, holds, unasked};
 /// A partition that has neither moved nor emptied for so long is stalled; batches take seconds.
 pub const STALL: Duration = Duration::from_secs(60);
 /// The database's knowledge of the log's end is too old after this; daemons look every five seconds.
-pub const STALE_LOOK: Duration = Duration::from_secs(10);
+pub const STALE_LOOK: Duration = Duration::from_secs(8);
 
 /// What is known of a route. Ages count back from one moment, taken from the database's clock.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct Facts<'a> {
     pub seen: Option<Duration>,
     /// Set when a daemon that is alive holds the route.
     pub held: Option<Held<'a>>,
+    /// Set when the watchdog of a daemon that is alive has found the route stuck.
+    pub stalled: Option<Held<'a>>,
     /// How long all daemons that are alive have been waiting for partitions.
     pub joining: Option<Duration>,
     /// What a look at Kafka gave.
@@ -41,11 +43,13 @@ pub struct Facts<'a> {
     pub other_type: i64,
     /// Records in quarantine that wait for a decision.
     pub quarantined: i64,
+    /// Ranges of offsets that were never read and that nothing has covered yet, and the offsets in them.
+    pub gaps: (usize, i64),
     /// Payments that succeeded and have no purchase, and how long ago the oldest of them became paid.
     pub unpurchased: (i64, Option<Duration>),
 }
 
-/// Why a route is held.
+/// Why a route is held or stalled.
 #[derive(Clone, Copy, Debug)]
 pub struct Held<'a> {
     /// For how long.
@@ -93,6 +97,8 @@ pub enum Word {
     Quarantine,
     /// Events of the outbox that Kafka refused wait for a decision.
     SetAside,
+    /// Offsets were never read, and no sweep has covered them yet.
+    Gap,
     /// Payments have succeeded and have no purchase.
     Unpurchased,
     /// It has never seen anything but records of another type.
@@ -153,6 +159,7 @@ impl Word {
             Word::Behind => "behind",
             Word::Quarantine => "quarantine",
             Word::SetAside => "set_aside",
+            Word::Gap => "gap",
             Word::Unpurchased => "unpurchased",
             Word::Ignoring => "ignoring",
             Word::Joining => "joining",
@@ -192,6 +199,9 @@ fn word(facts: &Facts<'_>) -> Word {
         Kafka::MadeAnew => return Word::MadeAnew,
         Kafka::Same | Kafka::Unreachable(_) => {}
     }
+    if facts.stalled.is_some() {
+        return Word::Stalled;
+    }
     if facts.joining.is_some() || facts.partitions.is_empty() {
         return Word::Joining;
     }
@@ -211,6 +221,9 @@ fn word(facts: &Facts<'_>) -> Word {
     }
     if facts.unpurchased.0 > 0 {
         return Word::Unpurchased;
+    }
+    if facts.gaps.0 > 0 {
+        return Word::Gap;
     }
     if facts.quarantined > 0 {
         return Word::Quarantine;

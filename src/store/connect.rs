@@ -29,6 +29,9 @@ const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; 
 /// but outside a transaction, where it nearly always is, it writes a warning into the server's log.
 const RECYCLE: &str = "BEGIN; ROLLBACK";
 
+/// What the sessions of the loops are called in `pg_stat_activity`, unless configured.
+pub const POOL_NAME: &str = "makegood";
+
 /// Where libpq looks for a socket when no host is named.
 const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
@@ -170,6 +173,11 @@ where
 fn patience(p: &Postgres) -> Duration {
     let hosts = u32::try_from(p.hosts.len().max(1)).unwrap_or(1);
     p.connect_timeout.saturating_mul(hosts) + Duration::from_secs(5)
+}
+
+/// Whether connections to a database stay on this machine.
+pub fn is_local(p: &Postgres) -> bool {
+    reach(p) != Reach::Network
 }
 
 /// How far away a database is.

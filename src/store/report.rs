@@ -3,6 +3,7 @@
 
 pub mod decisions;
 pub mod inbox;
+pub mod mapping;
 pub mod quarantine;
 pub mod reconcile;
 
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Fault, Store, Tx};
+use super::{Fault, Store, Tx, gaps};
 
 /// Everything the database knows of its routes, read in one transaction.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Report {
     pub workers: Vec<Worker>,
     /// Open quarantine: route, reason, records.
     pub quarantine: Vec<(String, String, i64)>,
+    /// Offsets that were never read and that no sweep has covered yet.
+    pub gaps: Vec<gaps::Open>,
     /// The reconciliation jobs by name.
     pub jobs: Vec<Job>,
 }
@@ -33,7 +36,15 @@ impl Report {
     /// What is known while the database says nothing.
     pub fn nothing(now: Timestamp) -> Report {
         let (routes, positions, workers) = (Vec::new(), Vec::new(), Vec::new());
-        Report { now, routes, positions, workers, quarantine: Vec::new(), jobs: Vec::new() }
+        Report {
+            now,
+            routes,
+            positions,
+            workers,
+            quarantine: Vec::new(),
+            gaps: Vec::new(),
+            jobs: Vec::new(),
+        }
     }
 }
 
@@ -158,12 +169,14 @@ async fn read_in(tx: &Tx) -> Result<Report, Fault> {
     let jobs = tx.query(include_str!("../../sql/core/status_jobs.sql"), &[]).await?;
     let findings = tx.query(include_str!("../../sql/core/status_findings.sql"), &[]).await?;
     let now = tx.query("SELECT now()", &[]).await?;
+    let gaps = tx.query(include_str!("../../sql/core/gap_list.sql"), &[]).await?;
     Ok(Report {
         now: now.first().map_or_else(Timestamp::default, |row| row.get(0)),
         routes: routes.iter().map(route).collect(),
         positions: positions.iter().map(position).collect(),
         workers: workers.iter().map(worker).collect(),
         quarantine: waiting.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect(),
+        gaps: gaps.iter().map(gaps::read).collect(),
         jobs: jobs.iter().map(|row| job(row, &findings)).collect(),
     })
 }

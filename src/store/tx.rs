@@ -42,16 +42,17 @@ impl Tx {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Fault> {
-        let client = self.client();
-        let statement = client.prepare_cached(sql).await?;
-        Ok(client.query(&statement, params).await?)
+        self.judged(super::query(self.client(), sql, params).await)
     }
 
     /// Runs a statement and returns how many rows it wrote.
     pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Fault> {
         let client = self.client();
-        let statement = client.prepare_cached(sql).await?;
-        Ok(client.execute(&statement, params).await?)
+        let run = async {
+            let statement = client.prepare_cached(sql).await?;
+            Ok(client.execute(&statement, params).await?)
+        };
+        self.judged(run.await)
     }
 
     /// Runs a `COPY … FROM STDIN (FORMAT binary)` and returns how many rows it wrote.
@@ -88,6 +89,15 @@ impl Tx {
         if self.batch("ROLLBACK").await.is_ok() {
             drop(self.client.take());
         }
+    }
+
+    /// A plan that DDL made useless has aborted the transaction; the next attempt must not meet it again.
+    fn judged<T>(&self, answer: Result<T, Fault>) -> Result<T, Fault> {
+        answer.inspect_err(|fault| {
+            if fault.is_stale_plan() {
+                super::forget_plans(self.client(), fault);
+            }
+        })
     }
 
     fn client(&self) -> &Object {

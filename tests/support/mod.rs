@@ -8,6 +8,7 @@ pub mod http;
 pub mod ledger;
 pub mod library;
 pub mod load;
+pub mod old_member;
 #[cfg(feature = "otel")]
 pub mod otlp;
 pub mod outbox;
@@ -18,7 +19,9 @@ pub mod quick;
 pub mod receiver;
 pub mod rig;
 pub mod sending;
+pub mod standby;
 pub mod topic;
+pub mod watched;
 pub mod wire;
 pub mod world;
 

@@ -134,7 +134,7 @@ impl Rig {
     pub fn daemon_among(&self, variables: &[(&str, &str)]) -> Daemon {
         let number = self.daemons.fetch_add(1, Ordering::Relaxed);
         let log = "[log]\nlevel = \"info,makegood=debug\"\n";
-        Daemon::start_among(&self.config_file(&self.url(), "", log), number, variables)
+        Daemon::start_with(&self.config_file(&self.url(), "", log), number, variables)
     }
 
     /// Sends a record by its key and returns partition and offset.

@@ -86,8 +86,14 @@ fn counts(route: &Route) -> String {
         0 => "none".to_owned(),
         n => n.to_string(),
     };
+    let gaps: Vec<String> = (route.gaps.iter())
+        .map(|gap| {
+            format!("partition {}: {}-{}, {}", gap.partition, gap.from, gap.to - 1, gap.reason)
+        })
+        .collect();
     print::sheet(&[
         ("records", counted),
+        ("never read", if gaps.is_empty() { "none".to_owned() } else { gaps.join("; ") }),
         ("open quarantine", open),
         ("paid, not purchased", unpurchased),
     ])

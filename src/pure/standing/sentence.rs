@@ -50,7 +50,7 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
     let Facts { topic, group, quarantined, .. } = facts;
     match word {
         Word::Down => down(facts),
-        Word::Held => held(facts),
+        Word::Held => kept("held", facts.held),
         Word::NoTopic => format!(
             "missing: Kafka has no topic {topic}; create it with kafka-topics --create, or correct `topic`"
         ),
@@ -64,6 +64,7 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
                 "joining: waiting{since} for partitions of {topic}; if this lasts, see who else is in group {group}"
             )
         }
+        Word::Stalled if facts.stalled.is_some() => kept("stalled", facts.stalled),
         Word::Stalled => stall(facts),
         Word::Unread => format!(
             "unread: no makegood daemon reads {}; if this lasts, another client in group {group} may be reading there: stop that one",
@@ -94,6 +95,15 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
                 .map(|oldest| format!(", the oldest for {}", age(oldest)))
                 .unwrap_or_default(),
         ),
+        Word::Gap => format!(
+            "gap: {} never read; the reconciler covers them with a sweep by itself, `makegood offsets show` tells which; {}",
+            match facts.gaps {
+                (_, 1) => "1 record was".to_owned(),
+                (1, n) => format!("{n} records were"),
+                (ranges, n) => format!("{n} records in {ranges} ranges were"),
+            },
+            flow(facts)
+        ),
         Word::Quarantine => format!(
             "quarantine: {} {} a decision, see `makegood quarantine list`; {}",
             records(*quarantined),
@@ -122,14 +132,16 @@ fn down(facts: &Facts<'_>) -> String {
     format!("down: {seen}{wait}; start one with `makegood run`")
 }
 
-fn held(facts: &Facts<'_>) -> String {
-    facts.held.map_or_else(|| "held".to_owned(), holds)
+/// What a daemon itself says of why it does not move.
+fn kept(word: &str, why: Option<Held<'_>>) -> String {
+    let Some(why) = why else { return word.to_owned() };
+    let reason = why.reason.trim_end_matches('.');
+    format!("{word} for {}: {reason}. {}", age(why.age), why.advice).trim_end().to_owned()
 }
 
 /// The sentence of what is held: for how long, why, and what to do about it.
 pub fn holds(held: Held<'_>) -> String {
-    let reason = held.reason.trim_end_matches('.');
-    format!("held for {}: {reason}. {}", age(held.age), held.advice).trim_end().to_owned()
+    kept("held", Some(held))
 }
 
 fn stall(facts: &Facts<'_>) -> String {

@@ -15,6 +15,7 @@ fn facts(partitions: &[Partition]) -> Facts<'_> {
         alive: 1,
         seen: Some(SECOND),
         held: None,
+        stalled: None,
         joining: None,
         kafka: Kafka::Same,
         partitions,
@@ -22,6 +23,7 @@ fn facts(partitions: &[Partition]) -> Facts<'_> {
         taken: 10,
         other_type: 0,
         quarantined: 0,
+        gaps: (0, 0),
         unpurchased: (0, None),
     }
 }
@@ -55,6 +57,16 @@ fn a_connected_daemon_that_does_not_process_is_stalled() {
     );
     let stuck = partition(7, Some(5 * MINUTE), Some(6 * MINUTE));
     assert_eq!(judged(&facts(&stuck)).0, Word::Stalled);
+}
+
+#[test]
+fn what_the_watchdog_of_a_daemon_found_is_told_in_its_words() {
+    let reason = "partition 0 has not moved for 20 s: a table is locked by pid 7 (psql)";
+    let advice = "let it finish, or end it: SELECT pg_terminate_backend(7)";
+    let found = Held { age: 20 * SECOND, reason, advice };
+    let waiting = partition(1, Some(SECOND), None);
+    let (word, sentence) = judged(&Facts { stalled: Some(found), ..facts(&waiting) });
+    assert_eq!((word, sentence), (Word::Stalled, format!("stalled for 20 s: {reason}. {advice}")));
 }
 
 #[test]
@@ -228,4 +240,15 @@ fn an_age_is_told_in_its_largest_unit() {
     assert_eq!(told(7200), "2 h");
     assert_eq!(told(3 * 86_400), "3 d");
     assert!(age(Duration::MAX).ends_with(" d"));
+}
+
+#[test]
+fn what_was_never_read_is_told_until_it_is_covered_and_missing_purchases_come_first() {
+    let idle = partition(0, None, Some(SECOND));
+    let (word, sentence) = judged(&Facts { gaps: (2, 17), ..facts(&idle) });
+    assert_eq!(word, Word::Gap);
+    assert!(sentence.starts_with("gap: 17 records in 2 ranges were never read"), "{sentence}");
+    assert!(!word.is_fine());
+    let known = Facts { gaps: (1, 1), unpurchased: (3, None), ..facts(&idle) };
+    assert_eq!(judged(&known).0, Word::Unpurchased);
 }
