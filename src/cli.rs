@@ -31,6 +31,7 @@ use crate::config::{LogFormat, Overrides};
 use crate::daemon;
 use crate::demo;
 use crate::pure::problem::{Code, Problem};
+use crate::trace;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -185,8 +186,10 @@ async fn run(globals: &Globals, confirmed: Vec<String>) -> Result<ExitCode, Prob
     for note in &loaded.notes {
         tracing::warn!("{note}");
     }
-    daemon::run(loaded.config, confirmed).await?;
-    Ok(ExitCode::SUCCESS)
+    let spans = trace::start()?;
+    let ended = daemon::run(loaded.config, confirmed).await;
+    spans.finish().await;
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
 fn report(problem: &Problem) -> ExitCode {

@@ -3,6 +3,7 @@
 //! [`load()`] reads all of them and gives back a [`Config`] in which nothing is left to interpret,
 //! with the origin of every value. `Debug` of these types never shows a secret.
 
+mod alert;
 mod assemble;
 mod defaults;
 mod env;
@@ -24,6 +25,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use secrecy::SecretString;
 
 pub use layers::Origin;
 pub use load::{Loaded, Overrides, load};
@@ -56,6 +59,8 @@ pub struct Config {
     pub migrate: Migrate,
     /// Further databases by name, for payments that do not live beside the purchases.
     pub databases: BTreeMap<String, Postgres>,
+    /// Who is told when the verdict turns bad.
+    pub alert: Alert,
     /// The log on standard error.
     pub log: Log,
 }
@@ -212,6 +217,26 @@ pub enum MigrateMode {
     Auto,
     /// Refuse to start.
     Check,
+}
+
+/// Who is told when the verdict turns bad, and when it is well again.
+#[derive(Clone, Debug)]
+pub struct Alert {
+    /// How; `None` tells nobody.
+    pub through: Option<Through>,
+    /// How long it has to be bad before anybody is told, and well before anybody is told that.
+    pub after: Duration,
+    /// The time between two words about the same trouble.
+    pub repeat: Duration,
+}
+
+/// How somebody is told.
+#[derive(Clone, Debug)]
+pub enum Through {
+    /// A POST to this URL, which may be a secret.
+    Webhook(SecretString),
+    /// A program with its arguments.
+    Command(Vec<String>),
 }
 
 /// The log on standard error.

@@ -13,10 +13,12 @@
 //! * [`watchdog`] looks at [`vitals`], which the loops show of themselves, and mends what is stuck.
 //! * [`doctor`] looks at everything they rest on, and changes nothing.
 //! * [`overview`] joins what the databases and Kafka say into one picture, [`http`] and `makegood status` show
-//!   it; [`meter`] counts and [`liveness`] keeps signs of life, for every layer to use.
+//!   it; [`mod@alert`] tells somebody; [`meter`] counts and [`liveness`] keeps signs of life, for every layer to use.
+//! * [`trace`] makes spans of what the loops did, where it is built with them; [`web`] makes HTTP requests.
 //! * [`mod@bench`] measures the whole against private servers.
 //! * [`demo`] is the embedded default: private servers, a load with a ledger, the promise made visible.
 
+pub mod alert;
 pub mod bench;
 pub mod cli;
 pub mod config;
@@ -34,5 +36,7 @@ pub mod reconcile;
 pub mod relay;
 pub mod replay;
 pub mod store;
+pub mod trace;
 pub mod vitals;
 pub mod watchdog;
+pub mod web;

@@ -12,7 +12,7 @@ mod sources;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::pure::problem::Problem;
-use crate::pure::standing::{self, Standing};
+use crate::pure::standing::{self, Standing, Word};
 use crate::store::gaps::Gap;
 use crate::store::report::{Job, Position, Worker};
 
@@ -76,6 +76,12 @@ impl Overview {
         let routes = self.routes.iter().map(|route| &route.standing);
         let outbox = self.outbox.iter().map(|outbox| &outbox.standing);
         routes.chain(outbox).all(|standing| standing.word.is_fine())
+    }
+
+    /// The worst verdict of all routes and the outbox; `None` without any.
+    pub fn worst(&self) -> Option<Word> {
+        let routes = self.routes.iter().map(|route| route.standing.word);
+        routes.chain(self.outbox.iter().map(|outbox| outbox.standing.word)).max()
     }
 
     /// What the database's clock shows now, as far as can be told without asking it.

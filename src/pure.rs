@@ -1,5 +1,6 @@
 //! The rules, without I/O, clock or randomness: time and chance come in as arguments.
 
+pub mod alarm;
 pub mod assignment;
 pub mod backoff;
 pub mod batch;
@@ -25,6 +26,7 @@ pub mod sql;
 pub mod stall;
 pub mod standing;
 pub mod stride;
+pub mod trace;
 pub mod trust;
 pub mod verdict;
 pub mod window;

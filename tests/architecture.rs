@@ -60,16 +60,19 @@ const LAYERS: &[(&str, &str)] = &[
     ("config", ""),
     ("store", ""),
     ("kafka", ""),
-    ("ingest", "store kafka"),
-    ("relay", "store kafka"),
+    ("web", ""),
+    ("trace", "store web"),
+    ("ingest", "store kafka trace"),
+    ("relay", "store kafka trace"),
     ("reconcile", "store"),
     ("replay", "store"),
     ("watchdog", "store kafka"),
     ("overview", "store kafka"),
+    ("alert", "store overview web"),
     ("http", "store overview"),
     // It asks ingest what it would do, so that it cannot say anything else.
     ("doctor", "store kafka ingest"),
-    ("daemon", "store kafka ingest relay reconcile replay watchdog overview http doctor"),
+    ("daemon", "store kafka ingest relay reconcile replay watchdog overview alert http doctor"),
 ];
 
 fn may_use(layer: &str, below: &str, name: &str) -> bool {

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must say where and stop")]
 
 mod agreement;
+mod alert;
 mod commands;
 mod commit;
 mod contract;
@@ -37,5 +38,6 @@ mod shutdown;
 mod start_positions;
 mod story;
 mod support;
+mod traces;
 mod views;
 mod watchdog;

@@ -10,7 +10,7 @@ use super::libpq::Libpq;
 use super::reader::{Reader, some_text, text};
 use super::{
     Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, MaxQuarantine, Migrate,
-    MigrateMode, Outbox, Postgres, Reconcile, Retention, Start, Watchdog, url,
+    MigrateMode, Outbox, Postgres, Reconcile, Retention, Start, Watchdog, alert, url,
 };
 
 /// Folders that relative paths depend on.
@@ -45,6 +45,7 @@ pub fn config(from: &mut Reader, libpq: &Libpq, folders: &Folders<'_>) -> Config
         },
         migrate: Migrate { mode: choice(from, "migrate.mode", &MODES) },
         databases: databases(from, libpq),
+        alert: alert::alert(from, &whole.alert),
         log: Log {
             level: from.take("log.level", whole.log.level, level, String::clone),
             format: choice(from, "log.format", &FORMATS),

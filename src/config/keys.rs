@@ -40,6 +40,10 @@ pub const KEYS: &[&str] = &[
     "retention.outbox",
     "migrate.mode",
     "databases.*.url",
+    "alert.webhook",
+    "alert.command",
+    "alert.after",
+    "alert.repeat",
     "log.level",
     "log.format",
 ];

@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::error;
 
+use crate::alert::Alert;
 use crate::config::Config;
 use crate::http::{self, Gauges, Site};
 use crate::kafka;
@@ -36,12 +37,13 @@ impl Observer {
         metrics_process::Collector::default().describe();
         set_out(config);
         let refresher = Refresher::new(config.clone(), liveness.clone())?;
+        let alert = Alert::new(&config.alert)?;
         let end = CancellationToken::new();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|e| system(&e))?;
-        let work = observe(config.clone(), refresher, counted, end.clone());
+        let work = observe(config.clone(), refresher, counted, alert, end.clone());
         std::thread::Builder::new()
             .name("makegood-watch".to_owned())
             .spawn(move || {
@@ -59,11 +61,15 @@ async fn observe(
     config: Arc<Config>,
     refresher: Refresher,
     counted: PrometheusHandle,
+    alert: Option<Alert>,
     end: CancellationToken,
 ) {
     let snapshots = refresher.subscribe();
     tokio::spawn(Gauges::default().follow(snapshots.clone()));
     tokio::spawn(keep_up(counted.clone()));
+    if let Some(alert) = alert {
+        tokio::spawn(alert.run(snapshots.clone(), end.clone()));
+    }
     if let Some(listen) = config.http.listen {
         let router = http::router(Site { snapshots, counted });
         tokio::spawn(http::serve(listen, router, end.clone()));

@@ -14,12 +14,14 @@ use crate::kafka::consumer::Delivery;
 use crate::meter;
 use crate::pure::bisect::Bisect;
 use crate::pure::record::Record;
+use crate::pure::trace::TraceContext;
 use crate::pure::verdict::{Scope, Verdict, verdict};
 use crate::store::inbox::{self, Applied, ApplyFault, Batch, Entry, Kind};
 use crate::store::mapping::Mapping;
 use crate::store::positions;
 use crate::store::quarantine::Refusal;
 use crate::store::{Fault, Store};
+use crate::trace;
 use crate::vitals::Work;
 
 /// How many other records of a batch are rehearsed to see whether the world works.
@@ -166,9 +168,22 @@ impl Attempt<'_> {
         false
     }
 
-    /// Applies entries in one transaction. A race for an event and a commit without an answer end
-    /// here: both are settled by looking.
+    /// Applies entries in one transaction.
     async fn apply(
+        &self,
+        claim: &Claim,
+        entries: &[Entry<'_>],
+        refusal: Option<&Refusal>,
+    ) -> Result<Applied, ApplyFault> {
+        let spans = trace::Batch::begin(entries);
+        let outcome = self.settle(claim, entries, refusal).await;
+        spans.end(&self.route.settings, entries, &outcome);
+        outcome
+    }
+
+    /// Applies entries. A race for an event and a commit without an answer end here: both are settled
+    /// by looking.
+    async fn settle(
         &self,
         claim: &Claim,
         entries: &[Entry<'_>],
@@ -241,6 +256,7 @@ impl Attempt<'_> {
         debug!(
             route = self.route.settings.name,
             records = range.len(),
+            trace_id = trace_of(range),
             applied = c.applied,
             already = c.already,
             duplicate = c.duplicate,
@@ -279,8 +295,13 @@ impl Attempt<'_> {
         let c = &applied.counts;
         if c.quarantined > 0 || c.conflict > 0 || c.id_reused > 0 {
             let from = range.first().map(|e| (e.record.partition, e.record.offset));
+            let culprits = match applied.quarantined.first() {
+                Some(first) => &range[*first..=*first],
+                None => range,
+            };
             warn!(
                 route = self.route.settings.name,
+                trace_id = trace_of(culprits),
                 quarantined = c.quarantined,
                 conflict = c.conflict,
                 id_reused = c.id_reused,
@@ -303,6 +324,10 @@ impl Attempt<'_> {
             other => hold_of(other),
         }
     }
+}
+
+fn trace_of(entries: &[Entry<'_>]) -> Option<String> {
+    TraceContext::first_id(entries.iter().map(|entry| entry.record))
 }
 
 /// Counts a batch that was applied.

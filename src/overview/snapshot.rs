@@ -92,12 +92,8 @@ impl Refresher {
         for route in &mut overview.routes {
             add_own_trouble(route, &before.liveness);
         }
-        let verdict = |o: &Overview| {
-            let routes = o.routes.iter().map(|route| route.standing.word);
-            routes.chain(o.outbox.iter().map(|outbox| outbox.standing.word)).max()
-        };
         let now = Timestamp::now();
-        let same = before.overview.as_ref().is_some_and(|b| verdict(b) == verdict(&overview));
+        let same = before.overview.as_ref().is_some_and(|b| b.worst() == overview.worst());
         self.sender.send_replace(Arc::new(Snapshot {
             overview: Some(overview),
             taken_at: now,

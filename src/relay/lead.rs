@@ -18,6 +18,7 @@ use crate::pure::problem::Problem;
 use crate::pure::refusal::{Blame, Refusal};
 use crate::pure::window::{End, Window};
 use crate::store::outbox::{Cursor, Lost, Row, Session};
+use crate::trace;
 
 /// How long a stop waits for acknowledgements.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -46,6 +47,8 @@ pub(super) struct Lead<'a> {
     pub(super) reading: Reading,
     pub(super) window: Window<Item, Refusal>,
     pub(super) window_bytes: usize,
+    /// The spans of the messages in it.
+    pub(super) spans: trace::Sends,
     pub(super) line: Line,
     /// Messages that were not delivered, and not answered for yet.
     pub(super) failed: Vec<(u64, Refusal)>,
@@ -102,6 +105,7 @@ impl<'a> Lead<'a> {
             session,
             window: Window::default(),
             window_bytes: 0,
+            spans: trace::Sends::default(),
             failed: Vec::new(),
             careful: BTreeSet::new(),
             tries: HashMap::new(),
@@ -191,6 +195,7 @@ impl<'a> Lead<'a> {
             match self.line.sender.hand_over(token, &message) {
                 Ok(()) => {
                     self.line.trust.sent(topic, key);
+                    self.spans.handed_over(token, &item.row);
                     self.timed.get_or_insert_with(|| (token, Instant::now()));
                     if self.window.in_flight() == 0 {
                         self.heard_at = Instant::now();
@@ -219,6 +224,7 @@ impl<'a> Lead<'a> {
             Ok(()) => {
                 if let Some(Item { row, .. }) = self.window.open(report.token) {
                     self.line.trust.acknowledged(&row.topic, row.key.as_deref());
+                    self.spans.ended(report.token, row, None);
                 }
                 self.window.settle(report.token, End::Delivered);
                 self.careful.remove(&report.token);

@@ -182,6 +182,7 @@ async fn quarantine(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Resu
         let counts = sorted.counts.entry(record.partition).or_default();
         if is_new {
             counts.quarantined += 1;
+            sorted.quarantined.push(entry);
         } else {
             counts.duplicate += 1;
             debug!(partition = record.partition, offset = record.offset, "already in quarantine");

@@ -9,11 +9,14 @@ pub mod ledger;
 pub mod library;
 pub mod load;
 pub mod old_member;
+#[cfg(feature = "otel")]
+pub mod otlp;
 pub mod outbox;
 pub mod payments;
 pub mod prometheus;
 pub mod proxy;
 pub mod quick;
+pub mod receiver;
 pub mod rig;
 pub mod sending;
 pub mod standby;

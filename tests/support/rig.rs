@@ -129,6 +129,14 @@ impl Rig {
         )
     }
 
+    /// Starts a daemon with variables of its own in its environment.
+    #[cfg(feature = "otel")]
+    pub fn daemon_among(&self, variables: &[(&str, &str)]) -> Daemon {
+        let number = self.daemons.fetch_add(1, Ordering::Relaxed);
+        let log = "[log]\nlevel = \"info,makegood=debug\"\n";
+        Daemon::start_with(&self.config_file(&self.url(), "", log), number, variables)
+    }
+
     /// Sends a record by its key and returns partition and offset.
     pub async fn send(&self, record: &Record) -> (i32, i64) {
         self.send_to(None, record).await
