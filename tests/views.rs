@@ -59,11 +59,6 @@ const VIEWS: [(&str, &str, &str); 13] = [
         "SELECT decision, kind, route, quarantine_id, decided_by, decided_at, reason, state\nFROM makegood.quarantine_decisions\nORDER BY decision DESC\nLIMIT 20",
     ),
     (
-        "gaps_open",
-        "What was never read, and why?",
-        "SELECT route, topic, partition, from_offset, to_offset, reason, found_at\nFROM makegood.gaps_open\nORDER BY found_at",
-    ),
-    (
         "reconcile_runs",
         "What did the last runs find?",
         "SELECT run, job, state, compared, missing, made_good, conflicts, held, error, finished_at\nFROM makegood.reconcile_runs\nORDER BY run DESC\nLIMIT 20",
