@@ -32,7 +32,7 @@ fn zoned(expression: &str) -> String {
 }
 
 /// Where the shipped statements need a zone, in braces: where a column is selected, and where it is compared.
-const PLACES: [&str; 11] = [
+const PLACES: [&str; 12] = [
     "SELECT id, {updated_at} AS at",
     "SELECT id, {updated_at}\n",
     "SELECT {updated_at} AS at",
@@ -40,6 +40,7 @@ const PLACES: [&str; 11] = [
     "greatest({p.updated_at}, {s.purchased_at})",
     "{p.updated_at} AS at",
     "{s.purchased_at},\n",
+    "{s.purchased_at} AS at,\n",
     "{$1::timestamptz}",
     "{$3::timestamptz}",
     "{(SELECT first FROM span)}",
@@ -56,7 +57,8 @@ fn mapping_with_zone() -> Mapping {
     };
     let mut mapping = Mapping::load(Path::new("/no/such/folder")).unwrap();
     let looks = &mut mapping.looks;
-    for sql in [&mut looks.missing, &mut looks.conflicts, &mut looks.lookup] {
+    let all = [&mut looks.missing, &mut looks.conflicts, &mut looks.lookup, &mut looks.strangers];
+    for sql in all {
         *sql = sql.as_deref().map(declared);
     }
     mapping
