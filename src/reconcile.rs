@@ -311,7 +311,7 @@ impl Reconciler {
         };
         let Some(range) = schedule.due() else { return Ok(Report::Idle) };
         let by = self.process();
-        let asked = runs::schedule(&self.store, &lease.job, range, &by).await?;
+        let asked = runs::schedule(&self.store, lease, range, &by).await?;
         if asked {
             debug!(job = lease.job, since = ?range.since, reason = range.reason.as_str(), "run due");
         }

@@ -8,7 +8,8 @@ WITH asked AS (
     RETURNING id
 )
 UPDATE makegood.jobs
-SET scheduled_at = clock_timestamp()
+-- Not the time of this statement: a gap found since then is one that the run knows nothing of.
+SET scheduled_at = $6
 FROM asked
 WHERE name = $1
 RETURNING asked.id

@@ -172,11 +172,12 @@ pub async fn waits(store: &Store, run: i64, why: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Asks for the schedule's next run; returns false, and does nothing, while one of the job is open.
-pub async fn schedule(store: &Store, job: &str, range: Range, by: &str) -> Result<bool, Fault> {
+/// Asks for the schedule's next run; returns false, and does nothing, while one of the job is open. What
+/// the run's range was chosen from was known at the lease's `now`.
+pub async fn schedule(store: &Store, lease: &Lease, range: Range, by: &str) -> Result<bool, Fault> {
     let sql = include_str!("../../sql/core/run_schedule.sql");
-    let (Range { since, until, reason }, job) = (range, &job);
-    let asked = store.query(sql, &[job, &since, &until, &by, &reason.as_str()]).await?;
+    let (Range { since, until, reason }, job) = (range, &lease.job);
+    let asked = store.query(sql, &[job, &since, &until, &by, &reason.as_str(), &lease.now]).await?;
     store.query(include_str!("../../sql/core/run_trim.sql"), &[job]).await?;
     Ok(!asked.is_empty())
 }
