@@ -181,8 +181,8 @@ impl Attempt<'_> {
         outcome
     }
 
-    /// Applies entries. A race for an event and a commit without an answer end here: both are settled
-    /// by looking.
+    /// Applies entries. A race for an event, a commit without an answer and a plan that DDL made useless end
+    /// here: the first two are settled by looking, the last by another try.
     async fn settle(
         &self,
         claim: &Claim,
@@ -190,11 +190,14 @@ impl Attempt<'_> {
         refusal: Option<&Refusal>,
     ) -> Result<Applied, ApplyFault> {
         let mut batch = self.batch(claim, entries);
-        for _ in 0..ROUNDS {
+        for round in 1..=ROUNDS {
             batch.writer = Uuid::new_v4();
             self.work.applying.touch();
             let began = Instant::now();
             match inbox::apply(self.store, &batch, refusal).await {
+                // The statements are prepared anew by now; each ALTER under load may do it once more.
+                Err(ApplyFault::Mapping(fault) | ApplyFault::Engine(fault))
+                    if fault.is_stale_plan() && round < ROUNDS => {}
                 Err(ApplyFault::Raced) => {
                     debug!("another daemon took one of these events in meanwhile")
                 }

@@ -42,7 +42,7 @@ pub struct About {
 impl Fault {
     /// Whether a prepared statement is of no use any more, because DDL changed what it returns or the
     /// server forgot it. A new one is as good as ever.
-    pub(super) fn is_stale_plan(&self) -> bool {
+    pub fn is_stale_plan(&self) -> bool {
         matches!(self.sqlstate(), Some("0A000" | "26000"))
     }
 
