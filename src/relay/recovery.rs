@@ -110,6 +110,9 @@ impl Lead<'_> {
             refusal.reason
         );
         self.spans.ended(token, &item.row, Some(&refusal.reason));
+        // Kafka has answered. With nothing left to send, no acknowledgement would take back what the
+        // client complained of meanwhile, and the outbox be shown as held for ever.
+        self.trouble = None;
         if let Some(key) = &item.row.key {
             self.blocked.insert((item.row.topic.clone(), key.clone()));
         }
