@@ -57,15 +57,18 @@ look_for_java() {
   has_kafka || has mvn || need maven "fetches Apache Kafka"
 }
 
-# The examples of the payment side are run as they stand.
+# The examples of the payment side, and the old worker that makegood takes over from, are run as they stand.
+node_pins=$PWD/tests/support/old_worker
 node_libs=$PWD/target/node
-has_node_pg() { has node && NODE_PATH=/usr/share/nodejs:$node_libs/node_modules node -e 'require("pg")' >/dev/null 2>&1; }
+# The packages lie beside a copy of the lock file they came from, so that a new version in it is fetched.
+has_node_libs() { cmp -s "$node_pins/package-lock.json" "$node_libs/package-lock.json"; }
 has_python_pg() { /usr/bin/python3 -c 'import psycopg2' >/dev/null 2>&1; }
 
 look_for_example_tools() {
   has_python_pg || need python3-psycopg2 "the example of the payment side in Python"
-  # Debian's node-pg wants Debian's Node. Where there is one from elsewhere it brought npm, and that fetches pg.
-  has_node_pg || { has node && has npm; } || need node-pg "the example of the payment side in Node"
+  has node || need nodejs "the example of the payment side in Node, and a kafkajs worker to take over from"
+  # A Node from elsewhere than Debian brought its npm.
+  has_node_libs || has npm || need npm "fetches kafkajs and pg for Node"
 }
 
 # --- installing it --------------------------------------------------------------------------------------------------
@@ -156,12 +159,23 @@ fetch_kafka() {
   ) 9>"$parent/lock"
 }
 
-# Where node-pg was not to be installed.
-fetch_node_pg() {
-  has_node_pg && return
-  say "fetching Node's pg with npm, once, into ${node_libs#"$PWD"/}"
-  mkdir -p "$node_libs"
-  quietly "fetching Node's pg" npm install --prefix "$node_libs" --no-audit --no-fund --loglevel=error pg@8
+# Puts kafkajs and pg into $node_libs, once, the way fetch_kafka does.
+fetch_node_libs() {
+  has_node_libs && return
+  local parent=${node_libs%/*}
+  mkdir -p "$parent"
+  say "fetching kafkajs and pg with npm, once, into ${node_libs#"$PWD"/}"
+  (
+    if has flock; then flock 9; fi
+    if ! has_node_libs; then
+      new=$(mktemp -d "$parent/node.XXXXXX")
+      trap 'rm -rf "$new"' EXIT
+      cp "$node_pins/package.json" "$node_pins/package-lock.json" "$new/"
+      quietly "fetching kafkajs and pg" npm ci --prefix "$new" --ignore-scripts --no-audit --no-fund --loglevel=error
+      rm -rf "$node_libs"
+      mv "$new" "$node_libs"
+    fi
+  ) 9>"$parent/node.lock"
 }
 
 # Unpacked rather than installed: the package would start a server on port 9090.
@@ -200,7 +214,7 @@ set_up() {
   wanted examples "$@" && look_for_example_tools
   install_missing
   wanted kafka "$@" && fetch_kafka
-  wanted examples "$@" && fetch_node_pg
+  wanted examples "$@" && fetch_node_libs
   wanted prometheus "$@" && fetch_prometheus
   return 0
 }

@@ -8,6 +8,8 @@
 //!   collision, when the member stopped fetching by itself, when the topic was made anew or the
 //!   database lost steps, and when the watchdog asks for it: each of these claims again, the one way to
 //!   begin reading.
+//! * **Barred**: the group does not take the member in, because workers of another kind are in it for example.
+//!   Shown as held, with who is in the way; the client goes on asking. Left when the group gives partitions.
 //! * **Held**: a lane cannot apply its batch. It keeps the batch and tries again by itself; the member
 //!   stays in the group, and gives up fetching when the lanes have been full for a while. Left when the
 //!   batch is applied.
@@ -17,6 +19,7 @@
 //! None of the states is durable: what is, is the position in PostgreSQL.
 
 mod attempt;
+mod barred;
 mod beat;
 mod claim;
 mod cure;
@@ -47,6 +50,7 @@ use crate::store::Store;
 use crate::store::mapping::Mapping;
 use crate::store::workers::State;
 use crate::vitals::{Complaint, Remedy, Vitals};
+use barred::Bar;
 use beat::Beating;
 use claim::Claimed;
 use lane::{Hold, Lane, Report};
@@ -103,13 +107,15 @@ pub async fn run(
         failures: 0,
         generation: 0,
         holds: BTreeMap::new(),
+        barred: None,
+        reports,
     };
     let mut alive = tokio::time::interval(SIGN_OF_LIFE);
     let outcome = loop {
         let step = tokio::select! {
             biased;
             () = stop.cancelled() => break Ok(()),
-            _ = alive.tick() => { ingest.route.sign.tick(); Ok(()) }
+            _ = alive.tick() => { ingest.route.sign.tick(); ingest.forget_old_bar(); Ok(()) }
             event = ingest.events.recv() => match event {
                 None => ingest.broken(&Problem::new(Code::GaveUp, "the Kafka thread ended")).await,
                 Some(Event::Broken(problem)) => ingest.broken(&problem).await,
@@ -154,6 +160,10 @@ struct Ingest {
     generation: u64,
     /// Which lanes are held, and why.
     holds: BTreeMap<usize, Hold>,
+    /// Why the group does not take us in.
+    barred: Option<Bar>,
+    /// Where lanes, the heartbeat and looks at the group report.
+    reports: mpsc::UnboundedSender<Report>,
 }
 
 /// The end of a claim attempt.
@@ -169,6 +179,7 @@ impl Ingest {
                 self.vitals.assigned(Some(partitions.clone()));
                 meter::count(catalog::REBALANCES, "route", &self.route.settings.name);
                 self.owned = partitions;
+                self.barred = None;
                 self.failures = 0;
                 self.claim_after(Duration::ZERO, None);
             }
@@ -186,6 +197,7 @@ impl Ingest {
                 self.claim_after(Duration::ZERO, Some(settled));
             }
             Event::Trouble { problem, wants_help } => self.on_trouble(problem, wants_help),
+            Event::Barred(problem) => self.on_refusal(problem),
             Event::Broken(_) | Event::Fatal(_) => {}
         }
     }
@@ -217,6 +229,7 @@ impl Ingest {
                 self.show_state();
             }
             Report::Restart(why) => self.restart(why).await,
+            Report::Barred(problem) => self.on_barred(problem),
             Report::Ended(lane) => {
                 error!(lane, "a lane ended by itself");
                 self.beating.fail("a lane ended by itself; restart makegood");
@@ -234,7 +247,8 @@ impl Ingest {
     }
 
     fn show_state(&self) {
-        let state = match self.holds.values().next() {
+        let barred = self.barred.as_ref().map(|bar| &bar.hold);
+        let state = match self.holds.values().next().or(barred) {
             Some(hold) => State::Held { reason: hold.reason.clone(), advice: hold.advice.clone() },
             None if self.owned.is_empty() || !self.beating.is_reading() => State::Joining,
             None => State::Running,

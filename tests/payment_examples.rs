@@ -7,22 +7,14 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::support::eventually;
+use super::support::old_worker::node;
 use super::support::outbox::read_topic;
 use super::support::rig::Rig;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-/// Debian's place for Node's libraries, and the one where bin/test puts what npm fetches.
-const NODE_PATH: [&str; 2] = ["/usr/share/nodejs", "target/node/node_modules"];
 
 /// The trace that the payment belongs to.
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-
-fn node() -> Command {
-    let mut command = Command::new("node");
-    let places = NODE_PATH.map(|place| Path::new(ROOT).join(place).display().to_string());
-    command.env("NODE_PATH", places.join(":"));
-    command
-}
 
 fn python() -> Command {
     // Not the first python3 of PATH: Debian's library belongs to Debian's own.
@@ -62,7 +54,7 @@ async fn assert_pays(rig: &Rig, mut command: Command, example: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_made_from_node_becomes_a_purchase() {
-    needs(node(), ["-e", "require('pg')"], "nodejs and node-pg (or npm install pg)");
+    needs(node(), ["-e", "require('pg')"], "nodejs");
     let rig = Rig::new(3).await;
     let _daemon = rig.daemon();
     assert_pays(&rig, node(), "node/pay.js").await;

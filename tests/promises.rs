@@ -38,6 +38,7 @@ mod shutdown;
 mod start_positions;
 mod story;
 mod support;
+mod takeover;
 mod traces;
 mod views;
 mod watchdog;

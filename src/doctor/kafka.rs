@@ -47,7 +47,7 @@ pub(super) async fn route(config: &Config, route: &Arc<Route>, checks: &mut Vec<
         let probe = Probe::new(&kafka, &topic, &name)?;
         let topic = probe.topic()?;
         let newest = if topic.partitions > 0 { newest(&probe)? } else { None };
-        Ok(Found { topic, group: probe.group().map(as_seen), newest })
+        Ok(Found { topic, group: probe.group().map(probe::Group::as_seen), newest })
     });
     let mut own = Vec::new();
     let exists = match found.await {
@@ -120,11 +120,4 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(call).await.unwrap_or_else(|e| {
         Err(Problem::new(Code::System, format!("a look at Kafka ended early: {e}")))
     })
-}
-
-/// A group as the rules see it.
-fn as_seen(group: probe::Group) -> Group {
-    let member = |m: probe::Member| group::Member { client_id: m.client_id, host: m.host };
-    let members = group.members.into_iter().map(member).collect();
-    Group { state: group.state, protocol: group.protocol, members }
 }

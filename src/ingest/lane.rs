@@ -21,6 +21,7 @@ use crate::kafka::board::OffsetBoard;
 use crate::kafka::consumer::Delivery;
 use crate::pure::backoff::Backoff;
 use crate::pure::batch::{Batcher, Limits};
+use crate::pure::problem::Problem;
 use crate::pure::trace::TraceContext;
 use crate::store::Store;
 use crate::store::mapping::Mapping;
@@ -52,6 +53,8 @@ pub(super) enum Report {
     Resumed(usize),
     /// Positions must be read and claimed again.
     Restart(&'static str),
+    /// The group does not take our member in.
+    Barred(Problem),
     /// The lane has ended, which it should not.
     Ended(usize),
 }

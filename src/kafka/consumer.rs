@@ -90,6 +90,8 @@ pub enum Event {
         /// Whether only a person can mend it.
         wants_help: bool,
     },
+    /// The group does not take this member in, and the client goes on asking.
+    Barred(Problem),
     /// This client cannot go on; a new one may.
     Broken(Problem),
     /// No client can go on.

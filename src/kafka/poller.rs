@@ -212,6 +212,7 @@ impl Poller {
                 self.unfetch();
                 Event::Stopped("the log does not have the offset that was asked for")
             }
+            Verdict::Barred => Event::Barred(problem),
             Verdict::Hold => Event::Trouble { problem, wants_help: true },
             Verdict::Retry => Event::Trouble { problem, wants_help: false },
         };

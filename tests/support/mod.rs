@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod library;
 pub mod load;
 pub mod old_member;
+pub mod old_worker;
 #[cfg(feature = "otel")]
 pub mod otlp;
 pub mod outbox;

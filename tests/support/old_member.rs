@@ -1,4 +1,4 @@
-//! A member of a consumer group that speaks Kafka's protocol by hand: with any assigner and any name.
+//! A member of a consumer group that speaks Kafka's protocol by hand: with any name.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -15,7 +15,7 @@ pub struct OldMember {
 
 impl OldMember {
     /// Joins a group that has no members, by the broker that has all coordinators.
-    pub fn join(broker: &str, group: &str, assigner: &str, client_id: &[u8]) -> OldMember {
+    pub fn join(broker: &str, group: &str, client_id: &[u8]) -> OldMember {
         let mut connection = TcpStream::connect(broker).unwrap();
         let mut body = Vec::new();
         text(&mut body, group.as_bytes());
@@ -24,7 +24,7 @@ impl OldMember {
         text(&mut body, b"");
         text(&mut body, b"consumer");
         body.extend(1i32.to_be_bytes());
-        text(&mut body, assigner.as_bytes());
+        text(&mut body, b"range");
         bytes(&mut body, b"");
         let answer = ask(&mut connection, JOIN_GROUP, 2, client_id, &body);
         // Throttle time, error, generation, assigner, leader, member.

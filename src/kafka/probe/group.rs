@@ -9,6 +9,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use super::super::raw;
 use super::Probe;
 use crate::pure::assignment;
+use crate::pure::checkup::group as rules;
 use crate::pure::problem::{Code, Problem};
 
 /// A group, as Kafka describes it.
@@ -31,6 +32,15 @@ pub struct Member {
     pub host: String,
     /// The partitions of the topic that it was given.
     pub partitions: Vec<i32>,
+}
+
+impl Group {
+    /// The group as the rules see it.
+    pub fn as_seen(self) -> rules::Group {
+        let member = |m: Member| rules::Member { client_id: m.client_id, host: m.host };
+        let members = self.members.into_iter().map(member).collect();
+        rules::Group { state: self.state, protocol: self.protocol, members }
+    }
 }
 
 impl Probe {

@@ -14,6 +14,8 @@ pub enum Verdict {
     Rebuild,
     /// The client goes on trying, but only a person can mend the cause: say it.
     Hold,
+    /// The same for a group that does not take the member in: say who is in the way too.
+    Barred,
     /// The configuration cannot work, with this client or a new one: end.
     Stop,
 }
@@ -41,6 +43,9 @@ pub fn verdict(code: &str) -> Verdict {
         | "InvalidConfig"
         | "UnknownProtocol"
         | "FencedInstanceId" => Verdict::Stop,
+        "InconsistentGroupProtocol" | "GroupAuthorizationFailed" | "GroupMaxSizeReached" => {
+            Verdict::Barred
+        }
         _ if is_passing(code) => Verdict::Retry,
         _ => Verdict::Hold,
     }
@@ -210,7 +215,8 @@ mod tests {
             "InvalidGroupId",
             "InvalidSessionTimeout",
         ] {
-            assert!(matches!(verdict(code), Verdict::Hold | Verdict::Stop), "{code}");
+            let helpless = [Verdict::Hold, Verdict::Barred, Verdict::Stop];
+            assert!(helpless.contains(&verdict(code)), "{code}");
             assert!(!advice(code).is_empty(), "{code}");
         }
     }

@@ -1,0 +1,71 @@
+//! A group that does not take our member in. The client goes on asking every second or two; until it gets in, the
+//! route is held, and says who is in the way.
+
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use super::lane::{Hold, Report};
+use super::{Ingest, survey};
+use crate::meter::{self, catalog};
+use crate::pure::checkup::group;
+use crate::pure::problem::Problem;
+
+/// A refusal that is not repeated for so long no longer is what keeps us out.
+const LASTS: Duration = Duration::from_secs(15);
+
+/// Why the group does not take us in, and when it last said so.
+pub(super) struct Bar {
+    pub hold: Hold,
+    said: Instant,
+}
+
+impl Ingest {
+    /// Kafka refused our member. Looks who is in the group, and answers with [`Report::Barred`].
+    pub(super) fn on_refusal(&mut self, problem: Problem) {
+        if !self.owned.is_empty() {
+            self.on_trouble(problem, true);
+            return;
+        }
+        let (group, probe, reports) =
+            (self.route.settings.group.clone(), self.probe.clone(), self.reports.clone());
+        tokio::spawn(async move {
+            let seen = survey::blocking(move || probe.group()).await;
+            let way = seen.ok().and_then(|seen| group::in_the_way(&group, &seen.as_seen()));
+            let told = match way {
+                Some((who, advice)) => {
+                    let cause = format!("{}; {who}", problem.cause);
+                    Problem { cause, ..problem }.hint(advice)
+                }
+                None => problem,
+            };
+            let _ = reports.send(Report::Barred(told));
+        });
+    }
+
+    /// What the look gave, unless the group has taken us in meanwhile.
+    pub(super) fn on_barred(&mut self, problem: Problem) {
+        if !self.owned.is_empty() {
+            return;
+        }
+        let route = &self.route.settings.name;
+        if self.barred.is_none() {
+            meter::count(catalog::HOLDS, "route", route);
+        }
+        if self.beating.is_news(&problem) {
+            let (code, hint) = (problem.code.as_str(), &problem.hint);
+            warn!(route, code, hint, "not let into the group: {}", problem.cause);
+        }
+        let hold = Hold { reason: problem.cause, advice: problem.hint };
+        self.barred = Some(Bar { hold, said: Instant::now() });
+        self.show_state();
+    }
+
+    /// Forgets a refusal that Kafka no longer repeats.
+    pub(super) fn forget_old_bar(&mut self) {
+        if self.barred.as_ref().is_some_and(|bar| bar.said.elapsed() > LASTS) {
+            self.barred = None;
+            self.show_state();
+        }
+    }
+}
