@@ -10,7 +10,7 @@ use super::tryout::{self, Tried};
 use super::waiting::{self, Waiting};
 use super::{Check, failed, unknown};
 use crate::config::Config;
-use crate::ingest::Route;
+use crate::ingest::{Preview, Route};
 use crate::pure::offsets::{Notice, StartAt};
 use crate::store::mapping::Mapping;
 use crate::store::{Store, strangers};
@@ -39,6 +39,7 @@ pub(super) async fn check(
             own.extend(starts(&waiting));
             if let Ok(mapping) = Mapping::load(&route.settings.mapping) {
                 own.push(events(route, store, &mapping, &waiting).await);
+                own.extend(skipped(config, route, store, &mapping, &waiting.preview).await);
                 if is_first && !elsewhere {
                     own.push(by_hand(route, store, &mapping).await);
                 }
@@ -134,11 +135,7 @@ async fn events(route: &Route, store: &Store, mapping: &Mapping, waiting: &Waiti
     if tried.is_empty() {
         return Check::pass(name, "no event waits");
     }
-    let of = |outcomes: &[&str]| -> Vec<&Tried> {
-        tried.iter().filter(|t| outcomes.contains(&t.outcome)).collect()
-    };
-    let (made, there) = (of(&["applied"]), of(&["already", "duplicate"]));
-    let (refused, failed) = (of(&["rejected", "undecodable", "conflict"]), of(&["failed"]));
+    let Sorted { made, there, refused, failed } = Sorted::of(&tried);
     let bound = match i64::try_from(tried.len()).is_ok_and(|tried| tried < waiting.total) {
         true => format!("of the first {} of {} waiting events", tried.len(), waiting.total),
         false => format!("of {} waiting events", tried.len()),
@@ -163,6 +160,75 @@ async fn events(route: &Route, store: &Store, mapping: &Mapping, waiting: &Waiti
             says,
             "those refused go to quarantine, and a conflict changes nothing; `makegood mapping try` shows the rows",
         ),
+    }
+}
+
+/// What an old worker went past without a purchase; nothing to tell where no group is taken over.
+async fn skipped(
+    config: &Config,
+    route: &Route,
+    store: &Store,
+    mapping: &Mapping,
+    preview: &Preview,
+) -> Option<Check> {
+    let name = "start.skipped";
+    let (records, total) = match waiting::passed(route, &config.kafka, preview, TRIED).await {
+        Ok((records, _)) if records.is_empty() => return None,
+        Ok(passed) => passed,
+        Err(problem) => return Some(failed(name, problem)),
+    };
+    let tried = match tryout::run(route, store, mapping, preview.log.topic_id, &records).await {
+        Ok(tried) => tried,
+        Err(fault) => return Some(unknown(name, &fault)),
+    };
+    let Sorted { made, there, refused, failed } = Sorted::of(&tried);
+    let bound = match i64::try_from(tried.len()).is_ok_and(|tried| tried < total) {
+        true => format!("of the last {} of {total} events before the start", tried.len()),
+        false => format!("of {total} events before the start"),
+    };
+    let mut says = format!(
+        "{bound}, which the worker before makegood went past: {} already there, {} without a purchase, {} refused or in conflict, {} failed",
+        there.len(),
+        made.len(),
+        refused.len(),
+        failed.len()
+    );
+    says += &list("no purchase", &made);
+    says += &list("refused", &refused);
+    says += &list("failed", &failed);
+    if let Some(first) = failed.first() {
+        return Some(Check::fail(name, says, first.fix.clone().unwrap_or_default()));
+    }
+    Some(match made.len() + refused.len() {
+        0 => Check::pass(name, says),
+        _ => Check::warn(
+            name,
+            says,
+            "nothing to do where their payments can be read: once makegood runs, the reconciler makes good what still \
+             stands there as paid; elsewhere have them read again: makegood offsets reset --to-earliest --execute",
+        ),
+    })
+}
+
+/// Events by what would come of them.
+struct Sorted<'a> {
+    made: Vec<&'a Tried>,
+    there: Vec<&'a Tried>,
+    refused: Vec<&'a Tried>,
+    failed: Vec<&'a Tried>,
+}
+
+impl Sorted<'_> {
+    fn of(tried: &[Tried]) -> Sorted<'_> {
+        let of = |outcomes: &[&str]| -> Vec<&Tried> {
+            tried.iter().filter(|t| outcomes.contains(&t.outcome)).collect()
+        };
+        Sorted {
+            made: of(&["applied"]),
+            there: of(&["already", "duplicate"]),
+            refused: of(&["rejected", "undecodable", "conflict"]),
+            failed: of(&["failed"]),
+        }
     }
 }
 

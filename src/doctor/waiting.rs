@@ -1,4 +1,4 @@
-//! What waits in the topic for a route.
+//! What waits in the topic for a route, and what an old worker has gone past.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::config;
 use crate::ingest::{self, Preview, Route};
 use crate::kafka::probe::Probe;
+use crate::pure::offsets::Why;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
 use crate::store::Store;
@@ -33,10 +34,44 @@ pub async fn look(
     let ranges: BTreeMap<i32, (i64, i64)> = (preview.starts.iter())
         .filter_map(|(p, start)| Some((*p, (start.offset, preview.ends.get(p)?.high))))
         .collect();
-    let total = ranges.values().map(|(from, to)| (to - from).max(0)).sum();
-    let read = tokio::task::spawn_blocking(move || probe.records_between(&ranges, limit));
-    let records = read.await.unwrap_or_else(|e| {
-        Err(Problem::new(Code::System, format!("a look at Kafka ended early: {e}")))
-    })?;
+    let total = extent(&ranges);
+    let records = read(probe, ranges, limit).await?;
     Ok(Waiting { preview, records, total })
+}
+
+/// The records that are still in the log before the starts of a group that is taken over: at most about `limit`,
+/// the newest of each partition; and how many offsets there are.
+pub async fn passed(
+    route: &Route,
+    kafka: &config::Kafka,
+    preview: &Preview,
+    limit: usize,
+) -> Result<(Vec<Record>, i64), Problem> {
+    let taken_over = preview.starts.iter().filter(|(_, start)| start.why == Why::TakenOver);
+    let mut ranges: BTreeMap<i32, (i64, i64)> = taken_over
+        .filter_map(|(p, start)| start.gap.as_ref().map(|gap| (*p, (gap.start, gap.end))))
+        .collect();
+    let total = extent(&ranges);
+    let each = i64::try_from(limit / ranges.len().max(1)).unwrap_or(i64::MAX).max(1);
+    for (from, to) in ranges.values_mut() {
+        *from = (*from).max(*to - each);
+    }
+    let probe = Arc::new(Probe::new(kafka, &route.settings.topic, &route.settings.group)?);
+    Ok((read(probe, ranges, limit).await?, total))
+}
+
+/// How many offsets there are in the ranges.
+fn extent(ranges: &BTreeMap<i32, (i64, i64)>) -> i64 {
+    ranges.values().map(|(from, to)| (to - from).max(0)).sum()
+}
+
+async fn read(
+    probe: Arc<Probe>,
+    ranges: BTreeMap<i32, (i64, i64)>,
+    limit: usize,
+) -> Result<Vec<Record>, Problem> {
+    let read = tokio::task::spawn_blocking(move || probe.records_between(&ranges, limit));
+    read.await.unwrap_or_else(|e| {
+        Err(Problem::new(Code::System, format!("a look at Kafka ended early: {e}")))
+    })
 }
