@@ -138,44 +138,47 @@ find_cargo() {
   has cargo || fail "cargo is missing" "get Rust 1.95 or newer with rustup: https://rustup.rs"
 }
 
-# Copies Kafka's jars to $kafka_libs, once. Runs beside each other wait for the first; the rename makes it all or nothing.
+# fill_once FOLDER IS_THERE FILL: has `FILL NEW` make the folder, unless IS_THERE. Runs beside each other wait for the
+# first; the rename makes it all or nothing.
+fill_once() {
+  local folder=$1 is_there=$2 fill=$3
+  local parent=${folder%/*}
+  mkdir -p "$parent"
+  (
+    if has flock; then flock 9; fi
+    if ! "$is_there"; then
+      new=$(mktemp -d "$parent/new.XXXXXX")
+      trap 'rm -rf "$new"' EXIT
+      "$fill" "$new/filled"
+      rm -rf "$folder"
+      mv "$new/filled" "$folder"
+    fi
+  ) 9>"$folder.lock"
+}
+
 fetch_kafka() {
   export MAKEGOOD_KAFKA_LIBS=$kafka_libs
   has_kafka && return
-  local parent=${kafka_libs%/*}
-  mkdir -p "$parent"
   say "fetching Apache Kafka with maven, once, into ${kafka_libs#"$PWD"/}"
-  (
-    if has flock; then flock 9; fi
-    if ! has_kafka; then
-      new=$(mktemp -d "$parent/new.XXXXXX")
-      trap 'rm -rf "$new"' EXIT
-      quietly "fetching Apache Kafka" mvn -B -q -f deploy/demo/pom.xml dependency:copy-dependencies \
-        -DincludeScope=runtime -DoutputDirectory="$new/libs"
-      cp deploy/demo/pom.xml "$new/libs/"
-      rm -rf "$kafka_libs"
-      mv "$new/libs" "$kafka_libs"
-    fi
-  ) 9>"$parent/lock"
+  fill_once "$kafka_libs" has_kafka copy_kafka
 }
 
-# Puts kafkajs and pg into $node_libs, once, the way fetch_kafka does.
+copy_kafka() { # copy_kafka FOLDER: Kafka's jars
+  quietly "fetching Apache Kafka" mvn -B -q -f deploy/demo/pom.xml dependency:copy-dependencies \
+    -DincludeScope=runtime -DoutputDirectory="$1"
+  cp deploy/demo/pom.xml "$1/"
+}
+
 fetch_node_libs() {
   has_node_libs && return
-  local parent=${node_libs%/*}
-  mkdir -p "$parent"
   say "fetching kafkajs and pg with npm, once, into ${node_libs#"$PWD"/}"
-  (
-    if has flock; then flock 9; fi
-    if ! has_node_libs; then
-      new=$(mktemp -d "$parent/node.XXXXXX")
-      trap 'rm -rf "$new"' EXIT
-      cp "$node_pins/package.json" "$node_pins/package-lock.json" "$new/"
-      quietly "fetching kafkajs and pg" npm ci --prefix "$new" --ignore-scripts --no-audit --no-fund --loglevel=error
-      rm -rf "$node_libs"
-      mv "$new" "$node_libs"
-    fi
-  ) 9>"$parent/node.lock"
+  fill_once "$node_libs" has_node_libs install_node_libs
+}
+
+install_node_libs() { # install_node_libs FOLDER: the packages, without running anything of theirs
+  mkdir "$1"
+  cp "$node_pins/package.json" "$node_pins/package-lock.json" "$1/"
+  quietly "fetching kafkajs and pg" npm ci --prefix "$1" --ignore-scripts --no-audit --no-fund --loglevel=error
 }
 
 # Unpacked rather than installed: the package would start a server on port 9090.

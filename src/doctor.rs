@@ -2,6 +2,7 @@
 //! the first start and when something does not work. Each file checks one part and answers with
 //! [`Check`]s; the rules that need no look are in [`pure`](crate::pure::checkup).
 
+mod events;
 mod host;
 mod kafka;
 pub mod mapping;

@@ -6,19 +6,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::tryout::{self, Tried};
 use super::waiting::{self, Waiting};
-use super::{Check, failed, unknown};
+use super::{Check, events, failed, unknown};
 use crate::config::Config;
-use crate::ingest::{Preview, Route};
+use crate::ingest::Route;
 use crate::pure::offsets::{Notice, StartAt};
 use crate::store::mapping::Mapping;
 use crate::store::{Store, strangers};
 
-/// How many waiting events are tried.
-const TRIED: usize = 1000;
-/// How many of a list are shown.
-const SHOWN: usize = 20;
 /// How many purchases made by hand are looked for.
 const STRANGERS: i64 = 100;
 
@@ -31,15 +26,15 @@ pub(super) async fn check(
     checks: &mut Vec<Check>,
 ) {
     let mut own = Vec::new();
-    match waiting::look(route, &config.kafka, store, TRIED).await {
+    match waiting::look(route, &config.kafka, store, events::TRIED).await {
         Ok(waiting) => {
             // Without makegood's schema there was no start yet.
             let name = &route.settings.name;
             let is_first = strangers::is_first_start(store, name).await.unwrap_or(true);
             own.extend(starts(&waiting));
             if let Ok(mapping) = Mapping::load(&route.settings.mapping) {
-                own.push(events(route, store, &mapping, &waiting).await);
-                own.extend(skipped(config, route, store, &mapping, &waiting.preview).await);
+                own.push(events::waiting(route, store, &mapping, &waiting).await);
+                own.extend(events::skipped(config, route, store, &mapping, &waiting.preview).await);
                 if is_first && !elsewhere {
                     own.push(by_hand(route, store, &mapping).await);
                 }
@@ -122,131 +117,6 @@ fn one(
         ),
         (None, None) => Check::pass(name, says),
     }
-}
-
-/// What would come of the events that wait.
-async fn events(route: &Route, store: &Store, mapping: &Mapping, waiting: &Waiting) -> Check {
-    let name = "start.events";
-    let topic_id = waiting.preview.log.topic_id;
-    let tried = match tryout::run(route, store, mapping, topic_id, &waiting.records).await {
-        Ok(tried) => tried,
-        Err(fault) => return unknown(name, &fault),
-    };
-    if tried.is_empty() {
-        return Check::pass(name, "no event waits");
-    }
-    let Sorted { made, there, refused, failed } = Sorted::of(&tried);
-    let bound = match i64::try_from(tried.len()).is_ok_and(|tried| tried < waiting.total) {
-        true => format!("of the first {} of {} waiting events", tried.len(), waiting.total),
-        false => format!("of {} waiting events", tried.len()),
-    };
-    let mut says = format!(
-        "{bound}, tried and rolled back: {} already there, {} would be made, {} refused or in conflict, {} failed",
-        there.len(),
-        made.len(),
-        refused.len(),
-        failed.len()
-    );
-    says += &list("would be made", &made);
-    says += &list("refused", &refused);
-    says += &list("failed", &failed);
-    if let Some(first) = failed.first() {
-        return Check::fail(name, says, first.fix.clone().unwrap_or_default());
-    }
-    match refused.is_empty() {
-        true => Check::pass(name, says),
-        false => Check::warn(
-            name,
-            says,
-            "those refused go to quarantine, and a conflict changes nothing; `makegood mapping try` shows the rows",
-        ),
-    }
-}
-
-/// What an old worker went past without a purchase; nothing to tell where no group is taken over.
-async fn skipped(
-    config: &Config,
-    route: &Route,
-    store: &Store,
-    mapping: &Mapping,
-    preview: &Preview,
-) -> Option<Check> {
-    let name = "start.skipped";
-    let (records, total) = match waiting::passed(route, &config.kafka, preview, TRIED).await {
-        Ok((records, _)) if records.is_empty() => return None,
-        Ok(passed) => passed,
-        Err(problem) => return Some(failed(name, problem)),
-    };
-    let tried = match tryout::run(route, store, mapping, preview.log.topic_id, &records).await {
-        Ok(tried) => tried,
-        Err(fault) => return Some(unknown(name, &fault)),
-    };
-    let Sorted { made, there, refused, failed } = Sorted::of(&tried);
-    let bound = match i64::try_from(tried.len()).is_ok_and(|tried| tried < total) {
-        true => format!("of the last {} of {total} events before the start", tried.len()),
-        false => format!("of {total} events before the start"),
-    };
-    let mut says = format!(
-        "{bound}, which the worker before makegood went past: {} already there, {} without a purchase, {} refused or in conflict, {} failed",
-        there.len(),
-        made.len(),
-        refused.len(),
-        failed.len()
-    );
-    says += &list("no purchase", &made);
-    says += &list("refused", &refused);
-    says += &list("failed", &failed);
-    if let Some(first) = failed.first() {
-        return Some(Check::fail(name, says, first.fix.clone().unwrap_or_default()));
-    }
-    Some(match made.len() + refused.len() {
-        0 => Check::pass(name, says),
-        _ => Check::warn(
-            name,
-            says,
-            "nothing to do where their payments can be read: once makegood runs, the reconciler makes good what still \
-             stands there as paid; elsewhere have them read again: makegood offsets reset --to-earliest --execute",
-        ),
-    })
-}
-
-/// Events by what would come of them.
-struct Sorted<'a> {
-    made: Vec<&'a Tried>,
-    there: Vec<&'a Tried>,
-    refused: Vec<&'a Tried>,
-    failed: Vec<&'a Tried>,
-}
-
-impl Sorted<'_> {
-    fn of(tried: &[Tried]) -> Sorted<'_> {
-        let of = |outcomes: &[&str]| -> Vec<&Tried> {
-            tried.iter().filter(|t| outcomes.contains(&t.outcome)).collect()
-        };
-        Sorted {
-            made: of(&["applied"]),
-            there: of(&["already", "duplicate"]),
-            refused: of(&["rejected", "undecodable", "conflict"]),
-            failed: of(&["failed"]),
-        }
-    }
-}
-
-/// The first of some events, a line each.
-fn list(what: &str, events: &[&Tried]) -> String {
-    let mut text = String::new();
-    for one in events.iter().take(SHOWN) {
-        let key = one.business_key.as_deref().unwrap_or("no key");
-        let detail = one.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
-        text += &format!(
-            "\n{what}: {key} (partition {}, offset {}){detail}",
-            one.partition, one.offset
-        );
-    }
-    if events.len() > SHOWN {
-        text += &format!("\n{what}: {} more", events.len() - SHOWN);
-    }
-    text
 }
 
 /// Purchases that belong to no payment.

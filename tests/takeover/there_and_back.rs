@@ -135,7 +135,7 @@ async fn assert_foretold(rig: &Rig, ledger: &Ledger, committed: i64, there: &[&P
     );
     assert!(says.contains(&counted), "no `{counted}` in {says}");
     for lost in &ledger.skipped[1..] {
-        assert!(says.contains(&format!("no purchase: {} (partition ", lost.id)), "{says}");
+        assert!(says.contains(&format!("without a purchase: {} (partition ", lost.id)), "{says}");
     }
     let strangers = checks(&json, "start.strangers");
     assert_eq!(strangers[0].0, "pass", "{strangers:?}");
@@ -188,15 +188,59 @@ async fn a_worker_that_stopped_in_order_is_taken_over_from_and_goes_back_to_work
     rig.pay(&by_makegood).await;
     rig.caught_up().await;
     daemon.stop();
-    assert_eq!(rig.committed(), rig.log_ends());
-    rig.pay(&by_worker).await;
+    let ends = rig.log_ends();
+    assert_eq!(rig.committed(), ends);
+    rig.pay(&by_worker[..2]).await;
     let worker = OldWorker::reading(&rig, "worker-again", OnError::Throw).await;
+    // Only the outbox is still makegood's.
+    let relay = relay_alone(&rig);
+    for payment in &by_worker[2..] {
+        publish(&rig, payment).await;
+    }
     worker.dealt_with(4).await;
     assert_eq!(sorted(worker.made()), sorted(by_worker.iter().map(|p| p.id)));
     worker.stop();
     paid.extend(by_makegood.into_iter().chain(by_worker));
     ledger::assert_exactly(&rig.client, &paid).await;
     assert_eq!(rig.committed(), rig.log_ends());
+    relay.stop();
+
+    // And makegood again: from its own position, past which the worker may have skipped what it likes.
+    let (partition, before) = ends.iter().find(|(p, end)| rig.log_ends()[p] > **end).unwrap();
+    let says = format!("is ahead of the position {before} and is not followed");
+    let found = checks(&doctor(&rig).await, "start.position");
+    let is_it =
+        |text: &str| text.contains(&format!("partition {partition}: ")) && text.contains(&says);
+    assert!(found.iter().any(|(level, text)| level == "warn" && is_it(text)), "{found:?}");
+    let already = "SELECT sum(already)::bigint FROM makegood.consumer_positions";
+    assert_eq!(rig.number(already).await, 1);
+    let daemon = rig.daemon();
+    rig.caught_up().await;
+    rig.reads(&daemon).await;
+    assert_eq!(rig.number(already).await, 5);
+    ledger::assert_exactly(&rig.client, &paid).await;
+}
+
+/// A daemon that relays the outbox and takes nothing in.
+fn relay_alone(rig: &Rig) -> Daemon {
+    let text = format!(
+        "inbox = []\nreconcile = []\n[postgres]\nurl = \"{}\"\n[kafka]\nbootstrap_servers = \"{}\"\n\
+         [http]\nlisten = \"127.0.0.1:0\"\n",
+        rig.url(),
+        rig.world.kafka.bootstrap()
+    );
+    let config = rig.path("relay.toml");
+    std::fs::write(&config, text).unwrap();
+    Daemon::start(&config, 0)
+}
+
+/// Publishes a payment's event as a payment service does.
+async fn publish(rig: &Rig, payment: &Payment) {
+    let sql =
+        "SELECT makegood.publish($1, $2, 'PURCHASE_CONFIRMED', $3::text::jsonb, event_id => $4)";
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+        [&rig.topic, &payment.student.to_string(), &payment.json(), &payment.event];
+    rig.client.execute(sql, &values).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
