@@ -9,7 +9,7 @@
 //!   database lost steps, and when the watchdog asks for it: each of these claims again, the one way to
 //!   begin reading.
 //! * **Barred**: the group does not take the member in, because workers of another kind are in it for example.
-//!   Shown as held, with who is in the way; the client goes on asking. Left when the group gives partitions.
+//!   Shown as stalled, with who is in the way; the client goes on asking. Left when the group gives partitions.
 //! * **Held**: a lane cannot apply its batch. It keeps the batch and tries again by itself; the member
 //!   stays in the group, and gives up fetching when the lanes have been full for a while. Left when the
 //!   batch is applied.
@@ -247,11 +247,13 @@ impl Ingest {
     }
 
     fn show_state(&self) {
-        let barred = self.barred.as_ref().map(|bar| &bar.hold);
-        let state = match self.holds.values().next().or(barred) {
-            Some(hold) => State::Held { reason: hold.reason.clone(), advice: hold.advice.clone() },
-            None if self.owned.is_empty() || !self.beating.is_reading() => State::Joining,
-            None => State::Running,
+        let state = match (self.holds.values().next(), &self.barred) {
+            (Some(Hold { reason, advice }), _) => {
+                State::Held { reason: reason.clone(), advice: advice.clone() }
+            }
+            (None, Some(bar)) => bar.state(),
+            (None, None) if self.owned.is_empty() || !self.beating.is_reading() => State::Joining,
+            (None, None) => State::Running,
         };
         self.vitals.held(match &state {
             State::Held { reason, advice } => {

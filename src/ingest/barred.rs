@@ -1,23 +1,33 @@
 //! A group that does not take our member in. The client goes on asking every second or two; until it gets in, the
-//! route is held, and says who is in the way.
+//! route is shown as stalled, with who is in the way. Not as held: reconciliation would hold with it, and what a
+//! worker in the group leaves behind would wait too.
 
 use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use super::lane::{Hold, Report};
+use super::lane::Report;
 use super::{Ingest, survey};
-use crate::meter::{self, catalog};
 use crate::pure::checkup::group;
 use crate::pure::problem::Problem;
+use crate::store::workers::State;
+use crate::vitals::Complaint;
 
 /// A refusal that is not repeated for so long no longer is what keeps us out.
 const LASTS: Duration = Duration::from_secs(15);
 
 /// Why the group does not take us in, and when it last said so.
 pub(super) struct Bar {
-    pub hold: Hold,
+    why: Complaint,
     said: Instant,
+}
+
+impl Bar {
+    /// How the route is shown.
+    pub(super) fn state(&self) -> State {
+        let Complaint { reason, advice } = self.why.clone();
+        State::Stalled { reason, advice }
+    }
 }
 
 impl Ingest {
@@ -48,16 +58,15 @@ impl Ingest {
         if !self.owned.is_empty() {
             return;
         }
-        let route = &self.route.settings.name;
-        if self.barred.is_none() {
-            meter::count(catalog::HOLDS, "route", route);
-        }
         if self.beating.is_news(&problem) {
-            let (code, hint) = (problem.code.as_str(), &problem.hint);
+            let (route, code, hint) =
+                (&self.route.settings.name, problem.code.as_str(), &problem.hint);
             warn!(route, code, hint, "not let into the group: {}", problem.cause);
         }
-        let hold = Hold { reason: problem.cause, advice: problem.hint };
-        self.barred = Some(Bar { hold, said: Instant::now() });
+        let why = Complaint { reason: problem.cause, advice: problem.hint };
+        // The watchdog knows by it that no new client would help.
+        self.vitals.trouble(why.clone());
+        self.barred = Some(Bar { why, said: Instant::now() });
         self.show_state();
     }
 

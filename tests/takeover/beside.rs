@@ -32,17 +32,17 @@ async fn makegood_beside_a_kafkajs_worker_names_it_and_goes_on_by_itself_once_it
     assert!(text.contains("FAIL  kafka.group") && text.contains(&who), "{text}");
 
     let daemon = rig.daemon();
-    let held = eventually("the daemon to say for whom it waits", || async {
-        rig.worker(&daemon).await.filter(|one| one.state == "held")
+    let stalled = eventually("the daemon to say for whom it waits", || async {
+        rig.worker(&daemon).await.filter(|one| one.state == "stalled")
     })
     .await;
-    let reason = held.reason.unwrap();
+    let reason = stalled.reason.unwrap();
     assert!(reason.contains("InconsistentGroupProtocol") && reason.contains(&who), "{reason}");
     let status = run(&rig, &["status", "--exit-code"]).await;
     assert_eq!(status.status.code(), Some(3));
     let line = stdout(&status).lines().next().unwrap().to_owned();
-    assert!(line.contains("held for") && line.contains("shop-worker from 127.0.0.1"), "{line}");
-    assert!(line.contains("stop all of these workers"), "{line}");
+    assert!(line.contains("stalled for") && line.contains("shop-worker from 127.0.0.1"), "{line}");
+    assert!(line.contains("; stop all of these workers"), "{line}");
 
     // The old worker has noticed nothing.
     let more = payments(5);

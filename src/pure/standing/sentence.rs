@@ -136,7 +136,9 @@ fn down(facts: &Facts<'_>) -> String {
 fn kept(word: &str, why: Option<Held<'_>>) -> String {
     let Some(why) = why else { return word.to_owned() };
     let reason = why.reason.trim_end_matches('.');
-    format!("{word} for {}: {reason}. {}", age(why.age), why.advice).trim_end().to_owned()
+    // Some advice is a sentence of its own.
+    let stop = if why.advice.starts_with(char::is_lowercase) { ";" } else { "." };
+    format!("{word} for {}: {reason}{stop} {}", age(why.age), why.advice).trim_end().to_owned()
 }
 
 /// The sentence of what is held: for how long, why, and what to do about it.

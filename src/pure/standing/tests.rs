@@ -66,7 +66,7 @@ fn what_the_watchdog_of_a_daemon_found_is_told_in_its_words() {
     let found = Held { age: 20 * SECOND, reason, advice };
     let waiting = partition(1, Some(SECOND), None);
     let (word, sentence) = judged(&Facts { stalled: Some(found), ..facts(&waiting) });
-    assert_eq!((word, sentence), (Word::Stalled, format!("stalled for 20 s: {reason}. {advice}")));
+    assert_eq!((word, sentence), (Word::Stalled, format!("stalled for 20 s: {reason}; {advice}")));
 }
 
 #[test]
