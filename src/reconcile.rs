@@ -32,6 +32,7 @@ use uuid::Uuid;
 
 use self::ahead::Lately;
 use self::context::Context;
+use crate::admission::Admission;
 use crate::config;
 use crate::liveness::Sign;
 use crate::pure::backoff::Backoff;
@@ -67,6 +68,8 @@ pub struct Job {
     pub source: Option<Store>,
     /// Where the loop shows signs of life.
     pub sign: Arc<Sign>,
+    /// Whether the route may apply anything yet.
+    pub admission: Admission,
 }
 
 /// What one turn of the loop came to.
@@ -356,7 +359,11 @@ async fn advance(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
         let go_on = format!("stopped on request; `makegood reconcile approve {}` goes on", run.id);
         return context.commit(async |tx| runs::hold(tx, run.id, &go_on).await).await;
     }
-    if let Some(why) = jobs::route_held(context.store, context.job.route).await? {
+    let why = match context.job.admission.held() {
+        Some(why) => Some(why.reason),
+        None => jobs::route_held(context.store, context.job.route).await?,
+    };
+    if let Some(why) = why {
         return Err(Trouble::Waits(format!("the route is held: {why}")));
     }
     match run.phase {

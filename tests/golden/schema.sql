@@ -394,7 +394,8 @@ CREATE TABLE makegood.routes (
     name text NOT NULL,
     topic text NOT NULL,
     consumer_group text NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    begun_at timestamp with time zone
 );
 
 COMMENT ON TABLE makegood.routes IS 'One row a route; gives the tables below a short key.';
