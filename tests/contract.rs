@@ -240,3 +240,39 @@ async fn purchases_without_a_unique_key_hold_the_route_and_the_way_out_is_told()
     ledger::assert_exactly(&rig.client, &paid).await;
     assert_eq!(daemon.ended(), None);
 }
+
+/// A deploy with a mapping that does not fit, beside the daemon it is to replace.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_daemon_takes_no_partitions_from_one_that_runs_and_joins_when_that_one_is_gone() {
+    let rig = Rig::new(2).await;
+    let good = rig.daemon();
+    rig.reads(&good).await;
+    let (file, setting) = mapping(&rig, &answering("SELECT event_id, outcome FROM answer"));
+    let mut bad = rig.daemon_with(&setting);
+    held_for(&rig, "returns (").await;
+    let mut paid = payments(20);
+    rig.pay(&paid).await;
+    rig.caught_up().await;
+    eventually("it to say why it stays outside", || async {
+        bad.log().contains("another daemon runs the route").then_some(())
+    })
+    .await;
+    assert!(!bad.log().contains("partitions assigned"), "{}", bad.log());
+    good.stop();
+    eventually("it to join", || async {
+        let worker = rig.worker(&bad).await?;
+        (worker.state == "held" && worker.partitions.len() == 2).then_some(())
+    })
+    .await;
+    let place = rig.positions().await;
+    let behind = payments(20);
+    rig.pay(&behind).await;
+    assert_eq!(rig.committed(), place, "its place is Kafka's");
+    fs::write(&file, BUILT_IN).unwrap();
+    hang_up(&bad, "resumed").await;
+    rig.caught_up().await;
+    running(&rig).await;
+    paid.extend(behind);
+    ledger::assert_exactly(&rig.client, &paid).await;
+    assert_eq!(bad.ended(), None);
+}

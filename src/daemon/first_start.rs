@@ -38,7 +38,7 @@ pub(super) async fn look(candidate: &Candidate, mapping: &Mapping) -> Result<(),
         Ok(found) => Err(Unfit::Broken(strangers::problem(route, &found, LIMIT))),
         Err(fault @ Fault::Lost { .. }) => Err(fault.into()),
         // Its tables are not here, or not for us to read: there is nothing to compare.
-        Err(fault) if fault.sqlstate().is_some_and(|sqlstate| sqlstate.starts_with("42")) => {
+        Err(fault) if matches!(fault.sqlstate(), Some("42P01" | "3F000" | "42501")) => {
             warn!(route, "purchases made by hand are not looked for (strangers.sql): {fault}");
             Ok(())
         }
