@@ -37,7 +37,7 @@ use crate::config;
 use crate::liveness::Sign;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::Problem;
-use crate::pure::schedule::{Schedule, earlier};
+use crate::pure::schedule::Schedule;
 use crate::pure::verdict::{Scope, Verdict, verdict};
 use crate::store::jobs::{self, Lease};
 use crate::store::mapping::{Mapping, Unfit};
@@ -236,8 +236,8 @@ impl Reconciler {
             lately: &self.lately,
         };
         look::look(&context).await?;
-        let until = earlier(lease.now, self.job.settings.grace);
-        let Some(run) = runs::take(&self.store, lease, until).await? else {
+        let grace = self.job.settings.grace;
+        let Some(run) = runs::take(&self.store, lease, grace).await? else {
             return self.schedule(lease).await;
         };
         match advance(&context, &run).await {
