@@ -96,7 +96,7 @@ enum Command {
     /// Run the daemon: read the topics, make the purchases.
     #[command(after_help = "It stops on SIGTERM or SIGINT when the batches in flight are done.")]
     Run {
-        /// Start the route for the first time although there are purchases that belong to no payment
+        /// Let the route begin although there are purchases that belong to no payment; without this it is held
         #[arg(long, value_name = "ROUTE")]
         confirm: Vec<String>,
     },

@@ -1,11 +1,11 @@
 //! Starts, supervises and stops the loops.
 
 mod first_start;
+mod mapping;
 mod observe;
 mod outbox;
 mod purchases;
 mod ready;
-mod reload;
 mod signals;
 
 use std::sync::Arc;

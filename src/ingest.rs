@@ -12,12 +12,15 @@
 //!   Shown as stalled, with who is in the way; the client goes on asking. Left when the group gives partitions.
 //! * **Held**: a lane cannot apply its batch. It keeps the batch and tries again by itself; the member
 //!   stays in the group, and gives up fetching when the lanes have been full for a while. Left when the
-//!   batch is applied.
+//!   batch is applied. A route that may not apply anything yet, see [`crate::admission`], is held from its
+//!   first moment: it joins, claims and pins its positions, and fetches nothing. Left when it is admitted,
+//!   by claiming again.
 //!
 //! A member that broke or is stuck is left behind for a new one, which brings the loop back to Joining.
 //!
 //! None of the states is durable: what is, is the position in PostgreSQL.
 
+mod aside;
 mod attempt;
 mod barred;
 mod beat;
@@ -81,14 +84,23 @@ pub async fn run(
 ) -> Result<(), Problem> {
     let Watched { vitals, mut remedies } = watched;
     let probe = Arc::new(Probe::new(&kafka, &route.settings.topic, &route.settings.group)?);
+    let (reports, mut listener) = mpsc::unbounded_channel();
+    let beating = Beating::start(&route, &store, &probe, &vitals, &reports);
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {
+            beating.stop().await;
+            return Ok(());
+        }
+        () = aside::stand_aside(&route, &store, &beating) => {}
+    }
     let (member, events) = cure::join(&route, &kafka, 1)?;
     vitals.client(member.pulse.clone());
-    let (reports, mut listener) = mpsc::unbounded_channel();
     let lanes = (0..route.settings.lanes.max(1))
         .map(|number| Lane::start(number, &route, &store, &mapping, &vitals, &reports))
         .collect();
     let (claims, mut claimed) = mpsc::unbounded_channel();
-    let beating = Beating::start(&route, &store, &probe, &vitals, &reports);
+    let mut admission = route.admission.clone();
     let mut ingest = Ingest {
         route,
         kafka,
@@ -125,6 +137,7 @@ pub async fn run(
             Some(report) = listener.recv() => { ingest.on_report(report).await; Ok(()) }
             Some(claim) = claimed.recv() => { ingest.on_claimed(claim).await; Ok(()) }
             Some(remedy) = remedies.recv() => ingest.on_remedy(remedy).await,
+            () = admission.changed() => { ingest.on_admission(); Ok(()) }
         };
         if step.is_err() {
             break step;
@@ -246,21 +259,28 @@ impl Ingest {
         self.show_state();
     }
 
+    /// There is another word on whether anything may be applied. What was only pinned is claimed again, for
+    /// that is how reading begins.
+    fn on_admission(&mut self) {
+        if self.route.admission.held().is_none() && self.beating.is_reading() {
+            self.claim_after(Duration::ZERO, None);
+        }
+        self.show_state();
+    }
+
     fn show_state(&self) {
-        let state = match (self.holds.values().next(), &self.barred) {
-            (Some(Hold { reason, advice }), _) => {
+        let hold = self.holds.values().next();
+        let state = match (self.route.admission.held(), hold, &self.barred) {
+            (Some(why), ..) => State::Held { reason: why.reason, advice: why.advice },
+            (None, Some(Hold { reason, advice }), _) => {
                 State::Held { reason: reason.clone(), advice: advice.clone() }
             }
-            (None, Some(bar)) => bar.state(),
-            (None, None) if self.owned.is_empty() || !self.beating.is_reading() => State::Joining,
-            (None, None) => State::Running,
-        };
-        self.vitals.held(match &state {
-            State::Held { reason, advice } => {
-                Some(Complaint { reason: reason.clone(), advice: advice.clone() })
+            (None, None, Some(bar)) => bar.state(),
+            (None, None, None) if self.owned.is_empty() || !self.beating.is_reading() => {
+                State::Joining
             }
-            _ => None,
-        });
+            (None, None, None) => State::Running,
+        };
         self.beating.shows(state);
     }
 

@@ -32,11 +32,12 @@ use uuid::Uuid;
 
 use self::ahead::Lately;
 use self::context::Context;
+use crate::admission::Admission;
 use crate::config;
 use crate::liveness::Sign;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::Problem;
-use crate::pure::schedule::{Schedule, earlier};
+use crate::pure::schedule::Schedule;
 use crate::pure::verdict::{Scope, Verdict, verdict};
 use crate::store::jobs::{self, Lease};
 use crate::store::mapping::{Mapping, Unfit};
@@ -67,6 +68,8 @@ pub struct Job {
     pub source: Option<Store>,
     /// Where the loop shows signs of life.
     pub sign: Arc<Sign>,
+    /// Whether the route may apply anything yet.
+    pub admission: Admission,
 }
 
 /// What one turn of the loop came to.
@@ -233,8 +236,8 @@ impl Reconciler {
             lately: &self.lately,
         };
         look::look(&context).await?;
-        let until = earlier(lease.now, self.job.settings.grace);
-        let Some(run) = runs::take(&self.store, lease, until).await? else {
+        let grace = self.job.settings.grace;
+        let Some(run) = runs::take(&self.store, lease, grace).await? else {
             return self.schedule(lease).await;
         };
         match advance(&context, &run).await {
@@ -356,7 +359,11 @@ async fn advance(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
         let go_on = format!("stopped on request; `makegood reconcile approve {}` goes on", run.id);
         return context.commit(async |tx| runs::hold(tx, run.id, &go_on).await).await;
     }
-    if let Some(why) = jobs::route_held(context.store, context.job.route).await? {
+    let why = match context.job.admission.held() {
+        Some(why) => Some(why.reason),
+        None => jobs::route_held(context.store, context.job.route).await?,
+    };
+    if let Some(why) = why {
         return Err(Trouble::Waits(format!("the route is held: {why}")));
     }
     match run.phase {

@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::admission::Admission;
 use crate::liveness::Sign;
 use crate::pure::backoff::Backoff;
 use crate::pure::bisect::Bisect;
@@ -62,6 +63,8 @@ pub struct Route {
     pub rules: Rules,
     /// The payments' database, if it is not the one with the purchases.
     pub source: Option<Store>,
+    /// Whether anything may be applied yet.
+    pub admission: Admission,
 }
 
 /// What one turn of the loop came to.
@@ -163,7 +166,11 @@ impl Replayer {
             let (store, route) = (&self.store, self.route.id);
             let asked = decisions::waiting(store, route, after, CHUNK, CHUNK_BYTES).await?;
             let Some(last) = asked.last() else { break };
-            if let Some(why) = jobs::route_held(&self.store, self.route.id).await? {
+            let why = match self.route.admission.held() {
+                Some(why) => Some(why.reason),
+                None => jobs::route_held(&self.store, self.route.id).await?,
+            };
+            if let Some(why) = why {
                 return Err(Trouble(format!("the route is held: {why}")));
             }
             after = *last;

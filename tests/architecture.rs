@@ -48,8 +48,8 @@ fn shipped((path, text): &(PathBuf, String)) -> String {
     code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// What every layer but the rules may use: settings, counters, signs of life.
-const EVERYWHERE: &str = "pure config vitals meter liveness";
+/// What every layer but the rules may use: settings, counters, signs of life, what loops are told.
+const EVERYWHERE: &str = "pure config vitals meter liveness admission";
 
 /// Each layer with those below that it may use; the loops never use one another.
 const LAYERS: &[(&str, &str)] = &[
@@ -57,6 +57,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("vitals", ""),
     ("meter", ""),
     ("liveness", ""),
+    ("admission", ""),
     ("config", ""),
     ("store", ""),
     ("kafka", ""),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::support::daemon::Daemon;
 use crate::support::events::{Payment, payments};
-use crate::support::holding::{held, running};
+use crate::support::holding::{held, held_for, pinned, running};
 use crate::support::rig::Rig;
 use crate::support::{eventually, ledger};
 
@@ -134,21 +134,13 @@ async fn a_bad_edit_is_not_used_and_the_old_mapping_stays() {
     }
 }
 
-/// Starts a daemon that must refuse to run; returns what it says.
-fn refuses(rig: &Rig, setting: &str) -> String {
-    let mut daemon = rig.daemon_with(setting);
-    let status = tokio::task::block_in_place(|| daemon.wait(Duration::from_secs(60)));
-    assert_eq!(status.code(), Some(78), "{}", daemon.log());
-    daemon.log()
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mapping_of_other_types_is_refused_at_start() {
-    let rig = Rig::new(1).await;
+async fn a_mapping_that_cannot_be_used_holds_from_the_start_until_its_file_is_mended() {
+    let rig = Rig::new(2).await;
     let of = |select: &str| {
         format!("-- makegood: business-key student_course_purchases(payment_id)\n{select}")
     };
-    for (sql, says) in [
+    let unusable = [
         (
             answering("SELECT event_id, 1 AS outcome, business_key, detail FROM answer"),
             "outcome int4",
@@ -156,65 +148,131 @@ async fn a_mapping_of_other_types_is_refused_at_start() {
         (answering("SELECT event_id, outcome, business_key FROM answer"), "returns ("),
         (of("SELECT $1::uuid AS event_id, ''::text, ''::text, ''::text"), "takes (uuid)"),
         (BUILT_IN.replace("business-key ", "business-key nowhere."), "does not exist"),
-    ] {
-        let (_, setting) = mapping(&rig, &sql);
-        let log = refuses(&rig, &setting);
-        assert!(log.contains("error[MG1101]") && log.contains(says), "no {says} in {log}");
+        (BUILT_IN.replacen("WITH event", "WITH, event", 1), "42601"),
+        ("SELECT 1".to_owned(), "no line names the business key"),
+    ];
+    let (file, setting) = mapping(&rig, &unusable[0].0);
+    let mut daemon = rig.daemon_with(&setting);
+    let paid = payments(4);
+    rig.pay(&paid).await;
+    held_for(&rig, unusable[0].1).await;
+    for (sql, says) in unusable {
+        fs::write(&file, sql).unwrap();
+        hang_up(&daemon, "held: ").await;
+        held_for(&rig, says).await;
+    }
+    assert!(daemon.log().contains("MG1101"), "{}", daemon.log());
+    pinned(&rig).await;
+    fs::write(&file, BUILT_IN).unwrap();
+    hang_up(&daemon, "resumed").await;
+    rig.caught_up().await;
+    running(&rig).await;
+    ledger::assert_exactly(&rig.client, &paid).await;
+    assert_eq!(daemon.ended(), None);
+}
+
+/// What only a person can mend beside the database ends the start.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_without_a_usable_mapping_ends_the_start() {
+    let rig = Rig::new(1).await;
+    for (sql, says) in [(None, "cannot read"), (Some("SELECT 1"), "no line names the business key")]
+    {
+        let (file, setting) = mapping(&rig, sql.unwrap_or_default());
+        if sql.is_none() {
+            fs::remove_file(file).unwrap();
+        }
+        let mut daemon = rig.daemon_with(&setting);
+        let status = tokio::task::block_in_place(|| daemon.wait(Duration::from_secs(60)));
+        assert_eq!(status.code(), Some(78), "{}", daemon.log());
+        assert!(daemon.log().contains("error[MG1101]") && daemon.log().contains(says));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn purchases_without_a_unique_key_are_refused_with_the_way_out() {
+async fn purchases_without_a_unique_key_hold_the_route_and_the_way_out_is_told() {
     let rig = Rig::new(1).await;
     let drop_key = "ALTER TABLE student_course_purchases DROP CONSTRAINT student_course_purchases_payment_id_key";
     rig.client.batch_execute(drop_key).await.unwrap();
-    for (kind, make, away) in [
-        ("none", "SELECT 1", "SELECT 1"),
+    let paid = payments(2);
+    rig.pay(&paid).await;
+    let mut daemon = rig.daemon();
+    let advised = "CREATE UNIQUE INDEX CONCURRENTLY ON student_course_purchases (payment_id);";
+    let held = held_for(&rig, "has no unique index on payment_id alone").await;
+    for words in [
+        advised,
+        "SELECT payment_id, count(*) FROM student_course_purchases GROUP BY payment_id HAVING count(*) > 1;",
+    ] {
+        assert!(held.advice.contains(words), "no {words} in {held:?}");
+    }
+    assert!(daemon.log().contains("MG1102"), "{}", daemon.log());
+    for (make, away) in [
+        // Partial, of two columns, of an expression, deferrable.
         (
-            "partial",
             "CREATE UNIQUE INDEX k ON student_course_purchases (payment_id) WHERE amount > 0",
             "DROP INDEX k",
         ),
         (
-            "of two columns",
             "CREATE UNIQUE INDEX k ON student_course_purchases (payment_id, course_id)",
             "DROP INDEX k",
         ),
+        ("CREATE UNIQUE INDEX k ON student_course_purchases ((payment_id::text))", "DROP INDEX k"),
         (
-            "of an expression",
-            "CREATE UNIQUE INDEX k ON student_course_purchases ((payment_id::text))",
-            "DROP INDEX k",
-        ),
-        (
-            "deferrable",
             "ALTER TABLE student_course_purchases ADD CONSTRAINT k UNIQUE (payment_id) DEFERRABLE",
             "ALTER TABLE student_course_purchases DROP CONSTRAINT k",
         ),
-        // What a failed CREATE UNIQUE INDEX CONCURRENTLY leaves behind.
+        // What a failed CREATE UNIQUE INDEX CONCURRENTLY leaves behind. All in one transaction, for a look
+        // in between would find a good one.
         (
-            "invalid",
-            "CREATE UNIQUE INDEX k ON student_course_purchases (payment_id);
-             UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'k'::regclass",
+            "BEGIN; CREATE UNIQUE INDEX k ON student_course_purchases (payment_id);
+             UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'k'::regclass; COMMIT",
             "DROP INDEX k",
         ),
     ] {
         rig.client.batch_execute(make).await.unwrap();
-        let said = refuses(&rig, "");
-        for words in [
-            "error[MG1102]",
-            "CREATE UNIQUE INDEX CONCURRENTLY ON student_course_purchases (payment_id);",
-            "SELECT payment_id, count(*) FROM student_course_purchases GROUP BY payment_id HAVING count(*) > 1;",
-        ] {
-            assert!(said.contains(words), "a key {kind}: no {words} in {said}");
-        }
+        hang_up(&daemon, "held: ").await;
         rig.client.batch_execute(away).await.unwrap();
     }
+    pinned(&rig).await;
     // The advice works as it is printed.
-    let advised = "CREATE UNIQUE INDEX CONCURRENTLY ON student_course_purchases (payment_id);";
     rig.client.batch_execute(advised).await.unwrap();
-    let paid = payments(2);
-    rig.pay(&paid).await;
-    let _daemon = rig.daemon();
     rig.caught_up().await;
+    running(&rig).await;
     ledger::assert_exactly(&rig.client, &paid).await;
+    assert_eq!(daemon.ended(), None);
+}
+
+/// A deploy with a mapping that does not fit, beside the daemon it is to replace.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_daemon_takes_no_partitions_from_one_that_runs_and_joins_when_that_one_is_gone() {
+    let rig = Rig::new(2).await;
+    let good = rig.daemon();
+    rig.reads(&good).await;
+    let (file, setting) = mapping(&rig, &answering("SELECT event_id, outcome FROM answer"));
+    let mut bad = rig.daemon_with(&setting);
+    held_for(&rig, "returns (").await;
+    let mut paid = payments(20);
+    rig.pay(&paid).await;
+    rig.caught_up().await;
+    eventually("it to say why it stays outside", || async {
+        bad.log().contains("another daemon runs the route").then_some(())
+    })
+    .await;
+    assert!(!bad.log().contains("partitions assigned"), "{}", bad.log());
+    good.stop();
+    eventually("it to join", || async {
+        let worker = rig.worker(&bad).await?;
+        (worker.state == "held" && worker.partitions.len() == 2).then_some(())
+    })
+    .await;
+    let place = rig.positions().await;
+    let behind = payments(20);
+    rig.pay(&behind).await;
+    assert_eq!(rig.committed(), place, "its place is Kafka's");
+    fs::write(&file, BUILT_IN).unwrap();
+    hang_up(&bad, "resumed").await;
+    rig.caught_up().await;
+    running(&rig).await;
+    paid.extend(behind);
+    ledger::assert_exactly(&rig.client, &paid).await;
+    assert_eq!(bad.ended(), None);
 }

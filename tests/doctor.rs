@@ -10,6 +10,7 @@ use crate::commands::{run, stderr, stdout};
 use crate::mapping_commands::checks;
 use crate::support::daemon::{Daemon, command};
 use crate::support::events::{Payment, payments, raw};
+use crate::support::holding::{held_for, pinned};
 use crate::support::old_member::OldMember;
 use crate::support::rig::Rig;
 use crate::support::{eventually, ledger};
@@ -209,15 +210,17 @@ async fn a_first_start_is_told_beforehand_and_asks_before_it_doubles_what_was_ma
     has(&json, "start.strangers", "warn", &invented.to_string());
     let link = format!("SET payment_id = '{}' WHERE id = '", paid[2].id);
     has(&json, "start.strangers", "warn", &link);
-    // It asks, and what it printed is what links them.
-    let mut daemon = rig.daemon();
-    let status = tokio::task::block_in_place(|| daemon.wait(std::time::Duration::from_secs(60)));
-    let log = daemon.log();
-    assert_eq!(status.code(), Some(5), "{log}");
-    assert!(log.contains("makegood run --confirm purchases"), "{log}");
-    let update = log.lines().find_map(|line| line.find("UPDATE ").map(|at| line[at..].to_owned()));
-    rig.client.batch_execute(&update.unwrap()).await.unwrap();
+    // It asks and applies nothing, restarted too, and what it printed is what links them.
     let daemon = rig.daemon();
+    pinned(&rig).await;
+    daemon.stop();
+    let daemon = rig.daemon();
+    let asks = held_for(&rig, &invented.to_string()).await.advice;
+    pinned(&rig).await;
+    assert!(asks.contains("makegood run --confirm purchases"), "{asks}");
+    assert!(daemon.log().contains("MG4004"), "{}", daemon.log());
+    let link = asks.lines().find(|line| line.starts_with("UPDATE ")).unwrap();
+    rig.client.batch_execute(link).await.unwrap();
     rig.caught_up().await;
     ledger::assert_exactly(&rig.client, &paid).await;
     rig.reads(&daemon).await;
@@ -231,9 +234,16 @@ async fn a_confirmed_first_start_leaves_strangers_alone_and_a_second_one_asks_no
                  VALUES (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 1, 'INR')";
     rig.client.batch_execute(stray).await.unwrap();
     let config = rig.config_file(&rig.url(), "", "");
+    let asking = Daemon::start(&config, 0);
+    held_for(&rig, "belongs to no payment").await;
+    asking.stop();
     let child = command().args(["run", "--confirm", "purchases", "--config"]).arg(&config).spawn();
     let mut confirmed = child.unwrap();
-    eventually("a position", || async { (rig.positions().await.len() == 1).then_some(()) }).await;
+    let running = "SELECT count(*) FROM makegood.workers WHERE state = 'running'";
+    eventually("the confirmed one to run", || async {
+        (rig.number(running).await == 1).then_some(())
+    })
+    .await;
     confirmed.kill().unwrap();
     confirmed.wait().unwrap();
     let daemon = Daemon::start(&config, 0);

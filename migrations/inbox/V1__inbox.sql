@@ -4,7 +4,9 @@ CREATE TABLE makegood.routes (
     name text NOT NULL UNIQUE,
     topic text NOT NULL,
     consumer_group text NOT NULL,
-    updated_at timestamptz NOT NULL DEFAULT now()
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    -- Since when it may apply records: its mapping fitted, and nobody had to be asked any more.
+    begun_at timestamptz
 );
 COMMENT ON TABLE makegood.routes IS 'One row a route; gives the tables below a short key.';
 

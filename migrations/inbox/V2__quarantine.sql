@@ -32,7 +32,9 @@ CREATE UNIQUE INDEX quarantine_open_event ON makegood.quarantine (route_id, even
     WHERE resolved_at IS NULL;
 -- A payment that cannot be made good is one case, however often it is tried.
 CREATE UNIQUE INDEX quarantine_open_payment ON makegood.quarantine (route_id, business_key)
-    WHERE resolved_at IS NULL AND business_key IS NOT NULL;
+    WHERE resolved_at IS NULL AND topic_id IS NULL;
+-- The mapping may name the payment of a record that it rejects; several records may be about one.
+CREATE INDEX quarantine_business_key ON makegood.quarantine (business_key) WHERE business_key IS NOT NULL;
 
 -- What people decided. A replay is a request first: the daemon carries it out, and one that is down finds
 -- it when it starts. An acceptance lets bad records past the brake.

@@ -118,9 +118,19 @@ COMMENT ON COLUMN makegood.reconcile_runs.sample IS 'The first findings of a dry
 COMMENT ON COLUMN makegood.reconcile_runs.reason IS 'Why the schedule asked for it; null for what a person or a signal asked for.';
 
 CREATE VIEW makegood.reconcile_findings AS
-SELECT id AS finding, job, business_key AS payment, kind, paid_at, expected, found, detail, run_id AS run, first_seen_at,
-       resolved_at, resolution, resolved_run_id AS resolved_run, resolved_by, note, quarantine_id
-FROM makegood.findings;
+SELECT f.id AS finding, f.job, f.business_key AS payment, f.kind, f.paid_at, f.expected, f.found,
+       coalesce(f.detail, c.detail) AS detail, f.run_id AS run, f.first_seen_at, f.resolved_at, f.resolution,
+       f.resolved_run_id AS resolved_run, f.resolved_by, f.note, coalesce(f.quarantine_id, c.id) AS quarantine_id
+FROM makegood.findings f
+LEFT JOIN LATERAL (
+    -- A record that the mapping rejected may name its payment; whoever looks should be led to it.
+    SELECT q.id, q.detail
+    FROM makegood.quarantine q
+    WHERE q.business_key = f.business_key AND q.resolved_at IS NULL AND f.resolved_at IS NULL AND f.kind = 'missing'
+          AND q.route_id = (SELECT j.route_id FROM makegood.jobs j WHERE j.name = f.job)
+    ORDER BY q.id DESC
+    LIMIT 1
+) c ON true;
 COMMENT ON VIEW makegood.reconcile_findings IS 'What the reconciler found, open and resolved.';
 COMMENT ON COLUMN makegood.reconcile_findings.finding IS 'Its number, as makegood.dismiss takes it.';
 COMMENT ON COLUMN makegood.reconcile_findings.job IS 'The job that found it.';
@@ -139,14 +149,21 @@ COMMENT ON COLUMN makegood.reconcile_findings.resolution IS
 COMMENT ON COLUMN makegood.reconcile_findings.resolved_run IS 'The run that resolved it, if one did.';
 COMMENT ON COLUMN makegood.reconcile_findings.resolved_by IS 'The person who dismissed it.';
 COMMENT ON COLUMN makegood.reconcile_findings.note IS 'What that person said.';
-COMMENT ON COLUMN makegood.reconcile_findings.quarantine_id IS 'Where the event is that could not be applied, if that was tried.';
+COMMENT ON COLUMN makegood.reconcile_findings.quarantine_id IS 'Where the payment''s event is that could not be applied, if one could not.';
 
 CREATE VIEW makegood.paid_not_purchased AS
-SELECT f.business_key AS payment, f.paid_at, now() - f.paid_at AS age, j.looked_at AS as_of, f.kind, f.detail,
-       r.name AS route, f.job, f.id AS finding
+SELECT f.business_key AS payment, f.paid_at, now() - f.paid_at AS age, j.looked_at AS as_of, f.kind,
+       coalesce(f.detail, c.detail) AS detail, r.name AS route, f.job, f.id AS finding
 FROM makegood.findings f
 JOIN makegood.jobs j ON j.name = f.job
 JOIN makegood.routes r ON r.id = j.route_id
+LEFT JOIN LATERAL (
+    SELECT q.detail
+    FROM makegood.quarantine q
+    WHERE q.business_key = f.business_key AND q.resolved_at IS NULL AND q.route_id = j.route_id
+    ORDER BY q.id DESC
+    LIMIT 1
+) c ON true
 WHERE f.resolved_at IS NULL AND f.kind IN ('missing', 'gone');
 COMMENT ON VIEW makegood.paid_not_purchased IS
     'Payments that succeeded and have no purchase, as far as the reconciler has looked. Costs nothing to ask.';
@@ -155,7 +172,7 @@ COMMENT ON COLUMN makegood.paid_not_purchased.paid_at IS 'When it became paid.';
 COMMENT ON COLUMN makegood.paid_not_purchased.age IS 'How long ago that is.';
 COMMENT ON COLUMN makegood.paid_not_purchased.as_of IS 'When the reconciler last looked; old if no daemon runs.';
 COMMENT ON COLUMN makegood.paid_not_purchased.kind IS 'missing, or gone if a purchase existed once and was removed.';
-COMMENT ON COLUMN makegood.paid_not_purchased.detail IS 'Why it has not been made good, if that was tried.';
+COMMENT ON COLUMN makegood.paid_not_purchased.detail IS 'Why it has not been made good, if that was tried, or why its event is in quarantine.';
 COMMENT ON COLUMN makegood.paid_not_purchased.route IS 'The route that would make it good.';
 COMMENT ON COLUMN makegood.paid_not_purchased.job IS 'The job that looks for it.';
 COMMENT ON COLUMN makegood.paid_not_purchased.finding IS 'Its number among the findings.';

@@ -2,6 +2,6 @@
 -- The same record, or the same event again, is not a second case.
 INSERT INTO makegood.quarantine
     (route_id, topic, topic_id, partition, "offset", record_at, key, value, header_names, header_values,
-     event_id, digest, reason, sqlstate, detail)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+     event_id, digest, reason, sqlstate, detail, business_key)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 ON CONFLICT DO NOTHING

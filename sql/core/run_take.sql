@@ -1,8 +1,10 @@
 -- makegood: run_take
--- The run to go on with: the one that is running, whoever began it, else the oldest that was asked for.
+-- The run to go on with: the one that is running, whoever began it, else the oldest that was asked for. One for which
+-- nobody named an end ends $3 seconds before it is taken: by this statement's clock, for an earlier one may lie before
+-- the request, and what was written just before that would be missed.
 UPDATE makegood.runs r
 SET state = 'running', job = $1, runner = $2, started_at = coalesce(r.started_at, clock_timestamp()),
-    until = least(coalesce(r.until, $3), clock_timestamp())
+    until = least(coalesce(r.until, clock_timestamp() - make_interval(secs => $3)), clock_timestamp())
 FROM (
     SELECT id
     FROM makegood.runs

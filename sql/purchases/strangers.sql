@@ -11,7 +11,7 @@
 --      contents jsonb      what people should see of it
 --      link text           the statement that would link it with the payment it was most likely made for,
 --                          for a person to run; null if there is none
--- It is run once, before the first start. makegood never runs what is in `link`.
+-- It is run before the route first applies anything. makegood never runs what is in `link`.
 SELECT s.id::text AS purchase, s.payment_id::text AS business_key, s.purchased_at AS at,
        jsonb_build_object('amount', s.amount::text, 'currency', s.currency, 'studentId', s.student_id,
                           'courseId', s.course_id) AS contents,

@@ -8,8 +8,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::first_start::ByHand;
+use super::mapping::{Candidate, Told};
 use super::signals::Signals;
-use super::{first_start, ready, reload, supervise};
+use super::{ready, supervise};
+use crate::admission::admission;
 use crate::config::{self, Config};
 use crate::ingest::{self, Route, Watched};
 use crate::liveness::Liveness;
@@ -49,10 +52,8 @@ pub(super) async fn run(
     let mut watches = Vec::new();
     let (heard, hears) = watch::channel(0);
     tokio::spawn(listen::listen(config.postgres.clone(), CHANNELS, heard));
-    for (route, mapping) in prepared.routes {
-        let (publish, mapping) = watch::channel(Arc::new(mapping));
-        let (store, hangup) = (prepared.store.clone(), signals.reload.clone());
-        tokio::spawn(reload::on_hangup(route.clone(), store, publish, hangup));
+    for Ready { route, mapping, candidate, told } in prepared.routes {
+        tokio::spawn(candidate.keep(told, signals.reload.clone()));
         let jobs = jobs(&config, &liveness, &route)?;
         let source = jobs.first().and_then(|job| job.source.clone());
         for job in jobs {
@@ -93,7 +94,15 @@ fn watch_over(route: &Route) -> (Watch, Watched) {
 /// What the loops need to begin.
 struct Prepared {
     store: Store,
-    routes: Vec<(Arc<Route>, Mapping)>,
+    routes: Vec<Ready>,
+}
+
+/// A route whose loops can start, though it may be held.
+struct Ready {
+    route: Arc<Route>,
+    mapping: watch::Receiver<Arc<Mapping>>,
+    candidate: Candidate,
+    told: Told,
 }
 
 async fn prepare(
@@ -106,14 +115,20 @@ async fn prepare(
     ready::schema(&config.postgres, Set::Inbox, config.migrate.mode).await?;
     let mut routes = Vec::new();
     for settings in &config.inbox {
-        let id = ready::route(settings, &store).await;
+        let route = ready::route(settings, &store).await;
         let sign = liveness.expect(loop_name(&settings.name));
-        let mapping = ready::mapping(settings, &store, id).await?;
-        // Across two databases nobody can tell.
-        if config.source_of(&settings.name).is_none() {
-            first_start::confirmed(settings, &store, &mapping, confirmed).await?;
-        }
-        routes.push((Arc::new(Route::new(id, settings.clone(), sign)), mapping));
+        let by_hand = match config.source_of(&settings.name) {
+            Some(_) => ByHand::Unknowable,
+            None if confirmed.contains(&settings.name) => ByHand::Confirmed,
+            None => ByHand::Ask,
+        };
+        let (settings, store) = (settings.clone(), store.clone());
+        let candidate = Candidate { settings, route, store, by_hand };
+        let (mapping, why) = candidate.first_look().await?;
+        let (publish, mapping) = watch::channel(Arc::new(mapping));
+        let (held, admission) = admission(why);
+        let route = Arc::new(Route::new(route, candidate.settings.clone(), sign, admission));
+        routes.push(Ready { route, mapping, candidate, told: Told { mapping: publish, held } });
     }
     Ok(Prepared { store, routes })
 }
@@ -138,7 +153,8 @@ fn jobs(config: &Config, liveness: &Liveness, route: &Route) -> Result<Vec<Job>,
         let (settings, topic) = (settings.clone(), route.settings.topic.clone());
         let source = source(config, &settings)?;
         let sign = liveness.expect(format!("reconcile {}", settings.name));
-        Ok(Job { settings, route: route.id, topic, source, sign })
+        let admission = route.admission.clone();
+        Ok(Job { settings, route: route.id, topic, source, sign, admission })
     })
     .collect()
 }
@@ -146,7 +162,8 @@ fn jobs(config: &Config, liveness: &Liveness, route: &Route) -> Result<Vec<Job>,
 /// A route as the replays of its records need it.
 fn replays(route: &Route, source: Option<Store>) -> replay::Route {
     let (name, rules) = (route.settings.name.clone(), route.rules.clone());
-    replay::Route { id: route.id, name, rules, source }
+    let admission = route.admission.clone();
+    replay::Route { id: route.id, name, rules, source, admission }
 }
 
 /// The database that a job reads payments from, if it is another one.

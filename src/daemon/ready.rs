@@ -1,16 +1,13 @@
-//! Waits at start until the database is there and fits: schema, route, mapping.
+//! Waits at start until the database is there and has makegood's schema and the routes.
 
 use std::time::Duration;
 
 use tracing::{info, warn};
-use uuid::Uuid;
 
 use crate::config::{self, MigrateMode};
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::{Code, Problem};
-use crate::store::mapping::{Mapping, Unfit};
-use crate::store::workers::{self, Beat, State};
-use crate::store::{Store, connect, migrate, routes, trial};
+use crate::store::{Store, connect, migrate, routes};
 use crate::watchdog::supervisor;
 
 /// Pauses between attempts to start while the database is not there yet.
@@ -47,44 +44,6 @@ async fn migrated(
         info!(applied = done.join(", "), "schema migrated");
     }
     Ok(())
-}
-
-/// Loads a route's mapping and checks it. What only a person can mend ends the start; a database that
-/// is away, or that has drifted from the mapping, is waited for, and `status` shows why.
-pub(super) async fn mapping(
-    settings: &config::Inbox,
-    store: &Store,
-    route: i16,
-) -> Result<Mapping, Problem> {
-    let worker = Uuid::new_v4();
-    let mut attempt = 0;
-    loop {
-        let mapping = Mapping::load(&settings.mapping)?;
-        match trial::check(store, &mapping).await {
-            Ok(()) => {
-                let (route, fingerprint) = (&settings.name, mapping.fingerprint());
-                info!(route, origin = mapping.origin, fingerprint, "mapping checked");
-                if attempt > 0 {
-                    // The loop's own heartbeat takes over; a row left behind is taken for gone soon.
-                    let _ = workers::leave(store, worker).await;
-                }
-                return Ok(mapping);
-            }
-            Err(Unfit::Broken(problem)) => return Err(problem),
-            Err(unfit) => {
-                let doing = format!("route {}: the mapping cannot be used", settings.name);
-                let (reason, advice) = unfit.reason_and_advice();
-                let state = State::Held { reason, advice };
-                // If this cannot be written either, the database is away and status says so itself.
-                let _ = workers::beat(
-                    store,
-                    &Beat { worker, route, host: workers::host(), state, partitions: Vec::new() },
-                )
-                .await;
-                wait(&mut attempt, &unfit.problem(&doing)).await;
-            }
-        }
-    }
 }
 
 /// Registers a route and returns its key.

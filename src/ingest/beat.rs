@@ -19,7 +19,7 @@ use crate::pure::problem::Problem;
 use crate::store::Store;
 use crate::store::positions::{self, Log};
 use crate::store::workers::{self, Beat, State};
-use crate::vitals::Vitals;
+use crate::vitals::{Complaint, Vitals};
 
 /// How often the daemon is seen.
 const EVERY: Duration = Duration::from_secs(5);
@@ -30,6 +30,7 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
 pub(super) struct Beating {
     shown: Arc<Shown>,
     task: JoinHandle<()>,
+    vitals: Arc<Vitals>,
     store: Store,
     worker: Uuid,
 }
@@ -76,7 +77,7 @@ impl Beating {
             host: workers::host(),
         };
         let task = tokio::spawn(pulse.run());
-        Beating { shown, task, store: store.clone(), worker }
+        Beating { shown, task, vitals: vitals.clone(), store: store.clone(), worker }
     }
 
     /// Shows another state at once.
@@ -86,6 +87,12 @@ impl Beating {
                 Some((reason, advice))
             }
             State::Joining | State::Running => None,
+        });
+        self.vitals.held(match &state {
+            State::Held { reason, advice } => {
+                Some(Complaint { reason: reason.clone(), advice: advice.clone() })
+            }
+            _ => None,
         });
         self.set(|showing| showing.state = state);
     }

@@ -43,7 +43,7 @@ impl Ingest {
         match end.outcome {
             Ok(claimed) => {
                 self.failures = 0;
-                self.fetch(claimed).await;
+                self.begin(claimed).await;
             }
             Err(problem) => {
                 let delay = BACKOFF.delay(self.failures, fastrand::f64());
@@ -84,12 +84,34 @@ impl Ingest {
         });
     }
 
+    /// Begins to read, or keeps the place while nothing may be applied.
+    async fn begin(&mut self, claimed: Claimed) {
+        self.holds.remove(&HOLD);
+        match self.route.admission.held() {
+            Some(_) => self.pin(claimed),
+            None => self.fetch(claimed).await,
+        }
+    }
+
+    /// Tells Kafka and everybody else where the partitions are, and reads nothing. Lag is what it is.
+    fn pin(&mut self, claimed: Claimed) {
+        for (partition, start) in &claimed.starts {
+            self.member.board.post(*partition, start.offset);
+        }
+        info!(
+            route = self.route.settings.name,
+            partitions = claimed.starts.len(),
+            "held: the place is kept, and nothing is read"
+        );
+        self.vitals.reads(Some(tracks(&claimed)));
+        self.beating.reads(Some(claimed));
+        self.show_state();
+    }
+
     /// Has the lanes adopt a claim and the member read from it.
     async fn fetch(&mut self, claimed: Claimed) {
-        self.holds.remove(&HOLD);
         self.generation += 1;
-        let tracks: BTreeMap<i32, Arc<Track>> =
-            claimed.starts.iter().map(|(p, start)| (*p, Track::new(start.offset))).collect();
+        let tracks = tracks(&claimed);
         let mut sources = Vec::new();
         for (number, lane) in self.lanes.iter().enumerate() {
             let is_its = |partition: &i32| lane_of(*partition, self.lanes.len()) == number;
@@ -144,6 +166,11 @@ impl Ingest {
         };
         self.lanes.iter().map(ask).collect()
     }
+}
+
+/// Where the watchdog sees how far each partition is.
+fn tracks(claimed: &Claimed) -> BTreeMap<i32, Arc<Track>> {
+    claimed.starts.iter().map(|(p, start)| (*p, Track::new(start.offset))).collect()
 }
 
 /// The lane of a partition: always the same one, so that its records stay in order.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::admission::Admission;
 use crate::config;
 use crate::liveness::{Liveness, Sign};
 use crate::pure::brake::Brake;
@@ -20,17 +21,19 @@ pub struct Route {
     pub sign: Arc<Sign>,
     /// How many bad ones are too many.
     pub brake: Brake,
+    /// Whether anything may be applied yet.
+    pub admission: Admission,
 }
 
 impl Route {
     /// A route that a command looks at: no loop runs it, and nobody waits for its signs of life.
     pub fn unwatched(id: i16, settings: config::Inbox) -> Route {
         let sign = Liveness::default().expect(&settings.name);
-        Route::new(id, settings, sign)
+        Route::new(id, settings, sign, Admission::granted())
     }
 
     /// A route under its registered key.
-    pub fn new(id: i16, settings: config::Inbox, sign: Arc<Sign>) -> Route {
+    pub fn new(id: i16, settings: config::Inbox, sign: Arc<Sign>, admission: Admission) -> Route {
         let rules = Rules {
             id_from: settings.id_from.clone(),
             type_from: settings.type_from.clone(),
@@ -38,6 +41,6 @@ impl Route {
             max_bytes: settings.max_record,
         };
         let config::MaxQuarantine { share, share_from } = settings.max_quarantine;
-        Route { id, settings, rules, sign, brake: Brake { share, share_from } }
+        Route { id, settings, rules, sign, brake: Brake { share, share_from }, admission }
     }
 }

@@ -20,6 +20,17 @@ pub struct Refusal {
     pub sqlstate: Option<String>,
     /// One sentence, without the record's contents.
     pub detail: String,
+    /// The payment, if the mapping named it.
+    pub business_key: Option<String>,
+}
+
+/// A text that is longer names no payment, and would not fit an index.
+const KEY_BYTES: usize = 200;
+
+impl Refusal {
+    fn key(&self) -> Option<&str> {
+        self.business_key.as_deref().filter(|key| key.len() <= KEY_BYTES)
+    }
 }
 
 /// A quarantined record.
@@ -109,6 +120,7 @@ pub async fn put(
                 &refusal.reason,
                 &refusal.sqlstate,
                 &detail,
+                &refusal.key(),
             ],
         )
         .await?;
@@ -163,7 +175,8 @@ pub(super) async fn replayed(tx: &Tx, route: i16, replayed: &[Replayed]) -> Resu
         let Some(refusal) = &one.refusal else { continue };
         let detail = refusal.detail.replace('\0', "");
         let sql = include_str!("../../sql/core/quarantine_failed_again.sql");
-        tx.execute(sql, &[&one.id, &refusal.reason, &refusal.sqlstate, &detail]).await?;
+        let key = refusal.key();
+        tx.execute(sql, &[&one.id, &refusal.reason, &refusal.sqlstate, &detail, &key]).await?;
     }
     let done: Vec<&Replayed> =
         replayed.iter().filter(|r| !r.failed() && r.outcome != "settled").collect();
@@ -178,7 +191,10 @@ pub(super) async fn replayed(tx: &Tx, route: i16, replayed: &[Replayed]) -> Resu
     tx.execute(sql, &[&ids, &events, &keys]).await?;
     let sql = include_str!("../../sql/core/finding_replayed.sql");
     tx.execute(sql, &[&ids, &outcomes]).await?;
-    // The payment may have a case of its own, from the reconciler.
-    let keys: Vec<String> = done.iter().filter_map(|r| r.business_key.clone()).collect();
+    // The payment may have other cases, from the reconciler for example.
+    let keys: Vec<String> = (done.iter())
+        .filter(|r| matches!(r.outcome, "applied" | "already" | "conflict" | "healed"))
+        .filter_map(|r| r.business_key.clone())
+        .collect();
     made_good(tx, route, &keys).await
 }

@@ -11,3 +11,9 @@ pub async fn register(store: &Store, route: &config::Inbox) -> Result<i16, Fault
         .map(|row| row.get(0))
         .ok_or_else(|| Fault::Lost { cause: "the route's row did not come back".to_owned() })
 }
+
+/// Notes, the first time, that a route may apply records.
+pub async fn begin(store: &Store, route: i16) -> Result<(), Fault> {
+    store.query(include_str!("../../sql/core/route_begin.sql"), &[&route]).await?;
+    Ok(())
+}

@@ -1,6 +1,8 @@
 //! Runs of the reconciler: rows from the request to the end. A run's state is nowhere else, so that
 //! another runner can go on with it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -100,10 +102,10 @@ impl Step {
     }
 }
 
-/// The run to go on with, if there is one: `until` is the end of a run for which nobody named one.
-pub async fn take(store: &Store, lease: &Lease, until: Timestamp) -> Result<Option<Run>, Fault> {
+/// The run to go on with, if there is one. One for which nobody named an end ends `grace` before now.
+pub async fn take(store: &Store, lease: &Lease, grace: Duration) -> Result<Option<Run>, Fault> {
     let sql = include_str!("../../sql/core/run_take.sql");
-    let rows = store.query(sql, &[&lease.job, &lease.owner, &until]).await?;
+    let rows = store.query(sql, &[&lease.job, &lease.owner, &grace.as_secs_f64()]).await?;
     Ok(rows.first().map(|row| Run {
         id: row.get("id"),
         since: row.get("since"),

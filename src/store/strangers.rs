@@ -35,7 +35,7 @@ pub async fn find(store: &Store, mapping: &Mapping, limit: i64) -> Result<Vec<St
     Ok(rows.iter().map(stranger).collect())
 }
 
-/// Whether a registered route has never read anything.
+/// Whether a route has never been free to apply anything.
 pub async fn is_first_start(store: &Store, route: &str) -> Result<bool, Fault> {
     let rows = store.query(include_str!("../../sql/core/first_start.sql"), &[&route]).await?;
     Ok(rows.first().is_some_and(|row| row.get(0)))

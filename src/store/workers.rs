@@ -71,6 +71,12 @@ pub async fn beat(store: &Store, beat: &Beat) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Whether a daemon that is alive applies the route's records.
+pub async fn is_run_elsewhere(store: &Store, route: i16) -> Result<bool, Fault> {
+    let sql = include_str!("../../sql/core/worker_elsewhere.sql");
+    Ok(store.query(sql, &[&route]).await?.first().is_some_and(|row| row.get(0)))
+}
+
 /// Removes the daemon's rows.
 pub async fn leave(store: &Store, worker: Uuid) -> Result<(), Fault> {
     store.query(include_str!("../../sql/core/worker_leave.sql"), &[&worker]).await?;

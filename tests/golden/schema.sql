@@ -394,7 +394,8 @@ CREATE TABLE makegood.routes (
     name text NOT NULL,
     topic text NOT NULL,
     consumer_group text NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    begun_at timestamp with time zone
 );
 
 COMMENT ON TABLE makegood.routes IS 'One row a route; gives the tables below a short key.';
@@ -1108,41 +1109,6 @@ CREATE TABLE makegood.outbox_turns (
 
 COMMENT ON TABLE makegood.outbox_turns IS 'Which of the outbox''s tables is filled: that of the newest turn, modulo three.';
 
-CREATE VIEW makegood.paid_not_purchased AS
- SELECT f.business_key AS payment,
-    f.paid_at,
-    (now() - f.paid_at) AS age,
-    j.looked_at AS as_of,
-    f.kind,
-    f.detail,
-    r.name AS route,
-    f.job,
-    f.id AS finding
-   FROM ((makegood.findings f
-     JOIN makegood.jobs j ON ((j.name = f.job)))
-     JOIN makegood.routes r ON ((r.id = j.route_id)))
-  WHERE ((f.resolved_at IS NULL) AND (f.kind = ANY (ARRAY['missing'::text, 'gone'::text])));
-
-COMMENT ON VIEW makegood.paid_not_purchased IS 'Payments that succeeded and have no purchase, as far as the reconciler has looked. Costs nothing to ask.';
-
-COMMENT ON COLUMN makegood.paid_not_purchased.payment IS 'The payment, by its business key.';
-
-COMMENT ON COLUMN makegood.paid_not_purchased.paid_at IS 'When it became paid.';
-
-COMMENT ON COLUMN makegood.paid_not_purchased.age IS 'How long ago that is.';
-
-COMMENT ON COLUMN makegood.paid_not_purchased.as_of IS 'When the reconciler last looked; old if no daemon runs.';
-
-COMMENT ON COLUMN makegood.paid_not_purchased.kind IS 'missing, or gone if a purchase existed once and was removed.';
-
-COMMENT ON COLUMN makegood.paid_not_purchased.detail IS 'Why it has not been made good, if that was tried.';
-
-COMMENT ON COLUMN makegood.paid_not_purchased.route IS 'The route that would make it good.';
-
-COMMENT ON COLUMN makegood.paid_not_purchased.job IS 'The job that looks for it.';
-
-COMMENT ON COLUMN makegood.paid_not_purchased.finding IS 'Its number among the findings.';
-
 CREATE TABLE makegood.quarantine (
     id bigint NOT NULL,
     route_id smallint NOT NULL,
@@ -1170,6 +1136,46 @@ CREATE TABLE makegood.quarantine (
 );
 
 COMMENT ON TABLE makegood.quarantine IS 'Records that could not be applied, with their exact bytes. Holds personal data: readable by makegood only.';
+
+CREATE VIEW makegood.paid_not_purchased AS
+ SELECT f.business_key AS payment,
+    f.paid_at,
+    (now() - f.paid_at) AS age,
+    j.looked_at AS as_of,
+    f.kind,
+    COALESCE(f.detail, c.detail) AS detail,
+    r.name AS route,
+    f.job,
+    f.id AS finding
+   FROM (((makegood.findings f
+     JOIN makegood.jobs j ON ((j.name = f.job)))
+     JOIN makegood.routes r ON ((r.id = j.route_id)))
+     LEFT JOIN LATERAL ( SELECT q.detail
+           FROM makegood.quarantine q
+          WHERE ((q.business_key = f.business_key) AND (q.resolved_at IS NULL) AND (q.route_id = j.route_id))
+          ORDER BY q.id DESC
+         LIMIT 1) c ON (true))
+  WHERE ((f.resolved_at IS NULL) AND (f.kind = ANY (ARRAY['missing'::text, 'gone'::text])));
+
+COMMENT ON VIEW makegood.paid_not_purchased IS 'Payments that succeeded and have no purchase, as far as the reconciler has looked. Costs nothing to ask.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.payment IS 'The payment, by its business key.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.paid_at IS 'When it became paid.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.age IS 'How long ago that is.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.as_of IS 'When the reconciler last looked; old if no daemon runs.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.kind IS 'missing, or gone if a purchase existed once and was removed.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.detail IS 'Why it has not been made good, if that was tried, or why its event is in quarantine.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.route IS 'The route that would make it good.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.job IS 'The job that looks for it.';
+
+COMMENT ON COLUMN makegood.paid_not_purchased.finding IS 'Its number among the findings.';
 
 CREATE VIEW makegood.quarantine_decisions AS
  SELECT d.id AS decision,
@@ -1289,23 +1295,31 @@ COMMENT ON COLUMN makegood.quarantine_open.business_key IS 'The payment that the
 COMMENT ON COLUMN makegood.quarantine_open.attempts IS 'How often it was replayed in vain.';
 
 CREATE VIEW makegood.reconcile_findings AS
- SELECT findings.id AS finding,
-    findings.job,
-    findings.business_key AS payment,
-    findings.kind,
-    findings.paid_at,
-    findings.expected,
-    findings.found,
-    findings.detail,
-    findings.run_id AS run,
-    findings.first_seen_at,
-    findings.resolved_at,
-    findings.resolution,
-    findings.resolved_run_id AS resolved_run,
-    findings.resolved_by,
-    findings.note,
-    findings.quarantine_id
-   FROM makegood.findings;
+ SELECT f.id AS finding,
+    f.job,
+    f.business_key AS payment,
+    f.kind,
+    f.paid_at,
+    f.expected,
+    f.found,
+    COALESCE(f.detail, c.detail) AS detail,
+    f.run_id AS run,
+    f.first_seen_at,
+    f.resolved_at,
+    f.resolution,
+    f.resolved_run_id AS resolved_run,
+    f.resolved_by,
+    f.note,
+    COALESCE(f.quarantine_id, c.id) AS quarantine_id
+   FROM (makegood.findings f
+     LEFT JOIN LATERAL ( SELECT q.id,
+            q.detail
+           FROM makegood.quarantine q
+          WHERE ((q.business_key = f.business_key) AND (q.resolved_at IS NULL) AND (f.resolved_at IS NULL) AND (f.kind = 'missing'::text) AND (q.route_id = ( SELECT j.route_id
+                   FROM makegood.jobs j
+                  WHERE (j.name = f.job))))
+          ORDER BY q.id DESC
+         LIMIT 1) c ON (true));
 
 COMMENT ON VIEW makegood.reconcile_findings IS 'What the reconciler found, open and resolved.';
 
@@ -1339,7 +1353,7 @@ COMMENT ON COLUMN makegood.reconcile_findings.resolved_by IS 'The person who dis
 
 COMMENT ON COLUMN makegood.reconcile_findings.note IS 'What that person said.';
 
-COMMENT ON COLUMN makegood.reconcile_findings.quarantine_id IS 'Where the event is that could not be applied, if that was tried.';
+COMMENT ON COLUMN makegood.reconcile_findings.quarantine_id IS 'Where the payment''s event is that could not be applied, if one could not.';
 
 CREATE TABLE makegood.runs (
     id bigint NOT NULL,
@@ -1802,9 +1816,11 @@ CREATE INDEX outbox_parked_key ON makegood.outbox_parked USING btree (aggregatei
 
 CREATE INDEX outbox_parked_retry ON makegood.outbox_parked USING btree (seq) WHERE (retry_at IS NOT NULL);
 
+CREATE INDEX quarantine_business_key ON makegood.quarantine USING btree (business_key) WHERE (business_key IS NOT NULL);
+
 CREATE UNIQUE INDEX quarantine_open_event ON makegood.quarantine USING btree (route_id, event_id, digest) WHERE (resolved_at IS NULL);
 
-CREATE UNIQUE INDEX quarantine_open_payment ON makegood.quarantine USING btree (route_id, business_key) WHERE ((resolved_at IS NULL) AND (business_key IS NOT NULL));
+CREATE UNIQUE INDEX quarantine_open_payment ON makegood.quarantine USING btree (route_id, business_key) WHERE ((resolved_at IS NULL) AND (topic_id IS NULL));
 
 CREATE INDEX runs_open ON makegood.runs USING btree (id) WHERE (state = ANY (ARRAY['requested'::text, 'running'::text, 'held'::text]));
 

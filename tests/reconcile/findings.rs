@@ -1,8 +1,10 @@
 //! What is for people is found, told once, closed when it heals, and never changed by itself.
 
 use super::{found, recorded};
+use crate::commands::{run, stdout};
+use crate::support::corpus::with_field;
 use crate::support::daemon::Daemon;
-use crate::support::events::{Payment, payments};
+use crate::support::events::{Payment, payments, raw};
 use crate::support::holding::held;
 use crate::support::rig::Rig;
 use crate::support::{eventually, ledger};
@@ -256,4 +258,43 @@ async fn a_paid_payment_without_a_purchase_is_in_sight_before_any_run_and_until_
     .await;
     ledger::assert_exactly(&rig.client, &paid[..3]).await;
     assert_eq!(rig.findings().await, found(&[("missing healed", 4)]));
+}
+
+/// The mapping names the payment of a record that it rejects.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_whose_event_was_rejected_leads_to_its_record_and_is_made_good_all_the_same() {
+    let rig = Rig::new(1).await;
+    let _daemon = rig.reconciler("").await;
+    let paid = payments(1);
+    let broken = with_field(&paid[0].json(), "amount", "\"4-99\"");
+    // Said twice, under two ids: two records, and neither is dropped for the other.
+    let again = broken.replace(&paid[0].event.to_string(), &uuid::Uuid::new_v4().to_string());
+    // An id that no index would take.
+    let endless = broken.replace(&paid[0].id.to_string(), &"9".repeat(100_000));
+    for text in [&broken, &again, &endless] {
+        rig.send(&raw(None, Some(text.as_bytes()))).await;
+    }
+    rig.caught_up().await;
+    let sql = "SELECT business_key FROM makegood.quarantine_open ORDER BY id";
+    let rows = rig.client.query(sql, &[]).await.unwrap();
+    let keys: Vec<Option<String>> = rows.iter().map(|row| row.get(0)).collect();
+    let key = paid[0].id.to_string();
+    assert_eq!(keys, [Some(key.clone()), Some(key.clone()), None]);
+    let told = stdout(&run(&rig, &["explain", &key]).await);
+    assert!(told.contains("the event is in quarantine, data.amount is not an amount"), "{told}");
+    rig.record(&paid, 30.0).await;
+    let sql = "SELECT f.detail, f.quarantine_id = (SELECT max(id) FROM makegood.quarantine WHERE business_key = $1)
+               FROM makegood.reconcile_findings f
+               JOIN makegood.paid_not_purchased p ON p.finding = f.finding AND p.detail = f.detail
+               WHERE f.payment = $1";
+    let finding = eventually("the payment to be in sight", || async {
+        rig.client.query_opt(sql, &[&key]).await.unwrap()
+    })
+    .await;
+    assert_eq!(finding.get::<_, &str>(0), "data.amount is not an amount");
+    assert!(finding.get::<_, bool>(1));
+    assert_eq!(rig.reconcile("").await.made_good, 1);
+    ledger::assert_exactly(&rig.client, &paid).await;
+    let sql = "SELECT count(*) FROM makegood.quarantine WHERE resolution = 'made_good'";
+    assert_eq!(rig.number(sql).await, 2);
 }

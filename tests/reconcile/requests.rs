@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use makegood::store::{jobs, runs};
+use uuid::Uuid;
+
 use super::{job_section, recorded};
 use crate::support::daemon::Daemon;
+use crate::support::library::store;
 use crate::support::rig::Rig;
 use crate::support::world::connect;
 use crate::support::{eventually, ledger};
@@ -140,4 +144,22 @@ async fn the_schedule_finds_what_is_new_and_stays_behind_grace() {
     })
     .await;
     ledger::assert_exactly(&rig.client, &paid[..10]).await;
+}
+
+/// A runner keeps its lease first and takes a run later; a person who asks in between means what is there by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_without_an_end_looks_at_all_that_was_there_when_it_was_asked_for() {
+    let rig = Rig::new(1).await;
+    let (store, owner) = (store(&rig.url()), Uuid::new_v4());
+    let route = "INSERT INTO makegood.routes (name, topic, consumer_group) VALUES ('r', 't', 'g') RETURNING id";
+    let route: i16 = rig.client.query_one(route, &[]).await.unwrap().get(0);
+    jobs::register(&store, "purchases", route).await.unwrap();
+    let lease = jobs::lease(&store, "purchases", owner).await.unwrap().unwrap();
+    recorded(&rig, 1).await;
+    let asked = rig.ask("").await;
+    let run = runs::take(&store, &lease, Duration::ZERO).await.unwrap().unwrap();
+    assert_eq!(run.id, asked);
+    assert!(run.until > lease.now, "{run:?} ends before it was asked for");
+    let rows = rig.client.query_one("SELECT requested_at < until FROM makegood.runs", &[]).await;
+    assert!(rows.unwrap().get::<_, bool>(0));
 }

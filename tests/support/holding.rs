@@ -22,6 +22,32 @@ pub async fn held(rig: &Rig) -> Held {
     .await
 }
 
+/// Waits until the route says that it is held for a reason with these words.
+pub async fn held_for(rig: &Rig, words: &str) -> Held {
+    let sql = "SELECT reason, advice FROM makegood.workers
+               WHERE state = 'held' AND strpos(reason, $1) > 0";
+    eventually(&format!("the route to be held, saying {words:?}"), || async {
+        let row = rig.client.query_opt(sql, &[&words]).await.unwrap()?;
+        Some(Held { reason: row.get(0), advice: row.get(1) })
+    })
+    .await
+}
+
+/// Waits until the group's member has pinned every partition at its beginning, and fails if anything moved.
+pub async fn pinned(rig: &Rig) {
+    let partitions = rig.log_ends().len();
+    eventually("an offset of the group for every partition", || async {
+        (rig.committed().len() == partitions).then_some(())
+    })
+    .await;
+    assert!(rig.committed().values().all(|offset| *offset == 0), "Kafka went ahead");
+    let positions = rig.positions().await;
+    assert_eq!(positions.len(), partitions);
+    assert!(positions.values().all(|position| *position == 0), "a record was skipped");
+    assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine").await, 0);
+    assert_eq!(rig.number("SELECT count(*) FROM makegood.inbox").await, 0);
+}
+
 /// Waits until no worker is held any more.
 pub async fn running(rig: &Rig) {
     let sql = "SELECT count(*) FROM makegood.workers WHERE state <> 'running'";

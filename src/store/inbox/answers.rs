@@ -18,7 +18,8 @@ impl Answer {
     /// Why an event that the mapping rejects goes to quarantine.
     pub(super) fn rejection(self) -> Refusal {
         let detail = self.detail.unwrap_or_else(|| "the mapping rejected it".to_owned());
-        Refusal { reason: "rejected".to_owned(), sqlstate: None, detail }
+        let (reason, business_key) = ("rejected".to_owned(), self.business_key);
+        Refusal { reason, sqlstate: None, detail, business_key }
     }
 }
 

@@ -54,7 +54,15 @@ impl<'a> Entry<'a> {
             Envelope::Rejected(rejection) => {
                 let Rejection { reason, detail } = rejection;
                 let reason = reason.as_str().to_owned();
-                (None, Kind::Undecodable(Refusal { reason, sqlstate: None, detail }))
+                (
+                    None,
+                    Kind::Undecodable(Refusal {
+                        reason,
+                        sqlstate: None,
+                        detail,
+                        business_key: None,
+                    }),
+                )
             }
         };
         let (event_id, digest) = id_and_digest.unwrap_or_else(|| {

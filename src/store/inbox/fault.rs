@@ -57,7 +57,8 @@ impl ApplyFault {
             ApplyFault::NoOutcome => ("no_outcome", None),
             _ => ("refused", self.blamable().map(str::to_owned)),
         };
-        Refusal { reason: reason.to_owned(), sqlstate, detail: self.reason_and_advice().0 }
+        let detail = self.reason_and_advice().0;
+        Refusal { reason: reason.to_owned(), sqlstate, detail, business_key: None }
     }
 
     /// What happened, and what to do about it.

@@ -1,0 +1,152 @@
+//! A route's mapping: examined before the first record is applied, and read again on SIGHUP.
+//!
+//! # States
+//!
+//! * **Held**: the mapping does not fit the tables, or purchases made by hand want a person's word. The
+//!   route's loops are told why; they join the group and keep their place, and apply nothing. Looked at
+//!   again with ever longer pauses, and at once on SIGHUP; left when nothing is found any more.
+//! * **Admitted**: until the process ends. A mapping that does not pass is not used, and the old one stays.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing::{debug, error, info, warn};
+
+use super::{first_start, ready};
+use crate::config;
+use crate::meter::{self, catalog};
+use crate::pure::backoff::Backoff;
+use crate::pure::problem::Problem;
+use crate::store::mapping::{Mapping, Unfit};
+use crate::store::{Fault, Store, routes, trial};
+use crate::vitals::Complaint;
+
+/// Pauses between looks at what holds a route.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };
+const DOING: &str = "the mapping cannot be used";
+
+/// A route on its way to be admitted.
+pub(super) struct Candidate {
+    pub settings: config::Inbox,
+    /// Its key in the database.
+    pub route: i16,
+    pub store: Store,
+    /// What is known of purchases made by hand.
+    pub by_hand: first_start::ByHand,
+}
+
+/// Where the loops of a route hear of it.
+pub(super) struct Told {
+    pub mapping: watch::Sender<Arc<Mapping>>,
+    pub held: watch::Sender<Option<Complaint>>,
+}
+
+impl Candidate {
+    /// Loads and examines the mapping; says what holds the route, if anything does. Files that cannot be
+    /// used end the start; a database that is away is waited for.
+    pub(super) async fn first_look(&self) -> Result<(Mapping, Option<Complaint>), Problem> {
+        let mut attempt = 0;
+        loop {
+            let mapping = Mapping::load(&self.settings.mapping)?;
+            match self.examine(&mapping).await {
+                Ok(()) => return Ok((mapping, None)),
+                Err(unfit) if is_away(&unfit) => {
+                    ready::wait(&mut attempt, &unfit.problem(DOING)).await;
+                }
+                Err(unfit) => return Ok((mapping, Some(self.say(unfit)))),
+            }
+        }
+    }
+
+    /// Looks again until the route is admitted, then reads the mapping again whenever asked to.
+    pub(super) async fn keep(self, told: Told, mut hangup: watch::Receiver<u64>) {
+        let mut attempt = 0;
+        let mut held = told.held.borrow().clone();
+        while let Some(why) = &held {
+            let pause = tokio::time::sleep(BACKOFF.delay(attempt, fastrand::f64()));
+            let asked = tokio::select! {
+                () = pause => false,
+                heard = hangup.changed() => match heard {
+                    Ok(()) => true,
+                    Err(_) => return,
+                },
+            };
+            attempt = if asked { 0 } else { attempt.saturating_add(1) };
+            match self.look_again().await {
+                Ok(mapping) => {
+                    told.mapping.send_replace(Arc::new(mapping));
+                    held = None;
+                    told.held.send_replace(None);
+                    info!(route = self.settings.name, "resumed: nothing holds the route any more");
+                }
+                // Nothing new is known of the tables, and status says by itself that the database is away.
+                Err(unfit) if is_away(&unfit) => debug!(?unfit, "cannot look"),
+                Err(unfit) if asked || complaint(&unfit) != *why => {
+                    held = Some(self.say(unfit));
+                    told.held.send_replace(held.clone());
+                }
+                Err(_) => {}
+            }
+        }
+        while hangup.changed().await.is_ok() {
+            self.reload(&told.mapping).await;
+        }
+    }
+
+    async fn look_again(&self) -> Result<Mapping, Unfit> {
+        let mapping = Mapping::load(&self.settings.mapping).map_err(Unfit::Broken)?;
+        self.examine(&mapping).await?;
+        Ok(mapping)
+    }
+
+    async fn examine(&self, mapping: &Mapping) -> Result<(), Unfit> {
+        trial::check(&self.store, mapping).await?;
+        first_start::look(self, mapping).await?;
+        routes::begin(&self.store, self.route).await?;
+        let (route, fingerprint) = (&self.settings.name, mapping.fingerprint());
+        info!(route, origin = mapping.origin, fingerprint, "mapping checked");
+        Ok(())
+    }
+
+    /// One that does not pass is not used, and the old one stays.
+    async fn reload(&self, publish: &watch::Sender<Arc<Mapping>>) {
+        let route = &self.settings.name;
+        let checked = match Mapping::load(&self.settings.mapping) {
+            Ok(mapping) => match trial::check(&self.store, &mapping).await {
+                Ok(()) => Ok(mapping),
+                Err(unfit) => Err(unfit.problem(DOING)),
+            },
+            Err(problem) => Err(problem),
+        };
+        match checked {
+            Ok(mapping) => {
+                let fingerprint = mapping.fingerprint();
+                info!(route, origin = mapping.origin, fingerprint, "mapping reloaded");
+                publish.send_replace(Arc::new(mapping));
+            }
+            Err(problem) => {
+                let (code, hint) = (problem.code.as_str(), &problem.hint);
+                error!(route, code, hint, "the old mapping stays: {}", problem.cause);
+            }
+        }
+    }
+
+    /// Says in the log what holds the route.
+    fn say(&self, unfit: Unfit) -> Complaint {
+        let complaint = complaint(&unfit);
+        let (route, code) = (&self.settings.name, unfit.problem(DOING).code.as_str());
+        meter::count(catalog::HOLDS, "route", route);
+        warn!(route, code, hint = complaint.advice, "held: {}", complaint.reason);
+        complaint
+    }
+}
+
+fn is_away(unfit: &Unfit) -> bool {
+    matches!(unfit, Unfit::Unknown(Fault::Lost { .. }))
+}
+
+fn complaint(unfit: &Unfit) -> Complaint {
+    let (reason, advice) = unfit.reason_and_advice();
+    Complaint { reason, advice }
+}

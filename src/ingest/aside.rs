@@ -1,0 +1,41 @@
+//! A route that is held takes no partitions from a daemon that can apply their records: a bad deploy beside a
+//! good one stops nothing. Where nobody can, it joins the group, so that its place is known there.
+
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::Route;
+use super::beat::Beating;
+use crate::store::Store;
+use crate::store::workers::{self, State};
+
+/// How often it looks whether the others still run.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Waits until the route is admitted or no other daemon runs it.
+pub(super) async fn stand_aside(route: &Route, store: &Store, beating: &Beating) {
+    let mut admission = route.admission.clone();
+    let mut told = false;
+    while let Some(why) = admission.held() {
+        beating.shows(State::Held { reason: why.reason, advice: why.advice });
+        // Without an answer it joins; claiming needs the database anyway.
+        if !workers::is_run_elsewhere(store, route.id).await.unwrap_or(false) {
+            return;
+        }
+        if !std::mem::replace(&mut told, true) {
+            warn!(
+                route = route.settings.name,
+                "another daemon runs the route: this one joins its group when it is held no longer, or when nobody else runs it"
+            );
+        }
+        route.sign.tick();
+        tokio::select! {
+            () = admission.changed() => {}
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+    if told {
+        info!(route = route.settings.name, "joins the group after all");
+    }
+}
