@@ -21,6 +21,7 @@ pub mod routes;
 pub mod runs;
 pub mod test_events;
 mod tx;
+mod typed;
 pub mod unpurchased;
 pub mod workers;
 
@@ -28,22 +29,38 @@ pub use fault::Fault;
 pub use tx::{CommitFault, Tx};
 
 use deadpool_postgres::Pool;
+use tokio_postgres::types::Type;
+
+use crate::config::{Pooler, Postgres};
+use crate::pure::problem::Problem;
 
 /// A handle on the database; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     pool: Pool,
+    pooler: Pooler,
 }
 
 impl Store {
-    /// A store on a pool from [`connect::pool`].
-    pub fn new(pool: Pool) -> Store {
-        Store { pool }
+    /// A store on a database, with at most so many connections; this connects to nothing yet.
+    /// `application_name` is what `pg_stat_activity` shows.
+    pub fn open(
+        p: &Postgres,
+        application_name: &str,
+        connections: usize,
+    ) -> Result<Store, Problem> {
+        Ok(Store { pool: connect::pool(p, application_name, connections)?, pooler: p.pooler })
+    }
+
+    /// Connects, if no connection is there; the problem names the place that `p` says.
+    pub async fn reach(&self, p: &Postgres) -> Result<(), Problem> {
+        let connected = self.pool.get().await;
+        connected.map(drop).map_err(|error| connect::pool_problem(&error, &connect::place(p)))
     }
 
     /// Begins a transaction. `name` says in logs what was being done.
     pub async fn begin(&self, name: &'static str) -> Result<Tx, Fault> {
-        Tx::begin(self.client().await?, name).await
+        Tx::begin(self.client().await?, self.pooler, name).await
     }
 
     /// Runs one statement by itself and returns its rows.
@@ -52,13 +69,51 @@ impl Store {
         sql: &str,
         params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
     ) -> Result<Vec<tokio_postgres::Row>, Fault> {
+        if self.pooler == Pooler::Transaction {
+            // The settings that bound it last for a transaction.
+            let tx = self.begin("query").await?;
+            return match tx.query(sql, params).await {
+                Ok(rows) => tx.commit().await.map(|()| rows).map_err(CommitFault::into_fault),
+                Err(fault) => {
+                    tx.rollback().await;
+                    Err(fault)
+                }
+            };
+        }
         let client = self.client().await?;
         let statement = client.prepare_cached(sql).await?;
         Ok(client.query(&statement, params).await?)
     }
 
-    /// A connection of its own, for what needs a session.
-    pub async fn client(&self) -> Result<deadpool_postgres::Object, Fault> {
+    /// What a statement takes and returns, without running it.
+    pub async fn describe(&self, sql: &str) -> Result<Shape, Fault> {
+        let mut attempt = 0;
+        loop {
+            let tx = self.begin("describe").await?;
+            match tx.describe(sql).await {
+                // Behind a pooler somebody else's statement may have the name that ours was given.
+                Err(fault) if fault.sqlstate() == Some("42P05") && attempt < NAMES => attempt += 1,
+                described => {
+                    tx.rollback().await;
+                    return described;
+                }
+            }
+        }
+    }
+
+    async fn client(&self) -> Result<deadpool_postgres::Object, Fault> {
         self.pool.get().await.map_err(Fault::from)
     }
+}
+
+/// How many names are tried for a statement that is only described.
+const NAMES: u32 = 50;
+
+/// What a statement takes and returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shape {
+    /// The types of its parameters.
+    pub params: Vec<Type>,
+    /// Its columns, each with its type.
+    pub columns: Vec<(String, Type)>,
 }

@@ -16,6 +16,7 @@ mod outbox;
 mod outbox_commands;
 mod payment_examples;
 mod payment_roles;
+mod pooler;
 mod quarantine;
 mod rebalance;
 mod reconcile;

@@ -9,9 +9,9 @@ use super::print::{self, Format, Output};
 use super::session::{self, Session};
 use crate::pure::envelope;
 use crate::pure::problem::{Code, Problem};
+use crate::store::Store;
 use crate::store::mapping::Mapping;
 use crate::store::report::reconcile::{self as report, Trace};
-use crate::store::{Store, connect};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -61,7 +61,7 @@ fn source(session: &Session, route: Option<&str>) -> Result<Option<Store>, Probl
     let jobs = session.config.reconcile.iter().filter(|job| job.inbox == *route);
     let name = jobs.filter_map(|job| job.source.as_ref()).next();
     let database = name.and_then(|name| session.config.databases.get(name));
-    database.map(|p| connect::pool(p, "makegood-cli", 1).map(Store::new)).transpose()
+    database.map(|p| Store::open(p, "makegood-cli", 1)).transpose()
 }
 
 /// Everything known, in the order of time. An event's id leads to its payment by the inbox, a

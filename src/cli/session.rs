@@ -4,7 +4,7 @@ use super::{Globals, config, logging};
 use crate::config::{Config, Inbox, Postgres};
 use crate::pure::problem::{Code, Problem};
 use crate::store::migrate::Set;
-use crate::store::{Store, connect, migrate};
+use crate::store::{Store, migrate};
 
 /// What a command that ends soon works with.
 pub struct Session {
@@ -35,9 +35,10 @@ pub async fn outbox(config: &Config) -> Result<Store, Problem> {
 
 /// A database whose schema fits this program.
 async fn store(postgres: &Postgres, set: Set) -> Result<Store, Problem> {
-    let mut client = connect::connect(postgres, "makegood-cli").await?;
-    migrate::check(&mut client, &[set]).await?;
-    Ok(Store::new(connect::pool(postgres, "makegood-cli", 1)?))
+    let store = Store::open(postgres, "makegood-cli", 1)?;
+    store.reach(postgres).await?;
+    migrate::check(&store, &[set]).await?;
+    Ok(store)
 }
 
 impl Session {

@@ -70,10 +70,12 @@ fn one(name: &str, keys: &BTreeMap<String, &str>, env: &Env, cwd: &Path, layers:
         indexed(key, name, layers)
     } else if base == "MAKEGOOD_POSTGRES_URL" {
         Some("postgres.url".to_owned())
+    } else if base == "MAKEGOOD_POSTGRES_DIRECT_URL" {
+        Some("postgres.direct_url".to_owned())
     } else if let Some(property) = base.strip_prefix(PROPERTY).filter(|text| !text.is_empty()) {
         Some(format!("kafka.properties.{}", property.to_lowercase().replace('_', ".")))
-    } else if let Some(name) = base.strip_prefix(DATABASE).and_then(|n| n.strip_suffix("_URL")) {
-        Some(format!("databases.{}.url", name.to_lowercase()))
+    } else if let Some((name, part)) = base.strip_prefix(DATABASE).and_then(part_of_database) {
+        Some(format!("databases.{}.{part}", name.to_lowercase()))
     } else {
         let names: Vec<&str> = keys.keys().map(String::as_str).chain(OTHERS).collect();
         let fix = match did_you_mean(name, &names) {
@@ -87,7 +89,7 @@ fn one(name: &str, keys: &BTreeMap<String, &str>, env: &Env, cwd: &Path, layers:
     let is_key = keys.contains_key(name);
     // Both a variable and its _FILE sibling lead here; the pair is read once, with the first.
     let seen_first = is_key || name == base || !env.contains_key(base);
-    let value = match is_key && key != "postgres.url" {
+    let value = match is_key && !key.ends_with("url") {
         true => get(env, name).map(|value| (value.to_owned(), Origin::Env(name.into()))),
         false if seen_first => secret(env, base, cwd, layers),
         false => None,
@@ -95,6 +97,13 @@ fn one(name: &str, keys: &BTreeMap<String, &str>, env: &Env, cwd: &Path, layers:
     if let Some((value, origin)) = value {
         layers.lay(key, Raw::Text(value), origin);
     }
+}
+
+/// `PAYMENTS_URL` is the `url` of `PAYMENTS`.
+fn part_of_database(name: &str) -> Option<(&str, &'static str)> {
+    [("_DIRECT_URL", "direct_url"), ("_URL", "url"), ("_POOLER", "pooler")]
+        .into_iter()
+        .find_map(|(ending, part)| Some((name.strip_suffix(ending)?, part)))
 }
 
 /// `inbox[].topic` becomes `inbox[0].topic`, if there is exactly one route to mean.

@@ -32,7 +32,8 @@ pub fn value(key: &str, value: String) -> String {
             || HARMLESS_ENDINGS.iter().any(|ending| property.ends_with(ending));
         return if harmless { value } else { MASK.to_owned() };
     }
-    if key == "postgres.url" || key.starts_with("databases.") { url(&value) } else { value }
+    let names_database = key.starts_with("postgres.") || key.starts_with("databases.");
+    if names_database && key.ends_with("url") { url(&value) } else { value }
 }
 
 /// A connection URL with its password masked; a `key=value` text is masked as a whole, unless it

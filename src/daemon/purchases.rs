@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::signals::Signals;
 use super::{ready, reload, supervise};
@@ -14,7 +15,7 @@ use crate::pure::problem::Problem;
 use crate::reconcile::{self, Job};
 use crate::store::mapping::Mapping;
 use crate::store::migrate::Set;
-use crate::store::{Store, connect, listen};
+use crate::store::{Store, listen};
 
 /// Waits for the purchases' database, then runs the loops until `stop`.
 pub(super) async fn run(
@@ -29,7 +30,15 @@ pub(super) async fn run(
     };
     let mut loops = JoinSet::new();
     let (heard, hears) = watch::channel(0);
-    tokio::spawn(listen::listen(config.postgres.clone(), "makegood_reconcile", heard));
+    match config.postgres.with_session() {
+        Some(session) => {
+            tokio::spawn(listen::listen(session.clone(), "makegood_reconcile", heard));
+        }
+        None => warn!(
+            hint = "set postgres.direct_url to PostgreSQL itself",
+            "no notification passes a pooler in transaction mode: requests are found by polling"
+        ),
+    }
     for (route, mapping) in prepared.routes {
         let (publish, mapping) = watch::channel(Arc::new(mapping));
         let (store, hangup) = (prepared.store.clone(), signals.reload.clone());
@@ -56,7 +65,7 @@ async fn prepare(config: &Config) -> Result<Prepared, Problem> {
     let lanes: usize = config.inbox.iter().map(|route| route.lanes.max(1)).sum();
     // A lane has one transaction at a time; a route's claim and heartbeat, and its jobs, come on top.
     let others = config.inbox.len() * 2 + config.reconcile.len() * 2;
-    let store = Store::new(connect::pool(&config.postgres, "makegood", lanes + others)?);
+    let store = Store::open(&config.postgres, "makegood", lanes + others)?;
     ready::schema(&config.postgres, Set::Inbox, config.migrate.mode).await?;
     let mut routes = Vec::new();
     for settings in &config.inbox {
@@ -82,5 +91,5 @@ fn jobs(config: &Config, route: &Route) -> Result<Vec<Job>, Problem> {
 fn source(config: &Config, job: &config::Reconcile) -> Result<Option<Store>, Problem> {
     let named = job.source.as_ref().and_then(|name| config.databases.get(name));
     // One statement at a time.
-    named.map(|postgres| connect::pool(postgres, "makegood source", 2).map(Store::new)).transpose()
+    named.map(|postgres| Store::open(postgres, "makegood source", 2)).transpose()
 }

@@ -89,24 +89,28 @@ pub fn pool(p: &Postgres, application_name: &str, max_size: usize) -> Result<Poo
     let set_up = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
         Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
     });
-    Pool::builder(manager)
+    let builder = Pool::builder(manager)
         .config(PoolConfig { max_size, timeouts, ..PoolConfig::default() })
-        .runtime(Runtime::Tokio1)
-        .post_create(set_up)
+        .runtime(Runtime::Tokio1);
+    // What is set behind a pooler in transaction mode is left to whoever comes next.
+    let builder = if p.is_pooled() { builder } else { builder.post_create(set_up) };
+    builder
         .build()
         .map_err(|error| Problem::new(Code::System, format!("cannot build the pool: {error}")))
 }
 
-/// One connection, for commands that need no pool. Its task ends when the client is dropped.
+/// One connection with a session of its own, past a pooler if there is one. Its task ends when the
+/// client is dropped.
 pub async fn connect(p: &Postgres, application_name: &str) -> Result<Client, Problem> {
     listener(p, application_name).await.map(|(client, _)| client)
 }
 
-/// One connection that can LISTEN: the second part is told of each notification.
+/// As [`connect`], for LISTEN: the second part is told of each notification.
 pub async fn listener(
     p: &Postgres,
     application_name: &str,
 ) -> Result<(Client, Arc<Notify>), Problem> {
+    let p = p.with_session().ok_or_else(|| no_session(p))?;
     let (mut config, tls) = settings(p)?;
     config.application_name(p.application_name.as_deref().unwrap_or(application_name));
     let opening = async {
@@ -163,6 +167,14 @@ where
         told.notify_one();
     });
     (client, heard)
+}
+
+fn no_session(p: &Postgres) -> Problem {
+    let cause = format!(
+        "{} is behind a pooler in transaction mode, and this needs a session of its own",
+        place(p)
+    );
+    Problem::new(Code::Config, cause).hint("set postgres.direct_url to PostgreSQL itself")
 }
 
 /// How long opening may take in all: every host in turn, and the login, which the driver's own

@@ -37,8 +37,13 @@ impl Fault {
     /// As a problem for people; `doing` says what was attempted.
     pub fn problem(&self, doing: &str) -> Problem {
         match self {
-            Fault::Refused { .. } => Problem::new(Code::Postgres, format!("{doing}: {self}"))
-                .hint(crate::pure::verdict::advice(self.sqlstate())),
+            Fault::Refused { sqlstate, .. } => {
+                // A server that is going down or coming up answers, but it is not there.
+                let gone = ["08", "57P0"].iter().any(|class| sqlstate.starts_with(class));
+                let code = if gone { Code::PostgresUnreachable } else { Code::Postgres };
+                Problem::new(code, format!("{doing}: {self}"))
+                    .hint(crate::pure::verdict::advice(Some(sqlstate)))
+            }
             Fault::Lost { .. } => {
                 Problem::new(Code::PostgresUnreachable, format!("{doing}: {self}"))
                     .hint("is PostgreSQL running, and is postgres.url (DATABASE_URL) right?")

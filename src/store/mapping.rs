@@ -5,12 +5,11 @@ mod looks;
 use std::fs;
 use std::path::Path;
 
-use tokio_postgres::Statement;
 use tokio_postgres::types::Type;
 
 pub use looks::{Index, Looks};
 
-use super::{Fault, Store};
+use super::{Fault, Shape, Store};
 use crate::pure::envelope;
 use crate::pure::problem::{Code, Problem};
 
@@ -83,8 +82,7 @@ impl Mapping {
     /// purchases have the unique key that makes a second purchase impossible.
     pub async fn check(&self, store: &Store) -> Result<(), Unfit> {
         self.check_key(store).await?;
-        let client = store.client().await?;
-        let statement = client.prepare(&self.apply).await.map_err(Fault::from)?;
+        let statement = store.describe(&self.apply).await?;
         let params = [Type::UUID_ARRAY, Type::JSONB_ARRAY, Type::TIMESTAMPTZ_ARRAY];
         breach(&statement, &params, ANSWER).map_or(Ok(()), |what| Err(self.broken(what)))
     }
@@ -133,15 +131,15 @@ impl Mapping {
 /// Names and types of a statement's columns.
 type Columns = [(&'static str, Type)];
 
-/// How a prepared statement differs from the types its contract names, if it does.
-fn breach(statement: &Statement, params: &[Type], columns: &Columns) -> Option<String> {
+/// How a statement differs from the types its contract names, if it does.
+fn breach(statement: &Shape, params: &[Type], columns: &Columns) -> Option<String> {
     let names = |types: &[Type]| types.iter().map(Type::name).collect::<Vec<_>>().join(", ");
-    if statement.params() != params {
-        let (found, wanted) = (names(statement.params()), names(params));
+    if statement.params != params {
+        let (found, wanted) = (names(&statement.params), names(params));
         return Some(format!("takes ({found}) instead of ({wanted})"));
     }
     let found: Vec<(&str, Type)> =
-        statement.columns().iter().map(|c| (c.name(), c.type_().clone())).collect();
+        statement.columns.iter().map(|(name, t)| (name.as_str(), t.clone())).collect();
     (found != columns)
         .then(|| format!("returns ({}) instead of ({})", list_of(&found), list_of(columns)))
 }

@@ -9,6 +9,7 @@ pub mod library;
 pub mod load;
 pub mod outbox;
 pub mod payments;
+pub mod pgbouncer;
 pub mod proxy;
 pub mod quick;
 pub mod rig;

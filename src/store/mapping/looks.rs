@@ -132,8 +132,7 @@ impl Mapping {
         };
         for (store, name, sql, params, columns) in checks {
             let Some(sql) = sql else { continue };
-            let client = store.client().await?;
-            let statement = client.prepare(sql).await.map_err(Fault::from)?;
+            let statement = store.describe(sql).await?;
             if let Some(what) = breach(&statement, params, columns) {
                 let cause = format!("the mapping's {name} ({}) {what}", self.origin);
                 return Err(Unfit::Broken(Problem::new(Code::Mapping, cause).hint(format!(
