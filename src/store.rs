@@ -1,6 +1,7 @@
 //! Everything PostgreSQL. The one door to it is [`Store::begin`]: a named transaction whose commit is
 //! either known, refused or unknown, and never guessed.
 
+mod bounded;
 pub mod connect;
 pub mod copy;
 mod elsewhere;
@@ -81,8 +82,19 @@ impl Store {
             };
         }
         let client = self.client().await?;
-        let statement = client.prepare_cached(sql).await?;
-        Ok(client.query(&statement, params).await?)
+        let asked = async {
+            let statement = client.prepare_cached(sql).await?;
+            client.query(&statement, params).await
+        };
+        let answered = bounded::answer(asked).await;
+        // A connection that has no answer is of no use, nor is one to a server that takes no writes
+        // any more: the next one goes to the host that does.
+        match &answered {
+            Err(Fault::Refused { sqlstate, .. }) if sqlstate != "25006" => {}
+            Err(_) => drop(deadpool_postgres::Object::take(client)),
+            Ok(_) => {}
+        }
+        answered
     }
 
     /// What a statement takes and returns, without running it.

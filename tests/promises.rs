@@ -9,6 +9,7 @@ mod commands;
 mod commit;
 mod contract;
 mod crash;
+mod database_faults;
 mod exactly_once;
 mod holds;
 mod outages;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use deadpool_postgres::PoolError;
+use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use tokio_postgres::error::DbError;
 
 use crate::pure::problem::{Code, Problem};
@@ -76,6 +76,11 @@ impl From<PoolError> for Fault {
     fn from(error: PoolError) -> Fault {
         match error {
             PoolError::Backend(e) => e.into(),
+            PoolError::Timeout(TimeoutType::Wait) => {
+                Fault::Lost { cause: "no connection became free in time".to_owned() }
+            }
+            PoolError::Timeout(_) => Fault::Lost { cause: "it does not answer in time".to_owned() },
+            PoolError::PostCreateHook(HookError::Backend(e)) => e.into(),
             other => Fault::Lost { cause: other.to_string() },
         }
     }

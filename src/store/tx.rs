@@ -6,7 +6,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tracing::trace;
 
 use super::copy::Rows;
-use super::{Fault, Shape, typed};
+use super::{Fault, Shape, bounded, typed};
 use crate::config::Pooler;
 
 /// Plans fit the batch at hand: a generic plan takes every array for ten elements and joins two
@@ -62,26 +62,32 @@ impl Tx {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Fault> {
         let client = self.client();
-        if self.pooler == Pooler::Transaction {
-            return Ok(client.query_typed(sql, &typed::params(params)).await?);
-        }
-        let statement = client.prepare_cached(sql).await?;
-        Ok(client.query(&statement, params).await?)
+        bounded::answer(async {
+            if self.pooler == Pooler::Transaction {
+                return client.query_typed(sql, &typed::params(params)).await;
+            }
+            let statement = client.prepare_cached(sql).await?;
+            client.query(&statement, params).await
+        })
+        .await
     }
 
     /// Runs a statement and returns how many rows it wrote.
     pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Fault> {
         let client = self.client();
-        if self.pooler == Pooler::Transaction {
-            return Ok(client.execute_typed(sql, &typed::params(params)).await?);
-        }
-        let statement = client.prepare_cached(sql).await?;
-        Ok(client.execute(&statement, params).await?)
+        bounded::answer(async {
+            if self.pooler == Pooler::Transaction {
+                return client.execute_typed(sql, &typed::params(params)).await;
+            }
+            let statement = client.prepare_cached(sql).await?;
+            client.execute(&statement, params).await
+        })
+        .await
     }
 
     /// What a statement takes and returns.
     pub(super) async fn describe(&self, sql: &str) -> Result<Shape, Fault> {
-        let statement = self.client().prepare(sql).await?;
+        let statement = bounded::answer(self.client().prepare(sql)).await?;
         let columns = statement.columns().iter();
         let columns = columns.map(|c| (c.name().to_owned(), c.type_().clone())).collect();
         // The statement ends here, within the transaction: the server that has it forgets it.
@@ -93,20 +99,23 @@ impl Tx {
     /// array of these types.
     pub async fn copy(&self, sql: &str, insert: (&str, &[Type]), rows: Rows) -> Result<u64, Fault> {
         let client = self.client();
-        if self.pooler == Pooler::Transaction {
-            let (insert, types) = insert;
-            let columns = rows.columns();
-            let arrays = columns.iter().map(|column| column as &(dyn ToSql + Sync));
-            let params: Vec<_> = arrays.zip(types.iter().cloned()).collect();
-            return Ok(client.execute_typed(insert, &params).await?);
-        }
-        let statement = client.prepare_cached(sql).await?;
-        Ok(rows.send(client, &statement).await?)
+        bounded::answer(async {
+            if self.pooler == Pooler::Transaction {
+                let (insert, types) = insert;
+                let columns = rows.columns();
+                let arrays = columns.iter().map(|column| column as &(dyn ToSql + Sync));
+                let params: Vec<_> = arrays.zip(types.iter().cloned()).collect();
+                return client.execute_typed(insert, &params).await;
+            }
+            let statement = client.prepare_cached(sql).await?;
+            rows.send(client, &statement).await
+        })
+        .await
     }
 
     /// Runs statements without parameters or answers.
     pub async fn batch(&self, sql: &str) -> Result<(), Fault> {
-        Ok(self.client().batch_execute(sql).await?)
+        bounded::answer(self.client().batch_execute(sql)).await
     }
 
     /// Commits. `Ok` from the driver alone would not do: tokio-postgres (0.7.18) also says `Ok` when

@@ -2,51 +2,16 @@
 //! What the surviving database knows arrives.
 
 use std::collections::HashSet;
-use std::process::Command;
 
-use makegood::demo::footing::Account;
 use makegood::demo::postgres::PrivatePostgres;
-use makegood::demo::process::run_as;
 use uuid::Uuid;
 
 use crate::support::eventually;
 use crate::support::outbox::{Numbers, Written, assert_relayed, read_topic};
 use crate::support::payments::{Place, Site};
 use crate::support::rig::Rig;
+use crate::support::standby::{at, both, standby};
 use crate::support::world::connect;
-
-/// A standby of `primary`, made by a base backup; it has the primary's roles and password.
-fn standby(primary: &PrivatePostgres) -> PrivatePostgres {
-    let mut standby = PrivatePostgres::start(false).unwrap();
-    standby.stop_immediate().unwrap();
-    let data = standby.folder().join("data");
-    std::fs::remove_dir_all(&data).unwrap();
-    let mut backup = Command::new("pg_basebackup");
-    backup
-        .args(["-R", "-X", "stream", "-c", "fast", "-d", &primary.url("postgres")])
-        .arg("-D")
-        .arg(&data);
-    backup.current_dir(standby.folder());
-    // The server runs as this account where we are root, and its data must be that account's.
-    let root = Account::current().unwrap().user == 0;
-    run_as(&mut backup, root.then(|| Account::named("postgres")).flatten());
-    assert!(backup.status().unwrap().success());
-    standby.start_again().unwrap();
-    standby
-}
-
-/// The same database at another port.
-fn at(url: &str, port: u16) -> String {
-    let (before, rest) = url.rsplit_once(':').unwrap();
-    let (_, database) = rest.split_once('/').unwrap();
-    format!("{before}:{port}/{database}")
-}
-
-/// A connection string that names both.
-fn both(url: &str, port: u16) -> String {
-    let (before, database) = url.rsplit_once('/').unwrap();
-    format!("{before},127.0.0.1:{port}/{database}")
-}
 
 async fn replayed(site: &Site, standby: &str) {
     let row = site.client.query_one("SELECT pg_current_wal_insert_lsn()::text", &[]).await.unwrap();

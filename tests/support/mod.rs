@@ -14,7 +14,9 @@ pub mod proxy;
 pub mod quick;
 pub mod rig;
 pub mod sending;
+pub mod standby;
 pub mod topic;
+pub mod ward;
 pub mod wire;
 pub mod world;
 
