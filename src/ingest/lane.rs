@@ -29,6 +29,8 @@ use crate::store::positions::{self, Log};
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_secs(10) };
 /// A passing failure is shown as a hold from this attempt on; the first ones usually mend by then.
 const SHOWN_FROM: u32 = 3;
+/// So is one that has gone on for so long: nobody answers.
+const SHOWN_AFTER: Duration = Duration::from_secs(5);
 /// Old steps are deleted every so many steps, and as many are left.
 const TRIM_EVERY: i64 = 64;
 
@@ -95,6 +97,7 @@ impl Lane {
             pending: VecDeque::new(),
             claim: None,
             failures: 0,
+            began: None,
             retry_at: None,
             shown: None,
             settling: Vec::new(),
@@ -143,6 +146,8 @@ struct Worker {
     claim: Option<Claim>,
     /// Attempts at the batch that failed.
     failures: u32,
+    /// When the first of those attempts began.
+    began: Option<Instant>,
     /// When the next attempt at a failed batch is due.
     retry_at: Option<Instant>,
     shown: Option<Hold>,
@@ -244,12 +249,16 @@ impl Worker {
             mapping: &mapping,
             board: &self.board,
         };
+        let began = *self.began.get_or_insert_with(Instant::now);
         match attempt.run(claim, &mut self.pending).await {
             Ending::Done => {
                 self.went_well();
                 self.trim().await;
             }
-            Ending::Again(hold) => self.went_wrong(hold, SHOWN_FROM),
+            Ending::Again(hold) if began.elapsed() < SHOWN_AFTER => {
+                self.went_wrong(hold, SHOWN_FROM);
+            }
+            Ending::Again(hold) => self.went_wrong(hold, 1),
             Ending::Hold(hold) => self.went_wrong(hold, 1),
             Ending::Collided => {
                 self.forget();
@@ -261,6 +270,7 @@ impl Worker {
 
     fn went_well(&mut self) {
         self.failures = 0;
+        self.began = None;
         self.retry_at = None;
         if self.shown.take().is_some() {
             info!(route = self.route.settings.name, lane = self.number, "resumed");
