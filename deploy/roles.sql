@@ -23,7 +23,8 @@ DO $$ BEGIN
     END IF;
 END $$;
 
--- People who ask for reconciliation and decide on what it finds: GRANT makegood_ops TO alice.
+-- People who ask for reconciliation and decide on what it finds and on quarantined records:
+-- GRANT makegood_ops TO alice.
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'makegood_ops') THEN
         CREATE ROLE makegood_ops NOLOGIN;
@@ -66,7 +67,8 @@ END $$;
 -- caller's. PUBLIC may not call them.
 DO $$ BEGIN
     IF to_regprocedure('makegood.approve(bigint)') IS NOT NULL THEN
-        GRANT EXECUTE ON FUNCTION makegood.reconcile, makegood.approve, makegood.dismiss, makegood.explain
+        GRANT EXECUTE ON FUNCTION makegood.reconcile, makegood.approve, makegood.dismiss, makegood.explain,
+            makegood.replay, makegood.discard, makegood.accept
             TO makegood_app, makegood_ops;
     END IF;
 END $$;

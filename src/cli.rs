@@ -104,7 +104,7 @@ enum Command {
     /// Look at the events on their way to Kafka, and send again what it refused.
     #[command(subcommand)]
     Outbox(outbox::Action),
-    /// Look at the records that could not be applied.
+    /// Look at the records that could not be applied, apply them again, or give them up.
     #[command(subcommand)]
     Quarantine(quarantine::Action),
     /// Compare payments with purchases, and make good what is missing.

@@ -48,6 +48,8 @@ pub struct Config {
     pub reconcile: Vec<Reconcile>,
     /// The way from PostgreSQL to Kafka.
     pub outbox: Outbox,
+    /// The watch over the routes.
+    pub watchdog: Watchdog,
     /// How long finished rows are kept.
     pub retention: Retention,
     /// What happens when makegood's schema is older than the program.
@@ -97,10 +99,22 @@ pub struct Inbox {
     pub type_from: Vec<Place>,
     /// The largest record applied, in bytes; a larger one is quarantined.
     pub max_record: usize,
+    /// How many bad records are too many.
+    pub max_quarantine: MaxQuarantine,
     /// How many partitions are applied at the same time.
     pub lanes: usize,
     /// When a batch is full.
     pub batch: Batch,
+}
+
+/// The brake on bad records: with more, the route is held until they can be applied, or somebody accepts
+/// them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaxQuarantine {
+    /// At most this share of the last records, in percent, 0 to 100; 100 never holds.
+    pub share: u8,
+    /// How many records that is a share of; with fewer read so far nothing holds.
+    pub share_from: u64,
 }
 
 /// The limits of one batch, whichever is reached first.
@@ -166,6 +180,13 @@ pub struct Outbox {
     pub database: Option<String>,
     /// How many relays share the work, by the hash of the key; several daemons may run them. 1 to 8.
     pub shards: i16,
+}
+
+/// The watch over the routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watchdog {
+    /// A stall is said within this time, and mended within twice as long.
+    pub patience: Duration,
 }
 
 /// How long finished rows are kept.

@@ -5,48 +5,58 @@
 //! * **Joining**: the group has given no partitions yet, or their positions are being claimed. Left
 //!   when the claim is written; then the lanes adopt it and the member fetches from it.
 //! * **Running**: records flow from the member to the lanes. Left on a revoke (back to Joining), on a
-//!   collision, when the member stopped fetching by itself, and when the topic was made anew or the
-//!   database lost steps: each of these claims again, the one way to begin reading.
+//!   collision, when the member stopped fetching by itself, when the topic was made anew or the
+//!   database lost steps, and when the watchdog asks for it: each of these claims again, the one way to
+//!   begin reading.
 //! * **Held**: a lane cannot apply its batch. It keeps the batch and tries again by itself; the member
 //!   stays in the group, and gives up fetching when the lanes have been full for a while. Left when the
 //!   batch is applied.
+//!
+//! A member that broke or is stuck is left behind for a new one, which brings the loop back to Joining.
 //!
 //! None of the states is durable: what is, is the position in PostgreSQL.
 
 mod attempt;
 mod beat;
 mod claim;
+mod cure;
 mod decode;
 mod lane;
+mod reading;
 mod route;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc as std_mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 pub use route::Route;
 
 use crate::config;
-use crate::kafka::consumer::{Command, Event, Member, Source};
+use crate::kafka::consumer::{Command, Event, Member};
 use crate::kafka::probe::Probe;
-use crate::pure::backoff::Backoff;
 use crate::pure::problem::{Code, Problem};
 use crate::store::Store;
 use crate::store::mapping::Mapping;
 use crate::store::workers::State;
+use crate::vitals::{Complaint, Remedy, Vitals};
 use beat::Beating;
 use claim::Claimed;
-use lane::{Hold, Lane, Order, Report};
+use lane::{Hold, Lane, Report};
 
-/// Pauses between attempts to claim; the first is long enough for a zombie to learn its fate.
-const CLAIM_BACKOFF: Backoff =
-    Backoff { first: Duration::from_millis(200), max: Duration::from_secs(10) };
 /// How long leaving the group may take.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How the loop is watched.
+pub struct Watched {
+    /// Where it shows itself.
+    pub vitals: Arc<Vitals>,
+    /// What it is asked to do when it is stuck.
+    pub remedies: mpsc::UnboundedReceiver<Remedy>,
+}
 
 /// Runs a route until `stop`: joins the group, applies what comes, drains. Returns early only with a
 /// problem that a new process may not have.
@@ -55,26 +65,32 @@ pub async fn run(
     kafka: config::Kafka,
     store: Store,
     mapping: watch::Receiver<Arc<Mapping>>,
+    watched: Watched,
     stop: CancellationToken,
 ) -> Result<(), Problem> {
+    let Watched { vitals, mut remedies } = watched;
     let probe = Arc::new(Probe::new(&kafka, &route.settings.topic, &route.settings.group)?);
-    let client_id = format!("makegood-{}", route.settings.name);
-    let (member, mut events) =
-        Member::join(&kafka, &route.settings.topic, &route.settings.group, &client_id)?;
+    let (member, events) = cure::join(&route, &kafka, 1)?;
+    vitals.client(member.pulse.clone());
     let (reports, mut listener) = mpsc::unbounded_channel();
     let lanes = (0..route.settings.lanes.max(1))
-        .map(|number| Lane::start(number, &route, &store, &mapping, &member.board, &reports))
+        .map(|number| Lane::start(number, &route, &store, &mapping, &vitals, &reports))
         .collect();
     let (claims, mut claimed) = mpsc::unbounded_channel();
-    let beating = Beating::start(&route, &store, &probe, &reports);
+    let beating = Beating::start(&route, &store, &probe, &vitals, &reports);
     let mut ingest = Ingest {
         route,
+        kafka,
         store,
         probe,
         member,
+        events,
+        member_number: 1,
+        member_since: Instant::now(),
         lanes,
         claims,
         beating,
+        vitals,
         owned: Vec::new(),
         attempt: 0,
         failures: 0,
@@ -82,31 +98,43 @@ pub async fn run(
         holds: BTreeMap::new(),
     };
     let outcome = loop {
-        tokio::select! {
+        let step = tokio::select! {
             biased;
             () = stop.cancelled() => break Ok(()),
-            event = events.recv() => match event {
-                None => break Err(Problem::new(Code::GaveUp, "the Kafka thread ended")),
-                Some(Event::Fatal(problem)) => break Err(Problem { code: Code::GaveUp, ..problem }),
-                Some(event) => ingest.on_event(event).await,
+            event = ingest.events.recv() => match event {
+                None => ingest.broken(&Problem::new(Code::GaveUp, "the Kafka thread ended")).await,
+                Some(Event::Broken(problem)) => ingest.broken(&problem).await,
+                Some(Event::Fatal(problem)) => break Err(Problem { code: Code::Config, ..problem }),
+                Some(event) => { ingest.on_event(event).await; Ok(()) }
             },
-            Some(report) = listener.recv() => ingest.on_report(report).await,
-            Some(claim) = claimed.recv() => ingest.on_claimed(claim).await,
+            Some(report) = listener.recv() => { ingest.on_report(report).await; Ok(()) }
+            Some(claim) = claimed.recv() => { ingest.on_claimed(claim).await; Ok(()) }
+            Some(remedy) = remedies.recv() => ingest.on_remedy(remedy).await,
+        };
+        if step.is_err() {
+            break step;
         }
     };
-    ingest.drain(events).await;
+    ingest.drain().await;
     outcome
 }
 
 /// The loop's state.
 struct Ingest {
     route: Arc<Route>,
+    kafka: config::Kafka,
     store: Store,
     probe: Arc<Probe>,
     member: Member,
+    /// What the present member tells; what an older one still says goes nowhere.
+    events: mpsc::UnboundedReceiver<Event>,
+    /// Counts the members, from 1.
+    member_number: u32,
+    member_since: Instant,
     lanes: Vec<Lane>,
     claims: mpsc::UnboundedSender<ClaimEnd>,
     beating: Beating,
+    vitals: Arc<Vitals>,
     /// The partitions the group gave us.
     owned: Vec<i32>,
     /// Counts claim attempts, so that the answer to an outdated one is known as such.
@@ -129,16 +157,14 @@ impl Ingest {
     async fn on_event(&mut self, event: Event) {
         match event {
             Event::Assigned(partitions) => {
+                self.vitals.assigned(Some(partitions.clone()));
                 self.owned = partitions;
                 self.failures = 0;
                 self.claim_after(Duration::ZERO, None);
             }
             Event::Revoked { done } => {
-                self.owned.clear();
-                self.attempt += 1;
-                self.drop_all().await;
-                self.beating.reads(None);
-                self.show_state();
+                self.vitals.assigned(None);
+                self.forget_partitions().await;
                 let _: Result<(), std_mpsc::TrySendError<()>> = done.try_send(());
             }
             Event::Stopped(why) => {
@@ -149,18 +175,23 @@ impl Ingest {
                 let settled = self.settle();
                 self.claim_after(Duration::ZERO, Some(settled));
             }
-            Event::Trouble(problem) => {
-                if self.beating.is_news(&problem) {
-                    warn!(
-                        route = self.route.settings.name,
-                        code = problem.code.as_str(),
-                        hint = problem.hint,
-                        "{}",
-                        problem.cause
-                    );
-                }
-            }
-            Event::Fatal(_) => {}
+            Event::Trouble { problem, wants_help } => self.on_trouble(problem, wants_help),
+            Event::Broken(_) | Event::Fatal(_) => {}
+        }
+    }
+
+    fn on_trouble(&mut self, problem: Problem, wants_help: bool) {
+        if self.beating.is_news(&problem) {
+            warn!(
+                route = self.route.settings.name,
+                code = problem.code.as_str(),
+                hint = problem.hint,
+                "{}",
+                problem.cause
+            );
+        }
+        if wants_help {
+            self.vitals.trouble(Complaint { reason: problem.cause, advice: problem.hint });
         }
     }
 
@@ -174,22 +205,7 @@ impl Ingest {
                 self.holds.remove(&lane);
                 self.show_state();
             }
-            Report::Restart(why) if self.owned.is_empty() => {
-                info!(
-                    route = self.route.settings.name,
-                    why, "nothing to claim again: no partition is assigned"
-                );
-            }
-            Report::Restart(why) => {
-                warn!(
-                    route = self.route.settings.name,
-                    why, "positions are read and claimed again"
-                );
-                self.member.tell(Command::Unfetch);
-                self.drop_all().await;
-                self.failures += 1;
-                self.claim_after(CLAIM_BACKOFF.delay(self.failures - 1, fastrand::f64()), None);
-            }
+            Report::Restart(why) => self.restart(why).await,
             Report::Ended(lane) => {
                 error!(lane, "a lane ended by itself");
                 self.beating.fail("a lane ended by itself; restart makegood");
@@ -197,107 +213,13 @@ impl Ingest {
         }
     }
 
-    async fn on_claimed(&mut self, end: ClaimEnd) {
-        if end.attempt != self.attempt {
-            return;
-        }
-        match end.outcome {
-            Ok(claimed) => {
-                self.failures = 0;
-                self.fetch(claimed).await;
-            }
-            Err(problem) => {
-                let delay = CLAIM_BACKOFF.delay(self.failures, fastrand::f64());
-                if self.beating.is_news(&problem) {
-                    warn!(
-                        route = self.route.settings.name,
-                        code = problem.code.as_str(),
-                        hint = problem.hint,
-                        "cannot claim positions yet: {}",
-                        problem.cause
-                    );
-                }
-                self.failures = self.failures.saturating_add(1);
-                self.holds.insert(CLAIM_HOLD, Hold { reason: problem.cause, advice: problem.hint });
-                self.show_state();
-                self.claim_after(delay, None);
-            }
-        }
-    }
-
-    /// Starts a claim of what we own, after a pause and after the lanes have settled if asked to.
-    fn claim_after(&mut self, pause: Duration, settled: Option<Vec<oneshot::Receiver<()>>>) {
+    /// Lets go of everything that was the group's.
+    async fn forget_partitions(&mut self) {
+        self.owned.clear();
         self.attempt += 1;
-        let (attempt, partitions) = (self.attempt, self.owned.clone());
-        let (route, store, probe, claims) =
-            (self.route.clone(), self.store.clone(), self.probe.clone(), self.claims.clone());
-        tokio::spawn(async move {
-            tokio::time::sleep(pause).await;
-            for lane in settled.into_iter().flatten() {
-                let _ = lane.await;
-            }
-            let outcome = claim::claim(&route, &store, &probe, &partitions).await;
-            let _ = claims.send(ClaimEnd { attempt, outcome });
-        });
-    }
-
-    /// Has the lanes adopt a claim and the member read from it.
-    async fn fetch(&mut self, claimed: Claimed) {
-        self.holds.remove(&CLAIM_HOLD);
-        self.generation += 1;
-        let mut sources = Vec::new();
-        let count = self.lanes.len();
-        for (number, lane) in self.lanes.iter().enumerate() {
-            let steps: BTreeMap<i32, i64> = claimed
-                .starts
-                .iter()
-                .filter(|(partition, _)| lane_of(**partition, count) == number)
-                .map(|(partition, start)| (*partition, start.step))
-                .collect();
-            sources.extend(steps.keys().map(|partition| Source {
-                partition: *partition,
-                offset: claimed.starts[partition].offset,
-                lane: lane.records.clone(),
-            }));
-            lane.tell(Order::Adopt {
-                generation: self.generation,
-                log: claimed.log.clone(),
-                steps,
-            })
-            .await;
-        }
-        info!(
-            route = self.route.settings.name,
-            partitions = claimed.starts.len(),
-            topic_id = %claimed.log.topic_id,
-            "reading"
-        );
-        self.beating.reads(Some(claimed));
-        self.member.tell(Command::Fetch { generation: self.generation, sources });
+        self.beating.reads(None);
+        self.drop_all().await;
         self.show_state();
-    }
-
-    /// Has every lane drop what it holds; a batch in flight is waited for.
-    async fn drop_all(&mut self) {
-        let mut dropped = Vec::new();
-        for lane in &self.lanes {
-            let (done, wait) = oneshot::channel();
-            lane.tell(Order::Drop { done }).await;
-            dropped.push(wait);
-        }
-        for wait in dropped {
-            let _ = wait.await;
-        }
-    }
-
-    /// Asks every lane to answer once it holds nothing any more.
-    fn settle(&self) -> Vec<oneshot::Receiver<()>> {
-        let ask = |lane: &Lane| {
-            let (done, wait) = oneshot::channel();
-            lane.tell_now(Order::Settle { done });
-            wait
-        };
-        self.lanes.iter().map(ask).collect()
     }
 
     fn show_state(&self) {
@@ -306,25 +228,23 @@ impl Ingest {
             None if self.owned.is_empty() || !self.beating.is_reading() => State::Joining,
             None => State::Running,
         };
+        self.vitals.held(match &state {
+            State::Held { reason, advice } => {
+                Some(Complaint { reason: reason.clone(), advice: advice.clone() })
+            }
+            _ => None,
+        });
         self.beating.shows(state);
     }
 
     /// Stops reading, finishes the batches in flight, commits, leaves the group.
-    async fn drain(mut self, events: mpsc::UnboundedReceiver<Event>) {
+    async fn drain(mut self) {
         info!(route = self.route.settings.name, "draining");
         self.member.tell(Command::Unfetch);
         self.drop_all().await;
         // From here on a revoke finds nobody to ask and does not wait.
-        drop(events);
+        drop(self.events);
         self.member.close(CLOSE_PATIENCE).await;
         self.beating.stop().await;
     }
-}
-
-/// The place of a failed claim among the holds of the lanes.
-const CLAIM_HOLD: usize = usize::MAX;
-
-/// The lane of a partition: always the same one, so that its records stay in order.
-fn lane_of(partition: i32, lanes: usize) -> usize {
-    partition.unsigned_abs() as usize % lanes
 }

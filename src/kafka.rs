@@ -13,10 +13,12 @@ pub mod refusal;
 mod reports;
 pub mod sender;
 pub mod settings;
+mod wedge;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::pure::problem::{Code, Problem};
+use crate::pure::verdict::kafka as verdict;
 
 /// Turns a client error into a problem, with advice where the cause is a known one.
 pub fn problem(error: &KafkaError, doing: &str) -> Problem {
@@ -38,28 +40,15 @@ pub fn reason(error: &KafkaError) -> String {
     error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string())
 }
 
-/// What an operator can do about a client error.
+/// What an operator can do about a client error; what it means is in [`verdict`].
 pub fn advice(code: Option<RDKafkaErrorCode>) -> &'static str {
-    use RDKafkaErrorCode as E;
-    match code {
-        Some(E::BrokerTransportFailure | E::AllBrokersDown | E::OperationTimedOut) => {
-            "is Kafka running, and is kafka.bootstrap_servers right? `makegood config show` prints it"
-        }
-        Some(E::Resolve) => {
-            "the broker's host name is unknown here: check kafka.bootstrap_servers and DNS"
-        }
-        Some(E::UnknownTopic | E::UnknownTopicOrPartition | E::UnknownPartition) => {
-            "the topic does not exist: create it with kafka-topics --create, or correct `topic`"
-        }
-        Some(E::TopicAuthorizationFailed) => "grant this user Read and Describe on the topic",
-        Some(E::GroupAuthorizationFailed) => "grant this user Read on the consumer group",
-        Some(E::InconsistentGroupProtocol) => {
-            "another kind of client is in this group (kafkajs cannot share one with makegood): stop it first"
-        }
-        Some(E::Authentication | E::SaslAuthenticationFailed) => {
-            "check security.protocol, sasl.mechanism, sasl.username and sasl.password"
-        }
-        Some(E::SSL) => "check ssl.ca.location and that the broker's certificate names its host",
-        _ => "",
-    }
+    code.map_or("", |code| verdict::advice(&name(code)))
 }
+
+/// A code by the name that [`verdict`] knows it by.
+fn name(code: RDKafkaErrorCode) -> String {
+    format!("{code:?}")
+}
+
+#[cfg(test)]
+mod tests;

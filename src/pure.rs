@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod batch;
 pub mod bisect;
+pub mod brake;
 pub mod compare;
 pub mod envelope;
 mod json;
@@ -16,6 +17,7 @@ pub mod refusal;
 pub mod rejection;
 pub mod sample;
 pub mod schedule;
+pub mod stall;
 pub mod standing;
 pub mod trust;
 pub mod verdict;

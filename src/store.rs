@@ -2,8 +2,10 @@
 //! either known, refused or unknown, and never guessed.
 
 mod bounded;
+mod brake;
 pub mod connect;
 pub mod copy;
+pub mod decisions;
 mod elsewhere;
 mod fault;
 pub mod findings;
@@ -11,6 +13,7 @@ pub mod inbox;
 pub mod jobs;
 mod json;
 pub mod listen;
+pub mod lock_holder;
 pub mod mapping;
 pub mod migrate;
 pub mod outbox;

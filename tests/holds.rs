@@ -116,6 +116,14 @@ async fn a_locked_table_is_waited_for_and_the_wait_is_shown() {
     lock.batch_execute("LOCK TABLE student_course_purchases").await.unwrap();
     let behind = payments(30);
     rig.pay(&behind).await;
+    let sql = "SELECT reason, advice FROM makegood.status WHERE verdict = 'stalled'";
+    let stalled = eventually("the watchdog to name who locks", || async {
+        rig.client.query_opt(sql, &[]).await.unwrap()
+    })
+    .await;
+    let pid: i32 = lock.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    assert!(stalled.get::<_, &str>(0).contains(&format!("locked by pid {pid}")), "{stalled:?}");
+    assert!(stalled.get::<_, &str>(1).contains("pg_terminate_backend"), "{stalled:?}");
     // Three waits of ten seconds: a lock that is gone sooner is no news.
     let held = held(&rig).await;
     assert!(held.reason.contains("55P03") && held.advice.contains("lock"), "{held:?}");

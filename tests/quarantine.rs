@@ -1,5 +1,9 @@
 //! Promise 4, its first half: a broken record is put away with its exact bytes, and neither blocks nor
-//! drops a good one.
+//! drops a good one; and the way back, when people decide.
+
+mod brake;
+mod commands;
+mod replay;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +15,57 @@ use crate::support::events::{Payment, payments, raw};
 use crate::support::ledger;
 use crate::support::rig::Rig;
 use crate::support::wire;
+
+/// A mapping of the test's own, which it changes while a daemon runs.
+pub struct Mapping {
+    folder: std::path::PathBuf,
+}
+
+/// A change after which apply.sql rejects every event.
+pub const REFUSES_ALL: (&str, &str) = (
+    "CASE\n               WHEN payment_id IS NULL",
+    "CASE WHEN true THEN 'nobody knows this shape'\n               WHEN payment_id IS NULL",
+);
+
+impl Mapping {
+    /// The shipped one.
+    pub fn new(rig: &Rig) -> Mapping {
+        let mapping = Mapping { folder: rig.path("mapping") };
+        std::fs::create_dir_all(&mapping.folder).unwrap();
+        let missing = include_str!("../sql/purchases/missing.sql");
+        std::fs::write(mapping.folder.join("missing.sql"), missing).unwrap();
+        mapping.restore();
+        mapping
+    }
+
+    /// A route's settings with this mapping and others.
+    pub fn route(&self, settings: &str) -> String {
+        format!("mapping = \"{}\"\n{settings}", self.folder.display())
+    }
+
+    /// Replaces texts in the shipped apply.sql; the daemon takes it at its next start or SIGHUP.
+    pub fn change(&self, changes: &[(&str, &str)]) {
+        let mut text = include_str!("../sql/purchases/apply.sql").to_owned();
+        for (from, to) in changes {
+            assert!(text.contains(from), "apply.sql has no {from}");
+            text = text.replace(from, to);
+        }
+        std::fs::write(self.folder.join("apply.sql"), text).unwrap();
+    }
+
+    /// Takes every change back.
+    pub fn restore(&self) {
+        self.change(&[]);
+    }
+}
+
+/// Finished decisions as `kind outcome: number`.
+pub async fn decisions(rig: &Rig) -> Vec<String> {
+    let sql =
+        "SELECT format('%s %s: %s', kind, outcome, count(*)) FROM makegood.quarantine_decisions
+               WHERE state = 'done' GROUP BY kind, outcome ORDER BY 1";
+    rig.client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+}
 
 /// What quarantine has, by offset, with each row checked against the record that was sent there.
 async fn quarantined(rig: &Rig, sent: &BTreeMap<i64, Record>) -> BTreeMap<i64, Row> {

@@ -19,7 +19,9 @@ CREATE TABLE makegood.quarantine (
     sqlstate text,
     detail text,
     quarantined_at timestamptz NOT NULL DEFAULT now(),
+    attempts integer NOT NULL DEFAULT 0,
     resolved_at timestamptz,
+    resolution text CHECK (resolution IN ('replayed', 'made_good', 'discarded')),
     UNIQUE (route_id, topic_id, partition, "offset"),
     CHECK (num_nonnulls(topic_id, partition, "offset") = 3 OR business_key IS NOT NULL)
 );
@@ -31,3 +33,31 @@ CREATE UNIQUE INDEX quarantine_open_event ON makegood.quarantine (route_id, even
 -- A payment that cannot be made good is one case, however often it is tried.
 CREATE UNIQUE INDEX quarantine_open_payment ON makegood.quarantine (route_id, business_key)
     WHERE resolved_at IS NULL AND business_key IS NOT NULL;
+
+-- What people decided. A replay is a request first: the daemon carries it out, and one that is down finds
+-- it when it starts. An acceptance lets bad records past the brake.
+CREATE TABLE makegood.decisions (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind text NOT NULL CHECK (kind IN ('replay', 'discard', 'accept')),
+    route_id smallint NOT NULL REFERENCES makegood.routes,
+    quarantine_id bigint,
+    decided_by text NOT NULL,
+    decided_via text NOT NULL CHECK (decided_via IN ('sql', 'cli')),
+    decided_at timestamptz NOT NULL DEFAULT now(),
+    reason text,
+    held text,
+    started_at timestamptz,
+    finished_at timestamptz,
+    outcome text,
+    detail text,
+    CHECK ((kind = 'accept') = (quarantine_id IS NULL))
+);
+COMMENT ON TABLE makegood.decisions IS
+    'One row a decision on quarantined records: who, when, why, and what came of it. Never deleted by makegood.';
+-- Two who ask for the same replay get the same one.
+CREATE UNIQUE INDEX decisions_open_replay ON makegood.decisions (quarantine_id)
+    WHERE kind = 'replay' AND finished_at IS NULL;
+CREATE UNIQUE INDEX decisions_open_accept ON makegood.decisions (route_id)
+    WHERE kind = 'accept' AND finished_at IS NULL;
+CREATE INDEX decisions_waiting ON makegood.decisions (route_id, id) WHERE finished_at IS NULL;
+CREATE INDEX decisions_quarantine ON makegood.decisions (quarantine_id);

@@ -7,7 +7,7 @@ CREATE TABLE makegood.workers (
     version text NOT NULL,
     started_at timestamptz NOT NULL DEFAULT now(),
     seen_at timestamptz NOT NULL DEFAULT now(),
-    state text NOT NULL CHECK (state IN ('joining', 'running', 'held')),
+    state text NOT NULL CHECK (state IN ('joining', 'running', 'stalled', 'held')),
     state_since timestamptz NOT NULL DEFAULT now(),
     reason text,
     advice text,

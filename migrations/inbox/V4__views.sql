@@ -68,7 +68,8 @@ COMMENT ON COLUMN makegood.consumer_positions.is_current IS
 
 CREATE VIEW makegood.quarantine_open AS
 SELECT q.id, r.name AS route, q.reason, q.sqlstate, q.detail, q.topic, q.topic_id, q.partition, q."offset", q.event_id,
-       octet_length(q.value) AS value_bytes, cardinality(q.header_names) AS headers, q.record_at, q.quarantined_at, q.business_key
+       octet_length(q.value) AS value_bytes, cardinality(q.header_names) AS headers, q.record_at, q.quarantined_at, q.business_key,
+       q.attempts
 FROM makegood.quarantine q
 JOIN makegood.routes r ON r.id = q.route_id
 WHERE q.resolved_at IS NULL;
@@ -88,4 +89,5 @@ COMMENT ON COLUMN makegood.quarantine_open.value_bytes IS 'The size of its value
 COMMENT ON COLUMN makegood.quarantine_open.headers IS 'How many headers it has.';
 COMMENT ON COLUMN makegood.quarantine_open.record_at IS 'The Kafka record''s timestamp.';
 COMMENT ON COLUMN makegood.quarantine_open.quarantined_at IS 'When it was put here.';
+COMMENT ON COLUMN makegood.quarantine_open.attempts IS 'How often it was replayed in vain.';
 COMMENT ON COLUMN makegood.quarantine_open.business_key IS 'The payment that the event was made from; null for a record from Kafka.';

@@ -170,10 +170,11 @@ WITH position AS (
     GROUP BY route
 ), worker AS (
     SELECT route_id, count(*) FILTER (WHERE alive) AS workers, count(*) FILTER (WHERE held) AS held,
-           min(state_since) FILTER (WHERE held) AS held_since, max(seen_at) AS seen_at,
-           min(reason) FILTER (WHERE held) AS reason, min(advice) FILTER (WHERE held) AS advice
+           count(*) FILTER (WHERE alive AND state = 'stalled') AS stalled, min(state_since) FILTER (WHERE kept) AS held_since, max(seen_at) AS seen_at,
+           coalesce(min(reason) FILTER (WHERE held), min(reason) FILTER (WHERE kept)) AS reason,
+           coalesce(min(advice) FILTER (WHERE held), min(advice) FILTER (WHERE kept)) AS advice
     FROM (
-        SELECT *, alive AND state = 'held' AS held
+        SELECT *, alive AND state = 'held' AS held, alive AND state IN ('held', 'stalled') AS kept
         FROM (SELECT *, seen_at > now() - interval '30 seconds' AS alive FROM makegood.workers) w
     ) w
     GROUP BY route_id
@@ -188,7 +189,7 @@ WITH position AS (
     GROUP BY route
 )
 SELECT r.name AS route,
-       CASE WHEN coalesce(w.workers, 0) = 0 THEN 'down' WHEN w.held > 0 THEN 'held' WHEN p.partitions IS NULL THEN 'joining'
+       CASE WHEN coalesce(w.workers, 0) = 0 THEN 'down' WHEN w.held > 0 THEN 'held' WHEN w.stalled > 0 THEN 'stalled' WHEN p.partitions IS NULL THEN 'joining'
             WHEN p.lag > 0 THEN 'behind' ELSE 'ok' END AS verdict,
        coalesce(w.workers, 0) AS workers, w.held_since, w.reason, w.advice, coalesce(p.partitions, 0) AS partitions,
        p.lag, p.progress_at, p.log_seen_at, coalesce(p.applied, 0) AS applied, coalesce(p.already, 0) AS already,
@@ -205,10 +206,10 @@ LEFT JOIN unpurchased u ON u.route = r.name;
 COMMENT ON VIEW makegood.status IS 'One row a route: is it working, and if not, why and what to do. Never reads the inbox.';
 COMMENT ON COLUMN makegood.status.route IS 'The route''s name.';
 COMMENT ON COLUMN makegood.status.verdict IS
-    'ok: all done; behind: records wait; held: stopped on purpose, see reason; joining: no partition yet; down: no daemon runs.';
+    'ok: all done; behind: records wait; held: stopped on purpose, stalled: records wait and nothing moves, see reason; joining: no partition yet; down: no daemon runs.';
 COMMENT ON COLUMN makegood.status.workers IS 'Daemons seen within the last thirty seconds.';
-COMMENT ON COLUMN makegood.status.held_since IS 'Since when the route is held.';
-COMMENT ON COLUMN makegood.status.reason IS 'Why it is held.';
+COMMENT ON COLUMN makegood.status.held_since IS 'Since when the route is held or stalled.';
+COMMENT ON COLUMN makegood.status.reason IS 'Why it is held or stalled.';
 COMMENT ON COLUMN makegood.status.advice IS 'What to do about it.';
 COMMENT ON COLUMN makegood.status.partitions IS
     'Partitions with a position; of a topic made anew only those of its newest id count, here and below.';
@@ -315,12 +316,19 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     JOIN makegood.routes r ON r.id = i.route_id
     WHERE i.business_key IN (SELECT key.business_key FROM key) OR i.event_id IN (SELECT given.event_id FROM given)
     UNION ALL
-    SELECT q.quarantined_at, 'quarantine', CASE WHEN q.resolved_at IS NULL THEN 'open' ELSE 'dealt with' END, q.business_key,
+    SELECT q.quarantined_at, 'quarantine', CASE WHEN q.resolved_at IS NULL THEN 'open' ELSE coalesce(q.resolution, 'dealt with') END, q.business_key,
            jsonb_build_object('quarantineId', q.id, 'eventId', q.event_id, 'route', r.name, 'reason', q.reason,
                               'detail', q.detail, 'topic', q.topic, 'partition', q.partition, 'offset', q."offset",
-                              'resolvedAt', q.resolved_at)
+                              'attempts', q.attempts, 'resolvedAt', q.resolved_at)
     FROM makegood.quarantine q
     JOIN makegood.routes r ON r.id = q.route_id
+    WHERE q.business_key IN (SELECT key.business_key FROM key) OR q.event_id IN (SELECT given.event_id FROM given)
+    UNION ALL
+    SELECT d.decided_at, 'decision', d.kind, q.business_key,
+           jsonb_build_object('decision', d.id, 'quarantineId', q.id, 'by', d.decided_by, 'via', d.decided_via, 'reason', d.reason,
+                              'held', d.held, 'outcome', d.outcome, 'detail', d.detail, 'finishedAt', d.finished_at)
+    FROM makegood.quarantine q
+    JOIN makegood.decisions d ON d.quarantine_id = q.id
     WHERE q.business_key IN (SELECT key.business_key FROM key) OR q.event_id IN (SELECT given.event_id FROM given)
     UNION ALL
     SELECT f.first_seen_at, 'finding', f.kind, f.business_key,

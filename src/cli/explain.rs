@@ -32,8 +32,9 @@ pub struct Args {
 
 pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
     let session = Session::open(globals).await?;
-    let mapping = Mapping::load(&session.route(args.route.as_deref())?.mapping)?;
-    let source = source(&session, args.route.as_deref())?;
+    let route = session.route(args.route.as_deref())?;
+    let mapping = Mapping::load(&route.mapping)?;
+    let source = session.source(route)?;
     if source.is_none() && mapping.looks.lookup.is_none() {
         eprintln!("the mapping has no lookup.sql: rows of your own tables are not shown");
     }
@@ -53,15 +54,6 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
         Format::Jsonl => print::lines(traces.iter().map(object))?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The payments' database, if a job of the route names another one than that with the purchases.
-fn source(session: &Session, route: Option<&str>) -> Result<Option<Store>, Problem> {
-    let route = &session.route(route)?.name;
-    let jobs = session.config.reconcile.iter().filter(|job| job.inbox == *route);
-    let name = jobs.filter_map(|job| job.source.as_ref()).next();
-    let database = name.and_then(|name| session.config.databases.get(name));
-    database.map(|p| Store::open(p, "makegood-cli", 1)).transpose()
 }
 
 /// Everything known, in the order of time. An event's id leads to its payment by the inbox, a
@@ -151,8 +143,16 @@ fn verdict(traces: &[Trace]) -> String {
     }
     if let Some(case) = open("quarantine") {
         return format!(
-            "There is no purchase: the event is in quarantine, {}. `makegood quarantine show {}` has it.",
+            "There is no purchase: the event is in quarantine, {}. `makegood quarantine show {}` has it; \
+             mend what is wrong, then `makegood quarantine replay --id {}`.",
             text(case, "detail"),
+            text(case, "quarantineId"),
+            text(case, "quarantineId")
+        );
+    }
+    if let Some(case) = traces.iter().find(|t| t.part == "quarantine" && t.what == "discarded") {
+        return format!(
+            "There is no purchase: a person gave the event up. `makegood quarantine replay --id {}` takes it back.",
             text(case, "quarantineId")
         );
     }

@@ -1,7 +1,13 @@
-//! `makegood quarantine`: the records that could not be applied, and their exact bytes.
+//! `makegood quarantine`: the records that could not be applied, their exact bytes, and what to do with them.
+
+mod accept;
+mod discard;
+mod replay;
+mod select;
+mod sheet;
+mod watch;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -9,10 +15,10 @@ use serde_json::{Value, json};
 use super::Globals;
 use super::print::{self, Format, Output};
 use super::session::Session;
-use crate::config;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
-use crate::store::report::quarantine::{self, Case, Filter};
+use crate::store::report::quarantine::{self, Case};
+use select::Selection;
 
 #[derive(Debug, Subcommand)]
 pub enum Action {
@@ -36,19 +42,18 @@ Examples:
         #[command(flatten)]
         output: Output,
     },
+    /// Apply records again, with the mapping of today.
+    Replay(replay::Args),
+    /// Give records up.
+    Discard(discard::Args),
+    /// Let a route go on that is held for too many bad records.
+    Accept(accept::Args),
 }
 
 #[derive(Debug, clap::Args)]
 pub struct List {
-    /// Only records of this route
-    #[arg(long, value_name = "NAME")]
-    route: Option<String>,
-    /// Only records put away for this reason
-    #[arg(long)]
-    reason: Option<String>,
-    /// Only records put away since then, such as 30m or 7d
-    #[arg(long, value_name = "DURATION", value_parser = config::duration)]
-    since: Option<Duration>,
+    #[command(flatten)]
+    selection: Selection,
     /// At most so many
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
@@ -64,18 +69,15 @@ pub async fn run(globals: &Globals, action: Action) -> Result<ExitCode, Problem>
     match action {
         Action::List(list) => self::list(&session, list).await?,
         Action::Show { id, raw, output } => show(&session, id, raw, output.output).await?,
+        Action::Replay(args) => return replay::run(&session, &args).await,
+        Action::Discard(args) => discard::run(&session, &args).await?,
+        Action::Accept(args) => accept::run(&session, &args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 async fn list(session: &Session, args: List) -> Result<(), Problem> {
-    let filter = Filter {
-        route: args.route,
-        reason: args.reason,
-        since: args.since,
-        limit: i64::from(args.limit),
-        resolved: args.all,
-    };
+    let filter = args.selection.filter(Some(args.limit), args.all);
     let cases = quarantine::list(&session.store, &filter).await.map_err(unreadable)?;
     match args.output.output {
         Format::Table if cases.is_empty() => {
@@ -86,7 +88,11 @@ async fn list(session: &Session, args: List) -> Result<(), Problem> {
             if cases.len() == args.limit as usize {
                 eprintln!("only the newest {} are shown; --limit shows more", args.limit);
             }
-            table(&cases, args.all)
+            table(&cases, args.all)?;
+            eprintln!(
+                "`quarantine show ID` has the contents; mend what is wrong, then `quarantine replay`"
+            );
+            Ok(())
         }
         Format::Json => print::json("records", cases.iter().map(object).collect()),
         Format::Jsonl => print::lines(cases.iter().map(object)),
@@ -177,7 +183,9 @@ fn sheet(c: &Case, record: &Record) -> String {
         ("reason", c.reason.clone()),
         ("detail", detail(c)),
         ("quarantined at", print::short(c.quarantined_at)),
+        ("replays", c.attempts.to_string()),
         ("dealt with at", print::or_dash(c.resolved_at.map(print::short))),
+        ("how", print::or_dash(c.resolution.clone())),
         ("topic", c.topic.clone()),
         ("partition/offset", place(c)),
         ("record's time", print::or_dash(c.record_at.map(print::short))),
@@ -210,6 +218,7 @@ fn object(c: &Case) -> Value {
         "detail": c.detail, "topic": c.topic, "business_key": c.business_key,
         "partition": c.partition, "offset": c.offset,
         "event_id": c.event_id, "value_bytes": c.value_bytes, "record_at": c.record_at,
-        "quarantined_at": c.quarantined_at, "resolved_at": c.resolved_at,
+        "quarantined_at": c.quarantined_at, "attempts": c.attempts, "resolved_at": c.resolved_at,
+        "resolution": c.resolution,
     })
 }

@@ -65,4 +65,12 @@ impl Session {
             }
         }
     }
+
+    /// The payments' database, if a job of the route names another one than that with the purchases.
+    pub fn source(&self, route: &Inbox) -> Result<Option<Store>, Problem> {
+        let jobs = self.config.reconcile.iter().filter(|job| job.inbox == route.name);
+        let name = jobs.filter_map(|job| job.source.as_ref()).next();
+        let database = name.and_then(|name| self.config.databases.get(name));
+        database.map(|p| Store::open(p, "makegood-cli", 1)).transpose()
+    }
 }

@@ -10,8 +10,8 @@ use super::layers::Raw;
 use super::libpq::Libpq;
 use super::reader::{Reader, some_text, text};
 use super::{
-    Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, Migrate, MigrateMode, Outbox,
-    Pooler, Postgres, Reconcile, Retention, Start, url,
+    Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, MaxQuarantine, Migrate,
+    MigrateMode, Outbox, Pooler, Postgres, Reconcile, Retention, Start, Watchdog, url,
 };
 
 /// Folders that relative paths depend on.
@@ -36,6 +36,9 @@ pub fn config(from: &mut Reader, libpq: &Libpq, folders: &Folders<'_>) -> Config
             enabled: from.truth("outbox.enabled", whole.outbox.enabled),
             database: from.maybe("outbox.database", None),
             shards: from.take("outbox.shards", whole.outbox.shards, shards, shown),
+        },
+        watchdog: Watchdog {
+            patience: from.duration("watchdog.patience", whole.watchdog.patience, second),
         },
         retention: Retention {
             inbox: from.duration("retention.inbox", whole.retention.inbox, second),
@@ -188,6 +191,11 @@ fn inbox(from: &mut Reader, index: usize, default: &Inbox, folders: &Folders<'_>
         id_from: from.places(&key("id_from"), &default.id_from),
         type_from: from.places(&key("type_from"), &default.type_from),
         max_record: from.size(&key("max_record"), default.max_record),
+        max_quarantine: MaxQuarantine {
+            share: share(from, &key("max_quarantine.share"), default.max_quarantine.share),
+            share_from: from
+                .count(&key("max_quarantine.share_from"), default.max_quarantine.share_from),
+        },
         lanes: from.count(&key("lanes"), default.lanes as u64) as usize,
         batch: Batch {
             rows: from.count(&key("batch.rows"), rows) as usize,
@@ -240,7 +248,7 @@ fn reconcile(from: &mut Reader, index: usize, default: &Reconcile) -> Reconcile 
         window: from.count(&key("window"), default.window),
         max_backfill: MaxBackfill {
             rows: from.count(&key("max_backfill.rows"), brake.rows),
-            share: from.take(&key("max_backfill.share"), brake.share, percent, |p| format!("{p}%")),
+            share: share(from, &key("max_backfill.share"), brake.share),
             share_from: from.count(&key("max_backfill.share_from"), brake.share_from),
         },
     }
@@ -262,6 +270,10 @@ fn shards(raw: &Raw) -> Result<i16, String> {
         _ => None,
     };
     number.filter(|n| (1..=8).contains(n)).ok_or_else(|| "write a number from 1 to 8".to_owned())
+}
+
+fn share(from: &mut Reader, key: &str, default: u8) -> u8 {
+    from.take(key, default, percent, |percent| format!("{percent}%"))
 }
 
 fn percent(raw: &Raw) -> Result<u8, String> {

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::{
-    Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, Migrate, MigrateMode, Outbox,
-    Postgres, Reconcile, Retention, Start,
+    Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, MaxQuarantine, Migrate,
+    MigrateMode, Outbox, Postgres, Reconcile, Retention, Start, Watchdog,
 };
 use crate::pure::place::Place;
 
@@ -30,6 +30,7 @@ impl Default for Config {
             }],
             reconcile: vec![Reconcile::named("purchases", "purchase-confirmed")],
             outbox: Outbox { enabled: true, database: None, shards: 1 },
+            watchdog: Watchdog { patience: Duration::from_secs(30) },
             retention: Retention {
                 inbox: Duration::from_secs(30 * DAY),
                 outbox: Duration::from_secs(7 * DAY),
@@ -58,6 +59,7 @@ impl Inbox {
             id_from: list(headers(&["id", "ce_id", "event-id"]), pointers(&["/eventId"])),
             type_from: list(headers(&["type", "ce_type"]), pointers(&["/eventType", "/type"])),
             max_record: 1 << 20,
+            max_quarantine: MaxQuarantine { share: 50, share_from: 1000 },
             lanes: 4,
             batch: Batch { rows: 2000, bytes: 4 << 20, linger: Duration::from_millis(1) },
         }

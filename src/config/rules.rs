@@ -115,7 +115,7 @@ fn refused(property: &str, value: &str) -> Option<(&'static str, &'static str)> 
             ("it would commit what is not yet in PostgreSQL", OWN)
         }
         "auto.offset.reset" => ("it would skip payments silently", "write start in [[inbox]]"),
-        "enable.partition.eof" => ("the consumer would report it as an error", OWN),
+        "enable.partition.eof" => ("the watchdog tells by it what is left to read", OWN),
         "partitioner" => ("a key's events would change their partition and lose order", OWN),
         "partition.assignment.strategy" if none_of(&["range", "roundrobin"]) => {
             ("cooperative assignment is not supported", "use range or roundrobin")

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -10,12 +10,18 @@ use tracing::warn;
 use super::signals::Signals;
 use super::{ready, reload, supervise};
 use crate::config::{self, Config};
-use crate::ingest::{self, Route};
+use crate::ingest::{self, Route, Watched};
 use crate::pure::problem::Problem;
 use crate::reconcile::{self, Job};
+use crate::replay::{self, Replayer};
 use crate::store::mapping::Mapping;
 use crate::store::migrate::Set;
-use crate::store::{Store, listen};
+use crate::store::{Store, connect, listen};
+use crate::vitals::Vitals;
+use crate::watchdog::{self, Watch, supervisor};
+
+/// What people ask for is heard on these.
+const CHANNELS: &[&str] = &["makegood_reconcile", "makegood_replay"];
 
 /// Waits for the purchases' database, then runs the loops until `stop`.
 pub(super) async fn run(
@@ -28,11 +34,13 @@ pub(super) async fn run(
         () = stop.cancelled() => return Ok(()),
         prepared = prepare(&config) => prepared?,
     };
+    supervisor::ready();
     let mut loops = JoinSet::new();
+    let mut watches = Vec::new();
     let (heard, hears) = watch::channel(0);
     match config.postgres.with_session() {
         Some(session) => {
-            tokio::spawn(listen::listen(session.clone(), "makegood_reconcile", heard));
+            tokio::spawn(listen::listen(session.clone(), CHANNELS, heard));
         }
         None => warn!(
             hint = "set postgres.direct_url to PostgreSQL itself",
@@ -43,16 +51,40 @@ pub(super) async fn run(
         let (publish, mapping) = watch::channel(Arc::new(mapping));
         let (store, hangup) = (prepared.store.clone(), signals.reload.clone());
         tokio::spawn(reload::on_hangup(route.clone(), store, publish, hangup));
-        for job in jobs(&config, &route)? {
+        let jobs = jobs(&config, &route)?;
+        let source = jobs.first().and_then(|job| job.source.clone());
+        for job in jobs {
             let (store, asked) = (prepared.store.clone(), signals.reconcile.clone());
             let run =
                 reconcile::run(job, store, mapping.clone(), hears.clone(), asked, stop.clone());
             loops.spawn(run);
         }
+        let replayer =
+            Replayer::new(replays(&route, source), prepared.store.clone(), mapping.clone());
+        loops.spawn(replay::run(replayer, hears.clone(), stop.clone()));
+        let (watch, watched) = watch_over(&route);
+        watches.push(watch);
         let (kafka, store) = (config.kafka.clone(), prepared.store.clone());
-        loops.spawn(ingest::run(route, kafka, store, mapping, stop.clone()));
+        loops.spawn(ingest::run(route, kafka, store, mapping, watched, stop.clone()));
     }
+    let (postgres, kafka) = (config.postgres.clone(), config.kafka.clone());
+    let patience = config.watchdog.patience;
+    loops.spawn(watchdog::run(patience, postgres, kafka, watches, stop.clone()));
     supervise(loops, stop).await
+}
+
+/// Both ends of the watch over a route: the watchdog's, and the loop's.
+fn watch_over(route: &Route) -> (Watch, Watched) {
+    let vitals = Vitals::new(route.settings.lanes.max(1));
+    let (remedies, heard) = mpsc::unbounded_channel();
+    let watch = Watch {
+        route: route.settings.name.clone(),
+        topic: route.settings.topic.clone(),
+        group: route.settings.group.clone(),
+        vitals: vitals.clone(),
+        remedies,
+    };
+    (watch, Watched { vitals, remedies: heard })
 }
 
 /// What the loops need to begin.
@@ -63,9 +95,10 @@ struct Prepared {
 
 async fn prepare(config: &Config) -> Result<Prepared, Problem> {
     let lanes: usize = config.inbox.iter().map(|route| route.lanes.max(1)).sum();
-    // A lane has one transaction at a time; a route's claim and heartbeat, and its jobs, come on top.
-    let others = config.inbox.len() * 2 + config.reconcile.len() * 2;
-    let store = Store::open(&config.postgres, "makegood", lanes + others)?;
+    // A lane has one transaction at a time; a route's claim, heartbeat and replays, and its jobs, come
+    // on top.
+    let others = config.inbox.len() * 3 + config.reconcile.len() * 2;
+    let store = Store::open(&config.postgres, connect::POOL_NAME, lanes + others)?;
     ready::schema(&config.postgres, Set::Inbox, config.migrate.mode).await?;
     let mut routes = Vec::new();
     for settings in &config.inbox {
@@ -85,6 +118,12 @@ fn jobs(config: &Config, route: &Route) -> Result<Vec<Job>, Problem> {
         Ok(Job { settings, route: route.id, topic, source })
     })
     .collect()
+}
+
+/// A route as the replays of its records need it.
+fn replays(route: &Route, source: Option<Store>) -> replay::Route {
+    let (name, rules) = (route.settings.name.clone(), route.rules.clone());
+    replay::Route { id: route.id, name, rules, source }
 }
 
 /// The database that a job reads payments from, if it is another one.

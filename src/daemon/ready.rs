@@ -12,10 +12,10 @@ use crate::pure::verdict;
 use crate::store::mapping::{Mapping, Unfit};
 use crate::store::workers::{self, Beat, State};
 use crate::store::{Store, connect, migrate, routes};
+use crate::watchdog::supervisor;
 
 /// Pauses between attempts to start while the database is not there yet.
-const BACKOFF: Backoff =
-    Backoff { first: Duration::from_millis(200), max: Duration::from_secs(10) };
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };
 
 /// Brings a part of makegood's schema up to date or checks it.
 pub(super) async fn schema(
@@ -104,6 +104,8 @@ pub(super) async fn route(settings: &config::Inbox, store: &Store) -> i16 {
 
 async fn wait(attempt: &mut u32, problem: &Problem) {
     let delay = BACKOFF.delay(*attempt, fastrand::f64());
+    // Waiting for its servers is what a daemon does; the supervisor need not wait with it.
+    supervisor::waiting(&format!("waiting: {}", problem.cause));
     warn!(code = problem.code.as_str(), hint = problem.hint, "waiting: {}", problem.cause);
     *attempt = attempt.saturating_add(1);
     tokio::time::sleep(delay).await;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::pure::problem::{Code, Problem};
+use crate::watchdog::supervisor;
 
 /// How long a drain may take before the process ends anyway; what was not committed is read again.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
@@ -45,6 +46,7 @@ fn listen_for_stop(stop: &CancellationToken) -> Result<(), Problem> {
             _ = terminate.recv() => info!("SIGTERM"),
             _ = interrupt.recv() => info!("SIGINT"),
         }
+        supervisor::stopping();
         stop.cancel();
         tokio::time::sleep(DRAIN_DEADLINE).await;
         warn!("the drain took too long; what was not committed will be read again");

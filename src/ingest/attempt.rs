@@ -1,6 +1,7 @@
 //! One attempt at a batch: decode, apply, and decide what a failure means.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 use tracing::{debug, warn};
@@ -8,7 +9,6 @@ use uuid::Uuid;
 
 use super::Route;
 use super::lane::{Claim, Hold};
-use crate::kafka::board::OffsetBoard;
 use crate::kafka::consumer::Delivery;
 use crate::pure::bisect::Bisect;
 use crate::pure::record::Record;
@@ -18,6 +18,7 @@ use crate::store::mapping::Mapping;
 use crate::store::positions;
 use crate::store::quarantine::Refusal;
 use crate::store::{Fault, Store};
+use crate::vitals::Work;
 
 /// How many other records of a batch are rehearsed to see whether the world works.
 const WITNESSES: usize = 8;
@@ -29,7 +30,7 @@ pub(super) struct Attempt<'a> {
     pub route: &'a Route,
     pub store: &'a Store,
     pub mapping: &'a Mapping,
-    pub board: &'a OffsetBoard,
+    pub work: &'a Work,
 }
 
 /// How an attempt ended. What was applied of the batch is gone from `pending`; the rest is there.
@@ -54,6 +55,14 @@ enum Step {
 impl Attempt<'_> {
     /// Applies `pending` from the front, in as few transactions as the data allows.
     pub(super) async fn run(&self, claim: &mut Claim, pending: &mut VecDeque<Delivery>) -> Ending {
+        self.work.applying.touch();
+        let ending = self.apply_all(claim, pending).await;
+        self.work.isolating.store(false, Ordering::Release);
+        self.work.applying.clear();
+        ending
+    }
+
+    async fn apply_all(&self, claim: &mut Claim, pending: &mut VecDeque<Delivery>) -> Ending {
         let records: Vec<&Record> = pending.iter().map(|d| &d.record).collect();
         let entries = match self.decode(&claim.log, &records).await {
             Ok(entries) => entries,
@@ -69,7 +78,10 @@ impl Attempt<'_> {
                     bisect.passed();
                     done = end;
                 }
-                Step::Split => bisect.failed(),
+                Step::Split => {
+                    self.work.isolating.store(true, Ordering::Release);
+                    bisect.failed();
+                }
                 Step::End(ending) => break ending,
             }
         };
@@ -84,7 +96,7 @@ impl Attempt<'_> {
             Ok(applied) => return self.moved(claim, range, &applied),
             Err(fault) => fault,
         };
-        let Some(sqlstate) = fault.blamable() else { return Step::End(unapplied(&fault)) };
+        let Some(sqlstate) = fault.blamable() else { return Step::End(self.unapplied(&fault)) };
         if range.len() == 1 {
             return self.suspect(claim, range, rest, fault).await;
         }
@@ -103,7 +115,10 @@ impl Attempt<'_> {
         rest: &[Entry<'_>],
         mut fault: ApplyFault,
     ) -> Step {
-        let witnessed = self.is_witnessed(claim, range, rest).await;
+        // A witness is asked for only where its word would count.
+        let counts = Scope { records: 1, witnessed: true };
+        let witnessed = verdict(fault.blamable(), counts) == Verdict::Quarantine
+            && self.is_witnessed(claim, range, rest).await;
         if witnessed {
             // The world may have been mended since the record failed; what counts against it is a
             // failure after another one got through.
@@ -112,11 +127,11 @@ impl Attempt<'_> {
                 Err(fault) => fault,
             };
         }
-        let Some(sqlstate) = fault.blamable() else { return Step::End(unapplied(&fault)) };
+        let Some(sqlstate) = fault.blamable() else { return Step::End(self.unapplied(&fault)) };
         match verdict(Some(sqlstate), Scope { records: 1, witnessed }) {
             Verdict::Quarantine => match self.apply(claim, range, Some(&fault.refusal())).await {
                 Ok(applied) => self.moved(claim, range, &applied),
-                Err(fault) => Step::End(unapplied(&fault)),
+                Err(fault) => Step::End(self.unapplied(&fault)),
             },
             Verdict::Retry => Step::End(Ending::Again(hold_of(&fault))),
             Verdict::Hold | Verdict::Bisect => Step::End(Ending::Hold(hold_of(&fault))),
@@ -133,6 +148,7 @@ impl Attempt<'_> {
         let stride = others.len().div_ceil(WITNESSES).max(1);
         for other in others.into_iter().step_by(stride) {
             let batch = self.batch(claim, std::slice::from_ref(other));
+            self.work.applying.touch();
             if let Ok(outcomes) = inbox::rehearse(self.store, &batch).await
                 && outcomes.iter().any(|(outcome, _)| outcome == "applied")
             {
@@ -153,6 +169,7 @@ impl Attempt<'_> {
         let mut batch = self.batch(claim, entries);
         for _ in 0..ROUNDS {
             batch.writer = Uuid::new_v4();
+            self.work.applying.touch();
             match inbox::apply(self.store, &batch, refusal).await {
                 Err(ApplyFault::Raced) => {
                     debug!("another daemon took one of these events in meanwhile")
@@ -188,6 +205,7 @@ impl Attempt<'_> {
             writer: Uuid::nil(),
             now: Timestamp::now(),
             steps: &claim.steps,
+            brake: self.route.brake,
             entries,
         }
     }
@@ -200,7 +218,10 @@ impl Attempt<'_> {
         }
         for (partition, offset) in &next {
             *claim.steps.entry(*partition).or_default() += 1;
-            self.board.post(*partition, *offset);
+            claim.board.post(*partition, *offset);
+            if let Some(track) = claim.tracks.get(partition) {
+                track.moved(*offset);
+            }
         }
         let c = &applied.counts;
         debug!(
@@ -216,6 +237,30 @@ impl Attempt<'_> {
         Step::Applied
     }
 
+    /// What a failure that is no record's own means for the batch.
+    fn unapplied(&self, fault: &ApplyFault) -> Ending {
+        match fault {
+            ApplyFault::Collided(partitions) => {
+                debug!(?partitions, "the position moved under us");
+                Ending::Collided
+            }
+            ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) | ApplyFault::Mapping(inner) => {
+                again(inner)
+            }
+            ApplyFault::Braked(reason) => Ending::Hold(Hold {
+                reason: reason.clone(),
+                advice: format!(
+                    "Mend the mapping and send makegood SIGHUP, and it goes on by itself if the records then \
+                     pass; or have them put into quarantine: makegood quarantine accept {} --execute",
+                    self.route.settings.name
+                ),
+            }),
+            ApplyFault::Breach(_) | ApplyFault::NoOutcome | ApplyFault::Raced => {
+                Ending::Hold(hold_of(fault))
+            }
+        }
+    }
+
     fn tell_quarantined(&self, range: &[Entry<'_>], applied: &Applied) {
         let c = &applied.counts;
         if c.quarantined > 0 || c.conflict > 0 || c.id_reused > 0 {
@@ -228,22 +273,6 @@ impl Attempt<'_> {
                 ?from,
                 "some records need a look: makegood quarantine list, makegood inbox list"
             );
-        }
-    }
-}
-
-/// What a failure that is no record's own means for the batch.
-fn unapplied(fault: &ApplyFault) -> Ending {
-    match fault {
-        ApplyFault::Collided(partitions) => {
-            debug!(?partitions, "the position moved under us");
-            Ending::Collided
-        }
-        ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) | ApplyFault::Mapping(inner) => {
-            again(inner)
-        }
-        ApplyFault::Breach(_) | ApplyFault::NoOutcome | ApplyFault::Raced => {
-            Ending::Hold(hold_of(fault))
         }
     }
 }

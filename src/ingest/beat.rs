@@ -18,6 +18,7 @@ use crate::pure::problem::Problem;
 use crate::store::Store;
 use crate::store::positions::{self, Log};
 use crate::store::workers::{self, Beat, State};
+use crate::vitals::Vitals;
 
 /// How often the daemon is seen.
 const EVERY: Duration = Duration::from_secs(5);
@@ -50,6 +51,7 @@ impl Beating {
         route: &Arc<Route>,
         store: &Store,
         probe: &Arc<Probe>,
+        vitals: &Arc<Vitals>,
         reports: &mpsc::UnboundedSender<Report>,
     ) -> Beating {
         let showing = Showing { state: State::Joining, reads: None, told: None };
@@ -59,6 +61,7 @@ impl Beating {
             route: route.clone(),
             store: store.clone(),
             probe: probe.clone(),
+            vitals: vitals.clone(),
             reports: reports.clone(),
             shown: shown.clone(),
             worker,
@@ -125,6 +128,7 @@ struct Pulse {
     route: Arc<Route>,
     store: Store,
     probe: Arc<Probe>,
+    vitals: Arc<Vitals>,
     reports: mpsc::UnboundedSender<Report>,
     shown: Arc<Shown>,
     worker: Uuid,
@@ -150,12 +154,23 @@ impl Pulse {
                 worker: self.worker,
                 route: self.route.id,
                 host: self.host.clone(),
-                state: showing.state.clone(),
+                state: self.state(&showing.state),
                 partitions,
             }
         };
         if let Err(fault) = workers::beat(&self.store, &beat).await {
             debug!(%fault, "no heartbeat could be written");
+        }
+    }
+
+    /// What the loop says, unless the watchdog knows better. Where both have a reason, the loop's is
+    /// the cause.
+    fn state(&self, own: &State) -> State {
+        match (own, self.vitals.verdict()) {
+            (State::Joining | State::Running, Some(found)) => {
+                State::Stalled { reason: found.reason, advice: found.advice }
+            }
+            _ => own.clone(),
         }
     }
 
@@ -168,13 +183,16 @@ impl Pulse {
         let partitions: Vec<i32> = claimed.starts.keys().copied().collect();
         let probe = self.probe.clone();
         let seen = tokio::task::spawn_blocking(move || {
+            let topic_id = probe.topic_id()?;
+            // A broker that does not answer would be waited for once a partition, and no heartbeat
+            // be written meanwhile.
             let ends: Vec<(i32, i64, i64)> = partitions
                 .iter()
-                .filter_map(|p| probe.watermarks(*p).ok().map(|w| (*p, w.low, w.high)))
+                .map_while(|p| probe.watermarks(*p).ok().map(|w| (*p, w.low, w.high)))
                 .collect();
-            (probe.topic_id(), ends)
+            Ok::<_, Problem>((topic_id, ends))
         });
-        let Ok((Ok(topic_id), ends)) = seen.await else { return };
+        let Ok(Ok((topic_id, ends))) = seen.await else { return };
         if topic_id != claimed.log.topic_id {
             self.restart("the topic has another id: it was made anew");
             return;

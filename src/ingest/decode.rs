@@ -1,16 +1,10 @@
 //! Turns records into entries of a batch.
 
-use std::collections::BTreeMap;
-
-use uuid::Uuid;
-
 use super::attempt::{Attempt, hold_of};
 use super::lane::Claim;
-use crate::pure::envelope::{self, Envelope};
 use crate::pure::record::Record;
 use crate::store::inbox::{self, ApplyFault, Entry, Kind};
 use crate::store::positions::Log;
-use crate::store::quarantine::Refusal;
 use crate::store::{Fault, test_events};
 
 impl Attempt<'_> {
@@ -23,7 +17,7 @@ impl Attempt<'_> {
     ) -> Result<Vec<Entry<'r>>, Fault> {
         let mut entries = Vec::with_capacity(records.len());
         for record in records {
-            let mut entry = entry(record, log.topic_id, &self.route.rules);
+            let mut entry = Entry::decode(record, log.topic_id, &self.route.rules);
             if let Some(id) = test_events::marked(record)
                 && test_events::is_open(self.store, id, self.route.id).await?
             {
@@ -46,8 +40,7 @@ impl Attempt<'_> {
             Kind::OtherType => return Ok(failed("its event type is not this route's".to_owned())),
             Kind::Tombstone | Kind::Test(..) => return Ok(failed("it has no value".to_owned())),
         }
-        let steps = BTreeMap::new();
-        let claim = Claim { generation: 0, log: log.clone(), steps };
+        let claim = Claim::of_nothing(log);
         match inbox::rehearse(self.store, &self.batch(&claim, std::slice::from_ref(entry))).await {
             Ok(mut outcomes) => {
                 let (outcome, detail) = outcomes.pop().unzip();
@@ -59,38 +52,6 @@ impl Attempt<'_> {
             }
             Err(ApplyFault::Engine(fault)) => Err(fault),
             Err(fault) => Ok(failed(hold_of(&fault).reason)),
-        }
-    }
-}
-
-fn entry<'r>(record: &'r Record, topic_id: Uuid, rules: &envelope::Rules) -> Entry<'r> {
-    let digest = |record: &Record| envelope::digest(record.value.as_deref().unwrap_or_default());
-    let place = || envelope::id_of_place(record, topic_id);
-    match envelope::decode(record, topic_id, rules) {
-        Envelope::Event(event) => Entry {
-            record,
-            event_id: event.id,
-            digest: event.digest,
-            kind: Kind::Event(event.payload),
-        },
-        Envelope::Foreign => {
-            Entry { record, event_id: place(), digest: digest(record), kind: Kind::OtherType }
-        }
-        Envelope::Tombstone => {
-            Entry { record, event_id: place(), digest: digest(record), kind: Kind::Tombstone }
-        }
-        Envelope::Rejected(rejection) => {
-            let refusal = Refusal {
-                reason: rejection.reason.as_str().to_owned(),
-                sqlstate: None,
-                detail: rejection.detail,
-            };
-            Entry {
-                record,
-                event_id: place(),
-                digest: digest(record),
-                kind: Kind::Undecodable(refusal),
-            }
         }
     }
 }

@@ -24,20 +24,19 @@ use crate::pure::batch::{Batcher, Limits};
 use crate::store::Store;
 use crate::store::mapping::Mapping;
 use crate::store::positions::{self, Log};
+use crate::vitals::{Track, Vitals, Work};
 
 /// Pauses between attempts at a batch.
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_secs(10) };
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_secs(5) };
 /// A passing failure is shown as a hold from this attempt on; the first ones usually mend by then.
 const SHOWN_FROM: u32 = 3;
-/// So is one that has gone on for so long: nobody answers.
-const SHOWN_AFTER: Duration = Duration::from_secs(5);
 /// Old steps are deleted every so many steps, and as many are left.
 const TRIM_EVERY: i64 = 64;
 
 /// What the loop asks of a lane.
 pub(super) enum Order {
-    /// Begin anew: these partitions at these steps, records of this generation.
-    Adopt { generation: u64, log: Log, steps: BTreeMap<i32, i64> },
+    /// Begin anew with what was claimed.
+    Adopt(Claim),
     /// Hold nothing any more.
     Drop { done: oneshot::Sender<()> },
     /// Answer once nothing is held.
@@ -77,7 +76,7 @@ impl Lane {
         route: &Arc<Route>,
         store: &Store,
         mapping: &watch::Receiver<Arc<Mapping>>,
-        board: &OffsetBoard,
+        vitals: &Vitals,
         reports: &mpsc::UnboundedSender<Report>,
     ) -> Lane {
         let batch = &route.settings.batch;
@@ -89,7 +88,7 @@ impl Lane {
             route: route.clone(),
             store: store.clone(),
             mapping: mapping.clone(),
-            board: board.clone(),
+            work: vitals.lane(number),
             reports: reports.clone(),
             deliveries,
             orders: inbox,
@@ -97,7 +96,6 @@ impl Lane {
             pending: VecDeque::new(),
             claim: None,
             failures: 0,
-            began: None,
             retry_at: None,
             shown: None,
             settling: Vec::new(),
@@ -125,10 +123,28 @@ impl Lane {
 
 /// What a lane owns: set by an adoption.
 pub(super) struct Claim {
+    /// Only records of this fetch are taken.
     pub generation: u64,
     pub log: Log,
     /// The step that each partition's next batch builds on.
     pub steps: BTreeMap<i32, i64>,
+    /// Where the watchdog sees how far each is.
+    pub tracks: BTreeMap<i32, Arc<Track>>,
+    /// Where the member that reads them hears what may be committed.
+    pub board: OffsetBoard,
+}
+
+impl Claim {
+    /// No partition at all, for what is rolled back.
+    pub(super) fn of_nothing(log: &Log) -> Claim {
+        Claim {
+            generation: 0,
+            log: log.clone(),
+            steps: BTreeMap::new(),
+            tracks: BTreeMap::new(),
+            board: OffsetBoard::default(),
+        }
+    }
 }
 
 struct Worker {
@@ -136,7 +152,7 @@ struct Worker {
     route: Arc<Route>,
     store: Store,
     mapping: watch::Receiver<Arc<Mapping>>,
-    board: OffsetBoard,
+    work: Arc<Work>,
     reports: mpsc::UnboundedSender<Report>,
     deliveries: mpsc::Receiver<Delivery>,
     orders: mpsc::Receiver<Order>,
@@ -146,8 +162,6 @@ struct Worker {
     claim: Option<Claim>,
     /// Attempts at the batch that failed.
     failures: u32,
-    /// When the first of those attempts began.
-    began: Option<Instant>,
     /// When the next attempt at a failed batch is due.
     retry_at: Option<Instant>,
     shown: Option<Hold>,
@@ -202,9 +216,9 @@ impl Worker {
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Adopt { generation, log, steps } => {
+            Order::Adopt(claim) => {
                 self.forget();
-                self.claim = Some(Claim { generation, log, steps });
+                self.claim = Some(claim);
             }
             Order::Drop { done } => {
                 self.forget();
@@ -243,22 +257,14 @@ impl Worker {
             return;
         };
         let mapping = self.mapping.borrow().clone();
-        let attempt = Attempt {
-            route: &self.route,
-            store: &self.store,
-            mapping: &mapping,
-            board: &self.board,
-        };
-        let began = *self.began.get_or_insert_with(Instant::now);
+        let attempt =
+            Attempt { route: &self.route, store: &self.store, mapping: &mapping, work: &self.work };
         match attempt.run(claim, &mut self.pending).await {
             Ending::Done => {
                 self.went_well();
                 self.trim().await;
             }
-            Ending::Again(hold) if began.elapsed() < SHOWN_AFTER => {
-                self.went_wrong(hold, SHOWN_FROM);
-            }
-            Ending::Again(hold) => self.went_wrong(hold, 1),
+            Ending::Again(hold) => self.went_wrong(hold, SHOWN_FROM),
             Ending::Hold(hold) => self.went_wrong(hold, 1),
             Ending::Collided => {
                 self.forget();
@@ -270,7 +276,6 @@ impl Worker {
 
     fn went_well(&mut self) {
         self.failures = 0;
-        self.began = None;
         self.retry_at = None;
         if self.shown.take().is_some() {
             info!(route = self.route.settings.name, lane = self.number, "resumed");

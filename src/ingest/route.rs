@@ -1,6 +1,7 @@
 //! A route as the loop uses it.
 
 use crate::config;
+use crate::pure::brake::Brake;
 use crate::pure::envelope::Rules;
 
 /// A configured route with its key in the database.
@@ -12,6 +13,8 @@ pub struct Route {
     pub settings: config::Inbox,
     /// How its records are decoded.
     pub rules: Rules,
+    /// How many bad ones are too many.
+    pub brake: Brake,
 }
 
 impl Route {
@@ -23,6 +26,7 @@ impl Route {
             event_type: settings.event_type.clone(),
             max_bytes: settings.max_record,
         };
-        Route { id, settings, rules }
+        let config::MaxQuarantine { share, share_from } = settings.max_quarantine;
+        Route { id, settings, rules, brake: Brake { share, share_from } }
     }
 }

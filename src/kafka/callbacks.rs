@@ -1,7 +1,8 @@
 //! What librdkafka calls back, inside `poll` and on no other thread: rebalances and commit answers.
 
-use std::sync::mpsc::{self as std_mpsc, RecvTimeoutError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::mpsc::{self as std_mpsc, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
@@ -13,20 +14,24 @@ use tracing::{debug, error, info, warn};
 
 use super::board::OffsetBoard;
 use super::consumer::Event;
-
-/// How long a revoke waits for the batches in flight; a late one is fenced by the position's step.
-const REVOKE_WAIT: Duration = Duration::from_secs(10);
+use crate::vitals::Pulse;
 
 /// What the callbacks need.
 pub(super) struct Callbacks {
     pub topic: String,
     pub board: OffsetBoard,
     pub events: mpsc::UnboundedSender<Event>,
+    pub pulse: Arc<Pulse>,
+    /// How long a revoke waits for the batches in flight; a late one is fenced by the position's step.
+    pub patience: Duration,
 }
 
 impl ClientContext for Callbacks {
     fn error(&self, error: KafkaError, reason: &str) {
-        debug!(%error, reason, "kafka client");
+        // The end of a partition comes as an error too, many times a second under load.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            debug!(%error, reason, "kafka client");
+        }
     }
 }
 
@@ -50,9 +55,7 @@ impl ConsumerContext for Callbacks {
         }
         info!(topic = self.topic, lost = consumer.assignment_lost(), "partitions revoked");
         let (done, wait) = std_mpsc::sync_channel(1);
-        if self.events.send(Event::Revoked { done }).is_ok()
-            && wait.recv_timeout(REVOKE_WAIT) == Err(RecvTimeoutError::Timeout)
-        {
+        if self.events.send(Event::Revoked { done }).is_ok() && !self.answered(&wait) {
             warn!(
                 "a batch did not end before its partition was given back; its commit will be refused"
             );
@@ -78,6 +81,20 @@ impl ConsumerContext for Callbacks {
                 self.board.put_back(entry.partition(), offset);
             }
         }
+    }
+}
+
+impl Callbacks {
+    /// Whether the loop answered in time. Waiting for it is a sign of life.
+    fn answered(&self, wait: &Receiver<()>) -> bool {
+        let deadline = Instant::now() + self.patience;
+        while Instant::now() < deadline {
+            self.pulse.beat();
+            if wait.recv_timeout(Duration::from_millis(100)) != Err(RecvTimeoutError::Timeout) {
+                return true;
+            }
+        }
+        false
     }
 }
 

@@ -5,13 +5,17 @@
 //! with [`Command::Fetch`]. The same command mends a hold, a collision and an offset out of range,
 //! so there is one way to begin reading, and it always begins at a claimed position.
 //!
-//! A lane that is full stops the thread for at most ten seconds; after that it gives up fetching,
+//! A lane that is full stops the thread for ten seconds at most; after that it gives up fetching,
 //! stays a member, and says [`Event::Stopped`]. No pause: pause state outlives assignments
 //! (librdkafka#5591).
+//!
+//! A thread that gives no sign of life any more cannot be ended. [`Member::retire`] leaves it behind:
+//! its client is closed through the other handle on it, and whatever the thread does on waking is of
+//! the past, because offsets, deliveries and events of another member are others.
 
-use std::sync::mpsc as std_mpsc;
+use std::sync::{Arc, Weak, mpsc as std_mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -19,11 +23,16 @@ use tracing::warn;
 
 use super::board::OffsetBoard;
 use super::callbacks::Callbacks;
-use super::poller::Poller;
+use super::poller::{Poller, Ties};
 use super::settings;
+use super::wedge::Wedge;
 use crate::config;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
+use crate::vitals::{Pulse, Track};
+
+/// How long the client of a thread that was left behind may take to leave the group.
+const RETIRE: Duration = Duration::from_secs(60);
 
 /// One record on its way to a lane.
 pub struct Delivery {
@@ -44,6 +53,8 @@ pub struct Source {
     pub offset: i64,
     /// The lane's queue.
     pub lane: mpsc::Sender<Delivery>,
+    /// Where it shows how far it is.
+    pub track: Arc<Track>,
 }
 
 /// What the loop asks of the thread.
@@ -72,9 +83,16 @@ pub enum Event {
     },
     /// The thread stopped reading by itself; the loop claims and starts again when it can.
     Stopped(&'static str),
-    /// Something is wrong that the client goes on trying to mend.
-    Trouble(Problem),
-    /// The client cannot go on.
+    /// Something is wrong, and the client goes on trying.
+    Trouble {
+        /// What.
+        problem: Problem,
+        /// Whether only a person can mend it.
+        wants_help: bool,
+    },
+    /// This client cannot go on; a new one may.
+    Broken(Problem),
+    /// No client can go on.
     Fatal(Problem),
 }
 
@@ -83,6 +101,10 @@ pub struct Member {
     commands: std_mpsc::Sender<Command>,
     /// Where lanes post what may be committed to Kafka.
     pub board: OffsetBoard,
+    /// The thread's signs of life.
+    pub pulse: Arc<Pulse>,
+    // Weak, so that the thread is who drops the client: that waits for the broker.
+    consumer: Weak<BaseConsumer<Callbacks>>,
     ended: oneshot::Receiver<()>,
 }
 
@@ -98,8 +120,14 @@ impl Member {
         let (events, listener) = mpsc::unbounded_channel();
         let (commands, orders) = std_mpsc::channel();
         let (end, ended) = oneshot::channel();
-        let context =
-            Callbacks { topic: topic.to_owned(), board: board.clone(), events: events.clone() };
+        let pulse = Pulse::new();
+        let context = Callbacks {
+            topic: topic.to_owned(),
+            board: board.clone(),
+            events: events.clone(),
+            pulse: pulse.clone(),
+            patience: settings::longest_pause(kafka),
+        };
         let consumer: BaseConsumer<Callbacks> = settings::member(kafka, group, client_id)
             .create_with_context(context)
             .map_err(|e| {
@@ -107,7 +135,17 @@ impl Member {
                     .hint("see [kafka.properties]; names and values are librdkafka's")
             })?;
         consumer.subscribe(&[topic]).map_err(|e| super::problem(&e, "cannot subscribe"))?;
-        let poller = Poller::new(consumer, topic, orders, events, board.clone());
+        let shared = Arc::new(consumer);
+        let consumer = Arc::downgrade(&shared);
+        let ties = Ties {
+            orders,
+            events,
+            board: board.clone(),
+            pulse: pulse.clone(),
+            wedge: Wedge::of(client_id),
+            patience: settings::longest_pause(kafka),
+        };
+        let poller = Poller::new(shared, topic, ties);
         thread::Builder::new()
             .name("kafka".to_owned())
             .spawn(move || {
@@ -117,12 +155,32 @@ impl Member {
             .map_err(|e| {
                 Problem::new(Code::System, format!("cannot start the Kafka thread: {e}"))
             })?;
-        Ok((Member { commands, board, ended }, listener))
+        Ok((Member { commands, board, pulse, consumer, ended }, listener))
     }
 
     /// Sends a command; lost if the thread has ended, which [`Member::close`] or an event will tell.
     pub fn tell(&self, command: Command) {
         let _ = self.commands.send(command);
+    }
+
+    /// Leaves a thread behind that does not answer any more. Its client is told to leave the group by
+    /// a thread of its own, because that can hang too (rust-rdkafka#453); a member that could not
+    /// leave is missed after `max.poll.interval.ms`, for it goes on sending heartbeats by itself.
+    pub fn retire(&self) {
+        self.pulse.retire();
+        let Some(consumer) = self.consumer.upgrade() else { return };
+        let closing = thread::Builder::new().name("kafka-retire".to_owned());
+        let closing = closing.spawn(move || {
+            let deadline = Instant::now() + RETIRE;
+            if consumer.close_queue().is_ok() {
+                while !consumer.closed() && Instant::now() < deadline {
+                    let _ = consumer.poll(Duration::from_millis(100));
+                }
+            }
+        });
+        if let Err(error) = closing {
+            warn!(%error, "no thread to close the old Kafka client; the group will miss it by itself");
+        }
     }
 
     /// Leaves the group. Closing can hang inside librdkafka (rust-rdkafka#453), so this waits only

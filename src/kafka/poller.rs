@@ -6,7 +6,7 @@ use std::sync::mpsc::{self as std_mpsc, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
@@ -14,27 +14,44 @@ use tokio::sync::{Semaphore, mpsc};
 use super::board::OffsetBoard;
 use super::callbacks::{Callbacks, commit};
 use super::consumer::{Command, Delivery, Event};
-use super::probe;
+use super::wedge::Wedge;
+use super::{probe, raw};
 use crate::pure::record::Record;
+use crate::pure::verdict::kafka::{Verdict, verdict};
+use crate::vitals::{Pulse, Track};
 
-/// How long full lanes may stop the thread: well below `max.poll.interval.ms`.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How often offsets go to Kafka. It follows PostgreSQL for the tools, so it need not be at once.
 const COMMIT_EVERY: Duration = Duration::from_millis(200);
 /// What all records on their way to the lanes may hold, in KiB.
 const ROOM_KIB: usize = 16 * 1024;
 
+/// What the thread is tied to.
+pub(super) struct Ties {
+    pub orders: std_mpsc::Receiver<Command>,
+    pub events: mpsc::UnboundedSender<Event>,
+    pub board: OffsetBoard,
+    pub pulse: Arc<Pulse>,
+    pub wedge: Wedge,
+    /// How long full lanes may stop the thread.
+    pub patience: Duration,
+}
+
 /// The thread's state.
 pub(super) struct Poller {
-    consumer: BaseConsumer<Callbacks>,
+    consumer: Arc<BaseConsumer<Callbacks>>,
     topic: String,
-    orders: std_mpsc::Receiver<Command>,
-    events: mpsc::UnboundedSender<Event>,
-    board: OffsetBoard,
+    ties: Ties,
     room: Arc<Semaphore>,
-    lanes: BTreeMap<i32, mpsc::Sender<Delivery>>,
+    lanes: BTreeMap<i32, Outlet>,
     generation: u64,
     flushed_at: Instant,
+}
+
+/// Where a partition's records go, and where that is shown.
+#[derive(Clone)]
+struct Outlet {
+    lane: mpsc::Sender<Delivery>,
+    track: Arc<Track>,
 }
 
 /// What came of an order.
@@ -44,19 +61,11 @@ enum Next {
 }
 
 impl Poller {
-    pub(super) fn new(
-        consumer: BaseConsumer<Callbacks>,
-        topic: &str,
-        orders: std_mpsc::Receiver<Command>,
-        events: mpsc::UnboundedSender<Event>,
-        board: OffsetBoard,
-    ) -> Poller {
+    pub(super) fn new(consumer: Arc<BaseConsumer<Callbacks>>, topic: &str, ties: Ties) -> Poller {
         Poller {
             consumer,
             topic: topic.to_owned(),
-            orders,
-            events,
-            board,
+            ties,
             room: Arc::new(Semaphore::new(ROOM_KIB)),
             lanes: BTreeMap::new(),
             generation: 0,
@@ -64,16 +73,22 @@ impl Poller {
         }
     }
 
-    /// Runs until it is told to close, or until nobody is left to tell it.
+    /// Runs until it is told to close, until nobody is left to tell it, or until another thread has
+    /// taken its place.
     pub(super) fn run(mut self) {
         loop {
-            while let Ok(order) = self.orders.try_recv() {
+            self.ties.wedge.stop_if_told();
+            if self.ties.pulse.is_retired() {
+                return;
+            }
+            self.ties.pulse.beat();
+            while let Ok(order) = self.ties.orders.try_recv() {
                 if let Next::End = self.obey(order) {
                     return;
                 }
             }
             if self.flushed_at.elapsed() >= COMMIT_EVERY {
-                commit(&self.consumer, &self.topic, &self.board);
+                commit(&self.consumer, &self.topic, &self.ties.board);
                 self.flushed_at = Instant::now();
             }
             let delivery = match self.consumer.poll(Duration::from_millis(50)) {
@@ -104,8 +119,9 @@ impl Poller {
                         Offset::Offset(source.offset),
                     );
                     // Kafka hears of the start at once, so that no tool ever shows `-`.
-                    self.board.post(source.partition, source.offset);
-                    self.lanes.insert(source.partition, source.lane);
+                    self.ties.board.post(source.partition, source.offset);
+                    let outlet = Outlet { lane: source.lane, track: source.track };
+                    self.lanes.insert(source.partition, outlet);
                 }
                 self.generation = generation;
                 self.assign(&list);
@@ -116,7 +132,7 @@ impl Poller {
                 Next::Go
             }
             Command::Close => {
-                commit(&self.consumer, &self.topic, &self.board);
+                commit(&self.consumer, &self.topic, &self.ties.board);
                 Next::End
             }
         }
@@ -131,19 +147,23 @@ impl Poller {
     /// rebalance that nobody asked about.
     fn assign(&self, list: &TopicPartitionList) {
         if let Err(error) = self.consumer.assign(list) {
-            let _ =
-                self.events.send(Event::Trouble(super::problem(&error, "cannot set what to read")));
+            let problem = super::problem(&error, "cannot set what to read");
+            let _ = self.ties.events.send(Event::Trouble { problem, wants_help: false });
         }
     }
 
-    /// Hands a record to its lane, waiting for room up to [`PATIENCE`].
+    /// Hands a record to its lane, waiting for room for as long as it may.
     fn deliver(&mut self, record: Record) -> Next {
-        let Some(lane) = self.lanes.get(&record.partition).cloned() else { return Next::Go };
+        let Some(Outlet { lane, track }) = self.lanes.get(&record.partition).cloned() else {
+            return Next::Go;
+        };
+        track.delivered(record.offset + 1);
         let kib = (record.size() / 1024 + 1).min(ROOM_KIB) as u32;
         let generation = self.generation;
         let started = Instant::now();
         let mut waiting = Waiting::ForRoom(record);
         loop {
+            self.ties.pulse.beat();
             waiting = match waiting {
                 Waiting::ForRoom(record) => match self.room.clone().try_acquire_many_owned(kib) {
                     Ok(room) => Waiting::ForLane(Delivery { generation, record, room }),
@@ -159,12 +179,12 @@ impl Poller {
                     Err(TrySendError::Full(delivery)) => Waiting::ForLane(delivery),
                 };
             }
-            if started.elapsed() > PATIENCE {
+            if started.elapsed() > self.ties.patience {
                 self.unfetch();
-                let _ = self.events.send(Event::Stopped("the lanes were full for too long"));
+                let _ = self.ties.events.send(Event::Stopped("the lanes were full for too long"));
                 return Next::Go;
             }
-            match self.orders.recv_timeout(Duration::from_millis(2)) {
+            match self.ties.orders.recv_timeout(Duration::from_millis(2)) {
                 // Both orders make the record at hand one of the past; it will be read again.
                 Ok(order) => return self.obey(order),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -174,17 +194,28 @@ impl Poller {
     }
 
     fn report(&mut self, error: &KafkaError) {
-        let event = match (error, error.rdkafka_error_code()) {
-            (KafkaError::MessageConsumptionFatal(_), _) => {
-                Event::Fatal(super::problem(error, "the Kafka client cannot go on"))
+        if let KafkaError::PartitionEOF(partition) = error {
+            let end = raw::known_end(self.consumer.client(), &self.topic, *partition);
+            if let (Some(outlet), Some(end)) = (self.lanes.get(partition), end) {
+                outlet.track.ended(end);
             }
-            (_, Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)) => {
+            return;
+        }
+        let code = error.rdkafka_error_code().map(super::name).unwrap_or_default();
+        let problem = super::problem(error, "Kafka");
+        let is_fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
+        let event = match verdict(&code) {
+            Verdict::Stop => Event::Fatal(problem),
+            Verdict::Rebuild => Event::Broken(problem),
+            _ if is_fatal => Event::Broken(problem),
+            Verdict::Reclaim => {
                 self.unfetch();
                 Event::Stopped("the log does not have the offset that was asked for")
             }
-            _ => Event::Trouble(super::problem(error, "Kafka")),
+            Verdict::Hold => Event::Trouble { problem, wants_help: true },
+            Verdict::Retry => Event::Trouble { problem, wants_help: false },
         };
-        let _ = self.events.send(event);
+        let _ = self.ties.events.send(event);
     }
 }
 

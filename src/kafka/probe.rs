@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Message, Timestamp};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use uuid::Uuid;
 
 use super::{raw, settings};
@@ -35,10 +35,24 @@ pub struct Probe {
 impl Probe {
     /// Opens a handle on one topic and group; connects on first use.
     pub fn new(kafka: &config::Kafka, topic: &str, group: &str) -> Result<Probe, Problem> {
-        let consumer =
-            settings::onlooker(kafka, group, "makegood-probe").create().map_err(|e| {
-                Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
-            })?;
+        Probe::open(&settings::onlooker(kafka, group, "makegood-probe"), topic)
+    }
+
+    /// Opens a handle to which a log's end is behind the open transactions too.
+    pub fn of_uncommitted(
+        kafka: &config::Kafka,
+        topic: &str,
+        group: &str,
+    ) -> Result<Probe, Problem> {
+        let mut settings = settings::onlooker(kafka, group, "makegood-watchdog");
+        settings.set("isolation.level", "read_uncommitted");
+        Probe::open(&settings, topic)
+    }
+
+    fn open(settings: &ClientConfig, topic: &str) -> Result<Probe, Problem> {
+        let consumer = settings.create().map_err(|e| {
+            Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
+        })?;
         Ok(Probe { consumer, topic: topic.to_owned(), timeout: Duration::from_secs(5) })
     }
 
@@ -78,7 +92,8 @@ impl Probe {
         Ok(metadata.brokers().first().map_or(-1, |broker| broker.id()))
     }
 
-    /// Where the partition's log begins and ends now.
+    /// Where the partition's log begins, and where what may be read of it ends now: with open
+    /// transactions that is where the oldest of them begins.
     pub fn watermarks(&self, partition: i32) -> Result<Watermarks, Problem> {
         let (low, high) = self
             .consumer

@@ -2,6 +2,7 @@
 //!
 //! * Headers as bytes: rdkafka 0.39 unwraps a UTF-8 check on header names, and no broker validates
 //!   them, so one hostile record would crash the process at the same offset for ever.
+//! * The end of a log as the client knows it: only asking the broker is wrapped.
 //! * Topic ids: librdkafka has `DescribeTopics` (KIP-516), rdkafka has no wrapper for it.
 
 use std::ffi::{CStr, CString, c_char};
@@ -46,6 +47,24 @@ pub(super) fn headers(message: &BorrowedMessage<'_>) -> Vec<Header> {
             }
         });
     }
+}
+
+/// Where a partition's log ended when the client last heard of it, open transactions included; `None`
+/// if it never did. Asks nobody.
+pub(super) fn known_end<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    partition: i32,
+) -> Option<i64> {
+    let name = CString::new(topic).ok()?;
+    let (mut low, mut high) = (-1, -1);
+    // SAFETY: the client is alive while it is borrowed, the name lives until after the call, and the
+    // out pointers are to locals.
+    let error = unsafe {
+        let rk = client.native_ptr();
+        sys::rd_kafka_get_watermark_offsets(rk, name.as_ptr(), partition, &mut low, &mut high)
+    };
+    (error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
 }
 
 /// The topic's id; `None` when the broker has none to give (before Kafka 2.8). An error means that

@@ -12,6 +12,13 @@ use crate::config;
 /// heartbeating and only this bounds how long its partitions stay with it.
 pub const MAX_POLL_INTERVAL: Duration = Duration::from_secs(45);
 
+/// How long a member's thread may be kept from polling: so short that the group does not give it up.
+pub fn longest_pause(kafka: &config::Kafka) -> Duration {
+    let given = kafka.properties.get("max.poll.interval.ms").and_then(|text| text.parse().ok());
+    let interval = given.map_or(MAX_POLL_INTERVAL, Duration::from_millis);
+    (interval / 3).min(Duration::from_secs(10))
+}
+
 /// Settings every client shares.
 pub fn base(kafka: &config::Kafka, client_id: &str) -> ClientConfig {
     let mut settings = ClientConfig::new();
@@ -36,6 +43,8 @@ pub fn member(kafka: &config::Kafka, group: &str, client_id: &str) -> ClientConf
         // How soon a topic or partition made later is found: payments wait there unread until then,
         // which would be five minutes.
         .set("topic.metadata.refresh.interval.ms", "10000")
+        // A broker that is back is found within a second; it would be ten.
+        .set("reconnect.backoff.max.ms", "1000")
         .set("check.crcs", "true")
         .set("partition.assignment.strategy", "range");
     let chosen = base(kafka, client_id);
@@ -51,6 +60,9 @@ pub fn member(kafka: &config::Kafka, group: &str, client_id: &str) -> ClientConf
         // A position always exists by the time of the first fetch; if the log does not have it, that
         // is for makegood to decide and to record, never for the client to skip.
         .set("auto.offset.reset", "error")
+        // Where a log ends in what no consumer is given, the position stays below the end for good;
+        // only the client can tell that there is nothing more to read.
+        .set("enable.partition.eof", "true")
         .set("isolation.level", "read_committed");
     if !kafka.properties.contains_key("max.poll.interval.ms") {
         settings.set("max.poll.interval.ms", MAX_POLL_INTERVAL.as_millis().to_string());
@@ -61,7 +73,10 @@ pub fn member(kafka: &config::Kafka, group: &str, client_id: &str) -> ClientConf
 /// Settings of the second handle, which looks but never joins.
 pub fn onlooker(kafka: &config::Kafka, group: &str, client_id: &str) -> ClientConfig {
     let mut settings = member(kafka, group, client_id);
-    settings.set("fetch.wait.max.ms", "100").set("queued.max.messages.kbytes", "1024");
+    settings
+        .set("fetch.wait.max.ms", "100")
+        .set("queued.max.messages.kbytes", "1024")
+        .set("enable.partition.eof", "false");
     settings
 }
 

@@ -27,6 +27,8 @@ pub struct Facts<'a> {
     pub seen: Option<Duration>,
     /// Set when a daemon that is alive holds the route.
     pub held: Option<Held<'a>>,
+    /// Set when the watchdog of a daemon that is alive has found the route stuck.
+    pub stalled: Option<Held<'a>>,
     /// How long all daemons that are alive have been waiting for partitions.
     pub joining: Option<Duration>,
     /// What a look at Kafka gave.
@@ -45,7 +47,7 @@ pub struct Facts<'a> {
     pub unpurchased: (i64, Option<Duration>),
 }
 
-/// Why a route is held.
+/// Why a route is held or stalled.
 #[derive(Clone, Copy, Debug)]
 pub struct Held<'a> {
     /// For how long.
@@ -169,6 +171,9 @@ fn word(facts: &Facts<'_>) -> Word {
         Kafka::NoTopic => return Word::NoTopic,
         Kafka::MadeAnew => return Word::MadeAnew,
         Kafka::Same | Kafka::Unreachable(_) => {}
+    }
+    if facts.stalled.is_some() {
+        return Word::Stalled;
     }
     if facts.joining.is_some() || facts.partitions.is_empty() {
         return Word::Joining;

@@ -1,4 +1,7 @@
-//! What a failed batch means: try again, wait, look for the culprit, or set it aside.
+//! What a failed batch means: try again, wait, look for the culprit, or set it aside. [`kafka`] says
+//! the same of the Kafka client's errors.
+
+pub mod kafka;
 
 /// What to do after an error from PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +32,7 @@ pub struct Scope {
 /// every record fails with 23502.
 pub fn verdict(sqlstate: Option<&str>, scope: Scope) -> Verdict {
     match (blame(sqlstate), scope.records) {
-        (Blame::Passing, _) => Verdict::Retry,
+        (Blame::Passing, _) | (Blame::Time, 0 | 1) => Verdict::Retry,
         (Blame::World, _) | (_, 0) => Verdict::Hold,
         (_, 2..) => Verdict::Bisect,
         (Blame::Record, 1) => Verdict::Quarantine,
@@ -50,12 +53,16 @@ enum Blame {
     RecordOrWorld,
     /// Too much at once: less may go through.
     Batch,
+    /// It took too long: less may be in time, and the same may be at another moment.
+    Time,
 }
 
 fn blame(sqlstate: Option<&str>) -> Blame {
     let Some(sqlstate) = sqlstate else { return Blame::Passing };
     match sqlstate {
-        "40001" | "40P01" | "55P03" | "57014" => Blame::Passing,
+        "40001" | "40P01" | "55P03" => Blame::Passing,
+        "57014" => Blame::Time,
+        "53200" => Blame::Batch,
         // A narrowed column refuses every row with these two.
         "22001" | "22003" | "54000" | "54001" => Blame::RecordOrWorld,
         _ if sqlstate.starts_with("57P0") => Blame::Passing,
@@ -178,12 +185,21 @@ mod tests {
 
     #[test]
     fn what_was_too_much_for_one_statement_is_tried_in_parts_and_then_held() {
-        assert_eq!(verdicts("54023"), [Verdict::Bisect, Verdict::Hold, Verdict::Hold]);
+        for code in ["54023", "53200"] {
+            assert_eq!(verdicts(code), [Verdict::Bisect, Verdict::Hold, Verdict::Hold], "{code}");
+        }
+    }
+
+    #[test]
+    fn what_took_too_long_is_tried_in_parts_and_then_again() {
+        assert_eq!(verdicts("57014"), [Verdict::Bisect, Verdict::Retry, Verdict::Retry]);
+        let statement = Scope { records: 0, witnessed: false };
+        assert_eq!(verdict(Some("57014"), statement), Verdict::Retry);
     }
 
     #[test]
     fn what_passes_by_itself_is_tried_again_soon() {
-        for code in ["40001", "40P01", "55P03", "57014", "57P01", "57P03", "08006", "08P01"] {
+        for code in ["40001", "40P01", "55P03", "57P01", "57P03", "08006", "08P01"] {
             assert_eq!(verdicts(code), [Verdict::Retry; 3], "{code}");
         }
         assert_eq!(verdict(None, ALONE), Verdict::Retry);

@@ -31,6 +31,9 @@ const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; 
 /// but outside a transaction, where it nearly always is, it writes a warning into the server's log.
 const RECYCLE: &str = "BEGIN; ROLLBACK";
 
+/// What the sessions of the loops are called in `pg_stat_activity`, unless configured.
+pub const POOL_NAME: &str = "makegood";
+
 /// Where libpq looks for a socket when no host is named.
 const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 

@@ -11,6 +11,7 @@ mod batch;
 mod fault;
 mod make_good;
 mod params;
+mod replay;
 
 use std::collections::HashMap;
 
@@ -24,12 +25,13 @@ use batch::{Fresh, Sorted};
 pub use fault::ApplyFault;
 pub use make_good::{Backfill, MadeGood, make_good, rehearse_backfill};
 use params::Rows;
+pub use replay::{Replay, Replayed, rehearse_replay, replay};
 
 use super::json::JsonText;
 use super::mapping::Mapping;
 use super::positions::{self, Counts};
 use super::quarantine::{self, Refusal};
-use super::{CommitFault, Fault, Store, Tx, test_events};
+use super::{CommitFault, Fault, Store, Tx, brake, test_events};
 
 /// Applies a batch. `refusal`, if given, is the verdict on the batch's only record: it is quarantined
 /// instead of going through the mapping.
@@ -40,18 +42,28 @@ pub async fn apply(
 ) -> Result<Applied, ApplyFault> {
     let mut sorted = Sorted::new(batch, refusal);
     let tx = store.begin("apply_batch").await.map_err(ApplyFault::Engine)?;
-    match run(&tx, batch, &mut sorted).await {
-        Ok(()) => {}
-        Err(fault) if fault.is_sound() => {
-            tx.rollback().await;
-            return Err(fault);
-        }
-        Err(fault) => return Err(fault),
+    let outcome = run(&tx, batch, &mut sorted).await;
+    let ended = end(tx, outcome).await;
+    if let Err(ApplyFault::Braked(_)) = ended {
+        brake::ended(store, batch.route).await.map_err(ApplyFault::Engine)?;
     }
-    match tx.commit().await {
-        Ok(()) => Ok(sorted.applied()),
-        Err(CommitFault::Refused(fault)) => Err(ApplyFault::Mapping(fault)),
-        Err(CommitFault::Unknown(fault)) => Err(ApplyFault::Unknown(fault)),
+    ended.map(|()| sorted.applied())
+}
+
+/// Commits what went well, and rolls back what did not.
+async fn end<T>(tx: Tx, outcome: Result<T, ApplyFault>) -> Result<T, ApplyFault> {
+    match outcome {
+        Ok(done) => match tx.commit().await {
+            Ok(()) => Ok(done),
+            Err(CommitFault::Refused(fault)) => Err(ApplyFault::Mapping(fault)),
+            Err(CommitFault::Unknown(fault)) => Err(ApplyFault::Unknown(fault)),
+        },
+        Err(fault) => {
+            if fault.is_sound() {
+                tx.rollback().await;
+            }
+            Err(fault)
+        }
     }
 }
 
@@ -76,7 +88,9 @@ async fn run(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(), 
     drop_seen(tx, batch, sorted).await.map_err(ApplyFault::Engine)?;
     let answers = map(tx, batch.mapping, &sorted.fresh).await?;
     let rejected = keep(tx, batch, sorted, answers).await?;
-    quarantine(tx, batch, sorted, rejected).await.map_err(ApplyFault::Engine)?;
+    sorted.refused.extend(rejected);
+    sorted.refused.sort_by_key(|(entry, _)| *entry);
+    quarantine(tx, batch, sorted).await?;
     for (id, record, verdict) in batch.tests() {
         test_events::answer(tx, id, record, verdict).await.map_err(ApplyFault::Engine)?;
     }
@@ -92,19 +106,21 @@ async fn run(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(), 
 /// Leaves only events that the inbox does not have. The same id with other bytes is an event of its
 /// own, under an id derived from both.
 async fn drop_seen(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(), Fault> {
-    let sql = include_str!("../../sql/core/inbox_seen.sql");
     // The second round looks up the derived ids of the first; those derive no further.
     for _ in 0..2 {
         let ids: Vec<Uuid> = sorted.unchecked();
         if ids.is_empty() {
             return Ok(());
         }
-        let rows = tx.query(sql, &[&ids, &batch.route]).await?;
-        let seen: HashMap<Uuid, Vec<u8>> =
-            rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-        sorted.drop_seen(batch, &seen);
+        sorted.drop_seen(batch, &seen(tx, batch.route, &ids).await?);
     }
     Ok(())
+}
+
+/// Which of some event ids the inbox has, and the digests of what came with them.
+async fn seen(tx: &Tx, route: i16, ids: &[Uuid]) -> Result<HashMap<Uuid, Vec<u8>>, Fault> {
+    let rows = tx.query(include_str!("../../sql/core/inbox_seen.sql"), &[&ids, &route]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 /// Runs the mapping, once more for events without an outcome: another transaction may have won the
@@ -149,11 +165,7 @@ async fn keep(
             Outcome::Conflict => counts.conflict += 1,
             Outcome::Ignored => counts.ignored += 1,
             Outcome::Rejected => {
-                let detail = answer.detail.unwrap_or_else(|| "the mapping rejected it".to_owned());
-                rejected.push((
-                    fresh.entry,
-                    Refusal { reason: "rejected".to_owned(), sqlstate: None, detail },
-                ));
+                rejected.push((fresh.entry, answer.rejection()));
                 continue;
             }
         }
@@ -168,18 +180,18 @@ async fn keep(
     Ok(rejected)
 }
 
-/// Puts away what could not be decoded, what the mapping rejected, and the record under a verdict.
-async fn quarantine(
-    tx: &Tx,
-    batch: &Batch<'_>,
-    sorted: &mut Sorted<'_>,
-    rejected: Vec<(usize, Refusal)>,
-) -> Result<(), Fault> {
-    for (entry, refusal) in sorted.refused.drain(..).chain(rejected) {
+/// Puts away what could not be decoded, what the mapping rejected, and the record under a verdict,
+/// unless that is too much.
+async fn quarantine(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(), ApplyFault> {
+    let Some((_, Refusal { reason, detail, .. })) = sorted.refused.first() else { return Ok(()) };
+    let parts = batch.parts(&sorted.refused);
+    brake::check(tx, batch, &batch.brake, &parts, &format!("{reason}, {detail}")).await?;
+    for (entry, refusal) in sorted.refused.drain(..) {
         let Entry { record, event_id, digest, .. } = &batch.entries[entry];
         let is_new =
             quarantine::put(tx, batch.route, batch.log, record, *event_id, digest, &refusal)
-                .await?;
+                .await
+                .map_err(ApplyFault::Engine)?;
         let counts = sorted.counts.entry(record.partition).or_default();
         if is_new {
             counts.quarantined += 1;

@@ -11,19 +11,24 @@ use crate::config::Postgres;
 /// The pause before a connection that has ended is opened again.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Listens on a channel for as long as the process runs, and counts what is heard. After every new
+/// Listens on channels for as long as the process runs, and counts what is heard. After every new
 /// connection once for what may have been missed.
-pub async fn listen(settings: Postgres, channel: &'static str, heard: watch::Sender<u64>) {
+pub async fn listen(
+    settings: Postgres,
+    channels: &'static [&'static str],
+    heard: watch::Sender<u64>,
+) {
     loop {
         match connect::listener(&settings, "makegood listen").await {
             Ok((client, told)) => {
-                let listening = client.batch_execute(&format!("LISTEN {channel}")).await;
+                let listen = channels.iter().map(|channel| format!("LISTEN {channel};"));
+                let listening = client.batch_execute(&listen.collect::<String>()).await;
                 while listening.is_ok() && !client.is_closed() {
                     heard.send_modify(|count| *count += 1);
                     told.notified().await;
                 }
             }
-            Err(problem) => debug!(%problem, channel, "nothing can be heard for now"),
+            Err(problem) => debug!(%problem, ?channels, "nothing can be heard for now"),
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -1,13 +1,15 @@
 //! Broken records, byte for byte.
 
 use jiff::Timestamp;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::inbox::Replayed;
 use super::payments::Missing;
 use super::positions::Log;
 use super::{Fault, Tx};
 use crate::pure::envelope;
-use crate::pure::record::Record;
+use crate::pure::record::{Header, Record};
 
 /// Why a record is put away.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +20,59 @@ pub struct Refusal {
     pub sqlstate: Option<String>,
     /// One sentence, without the record's contents.
     pub detail: String,
+}
+
+/// A quarantined record.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Case {
+    pub id: i64,
+    /// `None` for an event that makegood made from a payment.
+    pub topic_id: Option<Uuid>,
+    pub record: Record,
+    pub event_id: Uuid,
+    pub business_key: Option<String>,
+    resolution: Option<String>,
+}
+
+impl Case {
+    /// Its partition and offset, if it came from Kafka.
+    pub fn place(&self) -> Option<(i32, i64)> {
+        self.topic_id.map(|_| (self.record.partition, self.record.offset))
+    }
+
+    /// Whether it was dealt with. One that was discarded can be taken back.
+    pub fn is_settled(&self) -> bool {
+        self.resolution.as_ref().is_some_and(|how| how != "discarded")
+    }
+}
+
+/// Reads records by their numbers.
+pub(super) async fn read(tx: &Tx, ids: &[i64]) -> Result<Vec<Case>, Fault> {
+    let rows = tx.query(include_str!("../../sql/core/quarantine_show.sql"), &[&ids]).await?;
+    let case = |row: &Row| Case {
+        id: row.get("id"),
+        topic_id: row.get("topic_id"),
+        record: record(row),
+        event_id: row.get("event_id"),
+        business_key: row.get("business_key"),
+        resolution: row.get("resolution"),
+    };
+    Ok(rows.iter().map(case).collect())
+}
+
+/// The record of a row, byte for byte. An event made from a payment has no place.
+pub(super) fn record(row: &Row) -> Record {
+    let names: Vec<Vec<u8>> = row.get("header_names");
+    let values: Vec<Option<Vec<u8>>> = row.get("header_values");
+    let headers = names.into_iter().zip(values).map(|(name, value)| Header { name, value });
+    Record {
+        partition: row.get::<_, Option<i32>>("partition").unwrap_or_default(),
+        offset: row.get::<_, Option<i64>>("offset").unwrap_or_default(),
+        timestamp_ms: row.get::<_, Option<Timestamp>>("record_at").map(Timestamp::as_millisecond),
+        key: row.get("key"),
+        value: row.get("value"),
+        headers: headers.collect(),
+    }
 }
 
 /// Puts a record into quarantine; returns false when it, or the same event, is there already.
@@ -100,4 +155,30 @@ pub async fn made_good(tx: &Tx, route: i16, keys: &[String]) -> Result<(), Fault
             .await?;
     }
     Ok(())
+}
+
+/// Brings cases, and the findings about their payments, up to what a replay came to.
+pub(super) async fn replayed(tx: &Tx, route: i16, replayed: &[Replayed]) -> Result<(), Fault> {
+    for one in replayed {
+        let Some(refusal) = &one.refusal else { continue };
+        let detail = refusal.detail.replace('\0', "");
+        let sql = include_str!("../../sql/core/quarantine_failed_again.sql");
+        tx.execute(sql, &[&one.id, &refusal.reason, &refusal.sqlstate, &detail]).await?;
+    }
+    let done: Vec<&Replayed> =
+        replayed.iter().filter(|r| !r.failed() && r.outcome != "settled").collect();
+    if done.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = done.iter().map(|r| r.id).collect();
+    let events: Vec<Uuid> = done.iter().map(|r| r.event_id).collect();
+    let keys: Vec<Option<&str>> = done.iter().map(|r| r.business_key.as_deref()).collect();
+    let outcomes: Vec<&str> = done.iter().map(|r| r.outcome).collect();
+    let sql = include_str!("../../sql/core/quarantine_replayed.sql");
+    tx.execute(sql, &[&ids, &events, &keys]).await?;
+    let sql = include_str!("../../sql/core/finding_replayed.sql");
+    tx.execute(sql, &[&ids, &outcomes]).await?;
+    // The payment may have a case of its own, from the reconciler.
+    let keys: Vec<String> = done.iter().filter_map(|r| r.business_key.clone()).collect();
+    made_good(tx, route, &keys).await
 }

@@ -1,5 +1,7 @@
-//! Reading for people: what the commands and dashboards show. Nothing here changes anything.
+//! Reading for people: what the commands and dashboards show. What people ask for goes through the same
+//! functions as in SQL; nothing else here changes anything.
 
+pub mod decisions;
 pub mod inbox;
 pub mod quarantine;
 pub mod reconcile;

@@ -12,6 +12,13 @@ pub enum State {
     Joining,
     /// Applying what comes.
     Running,
+    /// Records wait and nothing moves; the watchdog says why.
+    Stalled {
+        /// What is wrong.
+        reason: String,
+        /// What to do about it.
+        advice: String,
+    },
     /// Stopped on purpose until the world is mended.
     Held {
         /// What is wrong.
@@ -41,6 +48,7 @@ pub async fn beat(store: &Store, beat: &Beat) -> Result<(), Fault> {
     let (state, reason, advice) = match &beat.state {
         State::Joining => ("joining", None, None),
         State::Running => ("running", None, None),
+        State::Stalled { reason, advice } => ("stalled", Some(reason), Some(advice)),
         State::Held { reason, advice } => ("held", Some(reason), Some(advice)),
     };
     let pid = i32::try_from(std::process::id()).unwrap_or(0);

@@ -1,5 +1,30 @@
 CREATE SCHEMA makegood;
 
+CREATE FUNCTION makegood.accept(route text, reason text DEFAULT NULL::text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    known smallint;
+    decision bigint;
+BEGIN
+    -- The lock keeps two who accept at once in turn.
+    SELECT r.id INTO known FROM makegood.routes r WHERE r.name = accept.route FOR UPDATE;
+    IF known IS NULL THEN
+        RAISE EXCEPTION 'there is no route %', accept.route USING ERRCODE = '22023',
+            HINT = format('the routes are: %s', (SELECT string_agg(r.name, ', ' ORDER BY r.name) FROM makegood.routes r));
+    END IF;
+    UPDATE makegood.decisions d
+    SET finished_at = clock_timestamp(), outcome = 'ended', detail = 'accepted anew'
+    WHERE d.route_id = known AND d.kind = 'accept' AND d.finished_at IS NULL;
+    INSERT INTO makegood.decisions (kind, route_id, decided_by, decided_via, reason)
+    VALUES ('accept', known, session_user, makegood.decided_via(), accept.reason)
+    RETURNING id INTO decision;
+    RETURN decision;
+END $$;
+
+COMMENT ON FUNCTION makegood.accept(route text, reason text) IS 'Lets a route that is held for too many bad records put them into quarantine, until the bad stretch ends. Void if not needed within an hour.';
+
 CREATE FUNCTION makegood.approve(run bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -16,6 +41,52 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION makegood.approve(run bigint) IS 'Lets a held run go on where it stopped, without the brake.';
+
+CREATE FUNCTION makegood.decided_via() RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT CASE WHEN current_setting('application_name') = 'makegood-cli' THEN 'cli' ELSE 'sql' END
+$$;
+
+COMMENT ON FUNCTION makegood.decided_via() IS 'Whether the command line asks, for the record.';
+
+CREATE FUNCTION makegood.discard(quarantine_id bigint, reason text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    route smallint;
+    decision bigint;
+BEGIN
+    IF coalesce(btrim(discard.reason), '') = '' THEN
+        RAISE EXCEPTION 'say why' USING ERRCODE = '22023', HINT = 'makegood.discard(quarantine_id, reason)';
+    END IF;
+    -- A replay that waits is overtaken. First, in the order in which a daemon locks them.
+    UPDATE makegood.decisions d
+    SET finished_at = clock_timestamp(), outcome = 'settled', detail = 'the record was discarded', held = NULL
+    WHERE d.quarantine_id = discard.quarantine_id AND d.kind = 'replay' AND d.finished_at IS NULL;
+    UPDATE makegood.quarantine q
+    SET resolved_at = clock_timestamp(), resolution = 'discarded'
+    WHERE q.id = discard.quarantine_id AND q.resolved_at IS NULL
+    RETURNING q.route_id INTO route;
+    IF route IS NULL THEN
+        RAISE EXCEPTION 'no record % waits in quarantine', discard.quarantine_id
+            USING ERRCODE = '55000', HINT = 'SELECT id, reason, detail FROM makegood.quarantine_open shows which do.';
+    END IF;
+    -- The payment that a discarded event was made from stays without a purchase, as after dismiss().
+    UPDATE makegood.findings f
+    SET resolved_at = clock_timestamp(), resolution = 'dismissed', resolved_by = session_user, note = discard.reason
+    WHERE f.quarantine_id = discard.quarantine_id AND f.resolved_at IS NULL;
+    INSERT INTO makegood.decisions
+        (kind, route_id, quarantine_id, decided_by, decided_via, reason, started_at, finished_at, outcome)
+    VALUES ('discard', route, discard.quarantine_id, session_user, makegood.decided_via(), discard.reason,
+            clock_timestamp(), clock_timestamp(), 'discarded')
+    RETURNING id INTO decision;
+    RETURN decision;
+END $$;
+
+COMMENT ON FUNCTION makegood.discard(quarantine_id bigint, reason text) IS 'Gives a quarantined record up, and says why. Its bytes stay, and replay takes it back.';
 
 CREATE FUNCTION makegood.dismiss(finding bigint, reason text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -53,12 +124,19 @@ CREATE FUNCTION makegood.explain(id text) RETURNS TABLE(at timestamp with time z
     JOIN makegood.routes r ON r.id = i.route_id
     WHERE i.business_key IN (SELECT key.business_key FROM key) OR i.event_id IN (SELECT given.event_id FROM given)
     UNION ALL
-    SELECT q.quarantined_at, 'quarantine', CASE WHEN q.resolved_at IS NULL THEN 'open' ELSE 'dealt with' END, q.business_key,
+    SELECT q.quarantined_at, 'quarantine', CASE WHEN q.resolved_at IS NULL THEN 'open' ELSE coalesce(q.resolution, 'dealt with') END, q.business_key,
            jsonb_build_object('quarantineId', q.id, 'eventId', q.event_id, 'route', r.name, 'reason', q.reason,
                               'detail', q.detail, 'topic', q.topic, 'partition', q.partition, 'offset', q."offset",
-                              'resolvedAt', q.resolved_at)
+                              'attempts', q.attempts, 'resolvedAt', q.resolved_at)
     FROM makegood.quarantine q
     JOIN makegood.routes r ON r.id = q.route_id
+    WHERE q.business_key IN (SELECT key.business_key FROM key) OR q.event_id IN (SELECT given.event_id FROM given)
+    UNION ALL
+    SELECT d.decided_at, 'decision', d.kind, q.business_key,
+           jsonb_build_object('decision', d.id, 'quarantineId', q.id, 'by', d.decided_by, 'via', d.decided_via, 'reason', d.reason,
+                              'held', d.held, 'outcome', d.outcome, 'detail', d.detail, 'finishedAt', d.finished_at)
+    FROM makegood.quarantine q
+    JOIN makegood.decisions d ON d.quarantine_id = q.id
     WHERE q.business_key IN (SELECT key.business_key FROM key) OR q.event_id IN (SELECT given.event_id FROM given)
     UNION ALL
     SELECT f.first_seen_at, 'finding', f.kind, f.business_key,
@@ -231,6 +309,38 @@ END $$;
 
 COMMENT ON FUNCTION makegood.reconcile(job text, since timestamp with time zone, until timestamp with time zone, dry_run boolean) IS 'Asks for a run of the reconciler and returns its number; reconcile_runs tells what becomes of it. Without since it sweeps from the first payment on, without until up to now less the grace.';
 
+CREATE FUNCTION makegood.replay(quarantine_id bigint, reason text DEFAULT NULL::text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    route smallint;
+    decision bigint;
+BEGIN
+    SELECT q.route_id INTO route FROM makegood.quarantine q WHERE q.id = replay.quarantine_id;
+    IF route IS NULL THEN
+        RAISE EXCEPTION 'quarantine has no record %', replay.quarantine_id
+            USING ERRCODE = '55000', HINT = 'SELECT id, reason, detail FROM makegood.quarantine_open shows which there are.';
+    END IF;
+    LOOP
+        INSERT INTO makegood.decisions (kind, route_id, quarantine_id, decided_by, decided_via, reason)
+        VALUES ('replay', route, replay.quarantine_id, session_user, makegood.decided_via(), replay.reason)
+        ON CONFLICT DO NOTHING
+        RETURNING id INTO decision;
+        IF decision IS NULL THEN
+            SELECT d.id INTO decision
+            FROM makegood.decisions d
+            WHERE d.quarantine_id = replay.quarantine_id AND d.kind = 'replay' AND d.finished_at IS NULL;
+        END IF;
+        -- The one it met may be over by now; then this is one of its own.
+        EXIT WHEN decision IS NOT NULL;
+    END LOOP;
+    PERFORM pg_notify('makegood_replay', '');
+    RETURN decision;
+END $$;
+
+COMMENT ON FUNCTION makegood.replay(quarantine_id bigint, reason text) IS 'Has a daemon apply a quarantined record again, with the mapping and the rules of today, from its exact bytes. Returns the decision''s number; quarantine_decisions tells what came of it.';
+
 CREATE TABLE makegood.positions (
     consumer_group text NOT NULL,
     topic_id uuid NOT NULL,
@@ -391,6 +501,36 @@ COMMENT ON COLUMN makegood.consumer_positions.tested IS 'Records of send-test, s
 COMMENT ON COLUMN makegood.consumer_positions.written_at IS 'When the newest step was written, a claim or a batch.';
 
 COMMENT ON COLUMN makegood.consumer_positions.is_current IS 'False for a topic id that another one has replaced under the same name; status leaves these out.';
+
+CREATE TABLE makegood.decisions (
+    id bigint NOT NULL,
+    kind text NOT NULL,
+    route_id smallint NOT NULL,
+    quarantine_id bigint,
+    decided_by text NOT NULL,
+    decided_via text NOT NULL,
+    decided_at timestamp with time zone DEFAULT now() NOT NULL,
+    reason text,
+    held text,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    outcome text,
+    detail text,
+    CONSTRAINT decisions_check CHECK (((kind = 'accept'::text) = (quarantine_id IS NULL))),
+    CONSTRAINT decisions_decided_via_check CHECK ((decided_via = ANY (ARRAY['sql'::text, 'cli'::text]))),
+    CONSTRAINT decisions_kind_check CHECK ((kind = ANY (ARRAY['replay'::text, 'discard'::text, 'accept'::text])))
+);
+
+COMMENT ON TABLE makegood.decisions IS 'One row a decision on quarantined records: who, when, why, and what came of it. Never deleted by makegood.';
+
+ALTER TABLE makegood.decisions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME makegood.decisions_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE makegood.findings (
     id bigint NOT NULL,
@@ -963,11 +1103,67 @@ CREATE TABLE makegood.quarantine (
     sqlstate text,
     detail text,
     quarantined_at timestamp with time zone DEFAULT now() NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
     resolved_at timestamp with time zone,
-    CONSTRAINT quarantine_check CHECK (((num_nonnulls(topic_id, partition, "offset") = 3) OR (business_key IS NOT NULL)))
+    resolution text,
+    CONSTRAINT quarantine_check CHECK (((num_nonnulls(topic_id, partition, "offset") = 3) OR (business_key IS NOT NULL))),
+    CONSTRAINT quarantine_resolution_check CHECK ((resolution = ANY (ARRAY['replayed'::text, 'made_good'::text, 'discarded'::text])))
 );
 
 COMMENT ON TABLE makegood.quarantine IS 'Records that could not be applied, with their exact bytes. Holds personal data: readable by makegood only.';
+
+CREATE VIEW makegood.quarantine_decisions AS
+ SELECT d.id AS decision,
+    d.kind,
+    r.name AS route,
+    d.quarantine_id,
+    d.decided_by,
+    d.decided_via,
+    d.decided_at,
+    d.reason,
+        CASE
+            WHEN (d.finished_at IS NOT NULL) THEN 'done'::text
+            WHEN ((d.kind = 'accept'::text) AND (d.started_at IS NOT NULL)) THEN 'in force'::text
+            WHEN (d.held IS NOT NULL) THEN 'held'::text
+            ELSE 'waiting'::text
+        END AS state,
+    d.held,
+    d.started_at,
+    d.finished_at,
+    d.outcome,
+    d.detail
+   FROM (makegood.decisions d
+     JOIN makegood.routes r ON ((r.id = d.route_id)));
+
+COMMENT ON VIEW makegood.quarantine_decisions IS 'What people decided on quarantined records: replayed, discarded, or accepted too many of them.';
+
+COMMENT ON COLUMN makegood.quarantine_decisions.decision IS 'Its number, as the function returned it.';
+
+COMMENT ON COLUMN makegood.quarantine_decisions.kind IS 'replay: apply the record again; discard: give it up; accept: let bad records past the brake.';
+
+COMMENT ON COLUMN makegood.quarantine_decisions.route IS 'The route.';
+
+COMMENT ON COLUMN makegood.quarantine_decisions.quarantine_id IS 'The record; null for accept.';
+
+COMMENT ON COLUMN makegood.quarantine_decisions.decided_by IS 'The role that decided.';
+
+COMMENT ON COLUMN makegood.quarantine_decisions.decided_via IS 'How: sql or cli.';
+
+COMMENT ON COLUMN makegood.quarantine_decisions.decided_at IS 'When.';
+
+COMMENT ON COLUMN makegood.quarantine_decisions.reason IS 'Why, if that was said.';
+
+COMMENT ON COLUMN makegood.quarantine_decisions.state IS 'waiting: for a daemon, or for bad records; held: see held, it goes on by itself; in force: records pass the brake; done.';
+
+COMMENT ON COLUMN makegood.quarantine_decisions.held IS 'Why a replay waits, if it was tried.';
+
+COMMENT ON COLUMN makegood.quarantine_decisions.started_at IS 'When it first took effect.';
+
+COMMENT ON COLUMN makegood.quarantine_decisions.finished_at IS 'When it was over.';
+
+COMMENT ON COLUMN makegood.quarantine_decisions.outcome IS 'For a replay applied, already, conflict, ignored or other_type; healed: the payment is missing no purchase; settled: dealt with before; rejected, refused or undecodable: it stays in quarantine.';
+
+COMMENT ON COLUMN makegood.quarantine_decisions.detail IS 'What there is to say about the outcome.';
 
 ALTER TABLE makegood.quarantine ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME makegood.quarantine_id_seq
@@ -993,7 +1189,8 @@ CREATE VIEW makegood.quarantine_open AS
     cardinality(q.header_names) AS headers,
     q.record_at,
     q.quarantined_at,
-    q.business_key
+    q.business_key,
+    q.attempts
    FROM (makegood.quarantine q
      JOIN makegood.routes r ON ((r.id = q.route_id)))
   WHERE (q.resolved_at IS NULL);
@@ -1029,6 +1226,8 @@ COMMENT ON COLUMN makegood.quarantine_open.record_at IS 'The Kafka record''s tim
 COMMENT ON COLUMN makegood.quarantine_open.quarantined_at IS 'When it was put here.';
 
 COMMENT ON COLUMN makegood.quarantine_open.business_key IS 'The payment that the event was made from; null for a record from Kafka.';
+
+COMMENT ON COLUMN makegood.quarantine_open.attempts IS 'How often it was replayed in vain.';
 
 CREATE VIEW makegood.reconcile_findings AS
  SELECT findings.id AS finding,
@@ -1231,7 +1430,7 @@ CREATE TABLE makegood.workers (
     reason text,
     advice text,
     partitions integer[] DEFAULT '{}'::integer[] NOT NULL,
-    CONSTRAINT workers_state_check CHECK ((state = ANY (ARRAY['joining'::text, 'running'::text, 'held'::text])))
+    CONSTRAINT workers_state_check CHECK ((state = ANY (ARRAY['joining'::text, 'running'::text, 'stalled'::text, 'held'::text])))
 );
 
 COMMENT ON TABLE makegood.workers IS 'One row a running daemon and route, refreshed every few seconds.';
@@ -1258,10 +1457,11 @@ CREATE VIEW makegood.status AS
          SELECT w_1.route_id,
             count(*) FILTER (WHERE w_1.alive) AS workers,
             count(*) FILTER (WHERE w_1.held) AS held,
-            min(w_1.state_since) FILTER (WHERE w_1.held) AS held_since,
+            count(*) FILTER (WHERE (w_1.alive AND (w_1.state = 'stalled'::text))) AS stalled,
+            min(w_1.state_since) FILTER (WHERE w_1.kept) AS held_since,
             max(w_1.seen_at) AS seen_at,
-            min(w_1.reason) FILTER (WHERE w_1.held) AS reason,
-            min(w_1.advice) FILTER (WHERE w_1.held) AS advice
+            COALESCE(min(w_1.reason) FILTER (WHERE w_1.held), min(w_1.reason) FILTER (WHERE w_1.kept)) AS reason,
+            COALESCE(min(w_1.advice) FILTER (WHERE w_1.held), min(w_1.advice) FILTER (WHERE w_1.kept)) AS advice
            FROM ( SELECT w_2.id,
                     w_2.route_id,
                     w_2.host,
@@ -1275,7 +1475,8 @@ CREATE VIEW makegood.status AS
                     w_2.advice,
                     w_2.partitions,
                     w_2.alive,
-                    (w_2.alive AND (w_2.state = 'held'::text)) AS held
+                    (w_2.alive AND (w_2.state = 'held'::text)) AS held,
+                    (w_2.alive AND (w_2.state = ANY (ARRAY['held'::text, 'stalled'::text]))) AS kept
                    FROM ( SELECT workers.id,
                             workers.route_id,
                             workers.host,
@@ -1308,6 +1509,7 @@ CREATE VIEW makegood.status AS
         CASE
             WHEN (COALESCE(w.workers, (0)::bigint) = 0) THEN 'down'::text
             WHEN (w.held > 0) THEN 'held'::text
+            WHEN (w.stalled > 0) THEN 'stalled'::text
             WHEN (p.partitions IS NULL) THEN 'joining'::text
             WHEN (p.lag > 0) THEN 'behind'::text
             ELSE 'ok'::text
@@ -1343,13 +1545,13 @@ COMMENT ON VIEW makegood.status IS 'One row a route: is it working, and if not, 
 
 COMMENT ON COLUMN makegood.status.route IS 'The route''s name.';
 
-COMMENT ON COLUMN makegood.status.verdict IS 'ok: all done; behind: records wait; held: stopped on purpose, see reason; joining: no partition yet; down: no daemon runs.';
+COMMENT ON COLUMN makegood.status.verdict IS 'ok: all done; behind: records wait; held: stopped on purpose, stalled: records wait and nothing moves, see reason; joining: no partition yet; down: no daemon runs.';
 
 COMMENT ON COLUMN makegood.status.workers IS 'Daemons seen within the last thirty seconds.';
 
-COMMENT ON COLUMN makegood.status.held_since IS 'Since when the route is held.';
+COMMENT ON COLUMN makegood.status.held_since IS 'Since when the route is held or stalled.';
 
-COMMENT ON COLUMN makegood.status.reason IS 'Why it is held.';
+COMMENT ON COLUMN makegood.status.reason IS 'Why it is held or stalled.';
 
 COMMENT ON COLUMN makegood.status.advice IS 'What to do about it.';
 
@@ -1407,6 +1609,9 @@ ALTER TABLE ONLY makegood.outbox ATTACH PARTITION makegood.outbox_1 FOR VALUES I
 
 ALTER TABLE ONLY makegood.outbox ATTACH PARTITION makegood.outbox_2 FOR VALUES IN ('2');
 
+ALTER TABLE ONLY makegood.decisions
+    ADD CONSTRAINT decisions_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY makegood.findings
     ADD CONSTRAINT findings_pkey PRIMARY KEY (id);
 
@@ -1463,6 +1668,14 @@ ALTER TABLE ONLY makegood.watermarks
 
 ALTER TABLE ONLY makegood.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id, route_id);
+
+CREATE UNIQUE INDEX decisions_open_accept ON makegood.decisions USING btree (route_id) WHERE ((kind = 'accept'::text) AND (finished_at IS NULL));
+
+CREATE UNIQUE INDEX decisions_open_replay ON makegood.decisions USING btree (quarantine_id) WHERE ((kind = 'replay'::text) AND (finished_at IS NULL));
+
+CREATE INDEX decisions_quarantine ON makegood.decisions USING btree (quarantine_id);
+
+CREATE INDEX decisions_waiting ON makegood.decisions USING btree (route_id, id) WHERE (finished_at IS NULL);
 
 CREATE INDEX findings_business_key ON makegood.findings USING btree (business_key);
 
@@ -1545,6 +1758,9 @@ ALTER INDEX makegood.outbox_id ATTACH PARTITION makegood.outbox_2_id_idx;
 ALTER INDEX makegood.outbox_order ATTACH PARTITION makegood.outbox_2_seq_idx;
 
 ALTER INDEX makegood.outbox_xid ATTACH PARTITION makegood.outbox_2_xid_seq_idx;
+
+ALTER TABLE ONLY makegood.decisions
+    ADD CONSTRAINT decisions_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);
 
 ALTER TABLE ONLY makegood.gaps
     ADD CONSTRAINT gaps_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);

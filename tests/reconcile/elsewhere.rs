@@ -14,12 +14,12 @@ use uuid::Uuid;
 
 use super::job_section;
 use crate::support::daemon::Daemon;
-use crate::support::events::payments;
-use crate::support::ledger;
+use crate::support::events::{Payment, payments};
 use crate::support::library::store;
 use crate::support::load::chance;
 use crate::support::rig::Rig;
 use crate::support::world::{HOST_TABLES, connect};
+use crate::support::{eventually, ledger};
 
 const ROUNDS: usize = 25;
 
@@ -152,10 +152,13 @@ async fn payments_of_another_database_are_made_good() {
     let more = format!("{}[databases.shop]\nurl = \"{url}\"\n", job_section("source = \"shop\""));
     let _daemon = Daemon::start(&rig.config_file(&rig.url(), "", &more), 0);
     rig.swept().await;
-    let paid = payments(20);
-    for p in &paid {
+    let mut paid = payments(20);
+    let pays = async |p: &Payment| {
         let sql = "INSERT INTO payments VALUES ($1, $2, $3, $4::text::numeric, $5, 'succeeded', now(), now() - interval '3 hours')";
         source.execute(sql, &[&p.id, &p.student, &p.course, &p.amount, &p.currency]).await.unwrap();
+    };
+    for payment in &paid {
+        pays(payment).await;
     }
     rig.by_hand(&paid[..5]).await;
     rig.pay(&paid[5..8]).await;
@@ -168,4 +171,23 @@ async fn payments_of_another_database_are_made_good() {
     );
     ledger::assert_exactly(&rig.client, &paid).await;
     assert_eq!(rig.reconcile("").await.missing, 0);
+
+    // What is replayed is what is paid there today: one was mended since, one is paid no longer.
+    let [mut mended, refunded] = [1, 2].map(Payment::new);
+    mended.currency = "inr".to_owned();
+    for payment in [&mended, &Payment { currency: "inr".to_owned(), ..refunded.clone() }] {
+        pays(payment).await;
+    }
+    assert_eq!(rig.reconcile("").await.quarantined, 2);
+    let change = "UPDATE payments SET currency = 'INR', status = CASE WHEN id = $1 THEN 'refunded' ELSE status END
+                  WHERE currency = 'inr'";
+    source.execute(change, &[&refunded.id]).await.unwrap();
+    rig.number("SELECT count(makegood.replay(id)) FROM makegood.quarantine_open").await;
+    let healed =
+        "SELECT count(*) FROM makegood.quarantine_decisions WHERE outcome IN ('applied', 'healed')";
+    eventually("the replays", || async { (rig.number(healed).await == 2).then_some(()) }).await;
+    mended.currency = "INR".to_owned();
+    paid.push(mended);
+    ledger::assert_exactly(&rig.client, &paid).await;
+    assert_eq!(rig.number("SELECT count(*) FROM makegood.paid_not_purchased").await, 0);
 }

@@ -56,17 +56,30 @@ async fn the_roles_as_shipped_run_the_reconciler_and_let_people_use_it_and_no_mo
     assert_eq!(row.get::<_, String>(0), login, "the run does not say who asked");
     assert_eq!(ledger::count(&owner).await, 7);
     ops.query("SELECT * FROM makegood.explain('x')", &[]).await.unwrap();
-    assert_eq!(refused(&ops, "SELECT makegood.approve(1)").await, "55000");
+    for of_nothing in ["approve(1)", "replay(1)", "discard(1, 'x')"] {
+        let sql = format!("SELECT makegood.{of_nothing}");
+        assert_eq!(refused(&ops, &sql).await, "55000", "{of_nothing}");
+    }
+    assert_eq!(refused(&ops, "SELECT makegood.discard(1, ' ')").await, "22023", "without a reason");
+    assert_eq!(refused(&ops, "SELECT makegood.accept('nothing')").await, "22023");
+    ops.query("SELECT makegood.accept('purchases')", &[]).await.unwrap();
+    let sql = "SELECT count(*) FROM makegood.quarantine_decisions WHERE decided_by = session_user";
+    assert_eq!(ops.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 1);
     for forbidden in [
         "SELECT * FROM makegood.runs",
         "UPDATE makegood.findings SET note = 'x'",
+        "SELECT value FROM makegood.quarantine",
+        "INSERT INTO makegood.decisions (kind) VALUES ('accept')",
         "SELECT * FROM payments",
         "INSERT INTO student_course_purchases (payment_id) VALUES (gen_random_uuid())",
     ] {
         assert_eq!(refused(&ops, forbidden).await, "42501", "{forbidden}");
     }
     let nobody = connect(&url_of(&format!("{login}_nobody"))).await;
-    assert_eq!(refused(&nobody, "SELECT makegood.reconcile()").await, "42501");
+    for forbidden in ["reconcile()", "replay(1)", "discard(1, 'x')", "accept('purchases')"] {
+        let sql = format!("SELECT makegood.{forbidden}");
+        assert_eq!(refused(&nobody, &sql).await, "42501", "{forbidden}");
+    }
     let app = connect(&url_of(&format!("{login}_app"))).await;
     for forbidden in [
         "SELECT card FROM payments",
@@ -84,9 +97,9 @@ async fn nobody_may_call_the_functions_by_default() {
     let sql =
         "SELECT p.proname, p.prosecdef, p.proconfig::text, coalesce(p.proacl::text, 'everybody')
                FROM pg_proc p WHERE p.pronamespace = 'makegood'::regnamespace
-                    AND p.proname IN ('reconcile', 'approve', 'dismiss', 'explain')";
+                    AND p.proname IN ('reconcile', 'approve', 'dismiss', 'explain', 'replay', 'discard', 'accept')";
     let rows = rig.client.query(sql, &[]).await.unwrap();
-    assert_eq!(rows.len(), 4);
+    assert_eq!(rows.len(), 7);
     for row in rows {
         let (name, acl): (String, String) = (row.get(0), row.get(3));
         assert!(row.get::<_, bool>(1), "{name}");

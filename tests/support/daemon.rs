@@ -14,11 +14,17 @@ pub struct Daemon {
 impl Daemon {
     /// Starts the program with a configuration file; its log goes to a file beside it.
     pub fn start(config: &Path, number: usize) -> Daemon {
+        Daemon::start_with(config, number, &[])
+    }
+
+    /// The same with variables of the test's own.
+    pub fn start_with(config: &Path, number: usize, env: &[(&str, &Path)]) -> Daemon {
         let log = config.with_extension(format!("{number}.log"));
         let file = File::create(&log).unwrap();
         let child = command()
             .args(["run", "--config"])
             .arg(config)
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
@@ -84,7 +90,7 @@ pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_makegood"));
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if ["MAKEGOOD_", "PG", "KAFKA_", "DATABASE_URL", "RUST_LOG"]
+        if ["MAKEGOOD_", "NOTIFY_SOCKET", "PG", "KAFKA_", "DATABASE_URL", "RUST_LOG"]
             .iter()
             .any(|p| text.starts_with(p))
         {

@@ -17,6 +17,7 @@ pub mod sending;
 pub mod standby;
 pub mod topic;
 pub mod ward;
+pub mod watched;
 pub mod wire;
 pub mod world;
 

@@ -68,8 +68,8 @@ impl Ward {
     pub async fn says(&self, what: &str) {
         eventually(&format!("the daemon to say {what}"), || async {
             let log = self.daemon.log();
-            let held = |line: &str| line.contains("held: ") && line.contains(what);
-            log[self.read..].lines().any(held).then_some(())
+            let says = |line: &str| line.contains("\"WARN\"") && line.contains(what);
+            log[self.read..].lines().any(says).then_some(())
         })
         .await;
     }

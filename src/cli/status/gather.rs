@@ -124,11 +124,13 @@ pub fn made_anew(route: &Route) -> bool {
 fn judge(route: &Route, report: &Report) -> Standing {
     let age = |at: Timestamp| age(report.now, at);
     let alive: Vec<&Worker> = route.workers.iter().filter(|w| w.alive).collect();
-    let held = alive.iter().find(|w| w.state == "held").map(|w| Held {
-        age: age(w.state_since),
-        reason: w.reason.as_deref().unwrap_or("no reason was given"),
-        advice: w.advice.as_deref().unwrap_or_default(),
-    });
+    let kept = |state: &str| {
+        alive.iter().find(|w| w.state == state).map(|w| Held {
+            age: age(w.state_since),
+            reason: w.reason.as_deref().unwrap_or("no reason was given"),
+            advice: w.advice.as_deref().unwrap_or_default(),
+        })
+    };
     let is_joining = !alive.is_empty() && alive.iter().all(|w| w.state == "joining");
     let looked = route.partitions.iter().filter_map(|p| p.log_seen_at).min();
     let kafka = match &route.look {
@@ -154,7 +156,8 @@ fn judge(route: &Route, report: &Report) -> Standing {
         group: &route.group,
         alive: alive.len(),
         seen: known.and_then(|r| r.seen_at).map(age),
-        held,
+        held: kept("held"),
+        stalled: kept("stalled"),
         joining: is_joining
             .then(|| alive.iter().map(|w| age(w.state_since)).max().unwrap_or_default()),
         kafka,

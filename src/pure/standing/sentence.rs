@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Facts, Kafka, Standing, Word, stalled, waiting};
+use super::{Facts, Held, Kafka, Standing, Word, stalled, waiting};
 
 /// A daemon seen within this time has left in good order; one that died is still taken for alive.
 const JUST_NOW: Duration = Duration::from_secs(30);
@@ -42,7 +42,7 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
     let Facts { topic, group, quarantined, .. } = facts;
     match word {
         Word::Down => down(facts),
-        Word::Held => held(facts),
+        Word::Held => kept("held", facts.held),
         Word::NoTopic => format!(
             "missing: Kafka has no topic {topic}; create it with kafka-topics --create, or correct `topic`"
         ),
@@ -56,6 +56,7 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
                 "joining: waiting{since} for partitions of {topic}; if this lasts, see who else is in group {group}"
             )
         }
+        Word::Stalled if facts.stalled.is_some() => kept("stalled", facts.stalled),
         Word::Stalled => stall(facts),
         Word::Unread => format!(
             "unread: no makegood daemon reads {}; if this lasts, another client in group {group} may be reading there: stop that one",
@@ -112,10 +113,11 @@ fn down(facts: &Facts<'_>) -> String {
     format!("down: {seen}{wait}; start one with `makegood run`")
 }
 
-fn held(facts: &Facts<'_>) -> String {
-    let Some(held) = facts.held else { return "held".to_owned() };
-    let reason = held.reason.trim_end_matches('.');
-    format!("held for {}: {reason}. {}", age(held.age), held.advice).trim_end().to_owned()
+/// What a daemon itself says of why it does not move.
+fn kept(word: &str, why: Option<Held<'_>>) -> String {
+    let Some(why) = why else { return word.to_owned() };
+    let reason = why.reason.trim_end_matches('.');
+    format!("{word} for {}: {reason}. {}", age(why.age), why.advice).trim_end().to_owned()
 }
 
 fn stall(facts: &Facts<'_>) -> String {

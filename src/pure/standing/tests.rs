@@ -15,6 +15,7 @@ fn facts(partitions: &[Partition]) -> Facts<'_> {
         alive: 1,
         seen: Some(SECOND),
         held: None,
+        stalled: None,
         joining: None,
         kafka: Kafka::Same,
         partitions,
@@ -55,6 +56,16 @@ fn a_connected_daemon_that_does_not_process_is_stalled() {
     );
     let stuck = partition(7, Some(5 * MINUTE), Some(6 * MINUTE));
     assert_eq!(judged(&facts(&stuck)).0, Word::Stalled);
+}
+
+#[test]
+fn what_the_watchdog_of_a_daemon_found_is_told_in_its_words() {
+    let reason = "partition 0 has not moved for 20 s: a table is locked by pid 7 (psql)";
+    let advice = "let it finish, or end it: SELECT pg_terminate_backend(7)";
+    let found = Held { age: 20 * SECOND, reason, advice };
+    let waiting = partition(1, Some(SECOND), None);
+    let (word, sentence) = judged(&Facts { stalled: Some(found), ..facts(&waiting) });
+    assert_eq!((word, sentence), (Word::Stalled, format!("stalled for 20 s: {reason}. {advice}")));
 }
 
 #[test]

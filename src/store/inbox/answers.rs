@@ -5,12 +5,21 @@ use uuid::Uuid;
 
 use super::ApplyFault;
 use super::batch::Fresh;
+use crate::store::quarantine::Refusal;
 
 /// What the mapping said of one event.
 pub(super) struct Answer {
     pub outcome: Outcome,
     pub business_key: Option<String>,
     pub detail: Option<String>,
+}
+
+impl Answer {
+    /// Why an event that the mapping rejects goes to quarantine.
+    pub(super) fn rejection(self) -> Refusal {
+        let detail = self.detail.unwrap_or_else(|| "the mapping rejected it".to_owned());
+        Refusal { reason: "rejected".to_owned(), sqlstate: None, detail }
+    }
 }
 
 /// What became of an event.

@@ -6,8 +6,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::pure::envelope::reused_id;
+use crate::pure::brake::Brake;
+use crate::pure::envelope::{self, Envelope, Rules, reused_id};
 use crate::pure::record::Record;
+use crate::pure::rejection::Rejection;
+use crate::store::brake::Part;
 use crate::store::mapping::Mapping;
 use crate::store::positions::{Counts, Log, Move};
 use crate::store::quarantine::Refusal;
@@ -41,6 +44,27 @@ pub struct Entry<'a> {
     pub kind: Kind<'a>,
 }
 
+impl<'a> Entry<'a> {
+    /// Reads a record of the topic with this id by a route's rules.
+    pub fn decode(record: &'a Record, topic_id: Uuid, rules: &Rules) -> Entry<'a> {
+        let (id_and_digest, kind) = match envelope::decode(record, topic_id, rules) {
+            Envelope::Event(event) => (Some((event.id, event.digest)), Kind::Event(event.payload)),
+            Envelope::Foreign => (None, Kind::OtherType),
+            Envelope::Tombstone => (None, Kind::Tombstone),
+            Envelope::Rejected(rejection) => {
+                let Rejection { reason, detail } = rejection;
+                let reason = reason.as_str().to_owned();
+                (None, Kind::Undecodable(Refusal { reason, sqlstate: None, detail }))
+            }
+        };
+        let (event_id, digest) = id_and_digest.unwrap_or_else(|| {
+            let value = record.value.as_deref().unwrap_or_default();
+            (envelope::id_of_place(record, topic_id), envelope::digest(value))
+        });
+        Entry { record, event_id, digest, kind }
+    }
+}
+
 /// Records to apply in one transaction, in the order they were read.
 pub struct Batch<'a> {
     /// The route's key.
@@ -55,6 +79,8 @@ pub struct Batch<'a> {
     pub now: Timestamp,
     /// The step each partition builds on.
     pub steps: &'a BTreeMap<i32, i64>,
+    /// How many bad ones are too many.
+    pub brake: Brake,
     /// The records.
     pub entries: &'a [Entry<'a>],
 }
@@ -65,6 +91,21 @@ impl<'a> Batch<'a> {
             Kind::Test(id, verdict) => Some((*id, entry.record, verdict)),
             _ => None,
         })
+    }
+
+    /// The batch by partitions; `bad` are the entries to be put away.
+    pub(super) fn parts(&self, bad: &[(usize, Refusal)]) -> BTreeMap<i32, Part> {
+        let mut parts: BTreeMap<i32, Part> = BTreeMap::new();
+        for entry in self.entries {
+            let part = parts.entry(entry.record.partition).or_default();
+            part.records += 1;
+            part.until = entry.record.offset + 1;
+        }
+        for (at, _) in bad {
+            let Record { partition, offset, .. } = *self.entries[*at].record;
+            parts.entry(partition).or_default().bad.push(offset);
+        }
+        parts
     }
 }
 

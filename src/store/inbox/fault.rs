@@ -15,6 +15,8 @@ pub enum ApplyFault {
     Breach(String),
     /// The mapping twice gave no outcome for some events.
     NoOutcome,
+    /// Too many of the last records are bad: nothing is put away until somebody has looked.
+    Braked(String),
     /// Another transaction took one of the events in meanwhile: start over.
     Raced,
     /// These partitions have another owner by now; none of them for a run that has another runner.
@@ -28,7 +30,10 @@ impl ApplyFault {
     /// broken, or hold a plan that DDL made useless (0A000), and a new one is rarely needed.
     pub(super) fn is_sound(&self) -> bool {
         match self {
-            ApplyFault::Raced | ApplyFault::Collided(_) | ApplyFault::NoOutcome => true,
+            ApplyFault::Raced
+            | ApplyFault::Collided(_)
+            | ApplyFault::NoOutcome
+            | ApplyFault::Braked(_) => true,
             ApplyFault::Mapping(Fault::Refused { sqlstate, .. }) => {
                 sqlstate.starts_with("22") || sqlstate.starts_with("23")
             }
@@ -69,6 +74,7 @@ impl ApplyFault {
                 "apply.sql returned no row for an event".to_owned(),
                 "apply.sql must return exactly one row for each event it is given; mend it, then send SIGHUP",
             ),
+            ApplyFault::Braked(why) => (why.clone(), ""),
             ApplyFault::Raced => ("another daemon is applying the same events".to_owned(), ""),
             ApplyFault::Collided(_) => ("another daemon owns the partition".to_owned(), ""),
         }

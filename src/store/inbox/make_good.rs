@@ -11,14 +11,14 @@ use uuid::Uuid;
 
 use super::batch::Fresh;
 use super::params::Rows;
-use super::{Answer, ApplyFault, Outcome, map};
+use super::{Answer, ApplyFault, Outcome, end, map};
 use crate::pure::envelope;
 use crate::store::findings::{self, Resolution};
 use crate::store::jobs::{self, Lease};
 use crate::store::payments::{LookFault, Looker, Missing, Scope};
 use crate::store::quarantine::{self, Refusal};
 use crate::store::runs::{self, Step};
-use crate::store::{CommitFault, Fault, Store, Tx, unpurchased};
+use crate::store::{Fault, Store, Tx, unpurchased};
 
 /// What payments are made good with.
 #[derive(Clone, Copy)]
@@ -83,19 +83,8 @@ pub async fn make_good(
     step: &Step,
 ) -> Result<MadeGood, ApplyFault> {
     let tx = store.begin("make_good").await.map_err(ApplyFault::Engine)?;
-    match run(&tx, backfill, keys, refusal, step).await {
-        Ok(made) => match tx.commit().await {
-            Ok(()) => Ok(made),
-            Err(CommitFault::Refused(fault)) => Err(ApplyFault::Mapping(fault)),
-            Err(CommitFault::Unknown(fault)) => Err(ApplyFault::Unknown(fault)),
-        },
-        Err(fault) => {
-            if fault.is_sound() {
-                tx.rollback().await;
-            }
-            Err(fault)
-        }
-    }
+    let outcome = run(&tx, backfill, keys, refusal, step).await;
+    end(tx, outcome).await
 }
 
 /// What would come of some payments: everything is done and rolled back.
@@ -154,7 +143,7 @@ async fn attempt(
         let payment = &sorted.missing[event.entry];
         let list = match answer.outcome {
             Outcome::Rejected => {
-                rejected.push((payment, event.id, rejection(answer)));
+                rejected.push((payment, event.id, answer.rejection()));
                 continue;
             }
             Outcome::Applied => &mut made.made_good,
@@ -162,7 +151,7 @@ async fn attempt(
             Outcome::Already | Outcome::Conflict => &mut made.healed,
         };
         list.push(payment.key.clone());
-        rows.push(route, event, None, &keyed(payment, answer)?);
+        rows.push(route, event, None, &keyed(&payment.key, answer)?);
     }
     if !rows.is_empty() {
         rows.write(tx).await?;
@@ -190,23 +179,18 @@ fn fresh<'a>(backfill: &Backfill<'_>, missing: &'a [Missing]) -> Vec<Fresh<'a>> 
     events
 }
 
-fn rejection(answer: Answer) -> Refusal {
-    let detail = answer.detail.unwrap_or_else(|| "the mapping rejected it".to_owned());
-    Refusal { reason: "rejected".to_owned(), sqlstate: None, detail }
-}
-
 /// The answer under the payment's key. By it the inbox knows later that the payment had its purchase,
 /// so both statements must name it alike.
-fn keyed(payment: &Missing, answer: Answer) -> Result<Answer, ApplyFault> {
-    if answer.business_key.as_ref().is_some_and(|key| *key != payment.key) {
+pub(super) fn keyed(payment: &str, answer: Answer) -> Result<Answer, ApplyFault> {
+    if answer.business_key.as_ref().is_some_and(|key| key != payment) {
         return Err(ApplyFault::Breach(
             "apply.sql gives a payment another business_key than missing.sql".to_owned(),
         ));
     }
-    Ok(Answer { business_key: Some(payment.key.clone()), ..answer })
+    Ok(Answer { business_key: Some(payment.to_owned()), ..answer })
 }
 
-fn look_fault(fault: LookFault) -> ApplyFault {
+pub(super) fn look_fault(fault: LookFault) -> ApplyFault {
     match fault {
         LookFault::Failed(fault) => ApplyFault::Mapping(fault),
         LookFault::Breach(what) => ApplyFault::Breach(what),

@@ -7,7 +7,8 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{Fault, Store};
-use crate::pure::record::{Header, Record};
+use crate::pure::record::Record;
+use crate::store::quarantine::record;
 
 /// Which records to list; what is `None` does not narrow.
 #[derive(Clone, Debug)]
@@ -22,6 +23,10 @@ pub struct Filter {
     pub limit: i64,
     /// Also those that have been dealt with.
     pub resolved: bool,
+    /// These.
+    pub ids: Option<Vec<i64>>,
+    /// Put away longer ago than this.
+    pub until: Option<Duration>,
 }
 
 /// One record, without its contents.
@@ -41,16 +46,27 @@ pub struct Case {
     pub value_bytes: Option<i32>,
     pub record_at: Option<Timestamp>,
     pub quarantined_at: Timestamp,
+    pub attempts: i32,
     pub resolved_at: Option<Timestamp>,
+    pub resolution: Option<String>,
 }
 
 /// Cases, the newest first.
 pub async fn list(store: &Store, filter: &Filter) -> Result<Vec<Case>, Fault> {
     let since = filter.since.map(|age| age.as_secs_f64());
+    let until = filter.until.map(|age| age.as_secs_f64());
     let rows = store
         .query(
             include_str!("../../../sql/core/quarantine_list.sql"),
-            &[&since, &filter.route, &filter.reason, &filter.limit, &filter.resolved],
+            &[
+                &since,
+                &filter.route,
+                &filter.reason,
+                &filter.limit,
+                &filter.resolved,
+                &filter.ids,
+                &until,
+            ],
         )
         .await?;
     Ok(rows.iter().map(case).collect())
@@ -60,10 +76,10 @@ pub async fn list(store: &Store, filter: &Filter) -> Result<Vec<Case>, Fault> {
 /// payment has no topic id, and its record no place.
 pub async fn show(store: &Store, id: i64) -> Result<Option<(Case, Option<Uuid>, Record)>, Fault> {
     let sql = include_str!("../../../sql/core/quarantine_show.sql");
-    let rows = store.query(sql, &[&id]).await?;
+    let rows = store.query(sql, &[&vec![id]]).await?;
     Ok(rows.first().map(|row| {
         let case = case(row);
-        let record = record(row, &case);
+        let record = record(row);
         (case, row.get("topic_id"), record)
     }))
 }
@@ -83,23 +99,8 @@ fn case(row: &Row) -> Case {
         value_bytes: row.get("value_bytes"),
         record_at: row.get("record_at"),
         quarantined_at: row.get("quarantined_at"),
+        attempts: row.get("attempts"),
         resolved_at: row.get("resolved_at"),
-    }
-}
-
-fn record(row: &Row, case: &Case) -> Record {
-    let names: Vec<Vec<u8>> = row.get("header_names");
-    let values: Vec<Option<Vec<u8>>> = row.get("header_values");
-    Record {
-        partition: case.partition.unwrap_or_default(),
-        offset: case.offset.unwrap_or_default(),
-        timestamp_ms: case.record_at.map(Timestamp::as_millisecond),
-        key: row.get("key"),
-        value: row.get("value"),
-        headers: names
-            .into_iter()
-            .zip(values)
-            .map(|(name, value)| Header { name, value })
-            .collect(),
+        resolution: row.get("resolution"),
     }
 }

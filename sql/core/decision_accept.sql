@@ -1,0 +1,2 @@
+-- makegood: decision_accept
+SELECT makegood.accept($1, $2)

@@ -1,0 +1,151 @@
+//! Applies records once more: first a rehearsal, then the deed, which a daemon does.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::select::Which;
+use super::sheet::{self, Line};
+use super::watch;
+use crate::cli::print::Output;
+use crate::cli::session::Session;
+use crate::config;
+use crate::ingest::Route;
+use crate::pure::problem::{Code, Problem};
+use crate::replay;
+use crate::store::inbox::Replay;
+use crate::store::mapping::Mapping;
+use crate::store::report::quarantine::Case;
+use crate::store::report::{self, decisions};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Without --execute each record is rehearsed with the mapping and the settings of this configuration, rolled
+back, and nothing changes. With it the request is written down, as `SELECT makegood.replay(ID)` does; a
+running daemon carries it out with its own mapping (send it SIGHUP after a change), and one that is down finds
+it when it starts. The payment decides, not the event: what has its purchase by now gets no second one.
+A record that was discarded can be taken back by its --id. Exits with 1 if a record could not be applied.
+
+Examples:
+  makegood quarantine replay --id 42,43
+  makegood quarantine replay --reason not_json --since 24h --execute --why 'producer mended'")]
+pub struct Args {
+    #[command(flatten)]
+    which: Which,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+    /// Do it
+    #[arg(long)]
+    execute: bool,
+    /// How long to wait for a running daemon to do it; 0s does not wait
+    #[arg(long, default_value = "1m", value_name = "DURATION", value_parser = config::duration)]
+    timeout: Duration,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub async fn run(session: &Session, args: &Args) -> Result<ExitCode, Problem> {
+    let cases = args.which.find(session, true).await?;
+    if cases.is_empty() {
+        sheet::print(&[], args.output.output)?;
+        eprintln!("no such record waits in quarantine");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.execute {
+        execute(session, args, &cases).await
+    } else {
+        plan(session, args, &cases).await
+    }
+}
+
+/// Shows what would come of it.
+async fn plan(session: &Session, args: &Args, cases: &[Case]) -> Result<ExitCode, Problem> {
+    let mut lines: Vec<Line<'_>> = Vec::with_capacity(cases.len());
+    let mut routes: BTreeMap<&str, Vec<&Case>> = BTreeMap::new();
+    for case in cases {
+        routes.entry(&case.route).or_default().push(case);
+    }
+    for (route, cases) in routes {
+        lines.extend(rehearse(session, route, &cases).await?);
+    }
+    lines.sort_by_key(|line| line.case.id);
+    sheet::print(&lines, args.output.output)?;
+    eprintln!("{}; nothing was changed, --execute has a daemon do it", sheet::in_words(&lines));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn rehearse<'a>(
+    session: &Session,
+    route: &str,
+    cases: &[&'a Case],
+) -> Result<Vec<Line<'a>>, Problem> {
+    let settings = session.route(Some(route))?;
+    let mapping = Arc::new(Mapping::load(&settings.mapping)?);
+    let source = session.source(settings)?;
+    let known = report::route_key(&session.store, route).await.map_err(super::unreadable)?;
+    let Some((id, _)) = known else {
+        return Err(Problem::new(Code::NotFound, format!("no daemon ever ran the route {route}")));
+    };
+    let route = Route::new(id, settings.clone());
+    let with = Replay {
+        route: id,
+        rules: &route.rules,
+        mapping: &mapping,
+        source: source.as_ref(),
+        now: Timestamp::now(),
+    };
+    let ids: Vec<i64> = cases.iter().map(|case| case.id).collect();
+    let would = replay::rehearse(&session.store, &with, &ids).await.map_err(|fault| {
+        let (reason, advice) = fault.reason_and_advice();
+        Problem::new(Code::Postgres, format!("cannot rehearse the replay: {reason}")).hint(advice)
+    })?;
+    let would: BTreeMap<i64, _> = would.into_iter().map(|one| (one.id, one)).collect();
+    let line = |case: &&'a Case| {
+        let one = would.get(&case.id)?;
+        let (outcome, detail) = (Some(one.outcome.to_owned()), one.detail.clone());
+        Some(Line { case, state: "rehearsed".to_owned(), outcome, detail })
+    };
+    Ok(cases.iter().filter_map(line).collect())
+}
+
+/// Asks for it, and waits for the daemon.
+async fn execute<'a>(
+    session: &Session,
+    args: &Args,
+    cases: &'a [Case],
+) -> Result<ExitCode, Problem> {
+    let ids: Vec<i64> = cases.iter().map(|case| case.id).collect();
+    let asked = decisions::replay(&session.store, &ids, args.why.as_deref()).await;
+    let asked = asked.map_err(|fault| fault.problem("cannot ask for the replay"))?;
+    let asked: BTreeMap<i64, i64> = asked.into_iter().collect();
+    let is_waited_for = watch::announce(session, cases).await? && !args.timeout.is_zero();
+    let timeout = if is_waited_for { args.timeout } else { Duration::ZERO };
+    let ended = watch::watch(session, &asked, timeout).await?;
+    let ended: BTreeMap<i64, _> = ended.into_iter().map(|d| (d.decision, d)).collect();
+    let line = |case: &'a Case| {
+        let found = ended.get(asked.get(&case.id)?)?;
+        let detail = found.detail.clone().or_else(|| found.held.clone());
+        Some(Line { case, state: found.state.clone(), outcome: found.outcome.clone(), detail })
+    };
+    let lines: Vec<Line<'_>> = cases.iter().filter_map(line).collect();
+    sheet::print(&lines, args.output.output)?;
+    eprintln!("{}", sheet::in_words(&lines));
+    let waiting = lines.iter().filter(|line| line.state != "done").count();
+    if is_waited_for && waiting > 0 {
+        let held = ended.values().find_map(|d| d.held.clone());
+        let cause = format!("{waiting} of {} replays were not done in time", lines.len());
+        return Err(Problem::new(Code::TimedOut, cause).hint(format!(
+            "they stay asked for, and are done as soon as that is possible{}",
+            held.map(|why| format!("; held: {why}")).unwrap_or_default()
+        )));
+    }
+    if lines.iter().any(Line::failed) {
+        eprintln!("those stay in quarantine with their newest reason: makegood quarantine list");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,152 @@
+//! Beginning to read, and ceasing: claims, adoptions, drops. Everything that interrupts the reading ends
+//! in the same claim.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+use super::claim::{self, Claimed};
+use super::lane::{self, Hold, Lane, Order};
+use super::{ClaimEnd, Ingest};
+use crate::kafka::consumer::{Command, Source};
+use crate::pure::backoff::Backoff;
+use crate::vitals::Track;
+
+/// Pauses between attempts to claim; the first is long enough for a zombie to learn its fate.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };
+/// The place of a failed claim among the holds of the lanes.
+const HOLD: usize = usize::MAX;
+
+impl Ingest {
+    /// Reads the positions and claims them again.
+    pub(super) async fn restart(&mut self, why: &str) {
+        let route = &self.route.settings.name;
+        if self.owned.is_empty() {
+            info!(route, why, "nothing to claim again: no partition is assigned");
+            return;
+        }
+        warn!(route, why, "positions are read and claimed again");
+        self.member.tell(Command::Unfetch);
+        self.drop_all().await;
+        self.vitals.reads(None);
+        self.failures += 1;
+        self.claim_after(BACKOFF.delay(self.failures - 1, fastrand::f64()), None);
+    }
+
+    pub(super) async fn on_claimed(&mut self, end: ClaimEnd) {
+        if end.attempt != self.attempt {
+            return;
+        }
+        match end.outcome {
+            Ok(claimed) => {
+                self.failures = 0;
+                self.fetch(claimed).await;
+            }
+            Err(problem) => {
+                let delay = BACKOFF.delay(self.failures, fastrand::f64());
+                if self.beating.is_news(&problem) {
+                    warn!(
+                        route = self.route.settings.name,
+                        code = problem.code.as_str(),
+                        hint = problem.hint,
+                        "cannot claim positions yet: {}",
+                        problem.cause
+                    );
+                }
+                self.failures = self.failures.saturating_add(1);
+                self.holds.insert(HOLD, Hold { reason: problem.cause, advice: problem.hint });
+                self.show_state();
+                self.claim_after(delay, None);
+            }
+        }
+    }
+
+    /// Starts a claim of what we own, after a pause and after the lanes have settled if asked to.
+    pub(super) fn claim_after(
+        &mut self,
+        pause: Duration,
+        settled: Option<Vec<oneshot::Receiver<()>>>,
+    ) {
+        self.attempt += 1;
+        let (attempt, partitions) = (self.attempt, self.owned.clone());
+        let (route, store, probe, claims) =
+            (self.route.clone(), self.store.clone(), self.probe.clone(), self.claims.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            for lane in settled.into_iter().flatten() {
+                let _ = lane.await;
+            }
+            let outcome = claim::claim(&route, &store, &probe, &partitions).await;
+            let _ = claims.send(ClaimEnd { attempt, outcome });
+        });
+    }
+
+    /// Has the lanes adopt a claim and the member read from it.
+    async fn fetch(&mut self, claimed: Claimed) {
+        self.holds.remove(&HOLD);
+        self.generation += 1;
+        let tracks: BTreeMap<i32, Arc<Track>> =
+            claimed.starts.iter().map(|(p, start)| (*p, Track::new(start.offset))).collect();
+        let mut sources = Vec::new();
+        for (number, lane) in self.lanes.iter().enumerate() {
+            let is_its = |partition: &i32| lane_of(*partition, self.lanes.len()) == number;
+            let starts = claimed.starts.iter().filter(|(partition, _)| is_its(partition));
+            let steps = starts.clone().map(|(partition, start)| (*partition, start.step)).collect();
+            sources.extend(starts.map(|(partition, start)| Source {
+                partition: *partition,
+                offset: start.offset,
+                lane: lane.records.clone(),
+                track: tracks[partition].clone(),
+            }));
+            lane.tell(Order::Adopt(lane::Claim {
+                generation: self.generation,
+                log: claimed.log.clone(),
+                steps,
+                tracks: tracks.clone(),
+                board: self.member.board.clone(),
+            }))
+            .await;
+        }
+        info!(
+            route = self.route.settings.name,
+            partitions = claimed.starts.len(),
+            topic_id = %claimed.log.topic_id,
+            "reading"
+        );
+        self.beating.reads(Some(claimed));
+        self.vitals.reads(Some(tracks));
+        self.member.tell(Command::Fetch { generation: self.generation, sources });
+        self.show_state();
+    }
+
+    /// Has every lane drop what it holds; a batch in flight is waited for.
+    pub(super) async fn drop_all(&mut self) {
+        let mut dropped = Vec::new();
+        for lane in &self.lanes {
+            let (done, wait) = oneshot::channel();
+            lane.tell(Order::Drop { done }).await;
+            dropped.push(wait);
+        }
+        for wait in dropped {
+            let _ = wait.await;
+        }
+    }
+
+    /// Asks every lane to answer once it holds nothing any more.
+    pub(super) fn settle(&self) -> Vec<oneshot::Receiver<()>> {
+        let ask = |lane: &Lane| {
+            let (done, wait) = oneshot::channel();
+            lane.tell_now(Order::Settle { done });
+            wait
+        };
+        self.lanes.iter().map(ask).collect()
+    }
+}
+
+/// The lane of a partition: always the same one, so that its records stay in order.
+fn lane_of(partition: i32, lanes: usize) -> usize {
+    partition.unsigned_abs() as usize % lanes
+}

@@ -1,0 +1,225 @@
+//! What an error of the Kafka client means. Errors come by the name of their code in rdkafka
+//! (`RDKafkaErrorCode`), because the rules depend on no library; every name has an answer.
+
+use crate::pure::refusal::Blame;
+
+/// What to do after an error of the group's member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The client goes on by itself, and it will pass.
+    Retry,
+    /// The log does not have the offset that was asked for: read the positions and claim again.
+    Reclaim,
+    /// This client will not recover; a new one may.
+    Rebuild,
+    /// The client goes on trying, but only a person can mend the cause: say it.
+    Hold,
+    /// The configuration cannot work, with this client or a new one: end.
+    Stop,
+}
+
+/// What an error of the member means. Total: what is not known is said and waited for.
+pub fn verdict(code: &str) -> Verdict {
+    match code {
+        "OffsetOutOfRange" | "AutoOffsetReset" | "LogTruncation" => Verdict::Reclaim,
+        // librdkafka would rejoin after PollExceeded; that was seen to end in silence
+        // (rust-rdkafka#433).
+        "Fatal"
+        | "PollExceeded"
+        | "Fenced"
+        | "FencedMemberEpoch"
+        | "StaleMemberEpoch"
+        | "BrokerDestroy"
+        | "DestroyBroker"
+        | "CriticalSystemResource"
+        | "Conflict"
+        | "ExistingSubscription"
+        | "State" => Verdict::Rebuild,
+        "InvalidGroupId"
+        | "InvalidSessionTimeout"
+        | "InvalidTopic"
+        | "InvalidConfig"
+        | "UnknownProtocol"
+        | "FencedInstanceId" => Verdict::Stop,
+        _ if is_passing(code) => Verdict::Retry,
+        _ => Verdict::Hold,
+    }
+}
+
+/// Brokers that restart, leaders and coordinators that move, rebalances, and what is no error.
+fn is_passing(code: &str) -> bool {
+    matches!(
+        code,
+        "BrokerTransportFailure"
+            | "AllBrokersDown"
+            | "OperationTimedOut"
+            | "TimedOutQueue"
+            | "RequestTimedOut"
+            | "NetworkException"
+            | "Interrupted"
+            | "Retry"
+            | "WaitCache"
+            | "InProgress"
+            | "PreviousInProgress"
+            | "QueueFull"
+            | "LeaderNotAvailable"
+            | "NotLeaderForPartition"
+            | "FencedLeaderEpoch"
+            | "UnknownLeaderEpoch"
+            | "OffsetNotAvailable"
+            | "PreferredLeaderNotAvailable"
+            | "EligibleLeadersNotAvailable"
+            | "ReassignmentInProgress"
+            | "BrokerNotAvailable"
+            | "ReplicaNotAvailable"
+            | "KafkaStorageError"
+            | "NotController"
+            | "StaleControllerEpoch"
+            | "StaleBrokerEpoch"
+            | "FetchSessionIdNotFound"
+            | "InvalidFetchSessionEpoch"
+            | "ThrottlingQuotaExceeded"
+            | "WaitingForCoordinator"
+            | "CoordinatorLoadInProgress"
+            | "CoordinatorNotAvailable"
+            | "NotCoordinator"
+            | "RebalanceInProgress"
+            | "IllegalGeneration"
+            | "UnknownMemberId"
+            | "MemberIdRequired"
+            | "UnstableOffsetCommit"
+            | "AssignmentLost"
+            | "AssignPartitions"
+            | "RevokePartitions"
+            | "NoOffset"
+            | "Outdated"
+            | "NodeUpdate"
+            | "PartitionEOF"
+            | "Partial"
+            | "Noop"
+            | "NoError"
+    )
+}
+
+/// What an operator can do about an error of any client; empty when nothing need be done.
+pub fn advice(code: &str) -> &'static str {
+    match code {
+        "BrokerTransportFailure" | "AllBrokersDown" | "OperationTimedOut" => {
+            "is Kafka running, and is kafka.bootstrap_servers right? `makegood config show` prints it"
+        }
+        "Resolve" => {
+            "the broker's host name is unknown here: check kafka.bootstrap_servers and DNS"
+        }
+        "UnknownTopic" | "UnknownTopicOrPartition" | "UnknownPartition" => {
+            "the topic does not exist: create it with kafka-topics --create, or correct `topic`"
+        }
+        "InvalidTopic" => "Kafka allows no topic of this name: correct `topic`",
+        "TopicAuthorizationFailed" => "grant this user Read and Describe on the topic",
+        "GroupAuthorizationFailed" => "grant this user Read on the consumer group",
+        "ClusterAuthorizationFailed" => "grant this user what the broker's log says it lacks",
+        "InconsistentGroupProtocol" => {
+            "another kind of client is in this group (kafkajs cannot share one with makegood): stop it first"
+        }
+        "GroupMaxSizeReached" => {
+            "the group is full: stop a member, or raise group.max.size on the brokers"
+        }
+        "InvalidGroupId" => "Kafka allows no group of this name: correct `group`",
+        "InvalidSessionTimeout" => {
+            "the broker does not allow this session.timeout.ms: see group.min.session.timeout.ms and group.max.session.timeout.ms there"
+        }
+        "FencedInstanceId" => {
+            "another member has the same group.instance.id: remove it from [kafka.properties]"
+        }
+        "Authentication"
+        | "SaslAuthenticationFailed"
+        | "UnsupportedSASLMechanism"
+        | "IllegalSASLState" => {
+            "check security.protocol, sasl.mechanism, sasl.username and sasl.password"
+        }
+        "SSL" => "check ssl.ca.location and that the broker's certificate names its host",
+        "BadMessage" | "BadCompression" | "InvalidMessage" => {
+            "the broker has a damaged record: look at its disk; skipping it is `kafka-delete-records`, and the reconciler covers the gap"
+        }
+        "UnsupportedVersion" | "UnsupportedFeature" => {
+            "the broker is too old, or is being upgraded: makegood wants Apache Kafka 2.8 or later"
+        }
+        _ => "",
+    }
+}
+
+/// Who has to change before a message that was not taken can go through. Total: what is not known
+/// holds, the one answer that gives nothing up.
+pub fn blame(code: &str) -> Blame {
+    match code {
+        "MessageSizeTooLarge"
+        | "MessageBatchTooLarge"
+        | "InvalidMessageSize"
+        | "InvalidRecord"
+        | "InvalidTopic" => Blame::Row,
+        // The client gave up, for its own reasons or for a neighbour's sake.
+        "Fatal"
+        | "GaplessGuarantee"
+        | "Inconsistent"
+        | "PurgeQueue"
+        | "PurgeInflight"
+        | "InvalidDifferentRecord"
+        | "OutOfOrderSequenceNumber"
+        | "DuplicateSequenceNumber"
+        | "UnknownProducerId"
+        | "InvalidProducerEpoch"
+        | "InvalidProducerIdMapping"
+        | "ProducerFenced"
+        | "Fenced" => Blame::Client,
+        _ => Blame::World,
+    }
+}
+
+/// What an operator can do about a message that was not taken.
+pub fn refusal_advice(code: &str) -> &'static str {
+    match code {
+        "MessageSizeTooLarge" | "MessageBatchTooLarge" | "InvalidMessageSize" => {
+            "raise max.message.bytes of the topic and message.max.bytes in [kafka.properties], or publish less"
+        }
+        "InvalidRecord" => {
+            "a compacted topic takes no message without a key: publish with a key, or change cleanup.policy"
+        }
+        "InvalidTimestamp" => {
+            "set the clocks of this machine and the broker: their difference is more than message.timestamp.after.max.ms or message.timestamp.before.max.ms"
+        }
+        "TopicAuthorizationFailed" => "grant this user Write and Describe on the topic",
+        "ClusterAuthorizationFailed" => {
+            "grant this user IdempotentWrite on the cluster (brokers before 2.8 ask for it)"
+        }
+        _ if blame(code) == Blame::Client => "",
+        _ => advice(code),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_a_person_can_mend_comes_with_what_to_do() {
+        for code in [
+            "TopicAuthorizationFailed",
+            "SaslAuthenticationFailed",
+            "UnknownTopicOrPartition",
+            "InconsistentGroupProtocol",
+            "SSL",
+            "InvalidGroupId",
+            "InvalidSessionTimeout",
+        ] {
+            assert!(matches!(verdict(code), Verdict::Hold | Verdict::Stop), "{code}");
+            assert!(!advice(code).is_empty(), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_said_and_gives_nothing_up() {
+        for code in ["", "SomethingNew", "é"] {
+            assert_eq!(verdict(code), Verdict::Hold, "{code}");
+            assert_eq!(blame(code), Blame::World, "{code}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Deciding on quarantined records, as people do it in SQL, and reading what came of it.
+
+use super::{Fault, Store};
+
+/// A decision, as the view `quarantine_decisions` has it.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the names are the view's columns")]
+pub struct Decision {
+    pub decision: i64,
+    pub state: String,
+    pub held: Option<String>,
+    pub outcome: Option<String>,
+    pub detail: Option<String>,
+}
+
+/// Asks for records to be replayed; returns each record with the number of its decision.
+pub async fn replay(
+    store: &Store,
+    ids: &[i64],
+    why: Option<&str>,
+) -> Result<Vec<(i64, i64)>, Fault> {
+    let sql = include_str!("../../../sql/core/decision_ask_replay.sql");
+    let rows = store.query(sql, &[&ids, &why]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// Gives records up, all or none of them.
+pub async fn discard(store: &Store, ids: &[i64], why: &str) -> Result<(), Fault> {
+    store.query(include_str!("../../../sql/core/decision_discard.sql"), &[&ids, &why]).await?;
+    Ok(())
+}
+
+/// Lets a route's bad records past the brake; returns the decision's number.
+pub async fn accept(store: &Store, route: &str, why: Option<&str>) -> Result<i64, Fault> {
+    let sql = include_str!("../../../sql/core/decision_accept.sql");
+    let rows = store.query(sql, &[&route, &why]).await?;
+    rows.first()
+        .map(|row| row.get(0))
+        .ok_or_else(|| Fault::Lost { cause: "the decision's number did not come back".to_owned() })
+}
+
+/// Decisions by their numbers.
+pub async fn show(store: &Store, decisions: &[i64]) -> Result<Vec<Decision>, Fault> {
+    let sql = include_str!("../../../sql/core/decision_show.sql");
+    let rows = store.query(sql, &[&decisions]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| Decision {
+            decision: row.get("decision"),
+            state: row.get("state"),
+            held: row.get("held"),
+            outcome: row.get("outcome"),
+            detail: row.get("detail"),
+        })
+        .collect())
+}

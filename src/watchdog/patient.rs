@@ -1,0 +1,190 @@
+//! One route under the watchdog's eye: what is known of it, and what is done about it.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::Watch;
+use super::ask::{Database, Ends};
+use crate::config;
+use crate::pure::problem::{Code, Problem};
+use crate::pure::stall::{self, Cause, Debts, Facts, Finding, Ladder, Rung, Seen};
+use crate::vitals::{self, Complaint, Look, Remedy};
+
+/// What a route is doing, for the supervisor.
+pub(super) struct Doing {
+    pub route: String,
+    /// How many partitions it reads.
+    pub partitions: usize,
+    /// What is wrong, if anything.
+    pub complaint: Option<String>,
+    /// Whether nothing but a fault of the process explains that.
+    pub is_stuck: bool,
+}
+
+/// A route and what the watchdog remembers of it.
+pub(super) struct Patient {
+    watch: Watch,
+    ends: Ends,
+    patience: Duration,
+    debts: Debts,
+    ladder: Ladder,
+    /// Since when Kafka has given no answer.
+    away_since: Option<Duration>,
+    /// When something from outside last kept the route.
+    excused: Duration,
+    complained: bool,
+}
+
+impl Patient {
+    pub(super) fn new(
+        watch: Watch,
+        kafka: &config::Kafka,
+        patience: Duration,
+    ) -> Result<Patient, Problem> {
+        let ends = Ends::new(kafka, &watch.topic, &watch.group)?;
+        Ok(Patient {
+            watch,
+            ends,
+            patience,
+            debts: Debts::default(),
+            ladder: Ladder::default(),
+            away_since: None,
+            excused: vitals::now(),
+            complained: false,
+        })
+    }
+
+    /// Looks, judges, acts. Fails when only a new process can help. `awake` is when the process last
+    /// began to run.
+    pub(super) fn look(
+        &mut self,
+        awake: Duration,
+        database: &mut Database<'_>,
+    ) -> Result<Doing, Problem> {
+        let look = self.watch.vitals.look();
+        let facts = self.facts(&look, awake, database);
+        let finding = stall::judge(&facts);
+        let settled = stall::is_settled(&facts);
+        let rung = self.ladder.climb(vitals::now(), self.patience, finding.as_ref(), settled);
+        // The loop says by itself why it holds.
+        let shown = finding.as_ref().filter(|found| !matches!(found.cause, Cause::Held(_)));
+        let complaint = shown.map(|found| {
+            let (reason, advice) = stall::sentence(found);
+            Complaint { reason, advice }
+        });
+        self.watch.vitals.judged(complaint.clone());
+        if let (Some(rung), Some(finding)) = (rung, shown) {
+            self.act(rung, finding)?;
+        }
+        if finding.is_none() && std::mem::take(&mut self.complained) {
+            info!(route = self.watch.route, "nothing is stuck any more");
+        }
+        let held = facts.held.map(|why| format!("held: {why}"));
+        Ok(Doing {
+            route: self.watch.route.clone(),
+            partitions: look.tracks.map_or(0, |tracks| tracks.len()),
+            complaint: complaint.map(|complaint| complaint.reason).or(held),
+            is_stuck: finding.is_some_and(|found| !found.cause.is_outside()),
+        })
+    }
+
+    fn facts(&mut self, look: &Look, awake: Duration, database: &mut Database<'_>) -> Facts {
+        let kafka_away = self.look_at_partitions(look);
+        let now = vitals::now();
+        let age = |since: Duration| now.saturating_sub(since.max(awake));
+        let is_unread =
+            look.tracks.is_none() && look.assigned.as_ref().is_some_and(|a| !a.is_empty());
+        let mut facts = Facts {
+            patience: self.patience,
+            assigned: look.assigned.as_ref().map(Vec::len),
+            assigned_for: age(look.assigned_since),
+            unread_for: is_unread.then(|| age(look.unread_since)),
+            owed: self.debts.owed(now, awake),
+            open_transaction: self.debts.open(now, awake),
+            silent_for: age(look.polled.unwrap_or(look.born)),
+            database: stall::Database::Unasked,
+            held: look.held.as_ref().map(|held| held.reason.clone()),
+            isolating: look.isolating,
+            applying_for: look.applying.map(age),
+            kafka_away,
+            trouble: look
+                .trouble
+                .as_ref()
+                .filter(|(_, at)| age(*at) < self.patience)
+                .map(|(complaint, _)| (complaint.reason.clone(), complaint.advice.clone())),
+            unexcused_for: Duration::ZERO,
+        };
+        let waits = facts.owed.iter().map(|owed| owed.age).chain(facts.unread_for).max();
+        if waits.is_some_and(|age| age >= stall::ask_after(self.patience)) {
+            facts.database = database.ask();
+        }
+        if stall::is_excused(&facts) {
+            self.excused = now;
+        }
+        facts.unexcused_for = age(self.excused);
+        facts
+    }
+
+    /// Compares the partitions with the log's ends. Says why Kafka gave no answer, and for how long.
+    fn look_at_partitions(&mut self, look: &Look) -> Option<(String, Duration)> {
+        let mut seen: Vec<Seen> = Vec::new();
+        let mut away = None;
+        for (partition, track) in look.tracks.iter().flatten() {
+            let ends = match &away {
+                None => self.ends.of(*partition),
+                // One that does not answer is asked once.
+                Some(_) => Ok((None, None)),
+            };
+            let (end, high) = ends.unwrap_or_else(|why| {
+                away = Some(why);
+                (None, None)
+            });
+            let (covered, in_hand) = track.covered();
+            seen.push(Seen { partition: *partition, covered, in_hand, end, high });
+        }
+        if look.tracks.is_none() {
+            away = self.ends.reach().err();
+        }
+        let now = vitals::now();
+        self.debts.look(now, look.assigned.as_deref().unwrap_or_default(), &seen);
+        match away {
+            Some(why) => {
+                let since = *self.away_since.get_or_insert(now);
+                Some((why, now.saturating_sub(since)))
+            }
+            None => {
+                self.away_since = None;
+                None
+            }
+        }
+    }
+
+    fn act(&mut self, rung: Rung, finding: &Finding) -> Result<(), Problem> {
+        let (reason, advice) = stall::sentence(finding);
+        let (route, cause) = (&self.watch.route, finding.cause.as_str());
+        match rung {
+            Rung::Say => {
+                self.complained = true;
+                self.watch.vitals.stalls.fetch_add(1, Ordering::Relaxed);
+                warn!(route, cause, hint = advice, "stalled: {reason}");
+            }
+            Rung::Reclaim => self.ask_for(Remedy::Reclaim),
+            Rung::Rebuild => self.ask_for(Remedy::Rebuild),
+            Rung::GiveUp => {
+                let cause = format!("route {route}: {reason}; nothing tried has helped");
+                return Err(Problem::new(Code::GaveUp, cause).hint(
+                    "systemd starts makegood again by itself; the position is in PostgreSQL",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn ask_for(&self, remedy: Remedy) {
+        warn!(route = self.watch.route, ?remedy, "still stalled");
+        // The loop is gone only when the process is ending.
+        let _ = self.watch.remedies.send(remedy);
+    }
+}
