@@ -181,10 +181,35 @@ fetch_node_pg() {
   quietly "fetching Node's pg" npm install --prefix "$node_libs" --no-audit --no-fund --loglevel=error pg@8
 }
 
+# Unpacked rather than installed: the package would start a server on port 9090.
+prometheus=$PWD/target/prometheus
+has_prometheus() { { has prometheus && has promtool; } || [ -x "$prometheus/usr/bin/promtool" ]; }
+
+fetch_prometheus() {
+  has_prometheus && return
+  has apt-get && has dpkg-deb || fail "prometheus and promtool are missing" "the tests of alerts and dashboard run them: put them on the PATH"
+  say "fetching Prometheus from the distribution, once, into ${prometheus#"$PWD"/}"
+  local new
+  new=$(mktemp -d)
+  (
+    cd "$new"
+    apt-get -q download prometheus >/dev/null 2>&1 || {
+      # The lists may be missing or old.
+      [ "$(id -u)" != 0 ] || quietly "reading the package lists" apt-get -q -o DPkg::Lock::Timeout=300 update
+      quietly "fetching Prometheus" apt-get -q download prometheus
+    }
+    dpkg-deb -x prometheus_*.deb unpacked
+  )
+  mkdir -p "${prometheus%/*}"
+  # Of two at the same time the first one's stays.
+  mv -T "$new/unpacked" "$prometheus" 2>/dev/null || has_prometheus
+  rm -rf "$new"
+}
+
 target_folder() { printf '%s' "${CARGO_TARGET_DIR:-$PWD/target}"; }
 
-# set_up [kafka] [tests] [examples]: everything a build and the private servers need, and on request the real Kafka, what
-# only tests need, and what the examples need.
+# set_up [kafka] [tests] [examples] [prometheus]: everything a build and the private servers need, and on request the real
+# Kafka, what only tests need, what the examples need, and Prometheus.
 set_up() {
   find_cargo
   look_for_build_tools
@@ -194,6 +219,7 @@ set_up() {
   install_missing
   wanted kafka "$@" && fetch_kafka
   wanted examples "$@" && fetch_node_pg
+  wanted prometheus "$@" && fetch_prometheus
   return 0
 }
 

@@ -71,6 +71,9 @@ DO $$ BEGIN
             makegood.replay, makegood.discard, makegood.accept
             TO makegood_app, makegood_ops;
     END IF;
+    IF to_regprocedure('makegood.dismiss_gap(bigint,text)') IS NOT NULL THEN
+        GRANT EXECUTE ON FUNCTION makegood.dismiss_gap TO makegood_app, makegood_ops;
+    END IF;
 END $$;
 
 -- The outbox. It is filled through publish, which runs with the owner's rights, and emptied table by table by the

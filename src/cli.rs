@@ -3,11 +3,16 @@
 //! A new command is one line in `Command`, one in its dispatch, and a module below. Data goes to
 //! standard output, everything else to standard error.
 
+mod checks;
 pub mod config;
+mod doctor;
 mod explain;
+mod health;
 mod inbox;
 mod logging;
+mod mapping;
 mod migrate;
+mod offsets;
 mod outbox;
 mod print;
 mod quarantine;
@@ -26,6 +31,7 @@ use crate::config::{LogFormat, Overrides};
 use crate::daemon;
 use crate::demo;
 use crate::pure::problem::{Code, Problem};
+use crate::trace;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -89,15 +95,24 @@ enum LogChoice {
 enum Command {
     /// Run the daemon: read the topics, make the purchases.
     #[command(after_help = "It stops on SIGTERM or SIGINT when the batches in flight are done.")]
-    Run,
+    Run {
+        /// Start the route for the first time although there are purchases that belong to no payment
+        #[arg(long, value_name = "ROUTE")]
+        confirm: Vec<String>,
+    },
     /// Say in one sentence whether every route and the outbox work, then show what it rests on.
     Status(status::Args),
+    /// Check everything that makegood rests on, and tell what a first start will do.
+    Doctor(doctor::Args),
     /// Check, show or write the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
     /// Create or update makegood's own schema.
     #[command(subcommand)]
     Migrate(migrate::Action),
+    /// Check, try or write out the SQL between events and your tables.
+    #[command(subcommand)]
+    Mapping(mapping::Action),
     /// Look at the events taken in.
     #[command(subcommand)]
     Inbox(inbox::Action),
@@ -107,6 +122,9 @@ enum Command {
     /// Look at the records that could not be applied, apply them again, or give them up.
     #[command(subcommand)]
     Quarantine(quarantine::Action),
+    /// Show where each partition is, or move it.
+    #[command(subcommand)]
+    Offsets(offsets::Action),
     /// Compare payments with purchases, and make good what is missing.
     #[command(subcommand)]
     Reconcile(reconcile::Action),
@@ -114,6 +132,8 @@ enum Command {
     Explain(explain::Args),
     /// Send a marked copy of the last event through Kafka and the daemon, and roll its effect back.
     SendTest(send_test::Args),
+    /// Ask the running daemon whether it works; for containers and cron.
+    Health(health::Args),
     /// Show the promise at work: private servers, a load with a ledger, a worker killed in the middle.
     Demo(demo::DemoArgs),
     /// Measure this machine: how fast, beside the fastest there is.
@@ -124,18 +144,22 @@ enum Command {
 impl Command {
     async fn run(self, globals: &Globals) -> Result<ExitCode, Problem> {
         match self {
-            Command::Run => run(globals).await,
+            Command::Run { confirm } => run(globals, confirm).await,
             Command::Status(args) => status::run(globals, &args).await,
+            Command::Doctor(args) => doctor::run(globals, &args).await,
             Command::Config(command) => {
                 config::run(&command, &globals.overrides()).map(|()| ExitCode::SUCCESS)
             }
             Command::Migrate(action) => migrate::run(globals, action).await,
+            Command::Mapping(action) => mapping::run(globals, action).await,
             Command::Inbox(action) => inbox::run(globals, action).await,
             Command::Outbox(action) => outbox::run(globals, action).await,
             Command::Quarantine(action) => quarantine::run(globals, action).await,
+            Command::Offsets(action) => offsets::run(globals, action).await,
             Command::Reconcile(action) => reconcile::run(globals, action).await,
             Command::Explain(args) => explain::run(globals, &args).await,
             Command::SendTest(args) => send_test::run(globals, &args).await,
+            Command::Health(args) => health::run(globals, &args).await,
             Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
             Command::Bench(what) => bench::run(&what).await,
         }
@@ -156,14 +180,16 @@ pub fn main() -> ExitCode {
 }
 
 /// The daemon. It takes its log settings from the configuration, unlike the commands that end soon.
-async fn run(globals: &Globals) -> Result<ExitCode, Problem> {
+async fn run(globals: &Globals, confirmed: Vec<String>) -> Result<ExitCode, Problem> {
     let loaded = config::load_here(&globals.overrides())?;
     logging::start_daemon(globals, &loaded.config.log)?;
     for note in &loaded.notes {
         tracing::warn!("{note}");
     }
-    daemon::run(loaded.config).await?;
-    Ok(ExitCode::SUCCESS)
+    let spans = trace::start()?;
+    let ended = daemon::run(loaded.config, confirmed).await;
+    spans.finish().await;
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
 fn report(problem: &Problem) -> ExitCode {

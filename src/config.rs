@@ -3,6 +3,7 @@
 //! [`load()`] reads all of them and gives back a [`Config`] in which nothing is left to interpret,
 //! with the origin of every value. `Debug` of these types never shows a secret.
 
+mod alert;
 mod assemble;
 mod defaults;
 mod env;
@@ -24,6 +25,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use secrecy::SecretString;
 
 pub use layers::Origin;
 pub use load::{Loaded, Overrides, load};
@@ -56,6 +59,8 @@ pub struct Config {
     pub migrate: Migrate,
     /// Further databases by name, for payments that do not live beside the purchases.
     pub databases: BTreeMap<String, Postgres>,
+    /// Who is told when the verdict turns bad.
+    pub alert: Alert,
     /// The log on standard error.
     pub log: Log,
 }
@@ -72,8 +77,8 @@ pub struct Kafka {
 /// The HTTP side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http {
-    /// The address to listen on.
-    pub listen: SocketAddr,
+    /// The address to listen on; `None` answers nothing.
+    pub listen: Option<SocketAddr>,
 }
 
 /// One route: the records of a topic, applied by a mapping.
@@ -214,6 +219,26 @@ pub enum MigrateMode {
     Check,
 }
 
+/// Who is told when the verdict turns bad, and when it is well again.
+#[derive(Clone, Debug)]
+pub struct Alert {
+    /// How; `None` tells nobody.
+    pub through: Option<Through>,
+    /// How long it has to be bad before anybody is told, and well before anybody is told that.
+    pub after: Duration,
+    /// The time between two words about the same trouble.
+    pub repeat: Duration,
+}
+
+/// How somebody is told.
+#[derive(Clone, Debug)]
+pub enum Through {
+    /// A POST to this URL, which may be a secret.
+    Webhook(SecretString),
+    /// A program with its arguments.
+    Command(Vec<String>),
+}
+
 /// The log on standard error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
@@ -245,6 +270,21 @@ impl fmt::Debug for Kafka {
 }
 
 impl Config {
+    /// How many connections the daemon's pool beside the purchases may open: a lane has one transaction at a
+    /// time; a route's claim, heartbeat and replays, and its jobs, come on top.
+    pub fn pool_size(&self) -> usize {
+        let lanes: usize = self.inbox.iter().map(|route| route.lanes.max(1)).sum();
+        lanes + self.inbox.len() * 3 + self.reconcile.len() * 3
+    }
+
+    /// The database that a route's payments are in, if one of its jobs names another one than that with the
+    /// purchases.
+    pub fn source_of(&self, route: &str) -> Option<&Postgres> {
+        let jobs = self.reconcile.iter().filter(|job| job.inbox == route);
+        let name = jobs.filter_map(|job| job.source.as_ref()).next()?;
+        self.databases.get(name)
+    }
+
     /// The database with the outbox.
     pub fn outbox_database(&self) -> &Postgres {
         let other = self.outbox.database.as_ref().and_then(|name| self.databases.get(name));

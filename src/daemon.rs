@@ -1,5 +1,7 @@
 //! Starts, supervises and stops the loops.
 
+mod first_start;
+mod observe;
 mod outbox;
 mod purchases;
 mod ready;
@@ -15,26 +17,32 @@ use tracing::{error, info};
 
 use crate::config::Config;
 use crate::kafka::reach;
+use crate::liveness::Liveness;
 use crate::pure::problem::{Code, Problem};
+use observe::Observer;
 use signals::Signals;
 
 /// How long a broker may take to answer or to be connected to in the check at start.
 const REACH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs until SIGTERM or SIGINT, then drains. Ends early with a problem that only a person (bad
-/// configuration or mapping) or a new process can mend.
-pub async fn run(config: Config) -> Result<(), Problem> {
+/// configuration or mapping) or a new process can mend. `confirmed` names routes whose first start is wanted
+/// although it may double purchases made by hand.
+pub async fn run(config: Config, confirmed: Vec<String>) -> Result<(), Problem> {
     let stop = CancellationToken::new();
     let signals = Signals::listen(&stop)?;
     info!(version = env!("CARGO_PKG_VERSION"), routes = config.inbox.len(), "makegood starts");
     check_reach(&config);
     let config = Arc::new(config);
+    let liveness = Liveness::default();
+    let _observer = Observer::start(&config, &liveness)?;
+    tokio::spawn(tell_drain(liveness.clone(), stop.clone()));
     // Neither part waits for the other: payments go to Kafka while the purchases' database is away.
     let mut parts = JoinSet::new();
     if config.outbox.enabled {
-        parts.spawn(outbox::run(config.clone(), stop.clone()));
+        parts.spawn(outbox::run(config.clone(), liveness.clone(), stop.clone()));
     }
-    parts.spawn(purchases::run(config, signals, stop.clone()));
+    parts.spawn(purchases::run(config, confirmed, liveness, signals, stop.clone()));
     let outcome = supervise(parts, stop).await;
     info!("stopped");
     outcome
@@ -55,6 +63,12 @@ async fn supervise(
         stop.cancel();
     }
     outcome
+}
+
+/// From the moment of the stop on the probes say so.
+async fn tell_drain(liveness: Liveness, stop: CancellationToken) {
+    stop.cancelled().await;
+    liveness.drain();
 }
 
 /// Says early and by name what keeps Kafka out of reach. The client goes on trying in any case.

@@ -22,8 +22,10 @@ mod claim;
 mod cure;
 mod decode;
 mod lane;
+mod preview;
 mod reading;
 mod route;
+pub mod survey;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc as std_mpsc};
@@ -33,11 +35,13 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+pub use preview::{Preview, preview};
 pub use route::Route;
 
 use crate::config;
 use crate::kafka::consumer::{Command, Event, Member};
 use crate::kafka::probe::Probe;
+use crate::meter::{self, catalog};
 use crate::pure::problem::{Code, Problem};
 use crate::store::Store;
 use crate::store::mapping::Mapping;
@@ -49,6 +53,9 @@ use lane::{Hold, Lane, Report};
 
 /// How long leaving the group may take.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often the loop shows that it is alive.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
 /// How the loop is watched.
 pub struct Watched {
@@ -97,10 +104,12 @@ pub async fn run(
         generation: 0,
         holds: BTreeMap::new(),
     };
+    let mut alive = tokio::time::interval(SIGN_OF_LIFE);
     let outcome = loop {
         let step = tokio::select! {
             biased;
             () = stop.cancelled() => break Ok(()),
+            _ = alive.tick() => { ingest.route.sign.tick(); Ok(()) }
             event = ingest.events.recv() => match event {
                 None => ingest.broken(&Problem::new(Code::GaveUp, "the Kafka thread ended")).await,
                 Some(Event::Broken(problem)) => ingest.broken(&problem).await,
@@ -158,6 +167,7 @@ impl Ingest {
         match event {
             Event::Assigned(partitions) => {
                 self.vitals.assigned(Some(partitions.clone()));
+                meter::count(catalog::REBALANCES, "route", &self.route.settings.name);
                 self.owned = partitions;
                 self.failures = 0;
                 self.claim_after(Duration::ZERO, None);
@@ -198,6 +208,7 @@ impl Ingest {
     async fn on_report(&mut self, report: Report) {
         match report {
             Report::Held(lane, hold) => {
+                meter::count(catalog::HOLDS, "route", &self.route.settings.name);
                 self.holds.insert(lane, hold);
                 self.show_state();
             }

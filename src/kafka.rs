@@ -3,6 +3,7 @@
 pub mod board;
 mod callbacks;
 pub mod consumer;
+pub mod describe;
 mod poller;
 pub mod probe;
 pub mod produce;
@@ -17,6 +18,7 @@ mod wedge;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use crate::meter;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::verdict::kafka as verdict;
 
@@ -33,6 +35,17 @@ pub fn problem(error: &KafkaError, doing: &str) -> Problem {
         _ => Code::Kafka,
     };
     Problem::new(kind, format!("{doing}: {}", reason(error))).hint(advice(code))
+}
+
+/// The version of the client library.
+pub fn library_version() -> String {
+    rdkafka::util::get_rdkafka_version().1
+}
+
+/// Counts an error by its name.
+fn count(error: &KafkaError) {
+    let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+    meter::count(meter::catalog::KAFKA_ERRORS, "code", &format!("{code:?}"));
 }
 
 /// The error in Kafka's own words, its code's name first.

@@ -3,7 +3,7 @@
 //! Data flows one way, and no layer looks back up:
 //!
 //! ```text
-//! main → cli → daemon → { ingest, relay, reconcile, replay, watchdog } → { store, kafka } → pure
+//! main → cli → daemon → { loops, http → overview } → { store, kafka } → pure
 //! ```
 //!
 //! * [`pure`] has no I/O, no clock and no randomness: decoding, batching, start positions, verdicts.
@@ -11,20 +11,32 @@
 //! * [`ingest`] and [`relay`] are the loops that join them, [`reconcile`] compares payments with
 //!   purchases, [`replay`] takes records out of quarantine; [`daemon`] starts, supervises and stops them.
 //! * [`watchdog`] looks at [`vitals`], which the loops show of themselves, and mends what is stuck.
+//! * [`doctor`] looks at everything they rest on, and changes nothing.
+//! * [`overview`] joins what the databases and Kafka say into one picture, [`http`] and `makegood status` show
+//!   it; [`mod@alert`] tells somebody; [`meter`] counts and [`liveness`] keeps signs of life, for every layer to use.
+//! * [`trace`] makes spans of what the loops did, where it is built with them; [`web`] makes HTTP requests.
 //! * [`mod@bench`] measures the whole against private servers.
 //! * [`demo`] is the embedded default: private servers, a load with a ledger, the promise made visible.
 
+pub mod alert;
 pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod demo;
+pub mod doctor;
+pub mod http;
 pub mod ingest;
 pub mod kafka;
+pub mod liveness;
+pub mod meter;
+pub mod overview;
 pub mod pure;
 pub mod reconcile;
 pub mod relay;
 pub mod replay;
 pub mod store;
+pub mod trace;
 pub mod vitals;
 pub mod watchdog;
+pub mod web;

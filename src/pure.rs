@@ -1,10 +1,14 @@
 //! The rules, without I/O, clock or randomness: time and chance come in as arguments.
 
+pub mod alarm;
+pub mod assignment;
 pub mod backoff;
 pub mod batch;
 pub mod bisect;
 pub mod brake;
+pub mod checkup;
 pub mod compare;
+pub mod drift;
 pub mod envelope;
 mod json;
 mod numeric;
@@ -15,10 +19,14 @@ pub mod problem;
 pub mod record;
 pub mod refusal;
 pub mod rejection;
+pub mod reset;
 pub mod sample;
 pub mod schedule;
+pub mod sql;
 pub mod stall;
 pub mod standing;
+pub mod stride;
+pub mod trace;
 pub mod trust;
 pub mod verdict;
 pub mod window;

@@ -15,8 +15,10 @@
 //! loop goes on with others. None of the states is in memory: what is, is the run's row, so that another
 //! runner goes on from its last step.
 
+mod ahead;
 mod backfill;
 mod compare;
+mod context;
 mod look;
 
 use std::sync::Arc;
@@ -28,16 +30,19 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
+use self::ahead::Lately;
+use self::context::Context;
 use crate::config;
+use crate::liveness::Sign;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::Problem;
-use crate::pure::schedule::{Brake, Schedule, earlier};
+use crate::pure::schedule::{Schedule, earlier};
 use crate::pure::verdict::{Scope, Verdict, verdict};
 use crate::store::jobs::{self, Lease};
 use crate::store::mapping::{Mapping, Unfit};
 use crate::store::payments::{LookFault, Looker};
 use crate::store::runs::{self, Phase, Run};
-use crate::store::{CommitFault, Fault, Store, Tx, workers};
+use crate::store::{Fault, Store, gaps, workers};
 
 /// How long a notification that was lost delays a run.
 const POLL: Duration = Duration::from_secs(3);
@@ -60,6 +65,8 @@ pub struct Job {
     pub topic: String,
     /// The payments' database, if it is not the one with the purchases.
     pub source: Option<Store>,
+    /// Where the loop shows signs of life.
+    pub sign: Arc<Sign>,
 }
 
 /// What one turn of the loop came to.
@@ -114,6 +121,7 @@ pub async fn run(
     let _beat = AbortOnDropHandle::new(tokio::spawn(beat(store, reconciler.owner)));
     let mut failures = 0;
     loop {
+        reconciler.job.sign.tick();
         let pause = match reconciler.run_once().await {
             Report::Moved => {
                 failures = 0;
@@ -160,22 +168,23 @@ pub struct Reconciler {
     checked: Option<Arc<Mapping>>,
     /// What was last told in the log.
     told: Option<String>,
-}
-
-/// What a step works with.
-#[derive(Clone, Copy)]
-struct Context<'a> {
-    job: &'a Job,
-    store: &'a Store,
-    looker: &'a Looker,
-    lease: &'a Lease,
+    lately: Lately,
 }
 
 impl Reconciler {
     /// A runner of a job, who has no lease yet.
     pub fn new(job: Job, store: Store, mapping: watch::Receiver<Arc<Mapping>>) -> Reconciler {
         let owner = Uuid::new_v4();
-        Reconciler { job, store, mapping, owner, registered: false, checked: None, told: None }
+        Reconciler {
+            job,
+            store,
+            mapping,
+            owner,
+            registered: false,
+            checked: None,
+            told: None,
+            lately: Lately::default(),
+        }
     }
 
     /// One turn: keeps the lease, looks at recent payments if that is due, and takes the run at hand
@@ -216,7 +225,13 @@ impl Reconciler {
         else {
             return Ok(Report::Idle);
         };
-        let context = Context { job: &self.job, store: &self.store, looker: &looker, lease };
+        let context = Context {
+            job: &self.job,
+            store: &self.store,
+            looker: &looker,
+            lease,
+            lately: &self.lately,
+        };
         look::look(&context).await?;
         let until = earlier(lease.now, self.job.settings.grace);
         let Some(run) = runs::take(&self.store, lease, until).await? else {
@@ -247,7 +262,10 @@ impl Reconciler {
         }
         mapping.check_looks(&self.store, self.job.source.as_ref()).await.map_err(|unfit| {
             match unfit {
-                Unfit::Broken(problem) => Trouble::Waits(problem.cause),
+                Unfit::Broken(Problem { cause, hint, .. }) => {
+                    Trouble::Waits(format!("{cause}; {hint}"))
+                }
+                Unfit::Drifted { reason, advice } => Trouble::Waits(format!("{reason}: {advice}")),
                 Unfit::Unknown(fault) => fault.into(),
             }
         })?;
@@ -289,10 +307,14 @@ impl Reconciler {
             sweep: settings.sweep,
             grace: settings.grace,
             consumed: jobs::consumed(&self.store, self.job.route).await?,
+            gap: gaps::newest_open(&self.store, self.job.route).await?,
         };
         let Some(range) = schedule.due() else { return Ok(Report::Idle) };
         let by = self.process();
-        let asked = runs::schedule(&self.store, &lease.job, range.since, range.until, &by).await?;
+        let asked = runs::schedule(&self.store, lease, range, &by).await?;
+        if asked {
+            debug!(job = lease.job, since = ?range.since, reason = range.reason.as_str(), "run due");
+        }
         Ok(if asked { Report::Moved } else { Report::Idle })
     }
 
@@ -341,40 +363,6 @@ async fn advance(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
         Phase::Compare => compare::compare(context, run).await,
         Phase::MakeGood => backfill::step(context, run).await,
         Phase::Conflicts => compare::conflicts(context, run).await,
-    }
-}
-
-impl Context<'_> {
-    /// Does something in a transaction that only commits while the lease is ours.
-    async fn commit(
-        &self,
-        work: impl AsyncFnOnce(&Tx) -> Result<(), Fault>,
-    ) -> Result<(), Trouble> {
-        let tx = self.store.begin("reconcile").await?;
-        work(&tx).await?;
-        self.end_tx(tx).await
-    }
-
-    /// Commits a transaction if the lease is still ours. An unanswered commit is no trouble: the run's
-    /// row tells how far it has come.
-    async fn end_tx(&self, tx: Tx) -> Result<(), Trouble> {
-        if !jobs::hold(&tx, self.lease).await? {
-            tx.rollback().await;
-            return Err(Trouble::Lost);
-        }
-        tx.commit().await.map_err(|fault| match fault {
-            CommitFault::Refused(fault) | CommitFault::Unknown(fault) => fault.into(),
-        })
-    }
-
-    /// Ends a run.
-    async fn end(&self, run: &Run, error: Option<&str>, held: Option<&str>) -> Result<(), Trouble> {
-        self.commit(async |tx| runs::finish(tx, run.id, error, held).await).await
-    }
-
-    fn brake(&self) -> Brake {
-        let config::MaxBackfill { rows, share, share_from } = self.job.settings.max_backfill;
-        Brake { rows, share, share_from }
     }
 }
 

@@ -29,6 +29,7 @@ use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 use crate::config;
+use crate::liveness::Sign;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::Problem;
 use crate::store::outbox::{Claim, Session, Shard};
@@ -52,6 +53,8 @@ pub struct Relay {
     pub retention: Duration,
     /// Which part of the outbox.
     pub shard: Shard,
+    /// Where the loop shows signs of life.
+    pub sign: Arc<Sign>,
 }
 
 /// Relays until `stop`, then gives the lease up. The database's absence is waited for; the end is only early
@@ -61,6 +64,7 @@ pub async fn run(relay: Arc<Relay>, stop: CancellationToken) -> Result<(), Probl
     let holder = Uuid::new_v4();
     let mut failures = 0;
     loop {
+        relay.sign.tick();
         let began = Instant::now();
         let ended = relay.term(holder, &stop).await;
         if began.elapsed() >= GOOD_TERM {
@@ -98,6 +102,7 @@ impl Relay {
             opened = Session::open(&self.postgres, self.shard) => opened?,
         };
         loop {
+            self.sign.tick();
             let claim =
                 session.claim(holder).await.map_err(|f| f.problem("cannot claim the outbox"))?;
             match claim {

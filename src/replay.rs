@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::liveness::Sign;
 use crate::pure::backoff::Backoff;
 use crate::pure::bisect::Bisect;
 use crate::pure::envelope::Rules;
@@ -77,10 +78,12 @@ pub enum Report {
 pub async fn run(
     mut replayer: Replayer,
     mut heard: watch::Receiver<u64>,
+    sign: Arc<Sign>,
     stop: CancellationToken,
 ) -> Result<(), Problem> {
     let mut failures = 0;
     loop {
+        sign.tick();
         let pause = match replayer.run_once(&stop).await {
             Report::Idle => {
                 failures = 0;

@@ -9,6 +9,7 @@ pub mod decisions;
 mod elsewhere;
 mod fault;
 pub mod findings;
+pub mod gaps;
 pub mod inbox;
 pub mod jobs;
 mod json;
@@ -23,17 +24,21 @@ pub mod quarantine;
 pub mod report;
 pub mod routes;
 pub mod runs;
+pub mod strangers;
 pub mod test_events;
+pub mod trial;
 mod tx;
 mod typed;
 pub mod unpurchased;
+pub mod vitals;
 pub mod workers;
 
-pub use fault::Fault;
+pub use fault::{About, Fault};
 pub use tx::{CommitFault, Tx};
 
-use deadpool_postgres::Pool;
-use tokio_postgres::types::Type;
+use deadpool_postgres::{Object, Pool};
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
 
 use crate::config::{Pooler, Postgres};
 use crate::pure::problem::Problem;
@@ -43,6 +48,19 @@ use crate::pure::problem::Problem;
 pub struct Store {
     pool: Pool,
     pooler: Pooler,
+}
+
+/// The connections of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// In use.
+    pub used: usize,
+    /// Open, and nobody uses them.
+    pub idle: usize,
+    /// How many there may be.
+    pub most: usize,
+    /// How many wait for one.
+    pub waiting: usize,
 }
 
 impl Store {
@@ -62,6 +80,14 @@ impl Store {
         connected.map(drop).map_err(|error| connect::pool_problem(&error, &connect::place(p)))
     }
 
+    /// How many connections are in use, idle, allowed, and how many wait for one.
+    pub fn connections(&self) -> Connections {
+        let status = self.pool.status();
+        let idle = status.available.min(status.size);
+        let used = status.size - idle;
+        Connections { used, idle, most: status.max_size, waiting: status.waiting }
+    }
+
     /// Begins a transaction. `name` says in logs what was being done.
     pub async fn begin(&self, name: &'static str) -> Result<Tx, Fault> {
         Tx::begin(self.client().await?, self.pooler, name).await
@@ -71,8 +97,8 @@ impl Store {
     pub async fn query(
         &self,
         sql: &str,
-        params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
-    ) -> Result<Vec<tokio_postgres::Row>, Fault> {
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Fault> {
         if self.pooler == Pooler::Transaction {
             // The settings that bound it last for a transaction.
             let tx = self.begin("query").await?;
@@ -85,19 +111,21 @@ impl Store {
             };
         }
         let client = self.client().await?;
-        let asked = async {
-            let statement = client.prepare_cached(sql).await?;
-            client.query(&statement, params).await
-        };
-        let answered = bounded::answer(asked).await;
+        let mut answer = query(&client, Pooler::None, sql, params).await;
+        if let Err(fault) = &answer
+            && fault.is_stale_plan()
+        {
+            forget_plans(&client, fault);
+            answer = query(&client, Pooler::None, sql, params).await;
+        }
         // A connection that has no answer is of no use, nor is one to a server that takes no writes
         // any more: the next one goes to the host that does.
-        match &answered {
+        match &answer {
             Err(Fault::Refused { sqlstate, .. }) if sqlstate != "25006" => {}
-            Err(_) => drop(deadpool_postgres::Object::take(client)),
+            Err(_) => drop(Object::take(client)),
             Ok(_) => {}
         }
-        answered
+        answer
     }
 
     /// What a statement takes and returns, without running it.
@@ -116,7 +144,7 @@ impl Store {
         }
     }
 
-    async fn client(&self) -> Result<deadpool_postgres::Object, Fault> {
+    async fn client(&self) -> Result<Object, Fault> {
         self.pool.get().await.map_err(Fault::from)
     }
 }
@@ -131,4 +159,31 @@ pub struct Shape {
     pub params: Vec<Type>,
     /// Its columns, each with its type.
     pub columns: Vec<(String, Type)>,
+}
+
+/// Runs a statement; behind a pooler without preparing it, and then in a transaction, which brings the
+/// settings.
+async fn query(
+    client: &Object,
+    pooler: Pooler,
+    sql: &str,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, Fault> {
+    bounded::answer(async {
+        if pooler == Pooler::Transaction {
+            return client.query_typed(sql, &typed::params(params)).await;
+        }
+        let statement = client.prepare_cached(sql).await?;
+        client.query(&statement, params).await
+    })
+    .await
+}
+
+/// Drops every statement that is prepared on any connection of the pool: what DDL did to one of them it
+/// did to all.
+fn forget_plans(client: &Object, why: &Fault) {
+    tracing::debug!(%why, "statements are prepared anew");
+    if let Some(pool) = Object::pool(client) {
+        pool.manager().statement_caches.clear();
+    }
 }

@@ -217,12 +217,15 @@ async fn by_hand(client: &tokio_postgres::Client, paid: &[Payment]) {
     let sql =
         "INSERT INTO student_course_purchases (payment_id, student_id, course_id, amount, currency)
                VALUES ($1, $2, $3, $4::text::numeric, $5) ON CONFLICT (payment_id) DO NOTHING";
+    let payment = "INSERT INTO payments (id, student_id, course_id, amount, currency)
+                   VALUES ($1, $2, $3, $4::text::numeric, $5)";
     let insert = client.prepare(sql).await.unwrap();
     for p in paid {
-        client
-            .execute(&insert, &[&p.id, &p.student, &p.course, &p.amount, &p.currency])
-            .await
-            .unwrap();
+        // Of a payment that there is: a first start asks about others.
+        let row: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
+            [&p.id, &p.student, &p.course, &p.amount, &p.currency];
+        client.execute(payment, &row).await.unwrap();
+        client.execute(&insert, &row).await.unwrap();
     }
 }
 

@@ -19,33 +19,34 @@ async fn a_schema_that_drifted_holds_the_route_until_it_fits_again() {
     let mut paid = payments(3);
     rig.pay(&paid).await;
     rig.caught_up().await;
-    let disagree = "Your schema and apply.sql disagree";
     for fault in [
         // The story itself: a column that the insert names is gone.
         Fault {
             breaks: "ALTER TABLE student_course_purchases RENAME purchased_at TO start_date",
             mends: "ALTER TABLE student_course_purchases RENAME start_date TO purchased_at",
             sqlstate: "42703",
-            advises: disagree,
+            advises: "apply.sql (line 55) names it; student_course_purchases also has id, start_date; change the \
+                      mapping and send SIGHUP, or ALTER TABLE student_course_purchases ADD COLUMN purchased_at",
         },
         Fault {
             breaks: "ALTER TABLE student_course_purchases RENAME TO purchases",
             mends: "ALTER TABLE purchases RENAME TO student_course_purchases",
             sqlstate: "42P01",
-            advises: disagree,
+            advises: "ALTER TABLE purchases RENAME TO student_course_purchases;",
         },
         Fault {
             breaks: "ALTER TABLE student_course_purchases DROP CONSTRAINT student_course_purchases_payment_id_key",
             mends: "ALTER TABLE student_course_purchases ADD UNIQUE (payment_id)",
             sqlstate: "42P10",
-            advises: "apply.sql",
+            advises: "CREATE UNIQUE INDEX CONCURRENTLY ON student_course_purchases (payment_id);",
         },
         Fault {
             breaks: "ALTER TABLE student_course_purchases ADD IF NOT EXISTS seat integer NOT NULL DEFAULT 1;
                      ALTER TABLE student_course_purchases ALTER seat DROP DEFAULT",
             mends: "ALTER TABLE student_course_purchases ALTER seat SET DEFAULT 1",
             sqlstate: "23502",
-            advises: "if every record fails",
+            advises: "apply.sql does not set seat (integer): add it to the INSERT and send SIGHUP, or ALTER TABLE \
+                      student_course_purchases ALTER COLUMN seat SET DEFAULT",
         },
         Fault {
             breaks: "ALTER TABLE student_course_purchases ADD CONSTRAINT free CHECK (amount = 0) NOT VALID",

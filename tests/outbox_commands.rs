@@ -134,7 +134,7 @@ async fn an_outbox_in_another_database_is_asked_there() {
     let drop = format!("DROP DATABASE {name} WITH (FORCE)");
     admin.batch_execute(&drop).await.unwrap();
     let status = told(&config, "status").await;
-    assert!(status["sentence"].as_str().unwrap().starts_with("outbox: unknown: "), "{status}");
+    assert!(status["sentence"].as_str().unwrap().starts_with("outbox: unreachable: "), "{status}");
     // Nothing of the route's own type has come.
     assert_eq!(
         (&status["ok"], &status["routes"][0]["verdict"]),

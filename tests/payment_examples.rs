@@ -7,11 +7,15 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::support::eventually;
+use super::support::outbox::read_topic;
 use super::support::rig::Rig;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Debian's place for Node's libraries, and the one where bin/test puts what npm fetches.
 const NODE_PATH: [&str; 2] = ["/usr/share/nodejs", "target/node/node_modules"];
+
+/// The trace that the payment belongs to.
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 fn node() -> Command {
     let mut command = Command::new("node");
@@ -35,7 +39,7 @@ async fn assert_pays(rig: &Rig, mut command: Command, example: &str) {
     let (student, course) = (Uuid::new_v4(), Uuid::new_v4());
     command.arg(Path::new(ROOT).join("examples/payment-side").join(example));
     command.args([&student.to_string(), &course.to_string(), "499.00", "INR"]);
-    command.env("DATABASE_URL", rig.url()).env("TOPIC", &rig.topic);
+    command.env("DATABASE_URL", rig.url()).env("TOPIC", &rig.topic).env("TRACEPARENT", TRACE);
     let output: Output =
         tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -52,6 +56,8 @@ async fn assert_pays(rig: &Rig, mut command: Command, example: &str) {
     let found: (Uuid, Uuid, String, Uuid) =
         (purchase.get(0), purchase.get(1), purchase.get(2), purchase.get(3));
     assert_eq!(found, (student, course, "499.00".to_owned(), id("event")));
+    let [record] = read_topic(rig).try_into().unwrap();
+    assert_eq!(record.headers["traceparent"], TRACE);
 }
 
 #[tokio::test(flavor = "multi_thread")]

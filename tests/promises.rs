@@ -5,14 +5,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must say where and stop")]
 
+mod agreement;
+mod alert;
 mod commands;
 mod commit;
 mod contract;
 mod crash;
 mod database_faults;
+mod doctor;
+mod drift;
 mod exactly_once;
 mod holds;
+mod http;
+mod mapping_commands;
 mod membership;
+mod monitoring;
+mod offsets_commands;
 mod outages;
 mod outbox;
 mod outbox_commands;
@@ -32,4 +40,6 @@ mod shutdown;
 mod start_positions;
 mod story;
 mod support;
+mod traces;
+mod views;
 mod watchdog;

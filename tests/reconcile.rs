@@ -5,10 +5,13 @@ mod brake;
 mod commands;
 mod elsewhere;
 mod findings;
+mod gaps;
 mod race;
 mod requests;
 mod roles;
 mod story;
+mod windows;
+mod zones;
 
 use crate::support::daemon::Daemon;
 use crate::support::events::{Payment, payments};

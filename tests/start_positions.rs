@@ -1,30 +1,21 @@
 //! Promise 2: wherever the positions come from or have gone to, nothing paid is skipped, and what is
 //! not read is on record.
 
+mod database;
 mod group;
+mod offsets_topic;
 mod topic;
 
-use std::time::Duration;
-
-use crate::support::daemon::Daemon;
 use crate::support::events::{Payment, payments};
 use crate::support::ledger;
 use crate::support::rig::Rig;
-
-const DEADLINE: Duration = Duration::from_secs(20);
-
-/// Stops a daemon in order, so that its group is empty.
-fn stop(mut daemon: Daemon) {
-    daemon.signal("TERM");
-    assert!(daemon.wait(DEADLINE).success());
-}
 
 /// Has a daemon read what there is and stop.
 async fn read_all(rig: &Rig) {
     let daemon = rig.daemon();
     rig.reads(&daemon).await;
     rig.caught_up().await;
-    stop(daemon);
+    daemon.stop();
 }
 
 /// Pays `count` more in one partition.

@@ -74,7 +74,13 @@ CREATE TABLE makegood.gaps (
     to_offset bigint NOT NULL,
     reason text NOT NULL,
     found_at timestamptz NOT NULL DEFAULT now(),
+    covered_at timestamptz,
+    covered_how text CHECK (covered_how IN ('sweep', 'dismissed')),
+    covered_run bigint,
+    covered_by text,
+    note text,
     UNIQUE (route_id, topic_id, partition, from_offset, to_offset)
 );
 COMMENT ON TABLE makegood.gaps IS
-    'Offsets that were never read: expired, or before the first start. For the reconciler.';
+    'Offsets that were never read: expired, before the first start, or skipped on purpose. Open until a sweep of the reconciler has looked at everything that was paid before the gap was found.';
+CREATE INDEX gaps_uncovered ON makegood.gaps (route_id, found_at) WHERE covered_at IS NULL;

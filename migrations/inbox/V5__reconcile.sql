@@ -45,7 +45,8 @@ CREATE TABLE makegood.runs (
     started_at timestamptz,
     moved_at timestamptz,
     finished_at timestamptz,
-    error text
+    error text,
+    reason text
 );
 COMMENT ON TABLE makegood.runs IS
     'One row a run of the reconciler, from the request to its end. phase and place say where a new runner goes on.';
@@ -86,7 +87,7 @@ CREATE INDEX findings_resolved_run ON makegood.findings (resolved_run_id);
 CREATE VIEW makegood.reconcile_runs AS
 SELECT id AS run, job, requested_by, requested_via, requested_at, since, until, dry_run, state, phase, compared, missing,
        made_good, gone, quarantined, conflicts, held, approved_by, approved_at, place_at, started_at, moved_at, finished_at,
-       error, sample
+       error, sample, reason
 FROM makegood.runs;
 COMMENT ON VIEW makegood.reconcile_runs IS 'Runs of the reconciler: who asked, what came of it.';
 COMMENT ON COLUMN makegood.reconcile_runs.run IS 'Its number, as reconcile() returned it.';
@@ -114,6 +115,7 @@ COMMENT ON COLUMN makegood.reconcile_runs.moved_at IS 'When it last moved on.';
 COMMENT ON COLUMN makegood.reconcile_runs.finished_at IS 'When it ended.';
 COMMENT ON COLUMN makegood.reconcile_runs.error IS 'Why it failed.';
 COMMENT ON COLUMN makegood.reconcile_runs.sample IS 'The first findings of a dry run, which leaves no findings.';
+COMMENT ON COLUMN makegood.reconcile_runs.reason IS 'Why the schedule asked for it; null for what a person or a signal asked for.';
 
 CREATE VIEW makegood.reconcile_findings AS
 SELECT id AS finding, job, business_key AS payment, kind, paid_at, expected, found, detail, run_id AS run, first_seen_at,
@@ -187,6 +189,11 @@ WITH position AS (
     SELECT route, count(*) AS payments, min(paid_at) AS paid_at
     FROM makegood.paid_not_purchased
     GROUP BY route
+), gap AS (
+    SELECT route_id, count(*) AS gaps_open
+    FROM makegood.gaps
+    WHERE covered_at IS NULL
+    GROUP BY route_id
 )
 SELECT r.name AS route,
        CASE WHEN coalesce(w.workers, 0) = 0 THEN 'down' WHEN w.held > 0 THEN 'held' WHEN w.stalled > 0 THEN 'stalled' WHEN p.partitions IS NULL THEN 'joining'
@@ -197,12 +204,14 @@ SELECT r.name AS route,
        coalesce(p.duplicate, 0) AS duplicate, coalesce(p.quarantined, 0) AS quarantined,
        coalesce(p.other_type, 0) AS other_type, coalesce(q.quarantine_open, 0) AS quarantine_open,
        r.topic, r.consumer_group, greatest(w.seen_at, p.seen_at) AS seen_at,
-       coalesce(u.payments, 0) AS paid_not_purchased, u.paid_at AS oldest_not_purchased_at
+       coalesce(u.payments, 0) AS paid_not_purchased, u.paid_at AS oldest_not_purchased_at,
+       coalesce(g.gaps_open, 0) AS gaps_open
 FROM makegood.routes r
 LEFT JOIN position p ON p.route = r.name
 LEFT JOIN worker w ON w.route_id = r.id
 LEFT JOIN waiting q ON q.route_id = r.id
-LEFT JOIN unpurchased u ON u.route = r.name;
+LEFT JOIN unpurchased u ON u.route = r.name
+LEFT JOIN gap g ON g.route_id = r.id;
 COMMENT ON VIEW makegood.status IS 'One row a route: is it working, and if not, why and what to do. Never reads the inbox.';
 COMMENT ON COLUMN makegood.status.route IS 'The route''s name.';
 COMMENT ON COLUMN makegood.status.verdict IS
@@ -229,6 +238,7 @@ COMMENT ON COLUMN makegood.status.consumer_group IS 'The Kafka consumer group it
 COMMENT ON COLUMN makegood.status.seen_at IS 'When a daemon last wrote anything for this route.';
 COMMENT ON COLUMN makegood.status.paid_not_purchased IS 'Payments that succeeded and have no purchase, as in paid_not_purchased.';
 COMMENT ON COLUMN makegood.status.oldest_not_purchased_at IS 'When the oldest of them became paid.';
+COMMENT ON COLUMN makegood.status.gaps_open IS 'Ranges of offsets that were never read and no sweep has covered yet, as in gaps_open.';
 
 -- The functions run as the schema's owner, for roles that may not touch the tables. A fixed search_path,
 -- pg_temp last, and names in full keep a caller's objects out; nothing given to them becomes SQL.

@@ -1,14 +1,15 @@
 -- makegood: run_schedule
 -- Asks for a run of the schedule, unless one of the job is open: a held one waits for a person first.
 WITH asked AS (
-    INSERT INTO makegood.runs (job, since, until, requested_by, requested_via)
-    SELECT $1, $2, $3, $4, 'schedule'
+    INSERT INTO makegood.runs (job, since, until, requested_by, requested_via, reason)
+    SELECT $1, $2, $3, $4, 'schedule', $5
     WHERE NOT EXISTS (SELECT FROM makegood.runs WHERE job = $1 AND state IN ('requested', 'running', 'held'))
     ON CONFLICT DO NOTHING
     RETURNING id
 )
 UPDATE makegood.jobs
-SET scheduled_at = clock_timestamp()
+-- Not the time of this statement: a gap found since then is one that the run knows nothing of.
+SET scheduled_at = $6
 FROM asked
 WHERE name = $1
 RETURNING asked.id

@@ -15,6 +15,10 @@
 --    one row a contradiction, and one row without a kind for the window's last key, as in missing.sql.
 -- Kinds here: amount, course, currency, student (the first that the purchase has otherwise), refunded and
 -- not_paid (it exists all the same), no_payment. Two purchases for one payment cannot be: payment_id is unique.
+--
+-- Nearly all payments have a purchase of about the same time that agrees with them. `near_payments` and
+-- `near_purchases` read those in one go by their indexes on the time, and `far` is what they leave: it is
+-- looked up one by one, as in missing.sql, and judged. What `judged` compares, `far` must compare too.
 WITH page AS MATERIALIZED (
     (
         SELECT at, id
@@ -46,16 +50,50 @@ WITH page AS MATERIALIZED (
     )
     UNION ALL
     SELECT NULL, unnest($5::text[]::uuid[])
+), span AS MATERIALIZED (
+    SELECT min(at) AS first, max(at) AS last, count(*) AS compared FROM page
+), near_payments AS (
+    SELECT id, status, student_id, course_id, amount, currency
+    FROM payments
+    WHERE $5::text[] IS NULL
+          AND updated_at >= (SELECT first FROM span) - interval '1 minute'
+          AND updated_at <= (SELECT last FROM span) + interval '1 minute'
+    LIMIT 2 * $4::bigint
+), near_purchases AS (
+    SELECT payment_id AS id, student_id, course_id, amount, currency
+    FROM student_course_purchases
+    WHERE $5::text[] IS NULL
+          AND purchased_at >= (SELECT first FROM span) - interval '1 minute'
+          AND purchased_at <= (SELECT last FROM span) + interval '1 minute'
+    LIMIT 2 * $4::bigint
+), far AS MATERIALIZED (
+    SELECT DISTINCT at, id
+    FROM page
+    LEFT JOIN near_payments p USING (id)
+    LEFT JOIN near_purchases s USING (id)
+    WHERE (p.status = 'succeeded'
+           AND (s.amount, s.course_id, s.currency, s.student_id)
+               = (p.amount, p.course_id, p.currency, p.student_id)) IS NOT TRUE
 ), pair AS (
-    SELECT k.id, greatest(p.updated_at, s.purchased_at) AS at, p.id IS NOT NULL AS has_payment, p.status,
+    SELECT far.id, greatest(p.updated_at, s.purchased_at) AS at, p.id IS NOT NULL AS has_payment, p.status,
            p.student_id, p.course_id, p.amount, p.currency,
            s.student_id AS found_student, s.course_id AS found_course, s.amount AS found_amount,
            s.currency AS found_currency
-    FROM (SELECT DISTINCT at, id FROM page) k
-    JOIN student_course_purchases s ON s.payment_id = k.id
-    LEFT JOIN payments p ON p.id = k.id
+    FROM far
+    CROSS JOIN LATERAL (
+        SELECT purchased_at, student_id, course_id, amount, currency
+        FROM student_course_purchases
+        WHERE payment_id = far.id
+        LIMIT 1
+    ) s
+    LEFT JOIN LATERAL (
+        SELECT id, status, updated_at, student_id, course_id, amount, currency
+        FROM payments
+        WHERE id = far.id
+        LIMIT 1
+    ) p ON true
     -- A pair is in the order twice; it is told where the later of both is.
-    WHERE k.at IS NULL OR k.at = greatest(p.updated_at, s.purchased_at)
+    WHERE far.at IS NULL OR far.at = greatest(p.updated_at, s.purchased_at)
 ), judged AS (
     SELECT *,
            CASE
@@ -81,8 +119,9 @@ FROM judged
 WHERE kind IS NOT NULL
 UNION ALL
 (
-    SELECT id::text, at, NULL, NULL, NULL, (SELECT count(*) FROM page)
-    FROM page
-    ORDER BY at DESC, id DESC
+    SELECT page.id::text, last, NULL, NULL, NULL, span.compared
+    FROM span
+    JOIN page ON page.at IS NOT DISTINCT FROM last
+    ORDER BY page.id DESC
     LIMIT 1
 )

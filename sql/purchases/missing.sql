@@ -20,14 +20,17 @@
 -- Rules: read by an index, window by window (the index line above is checked, and asked for where it
 -- is missing); never an OFFSET. `paid_at` must move when a payment becomes paid, or one that succeeds
 -- days after it was created is behind the reconciler already: hence updated_at. For a column of type
--- `timestamp` write its zone, `updated_at AT TIME ZONE 'UTC'`, in all places.
+-- `timestamp` declare its zone, or windows are hours off: `updated_at AT TIME ZONE 'UTC'` where it is
+-- selected, `$1::timestamptz AT TIME ZONE 'UTC'`, and so for $3, where it is compared. Its index then serves.
 --
 -- A window's payments mostly have purchases of about the same time. `near` reads those in one go by
 -- their index on that time; what is left is looked up one by one in the index that makes payment_id
--- unique, which alone decides. Purchases without such a time need only that: leave `near` out.
+-- unique, which alone decides. Purchases without such a time need only that: leave `near` out. The
+-- planner cannot know how few are left; without LIMIT 1 it may read the whole table to find them. The other
+-- LIMIT is for a million purchases of the same moment, as an import makes them.
 WITH page AS MATERIALIZED (
     (
-        SELECT id, updated_at
+        SELECT id, updated_at AS at
         FROM payments
         WHERE $5::text[] IS NULL AND status = 'succeeded'
               AND (updated_at, id) > (coalesce($1::timestamptz, '-infinity'),
@@ -41,34 +44,38 @@ WITH page AS MATERIALIZED (
     FROM payments
     WHERE status = 'succeeded' AND id = ANY ($5::text[]::uuid[])
 ), span AS MATERIALIZED (
-    SELECT min(updated_at) AS first, max(updated_at) AS last, count(*) AS payments FROM page
+    SELECT min(at) AS first, max(at) AS last, count(*) AS compared FROM page
 ), near AS (
     SELECT payment_id
     FROM student_course_purchases
     WHERE $5::text[] IS NULL
           AND purchased_at >= (SELECT first FROM span) - interval '1 minute'
           AND purchased_at <= (SELECT last FROM span) + interval '1 minute'
+    LIMIT 2 * $4::bigint
 ), far AS MATERIALIZED (
-    SELECT id
+    SELECT id, at
     FROM page
     WHERE NOT EXISTS (SELECT FROM near WHERE near.payment_id = page.id)
 )
-SELECT p.id::text AS business_key, p.updated_at AS paid_at,
+SELECT far.id::text AS business_key, far.at AS paid_at,
        jsonb_build_object(
            'eventType', 'PURCHASE_CONFIRMED',
-           'occurredAt', to_char(p.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-           'data', jsonb_build_object('paymentId', p.id, 'studentId', p.student_id, 'courseId', p.course_id,
+           'occurredAt', to_char(far.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+           'data', jsonb_build_object('paymentId', far.id, 'studentId', p.student_id, 'courseId', p.course_id,
                                       'amount', p.amount::text, 'currency', p.currency)
        ) AS event,
        NULL::bigint AS compared
 FROM far
-JOIN payments p USING (id)
-WHERE NOT EXISTS (SELECT FROM student_course_purchases s WHERE s.payment_id = far.id)
+LEFT JOIN LATERAL (SELECT payment_id FROM student_course_purchases WHERE payment_id = far.id LIMIT 1) s ON true
+CROSS JOIN LATERAL (
+    SELECT student_id, course_id, amount, currency FROM payments WHERE id = far.id LIMIT 1
+) p
+WHERE s.payment_id IS NULL
 UNION ALL
 (
-    SELECT page.id::text, last, NULL, payments
+    SELECT page.id::text, last, NULL, span.compared
     FROM span
-    JOIN page ON page.updated_at = last
+    JOIN page ON page.at = last
     ORDER BY page.id DESC
     LIMIT 1
 )

@@ -108,7 +108,11 @@ fn findings(loaded: &Loaded) -> String {
         text += &format!("job {}: route {}, payments from {source}\n", job.name, job.inbox);
     }
     text += &outbox(config);
-    text += "http and retention.inbox are checked; this version does not act on them yet\n";
+    text += &match config.http.listen {
+        Some(address) => format!("http: probes, metrics and status are answered at {address}\n"),
+        None => "http: nothing is answered\n".to_owned(),
+    };
+    text += "retention.inbox is checked; this version does not act on it yet\n";
     for note in &loaded.notes {
         text += &format!("note: {note}\n");
     }

@@ -4,6 +4,7 @@ mod event;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::ArgAction;
@@ -145,7 +146,7 @@ async fn wait(
     }
     let seconds = config::show_duration(args.timeout);
     let cause = format!("no answer to test {} within {seconds}", sent.test);
-    let overview = status::overview(session).await?;
+    let overview = status::sources(Arc::new(session.config.clone()))?.overview().await;
     let standing = overview.routes.iter().find(|r| r.name == route.name);
     let sentence = standing.map(|r| r.standing.sentence.clone()).unwrap_or_default();
     Err(Problem::new(Code::TimedOut, cause).hint(format!(

@@ -33,6 +33,13 @@ pub async fn outbox(config: &Config) -> Result<Store, Problem> {
     store(config.outbox_database(), Set::Outbox).await
 }
 
+/// A database in whatever state; makegood's schema need not be there.
+pub async fn unchecked(postgres: &Postgres) -> Result<Store, Problem> {
+    let store = Store::open(postgres, "makegood-cli", 2)?;
+    store.reach(postgres).await?;
+    Ok(store)
+}
+
 /// A database whose schema fits this program.
 async fn store(postgres: &Postgres, set: Set) -> Result<Store, Problem> {
     let store = Store::open(postgres, "makegood-cli", 1)?;
@@ -50,6 +57,12 @@ impl Session {
         Ok(Session { config, store })
     }
 
+    /// The payments' database, if a job of the route names another one than that with the purchases.
+    pub fn source(&self, route: &Inbox) -> Result<Option<Store>, Problem> {
+        let source = self.config.source_of(&route.name);
+        source.map(|p| Store::open(p, "makegood-cli", 1)).transpose()
+    }
+
     /// The configured route of this name; without a name, the only one.
     pub fn route(&self, name: Option<&str>) -> Result<&Inbox, Problem> {
         let routes = &self.config.inbox;
@@ -64,13 +77,5 @@ impl Session {
                 Err(Problem::new(Code::Usage, "which route? say --route NAME").hint(known))
             }
         }
-    }
-
-    /// The payments' database, if a job of the route names another one than that with the purchases.
-    pub fn source(&self, route: &Inbox) -> Result<Option<Store>, Problem> {
-        let jobs = self.config.reconcile.iter().filter(|job| job.inbox == route.name);
-        let name = jobs.filter_map(|job| job.source.as_ref()).next();
-        let database = name.and_then(|name| self.config.databases.get(name));
-        database.map(|p| Store::open(p, "makegood-cli", 1)).transpose()
     }
 }

@@ -1,21 +1,24 @@
 //! `makegood status`: one sentence, then what it rests on.
 
-mod gather;
-mod look;
-mod outbox;
 mod show;
 
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
-pub use gather::overview;
-
-use super::Globals;
-use super::print::Output;
-use super::session::Session;
+use super::print::{self, Format, Output};
+use super::{Globals, logging, session};
+use crate::config::Config;
+use crate::overview::{Overview, Sources};
 use crate::pure::problem::Problem;
 
 /// The exit code when there is a finding and somebody asked to be told.
 const FINDINGS: u8 = 3;
+/// How long each of PostgreSQL and Kafka may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The pause between two looks of `--watch`.
+const EVERY: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, Debug, clap::Args)]
 #[command(after_help = "\
@@ -34,23 +37,67 @@ The first line is the verdict on the worst of all routes and the outbox:
   missing     the topic does not exist
   held        stopped on purpose until something is mended; it resumes by itself
   down        no daemon runs, or none relays the outbox
+  unreachable PostgreSQL is out of reach
 
 Examples:
   makegood status
   makegood status -o json
+  makegood status --watch
   makegood status --exit-code > /dev/null || echo \"look at makegood\"")]
 pub struct Args {
     /// Exit with 3 unless every route and the outbox are ok or behind
     #[arg(long)]
     exit_code: bool,
+    /// Show it anew every two seconds, until Ctrl-C
+    #[arg(long, conflicts_with = "exit_code")]
+    watch: bool,
     #[command(flatten)]
     output: Output,
 }
 
 pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
-    let session = Session::open(globals).await?;
-    let overview = overview(&session).await?;
+    logging::start_command(globals)?;
+    let config = Arc::new(session::load(globals)?);
+    let sources = sources(config)?;
+    if args.watch {
+        return watch(&sources, args.output.output).await;
+    }
+    let overview = sources.overview().await;
     show::print(&overview, args.output.output)?;
-    let is_finding = args.exit_code && (!overview.is_fine() || overview.routes.is_empty());
-    Ok(if is_finding { ExitCode::from(FINDINGS) } else { ExitCode::SUCCESS })
+    match overview.trouble {
+        Some(problem) => Err(problem),
+        None if args.exit_code && !is_fine(&overview) => Ok(ExitCode::from(FINDINGS)),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// What a command looks at to tell how everything stands.
+pub fn sources(config: Arc<Config>) -> Result<Sources, Problem> {
+    Sources::new(config, "makegood-cli", PATIENCE)
+}
+
+fn is_fine(overview: &Overview) -> bool {
+    overview.is_fine() && !overview.routes.is_empty()
+}
+
+/// Shows it again and again: on a terminal in the same place, into a pipe one after the other.
+async fn watch(sources: &Sources, format: Format) -> Result<ExitCode, Problem> {
+    let in_place = format == Format::Table && io::stdout().is_terminal();
+    loop {
+        let overview = tokio::select! {
+            _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
+            overview = sources.overview() => overview,
+        };
+        if in_place {
+            // Home, what follows erased line by line, then the rest: no flicker.
+            let text = show::screen(&overview).replace('\n', "\x1b[K\n");
+            print::data(&format!("\x1b[H{text}\x1b[J"))?;
+        } else {
+            show::print(&overview, format)?;
+        }
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
 }

@@ -11,7 +11,7 @@ use super::libpq::Libpq;
 use super::reader::{Reader, some_text, text};
 use super::{
     Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, MaxQuarantine, Migrate,
-    MigrateMode, Outbox, Pooler, Postgres, Reconcile, Retention, Start, Watchdog, url,
+    MigrateMode, Outbox, Pooler, Postgres, Reconcile, Retention, Start, Watchdog, alert, url,
 };
 
 /// Folders that relative paths depend on.
@@ -29,7 +29,7 @@ pub fn config(from: &mut Reader, libpq: &Libpq, folders: &Folders<'_>) -> Config
     Config {
         postgres: database(from, "postgres", libpq),
         kafka: kafka(from, whole.kafka),
-        http: Http { listen: from.take("http.listen", whole.http.listen, address, shown) },
+        http: Http { listen: from.take("http.listen", whole.http.listen, address, address_shown) },
         inbox: inboxes(from, folders),
         reconcile: reconciles(from),
         outbox: Outbox {
@@ -46,6 +46,7 @@ pub fn config(from: &mut Reader, libpq: &Libpq, folders: &Folders<'_>) -> Config
         },
         migrate: Migrate { mode: choice(from, "migrate.mode", &MODES) },
         databases: databases(from, libpq),
+        alert: alert::alert(from, &whole.alert),
         log: Log {
             level: from.take("log.level", whole.log.level, level, String::clone),
             format: choice(from, "log.format", &FORMATS),
@@ -258,8 +259,14 @@ fn shown<T: ToString>(value: &T) -> String {
     value.to_string()
 }
 
-fn address(raw: &Raw) -> Result<SocketAddr, String> {
-    text(raw)?.parse().map_err(|_| "write ADDRESS:PORT, such as 127.0.0.1:8745".to_owned())
+fn address(raw: &Raw) -> Result<Option<SocketAddr>, String> {
+    let text = text(raw)?;
+    let wanted = "write ADDRESS:PORT, such as 127.0.0.1:8745, or \"\" for none";
+    (!text.is_empty()).then(|| text.parse().map_err(|_| wanted.to_owned())).transpose()
+}
+
+fn address_shown(address: &Option<SocketAddr>) -> String {
+    address.map(|address| address.to_string()).unwrap_or_default()
 }
 
 /// As many as the outbox's tables have room for.

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::{
-    Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, MaxQuarantine, Migrate,
+    Alert, Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, MaxQuarantine, Migrate,
     MigrateMode, Outbox, Postgres, Reconcile, Retention, Start, Watchdog,
 };
 use crate::pure::place::Place;
@@ -19,7 +19,7 @@ impl Default for Config {
                 bootstrap_servers: "localhost:9092".into(),
                 properties: BTreeMap::new(),
             },
-            http: Http { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8745)) },
+            http: Http { listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8745))) },
             inbox: vec![Inbox {
                 event_type: Some("PURCHASE_CONFIRMED".into()),
                 ..Inbox::named(
@@ -37,6 +37,11 @@ impl Default for Config {
             },
             migrate: Migrate { mode: MigrateMode::Auto },
             databases: BTreeMap::new(),
+            alert: Alert {
+                through: None,
+                after: Duration::from_secs(60),
+                repeat: Duration::from_secs(60 * 60),
+            },
             log: Log { level: "info".into(), format: LogFormat::Auto },
         }
     }

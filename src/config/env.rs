@@ -12,6 +12,12 @@ pub type Env = BTreeMap<String, String>;
 
 /// Variables of makegood that are no keys.
 const OTHERS: [&str; 2] = ["MAKEGOOD_CONFIG", "MAKEGOOD_KAFKA_LIBS"];
+/// Keys whose values may stand in a file.
+const SECRETS: [(&str, &str); 3] = [
+    ("MAKEGOOD_POSTGRES_URL", "postgres.url"),
+    ("MAKEGOOD_POSTGRES_DIRECT_URL", "postgres.direct_url"),
+    ("MAKEGOOD_ALERT_WEBHOOK", "alert.webhook"),
+];
 const PROPERTY: &str = "MAKEGOOD_KAFKA__";
 const DATABASE: &str = "MAKEGOOD_DATABASES_";
 
@@ -68,10 +74,8 @@ fn one(name: &str, keys: &BTreeMap<String, &str>, env: &Env, cwd: &Path, layers:
     let base = name.strip_suffix("_FILE").unwrap_or(name);
     let key = if let Some(key) = keys.get(name) {
         indexed(key, name, layers)
-    } else if base == "MAKEGOOD_POSTGRES_URL" {
-        Some("postgres.url".to_owned())
-    } else if base == "MAKEGOOD_POSTGRES_DIRECT_URL" {
-        Some("postgres.direct_url".to_owned())
+    } else if let Some((_, key)) = SECRETS.iter().find(|(variable, _)| *variable == base) {
+        Some((*key).to_owned())
     } else if let Some(property) = base.strip_prefix(PROPERTY).filter(|text| !text.is_empty()) {
         Some(format!("kafka.properties.{}", property.to_lowercase().replace('_', ".")))
     } else if let Some((name, part)) = base.strip_prefix(DATABASE).and_then(part_of_database) {
@@ -89,7 +93,8 @@ fn one(name: &str, keys: &BTreeMap<String, &str>, env: &Env, cwd: &Path, layers:
     let is_key = keys.contains_key(name);
     // Both a variable and its _FILE sibling lead here; the pair is read once, with the first.
     let seen_first = is_key || name == base || !env.contains_key(base);
-    let value = match is_key && !key.ends_with("url") {
+    let is_secret = SECRETS.iter().any(|(_, secret)| *secret == key);
+    let value = match is_key && !is_secret {
         true => get(env, name).map(|value| (value.to_owned(), Origin::Env(name.into()))),
         false if seen_first => secret(env, base, cwd, layers),
         false => None,

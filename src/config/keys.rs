@@ -44,6 +44,10 @@ pub const KEYS: &[&str] = &[
     "databases.*.url",
     "databases.*.pooler",
     "databases.*.direct_url",
+    "alert.webhook",
+    "alert.command",
+    "alert.after",
+    "alert.repeat",
     "log.level",
     "log.format",
 ];

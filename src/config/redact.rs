@@ -32,8 +32,35 @@ pub fn value(key: &str, value: String) -> String {
             || HARMLESS_ENDINGS.iter().any(|ending| property.ends_with(ending));
         return if harmless { value } else { MASK.to_owned() };
     }
+    if key == "alert.webhook" {
+        return origin(&value);
+    }
+    if key == "alert.command" {
+        return program(&value);
+    }
     let names_database = key.starts_with("postgres.") || key.starts_with("databases.");
     if names_database && key.ends_with("url") { url(&value) } else { value }
+}
+
+/// A URL up to its host: what follows is what a chat takes for a password.
+fn origin(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let host = host.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}/{MASK}")
+        }
+        None if url.is_empty() => String::new(),
+        None => MASK.to_owned(),
+    }
+}
+
+/// A program without its arguments, which may be passwords.
+fn program(command: &str) -> String {
+    match command.split_once(' ') {
+        Some((program, _)) => format!("{program} {MASK}"),
+        None => command.to_owned(),
+    }
 }
 
 /// A connection URL with its password masked; a `key=value` text is masked as a whole, unless it
@@ -98,6 +125,19 @@ mod tests {
         assert_eq!(url("postgres://u:x@h:5432/db"), "postgres://u:***@h:5432/db");
         assert_eq!(url("postgres://u@h/db"), "postgres://u@h/db");
         assert_eq!(url("host=/tmp user=u"), "host=/tmp user=u");
+    }
+
+    #[test]
+    fn neither_the_path_of_a_webhook_nor_an_argument_is_shown() {
+        let shown = |key: &str, text: &str| value(key, text.into());
+        assert_eq!(shown("alert.webhook", ""), "");
+        for text in
+            ["https://h/canary", "https://h?canary", "https://u:canary@h/x", "https://h#canary"]
+        {
+            assert_eq!(shown("alert.webhook", text), "https://h/***");
+        }
+        assert_eq!(shown("alert.webhook", "canary"), MASK);
+        assert_eq!(shown("alert.command", "/bin/page canary more"), "/bin/page ***");
     }
 
     #[test]

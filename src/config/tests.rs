@@ -135,6 +135,35 @@ fn is_key(line: &str) -> bool {
 }
 
 #[test]
+fn who_is_told_is_named_in_one_way_that_can_work() {
+    let alert =
+        |text: &str| from(&format!("[alert]\n{text}")).map(|loaded| loaded.config.alert.through);
+    assert!(matches!(alert("webhook = \"https://h/x\"").unwrap(), Some(Through::Webhook(_))));
+    let Some(Through::Command(words)) = alert("command = [\"page\", \"on call\"]").unwrap() else {
+        panic!("no command")
+    };
+    assert_eq!(words, ["page", "on call"]);
+    for (text, why) in [
+        ("webhook = \"https://h/x\"\ncommand = [\"page\"]", "keep one of the two"),
+        ("webhook = \"chat.example/canary\"", "write a URL"),
+        ("webhook = \"ftp://h/canary\"", "write a URL"),
+        ("webhook = \"https://u:canary@h/\"", "put the token into the path"),
+        ("command = [\"\"]", "the program's name is empty"),
+        ("command = 5", "write a list"),
+        ("after = \"0s\"", "at least 1s"),
+    ] {
+        let said = refused(&format!("[alert]\n{text}"));
+        assert!(said.contains(why) && !said.contains("canary"), "{said}");
+    }
+    let folder = Folder::new().with("hook", "https://h/canary\n");
+    let loaded = folder.load(&[("MAKEGOOD_ALERT_WEBHOOK_FILE", "hook")]).unwrap();
+    assert!(matches!(loaded.config.alert.through, Some(Through::Webhook(_))));
+    assert!(!format!("{:?} {:?}", loaded.config, loaded.origins).contains("canary"));
+    let missing = from("[alert]\ncommand = [\"/nowhere/page\"]").unwrap();
+    assert!(missing.notes.iter().any(|note| note.contains("no /nowhere/page here")));
+}
+
+#[test]
 fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
     let folder = Folder::new().with("makegood.toml", "[log]\nlevel = \"debug\"\nformat = \"json\"");
     let level = |flags: &Overrides, env: &[(&str, &str)]| {

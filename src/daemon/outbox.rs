@@ -7,13 +7,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ready, supervise};
 use crate::config::Config;
+use crate::liveness::Liveness;
 use crate::pure::problem::Problem;
 use crate::relay::{self, Relay};
 use crate::store::migrate::Set;
 use crate::store::outbox::Shard;
 
 /// Waits for the outbox's database, then relays until `stop`.
-pub(super) async fn run(config: Arc<Config>, stop: CancellationToken) -> Result<(), Problem> {
+pub(super) async fn run(
+    config: Arc<Config>,
+    liveness: Liveness,
+    stop: CancellationToken,
+) -> Result<(), Problem> {
     let prepared = ready::schema(config.outbox_database(), Set::Outbox, config.migrate.mode);
     tokio::select! {
         biased;
@@ -21,20 +26,21 @@ pub(super) async fn run(config: Arc<Config>, stop: CancellationToken) -> Result<
         prepared = prepared => prepared?,
     }
     let mut loops = JoinSet::new();
-    for relay in relays(&config) {
+    for relay in relays(&config, &liveness) {
         loops.spawn(relay::run(Arc::new(relay), stop.clone()));
     }
     supervise(loops, stop).await
 }
 
 /// A relay for each shard of the outbox.
-fn relays(config: &Config) -> Vec<Relay> {
+fn relays(config: &Config, liveness: &Liveness) -> Vec<Relay> {
     let shards = config.outbox.shards;
     let relay = |number| Relay {
         postgres: config.outbox_database().clone(),
         kafka: config.kafka.clone(),
         retention: config.retention.outbox,
         shard: Shard { number, of: shards },
+        sign: liveness.expect(format!("relay {number}")),
     };
     (0..shards).map(relay).collect()
 }

@@ -1,24 +1,32 @@
 //! The part of the daemon that stands beside the purchases: the routes and their reconciliation.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
 use super::signals::Signals;
-use super::{ready, reload, supervise};
+use super::{first_start, ready, reload, supervise};
 use crate::config::{self, Config};
 use crate::ingest::{self, Route, Watched};
+use crate::liveness::Liveness;
+use crate::meter::{self, catalog};
+use crate::overview::loop_name;
 use crate::pure::problem::Problem;
 use crate::reconcile::{self, Job};
 use crate::replay::{self, Replayer};
 use crate::store::mapping::Mapping;
 use crate::store::migrate::Set;
-use crate::store::{Store, connect, listen};
+use crate::store::{Connections, Store, connect, listen};
 use crate::vitals::Vitals;
 use crate::watchdog::{self, Watch, supervisor};
+
+/// How often the connections are counted.
+const MEASURE: Duration = Duration::from_secs(2);
 
 /// What people ask for is heard on these.
 const CHANNELS: &[&str] = &["makegood_reconcile", "makegood_replay"];
@@ -26,14 +34,17 @@ const CHANNELS: &[&str] = &["makegood_reconcile", "makegood_replay"];
 /// Waits for the purchases' database, then runs the loops until `stop`.
 pub(super) async fn run(
     config: Arc<Config>,
+    confirmed: Vec<String>,
+    liveness: Liveness,
     signals: Signals,
     stop: CancellationToken,
 ) -> Result<(), Problem> {
     let prepared = tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(()),
-        prepared = prepare(&config) => prepared?,
+        prepared = prepare(&config, &confirmed, &liveness) => prepared?,
     };
+    let _meter = AbortOnDropHandle::new(tokio::spawn(measure(prepared.store.clone())));
     supervisor::ready();
     let mut loops = JoinSet::new();
     let mut watches = Vec::new();
@@ -51,7 +62,7 @@ pub(super) async fn run(
         let (publish, mapping) = watch::channel(Arc::new(mapping));
         let (store, hangup) = (prepared.store.clone(), signals.reload.clone());
         tokio::spawn(reload::on_hangup(route.clone(), store, publish, hangup));
-        let jobs = jobs(&config, &route)?;
+        let jobs = jobs(&config, &liveness, &route)?;
         let source = jobs.first().and_then(|job| job.source.clone());
         for job in jobs {
             let (store, asked) = (prepared.store.clone(), signals.reconcile.clone());
@@ -61,7 +72,8 @@ pub(super) async fn run(
         }
         let replayer =
             Replayer::new(replays(&route, source), prepared.store.clone(), mapping.clone());
-        loops.spawn(replay::run(replayer, hears.clone(), stop.clone()));
+        let sign = liveness.expect(format!("replay {}", route.settings.name));
+        loops.spawn(replay::run(replayer, hears.clone(), sign, stop.clone()));
         let (watch, watched) = watch_over(&route);
         watches.push(watch);
         let (kafka, store) = (config.kafka.clone(), prepared.store.clone());
@@ -93,29 +105,48 @@ struct Prepared {
     routes: Vec<(Arc<Route>, Mapping)>,
 }
 
-async fn prepare(config: &Config) -> Result<Prepared, Problem> {
-    let lanes: usize = config.inbox.iter().map(|route| route.lanes.max(1)).sum();
-    // A lane has one transaction at a time; a route's claim, heartbeat and replays, and its jobs, come
-    // on top.
-    let others = config.inbox.len() * 3 + config.reconcile.len() * 2;
-    let store = Store::open(&config.postgres, connect::POOL_NAME, lanes + others)?;
+async fn prepare(
+    config: &Config,
+    confirmed: &[String],
+    liveness: &Liveness,
+) -> Result<Prepared, Problem> {
+    let store = Store::open(&config.postgres, connect::POOL_NAME, config.pool_size())?;
     ready::schema(&config.postgres, Set::Inbox, config.migrate.mode).await?;
     let mut routes = Vec::new();
     for settings in &config.inbox {
         let id = ready::route(settings, &store).await;
+        let sign = liveness.expect(loop_name(&settings.name));
         let mapping = ready::mapping(settings, &store, id).await?;
-        routes.push((Arc::new(Route::new(id, settings.clone())), mapping));
+        // Across two databases nobody can tell.
+        if config.source_of(&settings.name).is_none() {
+            first_start::confirmed(settings, &store, &mapping, confirmed).await?;
+        }
+        routes.push((Arc::new(Route::new(id, settings.clone(), sign)), mapping));
     }
     Ok(Prepared { store, routes })
 }
 
+/// Keeps the metrics of the connections true.
+async fn measure(store: Store) {
+    let mut ticks = tokio::time::interval(MEASURE);
+    loop {
+        ticks.tick().await;
+        let Connections { used, idle, most, waiting } = store.connections();
+        for (state, count) in [("used", used), ("idle", idle), ("most", most)] {
+            meter::set_count(catalog::POOL, [("state", state)], count);
+        }
+        meter::set_count(catalog::POOL_WAITING, [], waiting);
+    }
+}
+
 /// The reconciliation jobs of a route.
-fn jobs(config: &Config, route: &Route) -> Result<Vec<Job>, Problem> {
+fn jobs(config: &Config, liveness: &Liveness, route: &Route) -> Result<Vec<Job>, Problem> {
     let own = config.reconcile.iter().filter(|job| job.inbox == route.settings.name);
     own.map(|settings| {
         let (settings, topic) = (settings.clone(), route.settings.topic.clone());
         let source = source(config, &settings)?;
-        Ok(Job { settings, route: route.id, topic, source })
+        let sign = liveness.expect(format!("reconcile {}", settings.name));
+        Ok(Job { settings, route: route.id, topic, source, sign })
     })
     .collect()
 }

@@ -8,10 +8,9 @@ use uuid::Uuid;
 use crate::config::{self, MigrateMode};
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::{Code, Problem};
-use crate::pure::verdict;
 use crate::store::mapping::{Mapping, Unfit};
 use crate::store::workers::{self, Beat, State};
-use crate::store::{Store, connect, migrate, routes};
+use crate::store::{Store, connect, migrate, routes, trial};
 use crate::watchdog::supervisor;
 
 /// Pauses between attempts to start while the database is not there yet.
@@ -64,7 +63,7 @@ pub(super) async fn mapping(
     let mut attempt = 0;
     loop {
         let mapping = Mapping::load(&settings.mapping)?;
-        match mapping.check(store).await {
+        match trial::check(store, &mapping).await {
             Ok(()) => {
                 let (route, fingerprint) = (&settings.name, mapping.fingerprint());
                 info!(route, origin = mapping.origin, fingerprint, "mapping checked");
@@ -75,17 +74,17 @@ pub(super) async fn mapping(
                 return Ok(mapping);
             }
             Err(Unfit::Broken(problem)) => return Err(problem),
-            Err(Unfit::Unknown(fault)) => {
-                let advice = verdict::advice(fault.sqlstate()).to_owned();
-                let state = State::Held { reason: fault.to_string(), advice };
+            Err(unfit) => {
+                let doing = format!("route {}: the mapping cannot be used", settings.name);
+                let (reason, advice) = unfit.reason_and_advice();
+                let state = State::Held { reason, advice };
                 // If this cannot be written either, the database is away and status says so itself.
                 let _ = workers::beat(
                     store,
                     &Beat { worker, route, host: workers::host(), state, partitions: Vec::new() },
                 )
                 .await;
-                let doing = format!("route {}: the mapping cannot be checked", settings.name);
-                wait(&mut attempt, &fault.problem(&doing)).await;
+                wait(&mut attempt, &unfit.problem(&doing)).await;
             }
         }
     }
@@ -102,7 +101,8 @@ pub(super) async fn route(settings: &config::Inbox, store: &Store) -> i16 {
     }
 }
 
-async fn wait(attempt: &mut u32, problem: &Problem) {
+/// Tells what is waited for, and pauses for longer each time.
+pub(super) async fn wait(attempt: &mut u32, problem: &Problem) {
     let delay = BACKOFF.delay(*attempt, fastrand::f64());
     // Waiting for its servers is what a daemon does; the supervisor need not wait with it.
     supervisor::waiting(&format!("waiting: {}", problem.cause));

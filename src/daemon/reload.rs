@@ -6,8 +6,8 @@ use tokio::sync::watch;
 use tracing::{error, info};
 
 use crate::ingest::Route;
-use crate::store::Store;
-use crate::store::mapping::{Mapping, Unfit};
+use crate::store::mapping::Mapping;
+use crate::store::{Store, trial};
 
 /// SIGHUP reads the mapping again. One that does not pass is not used, and the old one stays.
 pub(super) async fn on_hangup(
@@ -19,10 +19,9 @@ pub(super) async fn on_hangup(
     while hangup.changed().await.is_ok() {
         let name = &route.settings.name;
         let checked = match Mapping::load(&route.settings.mapping) {
-            Ok(mapping) => match mapping.check(&store).await {
+            Ok(mapping) => match trial::check(&store, &mapping).await {
                 Ok(()) => Ok(mapping),
-                Err(Unfit::Broken(problem)) => Err(problem),
-                Err(Unfit::Unknown(fault)) => Err(fault.problem("the mapping cannot be checked")),
+                Err(unfit) => Err(unfit.problem("the mapping cannot be used")),
             },
             Err(problem) => Err(problem),
         };

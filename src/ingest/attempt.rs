@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tracing::{debug, warn};
@@ -10,14 +11,17 @@ use uuid::Uuid;
 use super::Route;
 use super::lane::{Claim, Hold};
 use crate::kafka::consumer::Delivery;
+use crate::meter;
 use crate::pure::bisect::Bisect;
 use crate::pure::record::Record;
-use crate::pure::verdict::{Scope, Verdict, advice, verdict};
+use crate::pure::trace::TraceContext;
+use crate::pure::verdict::{Scope, Verdict, verdict};
 use crate::store::inbox::{self, Applied, ApplyFault, Batch, Entry, Kind};
 use crate::store::mapping::Mapping;
 use crate::store::positions;
 use crate::store::quarantine::Refusal;
 use crate::store::{Fault, Store};
+use crate::trace;
 use crate::vitals::Work;
 
 /// How many other records of a batch are rehearsed to see whether the world works.
@@ -66,7 +70,7 @@ impl Attempt<'_> {
         let records: Vec<&Record> = pending.iter().map(|d| &d.record).collect();
         let entries = match self.decode(&claim.log, &records).await {
             Ok(entries) => entries,
-            Err(fault) => return again(&fault),
+            Err(fault) => return again(&fault, hold_of(&ApplyFault::Engine(fault.clone()))),
         };
         let mut bisect = Bisect::new(entries.len());
         let mut done = 0;
@@ -96,14 +100,18 @@ impl Attempt<'_> {
             Ok(applied) => return self.moved(claim, range, &applied),
             Err(fault) => fault,
         };
-        let Some(sqlstate) = fault.blamable() else { return Step::End(self.unapplied(&fault)) };
+        let Some(sqlstate) = fault.blamable() else {
+            return Step::End(self.unapplied(&fault).await);
+        };
         if range.len() == 1 {
             return self.suspect(claim, range, rest, fault).await;
         }
         match verdict(Some(sqlstate), Scope { records: range.len(), witnessed: false }) {
             Verdict::Bisect => Step::Split,
-            Verdict::Retry => Step::End(Ending::Again(hold_of(&fault))),
-            Verdict::Hold | Verdict::Quarantine => Step::End(Ending::Hold(hold_of(&fault))),
+            Verdict::Retry => Step::End(Ending::Again(self.hold_of(&fault).await)),
+            Verdict::Hold | Verdict::Quarantine => {
+                Step::End(Ending::Hold(self.hold_of(&fault).await))
+            }
         }
     }
 
@@ -127,14 +135,16 @@ impl Attempt<'_> {
                 Err(fault) => fault,
             };
         }
-        let Some(sqlstate) = fault.blamable() else { return Step::End(self.unapplied(&fault)) };
+        let Some(sqlstate) = fault.blamable() else {
+            return Step::End(self.unapplied(&fault).await);
+        };
         match verdict(Some(sqlstate), Scope { records: 1, witnessed }) {
             Verdict::Quarantine => match self.apply(claim, range, Some(&fault.refusal())).await {
                 Ok(applied) => self.moved(claim, range, &applied),
-                Err(fault) => Step::End(self.unapplied(&fault)),
+                Err(fault) => Step::End(self.unapplied(&fault).await),
             },
-            Verdict::Retry => Step::End(Ending::Again(hold_of(&fault))),
-            Verdict::Hold | Verdict::Bisect => Step::End(Ending::Hold(hold_of(&fault))),
+            Verdict::Retry => Step::End(Ending::Again(self.hold_of(&fault).await)),
+            Verdict::Hold | Verdict::Bisect => Step::End(Ending::Hold(self.hold_of(&fault).await)),
         }
     }
 
@@ -149,8 +159,8 @@ impl Attempt<'_> {
         for other in others.into_iter().step_by(stride) {
             let batch = self.batch(claim, std::slice::from_ref(other));
             self.work.applying.touch();
-            if let Ok(outcomes) = inbox::rehearse(self.store, &batch).await
-                && outcomes.iter().any(|(outcome, _)| outcome == "applied")
+            if let Ok(outcomes) = inbox::rehearse(self.store, &batch, false).await
+                && outcomes.iter().any(|o| o.outcome == "applied")
             {
                 return true;
             }
@@ -158,19 +168,36 @@ impl Attempt<'_> {
         false
     }
 
-    /// Applies entries in one transaction. A race for an event and a commit without an answer end
-    /// here: both are settled by looking.
+    /// Applies entries in one transaction.
     async fn apply(
         &self,
         claim: &Claim,
         entries: &[Entry<'_>],
         refusal: Option<&Refusal>,
     ) -> Result<Applied, ApplyFault> {
+        let spans = trace::Batch::begin(entries);
+        let outcome = self.settle(claim, entries, refusal).await;
+        spans.end(&self.route.settings, entries, &outcome);
+        outcome
+    }
+
+    /// Applies entries. A race for an event, a commit without an answer and a plan that DDL made useless end
+    /// here: the first two are settled by looking, the last by another try.
+    async fn settle(
+        &self,
+        claim: &Claim,
+        entries: &[Entry<'_>],
+        refusal: Option<&Refusal>,
+    ) -> Result<Applied, ApplyFault> {
         let mut batch = self.batch(claim, entries);
-        for _ in 0..ROUNDS {
+        for round in 1..=ROUNDS {
             batch.writer = Uuid::new_v4();
             self.work.applying.touch();
+            let began = Instant::now();
             match inbox::apply(self.store, &batch, refusal).await {
+                // The statements are prepared anew by now; each ALTER under load may do it once more.
+                Err(ApplyFault::Mapping(fault) | ApplyFault::Engine(fault))
+                    if fault.is_stale_plan() && round < ROUNDS => {}
                 Err(ApplyFault::Raced) => {
                     debug!("another daemon took one of these events in meanwhile")
                 }
@@ -180,7 +207,12 @@ impl Attempt<'_> {
                         return Ok(Applied::default());
                     }
                 }
-                settled => return settled,
+                settled => {
+                    if settled.is_ok() {
+                        tell_meter(&self.route.settings.name, entries, began);
+                    }
+                    return settled;
+                }
             }
         }
         Err(ApplyFault::Raced)
@@ -227,6 +259,7 @@ impl Attempt<'_> {
         debug!(
             route = self.route.settings.name,
             records = range.len(),
+            trace_id = trace_of(range),
             applied = c.applied,
             already = c.already,
             duplicate = c.duplicate,
@@ -238,14 +271,14 @@ impl Attempt<'_> {
     }
 
     /// What a failure that is no record's own means for the batch.
-    fn unapplied(&self, fault: &ApplyFault) -> Ending {
+    async fn unapplied(&self, fault: &ApplyFault) -> Ending {
         match fault {
             ApplyFault::Collided(partitions) => {
                 debug!(?partitions, "the position moved under us");
                 Ending::Collided
             }
             ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) | ApplyFault::Mapping(inner) => {
-                again(inner)
+                again(inner, self.hold_of(fault).await)
             }
             ApplyFault::Braked(reason) => Ending::Hold(Hold {
                 reason: reason.clone(),
@@ -265,8 +298,13 @@ impl Attempt<'_> {
         let c = &applied.counts;
         if c.quarantined > 0 || c.conflict > 0 || c.id_reused > 0 {
             let from = range.first().map(|e| (e.record.partition, e.record.offset));
+            let culprits = match applied.quarantined.first() {
+                Some(first) => &range[*first..=*first],
+                None => range,
+            };
             warn!(
                 route = self.route.settings.name,
+                trace_id = trace_of(culprits),
                 quarantined = c.quarantined,
                 conflict = c.conflict,
                 id_reused = c.id_reused,
@@ -275,17 +313,44 @@ impl Attempt<'_> {
             );
         }
     }
+
+    /// What to say of a failure. Where the mapping and the tables disagree, the catalogue tells how.
+    async fn hold_of(&self, fault: &ApplyFault) -> Hold {
+        match fault {
+            ApplyFault::Mapping(inner) => Hold {
+                reason: inner.to_string(),
+                advice: self
+                    .mapping
+                    .advice(self.store, "apply.sql", &self.mapping.apply, inner)
+                    .await,
+            },
+            other => hold_of(other),
+        }
+    }
+}
+
+fn trace_of(entries: &[Entry<'_>]) -> Option<String> {
+    TraceContext::first_id(entries.iter().map(|entry| entry.record))
+}
+
+/// Counts a batch that was applied.
+fn tell_meter(route: &str, entries: &[Entry<'_>], began: Instant) {
+    let oldest = entries.iter().filter_map(|e| e.record.timestamp_ms).min();
+    let written = oldest.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let age = written.map(|at| Timestamp::now().duration_since(at));
+    let age = age.map(|age| Duration::try_from(age).unwrap_or_default());
+    meter::applied(route, entries.len(), began.elapsed(), age);
 }
 
 /// Whether to come back soon or at leisure after a fault of the database.
-fn again(fault: &Fault) -> Ending {
-    let hold = Hold { reason: fault.to_string(), advice: advice(fault.sqlstate()).to_owned() };
+fn again(fault: &Fault, hold: Hold) -> Ending {
     match verdict(fault.sqlstate(), Scope { records: 0, witnessed: false }) {
         Verdict::Retry => Ending::Again(hold),
         Verdict::Hold | Verdict::Bisect | Verdict::Quarantine => Ending::Hold(hold),
     }
 }
 
+/// A failure in the words that need no look at the database.
 pub(super) fn hold_of(fault: &ApplyFault) -> Hold {
     let (reason, advice) = fault.reason_and_advice();
     Hold { reason, advice: advice.to_owned() }

@@ -14,6 +14,7 @@ use super::Route;
 use super::claim::Claimed;
 use super::lane::Report;
 use crate::kafka::probe::Probe;
+use crate::liveness;
 use crate::pure::problem::Problem;
 use crate::store::Store;
 use crate::store::positions::{self, Log};
@@ -37,11 +38,14 @@ pub(super) struct Beating {
 struct Shown {
     now: Mutex<Showing>,
     changed: Notify,
+    sign: Arc<liveness::Sign>,
 }
 
 struct Showing {
     state: State,
     reads: Option<Claimed>,
+    /// How many looks in a row have found Kafka's offset ahead of the position.
+    ahead: u32,
     /// The last trouble told, so that a client that repeats itself is heard once.
     told: Option<Problem>,
 }
@@ -54,8 +58,12 @@ impl Beating {
         vitals: &Arc<Vitals>,
         reports: &mpsc::UnboundedSender<Report>,
     ) -> Beating {
-        let showing = Showing { state: State::Joining, reads: None, told: None };
-        let shown = Arc::new(Shown { now: Mutex::new(showing), changed: Notify::new() });
+        let showing = Showing { state: State::Joining, reads: None, ahead: 0, told: None };
+        let shown = Arc::new(Shown {
+            now: Mutex::new(showing),
+            changed: Notify::new(),
+            sign: route.sign.clone(),
+        });
         let worker = Uuid::new_v4();
         let pulse = Pulse {
             route: route.clone(),
@@ -73,6 +81,12 @@ impl Beating {
 
     /// Shows another state at once.
     pub(super) fn shows(&self, state: State) {
+        self.shown.sign.shows(match &state {
+            State::Held { reason, advice } | State::Stalled { reason, advice } => {
+                Some((reason, advice))
+            }
+            State::Joining | State::Running => None,
+        });
         self.set(|showing| showing.state = state);
     }
 
@@ -80,6 +94,7 @@ impl Beating {
     pub(super) fn reads(&self, claimed: Option<Claimed>) {
         self.set(|showing| {
             showing.reads = claimed;
+            showing.ahead = 0;
             showing.told = None;
         });
     }
@@ -190,9 +205,10 @@ impl Pulse {
                 .iter()
                 .map_while(|p| probe.watermarks(*p).ok().map(|w| (*p, w.low, w.high)))
                 .collect();
-            Ok::<_, Problem>((topic_id, ends))
+            let committed = probe.committed(&partitions).unwrap_or_default();
+            Ok::<_, Problem>((topic_id, ends, committed))
         });
-        let Ok(Ok((topic_id, ends))) = seen.await else { return };
+        let Ok(Ok((topic_id, ends, committed))) = seen.await else { return };
         if topic_id != claimed.log.topic_id {
             self.restart("the topic has another id: it was made anew");
             return;
@@ -200,17 +216,26 @@ impl Pulse {
         if let Err(fault) = workers::watermarks(&self.store, &claimed.log, &ends).await {
             debug!(%fault, "the log's ends could not be written");
         }
-        self.check_steps(&claimed.log, &claimed).await;
+        self.check_steps(&claimed.log, &claimed, &committed).await;
     }
 
     /// A failed-over database may have lost its last commits, steps among them; what it lost must be
-    /// read again even if no new record comes.
-    async fn check_steps(&self, log: &Log, claimed: &Claimed) {
+    /// read again even if no new record comes. `committed` was read before: Kafka hears of a step only
+    /// after PostgreSQL has it, so an offset of Kafka's that is ahead was lost here. Once may be the
+    /// moment after a claim that Kafka has not heard of yet.
+    async fn check_steps(&self, log: &Log, claimed: &Claimed, committed: &BTreeMap<i32, i64>) {
         let partitions: Vec<i32> = claimed.starts.keys().copied().collect();
         let Ok(found) = positions::read(&self.store, log, &partitions).await else { return };
         let floor: BTreeMap<i32, i64> = claimed.starts.iter().map(|(p, b)| (*p, b.step)).collect();
         let lost = floor.iter().any(|(p, step)| found.get(p).is_none_or(|f| f.step < *step));
-        if lost {
+        let is_ahead =
+            |(p, kafka): (&i32, &i64)| found.get(p).is_some_and(|f| f.next_offset < *kafka);
+        let ahead = match committed.iter().any(is_ahead) {
+            true => self.shown.lock().ahead + 1,
+            false => 0,
+        };
+        self.shown.lock().ahead = ahead;
+        if lost || ahead > 1 {
             self.restart("the database lost steps that were committed: it went back in time");
             return;
         }

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::Route;
-use crate::config::Start;
-use crate::kafka::probe::{Probe, Watermarks};
-use crate::pure::envelope::digest;
-use crate::pure::offsets::{self, Known, Notice, Policy, StartAt, Why};
+use super::survey::{self, Surveyed};
+use crate::kafka::probe::Probe;
+use crate::pure::offsets::{self, Notice, StartAt, Why};
 use crate::pure::problem::{Code, Problem};
-use crate::pure::record::Record;
 use crate::store::Store;
-use crate::store::positions::{self, Anchor, Claim, Gap, Log, Position};
+use crate::store::gaps::Gap;
+use crate::store::positions::{self, Claim, Log};
 
 /// How often a claim is tried again at once when somebody else's step came between.
 const ATTEMPTS: u32 = 5;
@@ -34,14 +33,6 @@ pub(super) struct Begin {
     pub step: i64,
 }
 
-/// What Kafka says of the partitions.
-struct Look {
-    log: Log,
-    ends: BTreeMap<i32, Watermarks>,
-    committed: BTreeMap<i32, i64>,
-    at_time: BTreeMap<i32, i64>,
-}
-
 /// Claims `partitions`: looks at Kafka and PostgreSQL, resolves each start, writes the claims.
 pub(super) async fn claim(
     route: &Arc<Route>,
@@ -49,21 +40,28 @@ pub(super) async fn claim(
     probe: &Arc<Probe>,
     partitions: &[i32],
 ) -> Result<Claimed, Problem> {
-    let look = {
-        let (route, probe, partitions) = (route.clone(), probe.clone(), partitions.to_vec());
-        blocking(move || look(&route, &probe, &partitions)).await?
-    };
-    let failed = |fault: crate::store::Fault| fault.problem("cannot claim positions");
+    let look = survey::look(route, probe, partitions).await?;
     for _ in 0..ATTEMPTS {
-        let known = positions::read(store, &look.log, partitions).await.map_err(failed)?;
-        let recreated = positions::recreated(store, &look.log).await.map_err(failed)?;
-        let anchors = anchors(probe, &look, &known).await?;
-        let starts = resolve(route, &look, &known, recreated, &anchors);
-        let (claims, gaps) = rows(&starts, &known);
-        let steps =
-            positions::claim(store, route.id, &look.log, &claims, &gaps).await.map_err(failed)?;
+        let survey = survey::survey(route, store, probe, &look).await?;
+        let starts: BTreeMap<i32, StartAt> =
+            survey.iter().map(|(p, s)| (*p, offsets::start_at(s.policy, s.known))).collect();
+        let (claims, gaps) = rows(&starts, &survey);
+        let replaced = starts.values().any(|s| matches!(s.why, Why::Recreated | Why::Truncated));
+        let (steps, deleted) =
+            positions::claim(store, route.id, &look.log, &claims, &gaps, replaced)
+                .await
+                .map_err(|fault| fault.problem("cannot claim positions"))?;
         if steps.len() == claims.len() {
             report(route, &starts);
+            for Gap { partition, from, to, .. } in deleted {
+                warn!(
+                    route = route.settings.name,
+                    partition,
+                    from,
+                    to,
+                    "the topic was deleted before these records were read; makegood.gaps has them, and the reconciler covers them with a sweep"
+                );
+            }
             let starts = starts
                 .iter()
                 .filter_map(|(p, start)| {
@@ -78,81 +76,15 @@ pub(super) async fn claim(
     ))
 }
 
-fn look(route: &Route, probe: &Probe, partitions: &[i32]) -> Result<Look, Problem> {
-    let log = Log {
-        group: route.settings.group.clone(),
-        topic: route.settings.topic.clone(),
-        topic_id: probe.topic_id()?,
-    };
-    let ends = partitions
-        .iter()
-        .map(|p| Ok((*p, probe.watermarks(*p)?)))
-        .collect::<Result<_, Problem>>()?;
-    let at_time = match route.settings.start {
-        Start::At(time) => probe.at_time(partitions, time.as_millisecond())?,
-        Start::Earliest | Start::Latest => BTreeMap::new(),
-    };
-    Ok(Look { log, ends, committed: probe.committed(partitions)?, at_time })
-}
-
-/// Reads back the record each position was built on, where it should still be there.
-async fn anchors(
-    probe: &Arc<Probe>,
-    look: &Look,
-    known: &BTreeMap<i32, Position>,
-) -> Result<BTreeMap<i32, Record>, Problem> {
-    let wanted: BTreeMap<i32, i64> = known
-        .iter()
-        .filter_map(|(p, position)| Some((*p, position.anchor.as_ref()?.offset)))
-        .filter(|(p, offset)| look.ends.get(p).is_some_and(|e| (e.low..e.high).contains(offset)))
-        .collect();
-    let probe = probe.clone();
-    blocking(move || probe.records_at(&wanted)).await
-}
-
-fn resolve(
-    route: &Route,
-    look: &Look,
-    known: &BTreeMap<i32, Position>,
-    recreated: bool,
-    anchors: &BTreeMap<i32, Record>,
-) -> BTreeMap<i32, StartAt> {
-    let start = |(partition, ends): (&i32, &Watermarks)| {
-        let position = known.get(partition);
-        let policy = match route.settings.start {
-            Start::Earliest => Policy::Earliest,
-            Start::Latest => Policy::Latest,
-            Start::At(_) => Policy::At(look.at_time.get(partition).copied()),
-        };
-        let anchor = position.and_then(|p| p.anchor.as_ref());
-        let found = anchors.get(partition);
-        let facts = Known {
-            postgres: position.map(|p| p.next_offset),
-            kafka: look.committed.get(partition).copied(),
-            recreated,
-            low: ends.low,
-            high: ends.high,
-            anchor_broken: anchor.zip(found).is_some_and(|(a, r)| !is_same(a, r)),
-        };
-        (*partition, offsets::start_at(policy, facts))
-    };
-    look.ends.iter().map(start).collect()
-}
-
-fn is_same(anchor: &Anchor, record: &Record) -> bool {
-    anchor.timestamp_ms == record.timestamp_ms
-        && anchor.digest == digest(record.value.as_deref().unwrap_or_default())
-}
-
 fn rows(
     starts: &BTreeMap<i32, StartAt>,
-    known: &BTreeMap<i32, Position>,
+    survey: &BTreeMap<i32, Surveyed>,
 ) -> (Vec<Claim>, Vec<Gap>) {
     let claim = |(partition, start): (&i32, &StartAt)| Claim {
         partition: *partition,
-        step: known.get(partition).map_or(0, |p| p.step),
+        step: survey.get(partition).map_or(0, Surveyed::step),
         next_offset: start.offset,
-        why: start.why.as_str(),
+        why: start.why.as_str().to_owned(),
     };
     let gap = |(partition, start): (&i32, &StartAt)| {
         let range = start.gap.clone()?;
@@ -160,7 +92,7 @@ fn rows(
             partition: *partition,
             from: range.start,
             to: range.end,
-            reason: start.why.as_str(),
+            reason: start.why.as_str().to_owned(),
         })
     };
     (starts.iter().map(claim).collect(), starts.iter().filter_map(gap).collect())
@@ -209,17 +141,8 @@ fn report(route: &Route, starts: &BTreeMap<i32, StartAt>) {
                 partition,
                 from = gap.start,
                 to = gap.end,
-                "records before the start are not read; recorded in makegood.gaps"
+                "these records are not read; makegood.gaps has them, and the reconciler covers them with a sweep"
             );
         }
     }
-}
-
-/// Runs a call that waits for Kafka where waiting is allowed.
-async fn blocking<T: Send + 'static>(
-    call: impl FnOnce() -> Result<T, Problem> + Send + 'static,
-) -> Result<T, Problem> {
-    tokio::task::spawn_blocking(call).await.unwrap_or_else(|e| {
-        Err(Problem::new(Code::System, format!("a look at Kafka ended early: {e}")))
-    })
 }

@@ -1,5 +1,8 @@
 //! Turns records into entries of a batch.
 
+use uuid::Uuid;
+
+use super::Route;
 use super::attempt::{Attempt, hold_of};
 use super::lane::Claim;
 use crate::pure::record::Record;
@@ -17,7 +20,7 @@ impl Attempt<'_> {
     ) -> Result<Vec<Entry<'r>>, Fault> {
         let mut entries = Vec::with_capacity(records.len());
         for record in records {
-            let mut entry = Entry::decode(record, log.topic_id, &self.route.rules);
+            let mut entry = self.route.entry(record, log.topic_id);
             if let Some(id) = test_events::marked(record)
                 && test_events::is_open(self.store, id, self.route.id).await?
             {
@@ -41,17 +44,25 @@ impl Attempt<'_> {
             Kind::Tombstone | Kind::Test(..) => return Ok(failed("it has no value".to_owned())),
         }
         let claim = Claim::of_nothing(log);
-        match inbox::rehearse(self.store, &self.batch(&claim, std::slice::from_ref(entry))).await {
+        let batch = self.batch(&claim, std::slice::from_ref(entry));
+        match inbox::rehearse(self.store, &batch, false).await {
             Ok(mut outcomes) => {
-                let (outcome, detail) = outcomes.pop().unzip();
+                let answer = outcomes.pop();
                 Ok(test_events::Verdict {
                     outcome: "test",
-                    mapping_outcome: outcome,
-                    detail: detail.flatten(),
+                    mapping_outcome: answer.as_ref().map(|a| a.outcome.to_owned()),
+                    detail: answer.and_then(|a| a.detail),
                 })
             }
             Err(ApplyFault::Engine(fault)) => Err(fault),
             Err(fault) => Ok(failed(hold_of(&fault).reason)),
         }
+    }
+}
+
+impl Route {
+    /// What a record of the topic with this id is to the route.
+    pub fn entry<'r>(&self, record: &'r Record, topic_id: Uuid) -> Entry<'r> {
+        Entry::decode(record, topic_id, &self.rules)
     }
 }

@@ -21,6 +21,7 @@ use crate::kafka::board::OffsetBoard;
 use crate::kafka::consumer::Delivery;
 use crate::pure::backoff::Backoff;
 use crate::pure::batch::{Batcher, Limits};
+use crate::pure::trace::TraceContext;
 use crate::store::Store;
 use crate::store::mapping::Mapping;
 use crate::store::positions::{self, Log};
@@ -293,6 +294,7 @@ impl Worker {
             route = self.route.settings.name,
             lane = self.number,
             records = self.pending.len(),
+            trace_id = TraceContext::first_id(self.pending.iter().map(|d| &d.record)),
             hint = hold.advice,
             "held: {}",
             hold.reason

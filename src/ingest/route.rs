@@ -1,6 +1,9 @@
 //! A route as the loop uses it.
 
+use std::sync::Arc;
+
 use crate::config;
+use crate::liveness::{Liveness, Sign};
 use crate::pure::brake::Brake;
 use crate::pure::envelope::Rules;
 
@@ -13,13 +16,21 @@ pub struct Route {
     pub settings: config::Inbox,
     /// How its records are decoded.
     pub rules: Rules,
+    /// Where its loop shows signs of life.
+    pub sign: Arc<Sign>,
     /// How many bad ones are too many.
     pub brake: Brake,
 }
 
 impl Route {
+    /// A route that a command looks at: no loop runs it, and nobody waits for its signs of life.
+    pub fn unwatched(id: i16, settings: config::Inbox) -> Route {
+        let sign = Liveness::default().expect(&settings.name);
+        Route::new(id, settings, sign)
+    }
+
     /// A route under its registered key.
-    pub fn new(id: i16, settings: config::Inbox) -> Route {
+    pub fn new(id: i16, settings: config::Inbox, sign: Arc<Sign>) -> Route {
         let rules = Rules {
             id_from: settings.id_from.clone(),
             type_from: settings.type_from.clone(),
@@ -27,6 +38,6 @@ impl Route {
             max_bytes: settings.max_record,
         };
         let config::MaxQuarantine { share, share_from } = settings.max_quarantine;
-        Route { id, settings, rules, brake: Brake { share, share_from } }
+        Route { id, settings, rules, sign, brake: Brake { share, share_from } }
     }
 }

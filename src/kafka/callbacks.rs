@@ -31,6 +31,7 @@ impl ClientContext for Callbacks {
         // The end of a partition comes as an error too, many times a second under load.
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
             debug!(%error, reason, "kafka client");
+            super::count(&error);
         }
     }
 }

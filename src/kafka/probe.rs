@@ -2,17 +2,24 @@
 //! the consumer because that one may be the part that is wedged. Every call blocks for at most the
 //! time-out it is given (call from `spawn_blocking`).
 
+mod group;
+mod range;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Message, Timestamp};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use uuid::Uuid;
 
+pub use group::{Group, Member};
+pub use range::Reader;
+
 use super::{raw, settings};
 use crate::config;
+use crate::pure::checkup::topic::Topic;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
 
@@ -29,13 +36,14 @@ pub struct Watermarks {
 pub struct Probe {
     consumer: BaseConsumer,
     topic: String,
+    group: String,
     timeout: Duration,
 }
 
 impl Probe {
     /// Opens a handle on one topic and group; connects on first use.
     pub fn new(kafka: &config::Kafka, topic: &str, group: &str) -> Result<Probe, Problem> {
-        Probe::open(&settings::onlooker(kafka, group, "makegood-probe"), topic)
+        Probe::open(&settings::onlooker(kafka, group, "makegood-probe"), topic, group)
     }
 
     /// Opens a handle to which a log's end is behind the open transactions too.
@@ -46,14 +54,25 @@ impl Probe {
     ) -> Result<Probe, Problem> {
         let mut settings = settings::onlooker(kafka, group, "makegood-watchdog");
         settings.set("isolation.level", "read_uncommitted");
-        Probe::open(&settings, topic)
+        Probe::open(&settings, topic, group)
     }
 
-    fn open(settings: &ClientConfig, topic: &str) -> Result<Probe, Problem> {
+    fn open(settings: &ClientConfig, topic: &str, group: &str) -> Result<Probe, Problem> {
         let consumer = settings.create().map_err(|e| {
             Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
         })?;
-        Ok(Probe { consumer, topic: topic.to_owned(), timeout: Duration::from_secs(5) })
+        Ok(Probe {
+            consumer,
+            topic: topic.to_owned(),
+            group: group.to_owned(),
+            timeout: Duration::from_secs(5),
+        })
+    }
+
+    /// The same handle with another bound on each question than five seconds.
+    pub fn within(mut self, timeout: Duration) -> Probe {
+        self.timeout = timeout;
+        self
     }
 
     /// The topic's id. Where the broker has none, one is derived from the name, so that positions
@@ -80,6 +99,23 @@ impl Probe {
             .map_err(|e| super::problem(&e, "cannot read the topic's metadata"))?;
         let topic = metadata.topics().iter().find(|t| t.name() == self.topic);
         Ok(topic.map(|t| t.partitions().iter().map(|p| p.id()).collect()).unwrap_or_default())
+    }
+
+    /// The topic's replicas, as the brokers know them; no partitions when it does not exist. Its settings
+    /// are read apart, see [`describe::settings`](super::describe::settings).
+    pub fn topic(&self) -> Result<Topic, Problem> {
+        let metadata = self
+            .consumer
+            .fetch_metadata(Some(&self.topic), self.timeout)
+            .map_err(|e| super::problem(&e, "cannot read the topic's metadata"))?;
+        let topic = metadata.topics().iter().find(|t| t.name() == self.topic);
+        let partitions = topic.map(|t| t.partitions()).unwrap_or_default();
+        Ok(Topic {
+            partitions: partitions.len(),
+            replicas: partitions.iter().map(|p| p.replicas().len()).min().unwrap_or(0),
+            in_sync: partitions.iter().map(|p| p.isr().len()).min().unwrap_or(0),
+            settings: BTreeMap::new(),
+        })
     }
 
     /// A broker that is up. Each can describe a topic; asking the controller, as the client would by
@@ -146,6 +182,56 @@ impl Probe {
             }
         }
         let _ = self.consumer.unassign();
+        Ok(found)
+    }
+
+    /// Reads at most `limit` records: those of each partition from an offset on, up to another. Ends early
+    /// when a partition says nothing for the time-out.
+    pub fn records_between(
+        &self,
+        ranges: &BTreeMap<i32, (i64, i64)>,
+        limit: usize,
+    ) -> Result<Vec<Record>, Problem> {
+        let doing = "cannot read the waiting records";
+        let mut open: BTreeMap<i32, i64> = (ranges.iter())
+            .filter(|(_, (from, to))| from < to)
+            .map(|(partition, (_, to))| (*partition, *to))
+            .collect();
+        let mut found = Vec::new();
+        if open.is_empty() {
+            return Ok(found);
+        }
+        let from = |partition: &i32| ranges.get(partition).map_or(0, |range| range.0);
+        let list = self.list(open.keys().map(|p| (*p, Offset::Offset(from(p)))));
+        self.consumer.assign(&list).map_err(|e| super::problem(&e, doing))?;
+        let mut heard = Instant::now();
+        while !open.is_empty() && found.len() < limit && heard.elapsed() < self.timeout {
+            let partition = match self.consumer.poll(Duration::from_millis(50)) {
+                None => continue,
+                Some(Ok(message)) => {
+                    let (partition, offset) = (message.partition(), message.offset());
+                    let end = open.get(&partition).copied().unwrap_or(offset);
+                    if offset < end {
+                        found.push(record(&message));
+                    }
+                    if offset + 1 < end {
+                        heard = Instant::now();
+                        continue;
+                    }
+                    partition
+                }
+                // The last offsets may be a transaction's marks, which are no records.
+                Some(Err(KafkaError::PartitionEOF(partition))) => partition,
+                Some(Err(e)) => {
+                    let _ = self.consumer.unassign();
+                    return Err(super::problem(&e, doing));
+                }
+            };
+            open.remove(&partition);
+            heard = Instant::now();
+        }
+        let _ = self.consumer.unassign();
+        found.sort_by_key(|r| (r.partition, r.offset));
         Ok(found)
     }
 

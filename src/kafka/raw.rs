@@ -3,9 +3,10 @@
 //! * Headers as bytes: rdkafka 0.39 unwraps a UTF-8 check on header names, and no broker validates
 //!   them, so one hostile record would crash the process at the same offset for ever.
 //! * The end of a log as the client knows it: only asking the broker is wrapped.
+//! * The members of a group: their names come from other clients, and rdkafka unwraps them likewise.
 //! * Topic ids: librdkafka has `DescribeTopics` (KIP-516), rdkafka has no wrapper for it.
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr;
 use std::time::Duration;
 
@@ -144,4 +145,103 @@ unsafe fn described_id(
         let low = sys::rd_kafka_Uuid_least_significant_bits(id) as u64;
         Ok(Some(Uuid::from_u64_pair(high, low)).filter(|id| !id.is_nil()))
     }
+}
+
+/// A group as its coordinator describes it; names are made readable, whatever bytes they have.
+pub(super) struct Group {
+    pub state: String,
+    pub protocol: String,
+    pub members: Vec<Member>,
+}
+
+/// One member of a group.
+pub(super) struct Member {
+    pub client_id: String,
+    pub host: String,
+    pub assignment: Vec<u8>,
+}
+
+/// Asks for a group; `None` when no broker knows it. Blocks for at most `timeout`.
+pub(super) fn group<C: ClientContext>(
+    client: &Client<C>,
+    group: &str,
+    timeout: Duration,
+) -> Result<Option<Group>, RDKafkaErrorCode> {
+    let name = CString::new(group).map_err(|_| RDKafkaErrorCode::InvalidGroupId)?;
+    let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    let mut list: *const sys::rd_kafka_group_list = ptr::null();
+    // SAFETY: the client outlives the call, and `name` is copied by it.
+    let error =
+        unsafe { sys::rd_kafka_list_groups(client.native_ptr(), name.as_ptr(), &mut list, millis) };
+    if error != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        return Err(error.into());
+    }
+    if list.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: `list` is a live answer with `group_cnt` groups; everything is copied out of it before it
+    // is destroyed, once, below.
+    let found = unsafe { described_group(&*list) };
+    // SAFETY: as above; nothing points into it any more.
+    unsafe { sys::rd_kafka_group_list_destroy(list) };
+    found
+}
+
+/// Copies the first group of an answer.
+///
+/// # Safety
+/// `list` is an answer of `rd_kafka_list_groups`.
+unsafe fn described_group(
+    list: &sys::rd_kafka_group_list,
+) -> Result<Option<Group>, RDKafkaErrorCode> {
+    if list.group_cnt < 1 || list.groups.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: as the caller promises: one group at least, its strings end with a NUL or are null, and it
+    // has `member_cnt` members.
+    unsafe {
+        let group = &*list.groups;
+        if group.err != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Err(group.err.into());
+        }
+        let members = match group.members.is_null() {
+            true => &[],
+            false => {
+                let count = usize::try_from(group.member_cnt).unwrap_or_default();
+                std::slice::from_raw_parts(group.members, count)
+            }
+        };
+        let member = |one: &sys::rd_kafka_group_member_info| Member {
+            client_id: text(one.client_id),
+            host: text(one.client_host),
+            assignment: bytes(one.member_assignment.cast(), one.member_assignment_size),
+        };
+        let (state, protocol) = (text(group.state), text(group.protocol));
+        Ok(Some(Group { state, protocol, members: members.iter().map(member).collect() }))
+    }
+}
+
+/// A copy of a C string, with replacement characters for what is no UTF-8.
+///
+/// # Safety
+/// `from` is null or ends with a NUL.
+unsafe fn text(from: *const c_char) -> String {
+    if from.is_null() {
+        return String::new();
+    }
+    // SAFETY: as the caller promises.
+    unsafe { CStr::from_ptr(from) }.to_string_lossy().into_owned()
+}
+
+/// A copy of some bytes.
+///
+/// # Safety
+/// `from` is null or has `size` bytes.
+unsafe fn bytes(from: *const u8, size: c_int) -> Vec<u8> {
+    let size = usize::try_from(size).unwrap_or_default();
+    if from.is_null() || size == 0 {
+        return Vec::new();
+    }
+    // SAFETY: as the caller promises.
+    unsafe { std::slice::from_raw_parts(from, size) }.to_vec()
 }

@@ -143,6 +143,7 @@ impl ClientContext for Reports {
 
     fn error(&self, error: KafkaError, words: &str) {
         debug!(%error, words, "kafka producer");
+        super::count(&error);
         let said = refusal(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail), words);
         let mut state = lock(&self.state);
         if said.blame == Blame::Client {

@@ -76,7 +76,7 @@ pub fn onlooker(kafka: &config::Kafka, group: &str, client_id: &str) -> ClientCo
     settings
         .set("fetch.wait.max.ms", "100")
         .set("queued.max.messages.kbytes", "1024")
-        .set("enable.partition.eof", "false");
+        .set("enable.partition.eof", "true");
     settings
 }
 

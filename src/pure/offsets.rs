@@ -117,6 +117,14 @@ pub fn start_at(policy: Policy, known: Known) -> StartAt {
     }
 }
 
+/// What a position that a person moves to `to` leaves out: everything before it that was not applied.
+pub fn skipped(policy: Policy, known: Known, to: i64) -> Option<Range<i64>> {
+    // What was applied counts, not what Kafka's offset would have it read again.
+    let kafka = known.kafka.filter(|_| known.postgres.is_none());
+    let start = start_at(policy, Known { kafka, ..known });
+    gap(start.gap.map_or(start.offset, |gap| gap.start), to)
+}
+
 /// What Kafka has of the partition; `0 <= low <= high`.
 #[derive(Clone, Copy)]
 struct Log {
@@ -260,6 +268,25 @@ mod tests {
         assert_eq!(start(Known { postgres: Some(10), ..LOG }), (10, "resumed", None, None));
         assert_eq!(start(Known { postgres: Some(100), ..LOG }), (100, "resumed", None, None));
         assert_eq!(start(Known { kafka: Some(2), ..known }), (10, "expired", Some(4..10), None));
+    }
+
+    #[test]
+    fn a_move_by_a_person_skips_what_was_not_applied() {
+        let skipped = |known, to| skipped(Policy::Earliest, known, to);
+        let known = Known { postgres: Some(50), kafka: Some(20), ..LOG };
+        assert_eq!(skipped(known, 100), Some(50..100));
+        assert_eq!(skipped(known, 50), None);
+        assert_eq!(skipped(known, 10), None, "reading again skips nothing");
+        assert_eq!(skipped(Known { postgres: Some(4), ..known }, 10), Some(4..10));
+        assert_eq!(
+            skipped(Known { postgres: Some(101), ..known }, 30),
+            Some(10..30),
+            "replaced log"
+        );
+        let taken_over = Known { kafka: Some(40), ..LOG };
+        assert_eq!(skipped(taken_over, 40), Some(10..40));
+        assert_eq!(skipped(taken_over, 10), None, "what the old worker did is read again");
+        assert_eq!(skipped(LOG, 30), Some(0..30));
     }
 
     #[test]

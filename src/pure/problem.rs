@@ -29,6 +29,8 @@ pub enum Code {
     NotFound,
     /// It goes on only with somebody's approval.
     Confirmation,
+    /// Somebody else owns what was to be changed.
+    Owned,
     /// A wait ended before what was waited for.
     TimedOut,
     /// The process cannot go on and wants its supervisor to start a new one.
@@ -55,6 +57,7 @@ impl Code {
             Code::TimedOut => "MG4002",
             Code::GaveUp => "MG4003",
             Code::Confirmation => "MG4004",
+            Code::Owned => "MG4005",
             Code::System => "MG5001",
         }
     }
@@ -62,7 +65,7 @@ impl Code {
     /// The exit code of a command that ends with this problem.
     pub fn exit(self) -> u8 {
         match self {
-            Code::Postgres | Code::Kafka | Code::NotFound | Code::System => 1,
+            Code::Postgres | Code::Kafka | Code::NotFound | Code::Owned | Code::System => 1,
             Code::Usage => 2,
             Code::PostgresUnreachable | Code::KafkaUnreachable | Code::KafkaAdvertised => 4,
             Code::Confirmation => 5,

@@ -64,6 +64,8 @@ pub struct Schedule {
     pub grace: Duration,
     /// What the consumer has come to, while records wait for it.
     pub consumed: Option<Timestamp>,
+    /// When the newest open gap was found: offsets that were never read.
+    pub gap: Option<Timestamp>,
 }
 
 /// The payments a run looks at, by the time they became paid.
@@ -73,6 +75,30 @@ pub struct Range {
     pub since: Option<Timestamp>,
     /// The moment after the last.
     pub until: Timestamp,
+    /// Why this range.
+    pub reason: Reason,
+}
+
+/// Why a run is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Time has passed since the last one.
+    Time,
+    /// The first sweep, or the last one is old.
+    Sweep,
+    /// There are offsets that were never read, and what they said can only be seen in the payments.
+    Gap,
+}
+
+impl Reason {
+    /// In words, for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Time => "what became paid since the last run",
+            Reason::Sweep => "a sweep over everything, as now and then",
+            Reason::Gap => "a sweep over everything, for offsets were never read (makegood.gaps)",
+        }
+    }
 }
 
 impl Schedule {
@@ -82,13 +108,21 @@ impl Schedule {
             |at: Option<Timestamp>, every| at.is_none_or(|at| self.now >= later(at, every));
         let reached = self.consumed.map_or(self.now, |consumed| consumed.min(self.now));
         let until = earlier(reached, self.grace);
+        let is_time = is_past(self.scheduled, self.every);
+        let sweep = |reason| Range { since: None, until, reason };
+        // A sweep covers a gap if it looks at everything that had been paid when the gap was found. The
+        // first one that can is due at once; should it fail, the next one in its time.
+        if let Some(found) = self.gap.filter(|found| *found <= until) {
+            let is_first = self.scheduled.is_none_or(|at| at < later(found, self.grace));
+            return (is_time || is_first).then_some(sweep(Reason::Gap));
+        }
         match self.cursor.filter(|_| !is_past(self.swept, self.sweep)) {
-            _ if !is_past(self.scheduled, self.every) => None,
+            _ if !is_time => None,
             // A consumer of which nothing is known yet is given time to begin.
-            None => (until > Timestamp::UNIX_EPOCH).then_some(Range { since: None, until }),
+            None => (until > Timestamp::UNIX_EPOCH).then_some(sweep(Reason::Sweep)),
             Some(cursor) => {
-                let range = Range { since: Some(earlier(cursor, OVERLAP)), until };
-                (until > cursor).then_some(range)
+                let since = Some(earlier(cursor, OVERLAP));
+                (until > cursor).then_some(Range { since, until, reason: Reason::Time })
             }
         }
     }
@@ -123,13 +157,14 @@ mod tests {
             sweep: 600 * MINUTE,
             grace: 2 * MINUTE,
             consumed: None,
+            gap: None,
         }
     }
 
     #[test]
     fn a_run_goes_on_a_little_behind_the_cursor_and_stays_behind_now() {
         let range = schedule().due().unwrap();
-        assert_eq!(range, Range { since: Some(at(975)), until: at(998) });
+        assert_eq!(range, Range { since: Some(at(975)), until: at(998), reason: Reason::Time });
     }
 
     #[test]
@@ -156,8 +191,23 @@ mod tests {
             Schedule { swept: None, ..schedule() },
             Schedule { swept: Some(at(400)), ..schedule() },
         ] {
-            assert_eq!(due.due(), Some(Range { since: None, until: at(998) }));
+            let all = Range { since: None, until: at(998), reason: Reason::Sweep };
+            assert_eq!(due.due(), Some(all));
         }
+    }
+
+    #[test]
+    fn a_gap_asks_for_one_sweep_as_soon_as_that_can_cover_it() {
+        let found =
+            |minute| Schedule { gap: Some(at(minute)), scheduled: Some(at(996)), ..schedule() };
+        assert_eq!(found(999).due(), None, "within the grace a payment may not be seen yet");
+        let all = Range { since: None, until: at(998), reason: Reason::Gap };
+        assert_eq!(found(998).due(), Some(all), "before its time");
+        assert_eq!(found(995).due(), Some(all), "the run of then was too early for it");
+        assert_eq!(found(994).due(), None, "one that could cover it was asked for");
+        assert_eq!(Schedule { scheduled: Some(at(990)), ..found(900) }.due(), Some(all));
+        let lagging = Schedule { consumed: Some(at(997)), ..found(998) };
+        assert_eq!(lagging.due(), None, "the consumer's backlog is not missing");
     }
 
     #[test]

@@ -7,12 +7,12 @@ use std::time::Duration;
 pub mod outbox;
 mod sentence;
 
-pub use sentence::{age, headline};
+pub use sentence::{age, headline, holds, unasked};
 
 /// A partition that has neither moved nor emptied for so long is stalled; batches take seconds.
 pub const STALL: Duration = Duration::from_secs(60);
-/// The database's knowledge of the log's end is too old after this; daemons look every few seconds.
-pub const STALE_LOOK: Duration = Duration::from_secs(120);
+/// The database's knowledge of the log's end is too old after this; daemons look every five seconds.
+pub const STALE_LOOK: Duration = Duration::from_secs(8);
 
 /// What is known of a route. Ages count back from one moment, taken from the database's clock.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ pub struct Facts<'a> {
     pub other_type: i64,
     /// Records in quarantine that wait for a decision.
     pub quarantined: i64,
+    /// Ranges of offsets that were never read and that nothing has covered yet, and the offsets in them.
+    pub gaps: (usize, i64),
     /// Payments that succeeded and have no purchase, and how long ago the oldest of them became paid.
     pub unpurchased: (i64, Option<Duration>),
 }
@@ -95,6 +97,8 @@ pub enum Word {
     Quarantine,
     /// Events of the outbox that Kafka refused wait for a decision.
     SetAside,
+    /// Offsets were never read, and no sweep has covered them yet.
+    Gap,
     /// Payments have succeeded and have no purchase.
     Unpurchased,
     /// It has never seen anything but records of another type.
@@ -115,6 +119,8 @@ pub enum Word {
     Held,
     /// No daemon runs.
     Down,
+    /// The database that would tell is out of reach.
+    Unreachable,
 }
 
 /// The verdict on a route.
@@ -127,6 +133,26 @@ pub struct Standing {
 }
 
 impl Word {
+    /// Every word, the best first.
+    pub const ALL: [Word; 16] = [
+        Word::Ok,
+        Word::Behind,
+        Word::Quarantine,
+        Word::SetAside,
+        Word::Gap,
+        Word::Unpurchased,
+        Word::Ignoring,
+        Word::Joining,
+        Word::Unknown,
+        Word::Unread,
+        Word::MadeAnew,
+        Word::Stalled,
+        Word::NoTopic,
+        Word::Held,
+        Word::Down,
+        Word::Unreachable,
+    ];
+
     /// As printed; stable.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -134,6 +160,7 @@ impl Word {
             Word::Behind => "behind",
             Word::Quarantine => "quarantine",
             Word::SetAside => "set_aside",
+            Word::Gap => "gap",
             Word::Unpurchased => "unpurchased",
             Word::Ignoring => "ignoring",
             Word::Joining => "joining",
@@ -144,6 +171,7 @@ impl Word {
             Word::NoTopic => "missing",
             Word::Held => "held",
             Word::Down => "down",
+            Word::Unreachable => "unreachable",
         }
     }
 
@@ -194,6 +222,9 @@ fn word(facts: &Facts<'_>) -> Word {
     }
     if facts.unpurchased.0 > 0 {
         return Word::Unpurchased;
+    }
+    if facts.gaps.0 > 0 {
+        return Word::Gap;
     }
     if facts.quarantined > 0 {
         return Word::Quarantine;

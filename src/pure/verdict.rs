@@ -60,7 +60,8 @@ enum Blame {
 fn blame(sqlstate: Option<&str>) -> Blame {
     let Some(sqlstate) = sqlstate else { return Blame::Passing };
     match sqlstate {
-        "40001" | "40P01" | "55P03" => Blame::Passing,
+        // The first two are a plan that DDL made useless, gone by the next attempt.
+        "0A000" | "26000" | "40001" | "40P01" | "55P03" => Blame::Passing,
         "57014" => Blame::Time,
         "53200" => Blame::Batch,
         // A narrowed column refuses every row with these two.
@@ -125,9 +126,7 @@ fn specific(sqlstate: &str) -> Option<&'static str> {
 fn by_class(sqlstate: &str) -> &'static str {
     match sqlstate.get(..2).unwrap_or_default() {
         "08" | "57" => "PostgreSQL is restarting or out of reach; makegood reconnects by itself.",
-        "0A" => {
-            "The statement uses what this server cannot do: look at apply.sql, or restart after a schema change."
-        }
+        "0A" => "The statement uses what this server cannot do: look at apply.sql.",
         "22" => {
             "A value does not fit its column or type: look at the record in quarantine, fix, then replay it."
         }
@@ -199,7 +198,9 @@ mod tests {
 
     #[test]
     fn what_passes_by_itself_is_tried_again_soon() {
-        for code in ["40001", "40P01", "55P03", "57P01", "57P03", "08006", "08P01"] {
+        for code in
+            ["0A000", "26000", "40001", "40P01", "55P03", "57P01", "57P03", "08006", "08P01"]
+        {
             assert_eq!(verdicts(code), [Verdict::Retry; 3], "{code}");
         }
         assert_eq!(verdict(None, ALONE), Verdict::Retry);
@@ -208,7 +209,7 @@ mod tests {
     #[test]
     fn a_broken_world_and_anything_unknown_quarantines_nothing() {
         for code in [
-            "42703", "42501", "53100", "58030", "25006", "0A000", "25P02", "P0001", "", "2", "é",
+            "42703", "42501", "53100", "58030", "25006", "0A001", "25P02", "P0001", "", "2", "é",
             "zzzzz",
         ] {
             assert_eq!(verdicts(code), [Verdict::Hold; 3], "{code}");

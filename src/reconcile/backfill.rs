@@ -8,6 +8,7 @@ use tracing::{debug, warn};
 
 use super::compare::CHUNK;
 use super::{Context, Trouble, judge};
+use crate::meter;
 use crate::pure::bisect::Bisect;
 use crate::pure::verdict::Verdict;
 use crate::store::findings::{self, Wanted};
@@ -228,6 +229,7 @@ fn trouble(fault: &ApplyFault) -> Trouble {
 fn tell(context: &Context<'_>, run: &Run, made: &MadeGood) {
     let (job, run) = (&context.lease.job, run.id);
     let count = made.made_good.len();
+    meter::made_good(job, u64::try_from(count).unwrap_or(u64::MAX));
     if !made.quarantined.is_empty() || !made.gone.is_empty() {
         warn!(
             job,

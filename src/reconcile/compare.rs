@@ -1,16 +1,16 @@
 //! The steps that look: windows of payments, and windows of contradictions.
 
-use jiff::Timestamp;
 use serde_json::json;
 use tracing::{info, warn};
 
+use super::ahead::{self, Next};
 use super::backfill;
 use super::{Context, Trouble};
 use crate::store::findings::{self, New, Resolution};
-use crate::store::payments::{Conflict, Found, Place, Scope};
+use crate::store::payments::{Conflict, Found, Missing, Place, Scope};
 use crate::store::runs::{self, Phase, Run, SAMPLE, Step};
 use crate::store::unpurchased::{self, Unpurchased};
-use crate::store::{Fault, Tx, jobs};
+use crate::store::{Fault, Tx, gaps, jobs};
 
 /// How many open findings are looked at again at once.
 pub(super) const CHUNK: i64 = 1000;
@@ -18,9 +18,7 @@ pub(super) const CHUNK: i64 = 1000;
 /// Compares the next window of payments with purchases.
 pub(super) async fn compare(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
     let tx = context.store.begin("compare_window").await?;
-    let place = begin_or(run);
-    let found = context.looker.missing(&tx, window(context, run.until, &place)).await?;
-    let (edge, is_last) = edge(context, &found, place);
+    let Next { found, edge, is_last } = ahead::look::<Missing>(context, &tx, run).await?;
     let compared = found.compared;
     let mut sorted = sort(context, &tx, found).await?;
     if run.by_person {
@@ -57,7 +55,7 @@ pub(super) async fn compare(context: &Context<'_>, run: &Run) -> Result<(), Trou
 async fn sort(
     context: &Context<'_>,
     tx: &Tx,
-    found: Found<crate::store::payments::Missing>,
+    found: Found<Missing>,
 ) -> Result<Unpurchased, Trouble> {
     let (route, job) = (context.job.route, &context.lease.job);
     Ok(unpurchased::sort(tx, context.looker, route, job, found.items).await?)
@@ -115,9 +113,7 @@ async fn report(
 /// Looks for contradictions in the next window; after the last one, whether those known still are.
 pub(super) async fn conflicts(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
     let tx = context.store.begin("conflicts_window").await?;
-    let place = begin_or(run);
-    let found = context.looker.conflicts(&tx, window(context, run.until, &place)).await?;
-    let (edge, is_last) = edge(context, &found, place);
+    let Next { found, edge, is_last } = ahead::look::<Conflict>(context, &tx, run).await?;
     let items = findings::undismissed(&tx, &context.lease.job, found.items).await?;
     let news: Vec<New<'_>> = items.iter().map(New::from).collect();
     let mut step = Step { conflicts: count(items.len()), ..Step::to(Phase::Conflicts, edge) };
@@ -132,9 +128,22 @@ pub(super) async fn conflicts(context: &Context<'_>, run: &Run) -> Result<(), Tr
     runs::step(&tx, run.id, &step).await?;
     if is_last {
         runs::finish(&tx, run.id, None, None).await?;
+        cover(context, run, &tx).await?;
         info!(job = context.lease.job, run = run.id, "reconciled");
     }
     context.end_tx(tx).await
+}
+
+/// Closes the gaps that a sweep has covered. One that begins later may miss a payment whose event waited
+/// in the outbox for long, so only a whole one counts.
+async fn cover(context: &Context<'_>, run: &Run, tx: &Tx) -> Result<(), Fault> {
+    if run.since.is_some() || run.dry_run {
+        return Ok(());
+    }
+    for (partition, from, to) in gaps::cover(tx, context.job.route, run.id, run.until).await? {
+        info!(job = context.lease.job, run = run.id, partition, from, to, "gap covered");
+    }
+    Ok(())
 }
 
 /// Closes contradictions that are none any more.
@@ -155,28 +164,6 @@ async fn heal(context: &Context<'_>, run: &Run, tx: &Tx) -> Result<(), Trouble> 
             findings::close(tx, job, &[kind], Resolution::Healed, Some(run.id), &[key]).await?;
         }
     }
-}
-
-/// Where the next window begins.
-fn begin_or(run: &Run) -> Place {
-    match run.place.at {
-        Some(_) => run.place.clone(),
-        None => Place { at: run.since, key: None },
-    }
-}
-
-/// The window after a place, of payments that became paid before `until`.
-pub(super) fn window<'a>(context: &Context<'_>, until: Timestamp, after: &'a Place) -> Scope<'a> {
-    Scope::Window { after, until, rows: rows(context) }
-}
-
-fn rows(context: &Context<'_>) -> i64 {
-    i64::try_from(context.job.settings.window).unwrap_or(i64::MAX)
-}
-
-/// Where a window ended, and whether nothing is behind it.
-pub(super) fn edge<T>(context: &Context<'_>, found: &Found<T>, place: Place) -> (Place, bool) {
-    (found.edge.clone().unwrap_or(place), found.read < rows(context))
 }
 
 /// The findings that a window of payments makes.

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::compare::{CHUNK, edge, news, window};
+use super::ahead::must_move;
+use super::compare::{CHUNK, news};
 use super::{Context, Trouble};
 use crate::pure::schedule::earlier;
 use crate::store::findings::{self, Resolution};
@@ -36,8 +37,9 @@ pub(super) async fn look(context: &Context<'_>) -> Result<(), Trouble> {
     let mut after = Place { at: Some(from), key: None };
     loop {
         let tx = context.store.begin("look").await?;
-        let found = context.looker.missing(&tx, window(context, until, &after)).await?;
-        let (edge, is_last) = edge(context, &found, after);
+        let window = Scope::Window { after: &after, until, rows: context.rows() };
+        let found = context.looker.missing(&tx, window).await?;
+        let is_last = found.read < context.rows();
         let route = context.job.route;
         let sorted = unpurchased::sort(&tx, context.looker, route, &lease.job, found.items).await?;
         findings::open(&tx, &lease.job, None, &news(&sorted)).await?;
@@ -49,6 +51,8 @@ pub(super) async fn look(context: &Context<'_>) -> Result<(), Trouble> {
         if is_last {
             return Ok(());
         }
+        let edge = found.edge.unwrap_or_else(|| after.clone());
+        must_move(&after, &edge)?;
         after = edge;
     }
 }

@@ -13,10 +13,12 @@ use super::message::Texts;
 use super::reading::Reading;
 use super::stepping::{self, Leaving};
 use crate::kafka::sender::{Delivered, HandOver, Outgoing, Pace};
+use crate::meter;
 use crate::pure::problem::Problem;
 use crate::pure::refusal::{Blame, Refusal};
 use crate::pure::window::{End, Window};
 use crate::store::outbox::{Cursor, Lost, Row, Session};
+use crate::trace;
 
 /// How long a stop waits for acknowledgements.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -45,6 +47,8 @@ pub(super) struct Lead<'a> {
     pub(super) reading: Reading,
     pub(super) window: Window<Item, Refusal>,
     pub(super) window_bytes: usize,
+    /// The spans of the messages in it.
+    pub(super) spans: trace::Sends,
     pub(super) line: Line,
     /// Messages that were not delivered, and not answered for yet.
     pub(super) failed: Vec<(u64, Refusal)>,
@@ -72,6 +76,8 @@ pub(super) struct Lead<'a> {
     pub(super) turn_at: Instant,
     /// When Kafka last said anything, or got something after a pause.
     pub(super) heard_at: Instant,
+    /// A message whose way is timed, and when it was handed over.
+    pub(super) timed: Option<(u64, Instant)>,
     /// Rows set aside that somebody wants to be sent again; they go when the window is empty.
     pub(super) retries: Vec<Row>,
     /// The window holds such rows; nothing else is read until it is empty.
@@ -99,6 +105,7 @@ impl<'a> Lead<'a> {
             session,
             window: Window::default(),
             window_bytes: 0,
+            spans: trace::Sends::default(),
             failed: Vec::new(),
             careful: BTreeSet::new(),
             tries: HashMap::new(),
@@ -114,6 +121,7 @@ impl<'a> Lead<'a> {
             woke_at: now,
             turn_at: now,
             heard_at: now,
+            timed: None,
             retries: Vec::new(),
             retrying: false,
             others_first: false,
@@ -132,6 +140,7 @@ impl<'a> Lead<'a> {
 
     async fn work(&mut self, stop: &CancellationToken) -> Result<Ending, Problem> {
         while !stop.is_cancelled() {
+            self.relay.sign.tick();
             while let Some(report) = self.line.ready() {
                 self.note(report);
             }
@@ -186,6 +195,8 @@ impl<'a> Lead<'a> {
             match self.line.sender.hand_over(token, &message) {
                 Ok(()) => {
                     self.line.trust.sent(topic, key);
+                    self.spans.handed_over(token, &item.row);
+                    self.timed.get_or_insert_with(|| (token, Instant::now()));
                     if self.window.in_flight() == 0 {
                         self.heard_at = Instant::now();
                     }
@@ -204,10 +215,16 @@ impl<'a> Lead<'a> {
     /// Notes what became of a message.
     pub(super) fn note(&mut self, report: Delivered) {
         self.heard_at = Instant::now();
+        if let Some((_, handed)) = self.timed.take_if(|timed| timed.0 == report.token)
+            && report.outcome.is_ok()
+        {
+            meter::acknowledged(handed.elapsed());
+        }
         match report.outcome {
             Ok(()) => {
                 if let Some(Item { row, .. }) = self.window.open(report.token) {
                     self.line.trust.acknowledged(&row.topic, row.key.as_deref());
+                    self.spans.ended(report.token, row, None);
                 }
                 self.window.settle(report.token, End::Delivered);
                 self.careful.remove(&report.token);

@@ -12,6 +12,7 @@ use crate::kafka::sender::Pace;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::Problem;
 use crate::pure::refusal::{Blame, Refusal};
+use crate::pure::trace::{self, TraceContext};
 use crate::pure::window::End;
 use crate::store::outbox::Row;
 
@@ -60,6 +61,7 @@ impl Lead<'_> {
         let mut failed = failed;
         failed.append(&mut self.failed);
         self.window.resend();
+        self.timed = None;
         self.heard_at = Instant::now();
         self.judge(failed);
         Ok(())
@@ -102,16 +104,24 @@ impl Lead<'_> {
         warn!(
             event = %item.row.id,
             topic = item.row.topic,
+            trace_id = trace_of(&item.row),
             hint = refusal.advice,
             "set aside: {}; the events of its key wait behind it (makegood outbox list)",
             refusal.reason
         );
+        self.spans.ended(token, &item.row, Some(&refusal.reason));
+        // Kafka has answered. With nothing left to send, no acknowledgement would take back what the
+        // client complained of meanwhile, and the outbox be shown as held for ever.
+        self.trouble = None;
         if let Some(key) = &item.row.key {
             self.blocked.insert((item.row.topic.clone(), key.clone()));
         }
         let behind: Vec<u64> = self.of_same_key(token).into_iter().filter(|t| *t > token).collect();
         self.window.settle(token, End::Parked(Some(refusal)));
         for token in behind {
+            if let Some(item) = self.window.open(token) {
+                self.spans.ended(token, &item.row, Some("waits behind an event of its key"));
+            }
             self.window.settle(token, End::Parked(None));
             self.careful.remove(&token);
         }
@@ -167,4 +177,10 @@ impl Lead<'_> {
             self.failed.push((u64::MAX, refusal));
         }
     }
+}
+
+/// The trace that a row belongs to, for the log.
+fn trace_of(row: &Row) -> Option<String> {
+    let header = row.headers.get(trace::HEADER)?;
+    TraceContext::parse(header.as_bytes()).map(|context| context.trace_id())
 }

@@ -174,6 +174,11 @@ fn patience(p: &Postgres) -> Duration {
     p.connect_timeout.saturating_mul(hosts) + Duration::from_secs(5)
 }
 
+/// Whether connections to a database stay on this machine.
+pub fn is_local(p: &Postgres) -> bool {
+    reach(p) != Reach::Network
+}
+
 /// How far away a database is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use deadpool_postgres::{HookError, PoolError, TimeoutType};
-use tokio_postgres::error::DbError;
+use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
+use crate::meter;
 use crate::pure::problem::{Code, Problem};
 
 /// A failed statement or connection. Holds no row data: PostgreSQL's DETAIL is dropped, and so are the
@@ -17,6 +18,8 @@ pub enum Fault {
         sqlstate: String,
         /// The server's message without values.
         message: String,
+        /// What it is about, as far as the server says.
+        about: About,
     },
     /// There is no connection, or it broke.
     Lost {
@@ -25,7 +28,24 @@ pub enum Fault {
     },
 }
 
+/// What an error is about: names of the schema, never values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// The character of the statement, counted from 1.
+    pub position: Option<u32>,
+    /// The table whose constraint was violated.
+    pub table: Option<String>,
+    /// The column that may not be null.
+    pub column: Option<String>,
+}
+
 impl Fault {
+    /// Whether a prepared statement is of no use any more, because DDL changed what it returns or the
+    /// server forgot it. A new one is as good as ever.
+    pub fn is_stale_plan(&self) -> bool {
+        matches!(self.sqlstate(), Some("0A000" | "26000"))
+    }
+
     /// The SQLSTATE, if a server answered.
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
@@ -55,7 +75,9 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Refused { sqlstate, message } => write!(f, "{message} (SQLSTATE {sqlstate})"),
+            Fault::Refused { sqlstate, message, .. } => {
+                write!(f, "{message} (SQLSTATE {sqlstate})")
+            }
             Fault::Lost { cause } => write!(f, "PostgreSQL is out of reach: {cause}"),
         }
     }
@@ -63,10 +85,13 @@ impl fmt::Display for Fault {
 
 impl From<tokio_postgres::Error> for Fault {
     fn from(error: tokio_postgres::Error) -> Fault {
+        meter::database_error(error.code().map(SqlState::code));
         match error.as_db_error() {
-            Some(db) => {
-                Fault::Refused { sqlstate: db.code().code().to_owned(), message: message(db) }
-            }
+            Some(db) => Fault::Refused {
+                sqlstate: db.code().code().to_owned(),
+                message: message(db),
+                about: About::of(db),
+            },
             None => Fault::Lost { cause: chain(&error) },
         }
     }
@@ -83,6 +108,18 @@ impl From<PoolError> for Fault {
             PoolError::PostCreateHook(HookError::Backend(e)) => e.into(),
             other => Fault::Lost { cause: other.to_string() },
         }
+    }
+}
+
+impl About {
+    fn of(db: &DbError) -> About {
+        let position = match db.position() {
+            Some(ErrorPosition::Original(at)) => Some(*at),
+            // Of a statement inside a function, whose text is not ours.
+            Some(ErrorPosition::Internal { .. }) | None => None,
+        };
+        let (table, column) = (db.table().map(str::to_owned), db.column().map(str::to_owned));
+        About { position, table, column }
     }
 }
 

@@ -11,7 +11,9 @@ mod batch;
 mod fault;
 mod make_good;
 mod params;
+mod rehearse;
 mod replay;
+mod unseen;
 
 use std::collections::HashMap;
 
@@ -25,7 +27,9 @@ use batch::{Fresh, Sorted};
 pub use fault::ApplyFault;
 pub use make_good::{Backfill, MadeGood, make_good, rehearse_backfill};
 use params::Rows;
+pub use rehearse::{Rehearsed, rehearse};
 pub use replay::{Replay, Replayed, rehearse_replay, replay};
+pub use unseen::{Unseen, unseen};
 
 use super::json::JsonText;
 use super::mapping::Mapping;
@@ -65,23 +69,6 @@ async fn end<T>(tx: Tx, outcome: Result<T, ApplyFault>) -> Result<T, ApplyFault>
             Err(fault)
         }
     }
-}
-
-/// Runs the mapping on some events and rolls back: the outcome of each, as it would be.
-pub async fn rehearse(
-    store: &Store,
-    batch: &Batch<'_>,
-) -> Result<Vec<(String, Option<String>)>, ApplyFault> {
-    let sorted = Sorted::new(batch, None);
-    let tx = store.begin("rehearse").await.map_err(ApplyFault::Engine)?;
-    let outcome = async {
-        let answers = map(&tx, batch.mapping, &sorted.fresh).await?;
-        tx.batch("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(ApplyFault::Mapping)?;
-        Ok(answers.into_iter().map(|a| (a.outcome.as_str().to_owned(), a.detail)).collect())
-    }
-    .await;
-    tx.rollback().await;
-    outcome
 }
 
 async fn run(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(), ApplyFault> {
@@ -195,6 +182,7 @@ async fn quarantine(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Resu
         let counts = sorted.counts.entry(record.partition).or_default();
         if is_new {
             counts.quarantined += 1;
+            sorted.quarantined.push(entry);
         } else {
             counts.duplicate += 1;
             debug!(partition = record.partition, offset = record.offset, "already in quarantine");

@@ -103,6 +103,12 @@ pub async fn looked(tx: &Tx, job: &str, until: Timestamp, now: Timestamp) -> Res
     Ok(())
 }
 
+/// Has the next run of a route's jobs look at everything.
+pub async fn sweep_again(tx: &Tx, route: i16) -> Result<(), Fault> {
+    tx.execute(include_str!("../../sql/core/job_sweep_again.sql"), &[&route]).await?;
+    Ok(())
+}
+
 /// What the route's consumer has come to, while records wait for it.
 pub async fn consumed(store: &Store, route: i16) -> Result<Option<Timestamp>, Fault> {
     let rows = store.query(include_str!("../../sql/core/job_consumed.sql"), &[&route]).await?;

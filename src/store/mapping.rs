@@ -1,19 +1,33 @@
 //! The mapping: the operator's SQL, read as it is, checked before use, sent untouched.
 
+pub mod drift;
 mod looks;
+mod rights;
 
 use std::fs;
 use std::path::Path;
 
 use tokio_postgres::types::Type;
 
-pub use looks::{Index, Looks};
+pub use looks::{Index, Look, Looks};
 
 use super::{Fault, Shape, Store};
 use crate::pure::envelope;
 use crate::pure::problem::{Code, Problem};
+use crate::pure::verdict::advice;
 
 const BUILT_IN: &str = include_str!("../../sql/purchases/apply.sql");
+/// The files of the compiled-in mapping, to be written out and changed.
+pub const FILES: [(&str, &str); 8] = [
+    ("README.md", include_str!("../../sql/purchases/README.md")),
+    ("apply.sql", BUILT_IN),
+    ("missing.sql", include_str!("../../sql/purchases/missing.sql")),
+    ("conflicts.sql", include_str!("../../sql/purchases/conflicts.sql")),
+    ("lookup.sql", include_str!("../../sql/purchases/lookup.sql")),
+    ("payments.sql", include_str!("../../sql/purchases/payments.sql")),
+    ("purchases.sql", include_str!("../../sql/purchases/purchases.sql")),
+    ("strangers.sql", include_str!("../../sql/purchases/strangers.sql")),
+];
 const ANSWER: &Columns = &[
     ("event_id", Type::UUID),
     ("outcome", Type::TEXT),
@@ -42,8 +56,37 @@ pub struct Mapping {
 pub enum Unfit {
     /// The mapping or the host's table breaks the contract; waiting will not mend it.
     Broken(Problem),
-    /// The database could not be asked, or its schema has drifted; it may mend.
+    /// The host's tables no longer fit the mapping; either may be changed, and then it mends.
+    Drifted {
+        /// What does not fit.
+        reason: String,
+        /// What would make it fit.
+        advice: String,
+    },
+    /// The database could not be asked; it may mend.
     Unknown(Fault),
+}
+
+impl Unfit {
+    /// What does not fit, and what to do about it.
+    pub fn reason_and_advice(&self) -> (String, String) {
+        match self {
+            Unfit::Broken(problem) => (problem.cause.clone(), problem.hint.clone()),
+            Unfit::Drifted { reason, advice } => (reason.clone(), advice.clone()),
+            Unfit::Unknown(fault) => (fault.to_string(), advice(fault.sqlstate()).to_owned()),
+        }
+    }
+
+    /// As a problem for people; `doing` says what was attempted.
+    pub fn problem(self, doing: &str) -> Problem {
+        match self {
+            Unfit::Broken(problem) => problem,
+            Unfit::Drifted { reason, advice } => {
+                Problem::new(Code::Mapping, format!("{doing}: {reason}")).hint(advice)
+            }
+            Unfit::Unknown(fault) => fault.problem(doing),
+        }
+    }
 }
 
 impl From<Fault> for Unfit {
@@ -78,16 +121,27 @@ impl Mapping {
         envelope::digest(self.apply.as_bytes()).iter().take(4).map(|b| format!("{b:02x}")).collect()
     }
 
-    /// Checks the contract against the database: the types that go in and come out, and that the
-    /// purchases have the unique key that makes a second purchase impossible.
+    /// Checks the contract against the database: the types that go in and come out, that the purchases
+    /// have the unique key that makes a second purchase impossible, and that each column that must have
+    /// a value gets one.
     pub async fn check(&self, store: &Store) -> Result<(), Unfit> {
+        self.check_apply(store).await?;
         self.check_key(store).await?;
-        let statement = store.describe(&self.apply).await?;
+        self.check_columns(store).await
+    }
+
+    /// Checks what goes in and comes out of `apply.sql`.
+    pub async fn check_apply(&self, store: &Store) -> Result<(), Unfit> {
+        let statement = match store.describe(&self.apply).await {
+            Ok(statement) => statement,
+            Err(fault) => return Err(self.refused(store, "apply.sql", &self.apply, fault).await),
+        };
         let params = [Type::UUID_ARRAY, Type::JSONB_ARRAY, Type::TIMESTAMPTZ_ARRAY];
         breach(&statement, &params, ANSWER).map_or(Ok(()), |what| Err(self.broken(what)))
     }
 
-    async fn check_key(&self, store: &Store) -> Result<(), Unfit> {
+    /// Checks that the purchases have the unique key that makes a second one impossible.
+    pub async fn check_key(&self, store: &Store) -> Result<(), Unfit> {
         let sql = include_str!("../../sql/core/unique_key.sql");
         let rows = store.query(sql, &[&self.table, &self.column]).await?;
         let is = |column: usize| rows.first().is_some_and(|row| row.get::<_, bool>(column));
@@ -120,7 +174,7 @@ impl Mapping {
         ))
     }
 
-    fn broken(&self, what: String) -> Unfit {
+    pub(super) fn broken(&self, what: String) -> Unfit {
         Unfit::Broken(
             Problem::new(Code::Mapping, format!("the mapping ({}) {what}", self.origin))
                 .hint("the contract is at the top of apply.sql as shipped in sql/purchases"),

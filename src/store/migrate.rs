@@ -93,13 +93,13 @@ async fn create_schema(client: &Client) -> Result<(), tokio_postgres::Error> {
 }
 
 /// Every migration of some sets, and whether the database has it.
-pub async fn status(client: &mut Client, sets: &[Set]) -> Result<Vec<Step>, Problem> {
+pub async fn status(store: &Store, sets: &[Set]) -> Result<Vec<Step>, Problem> {
     let mut steps = Vec::new();
     for set in sets {
-        let applied = set.applied(client).await?;
+        let applied = set.names(store).await?;
         steps.extend(set.known().iter().map(|m| Step {
             name: m.to_string(),
-            applied: applied.iter().any(|a| a.version() == m.version()),
+            applied: applied.iter().any(|(version, _)| *version == m.version()),
         }));
     }
     Ok(steps)
@@ -155,11 +155,7 @@ impl Set {
     }
 
     async fn check(self, store: &Store) -> Result<(), Problem> {
-        let applied = self
-            .names(store)
-            .await
-            .map_err(|fault| fault.problem("cannot read the schema's state"))?;
-        let known = self.known();
+        let (known, applied) = (self.known(), self.names(store).await?);
         let newest = known.iter().map(Migration::version).max();
         if let Some((version, name)) = applied.iter().find(|(version, _)| Some(*version) > newest) {
             return Err(Problem::new(
@@ -179,13 +175,14 @@ impl Set {
     }
 
     /// Versions and names of what is applied, read in a way that a pooler does not break.
-    async fn names(self, store: &Store) -> Result<Vec<(i32, String)>, Fault> {
-        let exists = store.query("SELECT to_regclass($1) IS NOT NULL", &[&self.history()]).await?;
-        if !exists.first().is_some_and(|row| row.get(0)) {
+    async fn names(self, store: &Store) -> Result<Vec<(i32, String)>, Problem> {
+        let failed = |fault: Fault| fault.problem("cannot read the schema's state");
+        let exists = store.query("SELECT to_regclass($1) IS NOT NULL", &[&self.history()]).await;
+        if !exists.map_err(failed)?.first().is_some_and(|row| row.get(0)) {
             return Ok(Vec::new());
         }
         let sql = format!("SELECT version, name FROM {} ORDER BY version", self.history());
-        let rows = store.query(&sql, &[]).await?;
+        let rows = store.query(&sql, &[]).await.map_err(failed)?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::{CommitFault, Fault, Store, Tx};
+use super::gaps::{self, Gap};
+use super::{CommitFault, Fault, Store, Tx, jobs};
 
 /// The log that positions belong to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,20 +87,7 @@ pub struct Claim {
     /// Where reading starts.
     pub next_offset: i64,
     /// Why there.
-    pub why: &'static str,
-}
-
-/// A range of offsets that is not read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// The partition.
-    pub partition: i32,
-    /// The first offset.
-    pub from: i64,
-    /// One past the last.
-    pub to: i64,
-    /// Why.
-    pub reason: &'static str,
+    pub why: String,
 }
 
 /// Reads the newest step of each partition that has one.
@@ -134,9 +122,33 @@ pub async fn recreated(store: &Store, log: &Log) -> Result<bool, Fault> {
 
 /// Claims partitions: a new epoch at a chosen offset, and the gaps that come with it, in one
 /// transaction. Returns the new step of each partition; one that somebody else moved meanwhile is
-/// absent, and the caller reads again.
+/// absent, and the caller reads again. `replaced`: the log is another than it was; what the old one had is
+/// recorded as far as it is known, and returned, and a sweep looks for the rest.
 pub async fn claim(
     store: &Store,
+    route: i16,
+    log: &Log,
+    claims: &[Claim],
+    gaps: &[Gap],
+    replaced: bool,
+) -> Result<(BTreeMap<i32, i64>, Vec<Gap>), Fault> {
+    let tx = store.begin("claim").await?;
+    let mut deleted = Vec::new();
+    if replaced {
+        deleted = gaps::put_deleted(&tx, route, log).await?;
+        jobs::sweep_again(&tx, route).await?;
+    }
+    let claimed = claim_in(&tx, route, log, claims, gaps).await?;
+    match tx.commit().await {
+        Ok(()) => Ok((claimed, deleted)),
+        // Unknown is as good as refused here: the next attempt reads the newest step first.
+        Err(CommitFault::Refused(fault) | CommitFault::Unknown(fault)) => Err(fault),
+    }
+}
+
+/// The same in a transaction of the caller's.
+pub async fn claim_in(
+    tx: &Tx,
     route: i16,
     log: &Log,
     claims: &[Claim],
@@ -145,36 +157,17 @@ pub async fn claim(
     let partitions: Vec<i32> = claims.iter().map(|c| c.partition).collect();
     let steps: Vec<i64> = claims.iter().map(|c| c.step).collect();
     let offsets: Vec<i64> = claims.iter().map(|c| c.next_offset).collect();
-    let whys: Vec<&str> = claims.iter().map(|c| c.why).collect();
-    let tx = store.begin("claim").await?;
-    for gap in gaps {
-        tx.execute(
-            include_str!("../../sql/core/gap_put.sql"),
-            &[&route, &log.topic, &log.topic_id, &gap.partition, &gap.from, &gap.to, &gap.reason],
-        )
-        .await?;
-    }
+    let whys: Vec<&str> = claims.iter().map(|c| c.why.as_str()).collect();
+    gaps::put(tx, route, log, gaps).await?;
+    let sql = include_str!("../../sql/core/position_claim.sql");
+    let writer = Uuid::new_v4();
     let rows = tx
         .query(
-            include_str!("../../sql/core/position_claim.sql"),
-            &[
-                &log.group,
-                &log.topic_id,
-                &log.topic,
-                &partitions,
-                &steps,
-                &offsets,
-                &whys,
-                &Uuid::new_v4(),
-            ],
+            sql,
+            &[&log.group, &log.topic_id, &log.topic, &partitions, &steps, &offsets, &whys, &writer],
         )
         .await?;
-    let claimed = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    match tx.commit().await {
-        Ok(()) => Ok(claimed),
-        // Unknown is as good as refused here: the next attempt reads the newest step first.
-        Err(CommitFault::Refused(fault) | CommitFault::Unknown(fault)) => Err(fault),
-    }
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 /// Moves partitions on, as the last statement of a batch's transaction. Returns the partitions whose

@@ -3,6 +3,7 @@
 
 pub mod decisions;
 pub mod inbox;
+pub mod mapping;
 pub mod quarantine;
 pub mod reconcile;
 
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Fault, Store, Tx};
+use super::{Fault, Store, Tx, gaps};
 
 /// Everything the database knows of its routes, read in one transaction.
 #[derive(Clone, Debug)]
@@ -25,6 +26,63 @@ pub struct Report {
     pub workers: Vec<Worker>,
     /// Open quarantine: route, reason, records.
     pub quarantine: Vec<(String, String, i64)>,
+    /// Offsets that were never read and that no sweep has covered yet.
+    pub gaps: Vec<gaps::Open>,
+    /// The reconciliation jobs by name.
+    pub jobs: Vec<Job>,
+}
+
+impl Report {
+    /// What is known while the database says nothing.
+    pub fn nothing(now: Timestamp) -> Report {
+        let (routes, positions, workers) = (Vec::new(), Vec::new(), Vec::new());
+        Report {
+            now,
+            routes,
+            positions,
+            workers,
+            quarantine: Vec::new(),
+            gaps: Vec::new(),
+            jobs: Vec::new(),
+        }
+    }
+}
+
+/// One reconciliation job.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its name.
+    pub name: String,
+    /// The route that it makes good through.
+    pub route: String,
+    /// When recent payments were last looked at.
+    pub looked_at: Option<Timestamp>,
+    /// What hinders it, or is to be said of it.
+    pub notice: Option<String>,
+    /// When its last run that was not a dry one ended well, if one has yet.
+    pub succeeded_at: Option<Timestamp>,
+    /// How long that run took, in seconds.
+    pub took: Option<f64>,
+    /// Runs that wait for an approval.
+    pub held_runs: i64,
+    /// The run at hand.
+    pub run: Option<Running>,
+    /// Open findings by kind.
+    pub findings: Vec<(String, i64)>,
+}
+
+/// A run that is being taken step by step.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the names are the columns' of makegood.reconcile_runs")]
+pub struct Running {
+    pub run: i64,
+    pub phase: String,
+    pub compared: i64,
+    pub missing: i64,
+    pub made_good: i64,
+    pub place_at: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    pub held: Option<String>,
 }
 
 /// One route.
@@ -108,14 +166,45 @@ async fn read_in(tx: &Tx) -> Result<Report, Fault> {
     let positions = tx.query(include_str!("../../sql/core/status_positions.sql"), &[]).await?;
     let workers = tx.query(include_str!("../../sql/core/status_workers.sql"), &[]).await?;
     let waiting = tx.query(include_str!("../../sql/core/status_quarantine.sql"), &[]).await?;
+    let jobs = tx.query(include_str!("../../sql/core/status_jobs.sql"), &[]).await?;
+    let findings = tx.query(include_str!("../../sql/core/status_findings.sql"), &[]).await?;
     let now = tx.query("SELECT now()", &[]).await?;
+    let gaps = tx.query(include_str!("../../sql/core/gap_list.sql"), &[]).await?;
     Ok(Report {
         now: now.first().map_or_else(Timestamp::default, |row| row.get(0)),
         routes: routes.iter().map(route).collect(),
         positions: positions.iter().map(position).collect(),
         workers: workers.iter().map(worker).collect(),
         quarantine: waiting.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect(),
+        gaps: gaps.iter().map(gaps::read).collect(),
+        jobs: jobs.iter().map(|row| job(row, &findings)).collect(),
     })
+}
+
+fn job(row: &Row, findings: &[Row]) -> Job {
+    let name: String = row.get("job");
+    let own = findings.iter().filter(|finding| finding.get::<_, &str>("job") == name);
+    let run: Option<i64> = row.get("run");
+    Job {
+        route: row.get("route"),
+        looked_at: row.get("looked_at"),
+        notice: row.get("notice"),
+        succeeded_at: row.get("succeeded_at"),
+        took: row.get("took"),
+        held_runs: row.get("held_runs"),
+        run: run.map(|run| Running {
+            run,
+            phase: row.get("phase"),
+            compared: row.get("compared"),
+            missing: row.get("missing"),
+            made_good: row.get("made_good"),
+            place_at: row.get("place_at"),
+            until: row.get("until"),
+            held: row.get("waits"),
+        }),
+        findings: own.map(|finding| (finding.get("kind"), finding.get("findings"))).collect(),
+        name,
+    }
 }
 
 fn route(row: &Row) -> Route {

@@ -8,6 +8,7 @@ use super::jobs::Lease;
 use super::json::JsonText;
 use super::payments::Place;
 use super::{Fault, Store, Tx};
+use crate::pure::schedule::Range;
 
 /// How many findings of a dry run are kept, as it leaves none elsewhere.
 pub const SAMPLE: usize = 100;
@@ -171,17 +172,13 @@ pub async fn waits(store: &Store, run: i64, why: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Asks for the schedule's next run; returns false, and does nothing, while one of the job is open.
-pub async fn schedule(
-    store: &Store,
-    job: &str,
-    since: Option<Timestamp>,
-    until: Timestamp,
-    by: &str,
-) -> Result<bool, Fault> {
+/// Asks for the schedule's next run; returns false, and does nothing, while one of the job is open. What
+/// the run's range was chosen from was known at the lease's `now`.
+pub async fn schedule(store: &Store, lease: &Lease, range: Range, by: &str) -> Result<bool, Fault> {
     let sql = include_str!("../../sql/core/run_schedule.sql");
-    let asked = store.query(sql, &[&job, &since, &until, &by]).await?;
-    store.query(include_str!("../../sql/core/run_trim.sql"), &[&job]).await?;
+    let (Range { since, until, reason }, job) = (range, &lease.job);
+    let asked = store.query(sql, &[job, &since, &until, &by, &reason.as_str(), &lease.now]).await?;
+    store.query(include_str!("../../sql/core/run_trim.sql"), &[job]).await?;
     Ok(!asked.is_empty())
 }
 

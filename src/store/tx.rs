@@ -61,28 +61,20 @@ impl Tx {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Fault> {
-        let client = self.client();
-        bounded::answer(async {
-            if self.pooler == Pooler::Transaction {
-                return client.query_typed(sql, &typed::params(params)).await;
-            }
-            let statement = client.prepare_cached(sql).await?;
-            client.query(&statement, params).await
-        })
-        .await
+        self.judged(super::query(self.client(), self.pooler, sql, params).await)
     }
 
     /// Runs a statement and returns how many rows it wrote.
     pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Fault> {
         let client = self.client();
-        bounded::answer(async {
+        let run = async {
             if self.pooler == Pooler::Transaction {
                 return client.execute_typed(sql, &typed::params(params)).await;
             }
             let statement = client.prepare_cached(sql).await?;
             client.execute(&statement, params).await
-        })
-        .await
+        };
+        self.judged(bounded::answer(run).await)
     }
 
     /// What a statement takes and returns.
@@ -140,6 +132,15 @@ impl Tx {
         if self.batch("ROLLBACK").await.is_ok() {
             drop(self.client.take());
         }
+    }
+
+    /// A plan that DDL made useless has aborted the transaction; the next attempt must not meet it again.
+    fn judged<T>(&self, answer: Result<T, Fault>) -> Result<T, Fault> {
+        answer.inspect_err(|fault| {
+            if fault.is_stale_plan() {
+                super::forget_plans(self.client(), fault);
+            }
+        })
     }
 
     fn client(&self) -> &Object {

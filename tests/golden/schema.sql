@@ -103,6 +103,22 @@ END $$;
 
 COMMENT ON FUNCTION makegood.dismiss(finding bigint, reason text) IS 'Closes a finding that a person has decided on. The same finding with the same values does not come back, and a missing purchase is not made.';
 
+CREATE FUNCTION makegood.dismiss_gap(gap bigint, reason text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE makegood.gaps g
+    SET covered_at = now(), covered_how = 'dismissed', covered_by = session_user, note = dismiss_gap.reason
+    WHERE g.id = dismiss_gap.gap AND g.covered_at IS NULL;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no open gap %', dismiss_gap.gap
+            USING ERRCODE = '55000', HINT = 'SELECT * FROM makegood.gaps_open shows which are.';
+    END IF;
+END $$;
+
+COMMENT ON FUNCTION makegood.dismiss_gap(gap bigint, reason text) IS 'Closes a gap that a person has dealt with, where no reconciler can: its payments are in no table that makegood sees.';
+
 CREATE FUNCTION makegood.explain(id text) RETURNS TABLE(at timestamp with time zone, part text, what text, business_key text, contents jsonb)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -572,10 +588,16 @@ CREATE TABLE makegood.gaps (
     from_offset bigint NOT NULL,
     to_offset bigint NOT NULL,
     reason text NOT NULL,
-    found_at timestamp with time zone DEFAULT now() NOT NULL
+    found_at timestamp with time zone DEFAULT now() NOT NULL,
+    covered_at timestamp with time zone,
+    covered_how text,
+    covered_run bigint,
+    covered_by text,
+    note text,
+    CONSTRAINT gaps_covered_how_check CHECK ((covered_how = ANY (ARRAY['sweep'::text, 'dismissed'::text])))
 );
 
-COMMENT ON TABLE makegood.gaps IS 'Offsets that were never read: expired, or before the first start. For the reconciler.';
+COMMENT ON TABLE makegood.gaps IS 'Offsets that were never read: expired, before the first start, or skipped on purpose. Open until a sweep of the reconciler has looked at everything that was paid before the gap was found.';
 
 ALTER TABLE makegood.gaps ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME makegood.gaps_id_seq
@@ -585,6 +607,43 @@ ALTER TABLE makegood.gaps ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE VIEW makegood.gaps_open AS
+ SELECT g.id AS gap,
+    r.name AS route,
+    g.topic,
+    g.topic_id,
+    g.partition,
+    g.from_offset,
+    g.to_offset,
+    (g.to_offset - g.from_offset) AS records,
+    g.reason,
+    g.found_at
+   FROM (makegood.gaps g
+     JOIN makegood.routes r ON ((r.id = g.route_id)))
+  WHERE (g.covered_at IS NULL);
+
+COMMENT ON VIEW makegood.gaps_open IS 'Offsets that were never read and that no sweep of the reconciler has covered yet. A sweep is asked for by itself.';
+
+COMMENT ON COLUMN makegood.gaps_open.gap IS 'Its number, as makegood.dismiss_gap takes it.';
+
+COMMENT ON COLUMN makegood.gaps_open.route IS 'The route that did not read them.';
+
+COMMENT ON COLUMN makegood.gaps_open.topic IS 'The topic.';
+
+COMMENT ON COLUMN makegood.gaps_open.topic_id IS 'The topic''s id when it was found.';
+
+COMMENT ON COLUMN makegood.gaps_open.partition IS 'The partition.';
+
+COMMENT ON COLUMN makegood.gaps_open.from_offset IS 'The first offset that was not read.';
+
+COMMENT ON COLUMN makegood.gaps_open.to_offset IS 'One past the last.';
+
+COMMENT ON COLUMN makegood.gaps_open.records IS 'How many offsets that are; in a compacted or transactional topic fewer are records.';
+
+COMMENT ON COLUMN makegood.gaps_open.reason IS 'expired: deleted before they were read; taken_over: before the offset of the group''s worker before makegood; first_start: before the configured start; deleted: the topic was deleted before they were read; recreated, truncated: the log that came after begins later; reset by …: a person skipped them.';
+
+COMMENT ON COLUMN makegood.gaps_open.found_at IS 'When it was found; every payment they can be about became paid before.';
 
 CREATE TABLE makegood.inbox (
     event_id uuid NOT NULL,
@@ -1312,6 +1371,7 @@ CREATE TABLE makegood.runs (
     moved_at timestamp with time zone,
     finished_at timestamp with time zone,
     error text,
+    reason text,
     CONSTRAINT runs_phase_check CHECK ((phase = ANY (ARRAY['compare'::text, 'make_good'::text, 'conflicts'::text]))),
     CONSTRAINT runs_requested_via_check CHECK ((requested_via = ANY (ARRAY['sql'::text, 'cli'::text, 'signal'::text, 'schedule'::text]))),
     CONSTRAINT runs_state_check CHECK ((state = ANY (ARRAY['requested'::text, 'running'::text, 'held'::text, 'done'::text, 'failed'::text])))
@@ -1344,7 +1404,8 @@ CREATE VIEW makegood.reconcile_runs AS
     runs.moved_at,
     runs.finished_at,
     runs.error,
-    runs.sample
+    runs.sample,
+    runs.reason
    FROM makegood.runs;
 
 COMMENT ON VIEW makegood.reconcile_runs IS 'Runs of the reconciler: who asked, what came of it.';
@@ -1398,6 +1459,8 @@ COMMENT ON COLUMN makegood.reconcile_runs.finished_at IS 'When it ended.';
 COMMENT ON COLUMN makegood.reconcile_runs.error IS 'Why it failed.';
 
 COMMENT ON COLUMN makegood.reconcile_runs.sample IS 'The first findings of a dry run, which leaves no findings.';
+
+COMMENT ON COLUMN makegood.reconcile_runs.reason IS 'Why the schedule asked for it; null for what a person or a signal asked for.';
 
 ALTER TABLE makegood.routes ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME makegood.routes_id_seq
@@ -1504,6 +1567,12 @@ CREATE VIEW makegood.status AS
             min(paid_not_purchased.paid_at) AS paid_at
            FROM makegood.paid_not_purchased
           GROUP BY paid_not_purchased.route
+        ), gap AS (
+         SELECT gaps.route_id,
+            count(*) AS gaps_open
+           FROM makegood.gaps
+          WHERE (gaps.covered_at IS NULL)
+          GROUP BY gaps.route_id
         )
  SELECT r.name AS route,
         CASE
@@ -1534,12 +1603,14 @@ CREATE VIEW makegood.status AS
     r.consumer_group,
     GREATEST(w.seen_at, p.seen_at) AS seen_at,
     COALESCE(u.payments, (0)::bigint) AS paid_not_purchased,
-    u.paid_at AS oldest_not_purchased_at
-   FROM ((((makegood.routes r
+    u.paid_at AS oldest_not_purchased_at,
+    COALESCE(g.gaps_open, (0)::bigint) AS gaps_open
+   FROM (((((makegood.routes r
      LEFT JOIN "position" p ON ((p.route = r.name)))
      LEFT JOIN worker w ON ((w.route_id = r.id)))
      LEFT JOIN waiting q ON ((q.route_id = r.id)))
-     LEFT JOIN unpurchased u ON ((u.route = r.name)));
+     LEFT JOIN unpurchased u ON ((u.route = r.name)))
+     LEFT JOIN gap g ON ((g.route_id = r.id)));
 
 COMMENT ON VIEW makegood.status IS 'One row a route: is it working, and if not, why and what to do. Never reads the inbox.';
 
@@ -1588,6 +1659,8 @@ COMMENT ON COLUMN makegood.status.seen_at IS 'When a daemon last wrote anything 
 COMMENT ON COLUMN makegood.status.paid_not_purchased IS 'Payments that succeeded and have no purchase, as in paid_not_purchased.';
 
 COMMENT ON COLUMN makegood.status.oldest_not_purchased_at IS 'When the oldest of them became paid.';
+
+COMMENT ON COLUMN makegood.status.gaps_open IS 'Ranges of offsets that were never read and no sweep has covered yet, as in gaps_open.';
 
 CREATE TABLE makegood.test_events (
     id uuid NOT NULL,
@@ -1686,6 +1759,8 @@ CREATE INDEX findings_open_missing ON makegood.findings USING btree (job, paid_a
 CREATE INDEX findings_resolved_run ON makegood.findings USING btree (resolved_run_id);
 
 CREATE INDEX findings_run ON makegood.findings USING btree (run_id);
+
+CREATE INDEX gaps_uncovered ON makegood.gaps USING btree (route_id, found_at) WHERE (covered_at IS NULL);
 
 CREATE INDEX inbox_applied_at ON makegood.inbox USING btree (applied_at);
 

@@ -6,23 +6,11 @@ use std::collections::HashSet;
 use makegood::demo::postgres::PrivatePostgres;
 use uuid::Uuid;
 
-use crate::support::eventually;
 use crate::support::outbox::{Numbers, Written, assert_relayed, read_topic};
 use crate::support::payments::{Place, Site};
 use crate::support::rig::Rig;
-use crate::support::standby::{at, both, standby};
+use crate::support::standby::{at, both, replayed, standby};
 use crate::support::world::connect;
-
-async fn replayed(site: &Site, standby: &str) {
-    let row = site.client.query_one("SELECT pg_current_wal_insert_lsn()::text", &[]).await.unwrap();
-    let end: String = row.get(0);
-    let client = connect(standby).await;
-    let sql = format!("SELECT pg_last_wal_replay_lsn() >= '{end}'::pg_lsn");
-    eventually("the standby to be up to date", || async {
-        client.query_one(&sql, &[]).await.unwrap().get::<_, bool>(0).then_some(())
-    })
-    .await;
-}
 
 async fn fails_over(place: Place) {
     let (mut primary, mut standby) = tokio::task::spawn_blocking(|| {
@@ -50,7 +38,7 @@ async fn fails_over(place: Place) {
     let last = next("k", 500);
     site.publish(&last).await;
     written.extend(last);
-    replayed(&site, &survivor).await;
+    replayed(&site.client, &survivor).await;
     standby.stop_immediate().unwrap();
     // Only the primary ever knows of these; Kafka gets them, and the cursor passes them.
     let lost = next("lost", 400);

@@ -42,6 +42,15 @@ async fn assert_each_has_its_part(site: &Site) {
     }
 }
 
+/// Waits for a view of the last migration of a set.
+async fn has(client: &Client, view: &str) {
+    crate::support::eventually("the schema", || async {
+        let sql = "SELECT to_regclass($1) IS NOT NULL";
+        client.query_one(sql, &[&view]).await.unwrap().get::<_, bool>(0).then_some(())
+    })
+    .await;
+}
+
 /// A site whose databases are empty but for the host's tables.
 async fn bare(place: Place) -> Site {
     let mut site = Site::new(place, 3).await;
@@ -68,11 +77,8 @@ async fn the_daemon_gives_each_database_its_part_and_relays() {
     for place in [Place::Beside, Place::Apart] {
         let site = bare(place).await;
         let _daemon = site.daemon();
-        crate::support::eventually("the schema", || async {
-            let sql = "SELECT to_regclass('makegood.outbox_status') IS NOT NULL";
-            site.client.query_one(sql, &[]).await.unwrap().get::<_, bool>(0).then_some(())
-        })
-        .await;
+        has(&site.client, "makegood.outbox_status").await;
+        has(&connect(&site.purchases).await, "makegood.gaps_open").await;
         assert_each_has_its_part(&site).await;
         let mut numbers = Numbers::default();
         let written: Vec<Written> =

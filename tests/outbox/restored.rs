@@ -1,26 +1,13 @@
 //! A dump of the database, restored into another cluster, where transactions have other numbers: what was
 //! not sent arrives, and so does what was published there before makegood came.
 
-use std::process::{Command, Stdio};
-
 use makegood::demo::postgres::PrivatePostgres;
 
 use crate::support::outbox::{Numbers, Written};
 use crate::support::payments::{Place, Site};
 use crate::support::rig::Rig;
+use crate::support::standby::dump_and_restore;
 use crate::support::world::connect;
-
-/// Copies a database into a new one elsewhere.
-fn dump_and_restore(from: &str, to: &str) {
-    let mut dump =
-        Command::new("pg_dump").args(["-d", from]).stdout(Stdio::piped()).spawn().unwrap();
-    let restored = Command::new("psql")
-        .args(["-q", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-d", to])
-        .stdin(dump.stdout.take().unwrap())
-        .status()
-        .unwrap();
-    assert!(dump.wait().unwrap().success() && restored.success());
-}
 
 /// A cluster in which so many transactions took place before.
 async fn cluster_after(transactions: usize) -> PrivatePostgres {

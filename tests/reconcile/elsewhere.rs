@@ -24,19 +24,27 @@ use crate::support::{eventually, ledger};
 const ROUNDS: usize = 25;
 
 /// Key, kind, time, expected, found.
-type Conflict = (String, String, Option<Timestamp>, Option<String>, Option<String>);
+pub type Conflict = (String, String, Option<Timestamp>, Option<String>, Option<String>);
 
 /// Everything found, in windows of one size.
 #[derive(Debug, PartialEq, Eq)]
-struct Found {
-    compared: i64,
-    missing: Vec<(String, Timestamp, String)>,
-    conflicts: Vec<Conflict>,
+pub struct Found {
+    pub compared: i64,
+    pub missing: Vec<(String, Timestamp, String)>,
+    pub conflicts: Vec<Conflict>,
 }
 
-async fn walk(store: &Store, looker: &Looker, rows: i64, until: Timestamp) -> Found {
+/// Walks over everything in windows of so many rows, in sessions of a time zone.
+pub async fn walk(
+    store: &Store,
+    looker: &Looker,
+    rows: i64,
+    until: Timestamp,
+    zone: &str,
+) -> Found {
     let mut found = Found { compared: 0, missing: Vec::new(), conflicts: Vec::new() };
     let tx = store.begin("test").await.unwrap();
+    tx.batch(&format!("SET LOCAL TimeZone = '{zone}'")).await.unwrap();
     let mut after = Place::default();
     loop {
         let scope = Scope::Window { after: &after, until, rows };
@@ -70,7 +78,7 @@ fn same(json: &str) -> String {
 }
 
 /// Random rows: few times, so that many are the same, and every kind of contradiction.
-fn rows(rng: &mut Rng) -> String {
+pub fn rows(rng: &mut Rng) -> String {
     let time =
         |rng: &mut Rng| format!("'2026-01-01Z'::timestamptz + {} * interval '1 s'", rng.u8(..6));
     let uuid = |rng: &mut Rng| Uuid::from_u128(rng.u128(..));
@@ -136,10 +144,14 @@ async fn two_databases_give_what_one_gives() {
         }
         source_client.batch_execute("TRUNCATE student_course_purchases").await.unwrap();
         target_client.batch_execute("TRUNCATE payments").await.unwrap();
-        let whole = walk(&one, &beside, 1000, until).await;
+        let whole = walk(&one, &beside, 1000, until, "UTC").await;
         let size = rng.i64(1..12);
-        assert_eq!(walk(&one, &beside, size, until).await, whole, "in windows of {size}");
-        assert_eq!(walk(&target, &apart, size, until).await, whole, "apart, in windows of {size}");
+        assert_eq!(walk(&one, &beside, size, until, "UTC").await, whole, "in windows of {size}");
+        assert_eq!(
+            walk(&target, &apart, size, until, "UTC").await,
+            whole,
+            "apart, in windows of {size}"
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use super::{assert_nothing_skipped, duplicates, gaps, pay_more, read_all, stop, why};
+use super::{assert_nothing_skipped, duplicates, gaps, pay_more, read_all, why};
 use crate::support::daemon::command;
 use crate::support::events::payments;
 use crate::support::eventually;
@@ -157,7 +157,7 @@ async fn a_start_at_a_time_reads_from_there_and_records_the_rest() {
     let daemon = rig.daemon_with(start);
     assert_nothing_skipped(&rig, &paid[4..]).await;
     assert_eq!(gaps(&rig).await, [(0, 0, 4, "first_start".to_owned())]);
-    stop(daemon);
+    daemon.stop();
     // The time counts for the first start only: a later one goes on where it stopped.
     let mut read = paid[4..].to_vec();
     pay_more(&rig, 1, 3, &mut read).await;

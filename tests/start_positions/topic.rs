@@ -1,7 +1,11 @@
 //! The topic itself: records deleted, partitions added, deleted and made anew.
 
+use std::sync::Arc;
+
 use super::{assert_nothing_skipped, duplicates, gaps, pay_more, read_all, why};
+use crate::support::events::payments;
 use crate::support::eventually;
+use crate::support::load::{Load, chance};
 use crate::support::rig::Rig;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,6 +60,82 @@ async fn a_topic_made_anew_while_running_is_read_from_its_beginning() {
     }
 }
 
+/// What nobody had read of the old log is on record, as far as a daemon had seen its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_made_anew_with_fewer_partitions_is_read_and_what_the_old_one_had_is_on_record() {
+    let rig = Rig::new(3).await;
+    let mut paid = Vec::new();
+    for partition in 0..3 {
+        pay_more(&rig, partition, 20, &mut paid).await;
+    }
+    let daemon = rig.daemon_with("batch = { rows = 1 }");
+    rig.caught_up().await;
+    // Held, so that records wait unread, and a look that sees them.
+    let rename = async |from: &str, to: &str| {
+        let sql = format!("ALTER TABLE student_course_purchases RENAME {from} TO {to}");
+        rig.client.batch_execute(&sql).await.unwrap();
+    };
+    rename("purchased_at", "start_date").await;
+    let mut lost = Vec::new();
+    pay_more(&rig, 2, 8, &mut lost).await;
+    eventually("a look at the log's end", || async {
+        let sql = "SELECT count(*) FROM makegood.watermarks WHERE partition = 2 AND high = 28";
+        (rig.number(sql).await == 1).then_some(())
+    })
+    .await;
+    daemon.stop();
+    rename("start_date", "purchased_at").await;
+    rig.recreate_topic(1).await;
+    pay_more(&rig, 0, 30, &mut paid).await;
+    let daemon = rig.daemon();
+    assert_nothing_skipped(&rig, &paid).await;
+    assert_eq!(gaps(&rig).await, [(2, 20, 28, "deleted".to_owned())]);
+    assert!(daemon.log().contains("deleted before these records were read"), "{}", daemon.log());
+    // And once more, under the running daemon.
+    rig.recreate_topic(2).await;
+    pay_more(&rig, 1, 5, &mut paid).await;
+    pay_more(&rig, 0, 5, &mut paid).await;
+    assert_nothing_skipped(&rig, &paid).await;
+    rig.recreate_topic(1).await;
+    pay_more(&rig, 0, 40, &mut paid).await;
+    assert_nothing_skipped(&rig, &paid).await;
+    assert_eq!(gaps(&rig).await, [(2, 20, 28, "deleted".to_owned())]);
+}
+
+/// What a held daemon has in hand is not lost with the log; what it had not fetched is exactly the gap.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_expire_while_the_route_is_held_are_on_record_unless_they_were_in_hand() {
+    let rig = Rig::new(1).await;
+    let mut paid = Vec::new();
+    let daemon = rig.daemon_with("batch = { rows = 1 }");
+    pay_more(&rig, 0, 5, &mut paid).await;
+    rig.caught_up().await;
+    rig.client
+        .batch_execute("ALTER TABLE student_course_purchases RENAME purchased_at TO start_date")
+        .await
+        .unwrap();
+    let held = payments(12);
+    rig.pay(&held).await;
+    // The lane is full; after a while nothing more is fetched.
+    eventually("the reading to stop", || async {
+        daemon.log().contains("reading stopped").then_some(())
+    })
+    .await;
+    rig.delete_records(0, 15).await;
+    rig.client
+        .batch_execute("ALTER TABLE student_course_purchases RENAME start_date TO purchased_at")
+        .await
+        .unwrap();
+    rig.caught_up().await;
+    let found = gaps(&rig).await;
+    let [(0, from, 15, why)] = found.as_slice() else { panic!("no such gap: {found:?}") };
+    assert_eq!(why, "expired");
+    let read = usize::try_from(from - 5).unwrap();
+    assert!((1..10).contains(&read), "{found:?}");
+    paid.extend([&held[..read], &held[10..]].concat());
+    assert_nothing_skipped(&rig, &paid).await;
+}
+
 /// A second owner finds the new log known already, by its other partition. The offset that Kafka has
 /// may still be the old log's.
 #[tokio::test(flavor = "multi_thread")]
@@ -84,19 +164,24 @@ async fn a_topic_made_anew_is_read_from_its_beginning_by_whoever_gets_a_partitio
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn partitions_added_while_running_are_read_from_their_start() {
-    let rig = Rig::new(2).await;
-    let mut paid = Vec::new();
+async fn partitions_added_under_load_are_read_from_their_start() {
+    let rig = Arc::new(Rig::new(4).await);
     let daemon = rig.daemon();
-    pay_more(&rig, 0, 10, &mut paid).await;
+    let load = Load::start(&rig, chance("partitions added under load"));
     rig.reads(&daemon).await;
-    rig.grow_topic(4).await;
-    for partition in 0..4 {
+    rig.grow_topic(8).await;
+    let mut paid = Vec::new();
+    for partition in 4..8 {
         pay_more(&rig, partition, 10, &mut paid).await;
     }
+    eventually("all partitions to be read", || async {
+        (rig.worker(&daemon).await?.partitions.len() == 8).then_some(())
+    })
+    .await;
+    paid.extend(load.stop().await);
     assert_nothing_skipped(&rig, &paid).await;
     assert_eq!(gaps(&rig).await, []);
-    assert_eq!(rig.worker(&daemon).await.unwrap().partitions, [0, 1, 2, 3]);
+    rig.assert_batches_only_move_on().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

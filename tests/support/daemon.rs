@@ -1,5 +1,6 @@
 //! The real program as a child process.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -14,17 +15,17 @@ pub struct Daemon {
 impl Daemon {
     /// Starts the program with a configuration file; its log goes to a file beside it.
     pub fn start(config: &Path, number: usize) -> Daemon {
-        Daemon::start_with(config, number, &[])
+        Daemon::start_with::<&str>(config, number, &[])
     }
 
     /// The same with variables of the test's own.
-    pub fn start_with(config: &Path, number: usize, env: &[(&str, &Path)]) -> Daemon {
+    pub fn start_with<V: AsRef<OsStr>>(config: &Path, number: usize, env: &[(&str, V)]) -> Daemon {
         let log = config.with_extension(format!("{number}.log"));
         let file = File::create(&log).unwrap();
         let child = command()
             .args(["run", "--config"])
             .arg(config)
-            .envs(env.iter().copied())
+            .envs(env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
@@ -47,6 +48,12 @@ impl Daemon {
     pub fn signal(&self, name: &str) {
         let pid = self.pid().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// Stops it in order, so that its group is empty and its leases are free.
+    pub fn stop(mut self) {
+        self.signal("TERM");
+        assert!(self.wait(Duration::from_secs(20)).success());
     }
 
     /// Kills it as a crash would, and waits for its end.
@@ -90,7 +97,7 @@ pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_makegood"));
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if ["MAKEGOOD_", "NOTIFY_SOCKET", "PG", "KAFKA_", "DATABASE_URL", "RUST_LOG"]
+        if ["MAKEGOOD_", "NOTIFY_SOCKET", "OTEL_", "PG", "KAFKA_", "DATABASE_URL", "RUST_LOG"]
             .iter()
             .any(|p| text.starts_with(p))
         {

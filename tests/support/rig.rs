@@ -95,6 +95,7 @@ impl Rig {
         format!(
             "[postgres]\nurl = \"{database_url}\"\n[kafka]\nbootstrap_servers = \"{}\"\n\
              [kafka.properties]\n\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"500\"\n\
+             [http]\nlisten = \"127.0.0.1:0\"\n\
              [[inbox]]\nname = \"purchases\"\ntopic = \"{}\"\ngroup = \"{}\"\nevent_type = \"PURCHASE_CONFIRMED\"\n{route}\n{more}\n",
             self.world.kafka.bootstrap(),
             self.topic,
@@ -126,6 +127,14 @@ impl Rig {
             &self.config_file(database_url, route, "[log]\nlevel = \"info,makegood=debug\"\n"),
             number,
         )
+    }
+
+    /// Starts a daemon with variables of its own in its environment.
+    #[cfg(feature = "otel")]
+    pub fn daemon_among(&self, variables: &[(&str, &str)]) -> Daemon {
+        let number = self.daemons.fetch_add(1, Ordering::Relaxed);
+        let log = "[log]\nlevel = \"info,makegood=debug\"\n";
+        Daemon::start_with(&self.config_file(&self.url(), "", log), number, variables)
     }
 
     /// Sends a record by its key and returns partition and offset.

@@ -3,6 +3,8 @@
 //   npm install pg                                    (on Debian also: apt-get install node-pg)
 //   DATABASE_URL=postgres://… node pay.js STUDENT COURSE AMOUNT CURRENCY
 //
+// TRACEPARENT, if set, is passed on, so that the purchase belongs to the same trace.
+//
 // The role needs INSERT on payments, and makegood_publisher. No Kafka client, and makegood need not be running.
 'use strict';
 
@@ -11,8 +13,11 @@ const { Client } = require('pg');
 
 const TOPIC = process.env.TOPIC || 'purchase-confirmed';
 
-/** Writes a payment and publishes its event: both, or neither. Returns the ids of the two. */
-async function pay(client, student, course, amount, currency) {
+/**
+ * Writes a payment and publishes its event: both, or neither. Returns the ids of the two. In a web service traceparent is
+ * what OpenTelemetry's propagator injects: propagation.inject(context.active(), headers).
+ */
+async function pay(client, student, course, amount, currency, traceparent) {
   const payment = randomUUID();
   // Money is a text in JSON; a float would lose paise.
   const event = {
@@ -25,10 +30,11 @@ async function pay(client, student, course, amount, currency) {
       'INSERT INTO payments (id, student_id, course_id, amount, currency) VALUES ($1, $2, $3, $4, $5)',
       [payment, student, course, amount, currency],
     );
-    // Topic, key, type, payload. Events of one key arrive in order.
+    const headers = traceparent ? { traceparent } : {};
+    // Topic, key, type, payload, headers. Events of one key arrive in order.
     const published = await client.query(
-      'SELECT makegood.publish($1, $2, $3, $4) AS id',
-      [TOPIC, student, 'PURCHASE_CONFIRMED', JSON.stringify(event)],
+      'SELECT makegood.publish($1, $2, $3, $4, $5) AS id',
+      [TOPIC, student, 'PURCHASE_CONFIRMED', JSON.stringify(event), JSON.stringify(headers)],
     );
     await client.query('COMMIT');
     return { payment, event: published.rows[0].id };
@@ -42,7 +48,8 @@ async function main() {
   const client = new Client({ connectionString: process.env.DATABASE_URL });
   await client.connect();
   try {
-    console.log(JSON.stringify(await pay(client, ...process.argv.slice(2, 6))));
+    const [student, course, amount, currency] = process.argv.slice(2);
+    console.log(JSON.stringify(await pay(client, student, course, amount, currency, process.env.TRACEPARENT)));
   } finally {
     await client.end();
   }

@@ -14,6 +14,7 @@ use crate::cli::print::Output;
 use crate::cli::session::Session;
 use crate::config;
 use crate::ingest::Route;
+use crate::liveness::Liveness;
 use crate::pure::problem::{Code, Problem};
 use crate::replay;
 use crate::store::inbox::Replay;
@@ -90,7 +91,7 @@ async fn rehearse<'a>(
     let Some((id, _)) = known else {
         return Err(Problem::new(Code::NotFound, format!("no daemon ever ran the route {route}")));
     };
-    let route = Route::new(id, settings.clone());
+    let route = Route::new(id, settings.clone(), Liveness::default().expect("replay"));
     let with = Replay {
         route: id,
         rules: &route.rules,

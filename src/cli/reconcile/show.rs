@@ -57,7 +57,7 @@ pub fn runs(runs: &[Run]) -> Result<(), Problem> {
             r.gone.to_string(),
             r.quarantined.to_string(),
             r.conflicts.to_string(),
-            r.error.clone().or(r.held.clone()).unwrap_or_default(),
+            r.error.clone().or(r.held.clone()).or(r.reason.clone()).unwrap_or_default(),
         ]
     });
     print::table(&headings, rows)
@@ -101,6 +101,7 @@ fn run_sheet(r: &Run) -> String {
         ("started", time(r.started_at)),
         ("finished", time(r.finished_at)),
     ];
+    pairs.extend(r.reason.clone().map(|why| ("for", why)));
     pairs.extend(r.approved_by.clone().map(|who| ("approved by", who)));
     pairs.extend(r.held.clone().map(|why| ("held", why)));
     pairs.extend(r.error.clone().map(|why| ("error", why)));
@@ -149,6 +150,7 @@ pub fn run_object(r: &Run) -> Value {
         "quarantined": r.quarantined, "conflicts": r.conflicts, "held": r.held,
         "approved_by": r.approved_by, "place_at": r.place_at, "started_at": r.started_at,
         "finished_at": r.finished_at, "error": r.error, "sample": r.sample,
+        "reason": r.reason,
     })
 }
 

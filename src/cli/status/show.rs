@@ -1,40 +1,29 @@
 //! The overview on a screen, or as JSON.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use super::gather::{Overview, Route, age, made_anew};
-use super::outbox::Outbox;
 use crate::cli::print::{self, Format, or_dash};
+use crate::overview::{Outbox, Overview, Route, age, made_anew};
 use crate::pure::problem::Problem;
-use crate::pure::standing::{self, Standing};
+use crate::pure::standing;
+use crate::store::outbox::report::Relay;
 use crate::store::report::{Position, Worker};
 
 pub fn print(overview: &Overview, format: Format) -> Result<(), Problem> {
     match format {
         Format::Table => print::data(&screen(overview)),
-        Format::Json => print::document(json!({
-            "sentence": headline(overview),
-            "ok": overview.is_fine(),
-            "at": overview.now,
-            "routes": overview.routes.iter().map(object).collect::<Vec<_>>(),
-            "outbox": overview.outbox.as_ref().map(Outbox::object),
-        })),
+        Format::Json => print::document(overview.document()),
         Format::Jsonl => {
             let outbox = overview.outbox.iter().map(|o| json!({ "outbox": o.object() }));
-            print::lines(overview.routes.iter().map(object).chain(outbox))
+            print::lines(overview.routes.iter().map(Route::object).chain(outbox))
         }
     }
 }
 
-fn headline(overview: &Overview) -> String {
-    let routes: Vec<(&str, &Standing)> =
-        overview.routes.iter().map(|r| (r.name.as_str(), &r.standing)).collect();
-    standing::headline(&routes, overview.outbox.as_ref().map(|outbox| &outbox.standing))
-}
-
-fn screen(overview: &Overview) -> String {
-    let mut text = print::visible(&headline(overview), true) + "\n";
+/// For a screen.
+pub fn screen(overview: &Overview) -> String {
+    let mut text = print::visible(&overview.headline(), true) + "\n";
     for route in &overview.routes {
         text += &format!("\nroute {} (topic {}, group {})\n", route.name, route.topic, route.group);
         if overview.routes.len() > 1 {
@@ -62,7 +51,7 @@ fn screen(overview: &Overview) -> String {
             text += &format!("\n{}", workers(&route.workers, overview.now));
         }
     }
-    text += &overview.outbox.as_ref().map(Outbox::screen).unwrap_or_default();
+    text += &overview.outbox.as_ref().map(outbox).unwrap_or_default();
     text
 }
 
@@ -88,7 +77,7 @@ fn counts(route: &Route) -> String {
     let list = |pairs: &mut dyn Iterator<Item = (String, i64)>| {
         pairs.map(|(name, n)| format!("{name} {n}")).collect::<Vec<_>>().join(", ")
     };
-    let counted = list(&mut counted(route).map(|(name, n)| (name.to_owned(), n)));
+    let counted = list(&mut route.counted().map(|(name, n)| (name.to_owned(), n)));
     let open = match route.quarantine.as_slice() {
         [] => "none".to_owned(),
         reasons => list(&mut reasons.iter().cloned()),
@@ -97,17 +86,17 @@ fn counts(route: &Route) -> String {
         0 => "none".to_owned(),
         n => n.to_string(),
     };
+    let gaps: Vec<String> = (route.gaps.iter())
+        .map(|gap| {
+            format!("partition {}: {}-{}, {}", gap.partition, gap.from, gap.to - 1, gap.reason)
+        })
+        .collect();
     print::sheet(&[
         ("records", counted),
+        ("never read", if gaps.is_empty() { "none".to_owned() } else { gaps.join("; ") }),
         ("open quarantine", open),
         ("paid, not purchased", unpurchased),
     ])
-}
-
-/// What records came to. How many were ever put into quarantine is left out beside how many are
-/// there: two numbers of one name are one too many.
-fn counted(route: &Route) -> impl Iterator<Item = (&'static str, i64)> {
-    route.counts.iter().filter(|count| count.0 != "quarantined").copied()
 }
 
 fn workers(workers: &[Worker], now: Timestamp) -> String {
@@ -132,46 +121,34 @@ fn ago(now: Timestamp, at: Timestamp) -> String {
     format!("{} ago", standing::age(age(now, at)))
 }
 
-fn object(route: &Route) -> Value {
-    let look = route.look.as_ref();
-    let counts: Map<String, Value> =
-        counted(route).map(|(name, n)| (name.to_owned(), json!(n))).collect();
-    let reasons: Map<String, Value> =
-        route.quarantine.iter().map(|(reason, n)| (reason.clone(), json!(n))).collect();
-    json!({
-        "route": route.name, "topic": route.topic, "group": route.group,
-        "verdict": route.standing.word.as_str(), "ok": route.standing.word.is_fine(),
-        "sentence": route.standing.sentence,
-        "topic_id": route.partitions.first().map(|p| p.topic_id),
-        "kafka": {
-            "reachable": look.is_ok(),
-            "error": look.err().map(|problem| &problem.cause),
-            "topic_id": look.ok().and_then(|look| look.topic_id),
-        },
-        "counts": counts,
-        "quarantine": {
-            "open": route.quarantine.iter().map(|q| q.1).sum::<i64>(), "by_reason": reasons,
-        },
-        "paid_not_purchased": {
-            "payments": route.unpurchased.0, "oldest_paid_at": route.unpurchased.1,
-        },
-        "partitions": route.partitions.iter().map(position).collect::<Vec<_>>(),
-        "workers": route.workers.iter().map(worker).collect::<Vec<_>>(),
-    })
-}
-
-fn position(p: &Position) -> Value {
-    json!({
-        "partition": p.partition, "position": p.next_offset, "log_start": p.log_start,
-        "log_end": p.log_end, "lag": p.lag, "log_seen_at": p.log_seen_at,
-        "progress_at": p.progress_at, "epoch": p.epoch,
-    })
-}
-
-fn worker(w: &Worker) -> Value {
-    json!({
-        "host": w.host, "pid": w.pid, "version": w.version, "state": w.state, "alive": w.alive,
-        "state_since": w.state_since, "started_at": w.started_at, "seen_at": w.seen_at,
-        "reason": w.reason, "advice": w.advice, "partitions": w.partitions,
-    })
+fn outbox(outbox: &Outbox) -> String {
+    let head = format!("\noutbox (in {})\n{}\n", outbox.place, outbox.standing.sentence);
+    let mut text = print::visible(&head, true);
+    let Ok(status) = &outbox.status else { return text };
+    let relay = |r: &Relay| {
+        let shard = match status.shards {
+            1 => String::new(),
+            _ => format!("shard {}: ", r.shard),
+        };
+        format!("{shard}{}, process {}, epoch {}", r.host, r.pid, r.epoch)
+    };
+    let relays: Vec<String> = status.relays.iter().map(relay).collect();
+    let pending = match status.pending {
+        0 => "0".to_owned(),
+        n => format!("{n} ({} bytes)", status.pending_bytes),
+    };
+    let aside = match status.set_aside {
+        0 => "0".to_owned(),
+        n => format!("{n}, of which Kafka refused {}", status.refused),
+    };
+    text.push('\n');
+    text += &print::sheet(&[
+        ("pending", pending),
+        ("oldest", print::or_dash(status.oldest_age.map(print::seconds))),
+        ("in flight", status.in_flight.to_string()),
+        ("set aside", aside),
+        ("published", status.published.to_string()),
+        ("relayed by", print::or_dash((!relays.is_empty()).then(|| relays.join("; ")))),
+    ]);
+    text
 }

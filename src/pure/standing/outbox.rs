@@ -55,11 +55,6 @@ pub fn judge(facts: &Outbox<'_>) -> Standing {
     Standing { word, sentence }
 }
 
-/// The verdict where the outbox cannot be asked.
-pub fn unknown(cause: &str) -> Standing {
-    Standing { word: Word::Unknown, sentence: format!("unknown: {cause}") }
-}
-
 fn down(facts: &Outbox<'_>) -> String {
     let who = match facts {
         Outbox { seen: None, .. } => "no makegood daemon has ever relayed the outbox".to_owned(),

@@ -17,7 +17,8 @@ pub fn headline(routes: &[(&str, &Standing)], outbox: Option<&Standing>) -> Stri
     match (worst, routes.len()) {
         (None, _) => "down: no route is configured, and no daemon has ever run".to_owned(),
         (Some((name, standing)), 1)
-            if is_route(name) && matches!(standing.word, Word::Ok | Word::Down) =>
+            if is_route(name)
+                && matches!(standing.word, Word::Ok | Word::Down | Word::Unreachable) =>
         {
             standing.sentence.clone()
         }
@@ -26,6 +27,13 @@ pub fn headline(routes: &[(&str, &Standing)], outbox: Option<&Standing>) -> Stri
         }
         (Some((name, standing)), _) => format!("{name}: {}", standing.sentence),
     }
+}
+
+/// The sentence where nobody could be asked: why, and what to do about it.
+pub fn unasked(word: Word, cause: &str, hint: &str) -> String {
+    let hint = hint.lines().next().unwrap_or_default();
+    let gap = if hint.is_empty() { "" } else { "; " };
+    format!("{}: {cause}{gap}{hint}", word.as_str())
 }
 
 /// A length of time in its largest unit.
@@ -87,14 +95,25 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
                 .map(|oldest| format!(", the oldest for {}", age(oldest)))
                 .unwrap_or_default(),
         ),
+        Word::Gap => format!(
+            "gap: {} never read; the reconciler covers them with a sweep by itself, `makegood offsets show` tells which; {}",
+            match facts.gaps {
+                (_, 1) => "1 record was".to_owned(),
+                (1, n) => format!("{n} records were"),
+                (ranges, n) => format!("{n} records in {ranges} ranges were"),
+            },
+            flow(facts)
+        ),
         Word::Quarantine => format!(
             "quarantine: {} {} a decision, see `makegood quarantine list`; {}",
             records(*quarantined),
             if *quarantined == 1 { "needs" } else { "need" },
             flow(facts)
         ),
-        // Only the outbox sets aside.
-        Word::Behind | Word::Ok | Word::SetAside => format!("{}: {}", word.as_str(), flow(facts)),
+        // Only the outbox sets aside, and without the database there are no facts to judge.
+        Word::Behind | Word::Ok | Word::SetAside | Word::Unreachable => {
+            format!("{}: {}", word.as_str(), flow(facts))
+        }
     }
 }
 
@@ -118,6 +137,11 @@ fn kept(word: &str, why: Option<Held<'_>>) -> String {
     let Some(why) = why else { return word.to_owned() };
     let reason = why.reason.trim_end_matches('.');
     format!("{word} for {}: {reason}. {}", age(why.age), why.advice).trim_end().to_owned()
+}
+
+/// The sentence of what is held: for how long, why, and what to do about it.
+pub fn holds(held: Held<'_>) -> String {
+    kept("held", Some(held))
 }
 
 fn stall(facts: &Facts<'_>) -> String {

@@ -23,6 +23,7 @@ fn facts(partitions: &[Partition]) -> Facts<'_> {
         taken: 10,
         other_type: 0,
         quarantined: 0,
+        gaps: (0, 0),
         unpurchased: (0, None),
     }
 }
@@ -211,12 +212,24 @@ fn the_headline_names_the_outbox_where_that_is_what_is_wrong() {
     let idle = partition(0, None, Some(SECOND));
     let ok = judge(&facts(&idle));
     let down = judge(&Facts { alive: 0, ..facts(&idle) });
-    let stuck = outbox::unknown("its database is away");
+    let sentence = unasked(Word::Unknown, "its database is away", "");
+    let stuck = Standing { word: Word::Unknown, sentence };
     let well = Standing { word: Word::Ok, sentence: "ok: nothing is waiting".to_owned() };
     assert_eq!(headline(&[("a", &ok)], Some(&well)), ok.sentence);
     assert_eq!(headline(&[("a", &ok)], Some(&stuck)), "outbox: unknown: its database is away");
     assert_eq!(headline(&[("a", &down)], Some(&stuck)), down.sentence);
     assert_eq!(headline(&[], Some(&stuck)), "outbox: unknown: its database is away");
+}
+
+#[test]
+fn a_database_out_of_reach_is_the_worst_and_needs_no_routes_name() {
+    let sentence = unasked(Word::Unreachable, "PostgreSQL is out of reach", "start it\nor not");
+    assert_eq!(sentence, "unreachable: PostgreSQL is out of reach; start it");
+    let away = Standing { word: Word::Unreachable, sentence };
+    assert_eq!(headline(&[("a", &away)], Some(&away)), away.sentence);
+    assert!(!away.word.is_fine());
+    // The last word's place tells how many there are.
+    assert!(Word::ALL.is_sorted() && Word::ALL.len() == away.word as usize + 1);
 }
 
 #[test]
@@ -229,4 +242,15 @@ fn an_age_is_told_in_its_largest_unit() {
     assert_eq!(told(7200), "2 h");
     assert_eq!(told(3 * 86_400), "3 d");
     assert!(age(Duration::MAX).ends_with(" d"));
+}
+
+#[test]
+fn what_was_never_read_is_told_until_it_is_covered_and_missing_purchases_come_first() {
+    let idle = partition(0, None, Some(SECOND));
+    let (word, sentence) = judged(&Facts { gaps: (2, 17), ..facts(&idle) });
+    assert_eq!(word, Word::Gap);
+    assert!(sentence.starts_with("gap: 17 records in 2 ranges were never read"), "{sentence}");
+    assert!(!word.is_fine());
+    let known = Facts { gaps: (1, 1), unpurchased: (3, None), ..facts(&idle) };
+    assert_eq!(judged(&known).0, Word::Unpurchased);
 }

@@ -114,6 +114,8 @@ impl<'a> Batch<'a> {
 pub struct Applied {
     /// What was counted, over all partitions.
     pub counts: Counts,
+    /// The entries that were put into quarantine, by their places.
+    pub quarantined: Vec<usize>,
 }
 
 /// An event that may be new.
@@ -147,6 +149,8 @@ pub(super) struct Sorted<'a> {
     pub fresh: Vec<Fresh<'a>>,
     /// Entries to quarantine.
     pub refused: Vec<(usize, Refusal)>,
+    /// Those of them that are in quarantine now.
+    pub quarantined: Vec<usize>,
     pub counts: BTreeMap<i32, Counts>,
 }
 
@@ -155,6 +159,7 @@ impl<'a> Sorted<'a> {
         let mut sorted = Sorted {
             fresh: Vec::with_capacity(batch.entries.len()),
             refused: Vec::new(),
+            quarantined: Vec::new(),
             counts: BTreeMap::new(),
         };
         let mut digests: HashMap<Uuid, [u8; 16]> = HashMap::with_capacity(batch.entries.len());
@@ -248,11 +253,11 @@ impl<'a> Sorted<'a> {
         moves.collect()
     }
 
-    pub(super) fn applied(&self) -> Applied {
+    pub(super) fn applied(self) -> Applied {
         let mut counts = Counts::default();
         for one in self.counts.values() {
             counts.add(one);
         }
-        Applied { counts }
+        Applied { counts, quarantined: self.quarantined }
     }
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use tokio_postgres::types::Type;
 
-use super::{Columns, Mapping, Unfit, breach};
+use super::{Columns, FILES, Mapping, Unfit, breach};
 use crate::pure::problem::{Code, Problem};
-use crate::store::{Fault, Store};
+use crate::store::{Fault, Shape, Store};
 
 const INDEX: &str = "-- makegood: index ";
 
@@ -43,6 +43,14 @@ const LOOKUP: &Columns = &[
     ("contents", Type::JSONB),
 ];
 
+const STRANGERS: &Columns = &[
+    ("purchase", Type::TEXT),
+    ("business_key", Type::TEXT),
+    ("at", Type::TIMESTAMPTZ),
+    ("contents", Type::JSONB),
+    ("link", Type::TEXT),
+];
+
 /// The statements, each as the operator wrote it; `None` for a file that a folder does not have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Looks {
@@ -56,6 +64,22 @@ pub struct Looks {
     pub purchases: Option<String>,
     /// `lookup.sql`: without it `explain` knows nothing of the host's tables.
     pub lookup: Option<String>,
+    /// `strangers.sql`: without it no purchases made by hand are looked for before the first start.
+    pub strangers: Option<String>,
+}
+
+/// One of the statements and its contract.
+pub struct Look<'a> {
+    /// Its file.
+    pub file: &'static str,
+    /// Its text, if the mapping has it.
+    pub sql: Option<&'a str>,
+    /// Whether it is run in the payments' database.
+    pub in_source: bool,
+    /// What it takes.
+    pub(super) params: &'static [Type],
+    /// What it returns.
+    columns: &'static Columns,
 }
 
 /// An index that a look needs, as its index line names it.
@@ -81,13 +105,17 @@ impl Looks {
 
     /// The compiled-in ones.
     pub(super) fn built_in() -> Looks {
-        let text = |sql: &str| Some(sql.to_owned());
+        let text = |name: &str| {
+            let file = FILES.iter().find(|(file, _)| *file == name);
+            file.map(|(_, text)| (*text).to_owned())
+        };
         Looks {
-            missing: text(include_str!("../../../sql/purchases/missing.sql")),
-            conflicts: text(include_str!("../../../sql/purchases/conflicts.sql")),
-            payments: text(include_str!("../../../sql/purchases/payments.sql")),
-            purchases: text(include_str!("../../../sql/purchases/purchases.sql")),
-            lookup: text(include_str!("../../../sql/purchases/lookup.sql")),
+            missing: text("missing.sql"),
+            conflicts: text("conflicts.sql"),
+            payments: text("payments.sql"),
+            purchases: text("purchases.sql"),
+            lookup: text("lookup.sql"),
+            strangers: text("strangers.sql"),
         }
     }
 
@@ -110,37 +138,58 @@ impl Looks {
             payments: read("payments.sql")?,
             purchases: read("purchases.sql")?,
             lookup: read("lookup.sql")?,
+            strangers: read("strangers.sql")?,
         })
     }
 }
 
 impl Mapping {
+    /// The statements that are run where the payments are beside the purchases, or are `elsewhere`.
+    /// `strangers.sql` needs both, so there is none of it elsewhere.
+    pub fn looks_for(&self, elsewhere: bool) -> Vec<Look<'_>> {
+        let Looks { missing, conflicts, payments, purchases, lookup, strangers } = &self.looks;
+        let beside = [
+            ("missing.sql", missing, &WINDOW[..], MISSING, false),
+            ("conflicts.sql", conflicts, &WINDOW[..], CONFLICTS, false),
+            ("lookup.sql", lookup, &[Type::TEXT][..], LOOKUP, false),
+            ("strangers.sql", strangers, &[Type::INT8][..], STRANGERS, false),
+        ];
+        let apart = [
+            ("payments.sql", payments, &WINDOW[..], PAYMENTS, true),
+            ("purchases.sql", purchases, &WINDOW[..], PURCHASES, false),
+        ];
+        let looks = if elsewhere { apart.to_vec() } else { beside.to_vec() };
+        (looks.into_iter())
+            .map(|(file, sql, params, columns, in_source)| Look {
+                file,
+                sql: sql.as_deref(),
+                in_source,
+                params,
+                columns,
+            })
+            .collect()
+    }
+
     /// Checks the contract of the statements that read, each against the database that it reads;
     /// `source` is the payments' database, if it is not the one with the purchases.
     pub async fn check_looks(&self, store: &Store, source: Option<&Store>) -> Result<(), Unfit> {
-        let looks = &self.looks;
-        let checks = match source {
-            None => vec![
-                (store, "missing.sql", &looks.missing, &WINDOW[..], MISSING),
-                (store, "conflicts.sql", &looks.conflicts, &WINDOW[..], CONFLICTS),
-                (store, "lookup.sql", &looks.lookup, &[Type::TEXT][..], LOOKUP),
-            ],
-            Some(source) => vec![
-                (source, "payments.sql", &looks.payments, &WINDOW[..], PAYMENTS),
-                (store, "purchases.sql", &looks.purchases, &WINDOW[..], PURCHASES),
-            ],
-        };
-        for (store, name, sql, params, columns) in checks {
-            let Some(sql) = sql else { continue };
-            let statement = store.describe(sql).await?;
-            if let Some(what) = breach(&statement, params, columns) {
-                let cause = format!("the mapping's {name} ({}) {what}", self.origin);
-                return Err(Unfit::Broken(Problem::new(Code::Mapping, cause).hint(format!(
-                    "the contract is at the top of {name} as shipped in sql/purchases"
-                ))));
-            }
+        for look in self.looks_for(source.is_some()) {
+            let store = source.filter(|_| look.in_source).unwrap_or(store);
+            self.check_look(store, &look).await?;
         }
         Ok(())
+    }
+
+    /// Checks the contract of one of them, if the mapping has it.
+    pub async fn check_look(&self, store: &Store, look: &Look<'_>) -> Result<(), Unfit> {
+        let (file, Some(sql)) = (look.file, look.sql) else { return Ok(()) };
+        let statement = match store.describe(sql).await {
+            Ok(statement) => statement,
+            Err(fault) => return Err(self.refused(store, file, sql, fault).await),
+        };
+        let Some(what) = breach(&statement, look.params, look.columns) else { return Ok(()) };
+        let cause = format!("the mapping's {file} ({}) {what}", self.origin);
+        Err(Unfit::Broken(Problem::new(Code::Mapping, cause).hint(hint(file, &statement))))
     }
 
     /// The indexes that the windows need and that the database does not have, as statements that
@@ -172,6 +221,19 @@ impl Mapping {
             }
         }
         Ok(wanted)
+    }
+}
+
+/// What to do about a statement that breaks its contract.
+fn hint(name: &str, statement: &Shape) -> String {
+    let zoneless = statement.columns.iter().find(|(_, t)| *t == Type::TIMESTAMP);
+    match zoneless {
+        Some((column, _)) => format!(
+            "{column} comes from a column without a time zone: declare the zone wherever {name} selects that column, \
+             as in `updated_at AT TIME ZONE 'UTC'`, and wherever it compares it, as in \
+             `$1::timestamptz AT TIME ZONE 'UTC'`; see the rules at the top of missing.sql as shipped in sql/purchases"
+        ),
+        None => format!("the contract is at the top of {name} as shipped in sql/purchases"),
     }
 }
 

@@ -47,6 +47,7 @@ pub struct Run {
     pub finished_at: Option<Timestamp>,
     pub error: Option<String>,
     pub sample: Option<Value>,
+    pub reason: Option<String>,
 }
 
 /// One finding.
@@ -254,6 +255,7 @@ fn read_run(row: &Row) -> Run {
         finished_at: row.get("finished_at"),
         error: row.get("error"),
         sample: row.get("sample"),
+        reason: row.get("reason"),
     }
 }
 

@@ -4,39 +4,31 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cli::{print, session};
-use crate::config::Config;
+use super::{Sources, judging};
 use crate::pure::problem::Problem;
 use crate::pure::standing::{Standing, outbox as standing};
-use crate::store::connect;
 use crate::store::outbox::report::{self, Relay, Status};
 
 /// The outbox.
+#[derive(Clone, Debug)]
 pub struct Outbox {
     /// The database it is in.
-    place: String,
+    pub place: String,
+    /// The verdict.
     pub standing: Standing,
     /// What the database said, or why it said nothing.
-    status: Result<Status, Problem>,
+    pub status: Result<Status, Problem>,
 }
 
 /// Asks the database with the outbox; `None` where it is turned off.
-pub async fn gather(config: &Config) -> Option<Outbox> {
-    if !config.outbox.enabled {
-        return None;
-    }
-    let status = ask(config).await;
+pub(super) async fn gather(sources: &Sources) -> Option<Outbox> {
+    let base = sources.outbox.as_ref()?;
+    let status = base.ask(sources.patience, "the outbox", report::status).await;
     let standing = match &status {
         Ok(status) => judge(status),
-        Err(Problem { cause, hint, .. }) if hint.is_empty() => standing::unknown(cause),
-        Err(Problem { cause, hint, .. }) => standing::unknown(&format!("{cause}; {hint}")),
+        Err(problem) => judging::unreachable(problem),
     };
-    Some(Outbox { place: connect::place(config.outbox_database()), standing, status })
-}
-
-async fn ask(config: &Config) -> Result<Status, Problem> {
-    let store = session::outbox(config).await?;
-    report::status(&store).await.map_err(|fault| fault.problem("cannot read the outbox"))
+    Some(Outbox { place: base.place(), standing, status })
 }
 
 fn judge(status: &Status) -> Standing {
@@ -54,39 +46,6 @@ fn judge(status: &Status) -> Standing {
 }
 
 impl Outbox {
-    /// For a screen.
-    pub fn screen(&self) -> String {
-        let head = format!("\noutbox (in {})\n{}\n", self.place, self.standing.sentence);
-        let mut text = print::visible(&head, true);
-        let Ok(status) = &self.status else { return text };
-        let relay = |r: &Relay| {
-            let shard = match status.shards {
-                1 => String::new(),
-                _ => format!("shard {}: ", r.shard),
-            };
-            format!("{shard}{}, process {}, epoch {}", r.host, r.pid, r.epoch)
-        };
-        let relays: Vec<String> = status.relays.iter().map(relay).collect();
-        let pending = match status.pending {
-            0 => "0".to_owned(),
-            n => format!("{n} ({} bytes)", status.pending_bytes),
-        };
-        let aside = match status.set_aside {
-            0 => "0".to_owned(),
-            n => format!("{n}, of which Kafka refused {}", status.refused),
-        };
-        text.push('\n');
-        text += &print::sheet(&[
-            ("pending", pending),
-            ("oldest", print::or_dash(status.oldest_age.map(print::seconds))),
-            ("in flight", status.in_flight.to_string()),
-            ("set aside", aside),
-            ("published", status.published.to_string()),
-            ("relayed by", print::or_dash((!relays.is_empty()).then(|| relays.join("; ")))),
-        ]);
-        text
-    }
-
     /// For a program.
     pub fn object(&self) -> Value {
         let mut object = json!({

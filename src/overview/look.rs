@@ -1,17 +1,14 @@
 //! A fresh look at Kafka itself, because the database only knows what a daemon saw.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::config;
 use crate::kafka::probe::{Probe, Watermarks};
 use crate::pure::problem::{Code, Problem};
-
-/// The whole look may take so long; each question to a broker is bounded besides.
-const TIMEOUT: Duration = Duration::from_secs(12);
 
 /// What Kafka says of one topic.
 #[derive(Clone, Debug, Default)]
@@ -24,34 +21,31 @@ pub struct Look {
     pub waiting_since: BTreeMap<i32, Timestamp>,
 }
 
-/// Looks at a topic. `next` is the next offset to read of each partition of the topic id given.
-pub async fn look(
-    kafka: &config::Kafka,
-    topic: &str,
-    group: &str,
+/// Looks at a topic, within `patience` even if each of many partitions takes its time. `next` is the next
+/// offset to read of each partition of the topic id given.
+pub(super) async fn look(
+    probe: Arc<Mutex<Probe>>,
     next: BTreeMap<i32, i64>,
     of: Option<Uuid>,
+    patience: Duration,
 ) -> Result<Look, Problem> {
-    let (kafka, topic, group) = (kafka.clone(), topic.to_owned(), group.to_owned());
-    let task = tokio::task::spawn_blocking(move || ask(&kafka, &topic, &group, &next, of));
-    match tokio::time::timeout(TIMEOUT, task).await {
+    let silent = move || {
+        let cause = format!("Kafka has not answered within {} s", patience.as_secs());
+        Problem::new(Code::KafkaUnreachable, cause)
+    };
+    let task = tokio::task::spawn_blocking(move || match probe.try_lock() {
+        Ok(probe) => ask(&probe, &next, of),
+        // The look before, which nobody waits for any more, still does.
+        Err(_) => Err(silent()),
+    });
+    match tokio::time::timeout(patience, task).await {
         Ok(Ok(look)) => look,
         Ok(Err(e)) => Err(Problem::new(Code::System, format!("the look at Kafka failed: {e}"))),
-        Err(_) => Err(Problem::new(
-            Code::KafkaUnreachable,
-            format!("Kafka has not answered within {} s", TIMEOUT.as_secs()),
-        )),
+        Err(_) => Err(silent()),
     }
 }
 
-fn ask(
-    kafka: &config::Kafka,
-    topic: &str,
-    group: &str,
-    next: &BTreeMap<i32, i64>,
-    of: Option<Uuid>,
-) -> Result<Look, Problem> {
-    let probe = Probe::new(kafka, topic, group)?;
+fn ask(probe: &Probe, next: &BTreeMap<i32, i64>, of: Option<Uuid>) -> Result<Look, Problem> {
     let partitions = probe.partitions()?;
     if partitions.is_empty() {
         return Ok(Look::default());

@@ -1,4 +1,4 @@
-//! Joins what the database knows with what Kafka says.
+//! Joins what the database knows with what Kafka says, and judges it.
 
 use std::time::Duration;
 
@@ -6,72 +6,70 @@ use futures_util::future;
 use jiff::Timestamp;
 
 use super::look::{Look, look};
-use super::outbox::{self, Outbox};
-use crate::cli::session::Session;
-use crate::pure::problem::Problem;
-use crate::pure::standing::{self, Facts, Held, Kafka, Standing};
-use crate::store::report::{self, Position, Report, Worker};
+use super::{Overview, Route, Sources, outbox};
+use crate::config::Config;
+use crate::pure::problem::{Code, Problem};
+use crate::pure::standing::{self, Facts, Held, Kafka, Standing, Word};
+use crate::store::report::{self, Report, Worker};
 
-/// Everything that `status` shows.
-pub struct Overview {
-    /// The database's clock.
-    pub now: Timestamp,
-    /// The brokers that were asked.
-    pub brokers: String,
-    /// The routes: those configured here, and those that a living daemon runs.
-    pub routes: Vec<Route>,
-    /// The outbox, unless it is turned off here.
-    pub outbox: Option<Outbox>,
-}
+impl Sources {
+    /// Reads the databases, looks at Kafka, and judges every route and the outbox. Takes at most twice the
+    /// patience; what is away is said in its place.
+    pub async fn overview(&self) -> Overview {
+        let (mut overview, outbox) = tokio::join!(self.routes(), outbox::gather(self));
+        overview.outbox = outbox;
+        overview
+    }
 
-impl Overview {
-    /// Whether nobody needs to do anything.
-    pub fn is_fine(&self) -> bool {
-        let routes = self.routes.iter().map(|route| &route.standing);
-        let outbox = self.outbox.iter().map(|outbox| &outbox.standing);
-        routes.chain(outbox).all(|standing| standing.word.is_fine())
+    async fn routes(&self) -> Overview {
+        let asked = self.purchases.ask(self.patience, "the status", report::read).await;
+        let here = Timestamp::now();
+        let (report, trouble) = match asked {
+            Ok(report) => (report, None),
+            Err(problem) => (Report::nothing(here), Some(problem)),
+        };
+        let routes = wanted(&self.config, &report).into_iter().map(async |mut route| {
+            route.look = self.look(&route).await;
+            refresh(&mut route, report.now);
+            route.standing = match &trouble {
+                Some(problem) => unreachable(problem),
+                None => judge(&route, &report),
+            };
+            route
+        });
+        Overview {
+            routes: future::join_all(routes).await,
+            now: report.now,
+            clock_ahead: here.duration_since(report.now).as_secs_f64(),
+            database: self.purchases.place(),
+            trouble,
+            brokers: self.config.kafka.bootstrap_servers.clone(),
+            jobs: report.jobs,
+            outbox: None,
+        }
+    }
+
+    async fn look(&self, route: &Route) -> Result<Look, Problem> {
+        let next = route.partitions.iter().map(|p| (p.partition, p.next_offset)).collect();
+        let of = route.partitions.first().map(|p| p.topic_id);
+        look(self.probe(&route.topic, &route.group)?, next, of, self.patience).await
     }
 }
 
-/// One route.
-pub struct Route {
-    pub name: String,
-    pub topic: String,
-    pub group: String,
-    pub standing: Standing,
-    pub counts: Vec<(&'static str, i64)>,
-    pub quarantine: Vec<(String, i64)>,
-    /// Payments without a purchase, and when the oldest became paid.
-    pub unpurchased: (i64, Option<Timestamp>),
-    pub partitions: Vec<Position>,
-    pub workers: Vec<Worker>,
-    /// What Kafka said, or why it said nothing.
-    pub look: Result<Look, Problem>,
-}
-
-/// Reads the databases, looks at Kafka, and judges every route and the outbox.
-pub async fn overview(session: &Session) -> Result<Overview, Problem> {
-    let report =
-        report::read(&session.store).await.map_err(|f| f.problem("cannot read the status"))?;
-    let routes = future::join_all(wanted(session, &report).into_iter().map(async |mut route| {
-        let next = route.partitions.iter().map(|p| (p.partition, p.next_offset)).collect();
-        let of = route.partitions.first().map(|p| p.topic_id);
-        let kafka = &session.config.kafka;
-        route.look = look(kafka, &route.topic, &route.group, next, of).await;
-        refresh(&mut route, report.now);
-        route.standing = judge(&route, &report);
-        route
-    }));
-    let (routes, outbox) = tokio::join!(routes, outbox::gather(&session.config));
-    let brokers = session.config.kafka.bootstrap_servers.clone();
-    Ok(Overview { now: report.now, brokers, routes, outbox })
+/// The verdict where the database with the positions cannot be asked.
+pub(super) fn unreachable(problem: &Problem) -> Standing {
+    let word = match problem.code {
+        Code::PostgresUnreachable => Word::Unreachable,
+        _ => Word::Unknown,
+    };
+    Standing { word, sentence: standing::unasked(word, &problem.cause, &problem.hint) }
 }
 
 /// The configured routes, then those that only a daemon elsewhere has.
-fn wanted(session: &Session, report: &Report) -> Vec<Route> {
-    let configured = session.config.inbox.iter().map(|r| (&r.name, &r.topic, &r.group));
+fn wanted(config: &Config, report: &Report) -> Vec<Route> {
+    let configured = config.inbox.iter().map(|r| (&r.name, &r.topic, &r.group));
     let running = (report.routes.iter())
-        .filter(|r| session.config.inbox.iter().all(|c| c.name != r.name))
+        .filter(|r| config.inbox.iter().all(|c| c.name != r.name))
         .filter(|r| report.workers.iter().any(|w| w.alive && w.route == r.name))
         .map(|r| (&r.name, &r.topic, &r.group));
     configured
@@ -91,6 +89,9 @@ fn route(report: &Report, name: &str, topic: &str, group: &str) -> Route {
         quarantine: (report.quarantine.iter())
             .filter(|(route, ..)| route == name)
             .map(|(_, reason, records)| (reason.clone(), *records))
+            .collect(),
+        gaps: (report.gaps.iter().filter(|open| open.route == name))
+            .map(|open| open.gap.clone())
             .collect(),
         unpurchased: known.map_or((0, None), |r| (r.unpurchased, r.unpurchased_since)),
         partitions: report.positions.iter().filter(|p| p.route == name).cloned().collect(),
@@ -169,6 +170,7 @@ fn judge(route: &Route, report: &Report) -> Standing {
             .sum(),
         other_type: count("other_type"),
         quarantined: route.quarantine.iter().map(|q| q.1).sum(),
+        gaps: (route.gaps.len(), route.gaps.iter().map(|gap| gap.to - gap.from).sum()),
         unpurchased: known.map_or((0, None), |r| (r.unpurchased, r.unpurchased_since.map(age))),
     })
 }

@@ -1,0 +1,35 @@
+-- Offsets that were never read, until what they may have said is covered otherwise.
+CREATE VIEW makegood.gaps_open AS
+SELECT g.id AS gap, r.name AS route, g.topic, g.topic_id, g.partition, g.from_offset, g.to_offset,
+       g.to_offset - g.from_offset AS records, g.reason, g.found_at
+FROM makegood.gaps g
+JOIN makegood.routes r ON r.id = g.route_id
+WHERE g.covered_at IS NULL;
+COMMENT ON VIEW makegood.gaps_open IS
+    'Offsets that were never read and that no sweep of the reconciler has covered yet. A sweep is asked for by itself.';
+COMMENT ON COLUMN makegood.gaps_open.gap IS 'Its number, as makegood.dismiss_gap takes it.';
+COMMENT ON COLUMN makegood.gaps_open.route IS 'The route that did not read them.';
+COMMENT ON COLUMN makegood.gaps_open.topic IS 'The topic.';
+COMMENT ON COLUMN makegood.gaps_open.topic_id IS 'The topic''s id when it was found.';
+COMMENT ON COLUMN makegood.gaps_open.partition IS 'The partition.';
+COMMENT ON COLUMN makegood.gaps_open.from_offset IS 'The first offset that was not read.';
+COMMENT ON COLUMN makegood.gaps_open.to_offset IS 'One past the last.';
+COMMENT ON COLUMN makegood.gaps_open.records IS 'How many offsets that are; in a compacted or transactional topic fewer are records.';
+COMMENT ON COLUMN makegood.gaps_open.reason IS
+    'expired: deleted before they were read; taken_over: before the offset of the group''s worker before makegood; first_start: before the configured start; deleted: the topic was deleted before they were read; recreated, truncated: the log that came after begins later; reset by …: a person skipped them.';
+COMMENT ON COLUMN makegood.gaps_open.found_at IS 'When it was found; every payment they can be about became paid before.';
+
+CREATE FUNCTION makegood.dismiss_gap(gap bigint, reason text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE makegood.gaps g
+    SET covered_at = now(), covered_how = 'dismissed', covered_by = session_user, note = dismiss_gap.reason
+    WHERE g.id = dismiss_gap.gap AND g.covered_at IS NULL;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no open gap %', dismiss_gap.gap
+            USING ERRCODE = '55000', HINT = 'SELECT * FROM makegood.gaps_open shows which are.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION makegood.dismiss_gap IS
+    'Closes a gap that a person has dealt with, where no reconciler can: its payments are in no table that makegood sees.';
+REVOKE ALL ON FUNCTION makegood.dismiss_gap FROM PUBLIC;

@@ -1,0 +1,27 @@
+-- makegood: status_jobs
+-- The run at hand is the oldest open one; a held one waits for a person and stands in nobody's way.
+SELECT j.name AS job, r.name AS route, j.looked_at, j.notice, done.finished_at AS succeeded_at,
+       extract(epoch FROM done.finished_at - done.started_at)::float8 AS took, held.runs AS held_runs, at_hand.run, at_hand.phase,
+       at_hand.compared, at_hand.missing, at_hand.made_good, at_hand.place_at, at_hand.until, at_hand.held AS waits
+FROM makegood.jobs j
+JOIN makegood.routes r ON r.id = j.route_id
+LEFT JOIN LATERAL (
+    SELECT d.started_at, d.finished_at
+    FROM makegood.reconcile_runs d
+    WHERE d.job = j.name AND d.state = 'done' AND NOT d.dry_run
+    ORDER BY d.run DESC
+    LIMIT 1
+) done ON true
+CROSS JOIN LATERAL (
+    SELECT count(*) AS runs
+    FROM makegood.reconcile_runs h
+    WHERE h.job = j.name AND h.state = 'held'
+) held
+LEFT JOIN LATERAL (
+    SELECT a.*
+    FROM makegood.reconcile_runs a
+    WHERE a.job = j.name AND a.state = 'running'
+    ORDER BY a.run
+    LIMIT 1
+) at_hand ON true
+ORDER BY j.name

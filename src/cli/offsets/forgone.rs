@@ -1,0 +1,256 @@
+//! What a skip would leave out: the records are read, tried on the mapping, and everything is rolled back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::ground::Ground;
+use super::plan::Move;
+use crate::cli::session::Session;
+use crate::ingest::survey::blocking;
+use crate::kafka::probe::Reader;
+use crate::pure::problem::Problem;
+use crate::pure::record::Record;
+use crate::store::inbox::{self, Batch, Entry, Kind, Unseen};
+use crate::store::mapping::Mapping;
+use crate::store::payments::{Looker, Scope};
+use crate::store::{Store, test_events};
+
+/// How many records are looked at together.
+const CHUNK: usize = 500;
+
+/// What is in the records that would be skipped.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Forgone {
+    /// Records looked into.
+    pub examined: usize,
+    /// Whether there are more than that.
+    pub bounded: bool,
+    /// Offsets whose records the log does not have any more.
+    pub gone: i64,
+    /// Records that are no event of this route.
+    pub other: usize,
+    /// Records that would go to quarantine.
+    pub refused: usize,
+    /// Events that were taken in already.
+    pub taken_in: usize,
+    /// Events whose purchase is there, or that need none.
+    pub settled: usize,
+    /// Events that were paid and have no purchase.
+    pub paid: Vec<Event>,
+    /// Why the mapping, or the reconciler's look, could not tell, if so.
+    pub trouble: Option<String>,
+}
+
+/// An event without a purchase.
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    pub partition: i32,
+    pub offset: i64,
+    pub at: Option<Timestamp>,
+    pub event_id: Uuid,
+    /// The business key; `None` if the mapping could not tell.
+    pub payment: Option<String>,
+    /// Whether the reconciler sees it as paid and not purchased; `None` if nobody can tell.
+    pub known: Option<bool>,
+}
+
+/// Looks into at most `most` of the records that a plan skips.
+pub(super) async fn look(
+    session: &Session,
+    ground: &Ground,
+    plan: &[Move],
+    most: usize,
+) -> Result<Forgone, Problem> {
+    let mut forgone = Forgone::default();
+    if plan.iter().all(|m| m.skips.is_none()) {
+        return Ok(forgone);
+    }
+    let mapping = Arc::new(Mapping::load(&ground.route.settings.mapping)?);
+    for m in plan {
+        let Some(skips) = m.skips.clone() else { continue };
+        let low = ground.partitions.get(&m.partition).map_or(0, |one| one.known.low);
+        forgone.gone += (low.min(skips.end) - skips.start).max(0);
+        let range = skips.start.max(low)..skips.end;
+        let log = &ground.look.log;
+        let (kafka, topic, group) = (&session.config.kafka, &log.topic, &log.group);
+        let mut reader = Some(Reader::open(kafka, topic, group, m.partition, range)?);
+        while let Some(mut reading) = reader.take() {
+            let room = most.saturating_sub(forgone.examined).min(CHUNK);
+            let (records, back) = blocking(move || {
+                // One more than there is room for tells whether that is all.
+                let records = reading.next(room.max(1))?;
+                Ok((records, reading))
+            })
+            .await?;
+            if room == 0 {
+                forgone.bounded |= !records.is_empty();
+            } else if !records.is_empty() {
+                forgone.add(session, ground, &mapping, &records).await?;
+                reader = Some(back);
+            }
+        }
+    }
+    forgone.ask_the_reconciler(session, ground, &mapping).await?;
+    Ok(forgone)
+}
+
+impl Forgone {
+    /// Counts some records of one partition.
+    async fn add(
+        &mut self,
+        session: &Session,
+        ground: &Ground,
+        mapping: &Mapping,
+        records: &[Record],
+    ) -> Result<(), Problem> {
+        let mut entries: Vec<Entry<'_>> = (records.iter())
+            .filter(|record| test_events::marked(record).is_none())
+            .map(|record| ground.route.entry(record, ground.topic_id()))
+            .collect();
+        let refused = entries.iter().filter(|e| matches!(e.kind, Kind::Undecodable(_))).count();
+        entries.retain(|entry| matches!(entry.kind, Kind::Event(_)));
+        let batch = Batch {
+            route: ground.route.id,
+            log: &ground.look.log,
+            mapping,
+            writer: Uuid::nil(),
+            now: Timestamp::now(),
+            brake: ground.route.brake,
+            steps: &BTreeMap::new(),
+            entries: &entries,
+        };
+        let (unseen, trouble) = inbox::unseen(&session.store, &batch)
+            .await
+            .map_err(|f| f.problem("cannot look which events were taken in"))?;
+        self.examined += records.len();
+        self.refused += refused;
+        self.other += records.len() - entries.len() - refused;
+        self.taken_in += entries.len() - unseen.len();
+        self.trouble = trouble.or(self.trouble.take());
+        for one in unseen {
+            self.sort(one, &entries);
+        }
+        Ok(())
+    }
+
+    fn sort(&mut self, one: Unseen, entries: &[Entry<'_>]) {
+        let record = entries[one.entry].record;
+        let payment = match one.answer {
+            Some(("applied", key)) => key,
+            // Nobody can tell: the worse is assumed.
+            None => None,
+            Some(("rejected", _)) => {
+                self.refused += 1;
+                return;
+            }
+            Some(_) => {
+                self.settled += 1;
+                return;
+            }
+        };
+        self.paid.push(Event {
+            partition: record.partition,
+            offset: record.offset,
+            at: record.timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+            event_id: one.event_id,
+            payment,
+            known: None,
+        });
+    }
+
+    /// Asks which of the payments a sweep would find. The others are in no table that it reads: with
+    /// the event their purchase is lost.
+    async fn ask_the_reconciler(
+        &mut self,
+        session: &Session,
+        ground: &Ground,
+        mapping: &Arc<Mapping>,
+    ) -> Result<(), Problem> {
+        let config = &session.config;
+        let job = config.reconcile.iter().find(|job| job.inbox == ground.route.settings.name);
+        let Some(job) = job else {
+            self.trouble = Some(format!(
+                "no [[reconcile]] job is configured for {}, so nothing would cover it",
+                ground.route.settings.name
+            ));
+            return Ok(());
+        };
+        let elsewhere = job.source.as_ref().and_then(|name| config.databases.get(name));
+        let source = elsewhere.map(|p| Store::open(p, "makegood-cli", 1)).transpose()?;
+        let keys: Vec<String> = self.paid.iter().filter_map(|e| e.payment.clone()).collect();
+        let Some(looker) = Looker::new(mapping.clone(), source).filter(|_| !keys.is_empty()) else {
+            return Ok(());
+        };
+        let tx = session.store.begin("offsets_reset").await;
+        let tx = tx.map_err(|f| f.problem("cannot look at the payments"))?;
+        let found = looker.missing(&tx, Scope::Keys(&keys)).await;
+        tx.rollback().await;
+        match found {
+            Ok(found) => {
+                for event in &mut self.paid {
+                    let is_it = |key: &String| found.items.iter().any(|item| item.key == *key);
+                    event.known = event.payment.as_ref().map(is_it);
+                }
+            }
+            Err(fault) => self.trouble = Some(format!("the payments cannot be read: {fault:?}")),
+        }
+        Ok(())
+    }
+
+    /// In words, a line each; `total` is how many offsets are skipped.
+    pub fn told(&self, total: i64) -> Vec<String> {
+        let mut first = format!("{total} offsets would be skipped");
+        if self.gone > 0 {
+            first += &format!(", {} of them are gone from the log already", self.gone);
+        }
+        let parts = [
+            (self.paid.len(), "paid without a purchase"),
+            (self.settled, "with a purchase"),
+            (self.taken_in, "taken in already"),
+            (self.refused, "that would go to quarantine"),
+            (self.other, "of another kind"),
+        ];
+        let parts: Vec<String> =
+            parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        let more = if self.bounded { ", and there are more (--examine)" } else { "" };
+        let mut lines = vec![first];
+        if self.examined > 0 {
+            lines.push(format!(
+                "looked into {} records{more}: {}",
+                self.examined,
+                parts.join(", ")
+            ));
+        }
+        let count = |known: Option<bool>| self.paid.iter().filter(|e| e.known == known).count();
+        for (n, what) in [
+            (count(Some(true)), "of the paid ones the reconciler knows, and makes them good"),
+            (count(Some(false)), "are in no payments that it reads: these purchases would be LOST"),
+            (count(None), "nobody can tell about"),
+        ] {
+            if n > 0 {
+                lines.push(format!("{n} {what}"));
+            }
+        }
+        lines.extend(self.trouble.clone());
+        lines
+    }
+
+    pub fn object(&self) -> Value {
+        let event = |e: &Event| {
+            json!({
+                "partition": e.partition, "offset": e.offset, "at": e.at, "event_id": e.event_id,
+                "payment": e.payment, "known_to_reconciler": e.known,
+            })
+        };
+        json!({
+            "examined": self.examined, "bounded": self.bounded, "gone": self.gone,
+            "other": self.other, "for_quarantine": self.refused, "taken_in": self.taken_in, "with_purchase": self.settled,
+            "paid_without_purchase": self.paid.len(),
+            "events": self.paid.iter().map(event).collect::<Vec<_>>(), "trouble": self.trouble,
+        })
+    }
+}

@@ -1,0 +1,172 @@
+//! What a reset would do, and how that reads.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use serde_json::{Value, json};
+
+use super::forgone::{Event, Forgone};
+use super::ground::Ground;
+use crate::cli::print::{self, Format, or_dash};
+use crate::ingest::survey::Surveyed;
+use crate::pure::offsets::{skipped, start_at};
+use crate::pure::problem::Problem;
+use crate::pure::reset::{Target, resolve};
+
+/// How many events a screen names.
+const SCREENFUL: usize = 20;
+
+/// The move of one partition.
+#[derive(Clone, Debug)]
+pub(super) struct Move {
+    pub partition: i32,
+    /// The step that the move builds on.
+    pub step: i64,
+    pub to: i64,
+    /// What was asked for lies beyond the log's ends.
+    pub clamped: bool,
+    /// What is left out, readable or gone.
+    pub skips: Option<Range<i64>>,
+    /// How many offsets are read again.
+    pub again: i64,
+}
+
+pub(super) fn plan(ground: &Ground, targets: &BTreeMap<i32, Target>) -> Vec<Move> {
+    let of = |(partition, target): (&i32, &Target)| {
+        let one = ground.partitions.get(partition)?;
+        let known = one.known;
+        let here = known.postgres.unwrap_or_else(|| start_at(one.policy, known).offset);
+        let (to, clamped) = resolve(*target, here, known.low, known.high);
+        Some(Move {
+            partition: *partition,
+            step: one.step(),
+            to,
+            clamped,
+            skips: skipped(one.policy, known, to),
+            again: known.postgres.map_or(0, |position| (position - to).max(0)),
+        })
+    };
+    targets.iter().filter_map(of).collect()
+}
+
+pub(super) fn print(
+    ground: &Ground,
+    plan: &[Move],
+    forgone: &Forgone,
+    format: Format,
+) -> Result<(), Problem> {
+    let object = |m: &Move| object(ground, m);
+    match format {
+        Format::Table => print::data(&screen(ground, plan, forgone)),
+        Format::Json => print::document(json!({
+            "group": ground.look.log.group, "topic": ground.look.log.topic,
+            "topic_id": ground.topic_id(), "route": ground.route.settings.name,
+            "partitions": plan.iter().map(object).collect::<Vec<_>>(),
+            "skipped": forgone.object(),
+        })),
+        Format::Jsonl => print::lines(plan.iter().map(object)),
+    }
+}
+
+fn screen(ground: &Ground, plan: &[Move], forgone: &Forgone) -> String {
+    let headings = [
+        "GROUP",
+        "TOPIC",
+        "PARTITION",
+        "CURRENT-OFFSET",
+        "POSITION",
+        "NEW-OFFSET",
+        "LOG-END-OFFSET",
+        "SKIPS",
+        "READS AGAIN",
+    ];
+    let number = |n: Option<i64>| or_dash(n.map(|n| n.to_string()));
+    let rows = plan.iter().map(|m| {
+        let log = &ground.look.log;
+        let known = surveyed(ground, m).map(|one| one.known);
+        vec![
+            log.group.clone(),
+            log.topic.clone(),
+            m.partition.to_string(),
+            number(known.and_then(|k| k.kafka)),
+            number(known.and_then(|k| k.postgres)),
+            m.to.to_string(),
+            number(known.map(|k| k.high)),
+            skips(m).to_string(),
+            m.again.to_string(),
+        ]
+    });
+    let mut text = print::table_text(&headings, rows);
+    if !forgone.paid.is_empty() {
+        text += &format!("\n{}", events(&forgone.paid));
+    }
+    text
+}
+
+fn events(paid: &[Event]) -> String {
+    let headings =
+        ["PAID, NO PURCHASE", "PARTITION", "OFFSET", "TIME (UTC)", "EVENT ID", "THE RECONCILER"];
+    let rows = paid.iter().take(SCREENFUL).map(|e| {
+        vec![
+            or_dash(e.payment.clone()),
+            e.partition.to_string(),
+            e.offset.to_string(),
+            or_dash(e.at.map(print::short)),
+            e.event_id.to_string(),
+            match e.known {
+                Some(true) => "knows the payment".to_owned(),
+                Some(false) => "does not know it".to_owned(),
+                None => "cannot tell".to_owned(),
+            },
+        ]
+    });
+    print::table_text(&headings, rows)
+}
+
+fn surveyed<'g>(ground: &'g Ground, m: &Move) -> Option<&'g Surveyed> {
+    ground.partitions.get(&m.partition)
+}
+
+fn skips(m: &Move) -> i64 {
+    m.skips.as_ref().map_or(0, |range| range.end - range.start)
+}
+
+fn object(ground: &Ground, m: &Move) -> Value {
+    let known = surveyed(ground, m).map(|one| one.known);
+    json!({
+        "partition": m.partition, "current_offset": known.and_then(|k| k.kafka),
+        "position": known.and_then(|k| k.postgres), "new_offset": m.to,
+        "log_start_offset": known.map(|k| k.low), "log_end_offset": known.map(|k| k.high),
+        "skips": m.skips.as_ref().map(|range| json!({ "from": range.start, "to": range.end })),
+        "reads_again": m.again,
+    })
+}
+
+/// What a person should hear about the plan, a line each.
+pub(super) fn told(ground: &Ground, plan: &[Move], forgone: &Forgone) -> Vec<String> {
+    let mut lines = Vec::new();
+    for m in plan.iter().filter(|m| m.clamped) {
+        lines.push(format!(
+            "partition {}: what was asked for lies outside of the log, {} is the nearest",
+            m.partition, m.to
+        ));
+    }
+    if forgone.paid.len() > SCREENFUL {
+        lines.push(format!("the first {SCREENFUL} paid events are shown, -o json has all"));
+    }
+    let total: i64 = plan.iter().map(skips).sum();
+    if total > 0 {
+        lines.extend(forgone.told(total));
+    }
+    let again: i64 = plan.iter().map(|m| m.again).sum();
+    if again > 0 {
+        lines.push(format!(
+            "{again} offsets would be read again; the inbox knows what was applied, and no payment gets a second purchase"
+        ));
+    }
+    if ground.partitions.values().all(|one| one.position.is_none()) {
+        lines
+            .push("makegood has no position of this topic yet; this would be its first".to_owned());
+    }
+    lines
+}

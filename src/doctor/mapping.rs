@@ -1,0 +1,139 @@
+//! A route's mapping against the host's tables.
+
+use super::{Check, failed, unknown};
+use crate::config::Inbox;
+use crate::pure::verdict;
+use crate::store::inbox::ApplyFault;
+use crate::store::mapping::{Look, Mapping, Unfit};
+use crate::store::trial::{Trial, trial};
+use crate::store::{Store, report};
+
+/// Checks all that a mapping promises. `source` is the payments' database, if it is another one.
+pub async fn check(route: &Inbox, store: &Store, source: Option<&Store>) -> Vec<Check> {
+    let mut checks = Vec::new();
+    match Mapping::load(&route.mapping) {
+        Ok(mapping) => {
+            checks.push(loaded(route, &mapping));
+            checks.push(purchases(&mapping, store).await);
+            checks.push(key(&mapping, store).await);
+            for look in mapping.looks_for(source.is_some()) {
+                let store = source.filter(|_| look.in_source).unwrap_or(store);
+                checks.push(reads(&mapping, &look, store).await);
+            }
+            checks.push(indexes(&mapping, store, source).await);
+            checks.push(tried(&mapping, store, source).await);
+        }
+        Err(problem) => checks.push(failed("mapping.files", problem)),
+    }
+    checks.into_iter().map(|check| check.of(&route.name)).collect()
+}
+
+fn loaded(route: &Inbox, mapping: &Mapping) -> Check {
+    let print = mapping.fingerprint();
+    if mapping.origin == "built in" {
+        return Check::pass(
+            "mapping.files",
+            format!("built in ({print}), for there is no folder {}", route.mapping.display()),
+        );
+    }
+    Check::pass("mapping.files", format!("{} ({print})", mapping.origin))
+}
+
+/// `apply.sql`: the types that go in and out, the columns, the rights.
+async fn purchases(mapping: &Mapping, store: &Store) -> Check {
+    let name = "mapping.apply";
+    let outcome = async {
+        mapping.check_apply(store).await?;
+        mapping.check_columns(store).await?;
+        mapping.may_apply(store).await
+    };
+    match outcome.await {
+        Ok(()) => Check::pass(
+            name,
+            format!("apply.sql fits {}, sets what it requires, and may be run", mapping.table),
+        ),
+        Err(unfit) => failed(name, unfit.problem("apply.sql does not fit")),
+    }
+}
+
+async fn key(mapping: &Mapping, store: &Store) -> Check {
+    let name = "mapping.key";
+    let (table, column) = (&mapping.table, &mapping.column);
+    match mapping.check_key(store).await {
+        Ok(()) => Check::pass(name, format!("{table} has a unique index on {column}")),
+        Err(Unfit::Broken(problem)) => {
+            let known = report::mapping::duplicates(store, mapping).await.unwrap_or_default();
+            let twice: Vec<String> =
+                known.iter().map(|(key, count)| format!("{key} ({count})")).collect();
+            let duplicates = match twice.is_empty() {
+                true => String::new(),
+                false => format!("; there are duplicates already: {}", twice.join(", ")),
+            };
+            Check::fail(name, problem.cause + &duplicates, problem.hint)
+        }
+        Err(unfit) => failed(name, unfit.problem("the business key cannot be checked")),
+    }
+}
+
+async fn reads(mapping: &Mapping, look: &Look<'_>, store: &Store) -> Check {
+    let (name, file) = ("mapping.reads", look.file);
+    if look.sql.is_none() {
+        return Check::warn(
+            name,
+            format!("there is no {file}"),
+            "`makegood mapping new DIR` writes the shipped one out; its first lines say what it is for",
+        );
+    }
+    let outcome = async {
+        mapping.check_look(store, look).await?;
+        mapping.may_look(store, look).await
+    };
+    match outcome.await {
+        Ok(()) => Check::pass(name, format!("{file} keeps its contract and may be run")),
+        Err(unfit) => failed(name, unfit.problem(&format!("{file} does not fit"))),
+    }
+}
+
+async fn indexes(mapping: &Mapping, store: &Store, source: Option<&Store>) -> Check {
+    let name = "mapping.indexes";
+    match mapping.wanted_indexes(store, source).await {
+        Ok(wanted) if wanted.is_empty() => {
+            Check::pass(name, "reconciliation has the indexes it reads by")
+        }
+        Ok(wanted) => {
+            let says = format!("reconciliation is slow without {} more", count(wanted.len()));
+            Check::warn(name, says, wanted.join("\n"))
+        }
+        Err(fault) => unknown(name, &fault),
+    }
+}
+
+fn count(indexes: usize) -> String {
+    format!("{indexes} index{}", if indexes == 1 { "" } else { "es" })
+}
+
+async fn tried(mapping: &Mapping, store: &Store, source: Option<&Store>) -> Check {
+    let name = "mapping.trial";
+    match trial(store, source, mapping).await {
+        Ok(Trial::Fits { key, outcome }) => Check::pass(
+            name,
+            format!("tried on payment {key}: {outcome}; rolled back, all constraints checked"),
+        ),
+        Ok(Trial::NoPayment) => Check::pass(name, "there is no payment to try it on"),
+        Ok(Trial::Fails { key, fault }) => {
+            let (reason, general) = fault.reason_and_advice();
+            let fix = match &fault {
+                ApplyFault::Mapping(inner) => {
+                    mapping.advice(store, "apply.sql", &mapping.apply, inner).await
+                }
+                _ => general.to_owned(),
+            };
+            Check::fail(name, format!("payment {key} could not be applied: {reason}"), fix)
+        }
+        Err(fault) => Check::warn(
+            name,
+            format!("no payment could be read to try it on: {fault}"),
+            verdict::advice(fault.sqlstate()),
+        ),
+    }
+}

@@ -1,0 +1,167 @@
+//! The database with the purchases: reached, fit, and lent the right rights.
+
+use super::{Check, failed, host, pooler, unknown};
+use crate::config::{Config, MigrateMode, Postgres};
+use crate::pure::checkup::server;
+use crate::pure::problem::Problem;
+use crate::pure::sql;
+use crate::store::mapping::Mapping;
+use crate::store::migrate::Set;
+use crate::store::{Store, connect, migrate, vitals};
+
+/// Besides the pool: a listener, a migration, a person's commands.
+const OTHER_CONNECTIONS: usize = 4;
+
+/// Checks the databases; returns the one with the purchases if it answers.
+pub(super) async fn check(config: &Config, checks: &mut Vec<Check>) -> Option<Store> {
+    let store = match open(&config.postgres).await {
+        Ok(store) => store,
+        Err(problem) => {
+            checks.push(failed("postgres.reach", problem));
+            return None;
+        }
+    };
+    let place = connect::place(&config.postgres);
+    checks.push(Check::pass("postgres.reach", format!("PostgreSQL at {place} answers")));
+    checks.push(pooler::check(&config.postgres, &store).await);
+    server(config, &store, checks).await;
+    checks.push(match vitals::transactions(&store).await {
+        Ok(found) => server::transactions(&found),
+        Err(fault) => unknown("postgres.transactions", &fault),
+    });
+    schema(config, checks).await;
+    checks.push(rights(&store).await);
+    host_tables(config, &store, checks).await;
+    Some(store)
+}
+
+/// A database in whatever state.
+pub(super) async fn open(postgres: &Postgres) -> Result<Store, Problem> {
+    let store = Store::open(postgres, "makegood-doctor", 2)?;
+    store.reach(postgres).await?;
+    Ok(store)
+}
+
+async fn server(config: &Config, store: &Store, checks: &mut Vec<Check>) {
+    match vitals::server(store, connect::is_local(&config.postgres)).await {
+        Ok(found) => {
+            let relays = if config.outbox.enabled && config.outbox.database.is_none() {
+                usize::try_from(config.outbox.shards).unwrap_or(0) * 2
+            } else {
+                0
+            };
+            // Through a pooler they are the pooler's.
+            let pool = if config.postgres.is_pooled() { 0 } else { config.pool_size() };
+            let needed = pool + relays + OTHER_CONNECTIONS;
+            let needed = i64::try_from(needed).unwrap_or(i64::MAX);
+            checks.extend(server::checks(&found.server, needed));
+            let error = found.took / 2.0;
+            checks.push(server::clock("postgres.clock", "PostgreSQL's", found.ahead, error));
+            checks.extend(host::disk(&found));
+        }
+        Err(fault) => checks.push(unknown("postgres.version", &fault)),
+    }
+}
+
+/// makegood's own schema, in each database that has a part of it.
+async fn schema(config: &Config, checks: &mut Vec<Check>) {
+    let name = "postgres.schema";
+    for (postgres, sets) in migrate::places(config) {
+        let (place, what) = (connect::place(postgres), parts(sets));
+        let outcome = async {
+            let store = open(postgres).await?;
+            let is_newer = migrate::check(&store, sets).await;
+            Ok((is_newer, migrate::status(&store, sets).await?))
+        };
+        checks.push(match outcome.await {
+            Ok((Ok(()), _)) => {
+                Check::pass(name, format!("makegood's schema ({what}) is up to date"))
+            }
+            Ok((Err(problem), steps)) => {
+                let lacks = steps.iter().any(|step| !step.applied);
+                if lacks && config.migrate.mode == MigrateMode::Auto {
+                    let says = format!("{}; `makegood run` migrates at start", problem.cause);
+                    Check::warn(name, says, "makegood migrate up").of(&place)
+                } else {
+                    failed(name, problem).of(&place)
+                }
+            }
+            Err(problem) => failed(name, problem).of(&place),
+        });
+    }
+}
+
+fn parts(sets: &[Set]) -> &'static str {
+    match sets {
+        [Set::Inbox] => "inbox",
+        [Set::Outbox] => "outbox",
+        _ => "inbox and outbox",
+    }
+}
+
+/// Whether the role may do in makegood's own tables what the daemon does.
+async fn rights(store: &Store) -> Check {
+    let name = "postgres.rights";
+    match vitals::unusable(store).await {
+        Ok(tables) if tables.is_empty() => {
+            Check::pass(name, "the role may use all of makegood's tables")
+        }
+        Ok(tables) => Check::fail(
+            name,
+            format!(
+                "the role may not use {} of makegood's tables: {}",
+                tables.len(),
+                tables.join(", ")
+            ),
+            "run deploy/roles.sql again; it grants what the daemon needs",
+        ),
+        Err(fault) => unknown(name, &fault),
+    }
+}
+
+/// The host's tables: no more rights than needed, no times without a zone.
+async fn host_tables(config: &Config, store: &Store, checks: &mut Vec<Check>) {
+    let mappings = config.inbox.iter().filter_map(|route| Mapping::load(&route.mapping).ok());
+    let mut names: Vec<String> = Vec::new();
+    for mapping in mappings {
+        let looks = mapping.looks_for(false);
+        let texts = looks.iter().filter_map(|look| look.sql).chain([mapping.apply.as_str()]);
+        names.extend(texts.flat_map(|text| sql::names(text).tables));
+    }
+    names.sort();
+    names.dedup();
+    let tables = match vitals::host_tables(store, &names).await {
+        Ok(tables) => tables,
+        Err(fault) => return checks.push(unknown("postgres.excess", &fault)),
+    };
+    let owned: Vec<&str> = tables.iter().filter(|t| t.owned).map(|t| t.name.as_str()).collect();
+    let excess: Vec<String> = (tables.iter())
+        .filter(|t| !t.owned && !t.excess.is_empty())
+        .map(|t| format!("{} on {}", t.excess.join(" and "), t.name))
+        .collect();
+    checks.push(match (owned.as_slice(), excess.as_slice()) {
+        ([], []) => Check::pass("postgres.excess", "the role may not change what is in your tables"),
+        ([], excess) => Check::warn(
+            "postgres.excess",
+            format!("the role may {}, which makegood never does", excess.join(", ")),
+            "REVOKE it; deploy/roles.sql grants SELECT, and INSERT on purchases, and no more",
+        ),
+        (owned, _) => Check::warn(
+            "postgres.excess",
+            format!("the role owns {}, or may act as the owner", owned.join(", ")),
+            "run makegood as makegood_app (deploy/roles.sql), so that a mistake in a mapping can change nothing",
+        ),
+    });
+    let zoneless: Vec<String> = (tables.iter())
+        .flat_map(|t| t.without_zone.iter().map(move |column| format!("{}.{column}", t.name)))
+        .collect();
+    checks.push(if zoneless.is_empty() {
+        Check::pass("postgres.timezone", "all times in your tables have a zone; makegood works in UTC")
+    } else {
+        Check::warn(
+            "postgres.timezone",
+            format!("{} have no zone; makegood's sessions read them as UTC", zoneless.join(", ")),
+            "write their zone in the mapping, updated_at AT TIME ZONE 'Asia/Kolkata', in all places",
+        )
+    });
+}

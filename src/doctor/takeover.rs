@@ -1,0 +1,202 @@
+//! What the next start will do: where each partition begins, what of the waiting events is there already,
+//! and which purchases made by hand it would double.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::tryout::{self, Tried};
+use super::waiting::{self, Waiting};
+use super::{Check, failed, unknown};
+use crate::config::Config;
+use crate::ingest::Route;
+use crate::pure::offsets::{Notice, StartAt};
+use crate::store::mapping::Mapping;
+use crate::store::{Store, strangers};
+
+/// How many waiting events are tried.
+const TRIED: usize = 1000;
+/// How many of a list are shown.
+const SHOWN: usize = 20;
+/// How many purchases made by hand are looked for.
+const STRANGERS: i64 = 100;
+
+/// Tells what would happen; `elsewhere`: the payments are in another database.
+pub(super) async fn check(
+    config: &Config,
+    route: &Arc<Route>,
+    store: &Store,
+    elsewhere: bool,
+    checks: &mut Vec<Check>,
+) {
+    let mut own = Vec::new();
+    match waiting::look(route, &config.kafka, store, TRIED).await {
+        Ok(waiting) => {
+            // Without makegood's schema there was no start yet.
+            let name = &route.settings.name;
+            let is_first = strangers::is_first_start(store, name).await.unwrap_or(true);
+            own.extend(starts(&waiting));
+            if let Ok(mapping) = Mapping::load(&route.settings.mapping) {
+                own.push(events(route, store, &mapping, &waiting).await);
+                if is_first && !elsewhere {
+                    own.push(by_hand(route, store, &mapping).await);
+                }
+            }
+        }
+        Err(problem) => own.push(failed("start.position", problem)),
+    }
+    checks.extend(own.into_iter().map(|check| check.of(&route.settings.name)));
+}
+
+/// Where each partition begins.
+fn starts(waiting: &Waiting) -> Vec<Check> {
+    let preview = &waiting.preview;
+    let mut since: BTreeMap<i32, Timestamp> = BTreeMap::new();
+    for record in &waiting.records {
+        let at = record.timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        if let Some(at) = at {
+            since.entry(record.partition).or_insert(at);
+        }
+    }
+    let line = |(partition, start): (&i32, &StartAt)| {
+        let committed = preview.committed.get(partition);
+        let high = preview.ends.get(partition).map_or(start.offset, |ends| ends.high);
+        one(
+            *partition,
+            start,
+            committed.copied(),
+            high - start.offset,
+            since.get(partition).copied(),
+        )
+    };
+    preview.starts.iter().map(line).collect()
+}
+
+fn one(
+    partition: i32,
+    start: &StartAt,
+    committed: Option<i64>,
+    waits: i64,
+    since: Option<Timestamp>,
+) -> Check {
+    let committed = match committed {
+        Some(offset) => format!("committed offset {offset}"),
+        None => "no committed offset".to_owned(),
+    };
+    let since = since.map(|at| format!(" since {}", at.strftime("%Y-%m-%d %H:%M UTC")));
+    let waits = match waits {
+        0 => "nothing waiting".to_owned(),
+        1 => format!("1 message waiting{}", since.unwrap_or_default()),
+        n => format!("{n} messages waiting{}", since.unwrap_or_default()),
+    };
+    let says = format!("partition {partition}: {committed}, {waits}; starts at {}", start.offset);
+    let name = "start.position";
+    match (&start.notice, &start.gap) {
+        (Some(Notice::KafkaAhead { kafka, postgres }), _) => Check::warn(
+            name,
+            format!(
+                "{says}; Kafka's offset {kafka} is ahead of the position {postgres} and is not followed, for that would skip payments"
+            ),
+            "nothing to do if nobody meant to skip them",
+        ),
+        (Some(Notice::KafkaOfOldLog { .. }), _) => Check::warn(
+            name,
+            format!(
+                "{says}; the topic was made anew, and the committed offset belongs to the old one"
+            ),
+            "nothing to do: the new log is read from its beginning",
+        ),
+        (Some(Notice::LogTruncated { .. }), _) => Check::warn(
+            name,
+            format!(
+                "{says}; the log has lost records that were read, so it is read again from its beginning"
+            ),
+            "nothing to do: the inbox absorbs what was applied, and reconciliation finds what is lost",
+        ),
+        (None, Some(gap)) => Check::warn(
+            name,
+            format!("{says}; offsets {} to {} are not read", gap.start, gap.end - 1),
+            "nothing to do: reconciliation looks at their payments (it needs missing.sql)",
+        ),
+        (None, None) => Check::pass(name, says),
+    }
+}
+
+/// What would come of the events that wait.
+async fn events(route: &Route, store: &Store, mapping: &Mapping, waiting: &Waiting) -> Check {
+    let name = "start.events";
+    let topic_id = waiting.preview.log.topic_id;
+    let tried = match tryout::run(route, store, mapping, topic_id, &waiting.records).await {
+        Ok(tried) => tried,
+        Err(fault) => return unknown(name, &fault),
+    };
+    if tried.is_empty() {
+        return Check::pass(name, "no event waits");
+    }
+    let of = |outcomes: &[&str]| -> Vec<&Tried> {
+        tried.iter().filter(|t| outcomes.contains(&t.outcome)).collect()
+    };
+    let (made, there) = (of(&["applied"]), of(&["already", "duplicate"]));
+    let (refused, failed) = (of(&["rejected", "undecodable", "conflict"]), of(&["failed"]));
+    let bound = match i64::try_from(tried.len()).is_ok_and(|tried| tried < waiting.total) {
+        true => format!("of the first {} of {} waiting events", tried.len(), waiting.total),
+        false => format!("of {} waiting events", tried.len()),
+    };
+    let mut says = format!(
+        "{bound}, tried and rolled back: {} already there, {} would be made, {} refused or in conflict, {} failed",
+        there.len(),
+        made.len(),
+        refused.len(),
+        failed.len()
+    );
+    says += &list("would be made", &made);
+    says += &list("refused", &refused);
+    says += &list("failed", &failed);
+    if let Some(first) = failed.first() {
+        return Check::fail(name, says, first.fix.clone().unwrap_or_default());
+    }
+    match refused.is_empty() {
+        true => Check::pass(name, says),
+        false => Check::warn(
+            name,
+            says,
+            "those refused go to quarantine, and a conflict changes nothing; `makegood mapping try` shows the rows",
+        ),
+    }
+}
+
+/// The first of some events, a line each.
+fn list(what: &str, events: &[&Tried]) -> String {
+    let mut text = String::new();
+    for one in events.iter().take(SHOWN) {
+        let key = one.business_key.as_deref().unwrap_or("no key");
+        let detail = one.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
+        text += &format!(
+            "\n{what}: {key} (partition {}, offset {}){detail}",
+            one.partition, one.offset
+        );
+    }
+    if events.len() > SHOWN {
+        text += &format!("\n{what}: {} more", events.len() - SHOWN);
+    }
+    text
+}
+
+/// Purchases that belong to no payment.
+async fn by_hand(route: &Route, store: &Store, mapping: &Mapping) -> Check {
+    let name = "start.strangers";
+    if mapping.looks.strangers.is_none() {
+        return Check::pass(name, "no strangers.sql: purchases made by hand are not looked for");
+    }
+    match strangers::find(store, mapping, STRANGERS).await {
+        Ok(found) if found.is_empty() => {
+            Check::pass(name, "every purchase belongs to a payment, so none would be doubled")
+        }
+        Ok(found) => {
+            let problem = strangers::problem(&route.settings.name, &found, STRANGERS);
+            Check::warn(name, problem.cause, problem.hint)
+        }
+        Err(fault) => unknown(name, &fault),
+    }
+}

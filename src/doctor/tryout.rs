@@ -1,0 +1,148 @@
+//! A mapping tried on events in transactions that are rolled back.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::ingest::Route;
+use crate::pure::record::Record;
+use crate::store::inbox::{self, ApplyFault, Batch, Entry, Kind, Rehearsed};
+use crate::store::mapping::Mapping;
+use crate::store::positions::Log;
+use crate::store::{Fault, Store};
+
+/// How many events are tried in one transaction; of several with one key only the first makes a row.
+const TOGETHER: usize = 1000;
+
+/// What would come of one record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tried {
+    /// The record's partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// Its event's id.
+    pub event_id: Uuid,
+    /// The mapping's outcome; or `other_type`, `tombstone`, `undecodable`, `duplicate` for one that never
+    /// gets to it; or `failed`.
+    pub outcome: &'static str,
+    /// The business key, if the mapping named one.
+    pub business_key: Option<String>,
+    /// What there is to say of it.
+    pub detail: Option<String>,
+    /// What to do about a failure.
+    pub fix: Option<String>,
+    /// The rows it would make or has found.
+    pub rows: Vec<Value>,
+}
+
+/// Tries `records` as the route would apply them, each event id once, many in one transaction. Where those
+/// fail together, each is tried alone. `Err` when the database is away.
+pub async fn run(
+    route: &Route,
+    store: &Store,
+    mapping: &Mapping,
+    topic_id: Uuid,
+    records: &[Record],
+) -> Result<Vec<Tried>, Fault> {
+    let log =
+        Log { group: route.settings.group.clone(), topic: route.settings.topic.clone(), topic_id };
+    let entries: Vec<Entry<'_>> =
+        records.iter().map(|record| Entry::decode(record, topic_id, &route.rules)).collect();
+    let mut tried = Vec::with_capacity(entries.len());
+    for entries in entries.chunks(TOGETHER) {
+        let stand = Stand { route, store, mapping, log: &log };
+        match stand.rehearse(entries).await {
+            Ok(rehearsed) => tried.extend(told(entries, rehearsed)),
+            Err(ApplyFault::Engine(fault)) => return Err(fault),
+            Err(_) => {
+                for entry in entries {
+                    tried.push(stand.alone(entry).await?);
+                }
+            }
+        }
+    }
+    Ok(tried)
+}
+
+/// What a rehearsal works with.
+struct Stand<'a> {
+    route: &'a Route,
+    store: &'a Store,
+    mapping: &'a Mapping,
+    log: &'a Log,
+}
+
+impl Stand<'_> {
+    async fn rehearse(&self, entries: &[Entry<'_>]) -> Result<Vec<Rehearsed>, ApplyFault> {
+        let batch = Batch {
+            route: 0,
+            log: self.log,
+            mapping: self.mapping,
+            writer: Uuid::nil(),
+            now: Timestamp::now(),
+            steps: &BTreeMap::new(),
+            brake: self.route.brake,
+            entries,
+        };
+        inbox::rehearse(self.store, &batch, true).await
+    }
+
+    async fn alone(&self, entry: &Entry<'_>) -> Result<Tried, Fault> {
+        let one = std::slice::from_ref(entry);
+        let fault = match self.rehearse(one).await {
+            Ok(rehearsed) => {
+                let known = told(one, rehearsed).pop();
+                return Ok(known.unwrap_or_else(|| unmapped(entry)));
+            }
+            Err(ApplyFault::Engine(fault)) => return Err(fault),
+            Err(fault) => fault,
+        };
+        let (reason, general) = fault.reason_and_advice();
+        let fix = match &fault {
+            ApplyFault::Mapping(inner) => {
+                self.mapping.advice(self.store, "apply.sql", &self.mapping.apply, inner).await
+            }
+            _ => general.to_owned(),
+        };
+        Ok(Tried { outcome: "failed", detail: Some(reason), fix: Some(fix), ..unmapped(entry) })
+    }
+}
+
+/// What came of each entry.
+fn told(entries: &[Entry<'_>], rehearsed: Vec<Rehearsed>) -> Vec<Tried> {
+    let mut tried: Vec<Tried> = entries.iter().map(unmapped).collect();
+    for one in rehearsed {
+        let Some(known) = tried.get_mut(one.entry) else { continue };
+        known.outcome = one.outcome;
+        known.business_key = one.business_key;
+        known.detail = one.detail;
+        known.rows = one.rows.iter().filter_map(|row| serde_json::from_str(row).ok()).collect();
+    }
+    tried
+}
+
+/// A record that the mapping does not get to see.
+fn unmapped(entry: &Entry<'_>) -> Tried {
+    let (outcome, detail) = match &entry.kind {
+        Kind::Event(_) => ("duplicate", None),
+        Kind::OtherType => ("other_type", None),
+        Kind::Tombstone => ("tombstone", None),
+        Kind::Undecodable(refusal) => {
+            ("undecodable", Some(format!("{}: {}", refusal.reason, refusal.detail)))
+        }
+        Kind::Test(..) => ("test", None),
+    };
+    Tried {
+        partition: entry.record.partition,
+        offset: entry.record.offset,
+        event_id: entry.event_id,
+        outcome,
+        business_key: None,
+        detail,
+        fix: None,
+        rows: Vec::new(),
+    }
+}

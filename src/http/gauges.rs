@@ -1,0 +1,196 @@
+//! Sets the metrics that come from the snapshot, each time there is a new one. A scrape only reads them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::meter::{self, catalog};
+use crate::overview::{Outbox, Overview, Route, Snapshot, age};
+use crate::pure::standing::Word;
+use crate::store::report::Job;
+
+/// Partitions of a route that have series of their own; those beyond share one.
+const PARTITIONS: usize = 200;
+/// Reasons and kinds that have series of their own: a mapping chooses the latter.
+const NAMES: usize = 50;
+
+/// Sets the metrics, and remembers which series there are: one that has no value any more goes to 0.
+#[derive(Default)]
+pub struct Gauges {
+    quarantine: BTreeSet<(String, String)>,
+    findings: BTreeSet<(String, String)>,
+    stalled: BTreeSet<String>,
+}
+
+impl Gauges {
+    /// Sets the metrics with each new snapshot, as long as there are any.
+    pub async fn follow(mut self, mut snapshots: watch::Receiver<Arc<Snapshot>>) {
+        while snapshots.changed().await.is_ok() {
+            let snapshot = snapshots.borrow_and_update().clone();
+            self.set(&snapshot);
+        }
+    }
+
+    fn set(&mut self, snapshot: &Snapshot) {
+        let checks = snapshot.readiness();
+        meter::set(catalog::READY, [], flag(checks.iter().all(|check| check.ok)));
+        for check in &checks {
+            meter::set(catalog::READY_CHECK, [("check", check.name)], flag(check.ok));
+        }
+        meter::set(catalog::SNAPSHOT_AT, [], unix(Some(snapshot.taken_at)));
+        let Some(overview) = &snapshot.overview else { return };
+        meter::set(catalog::DATABASE_AT, [], unix(Some(overview.now)));
+        meter::set(catalog::CLOCK_AHEAD, [], overview.clock_ahead);
+        for route in &overview.routes {
+            self.set_route(overview, route);
+        }
+        for job in &overview.jobs {
+            self.set_job(job);
+        }
+        if let Some(outbox) = &overview.outbox {
+            set_outbox(outbox);
+        }
+    }
+
+    fn set_route(&mut self, overview: &Overview, route: &Route) {
+        let name = route.name.as_str();
+        for word in Word::ALL {
+            let labels = [("route", name), ("verdict", word.as_str())];
+            meter::set(catalog::ROUTE_VERDICT, labels, flag(word == route.standing.word));
+        }
+        meter::set(catalog::HELD, [("component", name)], flag(route.standing.word == Word::Held));
+        let is_stalled = route.standing.word == Word::Stalled;
+        meter::zero(catalog::STALLS, "component", name);
+        match is_stalled {
+            true if self.stalled.insert(name.to_owned()) => {
+                meter::count(catalog::STALLS, "component", name);
+            }
+            false => drop(self.stalled.remove(name)),
+            true => {}
+        }
+        let alive = route.workers.iter().filter(|worker| worker.alive).count();
+        meter::set(catalog::ROUTE_WORKERS, [("route", name)], number(alive));
+        for (result, records) in &route.counts {
+            meter::total(catalog::EVENTS, [("route", name), ("result", result)], *records);
+        }
+        let now = overview.present();
+        let (payments, oldest) = route.unpurchased;
+        meter::set(catalog::UNPURCHASED, [("route", name)], float(payments));
+        meter::set(catalog::UNPURCHASED_AGE, [("route", name)], since(now, oldest));
+        set_partitions(route, now);
+        let reasons = capped(&route.quarantine);
+        for (reason, records) in
+            whole(&mut self.quarantine, name, &reasons, overview.trouble.is_none())
+        {
+            let labels = [("route", name), ("reason", reason.as_str())];
+            meter::set(catalog::QUARANTINE, labels, float(records));
+        }
+    }
+
+    fn set_job(&mut self, job: &Job) {
+        let label = [("job", job.name.as_str())];
+        meter::zero(catalog::MADE_GOOD, "job", &job.name);
+        meter::set(catalog::RECONCILED_AT, label, unix(job.succeeded_at));
+        meter::set(catalog::RECONCILE_SECONDS, label, job.took.unwrap_or_default());
+        meter::set(catalog::RECONCILE_HELD, label, float(job.held_runs));
+        meter::set(catalog::RECONCILE_RUNNING, label, flag(job.run.is_some()));
+        for always in ["missing", "gone"] {
+            self.findings.insert((job.name.clone(), always.to_owned()));
+        }
+        for (kind, findings) in whole(&mut self.findings, &job.name, &capped(&job.findings), true) {
+            let labels = [("job", job.name.as_str()), ("kind", kind.as_str())];
+            meter::set(catalog::RECONCILE_FINDINGS, labels, float(findings));
+        }
+    }
+}
+
+fn set_partitions(route: &Route, now: Timestamp) {
+    let waiting = route.look.as_ref().map(|look| &look.waiting_since);
+    let (mut lags, mut longest, mut moved) = (0, 0.0_f64, f64::INFINITY);
+    for (place, partition) in route.partitions.iter().enumerate() {
+        let number = partition.partition.to_string();
+        let is_own = place < PARTITIONS;
+        let name = if is_own { number.as_str() } else { "other" };
+        let labels = [("route", route.name.as_str()), ("partition", name)];
+        let lag = partition.lag.unwrap_or_default();
+        let wait = waiting.ok().map(|since_| since(now, since_.get(&partition.partition).copied()));
+        let progress = unix(partition.progress_at);
+        lags = if is_own { lag } else { lags + lag };
+        longest =
+            if is_own { wait.unwrap_or_default() } else { longest.max(wait.unwrap_or_default()) };
+        moved = if is_own { progress } else { moved.min(progress) };
+        meter::set(catalog::LAG_MESSAGES, labels, float(lags));
+        if wait.is_some() {
+            meter::set(catalog::LAG_SECONDS, labels, longest);
+        }
+        meter::set(catalog::PROGRESS_AT, labels, moved);
+    }
+}
+
+fn set_outbox(outbox: &Outbox) {
+    for word in Word::ALL {
+        let is_it = word == outbox.standing.word;
+        meter::set(catalog::OUTBOX_VERDICT, [("verdict", word.as_str())], flag(is_it));
+    }
+    let is_held = outbox.standing.word == Word::Held;
+    meter::set(catalog::HELD, [("component", "outbox")], flag(is_held));
+    let Ok(status) = &outbox.status else { return };
+    meter::set(catalog::OUTBOX_PENDING, [], float(status.pending));
+    meter::set(catalog::OUTBOX_BYTES, [], float(status.pending_bytes));
+    meter::set(catalog::OUTBOX_AGE, [], status.oldest_age.unwrap_or_default());
+    meter::set(catalog::OUTBOX_FLYING, [], float(status.in_flight));
+    let behind = status.set_aside - status.refused;
+    for (cause, events) in [("refused", status.refused), ("behind", behind)] {
+        meter::set(catalog::OUTBOX_ASIDE, [("cause", cause)], float(events));
+    }
+    meter::total(catalog::OUTBOX_PUBLISHED, [], status.published);
+    meter::set(catalog::OUTBOX_RELAYED, [], number(status.relays.len()));
+    meter::set(catalog::OUTBOX_SHARDS, [], float(status.shards));
+}
+
+/// The first names with their numbers; what is beyond is summed up.
+fn capped(named: &[(String, i64)]) -> Vec<(String, i64)> {
+    let (own, rest) = named.split_at(named.len().min(NAMES));
+    let others = (!rest.is_empty()).then(|| ("other".to_owned(), rest.iter().map(|n| n.1).sum()));
+    own.iter().cloned().chain(others).collect()
+}
+
+/// The numbers, and a 0 for each name that had one before.
+fn whole(
+    seen: &mut BTreeSet<(String, String)>,
+    of: &str,
+    found: &[(String, i64)],
+    is_known: bool,
+) -> Vec<(String, i64)> {
+    if !is_known {
+        return Vec::new();
+    }
+    seen.extend(found.iter().map(|(name, _)| (of.to_owned(), name.clone())));
+    let number = |name: &String| found.iter().find(|f| f.0 == *name).map_or(0, |f| f.1);
+    let own = seen.iter().filter(|(owner, _)| owner == of);
+    own.map(|(_, name)| (name.clone(), number(name))).collect()
+}
+
+fn flag(is_so: bool) -> f64 {
+    if is_so { 1.0 } else { 0.0 }
+}
+
+fn number(count: usize) -> f64 {
+    float(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a metric is a float, exact up to 2^53")]
+fn float(count: i64) -> f64 {
+    count as f64
+}
+
+/// Unix time in seconds; 0 for never.
+fn unix(at: Option<Timestamp>) -> f64 {
+    at.map_or(0.0, |at| at.as_duration().as_secs_f64())
+}
+
+fn since(now: Timestamp, at: Option<Timestamp>) -> f64 {
+    at.map_or(0.0, |at| age(now, at).as_secs_f64())
+}

@@ -1,0 +1,42 @@
+//! What a start would do, without doing it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Route;
+use super::survey::{self, Surveyed};
+use crate::kafka::probe::{Probe, Watermarks};
+use crate::pure::offsets::{self, StartAt};
+use crate::pure::problem::Problem;
+use crate::store::Store;
+use crate::store::positions::Log;
+
+/// Where the partitions of a route stand and would start.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// The log.
+    pub log: Log,
+    /// The ends of each partition.
+    pub ends: BTreeMap<i32, Watermarks>,
+    /// What the group has committed in Kafka.
+    pub committed: BTreeMap<i32, i64>,
+    /// Where each partition would start if it were claimed now.
+    pub starts: BTreeMap<i32, StartAt>,
+}
+
+/// Looks where each partition would start. A database without makegood's schema has no positions.
+pub async fn preview(
+    route: &Arc<Route>,
+    store: &Store,
+    probe: &Arc<Probe>,
+) -> Result<Preview, Problem> {
+    let partitions = {
+        let probe = probe.clone();
+        survey::blocking(move || probe.partitions()).await?
+    };
+    let look = survey::look(route, probe, &partitions).await?;
+    let surveyed = survey::survey(route, store, probe, &look).await?;
+    let start = |(p, s): (&i32, &Surveyed)| (*p, offsets::start_at(s.policy, s.known));
+    let starts = surveyed.iter().map(start).collect();
+    Ok(Preview { log: look.log, ends: look.ends, committed: look.committed, starts })
+}

@@ -1,0 +1,143 @@
+//! What Kafka and PostgreSQL know of partitions: what their starts are chosen from.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Route;
+use crate::config::Start;
+use crate::kafka::probe::{Probe, Watermarks};
+use crate::pure::envelope::digest;
+use crate::pure::offsets::{Known, Policy};
+use crate::pure::problem::{Code, Problem};
+use crate::pure::record::Record;
+use crate::store::positions::{self, Anchor, Log, Position};
+use crate::store::{Fault, Store};
+
+/// What Kafka says of the partitions.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The log they belong to.
+    pub log: Log,
+    /// Where each begins and ends.
+    pub ends: BTreeMap<i32, Watermarks>,
+    /// The group's offsets.
+    pub committed: BTreeMap<i32, i64>,
+    at_time: BTreeMap<i32, i64>,
+}
+
+/// One partition.
+#[derive(Clone, Debug)]
+pub struct Surveyed {
+    /// What a start is chosen from.
+    pub known: Known,
+    /// What the configuration wants where nothing is known.
+    pub policy: Policy,
+    /// The newest step, if there is one.
+    pub position: Option<Position>,
+}
+
+impl Surveyed {
+    /// The step that the next one builds on, 0 for none.
+    pub fn step(&self) -> i64 {
+        self.position.as_ref().map_or(0, |position| position.step)
+    }
+}
+
+/// Looks at Kafka.
+pub async fn look(
+    route: &Arc<Route>,
+    probe: &Arc<Probe>,
+    partitions: &[i32],
+) -> Result<Look, Problem> {
+    let (route, probe, partitions) = (route.clone(), probe.clone(), partitions.to_vec());
+    blocking(move || ask(&route, &probe, &partitions)).await
+}
+
+fn ask(route: &Route, probe: &Probe, partitions: &[i32]) -> Result<Look, Problem> {
+    let log = Log {
+        group: route.settings.group.clone(),
+        topic: route.settings.topic.clone(),
+        topic_id: probe.topic_id()?,
+    };
+    let ends = partitions
+        .iter()
+        .map(|p| Ok((*p, probe.watermarks(*p)?)))
+        .collect::<Result<_, Problem>>()?;
+    let at_time = match route.settings.start {
+        Start::At(time) => probe.at_time(partitions, time.as_millisecond())?,
+        Start::Earliest | Start::Latest => BTreeMap::new(),
+    };
+    Ok(Look { log, ends, committed: probe.committed(partitions)?, at_time })
+}
+
+/// Joins what Kafka said with what PostgreSQL knows.
+pub async fn survey(
+    route: &Route,
+    store: &Store,
+    probe: &Arc<Probe>,
+    look: &Look,
+) -> Result<BTreeMap<i32, Surveyed>, Problem> {
+    let failed = |fault: Fault| fault.problem("cannot read positions");
+    let partitions: Vec<i32> = look.ends.keys().copied().collect();
+    let positions = positions::read(store, &look.log, &partitions).await;
+    let positions = or_none(positions).map_err(failed)?;
+    let recreated = or_none(positions::recreated(store, &look.log).await).map_err(failed)?;
+    let anchors = anchors(probe, look, &positions).await?;
+    let one = |(partition, ends): (&i32, &Watermarks)| {
+        let position = positions.get(partition);
+        let policy = match route.settings.start {
+            Start::Earliest => Policy::Earliest,
+            Start::Latest => Policy::Latest,
+            Start::At(_) => Policy::At(look.at_time.get(partition).copied()),
+        };
+        let anchor = position.and_then(|p| p.anchor.as_ref());
+        let found = anchors.get(partition);
+        let known = Known {
+            postgres: position.map(|p| p.next_offset),
+            kafka: look.committed.get(partition).copied(),
+            recreated,
+            low: ends.low,
+            high: ends.high,
+            anchor_broken: anchor.zip(found).is_some_and(|(a, r)| !is_same(a, r)),
+        };
+        (*partition, Surveyed { known, policy, position: position.cloned() })
+    };
+    Ok(look.ends.iter().map(one).collect())
+}
+
+/// Reads back the record each position was built on, where it should still be there.
+async fn anchors(
+    probe: &Arc<Probe>,
+    look: &Look,
+    known: &BTreeMap<i32, Position>,
+) -> Result<BTreeMap<i32, Record>, Problem> {
+    let wanted: BTreeMap<i32, i64> = known
+        .iter()
+        .filter_map(|(p, position)| Some((*p, position.anchor.as_ref()?.offset)))
+        .filter(|(p, offset)| look.ends.get(p).is_some_and(|e| (e.low..e.high).contains(offset)))
+        .collect();
+    let probe = probe.clone();
+    blocking(move || probe.records_at(&wanted)).await
+}
+
+/// A database without makegood's schema knows nothing yet.
+fn or_none<T: Default>(read: Result<T, Fault>) -> Result<T, Fault> {
+    match read {
+        Err(fault) if matches!(fault.sqlstate(), Some("42P01" | "3F000")) => Ok(T::default()),
+        read => read,
+    }
+}
+
+fn is_same(anchor: &Anchor, record: &Record) -> bool {
+    anchor.timestamp_ms == record.timestamp_ms
+        && anchor.digest == digest(record.value.as_deref().unwrap_or_default())
+}
+
+/// Runs a call that waits for Kafka where waiting is allowed.
+pub async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(call).await.unwrap_or_else(|e| {
+        Err(Problem::new(Code::System, format!("a look at Kafka ended early: {e}")))
+    })
+}

@@ -1,0 +1,69 @@
+//! Who is in the group, and its offsets set from outside.
+
+use std::collections::BTreeMap;
+
+use rdkafka::Offset;
+use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::super::raw;
+use super::Probe;
+use crate::pure::assignment;
+use crate::pure::problem::{Code, Problem};
+
+/// A group, as Kafka describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    /// Kafka's word for its state: `Empty`, `Stable`, `Dead` and so on; empty where no broker knows it.
+    pub state: String,
+    /// The assigner in use; empty while there is none.
+    pub protocol: String,
+    /// Its members.
+    pub members: Vec<Member>,
+}
+
+/// One member of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// What it calls itself.
+    pub client_id: String,
+    /// Where it connects from.
+    pub host: String,
+    /// The partitions of the topic that it was given.
+    pub partitions: Vec<i32>,
+}
+
+impl Probe {
+    /// The group's state and members, with what they were given of this topic.
+    pub fn group(&self) -> Result<Group, Problem> {
+        let found =
+            raw::group(self.consumer.client(), &self.group, self.timeout).map_err(|code| {
+                Problem::new(Code::Kafka, format!("cannot look at group {}: {code}", self.group))
+                    .hint(super::super::advice(Some(code)))
+            })?;
+        let Some(found) = found else { return Ok(Group::default()) };
+        let member = |member: raw::Member| {
+            let given = assignment::read(&member.assignment).unwrap_or_default();
+            let partitions = given.get(&self.topic).cloned().unwrap_or_default();
+            Member { client_id: member.client_id, host: member.host, partitions }
+        };
+        let members = found.members.into_iter().map(member).collect();
+        Ok(Group { state: found.state, protocol: found.protocol, members })
+    }
+
+    /// Sets offsets of the group, which Kafka allows only while it has no members.
+    pub fn commit(&self, offsets: &BTreeMap<i32, i64>) -> Result<(), Problem> {
+        let list = self.list(offsets.iter().map(|(p, offset)| (*p, Offset::Offset(*offset))));
+        self.consumer.commit(&list, CommitMode::Sync).map_err(|error| {
+            let problem = super::super::problem(&error, "Kafka does not take the group's offsets");
+            match error.rdkafka_error_code() {
+                Some(
+                    RDKafkaErrorCode::UnknownMemberId
+                    | RDKafkaErrorCode::IllegalGeneration
+                    | RDKafkaErrorCode::RebalanceInProgress,
+                ) => problem.hint("the group has members: stop every worker in it first"),
+                _ => problem,
+            }
+        })
+    }
+}

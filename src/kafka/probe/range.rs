@@ -1,0 +1,77 @@
+//! Reads a range of a partition for somebody who wants to know what is in it.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::super::settings;
+use crate::config;
+use crate::pure::problem::{Code, Problem};
+use crate::pure::record::Record;
+
+/// How long nothing may come before the broker counts as out of reach.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A reader of one partition, outside of the group: nothing it does moves an offset.
+pub struct Reader {
+    consumer: BaseConsumer,
+    end: i64,
+    ended: bool,
+}
+
+impl Reader {
+    /// Begins at the first offset of a range.
+    pub fn open(
+        kafka: &config::Kafka,
+        topic: &str,
+        group: &str,
+        partition: i32,
+        range: Range<i64>,
+    ) -> Result<Reader, Problem> {
+        let consumer: BaseConsumer =
+            settings::onlooker(kafka, group, "makegood-reader").create().map_err(|e| {
+                Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
+            })?;
+        let mut list = TopicPartitionList::new();
+        let begin = list.add_partition_offset(topic, partition, Offset::Offset(range.start));
+        begin
+            .and_then(|()| consumer.assign(&list))
+            .map_err(|e| super::super::problem(&e, "cannot read the records"))?;
+        Ok(Reader { consumer, end: range.end, ended: range.is_empty() })
+    }
+
+    /// The next records, at most so many; none at the end of the range. Blocks.
+    pub fn next(&mut self, most: usize) -> Result<Vec<Record>, Problem> {
+        let mut records = Vec::new();
+        let mut heard = Instant::now();
+        while !self.ended && records.len() < most {
+            match self.consumer.poll(Duration::from_millis(100)) {
+                None if heard.elapsed() > PATIENCE => {
+                    return Err(Problem::new(
+                        Code::KafkaUnreachable,
+                        format!("no record has come for {} s", PATIENCE.as_secs()),
+                    ));
+                }
+                None => continue,
+                Some(Ok(message)) if message_is_past(&message, self.end) => self.ended = true,
+                Some(Ok(message)) => records.push(super::record(&message)),
+                Some(Err(KafkaError::PartitionEOF(_))) => self.ended = true,
+                // Trouble with a connection is retried by the client.
+                Some(Err(error)) if heard.elapsed() > PATIENCE => {
+                    return Err(super::super::problem(&error, "cannot read the records"));
+                }
+                Some(Err(_)) => continue,
+            }
+            heard = Instant::now();
+        }
+        self.ended |= records.last().is_some_and(|record| record.offset + 1 >= self.end);
+        Ok(records)
+    }
+}
+
+fn message_is_past(message: &rdkafka::message::BorrowedMessage<'_>, end: i64) -> bool {
+    rdkafka::Message::offset(message) >= end
+}

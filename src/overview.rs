@@ -1,0 +1,99 @@
+//! How everything stands: what the databases know, joined with what Kafka says. `makegood status`, the HTTP
+//! side and the metrics all show this one picture, so that they cannot disagree.
+
+mod document;
+mod judging;
+mod look;
+mod outbox;
+pub mod readiness;
+mod snapshot;
+mod sources;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::pure::problem::Problem;
+use crate::pure::standing::{self, Standing, Word};
+use crate::store::gaps::Gap;
+use crate::store::report::{Job, Position, Worker};
+
+pub use judging::{age, made_anew};
+pub use look::Look;
+pub use outbox::Outbox;
+pub use snapshot::{Refresher, Snapshot, loop_name};
+pub use sources::Sources;
+
+/// Everything that `status` shows.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    /// When the parts that come from the database with the purchases were read, by its clock.
+    pub now: Timestamp,
+    /// How far this machine's clock is ahead of that one, in seconds.
+    pub clock_ahead: f64,
+    /// The database with the purchases, as host, port and name.
+    pub database: String,
+    /// Why that database said nothing just now. What is shown of it is then older, as `now` says.
+    pub trouble: Option<Problem>,
+    /// The brokers that were asked.
+    pub brokers: String,
+    /// The routes: those configured here, and those that a living daemon runs.
+    pub routes: Vec<Route>,
+    /// The reconciliation jobs.
+    pub jobs: Vec<Job>,
+    /// The outbox, unless it is turned off here.
+    pub outbox: Option<Outbox>,
+}
+
+/// One route.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Its name.
+    pub name: String,
+    /// The topic it reads.
+    pub topic: String,
+    /// The consumer group it reads in.
+    pub group: String,
+    /// The verdict.
+    pub standing: Standing,
+    /// What its records came to, by the column's name.
+    pub counts: Vec<(&'static str, i64)>,
+    /// Open quarantine: reason and records.
+    pub quarantine: Vec<(String, i64)>,
+    /// Offsets that were never read and that no sweep has covered yet.
+    pub gaps: Vec<Gap>,
+    /// Payments without a purchase, and when the oldest became paid.
+    pub unpurchased: (i64, Option<Timestamp>),
+    /// Its partitions that have a position.
+    pub partitions: Vec<Position>,
+    /// Its daemons.
+    pub workers: Vec<Worker>,
+    /// What Kafka said, or why it said nothing.
+    pub look: Result<Look, Problem>,
+}
+
+impl Overview {
+    /// Whether nobody needs to do anything.
+    pub fn is_fine(&self) -> bool {
+        let routes = self.routes.iter().map(|route| &route.standing);
+        let outbox = self.outbox.iter().map(|outbox| &outbox.standing);
+        routes.chain(outbox).all(|standing| standing.word.is_fine())
+    }
+
+    /// The worst verdict of all routes and the outbox; `None` without any.
+    pub fn worst(&self) -> Option<Word> {
+        let routes = self.routes.iter().map(|route| route.standing.word);
+        routes.chain(self.outbox.iter().map(|outbox| outbox.standing.word)).max()
+    }
+
+    /// What the database's clock shows now, as far as can be told without asking it.
+    pub fn present(&self) -> Timestamp {
+        let ahead = SignedDuration::try_from_secs_f64(self.clock_ahead).unwrap_or_default();
+        Timestamp::now().saturating_sub(ahead).unwrap_or(self.now).max(self.now)
+    }
+
+    /// The verdict in one sentence: the worst of all routes and the outbox.
+    pub fn headline(&self) -> String {
+        let routes: Vec<(&str, &Standing)> =
+            self.routes.iter().map(|r| (r.name.as_str(), &r.standing)).collect();
+        standing::headline(&routes, self.outbox.as_ref().map(|outbox| &outbox.standing))
+    }
+}

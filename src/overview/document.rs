@@ -1,0 +1,104 @@
+//! The overview as JSON. The names are stable; new ones may come.
+
+use serde_json::{Map, Value, json};
+
+use super::{Overview, Route, made_anew};
+use crate::store::gaps::Gap;
+use crate::store::report::{Job, Position, Running, Worker};
+
+impl Overview {
+    /// One document of everything, with the version of its shape.
+    pub fn document(&self) -> Value {
+        json!({
+            "schema_version": 1,
+            "sentence": self.headline(),
+            "ok": self.is_fine(),
+            "at": self.now,
+            "database": {
+                "place": self.database, "reachable": self.trouble.is_none(),
+                "error": self.trouble.as_ref().map(|problem| &problem.cause),
+            },
+            "routes": self.routes.iter().map(Route::object).collect::<Vec<_>>(),
+            "jobs": self.jobs.iter().map(job).collect::<Vec<_>>(),
+            "outbox": self.outbox.as_ref().map(super::Outbox::object),
+        })
+    }
+}
+
+impl Route {
+    /// What records came to. How many were ever put into quarantine is left out beside how many are
+    /// there: two numbers of one name are one too many.
+    pub fn counted(&self) -> impl Iterator<Item = (&'static str, i64)> {
+        self.counts.iter().filter(|count| count.0 != "quarantined").copied()
+    }
+
+    /// For a program.
+    pub fn object(&self) -> Value {
+        let route = self;
+        let look = route.look.as_ref();
+        let counts: Map<String, Value> =
+            route.counted().map(|(name, n)| (name.to_owned(), json!(n))).collect();
+        let reasons: Map<String, Value> =
+            route.quarantine.iter().map(|(reason, n)| (reason.clone(), json!(n))).collect();
+        json!({
+            "route": route.name, "topic": route.topic, "group": route.group,
+            "verdict": route.standing.word.as_str(), "ok": route.standing.word.is_fine(),
+            "sentence": route.standing.sentence,
+            "renewed": made_anew(route),
+            "topic_id": route.partitions.first().map(|p| p.topic_id),
+            "kafka": {
+                "reachable": look.is_ok(),
+                "error": look.err().map(|problem| &problem.cause),
+                "topic_id": look.ok().and_then(|look| look.topic_id),
+            },
+            "counts": counts,
+            "quarantine": {
+                "open": route.quarantine.iter().map(|q| q.1).sum::<i64>(), "by_reason": reasons,
+            },
+            "gaps": route.gaps.iter().map(gap).collect::<Vec<_>>(),
+            "paid_not_purchased": {
+                "payments": route.unpurchased.0, "oldest_paid_at": route.unpurchased.1,
+            },
+            "partitions": route.partitions.iter().map(position).collect::<Vec<_>>(),
+            "workers": route.workers.iter().map(worker).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn position(p: &Position) -> Value {
+    json!({
+        "partition": p.partition, "position": p.next_offset, "log_start": p.log_start,
+        "log_end": p.log_end, "lag": p.lag, "log_seen_at": p.log_seen_at,
+        "progress_at": p.progress_at, "epoch": p.epoch,
+    })
+}
+
+fn gap(gap: &Gap) -> Value {
+    json!({ "partition": gap.partition, "from": gap.from, "to": gap.to, "reason": gap.reason })
+}
+
+fn worker(w: &Worker) -> Value {
+    json!({
+        "host": w.host, "pid": w.pid, "version": w.version, "state": w.state, "alive": w.alive,
+        "state_since": w.state_since, "started_at": w.started_at, "seen_at": w.seen_at,
+        "reason": w.reason, "advice": w.advice, "partitions": w.partitions,
+    })
+}
+
+fn job(job: &Job) -> Value {
+    let findings: Map<String, Value> =
+        job.findings.iter().map(|(kind, n)| (kind.clone(), json!(n))).collect();
+    json!({
+        "job": job.name, "route": job.route, "looked_at": job.looked_at, "notice": job.notice,
+        "succeeded_at": job.succeeded_at, "took_seconds": job.took, "held_runs": job.held_runs,
+        "findings": findings, "run": job.run.as_ref().map(running),
+    })
+}
+
+fn running(run: &Running) -> Value {
+    json!({
+        "run": run.run, "phase": run.phase, "compared": run.compared, "missing": run.missing,
+        "made_good": run.made_good, "place_at": run.place_at, "until": run.until,
+        "waits": run.held,
+    })
+}

@@ -1,0 +1,142 @@
+//! Is the work being done? One answer a question, for `/readyz`, the metrics and `makegood health`.
+
+use std::time::Duration;
+
+use super::{Outbox, Overview, Route, Snapshot, age};
+use crate::liveness::Liveness;
+use crate::pure::problem::Code;
+use crate::pure::standing::{self, Word};
+
+/// A payment that waits so long for its purchase is not on its way: a reconciliation should have come by.
+const PAID_TOO_LONG: Duration = Duration::from_secs(15 * 60);
+/// A snapshot older than this says nothing of now; one is taken every two seconds, or fails within six.
+const STALE: Duration = Duration::from_secs(20);
+
+/// One question, by a stable name, and its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What was checked.
+    pub name: &'static str,
+    /// Whether it is well.
+    pub ok: bool,
+    /// What was found, in a sentence.
+    pub detail: String,
+}
+
+/// The names of all checks, in their order.
+pub const NAMES: [&str; 9] = [
+    "snapshot",
+    "postgres",
+    "schema",
+    "kafka",
+    "routes",
+    "assigned",
+    "outbox",
+    "purchases",
+    "draining",
+];
+
+/// All checks. Before the first look at the servers they fail.
+pub(super) fn checks(snapshot: &Snapshot) -> Vec<Check> {
+    let mut checks = vec![fresh(snapshot)];
+    match &snapshot.overview {
+        Some(overview) => {
+            let answers = [postgres, schema, kafka, routes, assigned, outbox, purchases];
+            checks.extend(answers.iter().map(|answer| answer(overview)));
+        }
+        None => {
+            let unknown = |name: &&'static str| check(name, false, "not looked at yet");
+            checks.extend(NAMES[1..8].iter().map(unknown));
+        }
+    }
+    checks.push(draining(&snapshot.liveness));
+    checks
+}
+
+fn check(name: &'static str, ok: bool, detail: impl Into<String>) -> Check {
+    Check { name, ok, detail: detail.into() }
+}
+
+fn fresh(snapshot: &Snapshot) -> Check {
+    let old = standing::age(snapshot.age());
+    check("snapshot", snapshot.age() < STALE, format!("taken {old} ago"))
+}
+
+fn postgres(overview: &Overview) -> Check {
+    let outbox = overview.outbox.iter().filter_map(|outbox| outbox.status.as_ref().err());
+    let away = |code| code == Code::PostgresUnreachable || code == Code::Postgres;
+    match overview.trouble.iter().chain(outbox).find(|problem| away(problem.code)) {
+        Some(problem) => check("postgres", false, &problem.cause),
+        None => check("postgres", true, format!("{} answers", overview.database)),
+    }
+}
+
+fn schema(overview: &Overview) -> Check {
+    let outbox = overview.outbox.iter().filter_map(|outbox| outbox.status.as_ref().err());
+    match overview.trouble.iter().chain(outbox).find(|problem| problem.code == Code::Schema) {
+        Some(problem) => check("schema", false, &problem.cause),
+        None => check("schema", true, "fits this program"),
+    }
+}
+
+fn kafka(overview: &Overview) -> Check {
+    match overview.routes.iter().find_map(|route| route.look.as_ref().err()) {
+        Some(problem) => check("kafka", false, &problem.cause),
+        None => check("kafka", true, format!("{} answers", overview.brokers)),
+    }
+}
+
+/// A route that is held, stalled or not read does no work. Behind, or with something for a person to decide,
+/// it does.
+fn routes(overview: &Overview) -> Check {
+    let idle = |word| word >= Word::Unread || word == Word::Unknown;
+    match overview.routes.iter().max_by_key(|route| route.standing.word) {
+        None => check("routes", true, "no route is configured"),
+        Some(worst) if idle(worst.standing.word) => {
+            check("routes", false, format!("{}: {}", worst.name, worst.standing.sentence))
+        }
+        Some(worst) => {
+            check("routes", true, format!("{}: {}", worst.name, worst.standing.sentence))
+        }
+    }
+}
+
+/// A daemon more than there are partitions gets none, and is ready to take over all the same.
+fn assigned(overview: &Overview) -> Check {
+    let joins = |route: &&Route| matches!(route.standing.word, Word::Joining | Word::Down);
+    match overview.routes.iter().find(joins) {
+        Some(route) => {
+            check("assigned", false, format!("{}: {}", route.name, route.standing.sentence))
+        }
+        None => check("assigned", true, "every partition has a daemon"),
+    }
+}
+
+fn outbox(overview: &Overview) -> Check {
+    let Some(Outbox { standing, .. }) = &overview.outbox else {
+        return check("outbox", true, "not relayed by this daemon");
+    };
+    check(
+        "outbox",
+        standing.word < Word::Held && standing.word != Word::Unknown,
+        &standing.sentence,
+    )
+}
+
+fn purchases(overview: &Overview) -> Check {
+    let waiting = |route: &Route| route.unpurchased.1.map(|at| age(overview.present(), at));
+    match overview.routes.iter().filter_map(waiting).max() {
+        Some(oldest) if oldest > PAID_TOO_LONG => {
+            let since = standing::age(oldest);
+            check("purchases", false, format!("a payment has waited {since} for its purchase"))
+        }
+        _ => check("purchases", true, "no payment has waited long for its purchase"),
+    }
+}
+
+fn draining(liveness: &Liveness) -> Check {
+    match liveness.is_draining() {
+        true => check("draining", false, "the process is about to end"),
+        false => check("draining", true, "no"),
+    }
+}

@@ -1,0 +1,137 @@
+//! The daemon's own copy of the overview, taken anew every two seconds. Whoever wants to know, a probe, a
+//! scrape, a page, gets the copy: asking costs the servers nothing, and is answered while they are away.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::judging::unreachable;
+use super::readiness::{self, Check};
+use super::{Overview, Route, Sources};
+use crate::config::Config;
+use crate::liveness::Liveness;
+use crate::pure::problem::Problem;
+use crate::pure::standing::{self, Standing, Word};
+
+/// The pause between two looks.
+const EVERY: Duration = Duration::from_secs(2);
+/// How long a look may wait for PostgreSQL, and then for Kafka.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The overview as it was last taken, and what this process says of itself.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// The overview; `None` until the first look has ended.
+    pub overview: Option<Overview>,
+    /// When it was taken, by this machine's clock.
+    pub taken_at: Timestamp,
+    /// Since when the verdict has been what it is.
+    pub since: Timestamp,
+    taken: Instant,
+    /// This process's signs of life.
+    pub liveness: Liveness,
+}
+
+/// Takes snapshots.
+pub struct Refresher {
+    sources: Sources,
+    sender: watch::Sender<Arc<Snapshot>>,
+}
+
+impl Snapshot {
+    /// How long ago it was taken.
+    pub fn age(&self) -> Duration {
+        self.taken.elapsed()
+    }
+
+    /// Whether the work can be done, check by check.
+    pub fn readiness(&self) -> Vec<Check> {
+        readiness::checks(self)
+    }
+}
+
+impl Refresher {
+    /// Connects to nothing yet.
+    pub fn new(config: Arc<Config>, liveness: Liveness) -> Result<Refresher, Problem> {
+        let sources = Sources::new(config, "makegood status", PATIENCE)?;
+        let now = Timestamp::now();
+        let taken = Instant::now();
+        let first = Snapshot { overview: None, taken_at: now, since: now, taken, liveness };
+        Ok(Refresher { sources, sender: watch::Sender::new(Arc::new(first)) })
+    }
+
+    /// Where the newest snapshot can be had, and waited for.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.sender.subscribe()
+    }
+
+    /// Takes one after the other until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.refresh() => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+
+    async fn refresh(&self) {
+        let taken = self.sources.overview().await;
+        let before = self.sender.borrow().clone();
+        let mut overview = match &taken.trouble {
+            Some(problem) => keep(before.overview.as_ref(), &taken, problem),
+            None => taken,
+        };
+        for route in &mut overview.routes {
+            add_own_trouble(route, &before.liveness);
+        }
+        let now = Timestamp::now();
+        let same = before.overview.as_ref().is_some_and(|b| b.worst() == overview.worst());
+        self.sender.send_replace(Arc::new(Snapshot {
+            overview: Some(overview),
+            taken_at: now,
+            since: if same { before.since } else { now },
+            taken: Instant::now(),
+            liveness: before.liveness.clone(),
+        }));
+    }
+}
+
+/// While the database is away, what it last said is shown, with its age, beside what Kafka says now.
+fn keep(before: Option<&Overview>, taken: &Overview, problem: &Problem) -> Overview {
+    let Some(before) = before else { return taken.clone() };
+    let look = |name: &str| taken.routes.iter().find(|r| r.name == name).map(|r| r.look.clone());
+    let routes = before.routes.iter().map(|route| Route {
+        standing: unreachable(problem),
+        look: look(&route.name).unwrap_or_else(|| route.look.clone()),
+        ..route.clone()
+    });
+    Overview {
+        routes: routes.collect(),
+        trouble: taken.trouble.clone(),
+        outbox: taken.outbox.clone(),
+        ..before.clone()
+    }
+}
+
+/// A loop of this process that is held cannot always say so in the database, on a full disk for example.
+fn add_own_trouble(route: &mut Route, liveness: &Liveness) {
+    let Some(trouble) = liveness.trouble(&loop_name(&route.name)) else { return };
+    if route.standing.word < Word::Held {
+        let (age, reason, advice) = (trouble.since.elapsed(), &trouble.reason, &trouble.advice);
+        let sentence = standing::holds(standing::Held { age, reason, advice });
+        route.standing = Standing { word: Word::Held, sentence };
+    }
+}
+
+/// The name under which a route's loop shows signs of life.
+pub fn loop_name(route: &str) -> String {
+    format!("ingest {route}")
+}

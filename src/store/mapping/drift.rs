@@ -1,0 +1,90 @@
+//! A mapping held against the catalogue, and a refusal explained by it.
+
+use super::{Mapping, Unfit};
+use crate::pure::drift::{self, Catalogue, Column, Complaint, Source, Table};
+use crate::pure::{sql, verdict};
+use crate::store::{Fault, Store};
+
+/// Reads what a statement touches of the catalogue.
+pub async fn catalogue(store: &Store, statement: &str) -> Result<Catalogue, Fault> {
+    let written = sql::names(statement).tables;
+    let columns =
+        store.query(include_str!("../../../sql/core/host_columns.sql"), &[&written]).await?;
+    let mut found = Catalogue::default();
+    for row in &columns {
+        let written: String = row.get("written");
+        if found.tables.last().is_none_or(|table| table.written != written) {
+            found.tables.push(Table {
+                written,
+                columns: Vec::new(),
+                has_trigger: row.get("has_trigger"),
+                readable: row.get("readable"),
+                insertable: row.get("insertable"),
+            });
+        }
+        let column = row.get::<_, Option<String>>("column_name").map(|name| Column {
+            name,
+            kind: row.get("kind"),
+            required: row.get("required"),
+        });
+        if let Some(table) = found.tables.last_mut() {
+            table.columns.extend(column);
+        }
+    }
+    let others =
+        store.query(include_str!("../../../sql/core/host_tables_visible.sql"), &[]).await?;
+    found.role = others.first().map(|row| row.get("role")).unwrap_or_default();
+    found.others = others.iter().map(|row| row.get("table_name")).collect();
+    Ok(found)
+}
+
+impl Mapping {
+    /// What to do about a refusal of one of the mapping's statements: exactly, where the catalogue tells.
+    pub async fn advice(&self, store: &Store, file: &str, sql: &str, fault: &Fault) -> String {
+        let exact = match fault {
+            Fault::Refused { sqlstate, about, .. } if drift::is_drift(sqlstate) => {
+                let said = Complaint {
+                    sqlstate,
+                    position: about.position,
+                    table: about.table.as_deref(),
+                    column: about.column.as_deref(),
+                };
+                let source = Source { file, sql, key: (&self.table, &self.column) };
+                // Without the catalogue there is still the general advice.
+                catalogue(store, sql).await.ok().and_then(|c| drift::fix(source, said, &c))
+            }
+            _ => None,
+        };
+        exact.unwrap_or_else(|| verdict::advice(fault.sqlstate()).to_owned())
+    }
+
+    /// A refusal at a check: the tables have drifted, or the database is away.
+    pub(in crate::store) async fn refused(
+        &self,
+        store: &Store,
+        file: &str,
+        sql: &str,
+        fault: Fault,
+    ) -> Unfit {
+        match &fault {
+            Fault::Refused { sqlstate, .. } if drift::is_drift(sqlstate) => Unfit::Drifted {
+                reason: fault.to_string(),
+                advice: self.advice(store, file, sql, &fault).await,
+            },
+            _ => Unfit::Unknown(fault),
+        }
+    }
+
+    /// Whether every insert of `apply.sql` sets what the tables require. PostgreSQL would say so only with
+    /// the first row.
+    pub async fn check_columns(&self, store: &Store) -> Result<(), Unfit> {
+        let unset = drift::unset(&self.apply, &catalogue(store, &self.apply).await?);
+        let Some(first) = unset.first() else { return Ok(()) };
+        let names: Vec<String> =
+            unset.iter().map(|u| format!("{}.{}", u.table, sql::quoted(&u.column.name))).collect();
+        Err(Unfit::Drifted {
+            reason: format!("{} must not be null, and nothing sets it", names.join(", ")),
+            advice: first.fix("apply.sql"),
+        })
+    }
+}

@@ -1,0 +1,16 @@
+//! What stands in the way of a mapping.
+
+use crate::store::mapping::Mapping;
+use crate::store::{Fault, Store};
+
+/// Business keys that are there more than once, and how often; at most ten.
+pub async fn duplicates(store: &Store, mapping: &Mapping) -> Result<Vec<(String, i64)>, Fault> {
+    let sql = include_str!("../../../sql/core/key_type.sql");
+    let rows = store.query(sql, &[&mapping.table, &mapping.column]).await?;
+    let Some(row) = rows.first() else { return Ok(Vec::new()) };
+    let sql = include_str!("../../../sql/core/key_duplicates.sql")
+        .replace("{table}", row.get("table_name"))
+        .replace("{column}", row.get("column_name"));
+    let rows = store.query(&sql, &[]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}

@@ -1,0 +1,142 @@
+//! A mapping tried on a real payment before it is used.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use tracing::{debug, warn};
+use uuid::Uuid;
+
+use super::inbox::{self, ApplyFault, Batch, Entry, Kind};
+use super::json::JsonText;
+use super::mapping::{Mapping, Unfit};
+use super::payments::{self, Place, Scope};
+use super::positions::Log;
+use super::{Fault, Store};
+use crate::pure::brake::Brake;
+use crate::pure::envelope;
+use crate::pure::record::Record;
+use crate::pure::verdict::{Scope as Blamed, Verdict, verdict};
+
+/// How far back a payment is looked for, the youngest first: days, and at last any time.
+const DAYS: [Option<i64>; 3] = [Some(1), Some(30), None];
+/// How many payments are looked at each time.
+const ROWS: i64 = 20;
+/// How many are tried. One that fails may be a bad one; all of them are not.
+const TRIED: usize = 5;
+
+/// What a trial came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trial {
+    /// There was no payment to try it on.
+    NoPayment,
+    /// It fits: a payment's key, and the mapping's outcome for it.
+    Fits {
+        /// The payment.
+        key: String,
+        /// The outcome.
+        outcome: &'static str,
+    },
+    /// None of the payments could be applied; the first one's failure.
+    Fails {
+        /// The payment.
+        key: String,
+        /// Why.
+        fault: ApplyFault,
+    },
+}
+
+/// Tries a mapping on payments in a transaction that is rolled back, with all constraints checked.
+/// `source` is the payments' database, if it is not the one with the purchases. `Err` if no payment could
+/// be read.
+pub async fn trial(
+    store: &Store,
+    source: Option<&Store>,
+    mapping: &Mapping,
+) -> Result<Trial, Fault> {
+    let mut failed = None;
+    for (key, event) in recent(source.unwrap_or(store), mapping).await?.into_iter().take(TRIED) {
+        match apply(store, mapping, &event).await {
+            Ok(outcome) => return Ok(Trial::Fits { key, outcome }),
+            Err(ApplyFault::Engine(fault)) => return Err(fault),
+            Err(fault) => failed = failed.or(Some(Trial::Fails { key, fault })),
+        }
+    }
+    Ok(failed.unwrap_or(Trial::NoPayment))
+}
+
+async fn apply(store: &Store, mapping: &Mapping, event: &str) -> Result<&'static str, ApplyFault> {
+    let record = Record { value: Some(event.as_bytes().to_vec()), ..Record::default() };
+    let digest = envelope::digest(event.as_bytes());
+    let kind = Kind::Event(event);
+    let entries = [Entry { record: &record, event_id: Uuid::new_v4(), digest, kind }];
+    let log = Log { group: String::new(), topic: String::new(), topic_id: Uuid::nil() };
+    let batch = Batch {
+        route: 0,
+        log: &log,
+        mapping,
+        writer: Uuid::nil(),
+        now: Timestamp::now(),
+        steps: &BTreeMap::new(),
+        // A rehearsal puts nothing into quarantine.
+        brake: Brake { share: 100, share_from: 0 },
+        entries: &entries,
+    };
+    let rehearsed = inbox::rehearse(store, &batch, false).await?;
+    rehearsed.first().map(|r| r.outcome).ok_or(ApplyFault::NoOutcome)
+}
+
+/// Keys and events of payments of late: of all payments if the mapping can read them, else of those
+/// without a purchase.
+async fn recent(store: &Store, mapping: &Mapping) -> Result<Vec<(String, String)>, Fault> {
+    let looks = &mapping.looks;
+    let Some(sql) = looks.payments.as_deref().or(looks.missing.as_deref()) else {
+        return Ok(Vec::new());
+    };
+    let now = Timestamp::now();
+    for days in DAYS {
+        let at = days.map(|days| now - SignedDuration::from_hours(24 * days));
+        let after = Place { at, key: None };
+        let until = now + SignedDuration::from_hours(24);
+        let tx = store.begin("payments_of_late").await?;
+        let rows =
+            payments::run(&tx, sql, Scope::Window { after: &after, until, rows: ROWS }).await;
+        tx.rollback().await;
+        let found: Vec<(String, String)> = (rows?.iter())
+            .filter_map(|row| {
+                let event: JsonText<'_> = payments::cell(row, "event")?;
+                Some((payments::cell(row, "business_key")?, event.0.to_owned()))
+            })
+            .collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// Checks a mapping's contract, then tries it. A trial that fails for reasons that may be the payment's
+/// own is only told: the batch will judge it.
+pub async fn check(store: &Store, mapping: &Mapping) -> Result<(), Unfit> {
+    mapping.check(store).await?;
+    match trial(store, None, mapping).await {
+        Ok(Trial::Fails { fault: ApplyFault::Breach(what), .. }) => Err(mapping.broken(what)),
+        Ok(Trial::Fails { key, fault: ApplyFault::Mapping(fault) }) => {
+            let advice = mapping.advice(store, "apply.sql", &mapping.apply, &fault).await;
+            // What no record can be blamed for, whatever became of others.
+            let alone = Blamed { records: 1, witnessed: true };
+            if verdict(fault.sqlstate(), alone) == Verdict::Hold {
+                return Err(Unfit::Drifted { reason: fault.to_string(), advice });
+            }
+            warn!(
+                payment = key,
+                hint = advice,
+                "on trial, a real payment could not be applied: {fault}"
+            );
+            Ok(())
+        }
+        outcome => {
+            debug!(?outcome, origin = mapping.origin, "mapping tried");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Names, types and help of the metrics do not change by accident, and the reference says the same.
+
+use std::fs;
+
+use makegood::meter::catalog::{Kind, METRICS, Metric, Scope};
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/metrics.txt");
+const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/metrics.md");
+const BLESS: &str = "MAKEGOOD_TEST_BLESS";
+
+const HEAD: &str = "\
+# Metrics
+
+What `/metrics` answers, in Prometheus' text format. A scrape reads numbers that the daemon has; it asks neither
+database nor Kafka, and works while they are away: `makegood_database_read_timestamp_seconds` then says how old
+the numbers from the database are.
+
+*shared* metrics are read from makegood's tables: they survive a restart, and every daemon shows the same, so take
+their `max`, never their `sum`, over daemons. *process* metrics are one daemon's, since its start: add them up.
+
+Labels have few values: routes and jobs are configured, partitions beyond the 200th of a route and reasons or kinds
+beyond the 50th go by the name `other`. Beside these there are `process_*`, the usual ones of the operating system.
+
+| metric | type | whose | labels | meaning |
+|---|---|---|---|---|
+";
+
+fn kind(metric: &Metric) -> &'static str {
+    match metric.kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+        Kind::Histogram => "histogram",
+    }
+}
+
+fn reference() -> String {
+    let row = |metric: &Metric| {
+        let scope = match metric.scope {
+            Scope::Shared => "shared",
+            Scope::Process => "process",
+        };
+        let labels: Vec<String> = metric.labels.iter().map(|l| format!("`{l}`")).collect();
+        let (name, kind, labels, help) =
+            (metric.name, kind(metric), labels.join(", "), metric.help);
+        format!("| `{name}` | {kind} | {scope} | {labels} | {help} |\n")
+    };
+    HEAD.to_owned() + &METRICS.iter().map(row).collect::<String>()
+}
+
+fn golden() -> String {
+    let mut lines: Vec<String> = METRICS
+        .iter()
+        .flat_map(|m| {
+            [format!("# HELP {} {}\n", m.name, m.help), format!("# TYPE {} {}\n", m.name, kind(m))]
+        })
+        .collect();
+    lines.sort();
+    lines.concat()
+}
+
+#[test]
+fn names_types_and_help_are_as_agreed() {
+    for (path, text) in [(GOLDEN, golden()), (REFERENCE, reference())] {
+        if std::env::var_os(BLESS).is_some_and(|value| value == "1") {
+            fs::write(path, &text).expect("the file can be written");
+        }
+        let found = fs::read_to_string(path).expect("the file exists");
+        assert_eq!(found, text, "{path}; {BLESS}=1 accepts the new text");
+    }
+}
+
+#[test]
+fn names_follow_the_conventions() {
+    for metric in METRICS {
+        let Metric { name, help, .. } = metric;
+        assert!(name.starts_with("makegood_") && help.ends_with('.'), "{name}");
+        let is_total = name.ends_with("_total");
+        assert_eq!(is_total, metric.kind == Kind::Counter, "{name}");
+        for unit in ["_ms", "_us", "_millis", "_minutes", "_kb", "_mb", "_percent"] {
+            assert!(!name.contains(unit), "{name} is not in base units");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The views are documented column by column: docs/reference/views.md is what the database's own comments say, with
+//! questions that run.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use tokio_postgres::Client;
+
+use crate::support::rig::Rig;
+
+const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/views.md");
+const BLESS: &str = "MAKEGOOD_TEST_BLESS";
+
+const HEAD: &str = "\
+# Views
+
+What makegood knows, for psql and for dashboards that speak SQL. Names and columns are stable, new columns may
+come. They can be read with the role `makegood_reader` of `deploy/roles.sql`, which reads these views and no table. In a database
+each object says the same of itself: `\\d+ makegood.status`.
+
+Those whose name begins with `outbox` are where the outbox is, which may be another database.
+";
+
+/// Each view, in the order of the reference, with a question that people ask it.
+const VIEWS: [(&str, &str, &str); 13] = [
+    (
+        "status",
+        "Which routes do not work, and what is to be done?",
+        "SELECT route, verdict, reason, advice, lag, paid_not_purchased\nFROM makegood.status\nWHERE verdict NOT IN ('ok', 'behind')",
+    ),
+    (
+        "paid_not_purchased",
+        "Who paid and has nothing, the one who has waited longest first?",
+        "SELECT payment, paid_at, age, kind, detail, as_of\nFROM makegood.paid_not_purchased\nORDER BY paid_at",
+    ),
+    (
+        "consumer_positions",
+        "How far is each partition, and when did it last move?",
+        "SELECT route, partition, next_offset, log_end, lag, now() - progress_at AS since_progress\nFROM makegood.consumer_positions\nWHERE is_current\nORDER BY lag DESC NULLS LAST",
+    ),
+    (
+        "gaps_open",
+        "Which offsets were never read, and why?",
+        "SELECT route, partition, from_offset, to_offset, reason, found_at\nFROM makegood.gaps_open\nORDER BY found_at",
+    ),
+    (
+        "inbox_events",
+        "What became of the event of a payment?",
+        "SELECT route, event_id, outcome, detail, partition, \"offset\", applied_at, origin\nFROM makegood.inbox_events\nWHERE business_key = '6ba7b810-9dad-11d1-80b4-00c04fd430c8'",
+    ),
+    (
+        "quarantine_open",
+        "What waits for a decision, and why?",
+        "SELECT route, reason, count(*) AS records, min(quarantined_at) AS since\nFROM makegood.quarantine_open\nGROUP BY route, reason\nORDER BY records DESC",
+    ),
+    (
+        "quarantine_decisions",
+        "What was decided lately?",
+        "SELECT decision, kind, route, quarantine_id, decided_by, decided_at, reason, state\nFROM makegood.quarantine_decisions\nORDER BY decision DESC\nLIMIT 20",
+    ),
+    (
+        "reconcile_runs",
+        "What did the last runs find?",
+        "SELECT run, job, state, compared, missing, made_good, conflicts, held, error, finished_at\nFROM makegood.reconcile_runs\nORDER BY run DESC\nLIMIT 20",
+    ),
+    (
+        "reconcile_findings",
+        "Where do payments and purchases disagree?",
+        "SELECT finding, kind, payment, expected, found, detail, first_seen_at\nFROM makegood.reconcile_findings\nWHERE resolved_at IS NULL\nORDER BY first_seen_at",
+    ),
+    (
+        "outbox_status",
+        "Do events get to Kafka?",
+        "SELECT pending, oldest_age, set_aside, reason, advice\nFROM makegood.outbox_status",
+    ),
+    (
+        "outbox_pending",
+        "What waits, by topic?",
+        "SELECT topic, count(*) AS events, max(age) AS oldest\nFROM makegood.outbox_pending\nGROUP BY topic",
+    ),
+    (
+        "outbox_set_aside",
+        "What did Kafka refuse, and what should be done about it?",
+        "SELECT event_id, topic, key, reason, advice, parked_at\nFROM makegood.outbox_set_aside\nWHERE reason IS NOT NULL\nORDER BY seq",
+    ),
+    (
+        "outbox_cursor",
+        "Which daemon relays it?",
+        "SELECT shard, host, pid, lease_until > now() AS is_alive, published\nFROM makegood.outbox_cursor",
+    ),
+];
+
+/// A table cell.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+async fn reference(client: &Client) -> String {
+    let mut text = HEAD.to_owned();
+    let columns = "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), col_description(a.attrelid, a.attnum),
+                          obj_description(a.attrelid, 'pg_class')
+                   FROM pg_attribute a
+                   WHERE a.attrelid = format('makegood.%I', $1::text)::regclass AND a.attnum > 0
+                   ORDER BY a.attnum";
+    for (view, question, query) in VIEWS {
+        let rows = client.query(columns, &[&view]).await.unwrap();
+        let about: String = rows[0].get(3);
+        let _ = write!(text, "\n## {view}\n\n{about}\n\n{question}\n\n```sql\n{query};\n```\n\n");
+        text.push_str("| column | type | meaning |\n|---|---|---|\n");
+        for row in rows {
+            let (name, of): (String, String) = (row.get(0), row.get(1));
+            let meaning: Option<String> = row.get(2);
+            let meaning = meaning.unwrap_or_else(|| panic!("{view}.{name} has no COMMENT"));
+            let _ = writeln!(text, "| `{name}` | {of} | {} |", cell(&meaning));
+        }
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_view_is_documented_as_the_database_says_and_answers_its_question() {
+    let rig = Rig::new(1).await;
+    let all = "SELECT relname::text FROM pg_class WHERE relkind = 'v' AND relnamespace = 'makegood'::regnamespace";
+    for row in rig.client.query(all, &[]).await.unwrap() {
+        let name: String = row.get(0);
+        assert!(VIEWS.iter().any(|view| view.0 == name), "{name} is not in the reference");
+    }
+    let text = reference(&rig.client).await;
+    if std::env::var_os(BLESS).is_some_and(|value| value == "1") {
+        fs::write(REFERENCE, &text).unwrap();
+    }
+    assert_eq!(fs::read_to_string(REFERENCE).unwrap(), text, "{BLESS}=1 accepts the new text");
+    for (view, _, query) in VIEWS {
+        let answer = rig.client.query(query, &[]).await;
+        assert!(answer.is_ok(), "{view}: {answer:?}");
+    }
+}
