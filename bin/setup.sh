@@ -57,6 +57,13 @@ look_for_java() {
   has_kafka || has mvn || need maven "fetches Apache Kafka"
 }
 
+# Debian keeps it where ordinary users do not look.
+has_pgbouncer() { has pgbouncer || [ -x /usr/sbin/pgbouncer ]; }
+
+look_for_test_tools() {
+  has_pgbouncer || need pgbouncer "the pooler that the tests put before PostgreSQL (its service is not started)"
+}
+
 # The examples of the payment side, and the old worker that makegood takes over from, are run as they stand.
 node_pins=$PWD/tests/support/old_worker
 node_libs=$PWD/target/node
@@ -83,8 +90,18 @@ if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
   mkdir -p /etc/postgresql-common/createcluster.d
   echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.d/no-main-cluster.conf
 fi
+# Nor shall the pooler be started on port 6432, now or with the machine.
+policy=/usr/sbin/policy-rc.d
+case " $* " in *" pgbouncer "*)
+  if [ ! -e "$policy" ]; then
+    trap "rm -f $policy" EXIT
+    printf "#!/bin/sh\nexit 101\n" >"$policy"
+    chmod 755 "$policy"
+  fi ;;
+esac
 apt-get -q -o DPkg::Lock::Timeout=300 update
 apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold install --no-install-recommends "$@"
+case " $* " in *" pgbouncer "*) update-rc.d pgbouncer disable ;; esac
 '
 
 name_missing() { say "missing:"; for line in "${reasons[@]}"; do say "  $line"; done; }
@@ -208,12 +225,13 @@ fetch_prometheus() {
 
 target_folder() { printf '%s' "${CARGO_TARGET_DIR:-$PWD/target}"; }
 
-# set_up [kafka] [examples] [prometheus]: everything a build and the private servers need, and on request the real Kafka,
-# what the examples need, and Prometheus.
+# set_up [kafka] [tests] [examples] [prometheus]: everything a build and the private servers need, and on request the real
+# Kafka, what only tests need, what the examples need, and Prometheus.
 set_up() {
   find_cargo
   look_for_build_tools
   wanted kafka "$@" && look_for_java
+  wanted tests "$@" && look_for_test_tools
   wanted examples "$@" && look_for_example_tools
   install_missing
   wanted kafka "$@" && fetch_kafka

@@ -30,7 +30,7 @@ use secrecy::SecretString;
 
 pub use layers::Origin;
 pub use load::{Loaded, Overrides, load};
-pub use postgres::{Postgres, RootCert, SslMode};
+pub use postgres::{Pooler, Postgres, RootCert, SslMode};
 pub use reader::Setting;
 pub use units::{duration, show_duration};
 

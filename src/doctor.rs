@@ -6,6 +6,7 @@ mod events;
 mod host;
 mod kafka;
 pub mod mapping;
+mod pooler;
 mod postgres;
 mod takeover;
 pub mod tryout;
@@ -17,7 +18,7 @@ use crate::config::Config;
 use crate::ingest::Route;
 pub use crate::pure::checkup::{Check, Level};
 use crate::pure::problem::Problem;
-use crate::store::{Fault, Store, connect};
+use crate::store::{Fault, Store};
 
 /// Checks everything. What cannot be reached fails once, and what would need it is left out.
 pub async fn run(config: &Config) -> Vec<Check> {
@@ -28,8 +29,7 @@ pub async fn run(config: &Config) -> Vec<Check> {
     checks.push(kafka);
     for settings in &config.inbox {
         let source = config.source_of(&settings.name);
-        let source =
-            source.and_then(|p| connect::pool(p, "makegood-doctor", 2).ok()).map(Store::new);
+        let source = source.and_then(|p| Store::open(p, "makegood-doctor", 2).ok());
         if let Some(store) = &store {
             checks.extend(mapping::check(settings, store, source.as_ref()).await);
         }

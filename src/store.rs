@@ -1,6 +1,7 @@
 //! Everything PostgreSQL. The one door to it is [`Store::begin`]: a named transaction whose commit is
 //! either known, refused or unknown, and never guessed.
 
+mod bounded;
 mod brake;
 pub mod connect;
 pub mod copy;
@@ -27,6 +28,7 @@ pub mod strangers;
 pub mod test_events;
 pub mod trial;
 mod tx;
+mod typed;
 pub mod unpurchased;
 pub mod vitals;
 pub mod workers;
@@ -35,11 +37,17 @@ pub use fault::{About, Fault};
 pub use tx::{CommitFault, Tx};
 
 use deadpool_postgres::{Object, Pool};
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::config::{Pooler, Postgres};
+use crate::pure::problem::Problem;
 
 /// A handle on the database; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     pool: Pool,
+    pooler: Pooler,
 }
 
 /// The connections of a store.
@@ -56,9 +64,20 @@ pub struct Connections {
 }
 
 impl Store {
-    /// A store on a pool from [`connect::pool`].
-    pub fn new(pool: Pool) -> Store {
-        Store { pool }
+    /// A store on a database, with at most so many connections; this connects to nothing yet.
+    /// `application_name` is what `pg_stat_activity` shows.
+    pub fn open(
+        p: &Postgres,
+        application_name: &str,
+        connections: usize,
+    ) -> Result<Store, Problem> {
+        Ok(Store { pool: connect::pool(p, application_name, connections)?, pooler: p.pooler })
+    }
+
+    /// Connects, if no connection is there; the problem names the place that `p` says.
+    pub async fn reach(&self, p: &Postgres) -> Result<(), Problem> {
+        let connected = self.pool.get().await;
+        connected.map(drop).map_err(|error| connect::pool_problem(&error, &connect::place(p)))
     }
 
     /// How many connections are in use, idle, allowed, and how many wait for one.
@@ -71,38 +90,93 @@ impl Store {
 
     /// Begins a transaction. `name` says in logs what was being done.
     pub async fn begin(&self, name: &'static str) -> Result<Tx, Fault> {
-        Tx::begin(self.client().await?, name).await
+        Tx::begin(self.client().await?, self.pooler, name).await
     }
 
     /// Runs one statement by itself and returns its rows.
     pub async fn query(
         &self,
         sql: &str,
-        params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
-    ) -> Result<Vec<tokio_postgres::Row>, Fault> {
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Fault> {
+        if self.pooler == Pooler::Transaction {
+            // The settings that bound it last for a transaction.
+            let tx = self.begin("query").await?;
+            return match tx.query(sql, params).await {
+                Ok(rows) => tx.commit().await.map(|()| rows).map_err(CommitFault::into_fault),
+                Err(fault) => {
+                    tx.rollback().await;
+                    Err(fault)
+                }
+            };
+        }
         let client = self.client().await?;
-        match query(&client, sql, params).await {
-            Err(fault) if fault.is_stale_plan() => {
-                forget_plans(&client, &fault);
-                query(&client, sql, params).await
+        let mut answer = query(&client, Pooler::None, sql, params).await;
+        if let Err(fault) = &answer
+            && fault.is_stale_plan()
+        {
+            forget_plans(&client, fault);
+            answer = query(&client, Pooler::None, sql, params).await;
+        }
+        // A connection that has no answer is of no use, nor is one to a server that takes no writes
+        // any more: the next one goes to the host that does.
+        match &answer {
+            Err(Fault::Refused { sqlstate, .. }) if sqlstate != "25006" => {}
+            Err(_) => drop(Object::take(client)),
+            Ok(_) => {}
+        }
+        answer
+    }
+
+    /// What a statement takes and returns, without running it.
+    pub async fn describe(&self, sql: &str) -> Result<Shape, Fault> {
+        let mut attempt = 0;
+        loop {
+            let tx = self.begin("describe").await?;
+            match tx.describe(sql).await {
+                // Behind a pooler somebody else's statement may have the name that ours was given.
+                Err(fault) if fault.sqlstate() == Some("42P05") && attempt < NAMES => attempt += 1,
+                described => {
+                    tx.rollback().await;
+                    return described;
+                }
             }
-            answer => answer,
         }
     }
 
-    /// A connection of its own, for what needs a session.
-    pub async fn client(&self) -> Result<Object, Fault> {
+    async fn client(&self) -> Result<Object, Fault> {
         self.pool.get().await.map_err(Fault::from)
     }
 }
 
+/// How many names are tried for a statement that is only described.
+const NAMES: u32 = 50;
+
+/// What a statement takes and returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shape {
+    /// The types of its parameters.
+    pub params: Vec<Type>,
+    /// Its columns, each with its type.
+    pub columns: Vec<(String, Type)>,
+}
+
+/// Runs a statement; behind a pooler without preparing it, and then in a transaction, which brings the
+/// settings.
 async fn query(
     client: &Object,
+    pooler: Pooler,
     sql: &str,
-    params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
-) -> Result<Vec<tokio_postgres::Row>, Fault> {
-    let statement = client.prepare_cached(sql).await?;
-    Ok(client.query(&statement, params).await?)
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, Fault> {
+    bounded::answer(async {
+        if pooler == Pooler::Transaction {
+            return client.query_typed(sql, &typed::params(params)).await;
+        }
+        let statement = client.prepare_cached(sql).await?;
+        client.query(&statement, params).await
+    })
+    .await
 }
 
 /// Drops every statement that is prepared on any connection of the pool: what DDL did to one of them it

@@ -9,6 +9,7 @@ use std::time::Duration;
 use makegood::store::migrate;
 use tokio_postgres::Client;
 
+use crate::support::library::store;
 use crate::support::rig::Rig;
 use crate::support::world::{HOST_TABLES, World, connect};
 use crate::support::{daemon, eventually};
@@ -43,7 +44,7 @@ async fn empty_database(world: &World, name: &str) -> Client {
 async fn ten_daemons_that_start_at_once_on_an_empty_database_all_come_up() {
     let rig = Rig::new(1).await;
     let name = format!("{}_empty", rig.database);
-    let mut client = empty_database(rig.world, &name).await;
+    let client = empty_database(rig.world, &name).await;
     let url = rig.world.postgres.url(&name);
     let mut daemons: Vec<_> = (0..10).map(|_| rig.daemon_at(&url, "")).collect();
     eventually("ten daemons to be members of the group", || {
@@ -59,7 +60,7 @@ async fn ten_daemons_that_start_at_once_on_an_empty_database_all_come_up() {
     let sql = "SELECT count(*), count(DISTINCT version) FROM makegood.inbox_migrations";
     let row = client.query_one(sql, &[]).await.unwrap();
     assert_eq!(row.get::<_, i64>(0), row.get::<_, i64>(1), "each migration once");
-    let steps = migrate::status(&mut client, migrate::BOTH).await.unwrap();
+    let steps = migrate::status(&store(&url), migrate::BOTH).await.unwrap();
     assert!(!steps.is_empty() && steps.iter().all(|step| step.applied), "{steps:?}");
 }
 

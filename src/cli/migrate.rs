@@ -66,8 +66,8 @@ async fn status(globals: &Globals, format: Format) -> Result<(), Problem> {
     let config = session::load(globals)?;
     let mut steps = Vec::new();
     for (postgres, sets) in migrate::places(&config) {
-        let mut client = connect::connect(postgres, "makegood-migrate").await?;
-        steps.extend(migrate::status(&mut client, sets).await?);
+        let store = session::unchecked(postgres).await?;
+        steps.extend(migrate::status(&store, sets).await?);
     }
     let objects = steps.iter().map(|s| json!({"migration": s.name, "applied": s.applied}));
     match format {

@@ -4,7 +4,7 @@ use super::{Globals, config, logging};
 use crate::config::{Config, Inbox, Postgres};
 use crate::pure::problem::{Code, Problem};
 use crate::store::migrate::Set;
-use crate::store::{Store, connect, migrate};
+use crate::store::{Store, migrate};
 
 /// What a command that ends soon works with.
 pub struct Session {
@@ -35,16 +35,17 @@ pub async fn outbox(config: &Config) -> Result<Store, Problem> {
 
 /// A database in whatever state; makegood's schema need not be there.
 pub async fn unchecked(postgres: &Postgres) -> Result<Store, Problem> {
-    // An error of the pool would say less.
-    connect::connect(postgres, "makegood-cli").await?;
-    Ok(Store::new(connect::pool(postgres, "makegood-cli", 2)?))
+    let store = Store::open(postgres, "makegood-cli", 2)?;
+    store.reach(postgres).await?;
+    Ok(store)
 }
 
 /// A database whose schema fits this program.
 async fn store(postgres: &Postgres, set: Set) -> Result<Store, Problem> {
-    let mut client = connect::connect(postgres, "makegood-cli").await?;
-    migrate::check(&mut client, &[set]).await?;
-    Ok(Store::new(connect::pool(postgres, "makegood-cli", 1)?))
+    let store = Store::open(postgres, "makegood-cli", 1)?;
+    store.reach(postgres).await?;
+    migrate::check(&store, &[set]).await?;
+    Ok(store)
 }
 
 impl Session {
@@ -59,7 +60,7 @@ impl Session {
     /// The payments' database, if a job of the route names another one than that with the purchases.
     pub fn source(&self, route: &Inbox) -> Result<Option<Store>, Problem> {
         let source = self.config.source_of(&route.name);
-        source.map(|p| connect::pool(p, "makegood-cli", 1).map(Store::new)).transpose()
+        source.map(|p| Store::open(p, "makegood-cli", 1)).transpose()
     }
 
     /// The configured route of this name; without a name, the only one.

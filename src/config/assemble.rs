@@ -1,5 +1,6 @@
 //! From raw values to a [`Config`].
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::libpq::Libpq;
 use super::reader::{Reader, some_text, text};
 use super::{
     Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, MaxQuarantine, Migrate,
-    MigrateMode, Outbox, Postgres, Reconcile, Retention, Start, Watchdog, alert, url,
+    MigrateMode, Outbox, Pooler, Postgres, Reconcile, Retention, Start, Watchdog, alert, url,
 };
 
 /// Folders that relative paths depend on.
@@ -26,7 +27,7 @@ pub fn config(from: &mut Reader, libpq: &Libpq, folders: &Folders<'_>) -> Config
     let whole = Config::default();
     let second = Duration::from_secs(1);
     Config {
-        postgres: database(from, "postgres.url", libpq),
+        postgres: database(from, "postgres", libpq),
         kafka: kafka(from, whole.kafka),
         http: Http { listen: from.take("http.listen", whole.http.listen, address, address_shown) },
         inbox: inboxes(from, folders),
@@ -55,6 +56,7 @@ pub fn config(from: &mut Reader, libpq: &Libpq, folders: &Folders<'_>) -> Config
 
 const MODES: [(&str, MigrateMode); 2] =
     [("auto", MigrateMode::Auto), ("check", MigrateMode::Check)];
+const POOLERS: [(&str, Pooler); 2] = [("none", Pooler::None), ("transaction", Pooler::Transaction)];
 const FORMATS: [(&str, LogFormat); 3] =
     [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
 
@@ -73,7 +75,24 @@ fn choice<T: Copy + PartialEq>(from: &mut Reader, key: &str, names: &[(&str, T)]
     from.take(key, names[0].1, parse, show)
 }
 
-fn database(from: &mut Reader, key: &str, libpq: &Libpq) -> Postgres {
+/// The database in this section: its URL, and how it is reached.
+fn database(from: &mut Reader, section: &str, libpq: &Libpq) -> Postgres {
+    let mut main = at(from, &format!("{section}.url"), libpq);
+    main.pooler = choice(from, &format!("{section}.pooler"), &POOLERS);
+    let key = format!("{section}.direct_url");
+    let parse = |raw: &Raw| match text(raw)?.as_str() {
+        "" => Ok(None),
+        url => url::merge(url, &libpq.for_others()).map(|to| Some(Box::new(to))),
+    };
+    let show = |value: &Option<Box<Postgres>>| {
+        let url = value.as_ref().map(|to| secrecy::ExposeSecret::expose_secret(&to.url));
+        url.map_or_else(String::new, |url| url.to_owned())
+    };
+    main.direct = from.take(&key, None, parse, show);
+    main
+}
+
+fn at(from: &mut Reader, key: &str, libpq: &Libpq) -> Postgres {
     let parse = |raw: &Raw| url::merge(&text(raw)?, libpq);
     let show = |value: &Postgres| secrecy::ExposeSecret::expose_secret(&value.url).to_owned();
     let default = url::merge("", libpq).unwrap_or_else(|fix| {
@@ -93,15 +112,15 @@ fn database(from: &mut Reader, key: &str, libpq: &Libpq) -> Postgres {
     from.take(key, default, parse, show)
 }
 
-fn databases(from: &mut Reader, libpq: &Libpq) -> std::collections::BTreeMap<String, Postgres> {
+fn databases(from: &mut Reader, libpq: &Libpq) -> BTreeMap<String, Postgres> {
     let others = libpq.for_others();
-    names(from, "databases.")
-        .into_iter()
-        .filter_map(|key| {
-            let name = key.strip_prefix("databases.")?.strip_suffix(".url")?.to_owned();
-            Some((name, database(from, &key, &others)))
-        })
-        .collect()
+    let named = |key: String| Some(key.strip_prefix("databases.")?.split_once('.')?.0.to_owned());
+    let known: BTreeSet<String> = names(from, "databases.").into_iter().filter_map(named).collect();
+    let read = |name: String| {
+        let section = format!("databases.{name}");
+        (name, database(from, &section, &others))
+    };
+    known.into_iter().map(read).collect()
 }
 
 fn kafka(from: &mut Reader, default: Kafka) -> Kafka {

@@ -13,8 +13,11 @@ pub type Env = BTreeMap<String, String>;
 /// Variables of makegood that are no keys.
 const OTHERS: [&str; 2] = ["MAKEGOOD_CONFIG", "MAKEGOOD_KAFKA_LIBS"];
 /// Keys whose values may stand in a file.
-const SECRETS: [(&str, &str); 2] =
-    [("MAKEGOOD_POSTGRES_URL", "postgres.url"), ("MAKEGOOD_ALERT_WEBHOOK", "alert.webhook")];
+const SECRETS: [(&str, &str); 3] = [
+    ("MAKEGOOD_POSTGRES_URL", "postgres.url"),
+    ("MAKEGOOD_POSTGRES_DIRECT_URL", "postgres.direct_url"),
+    ("MAKEGOOD_ALERT_WEBHOOK", "alert.webhook"),
+];
 const PROPERTY: &str = "MAKEGOOD_KAFKA__";
 const DATABASE: &str = "MAKEGOOD_DATABASES_";
 
@@ -75,8 +78,8 @@ fn one(name: &str, keys: &BTreeMap<String, &str>, env: &Env, cwd: &Path, layers:
         Some((*key).to_owned())
     } else if let Some(property) = base.strip_prefix(PROPERTY).filter(|text| !text.is_empty()) {
         Some(format!("kafka.properties.{}", property.to_lowercase().replace('_', ".")))
-    } else if let Some(name) = base.strip_prefix(DATABASE).and_then(|n| n.strip_suffix("_URL")) {
-        Some(format!("databases.{}.url", name.to_lowercase()))
+    } else if let Some((name, part)) = base.strip_prefix(DATABASE).and_then(part_of_database) {
+        Some(format!("databases.{}.{part}", name.to_lowercase()))
     } else {
         let names: Vec<&str> = keys.keys().map(String::as_str).chain(OTHERS).collect();
         let fix = match did_you_mean(name, &names) {
@@ -99,6 +102,13 @@ fn one(name: &str, keys: &BTreeMap<String, &str>, env: &Env, cwd: &Path, layers:
     if let Some((value, origin)) = value {
         layers.lay(key, Raw::Text(value), origin);
     }
+}
+
+/// `PAYMENTS_URL` is the `url` of `PAYMENTS`.
+fn part_of_database(name: &str) -> Option<(&str, &'static str)> {
+    [("_DIRECT_URL", "direct_url"), ("_URL", "url"), ("_POOLER", "pooler")]
+        .into_iter()
+        .find_map(|(ending, part)| Some((name.strip_suffix(ending)?, part)))
 }
 
 /// `inbox[].topic` becomes `inbox[0].topic`, if there is exactly one route to mean.

@@ -3,6 +3,8 @@
 /// The keys, in the order they are shown.
 pub const KEYS: &[&str] = &[
     "postgres.url",
+    "postgres.pooler",
+    "postgres.direct_url",
     "kafka.bootstrap_servers",
     "kafka.properties.*",
     "http.listen",
@@ -40,6 +42,8 @@ pub const KEYS: &[&str] = &[
     "retention.outbox",
     "migrate.mode",
     "databases.*.url",
+    "databases.*.pooler",
+    "databases.*.direct_url",
     "alert.webhook",
     "alert.command",
     "alert.after",

@@ -38,9 +38,34 @@ pub struct Postgres {
     pub options: Option<String>,
     /// Whether the login is bound to the TLS connection.
     pub channel_binding: ChannelBinding,
+    /// What stands between makegood and the server.
+    pub pooler: Pooler,
+    /// The way past the pooler, for what needs a session of its own: LISTEN, the relay, migrations.
+    pub direct: Option<Box<Postgres>>,
+}
+
+/// A connection pooler in front of PostgreSQL, PgBouncer for example.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pooler {
+    /// None, or one that keeps a server connection for as long as a client's.
+    #[default]
+    None,
+    /// One that gives a server connection for a transaction: settings, prepared statements and
+    /// LISTEN do not outlive it.
+    Transaction,
 }
 
 impl Postgres {
+    /// Whether a connection has no session of its own.
+    pub fn is_pooled(&self) -> bool {
+        self.pooler == Pooler::Transaction
+    }
+
+    /// The way to a session of one's own; `None` when the only way is through the pooler.
+    pub fn with_session(&self) -> Option<&Postgres> {
+        self.direct.as_deref().or((!self.is_pooled()).then_some(self))
+    }
+
     /// Reads a connection URL (or libpq's `key=value` text) by itself, without the environment.
     pub fn from_url(text: &str) -> Result<Postgres, Problem> {
         url::merge(text, &Libpq::default()).map_err(|fix| {
@@ -90,6 +115,8 @@ impl Default for Postgres {
             connect_timeout: Duration::from_secs(5),
             options: None,
             channel_binding: ChannelBinding::Prefer,
+            pooler: Pooler::None,
+            direct: None,
         }
     }
 }

@@ -38,7 +38,8 @@ pub fn value(key: &str, value: String) -> String {
     if key == "alert.command" {
         return program(&value);
     }
-    if key == "postgres.url" || key.starts_with("databases.") { url(&value) } else { value }
+    let names_database = key.starts_with("postgres.") || key.starts_with("databases.");
+    if names_database && key.ends_with("url") { url(&value) } else { value }
 }
 
 /// A URL up to its host: what follows is what a chat takes for a password.

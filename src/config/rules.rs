@@ -16,6 +16,14 @@ pub fn check(config: &Config, from: &mut Reader) {
         let what = format!("`outbox.database` names `{name}`, which is not configured");
         breach(from, "outbox.database", what, format!("add [databases.{name}] with its url"));
     }
+    if config.outbox.enabled && config.outbox_database().with_session().is_none() {
+        let section = config.outbox.database.as_ref().map(|name| format!("databases.{name}"));
+        let section = section.unwrap_or_else(|| "postgres".to_owned());
+        let what = "the relay of the outbox needs a session of its own, and a pooler in transaction mode gives none";
+        let fix =
+            format!("set {section}.direct_url to PostgreSQL itself, or outbox.enabled = false");
+        breach(from, &format!("{section}.pooler"), what, fix);
+    }
     for (property, value) in &config.kafka.properties {
         if let Some((why, fix)) = refused(property, value) {
             let key = format!("kafka.properties.{property}");

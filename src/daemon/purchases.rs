@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::warn;
 
 use super::first_start::ByHand;
 use super::mapping::{Candidate, Told};
@@ -51,7 +52,15 @@ pub(super) async fn run(
     let mut loops = JoinSet::new();
     let mut watches = Vec::new();
     let (heard, hears) = watch::channel(0);
-    tokio::spawn(listen::listen(config.postgres.clone(), CHANNELS, heard));
+    match config.postgres.with_session() {
+        Some(session) => {
+            tokio::spawn(listen::listen(session.clone(), CHANNELS, heard));
+        }
+        None => warn!(
+            hint = "set postgres.direct_url to PostgreSQL itself",
+            "no notification passes a pooler in transaction mode: requests are found by polling"
+        ),
+    }
     for Ready { route, mapping, candidate, told } in prepared.routes {
         tokio::spawn(candidate.keep(told, signals.reload.clone()));
         let jobs = jobs(&config, &liveness, &route)?;
@@ -110,8 +119,7 @@ async fn prepare(
     confirmed: &[String],
     liveness: &Liveness,
 ) -> Result<Prepared, Problem> {
-    let store =
-        Store::new(connect::pool(&config.postgres, connect::POOL_NAME, config.pool_size())?);
+    let store = Store::open(&config.postgres, connect::POOL_NAME, config.pool_size())?;
     ready::schema(&config.postgres, Set::Inbox, config.migrate.mode).await?;
     let mut routes = Vec::new();
     for settings in &config.inbox {
@@ -170,5 +178,5 @@ fn replays(route: &Route, source: Option<Store>) -> replay::Route {
 fn source(config: &Config, job: &config::Reconcile) -> Result<Option<Store>, Problem> {
     let named = job.source.as_ref().and_then(|name| config.databases.get(name));
     // One statement at a time.
-    named.map(|postgres| connect::pool(postgres, "makegood source", 2).map(Store::new)).transpose()
+    named.map(|postgres| Store::open(postgres, "makegood source", 2)).transpose()
 }

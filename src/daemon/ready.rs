@@ -35,10 +35,13 @@ async fn migrated(
     sets: &[migrate::Set],
     mode: MigrateMode,
 ) -> Result<(), Problem> {
-    let mut client = connect::connect(postgres, "makegood migrate").await?;
-    if mode == MigrateMode::Check {
-        return migrate::check(&mut client, sets).await;
+    if mode == MigrateMode::Check || postgres.with_session().is_none() {
+        // Migrating takes a lock that a session holds, and a pooler in transaction mode has no sessions.
+        let store = Store::open(postgres, "makegood migrate", 1)?;
+        store.reach(postgres).await?;
+        return migrate::check(&store, sets).await;
     }
+    let mut client = connect::connect(postgres, "makegood migrate").await?;
     let done = migrate::up(&mut client, sets).await?;
     if !done.is_empty() {
         info!(applied = done.join(", "), "schema migrated");

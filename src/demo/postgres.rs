@@ -92,6 +92,14 @@ impl PrivatePostgres {
         }
     }
 
+    /// Stops as an administrator does in haste ("fast"): sessions are ended, the data is put in order.
+    pub fn stop_fast(&mut self) -> Result<(), Problem> {
+        match self.server.take() {
+            Some(mut server) => server.stop_with("INT", STOP),
+            None => Ok(()),
+        }
+    }
+
     /// Starts the stopped server on the same port with the same data; returns when it takes connections.
     pub fn start_again(&mut self) -> Result<(), Problem> {
         if self.server.is_some() {

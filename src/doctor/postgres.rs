@@ -1,6 +1,6 @@
 //! The database with the purchases: reached, fit, and lent the right rights.
 
-use super::{Check, failed, host, unknown};
+use super::{Check, failed, host, pooler, unknown};
 use crate::config::{Config, MigrateMode, Postgres};
 use crate::pure::checkup::server;
 use crate::pure::problem::Problem;
@@ -23,7 +23,7 @@ pub(super) async fn check(config: &Config, checks: &mut Vec<Check>) -> Option<St
     };
     let place = connect::place(&config.postgres);
     checks.push(Check::pass("postgres.reach", format!("PostgreSQL at {place} answers")));
-    checks.push(pooler(&store).await);
+    checks.push(pooler::check(&config.postgres, &store).await);
     server(config, &store, checks).await;
     checks.push(match vitals::transactions(&store).await {
         Ok(found) => server::transactions(&found),
@@ -35,24 +35,11 @@ pub(super) async fn check(config: &Config, checks: &mut Vec<Check>) -> Option<St
     Some(store)
 }
 
-async fn open(postgres: &Postgres) -> Result<Store, Problem> {
-    connect::connect(postgres, "makegood-doctor").await?;
-    Ok(Store::new(connect::pool(postgres, "makegood-doctor", 2)?))
-}
-
-/// Of PgBouncer's modes only one breaks what needs a session.
-async fn pooler(store: &Store) -> Check {
-    let name = "postgres.pooler";
-    match vitals::is_pooled(store).await {
-        Ok(false) => Check::pass(name, "connections have server processes of their own"),
-        Ok(true) => Check::warn(
-            name,
-            "connections share server processes: a pooler in transaction mode (PgBouncer) is in between; \
-             LISTEN and session settings do not work through it",
-            "point postgres.url at PostgreSQL itself, or at a pool with pool_mode = session",
-        ),
-        Err(fault) => unknown(name, &fault),
-    }
+/// A database in whatever state.
+pub(super) async fn open(postgres: &Postgres) -> Result<Store, Problem> {
+    let store = Store::open(postgres, "makegood-doctor", 2)?;
+    store.reach(postgres).await?;
+    Ok(store)
 }
 
 async fn server(config: &Config, store: &Store, checks: &mut Vec<Check>) {
@@ -63,7 +50,9 @@ async fn server(config: &Config, store: &Store, checks: &mut Vec<Check>) {
             } else {
                 0
             };
-            let needed = config.pool_size() + relays + OTHER_CONNECTIONS;
+            // Through a pooler they are the pooler's.
+            let pool = if config.postgres.is_pooled() { 0 } else { config.pool_size() };
+            let needed = pool + relays + OTHER_CONNECTIONS;
             let needed = i64::try_from(needed).unwrap_or(i64::MAX);
             checks.extend(server::checks(&found.server, needed));
             let error = found.took / 2.0;
@@ -80,9 +69,9 @@ async fn schema(config: &Config, checks: &mut Vec<Check>) {
     for (postgres, sets) in migrate::places(config) {
         let (place, what) = (connect::place(postgres), parts(sets));
         let outcome = async {
-            let mut client = connect::connect(postgres, "makegood-doctor").await?;
-            let is_newer = migrate::check(&mut client, sets).await;
-            Ok((is_newer, migrate::status(&mut client, sets).await?))
+            let store = open(postgres).await?;
+            let is_newer = migrate::check(&store, sets).await;
+            Ok((is_newer, migrate::status(&store, sets).await?))
         };
         checks.push(match outcome.await {
             Ok((Ok(()), _)) => {

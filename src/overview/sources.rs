@@ -61,7 +61,7 @@ impl Sources {
 
 impl Base {
     fn new(postgres: &Postgres, set: Set, name: &str) -> Result<Base, Problem> {
-        let store = Store::new(connect::pool(postgres, name, 1)?);
+        let store = Store::open(postgres, name, 1)?;
         Ok(Base { postgres: postgres.clone(), set, store, fits: OnceCell::new() })
     }
 
@@ -85,8 +85,8 @@ impl Base {
     }
 
     async fn check(&self) -> Result<(), Problem> {
-        let mut client = connect::connect(&self.postgres, "makegood status").await?;
-        migrate::check(&mut client, &[self.set]).await
+        self.store.reach(&self.postgres).await?;
+        migrate::check(&self.store, &[self.set]).await
     }
 
     fn silent(&self, patience: Duration) -> Problem {

@@ -100,6 +100,9 @@ fn specific(sqlstate: &str) -> Option<&'static str> {
         "25006" => {
             "This server takes no writes: point the URL at the primary, or wait until it is promoted."
         }
+        "26000" | "42P05" => {
+            "A prepared statement got lost, as behind a pooler in transaction mode: set postgres.pooler = \"transaction\" if there is one."
+        }
         "40P01" | "55P03" => {
             "Another transaction holds a lock: look for a long one in pg_stat_activity if this goes on."
         }

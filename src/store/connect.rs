@@ -1,6 +1,7 @@
 //! Opens connections: timeouts, keepalives, TLS, and the settings every session gets.
 
 mod error;
+mod hosts;
 mod tls;
 
 use std::net::IpAddr;
@@ -12,13 +13,14 @@ use deadpool_postgres::{PoolConfig, PoolError, Timeouts};
 use secrecy::ExposeSecret;
 use tokio::sync::Notify;
 use tokio_postgres::config::{SslMode as WireMode, TargetSessionAttrs};
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
+use tokio_postgres::{Client, Config};
 
 pub use error::{pool_problem, problem};
 pub use tls::TlsMode;
 
 use crate::config::Postgres;
 use crate::pure::problem::{Code, Problem};
+use hosts::Hosts;
 
 /// What every session sets first. Statements rather than startup options, which PgBouncer refuses.
 const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
@@ -75,15 +77,9 @@ pub fn settings(p: &Postgres) -> Result<(Config, TlsMode), Problem> {
 /// A pool that opens connections when they are asked for; this connects to nothing yet.
 /// `application_name` is what `pg_stat_activity` shows unless the configuration says otherwise.
 pub fn pool(p: &Postgres, application_name: &str, max_size: usize) -> Result<Pool, Problem> {
-    let (mut config, tls) = settings(p)?;
-    config.application_name(p.application_name.as_deref().unwrap_or(application_name));
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Custom(RECYCLE.into()) };
-    let manager = match tls {
-        TlsMode::Plain => Manager::from_config(config, NoTls, recycling),
-        TlsMode::Opportunistic(tls) | TlsMode::Required(tls) => {
-            Manager::from_config(config, tls, recycling)
-        }
-    };
+    let hosts = hosts(p, application_name)?;
+    let manager = Manager::from_connect(settings(p)?.0, hosts, recycling);
     let timeouts = Timeouts {
         wait: Some(Duration::from_secs(30)),
         create: Some(patience(p)),
@@ -92,35 +88,33 @@ pub fn pool(p: &Postgres, application_name: &str, max_size: usize) -> Result<Poo
     let set_up = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
         Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
     });
-    Pool::builder(manager)
+    let builder = Pool::builder(manager)
         .config(PoolConfig { max_size, timeouts, ..PoolConfig::default() })
-        .runtime(Runtime::Tokio1)
-        .post_create(set_up)
+        .runtime(Runtime::Tokio1);
+    // What is set behind a pooler in transaction mode is left to whoever comes next.
+    let builder = if p.is_pooled() { builder } else { builder.post_create(set_up) };
+    builder
         .build()
         .map_err(|error| Problem::new(Code::System, format!("cannot build the pool: {error}")))
 }
 
-/// One connection, for commands that need no pool. Its task ends when the client is dropped.
+/// One connection with a session of its own, past a pooler if there is one. Its task ends when the
+/// client is dropped.
 pub async fn connect(p: &Postgres, application_name: &str) -> Result<Client, Problem> {
     listener(p, application_name).await.map(|(client, _)| client)
 }
 
-/// One connection that can LISTEN: the second part is told of each notification.
+/// As [`connect`], for LISTEN: the second part is told of each notification.
 pub async fn listener(
     p: &Postgres,
     application_name: &str,
 ) -> Result<(Client, Arc<Notify>), Problem> {
-    let (mut config, tls) = settings(p)?;
-    config.application_name(p.application_name.as_deref().unwrap_or(application_name));
+    let p = p.with_session().ok_or_else(|| no_session(p))?;
+    let hosts = hosts(p, application_name)?;
     let opening = async {
-        let (client, heard) = match tls {
-            TlsMode::Plain => drive(config.connect(NoTls).await?),
-            TlsMode::Opportunistic(tls) | TlsMode::Required(tls) => {
-                drive(config.connect(tls).await?)
-            }
-        };
-        client.batch_execute(SESSION).await?;
-        Ok((client, heard))
+        let open = hosts.open().await?;
+        open.client.batch_execute(SESSION).await?;
+        Ok((open.client, open.heard))
     };
     match tokio::time::timeout(patience(p), opening).await {
         Ok(opened) => opened.map_err(|error| problem(&error, &place(p))),
@@ -129,6 +123,29 @@ pub async fn listener(
             &place(p),
         )),
     }
+}
+
+/// The hosts of a database, each with settings of its own.
+fn hosts(p: &Postgres, application_name: &str) -> Result<Hosts, Problem> {
+    let (_, tls) = settings(p)?;
+    let alone = |at: usize, host: &String| Postgres {
+        hosts: vec![host.clone()],
+        ports: p.ports.get(at).or(p.ports.first()).copied().into_iter().collect(),
+        ..p.clone()
+    };
+    let mut each: Vec<Postgres> =
+        p.hosts.iter().enumerate().map(|(at, host)| alone(at, host)).collect();
+    if each.is_empty() {
+        each.push(p.clone());
+    }
+    let patience = if each.len() > 1 { p.connect_timeout } else { patience(p) };
+    let named = |one: &Postgres| {
+        settings(one).map(|(mut config, _)| {
+            config.application_name(p.application_name.as_deref().unwrap_or(application_name));
+            config
+        })
+    };
+    Ok(Hosts { each: each.iter().map(named).collect::<Result<_, _>>()?, tls, patience })
 }
 
 /// `host:port/database`, for messages; several hosts are separated by commas.
@@ -142,30 +159,12 @@ pub fn place(p: &Postgres) -> String {
     format!("{}/{}", hosts.join(","), p.dbname)
 }
 
-/// Runs the connection beside its client. How it ends is the client's next error.
-fn drive<S, T>(pair: (Client, tokio_postgres::Connection<S, T>)) -> (Client, Arc<Notify>)
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-{
-    let (client, mut connection) = pair;
-    let heard = Arc::new(Notify::new());
-    let told = heard.clone();
-    tokio::spawn(async move {
-        while let Some(message) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
-            match message {
-                Ok(AsyncMessage::Notification(_)) => told.notify_one(),
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::debug!(%error, "a PostgreSQL connection ended");
-                    break;
-                }
-            }
-        }
-        // Whoever waits learns of the end by asking.
-        told.notify_one();
-    });
-    (client, heard)
+fn no_session(p: &Postgres) -> Problem {
+    let cause = format!(
+        "{} is behind a pooler in transaction mode, and this needs a session of its own",
+        place(p)
+    );
+    Problem::new(Code::Config, cause).hint("set postgres.direct_url to PostgreSQL itself")
 }
 
 /// How long opening may take in all: every host in turn, and the login, which the driver's own

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use deadpool_postgres::PoolError;
+use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
 use crate::meter;
@@ -57,8 +57,13 @@ impl Fault {
     /// As a problem for people; `doing` says what was attempted.
     pub fn problem(&self, doing: &str) -> Problem {
         match self {
-            Fault::Refused { .. } => Problem::new(Code::Postgres, format!("{doing}: {self}"))
-                .hint(crate::pure::verdict::advice(self.sqlstate())),
+            Fault::Refused { sqlstate, .. } => {
+                // A server that is going down or coming up answers, but it is not there.
+                let gone = ["08", "57P0"].iter().any(|class| sqlstate.starts_with(class));
+                let code = if gone { Code::PostgresUnreachable } else { Code::Postgres };
+                Problem::new(code, format!("{doing}: {self}"))
+                    .hint(crate::pure::verdict::advice(Some(sqlstate)))
+            }
             Fault::Lost { .. } => {
                 Problem::new(Code::PostgresUnreachable, format!("{doing}: {self}"))
                     .hint("is PostgreSQL running, and is postgres.url (DATABASE_URL) right?")
@@ -96,6 +101,11 @@ impl From<PoolError> for Fault {
     fn from(error: PoolError) -> Fault {
         match error {
             PoolError::Backend(e) => e.into(),
+            PoolError::Timeout(TimeoutType::Wait) => {
+                Fault::Lost { cause: "no connection became free in time".to_owned() }
+            }
+            PoolError::Timeout(_) => Fault::Lost { cause: "it does not answer in time".to_owned() },
+            PoolError::PostCreateHook(HookError::Backend(e)) => e.into(),
             other => Fault::Lost { cause: other.to_string() },
         }
     }

@@ -1,8 +1,6 @@
 //! Who holds the lock that makegood's own statements wait for.
 
-use tokio_postgres::Client;
-
-use super::Fault;
+use super::{Fault, Store};
 use crate::pure::standing::age;
 
 /// A session that others wait for.
@@ -15,10 +13,10 @@ pub struct Holder {
 }
 
 /// Finds whom the sessions of this role that are called `application_name` wait for.
-pub async fn find(client: &Client, application_name: &str) -> Result<Option<Holder>, Fault> {
+pub async fn find(store: &Store, application_name: &str) -> Result<Option<Holder>, Fault> {
     let sql = include_str!("../../sql/core/lock_holder.sql");
-    let row = client.query_opt(sql, &[&application_name]).await?;
-    Ok(row.map(|row| {
+    let rows = store.query(sql, &[&application_name]).await?;
+    Ok(rows.first().map(|row| {
         let part = |index: usize| {
             row.get::<_, Option<String>>(index).filter(|text| !text.is_empty()).unwrap_or_default()
         };

@@ -7,12 +7,11 @@ mod rights;
 use std::fs;
 use std::path::Path;
 
-use tokio_postgres::Statement;
 use tokio_postgres::types::Type;
 
 pub use looks::{Index, Look, Looks};
 
-use super::{Fault, Store};
+use super::{Fault, Shape, Store};
 use crate::pure::envelope;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::verdict::advice;
@@ -133,8 +132,7 @@ impl Mapping {
 
     /// Checks what goes in and comes out of `apply.sql`.
     pub async fn check_apply(&self, store: &Store) -> Result<(), Unfit> {
-        let prepared = store.client().await?.prepare(&self.apply).await;
-        let statement = match prepared.map_err(Fault::from) {
+        let statement = match store.describe(&self.apply).await {
             Ok(statement) => statement,
             Err(fault) => return Err(self.refused(store, "apply.sql", &self.apply, fault).await),
         };
@@ -187,15 +185,15 @@ impl Mapping {
 /// Names and types of a statement's columns.
 type Columns = [(&'static str, Type)];
 
-/// How a prepared statement differs from the types its contract names, if it does.
-fn breach(statement: &Statement, params: &[Type], columns: &Columns) -> Option<String> {
+/// How a statement differs from the types its contract names, if it does.
+fn breach(statement: &Shape, params: &[Type], columns: &Columns) -> Option<String> {
     let names = |types: &[Type]| types.iter().map(Type::name).collect::<Vec<_>>().join(", ");
-    if statement.params() != params {
-        let (found, wanted) = (names(statement.params()), names(params));
+    if statement.params != params {
+        let (found, wanted) = (names(&statement.params), names(params));
         return Some(format!("takes ({found}) instead of ({wanted})"));
     }
     let found: Vec<(&str, Type)> =
-        statement.columns().iter().map(|c| (c.name(), c.type_().clone())).collect();
+        statement.columns.iter().map(|(name, t)| (name.as_str(), t.clone())).collect();
     (found != columns)
         .then(|| format!("returns ({}) instead of ({})", list_of(&found), list_of(columns)))
 }

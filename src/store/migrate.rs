@@ -4,7 +4,7 @@
 use refinery::{Migration, Runner};
 use tokio_postgres::Client;
 
-use super::Fault;
+use super::{Fault, Store};
 use crate::config::{Config, Postgres};
 use crate::pure::problem::{Code, Problem};
 
@@ -93,22 +93,22 @@ async fn create_schema(client: &Client) -> Result<(), tokio_postgres::Error> {
 }
 
 /// Every migration of some sets, and whether the database has it.
-pub async fn status(client: &mut Client, sets: &[Set]) -> Result<Vec<Step>, Problem> {
+pub async fn status(store: &Store, sets: &[Set]) -> Result<Vec<Step>, Problem> {
     let mut steps = Vec::new();
     for set in sets {
-        let applied = set.applied(client).await?;
+        let applied = set.names(store).await?;
         steps.extend(set.known().iter().map(|m| Step {
             name: m.to_string(),
-            applied: applied.iter().any(|a| a.version() == m.version()),
+            applied: applied.iter().any(|(version, _)| *version == m.version()),
         }));
     }
     Ok(steps)
 }
 
 /// Refuses a database that is behind this program, or ahead of it.
-pub async fn check(client: &mut Client, sets: &[Set]) -> Result<(), Problem> {
+pub async fn check(store: &Store, sets: &[Set]) -> Result<(), Problem> {
     for set in sets {
-        set.check(client).await?;
+        set.check(store).await?;
     }
     Ok(())
 }
@@ -154,17 +154,17 @@ impl Set {
         Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
     }
 
-    async fn check(self, client: &mut Client) -> Result<(), Problem> {
-        let (known, applied) = (self.known(), self.applied(client).await?);
+    async fn check(self, store: &Store) -> Result<(), Problem> {
+        let (known, applied) = (self.known(), self.names(store).await?);
         let newest = known.iter().map(Migration::version).max();
-        if let Some(ahead) = applied.iter().find(|a| Some(a.version()) > newest) {
+        if let Some((version, name)) = applied.iter().find(|(version, _)| Some(*version) > newest) {
             return Err(Problem::new(
                 Code::Schema,
-                format!("the database has {ahead}, which this program does not know"),
+                format!("the database has V{version}__{name}, which this program does not know"),
             )
             .hint("a newer makegood has migrated it: install that version here too"));
         }
-        let is_applied = |m: &&Migration| applied.iter().any(|a| a.version() == m.version());
+        let is_applied = |m: &&Migration| applied.iter().any(|(v, _)| *v == m.version());
         let missing: Vec<String> =
             known.iter().filter(|m| !is_applied(m)).map(ToString::to_string).collect();
         if missing.is_empty() {
@@ -172,6 +172,18 @@ impl Set {
         }
         Err(Problem::new(Code::Schema, format!("the schema makegood lacks {}", missing.join(", ")))
             .hint("run `makegood migrate up`, or set migrate.mode = \"auto\""))
+    }
+
+    /// Versions and names of what is applied, read in a way that a pooler does not break.
+    async fn names(self, store: &Store) -> Result<Vec<(i32, String)>, Problem> {
+        let failed = |fault: Fault| fault.problem("cannot read the schema's state");
+        let exists = store.query("SELECT to_regclass($1) IS NOT NULL", &[&self.history()]).await;
+        if !exists.map_err(failed)?.first().is_some_and(|row| row.get(0)) {
+            return Ok(Vec::new());
+        }
+        let sql = format!("SELECT version, name FROM {} ORDER BY version", self.history());
+        let rows = store.query(&sql, &[]).await.map_err(failed)?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
     async fn applied(self, client: &mut Client) -> Result<Vec<Migration>, Problem> {

@@ -25,7 +25,7 @@ pub use delta::Delta;
 pub use parked::Parking;
 pub use turns::Turn;
 
-use super::{Fault, connect};
+use super::{Fault, bounded, connect};
 use crate::config::Postgres;
 use crate::pure::problem::Problem;
 
@@ -169,7 +169,7 @@ impl Session {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<tokio_postgres::Row>, Fault> {
         let statement = self.prepared(sql).await?;
-        Ok(self.client.query(&statement, params).await?)
+        bounded::answer(self.client.query(&statement, params)).await
     }
 
     async fn one(
@@ -178,7 +178,7 @@ impl Session {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<tokio_postgres::Row, Fault> {
         let statement = self.prepared(sql).await?;
-        Ok(self.client.query_one(&statement, params).await?)
+        bounded::answer(self.client.query_one(&statement, params)).await
     }
 
     async fn prepared(&self, sql: &'static str) -> Result<Statement, Fault> {
@@ -186,7 +186,7 @@ impl Session {
         if let Some(statement) = known.get(sql) {
             return Ok(statement.clone());
         }
-        let statement = self.client.prepare(sql).await?;
+        let statement = bounded::answer(self.client.prepare(sql)).await?;
         known.insert(sql, statement.clone());
         Ok(statement)
     }

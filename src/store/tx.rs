@@ -2,20 +2,26 @@
 
 use deadpool_postgres::Object;
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 use tracing::trace;
 
-use super::Fault;
 use super::copy::Rows;
+use super::{Fault, Shape, bounded, typed};
+use crate::config::Pooler;
 
 /// Plans fit the batch at hand: a generic plan takes every array for ten elements and joins two
 /// thousand rows by nested loops. JIT would cost more than the statement.
 const BEGIN: &str = "BEGIN; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off";
+/// Behind a pooler the session is anybody's, and what would be set on connecting is set here.
+const BEGIN_POOLED: &str = "BEGIN; SET LOCAL jit = off; SET LOCAL TimeZone = 'UTC'; \
+    SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '10s'; \
+    SET LOCAL idle_in_transaction_session_timeout = '60s'";
 
 /// An open transaction. Dropped without an end, it closes its connection, which rolls it back; a
 /// statement that still runs can then never be answered to somebody else.
 pub struct Tx {
     client: Option<Object>,
+    pooler: Pooler,
     name: &'static str,
 }
 
@@ -29,10 +35,23 @@ pub enum CommitFault {
     Unknown(Fault),
 }
 
+impl CommitFault {
+    /// The fault, for those who do not mind whether it was committed.
+    pub fn into_fault(self) -> Fault {
+        match self {
+            CommitFault::Refused(fault) | CommitFault::Unknown(fault) => fault,
+        }
+    }
+}
+
 impl Tx {
-    pub(super) async fn begin(client: Object, name: &'static str) -> Result<Tx, Fault> {
-        let tx = Tx { client: Some(client), name };
-        tx.batch(BEGIN).await?;
+    pub(super) async fn begin(
+        client: Object,
+        pooler: Pooler,
+        name: &'static str,
+    ) -> Result<Tx, Fault> {
+        let tx = Tx { client: Some(client), pooler, name };
+        tx.batch(if pooler == Pooler::None { BEGIN } else { BEGIN_POOLED }).await?;
         Ok(tx)
     }
 
@@ -42,29 +61,53 @@ impl Tx {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Fault> {
-        self.judged(super::query(self.client(), sql, params).await)
+        self.judged(super::query(self.client(), self.pooler, sql, params).await)
     }
 
     /// Runs a statement and returns how many rows it wrote.
     pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Fault> {
         let client = self.client();
         let run = async {
+            if self.pooler == Pooler::Transaction {
+                return client.execute_typed(sql, &typed::params(params)).await;
+            }
             let statement = client.prepare_cached(sql).await?;
-            Ok(client.execute(&statement, params).await?)
+            client.execute(&statement, params).await
         };
-        self.judged(run.await)
+        self.judged(bounded::answer(run).await)
     }
 
-    /// Runs a `COPY … FROM STDIN (FORMAT binary)` and returns how many rows it wrote.
-    pub async fn copy(&self, sql: &str, rows: Rows) -> Result<u64, Fault> {
+    /// What a statement takes and returns.
+    pub(super) async fn describe(&self, sql: &str) -> Result<Shape, Fault> {
+        let statement = bounded::answer(self.client().prepare(sql)).await?;
+        let columns = statement.columns().iter();
+        let columns = columns.map(|c| (c.name().to_owned(), c.type_().clone())).collect();
+        // The statement ends here, within the transaction: the server that has it forgets it.
+        Ok(Shape { params: statement.params().to_vec(), columns })
+    }
+
+    /// Runs a `COPY … FROM STDIN (FORMAT binary)` and returns how many rows it wrote. `insert` does the
+    /// same where a pooler is in between, for the driver prepares a COPY: it takes each column as an
+    /// array of these types.
+    pub async fn copy(&self, sql: &str, insert: (&str, &[Type]), rows: Rows) -> Result<u64, Fault> {
         let client = self.client();
-        let statement = client.prepare_cached(sql).await?;
-        Ok(rows.send(client, &statement).await?)
+        bounded::answer(async {
+            if self.pooler == Pooler::Transaction {
+                let (insert, types) = insert;
+                let columns = rows.columns();
+                let arrays = columns.iter().map(|column| column as &(dyn ToSql + Sync));
+                let params: Vec<_> = arrays.zip(types.iter().cloned()).collect();
+                return client.execute_typed(insert, &params).await;
+            }
+            let statement = client.prepare_cached(sql).await?;
+            rows.send(client, &statement).await
+        })
+        .await
     }
 
     /// Runs statements without parameters or answers.
     pub async fn batch(&self, sql: &str) -> Result<(), Fault> {
-        Ok(self.client().batch_execute(sql).await?)
+        bounded::answer(self.client().batch_execute(sql)).await
     }
 
     /// Commits. `Ok` from the driver alone would not do: tokio-postgres (0.7.18) also says `Ok` when

@@ -4,13 +4,12 @@
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use tokio_postgres::Client;
 
 use crate::config;
 use crate::kafka::probe::Probe;
 use crate::pure::problem::Problem;
 use crate::pure::stall;
-use crate::store::{Fault, connect, lock_holder};
+use crate::store::{Fault, Store, connect, lock_holder};
 
 /// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -45,35 +44,35 @@ impl Ends {
     }
 }
 
-/// A connection of the watchdog's own, opened when it is first needed.
+/// A connection of the watchdog's own, opened when it is first needed. It goes the way that the batches
+/// go, through a pooler if there is one, for that may be what is down.
 pub(super) struct Database<'a> {
     postgres: &'a config::Postgres,
     runtime: &'a Runtime,
-    client: Option<Client>,
+    store: Option<Store>,
 }
 
 impl Database<'_> {
     pub(super) fn new<'a>(postgres: &'a config::Postgres, runtime: &'a Runtime) -> Database<'a> {
-        Database { postgres, runtime, client: None }
+        Database { postgres, runtime, store: None }
     }
 
     /// Whether it answers, and whose lock our statements wait for, if any does.
     pub(super) fn ask(&mut self) -> stall::Database {
-        let client = self.client.take();
+        let store = self.store.take();
         let asking = async {
-            let client = match client.filter(|client| !client.is_closed()) {
-                Some(client) => client,
-                None => connect::connect(self.postgres, "makegood watchdog")
-                    .await
+            let store = match store {
+                Some(store) => store,
+                None => Store::open(self.postgres, "makegood watchdog", 1)
                     .map_err(|problem| problem.cause)?,
             };
             let pool = self.postgres.application_name.as_deref().unwrap_or(connect::POOL_NAME);
-            let holder = lock_holder::find(&client, pool).await;
-            Ok((client, holder.map_err(|fault: Fault| fault.to_string())?))
+            let holder = lock_holder::find(&store, pool).await;
+            Ok((store, holder.map_err(|fault: Fault| fault.to_string())?))
         };
         match self.runtime.block_on(async { tokio::time::timeout(PATIENCE, asking).await }) {
-            Ok(Ok((client, holder))) => {
-                self.client = Some(client);
+            Ok(Ok((store, holder))) => {
+                self.store = Some(store);
                 holder.map_or(stall::Database::Up, |h| stall::Database::Locked(h.who, h.pid))
             }
             Ok(Err(why)) => stall::Database::Away(why),

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -28,6 +29,8 @@ pub struct Proxy {
 #[derive(Default)]
 struct Knobs {
     refuse: AtomicBool,
+    silent: AtomicBool,
+    delay_ms: AtomicU64,
     swallow: AtomicBool,
     lose: AtomicBool,
     swallowed: AtomicUsize,
@@ -87,6 +90,28 @@ impl Proxy {
     }
 }
 
+impl Proxy {
+    /// Whether everything is swallowed: connections stay open, new ones are taken, nobody answers.
+    pub fn silence(&self, silent: bool) {
+        self.knobs.silent.store(silent, Ordering::SeqCst);
+    }
+
+    /// Holds each answer back for a time.
+    pub fn delay(&self, time: Duration) {
+        let ms = u64::try_from(time.as_millis()).unwrap();
+        self.knobs.delay_ms.store(ms, Ordering::SeqCst);
+    }
+}
+
+impl Knobs {
+    /// Waits while everything is swallowed.
+    async fn heard(&self) {
+        while self.silent.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.listening.abort();
@@ -126,10 +151,12 @@ async fn requests(
 ) -> std::io::Result<()> {
     // The first message has no type: a length and what the client wants.
     let first = message(&mut from, Vec::new()).await?;
+    knobs.heard().await;
     to.write_all(&first).await?;
     loop {
         let kind = from.read_u8().await?;
         let message = message(&mut from, vec![kind]).await?;
+        knobs.heard().await;
         if is_commit(&message) {
             if knobs.lose.swap(false, Ordering::SeqCst) {
                 knobs.lost.fetch_add(1, Ordering::SeqCst);
@@ -152,6 +179,12 @@ async fn answers(
     loop {
         let kind = from.read_u8().await?;
         let message = message(&mut from, vec![kind]).await?;
+        knobs.heard().await;
+        // An answer ends with this message; those before it are of the same round trip.
+        if kind == b'Z' {
+            let ms = knobs.delay_ms.load(Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+        }
         // Only the answer itself tells that the server has committed.
         if swallowing.load(Ordering::SeqCst) && message.ends_with(b"COMMIT\0") && kind == b'C' {
             knobs.swallowed.fetch_add(1, Ordering::SeqCst);

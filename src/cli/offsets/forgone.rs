@@ -17,7 +17,7 @@ use crate::pure::record::Record;
 use crate::store::inbox::{self, Batch, Entry, Kind, Unseen};
 use crate::store::mapping::Mapping;
 use crate::store::payments::{Looker, Scope};
-use crate::store::{Store, connect, test_events};
+use crate::store::{Store, test_events};
 
 /// How many records are looked at together.
 const CHUNK: usize = 500;
@@ -180,9 +180,7 @@ impl Forgone {
             return Ok(());
         };
         let elsewhere = job.source.as_ref().and_then(|name| config.databases.get(name));
-        let source = elsewhere
-            .map(|postgres| connect::pool(postgres, "makegood-cli", 1).map(Store::new))
-            .transpose()?;
+        let source = elsewhere.map(|p| Store::open(p, "makegood-cli", 1)).transpose()?;
         let keys: Vec<String> = self.paid.iter().filter_map(|e| e.payment.clone()).collect();
         let Some(looker) = Looker::new(mapping.clone(), source).filter(|_| !keys.is_empty()) else {
             return Ok(());

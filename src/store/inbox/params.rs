@@ -1,5 +1,7 @@
 //! What goes to the server, in the form it takes it.
 
+use tokio_postgres::types::Type;
+
 use super::batch::Fresh;
 use super::{Answer, ApplyFault};
 use crate::store::{Tx, copy};
@@ -10,6 +12,20 @@ pub(super) struct Rows {
     count: u64,
 }
 
+/// Their columns, as arrays.
+const COLUMNS: [Type; 11] = [
+    Type::UUID_ARRAY,
+    Type::INT8_ARRAY,
+    Type::TIMESTAMPTZ_ARRAY,
+    Type::INT4_ARRAY,
+    Type::INT2_ARRAY,
+    Type::BYTEA_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::UUID_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+];
 /// About what one row takes.
 const ROW_BYTES: usize = 192;
 
@@ -50,7 +66,9 @@ impl Rows {
 
     /// Writes the rows. An id that the inbox has already is a lost race.
     pub(super) async fn write(self, tx: &Tx) -> Result<(), ApplyFault> {
-        match tx.copy(include_str!("../../../sql/core/inbox_copy.sql"), self.rows).await {
+        let copy = include_str!("../../../sql/core/inbox_copy.sql");
+        let insert = (include_str!("../../../sql/core/inbox_insert.sql"), &COLUMNS[..]);
+        match tx.copy(copy, insert, self.rows).await {
             Ok(written) if written == self.count => Ok(()),
             Ok(_) => Err(ApplyFault::Raced),
             // The inbox has one unique key.

@@ -3,12 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use tokio_postgres::Statement;
 use tokio_postgres::types::Type;
 
 use super::{Columns, FILES, Mapping, Unfit, breach};
 use crate::pure::problem::{Code, Problem};
-use crate::store::{Fault, Store};
+use crate::store::{Fault, Shape, Store};
 
 const INDEX: &str = "-- makegood: index ";
 
@@ -184,8 +183,7 @@ impl Mapping {
     /// Checks the contract of one of them, if the mapping has it.
     pub async fn check_look(&self, store: &Store, look: &Look<'_>) -> Result<(), Unfit> {
         let (file, Some(sql)) = (look.file, look.sql) else { return Ok(()) };
-        let prepared = store.client().await?.prepare(sql).await;
-        let statement = match prepared.map_err(Fault::from) {
+        let statement = match store.describe(sql).await {
             Ok(statement) => statement,
             Err(fault) => return Err(self.refused(store, file, sql, fault).await),
         };
@@ -227,14 +225,13 @@ impl Mapping {
 }
 
 /// What to do about a statement that breaks its contract.
-fn hint(name: &str, statement: &Statement) -> String {
-    let zoneless = statement.columns().iter().find(|c| *c.type_() == Type::TIMESTAMP);
+fn hint(name: &str, statement: &Shape) -> String {
+    let zoneless = statement.columns.iter().find(|(_, t)| *t == Type::TIMESTAMP);
     match zoneless {
-        Some(column) => format!(
-            "{} comes from a column without a time zone: declare the zone wherever {name} selects that column, \
+        Some((column, _)) => format!(
+            "{column} comes from a column without a time zone: declare the zone wherever {name} selects that column, \
              as in `updated_at AT TIME ZONE 'UTC'`, and wherever it compares it, as in \
-             `$1::timestamptz AT TIME ZONE 'UTC'`; see the rules at the top of missing.sql as shipped in sql/purchases",
-            column.name()
+             `$1::timestamptz AT TIME ZONE 'UTC'`; see the rules at the top of missing.sql as shipped in sql/purchases"
         ),
         None => format!("the contract is at the top of {name} as shipped in sql/purchases"),
     }

@@ -112,7 +112,9 @@ impl Session {
                 warn!(
                     "the outbox was restored into another PostgreSQL cluster: what was not sent is sent now, what is in doubt again"
                 );
-                self.query(include_str!("../../../sql/core/outbox_restamp.sql"), &[]).await?;
+                // As long as it takes: every row that is kept is written.
+                let sql = include_str!("../../../sql/core/outbox_restamp.sql");
+                self.client.query(&self.prepared(sql).await?, &[]).await?;
                 known.get(3)
             }
         };

@@ -1,0 +1,171 @@
+//! A daemon on a PostgreSQL of its own, behind a proxy, for a test that breaks either.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use makegood::demo::footing::{Account, PrivateFolder};
+use makegood::demo::postgres::PrivatePostgres;
+
+use super::daemon::{Daemon, command};
+use super::events::{Payment, payments};
+use super::payments::{Place, Site};
+use super::proxy::Proxy;
+use super::rig::Rig;
+use super::world::connect;
+use super::{eventually, ledger};
+
+/// From the end of a fault everything must be taken in within this.
+const RECOVERY: Duration = Duration::from_secs(30);
+
+/// The servers, the daemon and the ledger.
+pub struct Ward {
+    // Declared, and so ended, before the folder that its log is in.
+    pub daemon: Daemon,
+    pub postgres: PrivatePostgres,
+    pub proxy: Proxy,
+    pub rig: Rig,
+    paid: Vec<Payment>,
+    config: PathBuf,
+    url: String,
+    /// How much of the daemon's log belongs to faults that are over.
+    read: usize,
+}
+
+impl Ward {
+    /// Starts all of it; the daemon logs in as `worker` with the password `one`.
+    pub async fn new(settings: &'static [&'static str]) -> Ward {
+        let start = move || PrivatePostgres::start_with(false, settings).unwrap();
+        let postgres = tokio::task::spawn_blocking(start).await.unwrap();
+        let site = Site::on(&postgres, Rig::new(3).await, Place::Beside).await;
+        let (mut rig, url) = (site.rig, site.purchases);
+        rig.client = site.client;
+        rig.client
+            .batch_execute("CREATE ROLE worker LOGIN SUPERUSER PASSWORD 'one'")
+            .await
+            .unwrap();
+        let proxy = Proxy::start(postgres.port()).await;
+        let (_, place) = url.rsplit_once('@').unwrap();
+        let login = proxy.url(&format!("postgres://worker:one@{place}"));
+        let log = "[log]\nlevel = \"info,makegood=debug\"\n";
+        let config = rig.config_file(&format!("{login}&connect_timeout=1"), "", log);
+        let daemon = Daemon::start(&config, 0);
+        let (paid, read) = (Vec::new(), 0);
+        let mut ward = Ward { postgres, proxy, rig, daemon, paid, config, url, read };
+        ward.behind(60).await;
+        ward.recovers("the start").await;
+        ward
+    }
+
+    /// Payments whose events wait in Kafka for the end of a fault.
+    pub async fn behind(&mut self, count: usize) {
+        let paid = payments(count);
+        self.rig.pay(&paid).await;
+        self.paid.extend(paid);
+    }
+
+    /// Waits until the daemon's log names the fault at hand.
+    pub async fn says(&self, what: &str) {
+        eventually(&format!("the daemon to say {what}"), || async {
+            let log = self.daemon.log();
+            let says = |line: &str| line.contains("\"WARN\"") && line.contains(what);
+            log[self.read..].lines().any(says).then_some(())
+        })
+        .await;
+    }
+
+    /// What `makegood status` prints, and its exit code.
+    pub async fn status(&self) -> (String, Option<i32>) {
+        let mut status = command();
+        status.args(["status", "--config"]).arg(&self.config);
+        let out = tokio::task::spawn_blocking(move || status.output().unwrap()).await.unwrap();
+        let text = [out.stdout, out.stderr].concat();
+        (String::from_utf8_lossy(&text).into_owned(), out.status.code())
+    }
+
+    /// The fault is over: everything is taken in soon, once, by the same daemon, and nothing was set aside.
+    pub async fn recovers(&mut self, from: &str) {
+        self.rig.client = eventually("the server to take logins", || async {
+            let (client, connection) =
+                tokio_postgres::connect(&self.url, tokio_postgres::NoTls).await.ok()?;
+            tokio::spawn(connection);
+            Some(client)
+        })
+        .await;
+        let soon = tokio::time::timeout(RECOVERY, self.rig.caught_up()).await;
+        assert!(soon.is_ok(), "30 s after {from} events still wait");
+        ledger::assert_exactly(&self.rig.client, &self.paid).await;
+        assert_eq!(self.rig.number("SELECT count(*) FROM makegood.quarantine").await, 0, "{from}");
+        let held = "SELECT count(*) FROM makegood.workers WHERE state = 'held'";
+        eventually(&format!("nothing to be held after {from}"), || async {
+            (self.rig.number(held).await == 0).then_some(())
+        })
+        .await;
+        assert_eq!(self.daemon.ended(), None, "the daemon did not outlive {from}");
+        self.read = self.daemon.log().len();
+    }
+
+    /// A connection as the administrator.
+    pub async fn admin(&self) -> tokio_postgres::Client {
+        connect(&self.url).await
+    }
+
+    /// Ends the daemon's sessions; returns how many there were.
+    pub async fn terminate(client: &tokio_postgres::Client) -> i64 {
+        let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                   WHERE usename = 'worker'";
+        client.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
+    /// How many files and sockets the daemon has open; nothing where the system does not tell.
+    pub fn open_files(&self) -> Option<usize> {
+        Some(std::fs::read_dir(format!("/proc/{}/fd", self.daemon.pid())).ok()?.count())
+    }
+
+    /// Freezes every process of the server, or lets them go on.
+    pub fn freeze(&self, freeze: bool) {
+        let pid = self.postgres.pid().unwrap();
+        let children = format!("/proc/{pid}/task/{pid}/children");
+        let signal = if freeze { "STOP" } else { "CONT" };
+        let script = format!("kill -s {signal} {pid} $(cat {children})");
+        assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+    }
+}
+
+/// A file system of a few megabytes; taken down when dropped.
+pub struct TinyDisk(PrivateFolder);
+
+impl TinyDisk {
+    /// For PostgreSQL to keep a tablespace on. `None` where this user may not mount one.
+    pub fn new() -> Option<TinyDisk> {
+        let owner = Account::named("postgres")?;
+        let folder = PrivateFolder::new("disk", None).unwrap();
+        let options = format!("size=4m,mode=0700,uid={},gid={}", owner.user, owner.group);
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder.path());
+        mount.output().is_ok_and(|out| out.status.success()).then_some(TinyDisk(folder))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &std::path::Path {
+        self.0.path()
+    }
+
+    /// Leaves no byte free, or makes room again.
+    pub fn fill(&self, full: bool) {
+        let filler = self.path().join("filler");
+        if full {
+            // It ends with "no space left".
+            let written = std::fs::write(&filler, vec![0; 8 << 20]);
+            assert!(written.is_err(), "the disk is larger than it should be");
+        } else {
+            std::fs::remove_file(filler).unwrap();
+        }
+    }
+}
+
+impl Drop for TinyDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
