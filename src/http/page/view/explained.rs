@@ -3,13 +3,15 @@
 use jiff::Timestamp;
 
 use super::When;
+use super::words::parts;
 use crate::explain::details;
 use crate::store::report::reconcile::Trace;
 
 /// What is known of an id.
 pub struct Explained {
     pub id: String,
-    pub sentence: String,
+    /// In parts, its commands set apart.
+    pub sentence: Vec<(bool, String)>,
     pub unseen: Option<String>,
     pub steps: Vec<Step>,
 }
@@ -26,7 +28,7 @@ impl Explained {
     /// What was found.
     pub fn new(
         id: &str,
-        sentence: String,
+        sentence: &str,
         unseen: Option<String>,
         traces: &[Trace],
         now: Timestamp,
@@ -37,11 +39,16 @@ impl Explained {
             what: trace.what.clone(),
             details: details(&trace.contents),
         };
-        Explained { id: id.to_owned(), sentence, unseen, steps: traces.iter().map(step).collect() }
+        Explained {
+            id: id.to_owned(),
+            sentence: parts(sentence),
+            unseen,
+            steps: traces.iter().map(step).collect(),
+        }
     }
 
     /// Why nothing was looked up.
-    pub fn refused(id: &str, sentence: String) -> Explained {
-        Explained { id: id.to_owned(), sentence, unseen: None, steps: Vec::new() }
+    pub fn refused(id: &str, sentence: &str) -> Explained {
+        Explained { id: id.to_owned(), sentence: parts(sentence), unseen: None, steps: Vec::new() }
     }
 }

@@ -17,6 +17,7 @@ pub struct Plot {
     pub name: &'static str,
     /// The value now, and the highest of the hour.
     pub now: String,
+    pub known: bool,
     pub most: String,
     /// The line, and the area below it.
     pub line: String,
@@ -49,13 +50,15 @@ fn plot(history: &History, (name, number, show, is_growth): &Kind) -> Plot {
     };
     let most = points.iter().filter_map(|(_, value)| *value).fold(0.0, f64::max);
     let now = points.last().and_then(|(_, value)| *value);
-    let now = now.map_or_else(|| "not known".to_owned(), show);
+    let known = points.iter().any(|(_, value)| value.is_some());
+    let now = now.map_or_else(|| "–".to_owned(), show);
     let (line, area) = draw(&points, most);
     let most = show(most);
     Plot {
         name,
         told: format!("{name}, last 60 minutes: now {now}, at most {most}"),
         now,
+        known,
         most,
         line,
         area,

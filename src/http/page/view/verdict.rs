@@ -1,15 +1,18 @@
 //! The first thing to read: one sentence, since when, and what to do.
 
 use super::When;
-use super::words::{plain, tone};
+use super::words::{parts, plain, tone};
 use crate::overview::{Overview, Snapshot};
 use crate::pure::standing::{self, Word};
+
+/// A sentence, its commands set apart.
+type Parts = Vec<(bool, String)>;
 
 /// The verdict.
 pub struct Verdict {
     pub tone: &'static str,
     pub word: String,
-    pub sentence: String,
+    pub sentence: Parts,
     /// Since when the word has been this.
     pub since: When,
     /// When the servers were last asked.
@@ -30,7 +33,7 @@ pub struct Other {
     pub name: String,
     pub tone: &'static str,
     pub word: String,
-    pub sentence: String,
+    pub sentence: Parts,
 }
 
 impl Verdict {
@@ -41,10 +44,10 @@ impl Verdict {
         Verdict {
             tone: worst.map_or("idle", |(_, word)| tone(word)),
             word: worst.map_or_else(|| "starting".to_owned(), |(_, word)| plain(word)),
-            sentence: worst.map_or_else(
+            sentence: parts(&worst.map_or_else(
                 || "The databases and Kafka have not been asked yet.".to_owned(),
                 |(overview, word)| without(word, &overview.headline()),
-            ),
+            )),
             since: When::new(snapshot.since, now),
             taken: When::new(snapshot.taken_at, now),
             next: worst.and_then(|(_, word)| standing::next(word)),
@@ -73,16 +76,25 @@ fn others(overview: &Overview, worst: Word) -> Vec<Other> {
             name: (*name).to_owned(),
             tone: tone(standing.word),
             word: plain(standing.word),
-            sentence: without(standing.word, &standing.sentence),
+            sentence: parts(&without(standing.word, &standing.sentence)),
         })
         .collect()
 }
 
 /// The sentence without the word, which is shown beside it.
 pub(super) fn without(word: Word, sentence: &str) -> String {
-    let text = sentence.replacen(&format!("{}: ", word.as_str()), "", 1);
+    let word = format!("{}: ", word.as_str());
+    let text = match sentence.strip_prefix(&word) {
+        Some(rest) => capital(rest),
+        // It begins with a name, which stays as it is.
+        None => sentence.replacen(&word, "", 1),
+    };
+    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    text + end
+}
+
+fn capital(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    let end = if text.ends_with(['.', '`', '!', '?']) { "" } else { "." };
-    format!("{first}{}{end}", letters.as_str())
+    first + letters.as_str()
 }

@@ -42,6 +42,12 @@ pub fn tone(word: Word) -> &'static str {
     }
 }
 
+/// A sentence in parts, each a command or not: what stands between backquotes is a command.
+pub fn parts(sentence: &str) -> Vec<(bool, String)> {
+    let parts = sentence.split('`').enumerate();
+    parts.map(|(place, part)| (place % 2 == 1, part.to_owned())).collect()
+}
+
 /// A word of the verdict, as people write it.
 pub fn plain(word: Word) -> String {
     word.as_str().replace('_', " ")
