@@ -93,8 +93,24 @@ async fn explained(State(site): State<Site>, Query(wanted): Query<Wanted>) -> Re
     html(status, &Explanation { live, found })
 }
 
+/// Characters that would turn the text around them, or be nothing, as text that can be seen.
+fn harmless(text: String) -> String {
+    let odd = |letter: char| match letter {
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        letter => letter.is_control() && letter != '\n',
+    };
+    if !text.contains(odd) {
+        return text;
+    }
+    let shown = |letter: char| match odd(letter) {
+        true => letter.escape_unicode().to_string(),
+        false => letter.to_string(),
+    };
+    text.chars().map(shown).collect()
+}
+
 fn html(status: StatusCode, page: &impl Template) -> Response {
-    match page.render() {
+    match page.render().map(harmless) {
         Ok(text) => {
             (status, [(header::CONTENT_SECURITY_POLICY, POLICY)], Html(text)).into_response()
         }

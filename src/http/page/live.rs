@@ -13,7 +13,7 @@ use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::super::Site;
-use super::{Fragment, Live};
+use super::{Fragment, Live, harmless};
 
 /// Browsers that are kept up to date at the same time: far fewer than connections, so that probes get through.
 const STREAMS: usize = 32;
@@ -54,6 +54,6 @@ async fn next(mut viewer: Viewer) -> Option<(Result<Event, Infallible>, Viewer)>
     changed.await.ok()?.ok()?;
     let snapshot = viewer.site.snapshots.borrow_and_update().clone();
     let live = Live::new(&viewer.site, &snapshot);
-    let text = Fragment { live }.render().ok()?;
+    let text = Fragment { live }.render().map(harmless).ok()?;
     Some((Ok(Event::default().event("live").retry(AGAIN).data(text)), viewer))
 }

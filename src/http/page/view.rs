@@ -16,7 +16,7 @@ use crate::store::report::Job;
 use about::{About, Happening};
 use flow::Hop;
 use jobs::JobView;
-use plots::Plot;
+use plots::Plots;
 use routes::{OutboxView, RouteView};
 use verdict::Verdict;
 use words::When;
@@ -33,7 +33,7 @@ pub struct Live<'a> {
     pub routes: Vec<RouteView<'a>>,
     pub outbox: Option<OutboxView>,
     pub jobs: Vec<JobView<'a>>,
-    pub plots: Vec<Plot>,
+    pub plots: Plots,
     pub happenings: Vec<Happening>,
     pub about: About,
     /// The names of the routes whose mapping can look a payment up.

@@ -5,12 +5,19 @@ use std::fmt::Write as _;
 use super::words::{about, length};
 use crate::overview::{History, Sample, age};
 
-/// The drawing's width, a unit for each fifteen seconds, and its height.
+/// The drawing's width and height.
 const WIDTH: f64 = 240.0;
 const HEIGHT: f64 = 48.0;
-const HOUR: f64 = 3600.0;
+/// What is drawn: the shortest of these that takes in all there is, in minutes.
+const SPANS: [u32; 3] = [5, 15, 60];
 /// Two samples further apart have nothing between them.
 const GAP: f64 = 60.0;
+
+/// The plots, all of the same time.
+pub struct Plots {
+    pub minutes: u32,
+    pub list: Vec<Plot>,
+}
 
 /// One plot.
 pub struct Plot {
@@ -38,25 +45,28 @@ const KINDS: [Kind; 6] = [
     ("Paid, not purchased", |s| s.unpurchased, about, false),
 ];
 
-pub(super) fn all(history: &History) -> Vec<Plot> {
-    KINDS.iter().map(|kind| plot(history, kind)).collect()
+pub(super) fn all(history: &History) -> Plots {
+    let samples: Vec<&Sample> = history.samples().collect();
+    let past = samples.first().map_or(0.0, |first| before(&samples, first));
+    let minutes =
+        SPANS.into_iter().find(|minutes| past <= f64::from(*minutes) * 60.0).unwrap_or(60);
+    Plots { minutes, list: KINDS.iter().map(|kind| plot(&samples, kind, minutes)).collect() }
 }
 
-fn plot(history: &History, (name, number, show, is_growth): &Kind) -> Plot {
-    let samples: Vec<&Sample> = history.samples().collect();
+fn plot(samples: &[&Sample], (name, number, show, is_growth): &Kind, minutes: u32) -> Plot {
     let points = match is_growth {
-        true => growth(&samples, *number),
-        false => samples.iter().map(|s| (before(&samples, s), number(s))).collect(),
+        true => growth(samples, *number),
+        false => samples.iter().map(|s| (before(samples, s), number(s))).collect(),
     };
     let most = points.iter().filter_map(|(_, value)| *value).fold(0.0, f64::max);
     let now = points.last().and_then(|(_, value)| *value);
     let known = points.iter().any(|(_, value)| value.is_some());
     let now = now.map_or_else(|| "–".to_owned(), show);
-    let (line, area) = draw(&points, most);
+    let (line, area) = draw(&points, most, f64::from(minutes) * 60.0);
     let most = show(most);
     Plot {
         name,
-        told: format!("{name}, last 60 minutes: now {now}, at most {most}"),
+        told: format!("{name}, last {minutes} minutes: now {now}, at most {most}"),
         now,
         known,
         most,
@@ -84,18 +94,18 @@ fn growth(samples: &[&Sample], number: fn(&Sample) -> Option<f64>) -> Vec<(f64, 
 }
 
 /// The line as an SVG path, and the area between it and zero. It is broken where nothing is known.
-fn draw(points: &[(f64, Option<f64>)], most: f64) -> (String, String) {
+fn draw(points: &[(f64, Option<f64>)], most: f64, span: f64) -> (String, String) {
     let scale = if most > 0.0 { (HEIGHT - 3.0) / most } else { 0.0 };
     let (mut line, mut area) = (String::new(), String::new());
     let mut last: Option<(f64, f64)> = None;
     for (before, value) in points {
-        let x = WIDTH * (1.0 - before / HOUR);
+        let x = WIDTH * (1.0 - before / span);
         let Some(value) = value.filter(|_| x >= 0.0) else {
             close(&mut area, &mut last);
             continue;
         };
         let y = HEIGHT - 1.0 - value * scale;
-        if last.is_some_and(|(at, _)| x - at > GAP / HOUR * WIDTH) {
+        if last.is_some_and(|(at, _)| x - at > GAP / span * WIDTH) {
             close(&mut area, &mut last);
         }
         // Writing into a text does not fail.
@@ -130,9 +140,9 @@ mod tests {
             (15.0, Some(5.0)),
             (0.0, Some(10.0)),
         ];
-        let (line, area) = draw(&points, 10.0);
+        let (line, area) = draw(&points, 10.0, 3600.0);
         assert_eq!(line, "M0.0 47.0L1.0 2.0M239.0 24.5L240.0 2.0");
         assert_eq!(area.matches('Z').count(), 2);
-        assert_eq!(draw(&[], 0.0), (String::new(), String::new()));
+        assert_eq!(draw(&[], 0.0, 300.0), (String::new(), String::new()));
     }
 }

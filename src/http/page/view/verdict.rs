@@ -5,6 +5,9 @@ use super::words::{parts, plain, tone};
 use crate::overview::{Overview, Snapshot};
 use crate::pure::standing::{self, Word};
 
+/// A sentence that is longer is shown smaller.
+const LONG: usize = 160;
+
 /// A sentence, its commands set apart.
 type Parts = Vec<(bool, String)>;
 
@@ -13,6 +16,8 @@ pub struct Verdict {
     pub tone: &'static str,
     pub word: String,
     pub sentence: Parts,
+    /// Whether that is a lot to read.
+    pub is_long: bool,
     /// Since when the word has been this.
     pub since: When,
     /// When the servers were last asked.
@@ -41,13 +46,15 @@ impl Verdict {
         let now = jiff::Timestamp::now();
         let worst = snapshot.overview.as_ref().map(|o| (o, o.worst().unwrap_or(Word::Down)));
         let failing = snapshot.readiness().into_iter().filter(|check| !check.ok);
+        let sentence = worst.map_or_else(
+            || "The databases and Kafka have not been asked yet.".to_owned(),
+            |(overview, word)| without(word, &overview.headline()),
+        );
         Verdict {
             tone: worst.map_or("idle", |(_, word)| tone(word)),
             word: worst.map_or_else(|| "starting".to_owned(), |(_, word)| plain(word)),
-            sentence: parts(&worst.map_or_else(
-                || "The databases and Kafka have not been asked yet.".to_owned(),
-                |(overview, word)| without(word, &overview.headline()),
-            )),
+            sentence: parts(&sentence),
+            is_long: sentence.len() > LONG,
             since: When::new(snapshot.since, now),
             taken: When::new(snapshot.taken_at, now),
             next: worst.and_then(|(_, word)| standing::next(word)),
@@ -89,8 +96,8 @@ pub(super) fn without(word: Word, sentence: &str) -> String {
         // It begins with a name, which stays as it is.
         None => sentence.replacen(&word, "", 1),
     };
-    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
-    text + end
+    let ends = text.ends_with(|last: char| last.is_alphanumeric() || ")`\"".contains(last));
+    text.trim_end_matches(';').to_owned() + if ends { "." } else { "" }
 }
 
 fn capital(text: &str) -> String {
