@@ -22,8 +22,13 @@ async fn the_page_tells_of_each_state_and_of_its_change() {
     let rig = Rig::new(3).await;
     let proxy = Proxy::start(rig.world.postgres.port()).await;
     let job = job_section("max_backfill = { rows = 5 }");
-    let mut daemon = Daemon::start(&rig.config_file(&proxy.url(&rig.url()), "", &job), 0);
+    let config = rig.config_file(&proxy.url(&rig.url()), "", &job);
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("[http]\n", "[http]\nexplain = false\n")).unwrap();
+    let mut daemon = Daemon::start(&config, 0);
     let at = address(&daemon).await;
+    assert_eq!(get(&at, "/explain?id=1").await.status, 403);
+    assert!(!get(&at, "/").await.body.contains("<form"), "no field that is of no use");
     let browser = Browser::start().await;
     browser.open(&at, "/").await;
     browser.verdict("ok").await;

@@ -6,6 +6,7 @@ pub const KEYS: &[&str] = &[
     "kafka.bootstrap_servers",
     "kafka.properties.*",
     "http.listen",
+    "http.explain",
     "inbox[].name",
     "inbox[].topic",
     "inbox[].group",

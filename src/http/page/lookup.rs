@@ -30,10 +30,13 @@ pub struct Lookup {
     outbox: Option<Store>,
     abreast: Semaphore,
     left: Mutex<(f64, Instant)>,
+    is_allowed: bool,
 }
 
 /// Why nothing was looked up.
 pub enum Refusal {
+    /// The operator does not want it.
+    Forbidden,
     /// It is no id.
     Unusable(&'static str),
     /// Too much is asked.
@@ -59,16 +62,20 @@ impl Lookup {
             outbox: outbox.transpose()?,
             abreast: Semaphore::new(ABREAST),
             left: Mutex::new((BURST, Instant::now())),
+            is_allowed: config.http.explain,
         }))
     }
 
     /// Everything that is known of an id; `route` says by whose mapping the host's tables are read, the
     /// first one's if it is not known.
     pub async fn find(&self, route: &str, id: &str) -> Result<Life, Refusal> {
+        if !self.is_allowed {
+            return Err(Refusal::Forbidden);
+        }
         if id.is_empty() {
             return Err(Refusal::Unusable("Type the id of a payment, a purchase or an event."));
         }
-        if id.len() > LONGEST || id.contains('\0') {
+        if id.len() > LONGEST || id.contains(char::is_control) {
             return Err(Refusal::Unusable("That is no id of a payment, a purchase or an event."));
         }
         if !self.may_go() {
@@ -107,6 +114,7 @@ impl Lookup {
 impl Refusal {
     pub(super) fn status(&self) -> StatusCode {
         match self {
+            Refusal::Forbidden => StatusCode::FORBIDDEN,
             Refusal::Unusable(_) => StatusCode::BAD_REQUEST,
             Refusal::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Refusal::Late | Refusal::Problem(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -115,6 +123,9 @@ impl Refusal {
 
     pub(super) fn sentence(&self) -> String {
         match self {
+            Refusal::Forbidden => {
+                "No payment is shown here (http.explain): use `makegood explain`.".to_owned()
+            }
             Refusal::Unusable(why) => (*why).to_owned(),
             Refusal::TooMany => {
                 "Too many payments are being looked up: try again in a moment.".to_owned()

@@ -36,6 +36,8 @@ pub struct Live<'a> {
     pub plots: Plots,
     pub happenings: Vec<Happening>,
     pub about: About,
+    /// Whether payments are looked up here.
+    pub explains: bool,
     /// The names of the routes whose mapping can look a payment up.
     pub mappings: Vec<&'a str>,
 }
@@ -60,6 +62,7 @@ impl<'a> Live<'a> {
             plots: plots::all(&snapshot.history),
             happenings: lines.into_iter().take(HAPPENINGS).map(Happening::new).collect(),
             about: About::new(&site.config, &site.librdkafka, snapshot),
+            explains: site.config.http.explain,
             mappings: site.config.inbox.iter().map(|route| route.name.as_str()).collect(),
         }
     }

@@ -41,7 +41,7 @@ pub(super) fn hops(overview: &Overview, snapshot: &Snapshot, lines: &[Line]) -> 
     if let Some(outbox) = &overview.outbox {
         hops.push(Hop {
             name: "Payments",
-            tone: "ok",
+            tone: if outbox.status.is_ok() { "ok" } else { "idle" },
             rate: speed(|s| s.accepted),
             doing: "published",
             waiting: String::new(),
@@ -96,7 +96,11 @@ pub(super) fn hops(overview: &Overview, snapshot: &Snapshot, lines: &[Line]) -> 
     let first = overview.routes.iter().filter_map(|route| route.unpurchased.1).min();
     hops.push(Hop {
         name: "Purchases",
-        tone: if waiting > 0 { "warn" } else { "ok" },
+        tone: match overview.trouble {
+            Some(_) => "idle",
+            None if waiting > 0 => "warn",
+            None => "ok",
+        },
         rate: speed(|s| s.applied),
         doing: "made",
         waiting: number(waiting),
