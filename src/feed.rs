@@ -92,9 +92,11 @@ impl<S> Filter<S> for Worth {
 
 /// `makegood::ingest::beat` is of the part `ingest`.
 fn part(target: &str) -> &str {
-    match target {
-        "librdkafka" => "kafka",
-        _ => target.split("::").nth(1).unwrap_or("daemon"),
+    match target.split("::").nth(1) {
+        Some("cli") => "daemon",
+        Some(part) => part,
+        None if target == "librdkafka" => "kafka",
+        None => "daemon",
     }
 }
 
