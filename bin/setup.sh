@@ -78,6 +78,16 @@ look_for_example_tools() {
   has_node_libs || has npm || need npm "fetches kafkajs and pg for Node"
 }
 
+# The status page is looked at in a real browser.
+axe=$PWD/target/axe
+has_axe() { [ -s "$axe/axe.min.js" ]; }
+
+look_for_browser() {
+  has chromium || need chromium "the browser that the tests of the status page use"
+  has chromedriver || need chromium-driver "leads that browser"
+  has_axe || has mvn || need maven "fetches axe-core, which finds what keeps people from reading a page"
+}
+
 # --- installing it --------------------------------------------------------------------------------------------------
 
 # May be done with sudo: all that needs the right to install, as one script.
@@ -223,20 +233,35 @@ fetch_prometheus() {
   rm -rf "$new"
 }
 
+fetch_axe() {
+  has_axe && return
+  say "fetching axe-core with maven, once, into ${axe#"$PWD"/}"
+  local new
+  mkdir -p "${axe%/*}"
+  new=$(mktemp -d "${axe%/*}/new.XXXXXX")
+  quietly "fetching axe-core" mvn -B -q dependency:unpack -Dartifact=com.deque.html.axe-core:selenium:4.10.1 \
+    -Dmdep.unpack.includes=axe.min.js -DoutputDirectory="$new/axe"
+  # Of two at the same time the first one's stays.
+  mv -T "$new/axe" "$axe" 2>/dev/null || has_axe
+  rm -rf "$new"
+}
+
 target_folder() { printf '%s' "${CARGO_TARGET_DIR:-$PWD/target}"; }
 
-# set_up [kafka] [tests] [examples] [prometheus]: everything a build and the private servers need, and on request the real
-# Kafka, what only tests need, what the examples need, and Prometheus.
+# set_up [kafka] [tests] [examples] [prometheus] [browser]: everything a build and the private servers need, and on
+# request the real Kafka, what only tests need, what the examples need, Prometheus, and a browser.
 set_up() {
   find_cargo
   look_for_build_tools
   wanted kafka "$@" && look_for_java
   wanted tests "$@" && look_for_test_tools
   wanted examples "$@" && look_for_example_tools
+  wanted browser "$@" && look_for_browser
   install_missing
   wanted kafka "$@" && fetch_kafka
   wanted examples "$@" && fetch_node_libs
   wanted prometheus "$@" && fetch_prometheus
+  wanted browser "$@" && fetch_axe
   return 0
 }
 

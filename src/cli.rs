@@ -182,12 +182,12 @@ pub fn main() -> ExitCode {
 /// The daemon. It takes its log settings from the configuration, unlike the commands that end soon.
 async fn run(globals: &Globals, confirmed: Vec<String>) -> Result<ExitCode, Problem> {
     let loaded = config::load_here(&globals.overrides())?;
-    logging::start_daemon(globals, &loaded.config.log)?;
+    let feed = logging::start_daemon(globals, &loaded.config.log)?;
     for note in &loaded.notes {
         tracing::warn!("{note}");
     }
     let spans = trace::start()?;
-    let ended = daemon::run(loaded.config, confirmed).await;
+    let ended = daemon::run(loaded.config, confirmed, feed).await;
     spans.finish().await;
     ended.map(|()| ExitCode::SUCCESS)
 }

@@ -79,6 +79,8 @@ pub struct Kafka {
 pub struct Http {
     /// The address to listen on; `None` answers nothing.
     pub listen: Option<SocketAddr>,
+    /// Whether the status page looks payments up.
+    pub explain: bool,
 }
 
 /// One route: the records of a topic, applied by a mapping.

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::config::Config;
+use crate::feed::Feed;
 use crate::kafka::reach;
 use crate::liveness::Liveness;
 use crate::pure::problem::{Code, Problem};
@@ -27,15 +28,15 @@ const REACH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs until SIGTERM or SIGINT, then drains. Ends early with a problem that only a person (bad
 /// configuration or mapping) or a new process can mend. `confirmed` names routes whose first start is wanted
-/// although it may double purchases made by hand.
-pub async fn run(config: Config, confirmed: Vec<String>) -> Result<(), Problem> {
+/// although it may double purchases made by hand; `feed` has what the log said last.
+pub async fn run(config: Config, confirmed: Vec<String>, feed: Feed) -> Result<(), Problem> {
     let stop = CancellationToken::new();
     let signals = Signals::listen(&stop)?;
     info!(version = env!("CARGO_PKG_VERSION"), routes = config.inbox.len(), "makegood starts");
     check_reach(&config);
     let config = Arc::new(config);
     let liveness = Liveness::default();
-    let _observer = Observer::start(&config, &liveness)?;
+    let _observer = Observer::start(&config, &liveness, feed)?;
     tokio::spawn(tell_drain(liveness.clone(), stop.clone()));
     // Neither part waits for the other: payments go to Kafka while the purchases' database is away.
     let mut parts = JoinSet::new();

@@ -127,6 +127,7 @@ async fn judged(args: &DemoArgs, play: &mut Play<'_>) -> Result<Verdict, Problem
 fn what_to_try(stage: &Stage) -> String {
     let program = program();
     let config = stage.worker.config();
+    let page = stage.worker.page();
     let (config, url) = (config.display(), stage.database_url());
     let heard: Vec<String> =
         worker::heard_here().iter().map(|name| name.to_string_lossy().into_owned()).collect();
@@ -139,7 +140,8 @@ fn what_to_try(stage: &Stage) -> String {
          \n  {program} status --config {config}\
          \n  {program} outbox list --config {config}\
          \n  {program} quarantine list --config {config}\
-         \n  psql '{url}' -c 'select * from makegood.status' -x\n{warning}"
+         \n  psql '{url}' -c 'select * from makegood.status' -x\
+         \n\nThe status page is at {page}\n{warning}"
     )
 }
 

@@ -1,8 +1,10 @@
-//! The HTTP side: probes, metrics, and the state of everything as JSON. Whatever is asked is answered from the
-//! last snapshot, so that asking costs the servers nothing, and is answered while they are away.
+//! The HTTP side: the status page, probes, metrics, and the state of everything as JSON. Whatever is asked is
+//! answered from the last snapshot, so that asking costs the servers nothing, and is answered while they are away;
+//! only a payment that somebody looks up is read from the database.
 
 mod api;
 mod gauges;
+mod page;
 mod probes;
 mod server;
 
@@ -18,9 +20,12 @@ use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 
+use crate::config::Config;
+use crate::feed::Feed;
 use crate::overview::Snapshot;
 
 pub use gauges::Gauges;
+pub use page::{Lookup, Streams};
 pub use server::serve;
 
 /// How long an answer may take to begin.
@@ -33,11 +38,21 @@ pub struct Site {
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// What has been counted.
     pub counted: PrometheusHandle,
+    /// What runs here.
+    pub config: Arc<Config>,
+    /// The version of the Kafka client.
+    pub librdkafka: String,
+    /// What happened lately.
+    pub feed: Feed,
+    /// Looks payments up.
+    pub lookup: Arc<Lookup>,
+    /// Who is kept up to date.
+    pub streams: Streams,
 }
 
 /// Every path there is.
 pub fn router(site: Site) -> Router {
-    Router::new()
+    page::routes()
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready))
         .route("/metrics", get(api::metrics))

@@ -13,8 +13,9 @@
 //! * [`watchdog`] looks at [`vitals`], which the loops show of themselves, and mends what is stuck.
 //! * [`doctor`] looks at everything they rest on, and changes nothing.
 //! * [`overview`] joins what the databases and Kafka say into one picture, [`http`] and `makegood status` show
-//!   it; [`mod@alert`] tells somebody; [`meter`] counts and [`liveness`] keeps signs of life, for every layer to use;
-//!   [`mod@admission`] says whether a route may apply anything yet.
+//!   it, [`mod@explain`] the life of one payment; [`mod@alert`] tells somebody; [`meter`] counts, [`feed`] keeps the last
+//!   lines of the log and [`liveness`] signs of life, for every layer to use; [`mod@admission`] says whether a route
+//!   may apply anything yet.
 //! * [`trace`] makes spans of what the loops did, where it is built with them; [`web`] makes HTTP requests.
 //! * [`mod@bench`] measures the whole against private servers.
 //! * [`demo`] is the embedded default: private servers, a load with a ledger, the promise made visible.
@@ -27,6 +28,8 @@ pub mod config;
 pub mod daemon;
 pub mod demo;
 pub mod doctor;
+pub mod explain;
+pub mod feed;
 pub mod http;
 pub mod ingest;
 pub mod kafka;

@@ -2,6 +2,7 @@
 //! side and the metrics all show this one picture, so that they cannot disagree.
 
 mod document;
+mod history;
 mod judging;
 mod look;
 mod outbox;
@@ -16,6 +17,7 @@ use crate::pure::standing::{self, Standing, Word};
 use crate::store::gaps::Gap;
 use crate::store::report::{Job, Position, Worker};
 
+pub use history::{History, Sample};
 pub use judging::{age, made_anew};
 pub use look::Look;
 pub use outbox::Outbox;
@@ -58,6 +60,8 @@ pub struct Route {
     pub counts: Vec<(&'static str, i64)>,
     /// Open quarantine: reason and records.
     pub quarantine: Vec<(String, i64)>,
+    /// When the newest record in it was put there.
+    pub quarantined_at: Option<Timestamp>,
     /// Offsets that were never read and that no sweep has covered yet.
     pub gaps: Vec<Gap>,
     /// Payments without a purchase, and when the oldest became paid.

@@ -62,6 +62,8 @@ const LAYERS: &[(&str, &str)] = &[
     ("store", ""),
     ("kafka", ""),
     ("web", ""),
+    ("feed", ""),
+    ("explain", "store"),
     ("trace", "store web"),
     ("ingest", "store kafka trace"),
     ("relay", "store kafka trace"),
@@ -70,10 +72,13 @@ const LAYERS: &[(&str, &str)] = &[
     ("watchdog", "store kafka"),
     ("overview", "store kafka"),
     ("alert", "store overview web"),
-    ("http", "store overview"),
+    ("http", "store overview explain feed"),
     // It asks ingest what it would do, so that it cannot say anything else.
     ("doctor", "store kafka ingest"),
-    ("daemon", "store kafka ingest relay reconcile replay watchdog overview alert http doctor"),
+    (
+        "daemon",
+        "store kafka ingest relay reconcile replay watchdog overview alert http doctor feed",
+    ),
 ];
 
 fn may_use(layer: &str, below: &str, name: &str) -> bool {

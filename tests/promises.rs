@@ -24,6 +24,7 @@ mod offsets_commands;
 mod outages;
 mod outbox;
 mod outbox_commands;
+mod page;
 mod payment_examples;
 mod payment_roles;
 mod pooler;

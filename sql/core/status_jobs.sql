@@ -2,7 +2,8 @@
 -- The run at hand is the oldest open one; a held one waits for a person and stands in nobody's way.
 SELECT j.name AS job, r.name AS route, j.looked_at, j.notice, done.finished_at AS succeeded_at,
        extract(epoch FROM done.finished_at - done.started_at)::float8 AS took, held.runs AS held_runs, at_hand.run, at_hand.phase,
-       at_hand.compared, at_hand.missing, at_hand.made_good, at_hand.place_at, at_hand.until, at_hand.held AS waits
+       at_hand.compared, at_hand.missing, at_hand.made_good, at_hand.place_at, at_hand.since,
+       at_hand.until, at_hand.held AS waits
 FROM makegood.jobs j
 JOIN makegood.routes r ON r.id = j.route_id
 LEFT JOIN LATERAL (

@@ -2,10 +2,13 @@
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 use super::Globals;
 use crate::config::{Log, LogFormat};
+use crate::feed::{Feed, Worth};
 use crate::pure::problem::{Code, Problem};
 
 /// Libraries whose lines below a warning would be noise, or would show a customer's data:
@@ -13,18 +16,26 @@ use crate::pure::problem::{Code, Problem};
 /// has to say, librdkafka says itself, and not a hundred times a second while no broker answers.
 const QUIET: &str = "librdkafka=warn,rdkafka=warn,rdkafka::client=off,tokio_postgres=warn,refinery_core=warn,rustls=warn";
 
-/// Starts the daemon's log as the configuration says; `RUST_LOG` wins over its level.
-pub fn start_daemon(globals: &Globals, log: &Log) -> Result<(), Problem> {
-    start(globals, &log.level, log.format)
+/// Starts the daemon's log as the configuration says; `RUST_LOG` wins over its level. What happened last is
+/// kept in the feed, too.
+pub fn start_daemon(globals: &Globals, log: &Log) -> Result<Feed, Problem> {
+    let feed = Feed::default();
+    start(globals, &log.level, log.format, Some(feed.clone()))?;
+    Ok(feed)
 }
 
 /// Starts the log of a command that ends soon: warnings, as text, unless somebody asked for more.
 pub fn start_command(globals: &Globals) -> Result<(), Problem> {
     // What Kafka's client has to complain of comes back as a problem, once.
-    start(globals, "warn,librdkafka=off", LogFormat::Text)
+    start(globals, "warn,librdkafka=off", LogFormat::Text, None)
 }
 
-fn start(globals: &Globals, level: &str, format: LogFormat) -> Result<(), Problem> {
+fn start(
+    globals: &Globals,
+    level: &str,
+    format: LogFormat,
+    feed: Option<Feed>,
+) -> Result<(), Problem> {
     let wanted = (globals.log_level.clone())
         .or_else(|| std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty()))
         .unwrap_or_else(|| level.to_owned());
@@ -34,14 +45,16 @@ fn start(globals: &Globals, level: &str, format: LogFormat) -> Result<(), Proble
     })?;
     let terminal = io::stderr().is_terminal();
     let format = globals.log_format.map_or(format, LogFormat::from);
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let started = match format {
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-        LogFormat::Auto if !terminal => lines.json().flatten_event(true).try_init(),
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let lines = match format {
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Auto if !terminal => lines.json().flatten_event(true).boxed(),
         LogFormat::Auto | LogFormat::Text => {
             let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-            lines.with_ansi(colour).try_init()
+            lines.with_ansi(colour).boxed()
         }
     };
-    started.map_err(|e| Problem::new(Code::System, format!("cannot start the log: {e}")))
+    let feed = feed.map(|feed| feed.with_filter(Worth));
+    let log = tracing_subscriber::registry().with(lines.with_filter(filter)).with(feed);
+    log.try_init().map_err(|e| Problem::new(Code::System, format!("cannot start the log: {e}")))
 }

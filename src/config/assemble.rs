@@ -29,7 +29,10 @@ pub fn config(from: &mut Reader, libpq: &Libpq, folders: &Folders<'_>) -> Config
     Config {
         postgres: database(from, "postgres", libpq),
         kafka: kafka(from, whole.kafka),
-        http: Http { listen: from.take("http.listen", whole.http.listen, address, address_shown) },
+        http: Http {
+            listen: from.take("http.listen", whole.http.listen, address, address_shown),
+            explain: from.truth("http.explain", whole.http.explain),
+        },
         inbox: inboxes(from, folders),
         reconcile: reconciles(from),
         outbox: Outbox {

@@ -19,7 +19,10 @@ impl Default for Config {
                 bootstrap_servers: "localhost:9092".into(),
                 properties: BTreeMap::new(),
             },
-            http: Http { listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8745))) },
+            http: Http {
+                listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8745))),
+                explain: true,
+            },
             inbox: vec![Inbox {
                 event_type: Some("PURCHASE_CONFIRMED".into()),
                 ..Inbox::named(

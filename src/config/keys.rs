@@ -8,6 +8,7 @@ pub const KEYS: &[&str] = &[
     "kafka.bootstrap_servers",
     "kafka.properties.*",
     "http.listen",
+    "http.explain",
     "inbox[].name",
     "inbox[].topic",
     "inbox[].group",

@@ -11,7 +11,8 @@ use tracing::error;
 
 use crate::alert::Alert;
 use crate::config::Config;
-use crate::http::{self, Gauges, Site};
+use crate::feed::Feed;
+use crate::http::{self, Gauges, Lookup, Site, Streams};
 use crate::kafka;
 use crate::liveness::Liveness;
 use crate::meter::{self, catalog};
@@ -31,7 +32,11 @@ pub(super) struct Observer {
 
 impl Observer {
     /// Starts to observe. Called on the loops' runtime, whose life it shows.
-    pub(super) fn start(config: &Arc<Config>, liveness: &Liveness) -> Result<Observer, Problem> {
+    pub(super) fn start(
+        config: &Arc<Config>,
+        liveness: &Liveness,
+        feed: Feed,
+    ) -> Result<Observer, Problem> {
         let system = |e: &dyn std::fmt::Display| Problem::new(Code::System, e.to_string());
         let counted = meter::begin().map_err(|e| system(&e))?;
         metrics_process::Collector::default().describe();
@@ -43,7 +48,16 @@ impl Observer {
             .enable_all()
             .build()
             .map_err(|e| system(&e))?;
-        let work = observe(config.clone(), refresher, counted, alert, end.clone());
+        let site = Site {
+            snapshots: refresher.subscribe(),
+            counted,
+            config: config.clone(),
+            librdkafka: kafka::library_version(),
+            feed,
+            lookup: Lookup::new(config)?,
+            streams: Streams::default(),
+        };
+        let work = observe(site, refresher, alert, end.clone());
         std::thread::Builder::new()
             .name("makegood-watch".to_owned())
             .spawn(move || {
@@ -57,22 +71,14 @@ impl Observer {
     }
 }
 
-async fn observe(
-    config: Arc<Config>,
-    refresher: Refresher,
-    counted: PrometheusHandle,
-    alert: Option<Alert>,
-    end: CancellationToken,
-) {
-    let snapshots = refresher.subscribe();
-    tokio::spawn(Gauges::default().follow(snapshots.clone()));
-    tokio::spawn(keep_up(counted.clone()));
+async fn observe(site: Site, refresher: Refresher, alert: Option<Alert>, end: CancellationToken) {
+    tokio::spawn(Gauges::default().follow(site.snapshots.clone()));
+    tokio::spawn(keep_up(site.counted.clone()));
     if let Some(alert) = alert {
-        tokio::spawn(alert.run(snapshots.clone(), end.clone()));
+        tokio::spawn(alert.run(site.snapshots.clone(), end.clone()));
     }
-    if let Some(listen) = config.http.listen {
-        let router = http::router(Site { snapshots, counted });
-        tokio::spawn(http::serve(listen, router, end.clone()));
+    if let Some(listen) = site.config.http.listen {
+        tokio::spawn(http::serve(listen, http::router(site), end.clone()));
     }
     // A panic in it must not pass for a quiet world: the checks fail when the snapshot gets old.
     if tokio::spawn(refresher.run(end)).await.is_err() {

@@ -22,6 +22,7 @@ pub struct Worker {
     server: Server,
     launch: Launch,
     folder: PrivateFolder,
+    http: u16,
 }
 
 impl Worker {
@@ -29,7 +30,8 @@ impl Worker {
     pub fn start(database_url: &str, bootstrap_servers: &str) -> Result<Worker, Problem> {
         let folder = PrivateFolder::new("worker", None)?;
         let file = config_of(folder.path());
-        fs::write(&file, settings(database_url, bootstrap_servers, free_port()?)).map_err(|e| {
+        let http = free_port()?;
+        fs::write(&file, settings(database_url, bootstrap_servers, http)).map_err(|e| {
             Problem::new(Code::System, format!("cannot write {}: {e}", file.display()))
         })?;
         let program = std::env::current_exe().map_err(|e| {
@@ -42,12 +44,17 @@ impl Worker {
             account: None,
             stop_signal: "TERM",
         };
-        Ok(Worker { server: Server::start(launch.clone())?, launch, folder })
+        Ok(Worker { server: Server::start(launch.clone())?, launch, folder, http })
     }
 
     /// Its configuration file.
     pub fn config(&self) -> PathBuf {
         config_of(self.folder.path())
+    }
+
+    /// Where its status page is.
+    pub fn page(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.http)
     }
 
     /// Its log.

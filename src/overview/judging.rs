@@ -88,8 +88,12 @@ fn route(report: &Report, name: &str, topic: &str, group: &str) -> Route {
         counts: known.map(|r| r.counts.clone()).unwrap_or_default(),
         quarantine: (report.quarantine.iter())
             .filter(|(route, ..)| route == name)
-            .map(|(_, reason, records)| (reason.clone(), *records))
+            .map(|(_, reason, records, _)| (reason.clone(), *records))
             .collect(),
+        quarantined_at: (report.quarantine.iter())
+            .filter(|(route, ..)| route == name)
+            .map(|(.., newest)| *newest)
+            .max(),
         gaps: (report.gaps.iter().filter(|open| open.route == name))
             .map(|open| open.gap.clone())
             .collect(),

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::judging::unreachable;
 use super::readiness::{self, Check};
-use super::{Overview, Route, Sources};
+use super::{History, Overview, Route, Sources};
 use crate::config::Config;
 use crate::liveness::Liveness;
 use crate::pure::problem::Problem;
@@ -33,6 +33,8 @@ pub struct Snapshot {
     taken: Instant,
     /// This process's signs of life.
     pub liveness: Liveness,
+    /// What the last hour was like.
+    pub history: Arc<History>,
 }
 
 /// Takes snapshots.
@@ -59,7 +61,9 @@ impl Refresher {
         let sources = Sources::new(config, "makegood status", PATIENCE)?;
         let now = Timestamp::now();
         let taken = Instant::now();
-        let first = Snapshot { overview: None, taken_at: now, since: now, taken, liveness };
+        let history = Arc::default();
+        let first =
+            Snapshot { overview: None, taken_at: now, since: now, taken, liveness, history };
         Ok(Refresher { sources, sender: watch::Sender::new(Arc::new(first)) })
     }
 
@@ -95,6 +99,7 @@ impl Refresher {
         let now = Timestamp::now();
         let same = before.overview.as_ref().is_some_and(|b| b.worst() == overview.worst());
         self.sender.send_replace(Arc::new(Snapshot {
+            history: before.history.with(now, &overview),
             overview: Some(overview),
             taken_at: now,
             since: if same { before.since } else { now },

@@ -4,9 +4,11 @@
 
 use std::time::Duration;
 
+mod next;
 pub mod outbox;
 mod sentence;
 
+pub use next::next;
 pub use sentence::{age, headline, holds, unasked};
 
 /// A partition that has neither moved nor emptied for so long is stalled; batches take seconds.

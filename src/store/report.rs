@@ -24,8 +24,8 @@ pub struct Report {
     pub positions: Vec<Position>,
     /// Their daemons, also those that died without a word within the last day.
     pub workers: Vec<Worker>,
-    /// Open quarantine: route, reason, records.
-    pub quarantine: Vec<(String, String, i64)>,
+    /// Open quarantine: route, reason, records, and when the newest came.
+    pub quarantine: Vec<(String, String, i64, Timestamp)>,
     /// Offsets that were never read and that no sweep has covered yet.
     pub gaps: Vec<gaps::Open>,
     /// The reconciliation jobs by name.
@@ -81,6 +81,7 @@ pub struct Running {
     pub missing: i64,
     pub made_good: i64,
     pub place_at: Option<Timestamp>,
+    pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
     pub held: Option<String>,
 }
@@ -175,7 +176,10 @@ async fn read_in(tx: &Tx) -> Result<Report, Fault> {
         routes: routes.iter().map(route).collect(),
         positions: positions.iter().map(position).collect(),
         workers: workers.iter().map(worker).collect(),
-        quarantine: waiting.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect(),
+        quarantine: waiting
+            .iter()
+            .map(|row| (row.get(0), row.get(1), row.get(2), row.get(3)))
+            .collect(),
         gaps: gaps.iter().map(gaps::read).collect(),
         jobs: jobs.iter().map(|row| job(row, &findings)).collect(),
     })
@@ -199,6 +203,7 @@ fn job(row: &Row, findings: &[Row]) -> Job {
             missing: row.get("missing"),
             made_good: row.get("made_good"),
             place_at: row.get("place_at"),
+            since: row.get("since"),
             until: row.get("until"),
             held: row.get("waits"),
         }),

@@ -167,32 +167,37 @@ pub async fn jobs(store: &Store) -> Result<Vec<Job>, Fault> {
 
 /// What makegood's own tables know of a payment or an event.
 pub async fn explain(store: &Store, id: &str) -> Result<Vec<Trace>, Fault> {
-    let sql = include_str!("../../../sql/core/explain.sql");
-    Ok(store.query(sql, &[&id]).await?.iter().map(read_trace).collect())
+    let rows = look(store, include_str!("../../../sql/core/explain.sql"), &[&id]).await?;
+    Ok(rows.iter().map(read_trace).collect())
 }
 
 /// What the outbox knows of some ids: of events by their own, of payments where their ids are the keys.
 pub async fn explain_outbox(store: &Store, ids: &[String]) -> Result<Vec<Trace>, Fault> {
     let events: Vec<uuid::Uuid> = ids.iter().filter_map(|id| id.parse().ok()).collect();
     let sql = include_str!("../../../sql/core/explain_outbox.sql");
-    Ok(store.query(sql, &[&ids, &events]).await?.iter().map(read_trace).collect())
+    Ok(look(store, sql, &[&ids, &events]).await?.iter().map(read_trace).collect())
 }
 
-/// What the host's tables have of it, by the mapping's `lookup.sql`.
-pub async fn lookup(store: &Store, sql: &str, id: &str) -> Result<Vec<Trace>, Fault> {
-    let trace = |row: &Row| Trace {
-        at: row.get("at"),
-        part: row.get("part"),
-        what: String::new(),
-        business_key: row.get("business_key"),
-        contents: row.get::<_, Option<Value>>("contents").unwrap_or_default(),
-    };
-    Ok(store.query(sql, &[&id]).await?.iter().map(trace).collect())
+/// What the host's tables have of it: by the mapping's `lookup.sql`; for payments that live in another
+/// database, `source`, by a payment's id alone.
+pub async fn host_rows(
+    store: &Store,
+    source: Option<&Store>,
+    looks: &Looks,
+    id: &str,
+) -> Result<Vec<Trace>, Fault> {
+    match (source, &looks.lookup) {
+        (Some(source), _) => lookup_elsewhere(store, source, looks, id).await,
+        (None, Some(sql)) => {
+            let rows = look(store, sql, &[&id]).await?;
+            Ok(rows.iter().map(|row| host_row(row, row.get("part"), "contents")).collect())
+        }
+        (None, None) => Ok(Vec::new()),
+    }
 }
 
-/// The same for payments that live in another database, by a payment's id alone: by the mapping's
-/// `payments.sql` there and `purchases.sql` here.
-pub async fn lookup_elsewhere(
+/// By the mapping's `payments.sql` there and `purchases.sql` here.
+async fn lookup_elsewhere(
     store: &Store,
     source: &Store,
     looks: &Looks,
@@ -204,20 +209,37 @@ pub async fn lookup_elsewhere(
         [("payment", source, &looks.payments), ("purchase", store, &looks.purchases)]
     {
         let Some(sql) = sql else { continue };
-        let rows = match store.query(sql, &[&time, &text, &time, &limit, &keys.as_slice()]).await {
+        let rows = match look(store, sql, &[&time, &text, &time, &limit, &keys.as_slice()]).await {
             // A text that cannot be a payment's id is none.
             Err(fault) if fault.sqlstate().is_some_and(|code| code.starts_with("22")) => continue,
             answer => answer?,
         };
-        traces.extend(rows.iter().map(|row| Trace {
-            at: row.get("at"),
-            part: part.to_owned(),
-            what: String::new(),
-            business_key: row.get("business_key"),
-            contents: row.get::<_, Option<Value>>("terms").unwrap_or_default(),
-        }));
+        traces.extend(rows.iter().map(|row| host_row(row, part.to_owned(), "terms")));
     }
     Ok(traces)
+}
+
+/// One statement that can change nothing, whoever wrote it, and that ends soon.
+async fn look(
+    store: &Store,
+    sql: &str,
+    params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+) -> Result<Vec<Row>, Fault> {
+    let tx = store.begin("explain").await?;
+    tx.batch("SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = '10s'").await?;
+    let rows = tx.query(sql, params).await;
+    tx.rollback().await;
+    rows
+}
+
+fn host_row(row: &Row, part: String, contents: &str) -> Trace {
+    Trace {
+        at: row.get("at"),
+        part,
+        what: String::new(),
+        business_key: row.get("business_key"),
+        contents: row.get::<_, Option<Value>>(contents).unwrap_or_default(),
+    }
 }
 
 fn read_trace(row: &Row) -> Trace {

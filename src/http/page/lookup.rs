@@ -1,0 +1,142 @@
+//! Looks one payment up for a browser: a few at a time, not many a minute, none for long. The loops have
+//! connections of their own, so that whatever is asked here keeps no payment waiting.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use tokio::sync::Semaphore;
+
+use crate::config::{Config, Inbox};
+use crate::explain::{self, Life, Places};
+use crate::pure::problem::Problem;
+use crate::store::mapping::Mapping;
+use crate::store::{Store, connect};
+
+/// Looks at the same time.
+const ABREAST: usize = 2;
+/// Looks in a row, and one more each so often.
+const BURST: f64 = 20.0;
+const EVERY: Duration = Duration::from_secs(1);
+/// How long one may take.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// The longest id.
+const LONGEST: usize = 200;
+
+/// Looks payments up.
+pub struct Lookup {
+    routes: Vec<(Inbox, Option<Store>)>,
+    store: Store,
+    outbox: Option<Store>,
+    abreast: Semaphore,
+    left: Mutex<(f64, Instant)>,
+    is_allowed: bool,
+}
+
+/// Why nothing was looked up.
+pub enum Refusal {
+    /// The operator does not want it.
+    Forbidden,
+    /// It is no id.
+    Unusable(&'static str),
+    /// Too much is asked.
+    TooMany,
+    /// The database was not asked in time.
+    Late,
+    /// It cannot be told.
+    Problem(Problem),
+}
+
+impl Lookup {
+    /// Connects to nothing yet.
+    pub fn new(config: &Config) -> Result<Arc<Lookup>, Problem> {
+        let open = |postgres| connect::pool(postgres, "makegood page", ABREAST).map(Store::new);
+        let route = |route: &Inbox| {
+            let source = config.source_of(&route.name).map(open).transpose()?;
+            Ok((route.clone(), source))
+        };
+        let outbox = config.outbox.enabled.then(|| open(config.outbox_database()));
+        Ok(Arc::new(Lookup {
+            routes: config.inbox.iter().map(route).collect::<Result<_, Problem>>()?,
+            store: open(&config.postgres)?,
+            outbox: outbox.transpose()?,
+            abreast: Semaphore::new(ABREAST),
+            left: Mutex::new((BURST, Instant::now())),
+            is_allowed: config.http.explain,
+        }))
+    }
+
+    /// Everything that is known of an id; `route` says by whose mapping the host's tables are read, the
+    /// first one's if it is not known.
+    pub async fn find(&self, route: &str, id: &str) -> Result<Life, Refusal> {
+        if !self.is_allowed {
+            return Err(Refusal::Forbidden);
+        }
+        if id.is_empty() {
+            return Err(Refusal::Unusable("Type the id of a payment, a purchase or an event."));
+        }
+        if id.len() > LONGEST || id.contains(char::is_control) {
+            return Err(Refusal::Unusable("That is no id of a payment, a purchase or an event."));
+        }
+        if !self.may_go() {
+            return Err(Refusal::TooMany);
+        }
+        let Ok(_turn) = self.abreast.try_acquire() else { return Err(Refusal::TooMany) };
+        let looking = async {
+            let places = self.places(route).map_err(Refusal::Problem)?;
+            explain::explain(&places, id).await.map_err(Refusal::Problem)
+        };
+        tokio::time::timeout(PATIENCE, looking).await.unwrap_or(Err(Refusal::Late))
+    }
+
+    fn places(&self, name: &str) -> Result<Places, Problem> {
+        let route = self.routes.iter().find(|(route, _)| route.name == name);
+        let (looks, source) = match route.or(self.routes.first()) {
+            Some((route, source)) => (Mapping::load(&route.mapping)?.looks, source.clone()),
+            None => Default::default(),
+        };
+        Ok(Places { store: self.store.clone(), source, outbox: self.outbox.clone(), looks })
+    }
+
+    /// Takes one of what is left; it fills up with time.
+    fn may_go(&self) -> bool {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let filled = left.1.elapsed().as_secs_f64() / EVERY.as_secs_f64();
+        *left = ((left.0 + filled).min(BURST), Instant::now());
+        let may = left.0 >= 1.0;
+        if may {
+            left.0 -= 1.0;
+        }
+        may
+    }
+}
+
+impl Refusal {
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Refusal::Forbidden => StatusCode::FORBIDDEN,
+            Refusal::Unusable(_) => StatusCode::BAD_REQUEST,
+            Refusal::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            Refusal::Late | Refusal::Problem(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    pub(super) fn sentence(&self) -> String {
+        match self {
+            Refusal::Forbidden => {
+                "No payment is shown here (http.explain): use `makegood explain`.".to_owned()
+            }
+            Refusal::Unusable(why) => (*why).to_owned(),
+            Refusal::TooMany => {
+                "Too many payments are being looked up: try again in a moment.".to_owned()
+            }
+            Refusal::Late => {
+                "The database did not answer in time: try again, or use `makegood explain`."
+                    .to_owned()
+            }
+            Refusal::Problem(problem) => {
+                format!("It cannot be told: {}.", problem.cause.trim_end_matches('.'))
+            }
+        }
+    }
+}

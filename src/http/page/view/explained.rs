@@ -1,0 +1,54 @@
+//! The life of one payment.
+
+use jiff::Timestamp;
+
+use super::When;
+use super::words::parts;
+use crate::explain::details;
+use crate::store::report::reconcile::Trace;
+
+/// What is known of an id.
+pub struct Explained {
+    pub id: String,
+    /// In parts, its commands set apart.
+    pub sentence: Vec<(bool, String)>,
+    pub unseen: Option<String>,
+    pub steps: Vec<Step>,
+}
+
+/// One thing that became of it.
+pub struct Step {
+    pub when: Option<When>,
+    pub part: String,
+    pub what: String,
+    pub details: String,
+}
+
+impl Explained {
+    /// What was found.
+    pub fn new(
+        id: &str,
+        sentence: &str,
+        unseen: Option<String>,
+        traces: &[Trace],
+        now: Timestamp,
+    ) -> Explained {
+        let step = |trace: &Trace| Step {
+            when: trace.at.map(|at| When::new(at, now)),
+            part: trace.part.clone(),
+            what: trace.what.clone(),
+            details: details(&trace.contents),
+        };
+        Explained {
+            id: id.to_owned(),
+            sentence: parts(sentence),
+            unseen,
+            steps: traces.iter().map(step).collect(),
+        }
+    }
+
+    /// Why nothing was looked up.
+    pub fn refused(id: &str, sentence: &str) -> Explained {
+        Explained { id: id.to_owned(), sentence: parts(sentence), unseen: None, steps: Vec::new() }
+    }
+}

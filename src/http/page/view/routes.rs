@@ -1,0 +1,185 @@
+//! Partitions, daemons and quarantine of a route; the outbox.
+
+use jiff::Timestamp;
+
+use super::When;
+use super::verdict::without;
+use super::words::{length, number, plain, size, tone};
+use crate::overview::{Outbox, Route};
+use crate::pure::standing::Word;
+use crate::store::report::{Position, Worker};
+
+/// Partitions that are shown; of more, those with the most waiting.
+const PARTITIONS: usize = 48;
+
+/// One route.
+pub struct RouteView<'a> {
+    pub name: &'a str,
+    pub topic: &'a str,
+    pub group: &'a str,
+    pub tone: &'static str,
+    pub word: String,
+    pub partitions: Vec<PartitionView>,
+    /// How many partitions are not shown.
+    pub hidden: usize,
+    pub daemons: Vec<Daemon<'a>>,
+    /// What records came to.
+    pub counts: Vec<(&'static str, String)>,
+    /// Open quarantine by reason.
+    pub reasons: Vec<(&'a str, String)>,
+    pub quarantined: String,
+    pub newest: Option<When>,
+    /// Ranges that were never read.
+    pub gaps: Vec<String>,
+    /// Why Kafka could not be asked.
+    pub blind: Option<&'a str>,
+}
+
+/// One partition.
+pub struct PartitionView {
+    pub number: i32,
+    pub owner: String,
+    pub position: String,
+    pub end: String,
+    pub lag: String,
+    pub waiting: Option<When>,
+    pub moved: Option<When>,
+    pub state: &'static str,
+    pub tone: &'static str,
+}
+
+/// One daemon.
+pub struct Daemon<'a> {
+    pub place: String,
+    pub version: &'a str,
+    pub state: &'a str,
+    pub tone: &'static str,
+    pub since: When,
+    pub seen: When,
+    pub partitions: String,
+    pub reason: &'a str,
+}
+
+/// The outbox.
+pub struct OutboxView {
+    pub place: String,
+    pub tone: &'static str,
+    pub word: String,
+    pub sentence: String,
+    /// Names and values; none while its database is away.
+    pub facts: Vec<(&'static str, String)>,
+    pub seen: Option<When>,
+    pub set_aside: bool,
+}
+
+impl<'a> RouteView<'a> {
+    pub(super) fn new(route: &'a Route, now: Timestamp) -> RouteView<'a> {
+        let mut shown: Vec<&Position> = route.partitions.iter().collect();
+        if shown.len() > PARTITIONS {
+            shown.sort_by_key(|p| (std::cmp::Reverse(p.lag), p.partition));
+            shown.truncate(PARTITIONS);
+        }
+        let hidden = route.partitions.len() - shown.len();
+        let reason = |(reason, n): &'a (String, i64)| (reason.as_str(), number(*n));
+        let gap = |gap: &crate::store::gaps::Gap| {
+            let (from, to) = (number(gap.from), number(gap.to - 1));
+            format!("partition {}, offsets {from} to {to}: {}", gap.partition, gap.reason)
+        };
+        RouteView {
+            name: &route.name,
+            topic: &route.topic,
+            group: &route.group,
+            tone: tone(route.standing.word),
+            word: plain(route.standing.word),
+            partitions: shown.into_iter().map(|p| partition(route, p, now)).collect(),
+            hidden,
+            daemons: route.workers.iter().map(|worker| daemon(worker, now)).collect(),
+            counts: route.counted().map(|(name, n)| (name, number(n))).collect(),
+            reasons: route.quarantine.iter().map(reason).collect(),
+            quarantined: number(route.quarantine.iter().map(|q| q.1).sum()),
+            newest: route.quarantined_at.map(|at| When::new(at, now)),
+            gaps: route.gaps.iter().map(gap).collect(),
+            blind: route.look.as_ref().err().map(|problem| problem.cause.as_str()),
+        }
+    }
+}
+
+fn partition(route: &Route, p: &Position, now: Timestamp) -> PartitionView {
+    let owner = route.workers.iter().find(|w| w.alive && w.partitions.contains(&p.partition));
+    let waiting = route.look.as_ref().ok().and_then(|look| look.waiting_since.get(&p.partition));
+    let (state, tone) = match (p.lag, route.standing.word) {
+        (_, Word::Unreachable) => ("not known", "idle"),
+        _ if owner.is_none() => ("unread", "bad"),
+        (None, _) => ("not known", "idle"),
+        (Some(0), _) => ("up to date", "ok"),
+        (_, Word::Held) => ("held", "bad"),
+        (_, Word::Stalled) => ("stalled", "bad"),
+        _ => ("moving", "ok"),
+    };
+    let or_dash = |n: Option<i64>| n.map_or_else(|| "–".to_owned(), number);
+    PartitionView {
+        number: p.partition,
+        owner: owner.map_or_else(|| "–".to_owned(), place),
+        position: number(p.next_offset),
+        end: or_dash(p.log_end),
+        lag: or_dash(p.lag),
+        waiting: waiting.map(|at| When::new(*at, now)),
+        moved: p.progress_at.map(|at| When::new(at, now)),
+        state,
+        tone,
+    }
+}
+
+fn place(worker: &Worker) -> String {
+    format!("{}:{}", worker.host, worker.pid)
+}
+
+fn daemon(worker: &Worker, now: Timestamp) -> Daemon<'_> {
+    let (state, tone) = match (worker.alive, worker.state.as_str()) {
+        (false, _) => ("gone", "idle"),
+        (true, state @ ("held" | "stalled")) => (state, "bad"),
+        (true, state @ "joining") => (state, "warn"),
+        (true, state) => (state, "ok"),
+    };
+    let partitions: Vec<String> = worker.partitions.iter().map(ToString::to_string).collect();
+    Daemon {
+        place: place(worker),
+        version: &worker.version,
+        state,
+        tone,
+        since: When::new(if worker.alive { worker.state_since } else { worker.seen_at }, now),
+        seen: When::new(worker.seen_at, now),
+        partitions: if partitions.is_empty() { "–".to_owned() } else { partitions.join(", ") },
+        reason: worker.reason.as_deref().unwrap_or_default(),
+    }
+}
+
+impl OutboxView {
+    pub(super) fn new(outbox: &Outbox, now: Timestamp) -> OutboxView {
+        let status = outbox.status.as_ref().ok();
+        let relays = |status: &crate::store::outbox::report::Status| {
+            let place = |r: &crate::store::outbox::report::Relay| format!("{}:{}", r.host, r.pid);
+            let relays: Vec<String> = status.relays.iter().map(place).collect();
+            if relays.is_empty() { "nobody".to_owned() } else { relays.join(", ") }
+        };
+        OutboxView {
+            place: outbox.place.clone(),
+            tone: tone(outbox.standing.word),
+            word: plain(outbox.standing.word),
+            sentence: without(outbox.standing.word, &outbox.standing.sentence),
+            facts: status.map_or_else(Vec::new, |s| {
+                vec![
+                    ("pending", format!("{} ({})", number(s.pending), size(s.pending_bytes))),
+                    ("oldest", s.oldest_age.map_or_else(|| "–".to_owned(), length)),
+                    ("in flight", number(s.in_flight)),
+                    ("set aside", number(s.set_aside)),
+                    ("refused by Kafka", number(s.refused)),
+                    ("published", number(s.published)),
+                    ("relayed by", relays(s)),
+                ]
+            }),
+            seen: status.and_then(|s| s.seen_at).map(|at| When::new(at, now)),
+            set_aside: status.is_some_and(|s| s.set_aside > 0),
+        }
+    }
+}

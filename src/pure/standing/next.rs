@@ -1,0 +1,23 @@
+//! What a person types next.
+
+use super::Word;
+
+/// The command that shows or mends what a verdict is about; `None` where nothing is to be done.
+pub fn next(word: Word) -> Option<&'static str> {
+    match word {
+        Word::Ok | Word::Behind => None,
+        Word::Quarantine => Some("makegood quarantine list"),
+        Word::SetAside => Some("makegood outbox list --set-aside"),
+        Word::Gap | Word::Unpurchased => Some("makegood reconcile run --wait"),
+        Word::MadeAnew => Some("makegood offsets show"),
+        Word::Down => Some("makegood run"),
+        Word::Ignoring
+        | Word::Joining
+        | Word::Unknown
+        | Word::Unread
+        | Word::Stalled
+        | Word::NoTopic
+        | Word::Held
+        | Word::Unreachable => Some("makegood doctor"),
+    }
+}
