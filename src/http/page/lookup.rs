@@ -11,7 +11,7 @@ use crate::config::{Config, Inbox};
 use crate::explain::{self, Life, Places};
 use crate::pure::problem::Problem;
 use crate::store::mapping::Mapping;
-use crate::store::{Store, connect};
+use crate::store::Store;
 
 /// Looks at the same time.
 const ABREAST: usize = 2;
@@ -50,7 +50,7 @@ pub enum Refusal {
 impl Lookup {
     /// Connects to nothing yet.
     pub fn new(config: &Config) -> Result<Arc<Lookup>, Problem> {
-        let open = |postgres| connect::pool(postgres, "makegood page", ABREAST).map(Store::new);
+        let open = |postgres| Store::open(postgres, "makegood page", ABREAST);
         let route = |route: &Inbox| {
             let source = config.source_of(&route.name).map(open).transpose()?;
             Ok((route.clone(), source))
