@@ -97,6 +97,8 @@ async fn reconciling(rig: &Rig, browser: &Browser) {
     rig.run_is(run, &["held"]).await;
     browser.shows("1 held").await;
     browser.verdict("unpurchased").await;
+    let next = "return document.querySelector('#verdict .next code').textContent";
+    assert_eq!(browser.ask(next).await, "makegood reconcile list", "another run would wait too");
     browser.shot("run-held", 1440).await;
     // Nobody can write a purchase while somebody holds the table.
     let mut blocker = connect(&rig.url()).await;
