@@ -341,7 +341,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
                               'eventAt', i.event_at, 'origin', coalesce(i.origin, 'kafka'), 'detail', i.detail)
     FROM makegood.inbox i
     JOIN makegood.routes r ON r.id = i.route_id
-    WHERE i.business_key IN (SELECT key.business_key FROM key) OR i.event_id IN (SELECT given.event_id FROM given)
+    WHERE i.business_key = ANY (ARRAY(SELECT key.business_key FROM key)) OR i.event_id = ANY (ARRAY(SELECT given.event_id FROM given))
     UNION ALL
     SELECT q.quarantined_at, 'quarantine', CASE WHEN q.resolved_at IS NULL THEN 'open' ELSE coalesce(q.resolution, 'dealt with') END, q.business_key,
            jsonb_build_object('quarantineId', q.id, 'eventId', q.event_id, 'route', r.name, 'reason', q.reason,
@@ -349,14 +349,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
                               'attempts', q.attempts, 'resolvedAt', q.resolved_at)
     FROM makegood.quarantine q
     JOIN makegood.routes r ON r.id = q.route_id
-    WHERE q.business_key IN (SELECT key.business_key FROM key) OR q.event_id IN (SELECT given.event_id FROM given)
+    WHERE q.business_key = ANY (ARRAY(SELECT key.business_key FROM key)) OR q.event_id = ANY (ARRAY(SELECT given.event_id FROM given))
     UNION ALL
     SELECT d.decided_at, 'decision', d.kind, q.business_key,
            jsonb_build_object('decision', d.id, 'quarantineId', q.id, 'by', d.decided_by, 'via', d.decided_via, 'reason', d.reason,
                               'held', d.held, 'outcome', d.outcome, 'detail', d.detail, 'finishedAt', d.finished_at)
     FROM makegood.quarantine q
     JOIN makegood.decisions d ON d.quarantine_id = q.id
-    WHERE q.business_key IN (SELECT key.business_key FROM key) OR q.event_id IN (SELECT given.event_id FROM given)
+    WHERE q.business_key = ANY (ARRAY(SELECT key.business_key FROM key)) OR q.event_id = ANY (ARRAY(SELECT given.event_id FROM given))
     UNION ALL
     SELECT f.first_seen_at, 'finding', f.kind, f.business_key,
            jsonb_build_object('finding', f.id, 'job', f.job, 'run', f.run_id, 'paidAt', f.paid_at, 'detail', f.detail,

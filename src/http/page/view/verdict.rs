@@ -57,7 +57,7 @@ impl Verdict {
             is_long: sentence.len() > LONG,
             since: When::new(snapshot.since, now),
             taken: When::new(snapshot.taken_at, now),
-            next: worst.and_then(|(_, word)| standing::next(word)),
+            next: worst.and_then(|(overview, word)| next(overview, word)),
             stale: worst
                 .filter(|(overview, _)| overview.trouble.is_some())
                 .map(|(overview, _)| When::new(overview.now, overview.present())),
@@ -65,6 +65,15 @@ impl Verdict {
             failing: failing.map(|check| format!("{}: {}", check.name, check.detail)).collect(),
             draining: snapshot.liveness.is_draining(),
         }
+    }
+}
+
+/// The next command. While a run waits for an approval, another one would wait as well.
+fn next(overview: &Overview, word: Word) -> Option<&'static str> {
+    let is_held = overview.jobs.iter().any(|job| job.held_runs > 0);
+    match word {
+        Word::Gap | Word::Unpurchased if is_held => Some("makegood reconcile list"),
+        word => standing::next(word),
     }
 }
 
