@@ -128,7 +128,11 @@ impl Site {
             };
             let output = run(&["status", "--exit-code", "-o", "json"]).await.unwrap();
             let status: Value = serde_json::from_str(&stdout(&output)).unwrap();
-            (says(&status, truth) && output.status.code() == Some(truth.status)).then_some(())
+            let agrees = says(&status, truth) && output.status.code() == Some(truth.status);
+            if !agrees {
+                eprintln!("{what}: the command said {}: {status}", output.status);
+            }
+            agrees.then_some(())
         })
         .await;
         let url = format!("http://{}", self.at);

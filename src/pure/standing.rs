@@ -204,7 +204,8 @@ fn word(facts: &Facts<'_>) -> Word {
         return Word::Stalled;
     }
     if facts.joining.is_some() || facts.partitions.is_empty() {
-        return Word::Joining;
+        // Who else is in the group is no question while nobody can reach it.
+        return if is_unseen(&facts.kafka) { Word::Unknown } else { Word::Joining };
     }
     if stalled(facts).next().is_some() {
         return Word::Stalled;
@@ -212,10 +213,8 @@ fn word(facts: &Facts<'_>) -> Word {
     if !facts.unread.is_empty() {
         return Word::Unread;
     }
-    match facts.kafka {
-        Kafka::Unreachable(Some(age)) if age <= STALE_LOOK => {}
-        Kafka::Unreachable(_) => return Word::Unknown,
-        _ => {}
+    if is_unseen(&facts.kafka) {
+        return Word::Unknown;
     }
     if facts.taken == 0 && facts.other_type > 0 {
         return Word::Ignoring;
@@ -230,6 +229,14 @@ fn word(facts: &Facts<'_>) -> Word {
         return Word::Quarantine;
     }
     if waiting(facts) > 0 { Word::Behind } else { Word::Ok }
+}
+
+/// Whether Kafka is out of reach and the last look at it too old to count.
+fn is_unseen(kafka: &Kafka) -> bool {
+    match kafka {
+        Kafka::Unreachable(last) => last.is_none_or(|age| age > STALE_LOOK),
+        Kafka::Same | Kafka::NoTopic | Kafka::MadeAnew => false,
+    }
 }
 
 /// Partitions whose next record has been there for long, and which have not moved for as long. The

@@ -175,6 +175,9 @@ fn without_kafka_a_fresh_look_is_good_enough_and_an_old_one_is_not() {
     );
     assert_eq!(judged(&at(Some(STALE_LOOK + SECOND))).0, Word::Unknown);
     assert_eq!(judged(&at(None)).0, Word::Unknown);
+    let rejoining = Facts { joining: Some(MINUTE), ..at(Some(MINUTE)) };
+    assert_eq!(judged(&rejoining).0, Word::Unknown, "nobody else in the group is to blame");
+    assert_eq!(judged(&Facts { joining: Some(SECOND), ..at(Some(SECOND)) }).0, Word::Joining);
 }
 
 #[test]
