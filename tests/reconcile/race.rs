@@ -13,8 +13,9 @@ async fn consumer_and_reconciler_on_the_same_payments_make_each_purchase_once() 
     let _daemon = rig.reconciler("max_backfill = { rows = 1000000, share = \"100%\" }").await;
     let paid = recorded(&rig, PAYMENTS).await;
     let run = rig.ask("").await;
-    // The consumer begins when the run makes good, at the other end, so that they meet.
-    let sql = "SELECT count(*) FROM makegood.reconcile_runs WHERE phase = 'make_good' AND state = 'running'";
+    // The consumer begins when the run has made some good, at the other end, so that they meet.
+    let sql =
+        "SELECT count(*) FROM makegood.reconcile_runs WHERE made_good > 0 AND state = 'running'";
     eventually("the run to make good", || async { (rig.number(sql).await == 1).then_some(()) })
         .await;
     let backwards: Vec<Payment> = paid.iter().rev().cloned().collect();
