@@ -46,6 +46,12 @@ impl Fault {
         matches!(self.sqlstate(), Some("0A000" | "26000"))
     }
 
+    /// Whether the connection is of no use any more: nobody answers on it, or its server takes no writes,
+    /// as after a failover. The next one goes to the host that does.
+    pub fn is_of_the_connection(&self) -> bool {
+        matches!(self.sqlstate(), None | Some("25006"))
+    }
+
     /// The SQLSTATE, if a server answered.
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
