@@ -96,12 +96,24 @@ async fn a_pooler_that_pauses_and_dies_loses_nothing_and_keeps_nothing() {
     rig.caught_up().await;
     ledger::assert_exactly(&rig.client, &paid).await;
     assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine").await, 0);
-    let explained = command()
-        .args(["explain", &paid[0].id.to_string(), "--config"])
-        .arg(&path)
-        .output()
-        .unwrap();
-    assert!(String::from_utf8_lossy(&explained.stdout).contains("applied"), "{explained:?}");
+    let payment = paid[0].id.to_string();
+    for (args, says) in [
+        (&["explain", &payment][..], "applied"),
+        (&["status"], "purchases"),
+        (&["mapping", "check"], "PASS"),
+        (&["offsets", "show"], "workers-"),
+        (&["inbox", "list"], "applied"),
+        (&["outbox", "list"], ""),
+        (&["quarantine", "list"], ""),
+        (&["reconcile", "list"], "done"),
+        (&["migrate", "status"], "yes"),
+        (&["send-test"], ""),
+        (&["doctor"], "is the way past it"),
+    ] {
+        let output = command().args(args).arg("--config").arg(&path).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains(says), "{args:?}: {output:?}");
+    }
     assert_left_as_found(&rig, &bouncer).await;
     daemon.signal("TERM");
     assert_eq!(daemon.wait(Duration::from_secs(30)).code(), Some(0));
@@ -141,5 +153,16 @@ async fn without_a_direct_url_what_needs_a_session_is_refused_and_the_rest_goes_
     let migrate = command().args(["migrate", "up", "--config"]).arg(&path).output().unwrap();
     assert_eq!(migrate.status.code(), Some(78), "{migrate:?}");
     assert!(String::from_utf8_lossy(&migrate.stderr).contains("direct_url"), "{migrate:?}");
+    let doctor = |path: PathBuf| {
+        let output = command().args(["doctor", "--config"]).arg(path).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (_, found) = doctor(path);
+    assert!(found.contains("no way past it"), "{found}");
     assert_left_as_found(&rig, &bouncer).await;
+    // The same pooler, of which nobody spoke.
+    daemon.stop();
+    let (code, found) = doctor(rig.config_file(&bouncer.url(&rig.database), "", ""));
+    assert_eq!(code, Some(1), "{found}");
+    assert!(found.contains("set postgres.pooler = \"transaction\""), "{found}");
 }
