@@ -2,7 +2,7 @@
 //! in a connection that somebody else gets next. Debian's version of it knows no prepared statements.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,12 @@ fn config(rig: &Rig, bouncer: &PgBouncer, more: &str, sections: &str) -> PathBuf
     let path = rig.path("pooled.toml");
     fs::write(&path, text.replacen("[kafka]\n", &pooled, 1)).unwrap();
     path
+}
+
+/// What doctor finds, and its exit code.
+fn doctor(config: &Path) -> (Option<i32>, String) {
+    let output = command().args(["doctor", "--config"]).arg(config).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Each server connection as the next client finds it.
@@ -153,16 +159,32 @@ async fn without_a_direct_url_what_needs_a_session_is_refused_and_the_rest_goes_
     let migrate = command().args(["migrate", "up", "--config"]).arg(&path).output().unwrap();
     assert_eq!(migrate.status.code(), Some(78), "{migrate:?}");
     assert!(String::from_utf8_lossy(&migrate.stderr).contains("direct_url"), "{migrate:?}");
-    let doctor = |path: PathBuf| {
-        let output = command().args(["doctor", "--config"]).arg(path).output().unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
-    };
-    let (_, found) = doctor(path);
+    let (_, found) = doctor(&path);
     assert!(found.contains("no way past it"), "{found}");
     assert_left_as_found(&rig, &bouncer).await;
-    // The same pooler, of which nobody spoke.
     daemon.stop();
-    let (code, found) = doctor(rig.config_file(&bouncer.url(&rig.database), "", ""));
+    nobody_spoke_of_it(&rig, &bouncer, &path, paid).await;
+}
+
+/// Without the setting doctor finds the pooler, and a daemon may come to grief; with it everything is taken in.
+async fn nobody_spoke_of_it(rig: &Rig, bouncer: &PgBouncer, known: &Path, mut paid: Vec<Payment>) {
+    let unknown = rig.config_file(&bouncer.url(&rig.database), "", "[outbox]\nenabled = false\n");
+    let (code, found) = doctor(&unknown);
     assert_eq!(code, Some(1), "{found}");
     assert!(found.contains("set postgres.pooler = \"transaction\""), "{found}");
+    let daemon = Daemon::start(&unknown, 0);
+    let more = payments(400);
+    rig.pay(&more).await;
+    paid.extend(more);
+    eventually("statements to get lost, or purchases all the same", || async {
+        let log = daemon.log();
+        let lost = ["26000", "42P05"].iter().any(|state| log.contains(state));
+        (lost || ledger::count(&rig.client).await == paid.len()).then_some(())
+    })
+    .await;
+    drop(daemon);
+    let daemon = Daemon::start(known, 1);
+    rig.caught_up().await;
+    ledger::assert_exactly(&rig.client, &paid).await;
+    daemon.stop();
 }
