@@ -118,12 +118,8 @@ impl Store {
             forget_plans(&client, fault);
             answer = query(&client, Pooler::None, sql, params).await;
         }
-        // A connection that has no answer is of no use, nor is one to a server that takes no writes
-        // any more: the next one goes to the host that does.
-        match &answer {
-            Err(Fault::Refused { sqlstate, .. }) if sqlstate != "25006" => {}
-            Err(_) => drop(Object::take(client)),
-            Ok(_) => {}
+        if answer.as_ref().is_err_and(Fault::is_of_the_connection) {
+            drop(Object::take(client));
         }
         answer
     }

@@ -10,8 +10,8 @@ use crate::support::daemon::Daemon;
 use crate::support::events::payments;
 use crate::support::payments::{Place, Site};
 use crate::support::rig::Rig;
-use crate::support::standby::{at, both, standby};
-use crate::support::ward::{TinyDisk, Ward};
+use crate::support::standby::{at, both, replayed, standby};
+use crate::support::ward::{TinyDisk, Ward, signal_all};
 use crate::support::world::connect;
 use crate::support::{eventually, ledger};
 
@@ -20,7 +20,7 @@ const AWAY: &str = "PostgreSQL is out of reach";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_stops_refuses_and_fills_up_is_waited_for_by_name() {
     let mut ward = Ward::new(&["max_connections=30"]).await;
-    let files = ward.open_files();
+    let files = ward.daemon.open_files();
     stopped(&mut ward).await;
     sessions_ended(&mut ward).await;
     password_changed(&mut ward).await;
@@ -158,19 +158,18 @@ async fn nothing_leaks(ward: &Ward, files: Option<usize>) {
     let sessions = ward.rig.number(sessions).await;
     // Two lanes, three for the route and two for the job; the relay's, the listener's and the watchdog's.
     assert!(sessions <= 10, "{sessions} sessions");
-    let (Some(before), Some(after)) = (files, ward.open_files()) else { return };
-    assert!(after <= before + 8, "{before} files were open at the start, {after} at the end");
+    ward.daemon.assert_no_more_files_than(files).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_frozen_or_swallows_everything_is_named_and_recovered_from() {
     let mut ward = Ward::new(&[]).await;
-    ward.freeze(true);
+    signal_all(&ward.postgres, "STOP");
     ward.behind(60).await;
     ward.says("does not answer").await;
     let (said, code) = ward.status().await;
     assert!(code == Some(4) && said.contains("does not answer"), "{said}");
-    ward.freeze(false);
+    signal_all(&ward.postgres, "CONT");
     ward.recovers("a frozen server").await;
 
     ward.proxy.silence(true);
@@ -202,7 +201,7 @@ async fn a_statement_that_is_never_answered_is_given_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_daemon_goes_to_the_host_that_takes_writes_also_when_the_first_one_is_frozen() {
-    let (mut primary, second) = tokio::task::spawn_blocking(|| {
+    let (primary, second) = tokio::task::spawn_blocking(|| {
         let primary = PrivatePostgres::start(false).unwrap();
         let second = standby(&primary);
         (primary, second)
@@ -224,29 +223,31 @@ async fn the_daemon_goes_to_the_host_that_takes_writes_also_when_the_first_one_i
     site.rig.caught_up().await;
     ledger::assert_exactly(&site.rig.client, &paid).await;
 
-    let end: String = site
-        .client
-        .query_one("SELECT pg_current_wal_insert_lsn()::text", &[])
-        .await
-        .unwrap()
-        .get(0);
-    let client = connect(&survivor).await;
-    let replayed = format!("SELECT pg_last_wal_replay_lsn() >= '{end}'::pg_lsn");
-    eventually("the standby to be up to date", || async {
-        client.query_one(&replayed, &[]).await.unwrap().get::<_, bool>(0).then_some(())
-    })
-    .await;
-    primary.stop_immediate().unwrap();
+    // The primary takes no more writes, and nobody's session ends.
+    let fence = "ALTER SYSTEM SET default_transaction_read_only = on";
+    site.client.batch_execute(fence).await.unwrap();
+    site.client.query_one("SELECT pg_reload_conf()", &[]).await.unwrap();
+    replayed(&site.client, &survivor).await;
     let more = payments(60);
     site.rig.pay(&more).await;
     paid.extend(more);
-    eventually("the daemon to say that there is no primary", || async {
-        let log = daemon.log();
-        log.lines().any(|l| l.contains("held: ") && l.contains(AWAY)).then_some(())
-    })
-    .await;
+    let says = async |what: &str| {
+        eventually(&format!("the daemon to say {what}"), || async {
+            let log = daemon.log();
+            log.lines().any(|l| l.contains("held: ") && l.contains(what)).then_some(())
+        })
+        .await;
+    };
+    says("does not allow writes").await;
+    let client = connect(&survivor).await;
     client.query_one("SELECT pg_promote()", &[]).await.unwrap();
     site.rig.client = client;
     site.rig.caught_up().await;
     ledger::assert_exactly(&site.rig.client, &paid).await;
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'makegood'";
+    eventually("the daemon to let go of the old primary", || async {
+        let row = site.client.query_one(sessions, &[]).await.unwrap();
+        (row.get::<_, i64>(0) == 0).then_some(())
+    })
+    .await;
 }

@@ -2,7 +2,7 @@
 //! in a connection that somebody else gets next. Debian's version of it knows no prepared statements.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,12 @@ fn config(rig: &Rig, bouncer: &PgBouncer, more: &str, sections: &str) -> PathBuf
     let path = rig.path("pooled.toml");
     fs::write(&path, text.replacen("[kafka]\n", &pooled, 1)).unwrap();
     path
+}
+
+/// What doctor finds, and its exit code.
+fn doctor(config: &Path) -> (Option<i32>, String) {
+    let output = command().args(["doctor", "--config"]).arg(config).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Each server connection as the next client finds it.
@@ -96,12 +102,24 @@ async fn a_pooler_that_pauses_and_dies_loses_nothing_and_keeps_nothing() {
     rig.caught_up().await;
     ledger::assert_exactly(&rig.client, &paid).await;
     assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine").await, 0);
-    let explained = command()
-        .args(["explain", &paid[0].id.to_string(), "--config"])
-        .arg(&path)
-        .output()
-        .unwrap();
-    assert!(String::from_utf8_lossy(&explained.stdout).contains("applied"), "{explained:?}");
+    let payment = paid[0].id.to_string();
+    for (args, says) in [
+        (&["explain", &payment][..], "applied"),
+        (&["status"], "purchases"),
+        (&["mapping", "check"], "PASS"),
+        (&["offsets", "show"], "workers-"),
+        (&["inbox", "list"], "applied"),
+        (&["outbox", "list"], ""),
+        (&["quarantine", "list"], ""),
+        (&["reconcile", "list"], "done"),
+        (&["migrate", "status"], "yes"),
+        (&["send-test"], ""),
+        (&["doctor"], "is the way past it"),
+    ] {
+        let output = command().args(args).arg("--config").arg(&path).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains(says), "{args:?}: {output:?}");
+    }
     assert_left_as_found(&rig, &bouncer).await;
     daemon.signal("TERM");
     assert_eq!(daemon.wait(Duration::from_secs(30)).code(), Some(0));
@@ -141,5 +159,32 @@ async fn without_a_direct_url_what_needs_a_session_is_refused_and_the_rest_goes_
     let migrate = command().args(["migrate", "up", "--config"]).arg(&path).output().unwrap();
     assert_eq!(migrate.status.code(), Some(78), "{migrate:?}");
     assert!(String::from_utf8_lossy(&migrate.stderr).contains("direct_url"), "{migrate:?}");
+    let (_, found) = doctor(&path);
+    assert!(found.contains("no way past it"), "{found}");
     assert_left_as_found(&rig, &bouncer).await;
+    daemon.stop();
+    nobody_spoke_of_it(&rig, &bouncer, &path, paid).await;
+}
+
+/// Without the setting doctor finds the pooler, and a daemon may come to grief; with it everything is taken in.
+async fn nobody_spoke_of_it(rig: &Rig, bouncer: &PgBouncer, known: &Path, mut paid: Vec<Payment>) {
+    let unknown = rig.config_file(&bouncer.url(&rig.database), "", "[outbox]\nenabled = false\n");
+    let (code, found) = doctor(&unknown);
+    assert_eq!(code, Some(1), "{found}");
+    assert!(found.contains("set postgres.pooler = \"transaction\""), "{found}");
+    let daemon = Daemon::start(&unknown, 0);
+    let more = payments(400);
+    rig.pay(&more).await;
+    paid.extend(more);
+    eventually("statements to get lost, or purchases all the same", || async {
+        let log = daemon.log();
+        let lost = ["26000", "42P05"].iter().any(|state| log.contains(state));
+        (lost || ledger::count(&rig.client).await == paid.len()).then_some(())
+    })
+    .await;
+    drop(daemon);
+    let daemon = Daemon::start(known, 1);
+    rig.caught_up().await;
+    ledger::assert_exactly(&rig.client, &paid).await;
+    daemon.stop();
 }

@@ -1,7 +1,6 @@
 //! Promise: whatever became of the servers, from the end of the fault on nobody has to do anything. Each
 //! fault is named while it lasts, and held against nobody.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use makegood::demo::kafka::PrivateKafka;
@@ -15,6 +14,7 @@ use crate::support::daemon::Daemon;
 use crate::support::events::{Payment, payments};
 use crate::support::rig::Rig;
 use crate::support::sending::make_topic;
+use crate::support::ward::signal_all;
 use crate::support::watched::Supervisor;
 use crate::support::world::{HOST_TABLES, connect};
 use crate::support::{eventually, ledger};
@@ -122,29 +122,12 @@ impl Ward {
     }
 }
 
-/// Signals the server and each of its processes, the server first, so that it starts no others.
-fn signal_all(postgres: &PrivatePostgres, signal: &str) {
-    let server = postgres.pid().unwrap();
-    let mut all = vec![server.to_string()];
-    let script = format!("kill -s {signal} {server}");
-    assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1));
-        if parent == Some(&server.to_string()) {
-            all.push(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
-    // One that has ended meanwhile is none that must be stopped.
-    let script = format!("kill -s {signal} {}; true", all.join(" "));
-    assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
-}
-
 /// Goes through each fault, for as long as it takes to be named and `longer`.
 async fn every_fault_is_named_and_got_over(patience: &str, longer: Duration) {
     let mut ward = Ward::new(patience).await;
     ward.pay();
     ward.all_purchased().await;
+    let files = ward.daemon.open_files();
     for fault in [
         Fault::PostgresDown,
         Fault::KafkaDown,
@@ -168,6 +151,7 @@ async fn every_fault_is_named_and_got_over(patience: &str, longer: Duration) {
     let log = ward.daemon.log();
     assert!(!log.contains("the Kafka client is replaced"), "it was held against the client");
     assert!(!log.contains("nothing moved though records wait"), "it was held against the client");
+    ward.daemon.assert_no_more_files_than(files).await;
     let client = ward.all_purchased().await;
     let sql = "SELECT count(*) FROM makegood.quarantine";
     assert_eq!(client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);

@@ -18,7 +18,7 @@ pub(super) async fn answer<T>(asked: impl Future<Output = Result<T, Error>>) -> 
         Ok(answered) => answered.map_err(Fault::from),
         Err(_) => {
             let cause = format!("no answer to a statement within {} s", ANSWER.as_secs());
-            Err(Fault::Lost { cause })
+            Err(Fault::unanswered(cause))
         }
     }
 }

@@ -40,10 +40,22 @@ pub struct About {
 }
 
 impl Fault {
+    /// Nobody answered in time.
+    pub(super) fn unanswered(cause: String) -> Fault {
+        meter::database_error(None);
+        Fault::Lost { cause }
+    }
+
     /// Whether a prepared statement is of no use any more, because DDL changed what it returns or the
     /// server forgot it. A new one is as good as ever.
     pub fn is_stale_plan(&self) -> bool {
         matches!(self.sqlstate(), Some("0A000" | "26000"))
+    }
+
+    /// Whether the connection is of no use any more: nobody answers on it, or its server takes no writes,
+    /// as after a failover. The next one goes to the host that does.
+    pub fn is_of_the_connection(&self) -> bool {
+        matches!(self.sqlstate(), None | Some("25006"))
     }
 
     /// The SQLSTATE, if a server answered.
@@ -104,7 +116,7 @@ impl From<PoolError> for Fault {
             PoolError::Timeout(TimeoutType::Wait) => {
                 Fault::Lost { cause: "no connection became free in time".to_owned() }
             }
-            PoolError::Timeout(_) => Fault::Lost { cause: "it does not answer in time".to_owned() },
+            PoolError::Timeout(_) => Fault::unanswered("it does not answer in time".to_owned()),
             PoolError::PostCreateHook(HookError::Backend(e)) => e.into(),
             other => Fault::Lost { cause: other.to_string() },
         }

@@ -123,7 +123,7 @@ impl Session {
 
     /// Tells followers that the lease is free.
     pub async fn farewell(&self) -> Result<(), Fault> {
-        Ok(self.client.batch_execute("NOTIFY makegood_outbox").await?)
+        self.batch("NOTIFY makegood_outbox").await
     }
 
     /// Writes the next step after `step`: the cursor, and the lease for another [`LEASE`].
@@ -179,6 +179,10 @@ impl Session {
     ) -> Result<tokio_postgres::Row, Fault> {
         let statement = self.prepared(sql).await?;
         bounded::answer(self.client.query_one(&statement, params)).await
+    }
+
+    async fn batch(&self, sql: &str) -> Result<(), Fault> {
+        bounded::answer(self.client.batch_execute(sql)).await
     }
 
     async fn prepared(&self, sql: &'static str) -> Result<Statement, Fault> {

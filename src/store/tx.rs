@@ -1,5 +1,7 @@
 //! One transaction, and what is known of its end.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use deadpool_postgres::Object;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
@@ -23,6 +25,8 @@ pub struct Tx {
     client: Option<Object>,
     pooler: Pooler,
     name: &'static str,
+    /// Whether nobody shall get the connection after this.
+    spent: AtomicBool,
 }
 
 /// Why a commit did not succeed.
@@ -50,7 +54,7 @@ impl Tx {
         pooler: Pooler,
         name: &'static str,
     ) -> Result<Tx, Fault> {
-        let tx = Tx { client: Some(client), pooler, name };
+        let tx = Tx { client: Some(client), pooler, name, spent: AtomicBool::new(false) };
         tx.batch(if pooler == Pooler::None { BEGIN } else { BEGIN_POOLED }).await?;
         Ok(tx)
     }
@@ -91,7 +95,7 @@ impl Tx {
     /// array of these types.
     pub async fn copy(&self, sql: &str, insert: (&str, &[Type]), rows: Rows) -> Result<u64, Fault> {
         let client = self.client();
-        bounded::answer(async {
+        let run = async {
             if self.pooler == Pooler::Transaction {
                 let (insert, types) = insert;
                 let columns = rows.columns();
@@ -101,8 +105,8 @@ impl Tx {
             }
             let statement = client.prepare_cached(sql).await?;
             rows.send(client, &statement).await
-        })
-        .await
+        };
+        self.judged(bounded::answer(run).await)
     }
 
     /// Runs statements without parameters or answers.
@@ -129,14 +133,17 @@ impl Tx {
 
     /// Rolls back and keeps the connection if the server still answers.
     pub async fn rollback(mut self) {
-        if self.batch("ROLLBACK").await.is_ok() {
+        if self.batch("ROLLBACK").await.is_ok() && !self.spent.load(Ordering::Relaxed) {
             drop(self.client.take());
         }
     }
 
-    /// A plan that DDL made useless has aborted the transaction; the next attempt must not meet it again.
+    /// What must not be met again: a plan that DDL made useless, or a server that takes no writes.
     fn judged<T>(&self, answer: Result<T, Fault>) -> Result<T, Fault> {
         answer.inspect_err(|fault| {
+            if fault.is_of_the_connection() {
+                self.spent.store(true, Ordering::Relaxed);
+            }
             if fault.is_stale_plan() {
                 super::forget_plans(self.client(), fault);
             }

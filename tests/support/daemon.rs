@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use super::eventually;
+
 /// A running `makegood run`; killed when dropped.
 pub struct Daemon {
     child: Child,
@@ -54,6 +56,21 @@ impl Daemon {
     pub fn stop(mut self) {
         self.signal("TERM");
         assert!(self.wait(Duration::from_secs(20)).success());
+    }
+
+    /// How many files and sockets it has open; nothing where the system does not tell.
+    pub fn open_files(&self) -> Option<usize> {
+        Some(fs::read_dir(format!("/proc/{}/fd", self.pid())).ok()?.count())
+    }
+
+    /// Waits until it has about as many files and sockets open as it once had.
+    pub async fn assert_no_more_files_than(&self, before: Option<usize>) {
+        let Some(before) = before else { return };
+        eventually("the daemon to have no more files open than before", || async {
+            // A pool that was idle then has its connections now.
+            (self.open_files()? <= before + 8).then_some(())
+        })
+        .await;
     }
 
     /// Kills it as a crash would, and waits for its end.

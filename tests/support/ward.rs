@@ -116,20 +116,24 @@ impl Ward {
                    WHERE usename = 'worker'";
         client.query_one(sql, &[]).await.unwrap().get(0)
     }
+}
 
-    /// How many files and sockets the daemon has open; nothing where the system does not tell.
-    pub fn open_files(&self) -> Option<usize> {
-        Some(std::fs::read_dir(format!("/proc/{}/fd", self.daemon.pid())).ok()?.count())
+/// Signals the server and each of its processes, the server first, so that it starts no others.
+pub fn signal_all(postgres: &PrivatePostgres, signal: &str) {
+    let server = postgres.pid().unwrap();
+    let mut all = vec![server.to_string()];
+    let script = format!("kill -s {signal} {server}");
+    assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1));
+        if parent == Some(&server.to_string()) {
+            all.push(entry.file_name().to_string_lossy().into_owned());
+        }
     }
-
-    /// Freezes every process of the server, or lets them go on.
-    pub fn freeze(&self, freeze: bool) {
-        let pid = self.postgres.pid().unwrap();
-        let children = format!("/proc/{pid}/task/{pid}/children");
-        let signal = if freeze { "STOP" } else { "CONT" };
-        let script = format!("kill -s {signal} {pid} $(cat {children})");
-        assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
-    }
+    // One that has ended meanwhile is none that must be stopped.
+    let script = format!("kill -s {signal} {}; true", all.join(" "));
+    assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
 }
 
 /// A file system of a few megabytes; taken down when dropped.

@@ -84,7 +84,7 @@ impl Session {
         match self.try_restart(holder, restamp).await {
             // Somebody else was faster.
             Err(fault) if fault.sqlstate() == Some("40001") => {
-                self.client.batch_execute("ROLLBACK").await?;
+                self.batch("ROLLBACK").await?;
                 Ok(Claim::Taken(SOON))
             }
             ended => ended,
@@ -93,17 +93,16 @@ impl Session {
 
     async fn try_restart(&self, holder: Uuid, restamp: Restamp) -> Result<Claim, Fault> {
         // One snapshot for the rows and for the cursor that is set to it: what is published meanwhile is in neither.
-        self.client
-            .batch_execute(
-                "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0; \
+        self.batch(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0; \
                  SET LOCAL enable_seqscan = on",
-            )
-            .await?;
+        )
+        .await?;
         let sql = include_str!("../../../sql/core/outbox_restart_from.sql");
         let known = self.one(sql, &[&holder, &i64::from(self.shard.of)]).await?;
         let (relayed, steps): (bool, i64) = (known.get(1), known.get(2));
         if relayed {
-            self.client.batch_execute("ROLLBACK").await?;
+            self.batch("ROLLBACK").await?;
             return Ok(Claim::Taken(SOON));
         }
         let begin: String = match restamp {
@@ -121,7 +120,7 @@ impl Session {
         let sql = include_str!("../../../sql/core/outbox_restart.sql");
         let written = self.query(sql, &[&self.shard.of, &begin]).await?;
         let end = if written.len() as i64 == steps { "COMMIT" } else { "ROLLBACK" };
-        self.client.batch_execute(end).await?;
+        self.batch(end).await?;
         Ok(Claim::Taken(Duration::ZERO))
     }
 }

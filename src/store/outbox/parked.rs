@@ -22,10 +22,10 @@ impl Session {
         parking: &[Parking],
     ) -> Result<Result<i64, Lost>, Fault> {
         // An error leaves the transaction open; the caller then lets go of the session, which rolls it back.
-        self.client.batch_execute("BEGIN").await?;
+        self.batch("BEGIN").await?;
         self.mark(include_str!("../../../sql/core/outbox_park.sql"), parking).await?;
         let moved = self.step(step, cursor, saying).await?;
-        self.client.batch_execute(if moved.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+        self.batch(if moved.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
         Ok(moved)
     }
 

@@ -28,11 +28,9 @@ impl Session {
         if lasted < retention.as_secs_f64() / 2.0 {
             return Ok(Turn::Early);
         }
-        self.client.batch_execute("BEGIN; SET LOCAL synchronous_commit = on").await?;
+        self.batch("BEGIN; SET LOCAL synchronous_commit = on").await?;
         let begun = self.empty(turn + 1).await;
-        self.client
-            .batch_execute(if matches!(begun, Ok(true)) { "COMMIT" } else { "ROLLBACK" })
-            .await?;
+        self.batch(if matches!(begun, Ok(true)) { "COMMIT" } else { "ROLLBACK" }).await?;
         begun.map(|begun| if begun { Turn::Begun } else { Turn::Busy })
     }
 
@@ -41,7 +39,7 @@ impl Session {
         let table = TABLES[usize::try_from(slot).unwrap_or_default()];
         // Without waiting: who waits for this lock makes everybody else wait behind it.
         let lock = format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE NOWAIT");
-        match self.client.batch_execute(&lock).await.map_err(Fault::from) {
+        match self.batch(&lock).await {
             Err(fault) if fault.sqlstate() == Some("55P03") => return Ok(false),
             locked => locked?,
         }
@@ -51,7 +49,7 @@ impl Session {
         if self.one(sql, &[&slot]).await?.get(0) {
             return Ok(false);
         }
-        self.client.batch_execute(&format!("TRUNCATE {table}")).await?;
+        self.batch(&format!("TRUNCATE {table}")).await?;
         let sql = include_str!("../../../sql/core/outbox_turn_begin.sql");
         Ok(!self.query(sql, &[&turn]).await?.is_empty())
     }
