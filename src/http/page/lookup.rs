@@ -10,8 +10,8 @@ use tokio::sync::Semaphore;
 use crate::config::{Config, Inbox};
 use crate::explain::{self, Life, Places};
 use crate::pure::problem::Problem;
-use crate::store::mapping::Mapping;
 use crate::store::Store;
+use crate::store::mapping::Mapping;
 
 /// Looks at the same time.
 const ABREAST: usize = 2;
