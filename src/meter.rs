@@ -2,6 +2,7 @@
 //! no layer needs to know of the one that shows it.
 
 pub mod catalog;
+pub mod recent;
 
 use std::time::Duration;
 
@@ -71,6 +72,7 @@ pub fn applied(route: &str, records: usize, took: Duration, age: Option<Duration
 /// Kafka acknowledged a message of the outbox, so long after it was handed over.
 pub fn acknowledged(took: Duration) {
     histogram!(catalog::PUBLISH_SECONDS).record(took);
+    recent::acknowledged(took);
 }
 
 /// Payments made good by a reconciliation job.

@@ -297,7 +297,6 @@ impl Attempt<'_> {
     fn tell_quarantined(&self, range: &[Entry<'_>], applied: &Applied) {
         let c = &applied.counts;
         if c.quarantined > 0 || c.conflict > 0 || c.id_reused > 0 {
-            let from = range.first().map(|e| (e.record.partition, e.record.offset));
             let culprits = match applied.quarantined.first() {
                 Some(first) => &range[*first..=*first],
                 None => range,
@@ -308,7 +307,8 @@ impl Attempt<'_> {
                 quarantined = c.quarantined,
                 conflict = c.conflict,
                 id_reused = c.id_reused,
-                ?from,
+                partition = range.first().map(|e| e.record.partition),
+                from_offset = range.first().map(|e| e.record.offset),
                 "some records need a look: makegood quarantine list, makegood inbox list"
             );
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Sources, judging};
+use crate::meter::recent;
 use crate::pure::problem::Problem;
 use crate::pure::standing::{Standing, outbox as standing};
 use crate::store::outbox::report::{self, Relay, Status};
@@ -18,6 +19,8 @@ pub struct Outbox {
     pub standing: Standing,
     /// What the database said, or why it said nothing.
     pub status: Result<Status, Problem>,
+    /// How soon Kafka acknowledges what this process relays: half of it, and 99 of 100.
+    pub acknowledging: Option<(Duration, Duration)>,
 }
 
 /// Asks the database with the outbox; `None` where it is turned off.
@@ -28,7 +31,8 @@ pub(super) async fn gather(sources: &Sources) -> Option<Outbox> {
         Ok(status) => judge(status),
         Err(problem) => judging::unreachable(problem),
     };
-    Some(Outbox { place: base.place(), standing, status })
+    let acknowledging = recent::acknowledging();
+    Some(Outbox { place: base.place(), standing, status, acknowledging })
 }
 
 fn judge(status: &Status) -> Standing {

@@ -1,10 +1,12 @@
 //! Partitions, daemons and quarantine of a route; the outbox.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::When;
 use super::verdict::without;
-use super::words::{length, number, plain, size, tone};
+use super::words::{length, millis, number, plain, size, tone};
 use crate::overview::{Outbox, Route};
 use crate::pure::standing::Word;
 use crate::store::report::{Position, Worker};
@@ -162,6 +164,8 @@ impl OutboxView {
             let relays: Vec<String> = status.relays.iter().map(place).collect();
             if relays.is_empty() { "nobody".to_owned() } else { relays.join(", ") }
         };
+        let soon =
+            |(half, most): (Duration, Duration)| format!("{} · {}", millis(half), millis(most));
         OutboxView {
             place: outbox.place.clone(),
             tone: tone(outbox.standing.word),
@@ -175,6 +179,10 @@ impl OutboxView {
                     ("set aside", number(s.set_aside)),
                     ("refused by Kafka", number(s.refused)),
                     ("published", number(s.published)),
+                    (
+                        "sent in p50 · p99",
+                        outbox.acknowledging.map_or_else(|| "–".to_owned(), soon),
+                    ),
                     ("relayed by", relays(s)),
                 ]
             }),

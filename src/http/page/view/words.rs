@@ -88,6 +88,15 @@ pub fn length(seconds: f64) -> String {
     if seconds > 0.0 && seconds < 1.0 { "<1 s".to_owned() } else { standing::age(length) }
 }
 
+/// A short time.
+pub fn millis(took: Duration) -> String {
+    match took.as_millis() {
+        0 => "<1 ms".to_owned(),
+        ms if ms < 10_000 => format!("{} ms", number(i64::try_from(ms).unwrap_or(i64::MAX))),
+        _ => standing::age(took),
+    }
+}
+
 /// A size in bytes.
 pub fn size(bytes: i64) -> String {
     match bytes {
