@@ -30,9 +30,6 @@ pub struct Args {
     /// How many rounds of COPY and makegood in turn
     #[arg(long, value_name = "N", default_value_t = 5)]
     rounds: usize,
-    /// The form in which COPY gets its rows
-    #[arg(long, value_name = "FORM", default_value = "binary")]
-    copy: copy::Form,
     /// Exit with 1 if the median ratio of makegood's rate to COPY's is below this, for example 0.5
     #[arg(long, value_name = "RATIO")]
     at_least: Option<f64>,
@@ -73,7 +70,7 @@ pub async fn run(args: &Args) -> Result<ExitCode, Problem> {
     eprintln!("starting PostgreSQL and Kafka, sending {} events", args.events);
     let ground = prepare(args).await?;
     print!("{}", machine::describe(&ground.clients[0]).await?);
-    print!("{}", report::introduction(args.copy.name(), args.events, args.partitions, args.rounds));
+    print!("{}", report::introduction(args.events, args.partitions, args.rounds));
     let mut rounds = Vec::with_capacity(args.rounds);
     for number in 1..=args.rounds {
         let round = measure(args, &ground, number).await?;
@@ -121,7 +118,7 @@ async fn prepare(args: &Args) -> Result<Ground, Problem> {
 async fn measure(args: &Args, ground: &Ground, number: usize) -> Result<Round, Problem> {
     let [client, second] = &ground.clients;
     tables::empty(client).await?;
-    let copy = copy::measure([client, second], args.copy, args.events, args.partitions).await?;
+    let copy = copy::measure([client, second], args.events, args.partitions).await?;
     let copied = tables::verify(client, args.events).await?;
     tables::empty(client).await?;
     let group = group(number);

@@ -3,46 +3,26 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tokio_postgres::Client;
 
 use super::load::Payment;
 use super::{postgres, system};
 use crate::pure::envelope;
 use crate::pure::problem::Problem;
-use crate::store::copy::{self, Rows};
+use crate::store::copy::Rows;
 
 const INBOX: &str = "COPY makegood.inbox (event_id, \"offset\", event_at, partition, route_id, digest, outcome, \
-    business_key, reused_id, detail) FROM STDIN";
+    business_key, reused_id, detail) FROM STDIN (FORMAT binary)";
 const PURCHASES: &str = "COPY student_course_purchases (payment_id, student_id, course_id, amount, currency, \
-    event_id, purchased_at) FROM STDIN";
+    event_id, purchased_at) FROM STDIN (FORMAT binary)";
 
 /// About what one row takes.
 const ROW_BYTES: usize = 192;
 
-/// The form in which COPY gets its rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Form {
-    /// Values as PostgreSQL keeps them: it has nothing to read, so no writer is faster
-    Binary,
-    /// Values as text, as `psql` and dumps have them
-    Text,
-}
-
-impl Form {
-    /// Its name, as it is asked for.
-    pub fn name(self) -> &'static str {
-        match self {
-            Form::Binary => "binary",
-            Form::Text => "text",
-        }
-    }
-}
-
-/// What one connection writes.
-enum Share {
-    Binary { inbox: Rows, purchases: Rows },
-    Text { inbox: String, purchases: String },
+/// What one connection writes, in the binary form of COPY.
+struct Share {
+    inbox: Rows,
+    purchases: Rows,
 }
 
 /// Writes the rows of the first `count` payments, half of them on each connection: one transaction
@@ -50,12 +30,11 @@ enum Share {
 /// first BEGIN to the last COMMIT, without the encoding.
 pub async fn measure(
     clients: [&Client; 2],
-    form: Form,
     count: usize,
     partitions: usize,
 ) -> Result<Duration, Problem> {
     let half = count / 2;
-    let (one, two) = (share(form, 0..half, partitions), share(form, half..count, partitions));
+    let (one, two) = (share(0..half, partitions), share(half..count, partitions));
     let began = Instant::now();
     let outcome = tokio::try_join!(write(clients[0], one), write(clients[1], two));
     let took = began.elapsed();
@@ -67,67 +46,21 @@ pub async fn measure(
 
 async fn write(client: &Client, share: Share) -> Result<u64, tokio_postgres::Error> {
     client.batch_execute("BEGIN").await?;
-    let rows = match share {
-        Share::Binary { inbox, purchases } => {
-            let binary = |into: &str| format!("{into} (FORMAT binary)");
-            purchases.send(client, &binary(PURCHASES)).await?
-                + inbox.send(client, &binary(INBOX)).await?
-        }
-        Share::Text { inbox, purchases } => {
-            copy::send(client, PURCHASES, purchases.as_bytes().into()).await?
-                + copy::send(client, INBOX, inbox.as_bytes().into()).await?
-        }
-    };
+    let rows =
+        share.purchases.send(client, PURCHASES).await? + share.inbox.send(client, INBOX).await?;
     client.batch_execute("COMMIT").await?;
     Ok(rows)
 }
 
-fn share(form: Form, numbers: Range<usize>, partitions: usize) -> Share {
-    let room = numbers.len() * ROW_BYTES;
-    let rows = numbers.map(|number| (Payment::numbered(number), number));
-    match form {
-        Form::Binary => {
-            let (mut inbox, mut purchases) = (Rows::with_capacity(room), Rows::with_capacity(room));
-            for (payment, number) in rows {
-                inbox_row(&mut inbox, &payment, number, partitions);
-                purchase_row(&mut purchases, &payment);
-            }
-            Share::Binary { inbox, purchases }
-        }
-        Form::Text => {
-            let (mut inbox, mut purchases) =
-                (String::with_capacity(room), String::with_capacity(room));
-            for (payment, number) in rows {
-                inbox += &inbox_line(&payment, number, partitions);
-                purchases += &purchase_line(&payment);
-            }
-            Share::Text { inbox, purchases }
-        }
+fn share(numbers: Range<usize>, partitions: usize) -> Share {
+    let empty = || Rows::with_capacity(numbers.len() * ROW_BYTES);
+    let mut share = Share { inbox: empty(), purchases: empty() };
+    for number in numbers.clone() {
+        let payment = Payment::numbered(number);
+        inbox_row(&mut share.inbox, &payment, number, partitions);
+        purchase_row(&mut share.purchases, &payment);
     }
-}
-
-fn inbox_line(payment: &Payment, number: usize, partitions: usize) -> String {
-    let digest: String = (envelope::digest(payment.json().as_bytes()).iter())
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!(
-        "{}\t{}\t{}\t{}\t1\t\\\\x{digest}\tapplied\t{}\t\\N\t\\N\n",
-        payment.event,
-        number / partitions,
-        at(payment),
-        number % partitions,
-        payment.id
-    )
-}
-
-fn purchase_line(payment: &Payment) -> String {
-    let Payment { id, student, course, cents, event, .. } = payment;
-    let (whole, part) = (cents / 100, cents % 100);
-    format!("{id}\t{student}\t{course}\t{whole}.{part:02}\tINR\t{event}\t{}\n", at(payment))
-}
-
-fn at(payment: &Payment) -> Timestamp {
-    Timestamp::from_second(payment.paid_at).unwrap_or_default()
+    share
 }
 
 fn inbox_row(out: &mut Rows, payment: &Payment, number: usize, partitions: usize) {

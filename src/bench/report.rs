@@ -21,10 +21,10 @@ impl Round {
 }
 
 /// What is measured, and the head of the table.
-pub fn introduction(form: &str, events: usize, partitions: usize, rounds: usize) -> String {
+pub fn introduction(events: usize, partitions: usize, rounds: usize) -> String {
     format!(
         "load        {} events of {EVENT_BYTES} bytes ({:.1} MiB) in {} partitions, {} rounds\n\n\
-         COPY        the same rows from memory as {form}, over two connections, one COPY a table and connection\n\
+         COPY        the same rows from memory over two connections, one COPY a table and connection\n\
          makegood    from the first batch's BEGIN to the last one's COMMIT; `from start`: of the process\n\n\
          {:<8}{:>20}{:>20}{:>8}{:>12}{:>14}\n",
         thousands(events as f64),
