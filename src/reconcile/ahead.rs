@@ -1,6 +1,7 @@
 //! Two windows of a run at once, each on a connection of its own: PostgreSQL runs one statement on one
 //! core. Where the first one ends is known only once it is read, so the time is parted at a guess. A
-//! wrong guess costs the second window, which is then read again, and never a payment.
+//! wrong guess costs the second window, which is then read again, and never a payment. While records wait
+//! for the consumer it is one window at a time.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -70,7 +71,11 @@ pub(super) async fn look<T: Sought>(
         None => Place { at: run.since, key: None },
     };
     let rows = context.rows();
-    let part = place.at.and_then(|at| context.lately.stride().part(at, run.until));
+    let part = match place.at.and_then(|at| context.lately.stride().part(at, run.until)) {
+        // Events that wait are somebody's purchases now; the sweep leaves the second core to them.
+        Some(_) if context.is_behind().await? => None,
+        part => part,
+    };
     let first = Scope::Window { after: &place, until: part.unwrap_or(run.until), rows };
     let (mut found, is_last) = match part {
         None => {

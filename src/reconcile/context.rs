@@ -42,6 +42,11 @@ impl Context<'_> {
         })
     }
 
+    /// Whether records wait for the route's consumer.
+    pub async fn is_behind(&self) -> Result<bool, Fault> {
+        Ok(jobs::consumed(self.store, self.job.route).await?.is_some())
+    }
+
     /// Ends a run.
     pub async fn end(
         &self,
