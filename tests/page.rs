@@ -88,6 +88,7 @@ async fn the_page_tells_of_each_state_and_of_its_change() {
     // A minute passes for the browser.
     browser.ask("const now = performance.now(); performance.now = () => now + 60000").await;
     browser.shows("makegood has not been heard of for").await;
+    browser.close().await;
 }
 
 /// A run that waits for a person, and one that is at work.
@@ -174,6 +175,7 @@ async fn everybody_can_use_the_page_and_no_stranger_can_misuse_it() {
     assert_eq!(found.text().await.unwrap(), "The payment has its purchase.");
     browser.scripts(true).await;
     strangers(&browser, &at).await;
+    browser.close().await;
 }
 
 /// What would turn around the text beside it is shown instead.

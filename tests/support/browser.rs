@@ -14,7 +14,7 @@ use super::eventually;
 /// What checks a page for what keeps people from reading it; `bin/test` fetches it.
 const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/axe/axe.min.js");
 
-/// A running browser with one page open; ended when dropped.
+/// A running browser with one page open.
 pub struct Browser {
     pub page: Client,
     _driver: Server,
@@ -68,6 +68,11 @@ impl Browser {
         let at = format!("http://127.0.0.1:{port}");
         let page = eventually("a browser", || async { builder.connect(&at).await.ok() }).await;
         Browser { page, _driver: driver, _folder: folder }
+    }
+
+    /// Ends it with all its processes, which outlive the driver.
+    pub async fn close(self) {
+        self.page.close().await.unwrap();
     }
 
     /// Opens a path of a daemon's.
