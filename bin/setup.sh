@@ -216,34 +216,28 @@ fetch_prometheus() {
   has_prometheus && return
   has apt-get && has dpkg-deb || fail "prometheus and promtool are missing" "the tests of alerts and dashboard run them: put them on the PATH"
   say "fetching Prometheus from the distribution, once, into ${prometheus#"$PWD"/}"
-  local new
-  new=$(mktemp -d)
-  (
-    cd "$new"
-    apt-get -q download prometheus >/dev/null 2>&1 || {
-      # The lists may be missing or old.
-      [ "$(id -u)" != 0 ] || quietly "reading the package lists" apt-get -q -o DPkg::Lock::Timeout=300 update
-      quietly "fetching Prometheus" apt-get -q download prometheus
-    }
-    dpkg-deb -x prometheus_*.deb unpacked
-  )
-  mkdir -p "${prometheus%/*}"
-  # Of two at the same time the first one's stays.
-  mv -T "$new/unpacked" "$prometheus" 2>/dev/null || has_prometheus
-  rm -rf "$new"
+  fill_once "$prometheus" has_prometheus unpack_prometheus
 }
+
+unpack_prometheus() ( # unpack_prometheus FOLDER: the package, without installing it
+  cd "${1%/*}"
+  apt-get -q download prometheus >/dev/null 2>&1 || {
+    # The lists may be missing or old.
+    [ "$(id -u)" != 0 ] || quietly "reading the package lists" apt-get -q -o DPkg::Lock::Timeout=300 update
+    quietly "fetching Prometheus" apt-get -q download prometheus
+  }
+  dpkg-deb -x prometheus_*.deb "$1"
+)
 
 fetch_axe() {
   has_axe && return
   say "fetching axe-core with maven, once, into ${axe#"$PWD"/}"
-  local new
-  mkdir -p "${axe%/*}"
-  new=$(mktemp -d "${axe%/*}/new.XXXXXX")
+  fill_once "$axe" has_axe unpack_axe
+}
+
+unpack_axe() { # unpack_axe FOLDER: the one script of it
   quietly "fetching axe-core" mvn -B -q dependency:unpack -Dartifact=com.deque.html.axe-core:selenium:4.10.1 \
-    -Dmdep.unpack.includes=axe.min.js -DoutputDirectory="$new/axe"
-  # Of two at the same time the first one's stays.
-  mv -T "$new/axe" "$axe" 2>/dev/null || has_axe
-  rm -rf "$new"
+    -Dmdep.unpack.includes=axe.min.js -DoutputDirectory="$1"
 }
 
 target_folder() { printf '%s' "${CARGO_TARGET_DIR:-$PWD/target}"; }
