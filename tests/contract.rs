@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::support::daemon::Daemon;
 use crate::support::events::{Payment, payments};
-use crate::support::holding::{held, held_for, pinned, running};
+use crate::support::holding::{held, held_for, made_good, pinned, running};
 use crate::support::rig::Rig;
 use crate::support::{eventually, ledger};
 
@@ -165,10 +165,7 @@ async fn a_mapping_that_cannot_be_used_holds_from_the_start_until_its_file_is_me
     pinned(&rig).await;
     fs::write(&file, BUILT_IN).unwrap();
     hang_up(&daemon, "resumed").await;
-    rig.caught_up().await;
-    running(&rig).await;
-    ledger::assert_exactly(&rig.client, &paid).await;
-    assert_eq!(daemon.ended(), None);
+    made_good(&rig, &mut daemon, &paid).await;
 }
 
 /// What only a person can mend beside the database ends the start.
@@ -235,10 +232,7 @@ async fn purchases_without_a_unique_key_hold_the_route_and_the_way_out_is_told()
     pinned(&rig).await;
     // The advice works as it is printed.
     rig.client.batch_execute(advised).await.unwrap();
-    rig.caught_up().await;
-    running(&rig).await;
-    ledger::assert_exactly(&rig.client, &paid).await;
-    assert_eq!(daemon.ended(), None);
+    made_good(&rig, &mut daemon, &paid).await;
 }
 
 /// A deploy with a mapping that does not fit, beside the daemon it is to replace.

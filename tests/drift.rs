@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::support::events::payments;
-use crate::support::holding::{held, running};
+use crate::support::holding::{held, made_good, running};
 use crate::support::rig::Rig;
 use crate::support::{eventually, ledger};
 
@@ -48,10 +48,7 @@ async fn a_column_that_must_be_set_and_is_not_holds_before_the_first_record() {
         )
         .await
         .unwrap();
-    rig.caught_up().await;
-    running(&rig).await;
-    ledger::assert_exactly(&rig.client, &paid).await;
-    assert_eq!(daemon.ended(), None);
+    made_good(&rig, &mut daemon, &paid).await;
 }
 
 /// A trigger that fills the column makes the table fit, which only a real insert can show.
