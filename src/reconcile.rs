@@ -359,11 +359,8 @@ async fn advance(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
         let go_on = format!("stopped on request; `makegood reconcile approve {}` goes on", run.id);
         return context.commit(async |tx| runs::hold(tx, run.id, &go_on).await).await;
     }
-    let why = match context.job.admission.held() {
-        Some(why) => Some(why.reason),
-        None => jobs::route_held(context.store, context.job.route).await?,
-    };
-    if let Some(why) = why {
+    let job = context.job;
+    if let Some(why) = jobs::route_held(context.store, job.route, &job.admission).await? {
         return Err(Trouble::Waits(format!("the route is held: {why}")));
     }
     match run.phase {

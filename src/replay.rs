@@ -166,11 +166,8 @@ impl Replayer {
             let (store, route) = (&self.store, self.route.id);
             let asked = decisions::waiting(store, route, after, CHUNK, CHUNK_BYTES).await?;
             let Some(last) = asked.last() else { break };
-            let why = match self.route.admission.held() {
-                Some(why) => Some(why.reason),
-                None => jobs::route_held(&self.store, self.route.id).await?,
-            };
-            if let Some(why) = why {
+            let admission = &self.route.admission;
+            if let Some(why) = jobs::route_held(store, route, admission).await? {
                 return Err(Trouble(format!("the route is held: {why}")));
             }
             after = *last;

@@ -74,6 +74,17 @@ impl Store {
         Ok(Store { pool: connect::pool(p, application_name, connections)?, pooler: p.pooler })
     }
 
+    /// The same, connected.
+    pub async fn reached(
+        p: &Postgres,
+        application_name: &str,
+        connections: usize,
+    ) -> Result<Store, Problem> {
+        let store = Store::open(p, application_name, connections)?;
+        store.reach(p).await?;
+        Ok(store)
+    }
+
     /// Connects, if no connection is there; the problem names the place that `p` says.
     pub async fn reach(&self, p: &Postgres) -> Result<(), Problem> {
         let connected = self.pool.get().await;

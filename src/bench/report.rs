@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::daemon::Pace;
 use super::load::EVENT_BYTES;
+use crate::pure::figures::{grouped, quantile};
 
 /// One round's figures.
 pub struct Round {
@@ -90,12 +91,12 @@ pub fn millis(took: Duration) -> String {
 pub fn distribution(times: &[Duration]) -> String {
     let mut sorted = times.to_vec();
     sorted.sort();
-    let Some(last) = sorted.len().checked_sub(1) else { return String::new() };
     let mut text = String::new();
-    for (name, part) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)]
+    for (name, permille) in
+        [("p50", 500), ("p90", 900), ("p99", 990), ("p99.9", 999), ("max", 1000)]
     {
-        let index = ((sorted.len() as f64 * part).ceil() as usize).saturating_sub(1).min(last);
-        text += &format!("{name:<8}{:>12}\n", millis(sorted[index]));
+        let Some(took) = quantile(&sorted, permille) else { return text };
+        text += &format!("{name:<8}{:>12}\n", millis(took));
     }
     text.push('\n');
     let most = |below: u64| sorted.partition_point(|t| *t < Duration::from_millis(below));
@@ -112,15 +113,7 @@ pub fn distribution(times: &[Duration]) -> String {
 
 /// A whole number with commas.
 pub fn thousands(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    grouped(&format!("{number:.0}"))
 }
 
 #[cfg(test)]

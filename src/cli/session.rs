@@ -35,15 +35,12 @@ pub async fn outbox(config: &Config) -> Result<Store, Problem> {
 
 /// A database in whatever state; makegood's schema need not be there.
 pub async fn unchecked(postgres: &Postgres) -> Result<Store, Problem> {
-    let store = Store::open(postgres, "makegood-cli", 2)?;
-    store.reach(postgres).await?;
-    Ok(store)
+    Store::reached(postgres, "makegood-cli", 2).await
 }
 
 /// A database whose schema fits this program.
 async fn store(postgres: &Postgres, set: Set) -> Result<Store, Problem> {
-    let store = Store::open(postgres, "makegood-cli", 1)?;
-    store.reach(postgres).await?;
+    let store = Store::reached(postgres, "makegood-cli", 1).await?;
     migrate::check(&store, &[set]).await?;
     Ok(store)
 }

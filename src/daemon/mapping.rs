@@ -42,6 +42,13 @@ pub(super) struct Told {
     pub held: watch::Sender<Option<Complaint>>,
 }
 
+impl Told {
+    /// Why the route is held, as its loops hear it.
+    fn why(&self) -> Option<Complaint> {
+        self.held.borrow().clone()
+    }
+}
+
 impl Candidate {
     /// Loads and examines the mapping; says what holds the route, if anything does. Files that cannot be
     /// used end the start; a database that is away is waited for.
@@ -62,8 +69,7 @@ impl Candidate {
     /// Looks again until the route is admitted, then reads the mapping again whenever asked to.
     pub(super) async fn keep(self, told: Told, mut hangup: watch::Receiver<u64>) {
         let mut attempt = 0;
-        let mut held = told.held.borrow().clone();
-        while let Some(why) = &held {
+        while let Some(why) = told.why() {
             let pause = tokio::time::sleep(BACKOFF.delay(attempt, fastrand::f64()));
             let asked = tokio::select! {
                 () = pause => false,
@@ -76,15 +82,13 @@ impl Candidate {
             match self.look_again().await {
                 Ok(mapping) => {
                     told.mapping.send_replace(Arc::new(mapping));
-                    held = None;
                     told.held.send_replace(None);
                     info!(route = self.settings.name, "resumed: nothing holds the route any more");
                 }
                 // Nothing new is known of the tables, and status says by itself that the database is away.
                 Err(unfit) if is_away(&unfit) => debug!(?unfit, "cannot look"),
-                Err(unfit) if asked || complaint(&unfit) != *why => {
-                    held = Some(self.say(unfit));
-                    told.held.send_replace(held.clone());
+                Err(unfit) if asked || complaint(&unfit) != why => {
+                    told.held.send_replace(Some(self.say(unfit)));
                 }
                 Err(_) => {}
             }
@@ -112,14 +116,12 @@ impl Candidate {
     /// One that does not pass is not used, and the old one stays.
     async fn reload(&self, publish: &watch::Sender<Arc<Mapping>>) {
         let route = &self.settings.name;
-        let checked = match Mapping::load(&self.settings.mapping) {
-            Ok(mapping) => match trial::check(&self.store, &mapping).await {
-                Ok(()) => Ok(mapping),
-                Err(unfit) => Err(unfit.problem(DOING)),
-            },
-            Err(problem) => Err(problem),
+        let load = async {
+            let mapping = Mapping::load(&self.settings.mapping)?;
+            let checked = trial::check(&self.store, &mapping).await;
+            checked.map(|()| mapping).map_err(|unfit| unfit.problem(DOING))
         };
-        match checked {
+        match load.await {
             Ok(mapping) => {
                 let fingerprint = mapping.fingerprint();
                 info!(route, origin = mapping.origin, fingerprint, "mapping reloaded");

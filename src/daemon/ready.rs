@@ -37,8 +37,7 @@ async fn migrated(
 ) -> Result<(), Problem> {
     if mode == MigrateMode::Check || postgres.with_session().is_none() {
         // Migrating takes a lock that a session holds, and a pooler in transaction mode has no sessions.
-        let store = Store::open(postgres, "makegood migrate", 1)?;
-        store.reach(postgres).await?;
+        let store = Store::reached(postgres, "makegood migrate", 1).await?;
         return migrate::check(&store, sets).await;
     }
     let mut client = connect::connect(postgres, "makegood migrate").await?;

@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use super::{Check, failed};
 use crate::config::Config;
 use crate::ingest::Route;
+use crate::ingest::survey::blocking;
 use crate::kafka::probe::{self, Probe};
 use crate::kafka::{describe, reach};
 use crate::pure::checkup::group::{self, Group};
 use crate::pure::checkup::server;
 use crate::pure::checkup::topic::{self, Topic, Wants};
-use crate::pure::problem::{Code, Problem};
+use crate::pure::problem::Problem;
 
 /// How long the brokers may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -112,12 +113,4 @@ fn clock(newest: i64) -> Check {
         return Check::pass("kafka.clock", "the newest record is not from the future");
     }
     server::clock("kafka.clock", "the newest record's", ahead, 0.0)
-}
-
-async fn blocking<T: Send + 'static>(
-    call: impl FnOnce() -> Result<T, Problem> + Send + 'static,
-) -> Result<T, Problem> {
-    tokio::task::spawn_blocking(call).await.unwrap_or_else(|e| {
-        Err(Problem::new(Code::System, format!("a look at Kafka ended early: {e}")))
-    })
 }

@@ -37,9 +37,7 @@ pub(super) async fn check(config: &Config, checks: &mut Vec<Check>) -> Option<St
 
 /// A database in whatever state.
 pub(super) async fn open(postgres: &Postgres) -> Result<Store, Problem> {
-    let store = Store::open(postgres, "makegood-doctor", 2)?;
-    store.reach(postgres).await?;
-    Ok(store)
+    Store::reached(postgres, "makegood-doctor", 2).await
 }
 
 async fn server(config: &Config, store: &Store, checks: &mut Vec<Check>) {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config;
+use crate::ingest::survey::blocking;
 use crate::ingest::{self, Preview, Route};
 use crate::kafka::probe::Probe;
 use crate::pure::offsets::Why;
-use crate::pure::problem::{Code, Problem};
+use crate::pure::problem::Problem;
 use crate::pure::record::Record;
 use crate::store::Store;
 
@@ -35,7 +36,7 @@ pub async fn look(
         .filter_map(|(p, start)| Some((*p, (start.offset, preview.ends.get(p)?.high))))
         .collect();
     let total = extent(&ranges);
-    let records = read(probe, ranges, limit).await?;
+    let records = blocking(move || probe.records_between(&ranges, limit)).await?;
     Ok(Waiting { preview, records, total })
 }
 
@@ -56,22 +57,12 @@ pub async fn passed(
     for (from, to) in ranges.values_mut() {
         *from = (*from).max(*to - each);
     }
-    let probe = Arc::new(Probe::new(kafka, &route.settings.topic, &route.settings.group)?);
-    Ok((read(probe, ranges, limit).await?, total))
+    let probe = Probe::new(kafka, &route.settings.topic, &route.settings.group)?;
+    let records = blocking(move || probe.records_between(&ranges, limit)).await?;
+    Ok((records, total))
 }
 
 /// How many offsets there are in the ranges.
 fn extent(ranges: &BTreeMap<i32, (i64, i64)>) -> i64 {
     ranges.values().map(|(from, to)| (to - from).max(0)).sum()
-}
-
-async fn read(
-    probe: Arc<Probe>,
-    ranges: BTreeMap<i32, (i64, i64)>,
-    limit: usize,
-) -> Result<Vec<Record>, Problem> {
-    let read = tokio::task::spawn_blocking(move || probe.records_between(&ranges, limit));
-    read.await.unwrap_or_else(|e| {
-        Err(Problem::new(Code::System, format!("a look at Kafka ended early: {e}")))
-    })
 }

@@ -85,8 +85,7 @@ async fn explained(State(site): State<Site>, Query(wanted): Query<Wanted>) -> Re
             };
             let unseen =
                 unseen.map(|problem| format!("The outbox could not be asked: {}", problem.cause));
-            let now = snapshot.overview.as_ref().map_or(snapshot.taken_at, |o| o.present());
-            (status, Explained::new(id, &sentence, unseen, &traces, now))
+            (status, Explained::new(id, &sentence, unseen, &traces, snapshot.present()))
         }
         Err(refusal) => (refusal.status(), Explained::refused(id, &refusal.sentence())),
     };

@@ -1,47 +1,37 @@
 //! How long Kafka took to acknowledge the newest messages, for the page. Prometheus has the histogram.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use crate::pure::figures::quantile;
 
 /// How many of the newest count.
 const KEPT: usize = 1000;
 
-static ACKNOWLEDGED: Mutex<Ring> = Mutex::new(Ring::EMPTY);
-
-/// The newest times, the next one's place, and how many there are.
-struct Ring {
-    times: [Duration; KEPT],
-    next: usize,
-    filled: usize,
-}
-
-impl Ring {
-    const EMPTY: Ring = Ring { times: [Duration::ZERO; KEPT], next: 0, filled: 0 };
-
-    fn put(&mut self, took: Duration) {
-        self.times[self.next] = took;
-        self.next = (self.next + 1) % KEPT;
-        self.filled = (self.filled + 1).min(KEPT);
-    }
-
-    /// The times that half and 99 of 100 of them keep within.
-    fn quantiles(&self) -> Option<(Duration, Duration)> {
-        let mut sorted = self.times[..self.filled].to_vec();
-        sorted.sort_unstable();
-        let at =
-            |percent: usize| sorted.get((sorted.len() * percent).div_ceil(100).checked_sub(1)?);
-        Some((*at(50)?, *at(99)?))
-    }
-}
+static ACKNOWLEDGED: Mutex<VecDeque<Duration>> = Mutex::new(VecDeque::new());
 
 pub(super) fn acknowledged(took: Duration) {
-    ACKNOWLEDGED.lock().unwrap_or_else(PoisonError::into_inner).put(took);
+    put(&mut ACKNOWLEDGED.lock().unwrap_or_else(PoisonError::into_inner), took);
 }
 
 /// The times within which Kafka acknowledged half, and 99 of 100, of the last thousand messages that this process
 /// sent; `None` before the first.
 pub fn acknowledging() -> Option<(Duration, Duration)> {
-    ACKNOWLEDGED.lock().unwrap_or_else(PoisonError::into_inner).quantiles()
+    quantiles(&ACKNOWLEDGED.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn put(times: &mut VecDeque<Duration>, took: Duration) {
+    if times.len() == KEPT {
+        times.pop_front();
+    }
+    times.push_back(took);
+}
+
+fn quantiles(times: &VecDeque<Duration>) -> Option<(Duration, Duration)> {
+    let mut sorted: Vec<Duration> = times.iter().copied().collect();
+    sorted.sort_unstable();
+    quantile(&sorted, 500).zip(quantile(&sorted, 990))
 }
 
 #[cfg(test)]
@@ -50,14 +40,14 @@ mod tests {
 
     #[test]
     fn the_quantiles_are_those_of_the_newest() {
-        let mut ring = Ring::EMPTY;
-        assert_eq!(ring.quantiles(), None);
+        let mut times = VecDeque::new();
+        assert_eq!(quantiles(&times), None);
         let millis = Duration::from_millis;
-        ring.put(millis(7));
-        assert_eq!(ring.quantiles(), Some((millis(7), millis(7))));
+        put(&mut times, millis(7));
+        assert_eq!(quantiles(&times), Some((millis(7), millis(7))));
         for time in 1..=1000 {
-            ring.put(millis(time));
+            put(&mut times, millis(time));
         }
-        assert_eq!(ring.quantiles(), Some((millis(500), millis(990))));
+        assert_eq!(quantiles(&times), Some((millis(500), millis(990))));
     }
 }

@@ -50,7 +50,7 @@ pub struct History {
 
 impl Sample {
     /// The numbers of an overview.
-    pub fn of(at: Timestamp, overview: &Overview) -> Sample {
+    fn of(at: Timestamp, overview: &Overview) -> Sample {
         let known = overview.trouble.is_none() && !overview.routes.is_empty();
         let sum = |number: &dyn Fn(&super::Route) -> i64| {
             known.then(|| float(overview.routes.iter().map(number).sum()))
@@ -90,6 +90,11 @@ impl History {
         let surplus = kept.len().saturating_sub(KEPT);
         kept.drain(..surplus);
         Arc::new(History { kept, newest })
+    }
+
+    /// The newest moment.
+    pub fn newest(&self) -> &Sample {
+        &self.newest
     }
 
     /// The samples, the newest moment last.

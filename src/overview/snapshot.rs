@@ -44,6 +44,11 @@ pub struct Refresher {
 }
 
 impl Snapshot {
+    /// What the database's clock shows now, or what ours showed when nothing was known of it yet.
+    pub fn present(&self) -> Timestamp {
+        self.overview.as_ref().map_or(self.taken_at, Overview::present)
+    }
+
     /// How long ago it was taken.
     pub fn age(&self) -> Duration {
         self.taken.elapsed()

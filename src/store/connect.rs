@@ -79,7 +79,8 @@ pub fn settings(p: &Postgres) -> Result<(Config, TlsMode), Problem> {
 pub fn pool(p: &Postgres, application_name: &str, max_size: usize) -> Result<Pool, Problem> {
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Custom(RECYCLE.into()) };
     let hosts = hosts(p, application_name)?;
-    let manager = Manager::from_connect(settings(p)?.0, hosts, recycling);
+    // What it keeps is for show: each host has settings of its own.
+    let manager = Manager::from_connect(Config::new(), hosts, recycling);
     let timeouts = Timeouts {
         wait: Some(Duration::from_secs(30)),
         create: Some(patience(p)),
@@ -127,7 +128,6 @@ pub async fn listener(
 
 /// The hosts of a database, each with settings of its own.
 fn hosts(p: &Postgres, application_name: &str) -> Result<Hosts, Problem> {
-    let (_, tls) = settings(p)?;
     let alone = |at: usize, host: &String| Postgres {
         hosts: vec![host.clone()],
         ports: p.ports.get(at).or(p.ports.first()).copied().into_iter().collect(),
@@ -140,12 +140,12 @@ fn hosts(p: &Postgres, application_name: &str) -> Result<Hosts, Problem> {
     }
     let patience = if each.len() > 1 { p.connect_timeout } else { patience(p) };
     let named = |one: &Postgres| {
-        settings(one).map(|(mut config, _)| {
+        settings(one).map(|(mut config, tls)| {
             config.application_name(p.application_name.as_deref().unwrap_or(application_name));
-            config
+            (config, tls)
         })
     };
-    Ok(Hosts { each: each.iter().map(named).collect::<Result<_, _>>()?, tls, patience })
+    Ok(Hosts { each: each.iter().map(named).collect::<Result<_, _>>()?, patience })
 }
 
 /// `host:port/database`, for messages; several hosts are separated by commas.

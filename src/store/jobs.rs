@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{Fault, Store, Tx};
+use crate::admission::Admission;
 
 /// How long a runner that says nothing keeps its job.
 const LEASE_SECONDS: f64 = 15.0;
@@ -115,8 +116,15 @@ pub async fn consumed(store: &Store, route: i16) -> Result<Option<Timestamp>, Fa
     Ok(rows.first().and_then(|row| row.get(0)))
 }
 
-/// Why the job's route is held, if it is.
-pub async fn route_held(store: &Store, route: i16) -> Result<Option<String>, Fault> {
+/// Why a route is held, if it is: not admitted in this process, or held by what any daemon met.
+pub async fn route_held(
+    store: &Store,
+    route: i16,
+    admission: &Admission,
+) -> Result<Option<String>, Fault> {
+    if let Some(why) = admission.held() {
+        return Ok(Some(why.reason));
+    }
     let rows = store.query(include_str!("../../sql/core/job_route_held.sql"), &[&route]).await?;
     let reason = |row: &tokio_postgres::Row| {
         row.get::<_, Option<String>>(0).unwrap_or_else(|| "no reason was given".to_owned())

@@ -47,7 +47,7 @@ impl<'a> Live<'a> {
     pub fn new(site: &'a Site, snapshot: &'a Snapshot) -> Live<'a> {
         let lines = site.feed.lines();
         let overview = snapshot.overview.as_ref();
-        let now = overview.map_or(snapshot.taken_at, |overview| overview.present());
+        let now = snapshot.present();
         let jobs: &'a [Job] = overview.map_or(&[], |overview| &overview.jobs);
         Live {
             verdict: Verdict::new(snapshot),

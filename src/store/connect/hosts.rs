@@ -18,9 +18,8 @@ use super::TlsMode;
 
 /// A database's hosts in the order in which they are tried.
 pub(super) struct Hosts {
-    /// The settings for each host.
-    pub each: Vec<Config>,
-    pub tls: TlsMode,
+    /// The settings for each host, and how connections to it are protected.
+    pub each: Vec<(Config, TlsMode)>,
     /// How long each may take, login included, while there is another one.
     pub patience: Duration,
 }
@@ -37,8 +36,8 @@ impl Hosts {
     /// has a time for the whole.
     pub async fn open(&self) -> Result<Open, Error> {
         let mut refusal = None;
-        for host in &self.each {
-            match tokio::time::timeout(self.patience, self.open_one(host)).await {
+        for (host, tls) in &self.each {
+            match tokio::time::timeout(self.patience, open_one(host, tls)).await {
                 Ok(Ok(open)) => return Ok(open),
                 Ok(Err(error)) => refusal = Some(error),
                 Err(_) => tracing::debug!(host = ?host.get_hosts(), "a host did not answer"),
@@ -49,13 +48,13 @@ impl Hosts {
             None => std::future::pending().await,
         }
     }
+}
 
-    async fn open_one(&self, host: &Config) -> Result<Open, Error> {
-        match &self.tls {
-            TlsMode::Plain => host.connect(NoTls).await.map(drive),
-            TlsMode::Opportunistic(tls) | TlsMode::Required(tls) => {
-                host.connect(tls.clone()).await.map(drive)
-            }
+async fn open_one(host: &Config, tls: &TlsMode) -> Result<Open, Error> {
+    match tls {
+        TlsMode::Plain => host.connect(NoTls).await.map(drive),
+        TlsMode::Opportunistic(tls) | TlsMode::Required(tls) => {
+            host.connect(tls.clone()).await.map(drive)
         }
     }
 }

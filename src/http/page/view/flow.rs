@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tracing::Level;
 
 use super::When;
-use super::words::{length, number, rate, tone};
+use super::words::{about, length, number, or_dash, rate, tone};
 use crate::feed::Line;
 use crate::overview::{Outbox, Overview, Route, Sample, Snapshot, age};
 use crate::pure::standing::Word;
@@ -32,11 +32,9 @@ pub struct Hop {
 }
 
 pub(super) fn hops(overview: &Overview, snapshot: &Snapshot, lines: &[Line]) -> Vec<Hop> {
-    let speed = |number: fn(&Sample) -> Option<f64>| {
-        snapshot.history.rate(number).map_or_else(|| "–".to_owned(), rate)
-    };
-    let newest = Sample::of(snapshot.taken_at, overview);
-    let count = |number: Option<f64>| number.map_or_else(|| "–".to_owned(), super::words::about);
+    let speed = |number: fn(&Sample) -> Option<f64>| or_dash(snapshot.history.rate(number), rate);
+    let newest = snapshot.history.newest();
+    let count = |number: Option<f64>| or_dash(number, about);
     let mut hops = Vec::new();
     if let Some(outbox) = &overview.outbox {
         hops.push(Hop {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::words::{about, length};
+use super::words::{about, length, or_dash};
 use crate::overview::{History, Sample, age};
 
 /// The drawing's width and height.
@@ -61,7 +61,7 @@ fn plot(samples: &[&Sample], (name, number, show, is_growth): &Kind, minutes: u3
     let most = points.iter().filter_map(|(_, value)| *value).fold(0.0, f64::max);
     let now = points.last().and_then(|(_, value)| *value);
     let known = points.iter().any(|(_, value)| value.is_some());
-    let now = now.map_or_else(|| "–".to_owned(), show);
+    let now = or_dash(now, show);
     let (line, area) = draw(&points, most, f64::from(minutes) * 60.0);
     let most = show(most);
     Plot {

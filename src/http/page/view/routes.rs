@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::When;
 use super::verdict::without;
-use super::words::{length, millis, number, plain, size, tone};
+use super::words::{length, millis, number, or_dash, plain, size, tone};
 use crate::overview::{Outbox, Route};
 use crate::pure::standing::Word;
 use crate::store::report::{Position, Worker};
@@ -118,13 +118,12 @@ fn partition(route: &Route, p: &Position, now: Timestamp) -> PartitionView {
         (_, Word::Stalled) => ("stalled", "bad"),
         _ => ("moving", "ok"),
     };
-    let or_dash = |n: Option<i64>| n.map_or_else(|| "–".to_owned(), number);
     PartitionView {
         number: p.partition,
-        owner: owner.map_or_else(|| "–".to_owned(), place),
+        owner: or_dash(owner, place),
         position: number(p.next_offset),
-        end: or_dash(p.log_end),
-        lag: or_dash(p.lag),
+        end: or_dash(p.log_end, number),
+        lag: or_dash(p.lag, number),
         waiting: waiting.map(|at| When::new(*at, now)),
         moved: p.progress_at.map(|at| When::new(at, now)),
         state,
@@ -174,15 +173,12 @@ impl OutboxView {
             facts: status.map_or_else(Vec::new, |s| {
                 vec![
                     ("pending", format!("{} ({})", number(s.pending), size(s.pending_bytes))),
-                    ("oldest", s.oldest_age.map_or_else(|| "–".to_owned(), length)),
+                    ("oldest", or_dash(s.oldest_age, length)),
                     ("in flight", number(s.in_flight)),
                     ("set aside", number(s.set_aside)),
                     ("refused by Kafka", number(s.refused)),
                     ("published", number(s.published)),
-                    (
-                        "sent in p50 · p99",
-                        outbox.acknowledging.map_or_else(|| "–".to_owned(), soon),
-                    ),
+                    ("sent in p50 · p99", or_dash(outbox.acknowledging, soon)),
                     ("relayed by", relays(s)),
                 ]
             }),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::overview::age;
+use crate::pure::figures::grouped;
 use crate::pure::standing::{self, Word};
 
 /// A moment: how long ago, and exactly when.
@@ -53,16 +54,14 @@ pub fn plain(word: Word) -> String {
     word.as_str().replace('_', " ")
 }
 
+/// What is known, in words.
+pub fn or_dash<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
+    value.map_or_else(|| "–".to_owned(), show)
+}
+
 /// `12,345`
 pub fn number(number: i64) -> String {
-    let digits = number.unsigned_abs().to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
+    let text = grouped(&number.unsigned_abs().to_string());
     if number < 0 { format!("−{text}") } else { text }
 }
 
