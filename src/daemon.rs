@@ -5,26 +5,22 @@ mod mapping;
 mod observe;
 mod outbox;
 mod purchases;
+mod reaching;
 mod ready;
 mod signals;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::info;
 
 use crate::config::Config;
 use crate::feed::Feed;
-use crate::kafka::reach;
 use crate::liveness::Liveness;
 use crate::pure::problem::{Code, Problem};
 use observe::Observer;
 use signals::Signals;
-
-/// How long a broker may take to answer or to be connected to in the check at start.
-const REACH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs until SIGTERM or SIGINT, then drains. Ends early with a problem that only a person (bad
 /// configuration or mapping) or a new process can mend. `confirmed` names routes whose first start is wanted
@@ -33,7 +29,7 @@ pub async fn run(config: Config, confirmed: Vec<String>, feed: Feed) -> Result<(
     let stop = CancellationToken::new();
     let signals = Signals::listen(&stop)?;
     info!(version = env!("CARGO_PKG_VERSION"), routes = config.inbox.len(), "makegood starts");
-    check_reach(&config);
+    tokio::spawn(reaching::watch(config.kafka.clone(), stop.clone()));
     let config = Arc::new(config);
     let liveness = Liveness::default();
     let _observer = Observer::start(&config, &liveness, feed)?;
@@ -70,14 +66,4 @@ async fn supervise(
 async fn tell_drain(liveness: Liveness, stop: CancellationToken) {
     stop.cancelled().await;
     liveness.drain();
-}
-
-/// Says early and by name what keeps Kafka out of reach. The client goes on trying in any case.
-fn check_reach(config: &Config) {
-    let kafka = config.kafka.clone();
-    tokio::task::spawn_blocking(move || {
-        if let Err(problem) = reach::check(&kafka, REACH_TIMEOUT) {
-            error!(code = problem.code.as_str(), hint = problem.hint, "{}", problem.cause);
-        }
-    });
 }

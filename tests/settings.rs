@@ -36,9 +36,8 @@ async fn a_kafka_that_cannot_be_reached_is_named_with_its_address() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_sends_its_clients_astray_is_found_out() {
     let rig = Rig::new(1).await;
-    let reachable = config_of(&rig.world.kafka.bootstrap());
-    let astray = tokio::task::spawn_blocking(move || {
-        reach::check(&reachable, Duration::from_secs(10)).expect("the shared broker is reachable");
+    finds(&rig.world.kafka.bootstrap(), None).await;
+    let astray = tokio::task::spawn_blocking(|| {
         let mut kafka = PrivateKafka::start().unwrap();
         kafka.stop_hard().unwrap();
         let file = kafka.folder().join("server.properties");
@@ -53,10 +52,7 @@ async fn a_broker_that_sends_its_clients_astray_is_found_out() {
     .await
     .unwrap();
 
-    let settings = config_of(&astray.bootstrap());
-    let checked =
-        tokio::task::spawn_blocking(move || reach::check(&settings, Duration::from_secs(10)));
-    assert_eq!(checked.await.unwrap().unwrap_err().code, Code::KafkaAdvertised);
+    finds(&astray.bootstrap(), Some(Code::KafkaAdvertised)).await;
     let config = rig.path("astray.toml");
     let right = rig.config(&rig.url(), "", "");
     fs::write(&config, right.replace(&rig.world.kafka.bootstrap(), &astray.bootstrap())).unwrap();
@@ -64,8 +60,17 @@ async fn a_broker_that_sends_its_clients_astray_is_found_out() {
     says(&daemon, &["MG3002", "advertises localhost:1", "advertised.listeners"]).await;
 }
 
-fn config_of(bootstrap: &str) -> config::Kafka {
-    config::Kafka { bootstrap_servers: bootstrap.to_owned(), properties: BTreeMap::new() }
+/// Waits until the check of these brokers ends so; they may not be in service at once.
+async fn finds(bootstrap: &str, expected: Option<Code>) {
+    let settings =
+        config::Kafka { bootstrap_servers: bootstrap.to_owned(), properties: BTreeMap::new() };
+    eventually(&format!("the check of {bootstrap} to find {expected:?}"), || async {
+        let settings = settings.clone();
+        let check = move || reach::check(&settings, Duration::from_secs(10));
+        let found = tokio::task::spawn_blocking(check).await.unwrap();
+        (found.err().map(|problem| problem.code) == expected).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

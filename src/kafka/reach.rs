@@ -30,6 +30,14 @@ pub fn check(kafka: &config::Kafka, timeout: Duration) -> Result<(), Problem> {
              if the broker wants TLS or a login, see security.protocol in [kafka.properties]",
         )
     })?;
+    if metadata.brokers().is_empty() {
+        // A broker that has just started answers before its controller lets it in.
+        return Err(Problem::new(
+            Code::KafkaUnreachable,
+            format!("{} answers, but knows of no broker in service", kafka.bootstrap_servers),
+        )
+        .hint("a broker that starts is let in within seconds; if it lasts, look at its log"));
+    }
     for broker in metadata.brokers() {
         let (host, port) = (broker.host(), broker.port());
         if let Err(cause) = connect(host, port, timeout) {

@@ -46,8 +46,20 @@ impl Daemon {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Sends a signal by its name, e.g. `STOP`.
+    /// Sends a signal by its name, e.g. `STOP`; one that the program handles itself only once it does, for a
+    /// process that has just been started is ended by it.
     pub fn signal(&self, name: &str) {
+        if ["TERM", "INT", "HUP", "USR1"].contains(&name) {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while !self.log().contains("makegood starts") {
+                assert!(
+                    Instant::now() < deadline,
+                    "it listens to no signal; its log:\n{}",
+                    self.log()
+                );
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
         let pid = self.pid().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
