@@ -14,9 +14,9 @@
 --      paid_at timestamptz when it became paid
 --      event jsonb         its event
 --      compared bigint     null
---    one row a payment without a purchase; and, if any payment was looked at, one row without an event:
---    business_key and paid_at of the last payment looked at, and how many were, in `compared`. The
---    next window goes on there.
+--    one row a payment without a purchase; and, without $5, if any payment was looked at, one row
+--    without an event: business_key and paid_at of the last payment looked at, and how many were, in
+--    `compared`. The next window goes on there.
 -- Rules: read by an index, window by window (the index line above is checked, and asked for where it
 -- is missing); never an OFFSET. `paid_at` must move when a payment becomes paid, or one that succeeds
 -- days after it was created is behind the reconciler already: hence updated_at. For a column of type
@@ -28,29 +28,38 @@
 -- unique, which alone decides. Purchases without such a time need only that: leave `near` out. The
 -- planner cannot know how few are left; without LIMIT 1 it may read the whole table to find them. The other
 -- LIMIT is for a million purchases of the same moment, as an import makes them.
-WITH page AS MATERIALIZED (
-    (
-        SELECT id, updated_at AS at
-        FROM payments
-        WHERE $5::text[] IS NULL AND status = 'succeeded'
-              AND (updated_at, id) > (coalesce($1::timestamptz, '-infinity'),
-                                      coalesce($2::text, '00000000-0000-0000-0000-000000000000')::uuid)
-              AND updated_at < $3::timestamptz
-        ORDER BY updated_at, id
-        LIMIT $4::bigint
-    )
+-- `page` is read from its index as often as it is named: that is cheaper than to keep its rows.
+WITH ahead AS NOT MATERIALIZED (
+    SELECT id, updated_at AS at
+    FROM payments
+    WHERE $5::text[] IS NULL AND status = 'succeeded'
+          AND (updated_at, id) > (coalesce($1::timestamptz, '-infinity'),
+                                  coalesce($2::text, '00000000-0000-0000-0000-000000000000')::uuid)
+          AND updated_at < $3::timestamptz
+), page AS NOT MATERIALIZED (
+    (SELECT id, at FROM ahead ORDER BY at, id LIMIT $4::bigint)
     UNION ALL
     SELECT id, updated_at
     FROM payments
     WHERE status = 'succeeded' AND id = ANY ($5::text[]::uuid[])
-), span AS MATERIALIZED (
-    SELECT min(at) AS first, max(at) AS last, count(*) AS compared FROM page
+), full_page AS MATERIALIZED (
+    SELECT id, at, $4::bigint AS compared FROM ahead ORDER BY at, id OFFSET $4::bigint - 1 LIMIT 1
+), edge AS MATERIALIZED (
+    SELECT id, at, compared FROM full_page
+    UNION ALL
+    (
+        SELECT id, at, (SELECT count(*) FROM page)
+        FROM ahead
+        WHERE NOT EXISTS (SELECT FROM full_page)
+        ORDER BY at DESC, id DESC
+        LIMIT 1
+    )
 ), near AS (
     SELECT payment_id
     FROM student_course_purchases
     WHERE $5::text[] IS NULL
-          AND purchased_at >= (SELECT first FROM span) - interval '1 minute'
-          AND purchased_at <= (SELECT last FROM span) + interval '1 minute'
+          AND purchased_at >= (SELECT at FROM ahead ORDER BY at, id LIMIT 1) - interval '1 minute'
+          AND purchased_at <= (SELECT at FROM edge) + interval '1 minute'
     LIMIT 2 * $4::bigint
 ), far AS MATERIALIZED (
     SELECT id, at
@@ -72,10 +81,4 @@ CROSS JOIN LATERAL (
 ) p
 WHERE s.payment_id IS NULL
 UNION ALL
-(
-    SELECT page.id::text, last, NULL, span.compared
-    FROM span
-    JOIN page ON page.at = last
-    ORDER BY page.id DESC
-    LIMIT 1
-)
+SELECT id::text, at, NULL, compared FROM edge
