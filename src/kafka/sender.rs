@@ -28,8 +28,9 @@ use crate::config;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::refusal::{Blame, Refusal, topic_fault};
 
-/// How long one poll for delivery reports may take; reports themselves end it early.
-const POLL: Duration = Duration::from_millis(20);
+/// How long one poll serves delivery reports; a close, or the purge after a failure, waits for its end.
+/// rdkafka (0.39) spins through the last millisecond of each poll, so a short one costs an idle daemon CPU.
+const POLL: Duration = Duration::from_millis(100);
 
 /// One message to send. Borrowed: librdkafka copies key, value and headers.
 #[derive(Clone, Copy, Debug)]
