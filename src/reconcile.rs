@@ -144,11 +144,20 @@ pub async fn run(
             () = stop.cancelled() => break,
             Ok(()) = asked.changed() => reconciler.ask().await,
             Ok(()) = heard.changed(), if failures == 0 => {}
-            () = tokio::time::sleep(pause) => {}
+            () = rest(pause) => {}
         }
     }
     reconciler.leave().await;
     Ok(())
+}
+
+/// Waits, or only lets others have their turn: the shortest sleep takes a millisecond or two, and a run has many steps.
+async fn rest(pause: Duration) {
+    if pause.is_zero() {
+        tokio::task::yield_now().await;
+    } else {
+        tokio::time::sleep(pause).await;
+    }
 }
 
 async fn beat(store: Store, owner: Uuid) {
