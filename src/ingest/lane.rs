@@ -8,6 +8,9 @@
 //! * **Waiting**: the batch could not be applied; it is kept and tried again after a pause, together
 //!   with what has come since. An order is heard at once.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +25,7 @@ use crate::kafka::consumer::Delivery;
 use crate::pure::backoff::Backoff;
 use crate::pure::batch::{Batcher, Limits};
 use crate::pure::problem::Problem;
+use crate::pure::record::Record;
 use crate::pure::trace::TraceContext;
 use crate::store::Store;
 use crate::store::mapping::Mapping;
@@ -132,6 +136,8 @@ pub(super) struct Claim {
     pub log: Log,
     /// The step that each partition's next batch builds on.
     pub steps: BTreeMap<i32, i64>,
+    /// Where each partition's last delivery ended, at first where it begins.
+    pub ends: BTreeMap<i32, i64>,
     /// Where the watchdog sees how far each is.
     pub tracks: BTreeMap<i32, Arc<Track>>,
     /// Where the member that reads them hears what may be committed.
@@ -145,6 +151,7 @@ impl Claim {
             generation: 0,
             log: log.clone(),
             steps: BTreeMap::new(),
+            ends: BTreeMap::new(),
             tracks: BTreeMap::new(),
             board: OffsetBoard::default(),
         }
@@ -209,10 +216,21 @@ impl Worker {
         self.retry_at.or_else(|| self.gathering.deadline())
     }
 
+    /// Takes what belongs to the claim. A record that does not follow the one before it would take the position
+    /// past those between: then nothing is kept, and all is read again.
     fn gather(&mut self, arrived: &mut Vec<Delivery>) {
         let now = Instant::now();
-        let generation = self.claim.as_ref().map(|c| c.generation);
-        for delivery in arrived.drain(..).filter(|d| Some(d.generation) == generation) {
+        for delivery in arrived.drain(..) {
+            let Some(claim) = &mut self.claim else { continue };
+            if delivery.generation != claim.generation {
+                continue;
+            }
+            let Record { partition, offset, .. } = delivery.record;
+            if claim.ends.insert(partition, offset + 1) != Some(delivery.follows) {
+                self.forget();
+                let _ = self.reports.send(Report::Restart("records got lost on their way here"));
+                continue;
+            }
             let bytes = delivery.record.size();
             self.gathering.push(delivery, bytes, now);
         }
@@ -232,12 +250,12 @@ impl Worker {
         }
     }
 
-    /// Lets go of everything: somebody else may read these records by now.
+    /// Lets go of everything: somebody else may read these records by now. What is still in the queue goes by
+    /// its generation when it is taken out: some of it may belong to the claim that is adopted next.
     fn forget(&mut self) {
         self.claim = None;
         self.gathering.clear();
         self.pending.clear();
-        while self.deliveries.try_recv().is_ok() {}
         self.went_well();
     }
 

@@ -117,6 +117,8 @@ impl Ingest {
             let is_its = |partition: &i32| lane_of(*partition, self.lanes.len()) == number;
             let starts = claimed.starts.iter().filter(|(partition, _)| is_its(partition));
             let steps = starts.clone().map(|(partition, start)| (*partition, start.step)).collect();
+            let ends =
+                starts.clone().map(|(partition, start)| (*partition, start.offset)).collect();
             sources.extend(starts.map(|(partition, start)| Source {
                 partition: *partition,
                 offset: start.offset,
@@ -127,6 +129,7 @@ impl Ingest {
                 generation: self.generation,
                 log: claimed.log.clone(),
                 steps,
+                ends,
                 tracks: tracks.clone(),
                 board: self.member.board.clone(),
             }))

@@ -38,11 +38,14 @@ const RETIRE: Duration = Duration::from_secs(60);
 pub struct Delivery {
     /// Which [`Command::Fetch`] it belongs to; a lane drops those of an older one.
     pub generation: u64,
+    /// Where its partition's delivery before it ended, or where the fetch began: what lies between that
+    /// and the record is not in the log.
+    pub follows: i64,
     /// The record.
     pub record: Record,
     /// Its share of the buffer, given back when the delivery is dropped.
     #[expect(dead_code, reason = "held for its drop")]
-    pub(super) room: OwnedSemaphorePermit,
+    pub(crate) room: OwnedSemaphorePermit,
 }
 
 /// Where a partition's records begin and where they go.

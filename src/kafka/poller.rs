@@ -52,6 +52,8 @@ pub(super) struct Poller {
 struct Outlet {
     lane: mpsc::Sender<Delivery>,
     track: Arc<Track>,
+    /// Where the last delivery ended.
+    next: i64,
 }
 
 /// What came of an order.
@@ -120,7 +122,8 @@ impl Poller {
                     );
                     // Kafka hears of the start at once, so that no tool ever shows `-`.
                     self.ties.board.post(source.partition, source.offset);
-                    let outlet = Outlet { lane: source.lane, track: source.track };
+                    let outlet =
+                        Outlet { lane: source.lane, track: source.track, next: source.offset };
                     self.lanes.insert(source.partition, outlet);
                 }
                 self.generation = generation;
@@ -154,10 +157,11 @@ impl Poller {
 
     /// Hands a record to its lane, waiting for room for as long as it may.
     fn deliver(&mut self, record: Record) -> Next {
-        let Some(Outlet { lane, track }) = self.lanes.get(&record.partition).cloned() else {
+        let (partition, end) = (record.partition, record.offset + 1);
+        let Some(Outlet { lane, track, next }) = self.lanes.get(&partition).cloned() else {
             return Next::Go;
         };
-        track.delivered(record.offset + 1);
+        track.delivered(end);
         let kib = (record.size() / 1024 + 1).min(ROOM_KIB) as u32;
         let generation = self.generation;
         let started = Instant::now();
@@ -166,14 +170,21 @@ impl Poller {
             self.ties.pulse.beat();
             waiting = match waiting {
                 Waiting::ForRoom(record) => match self.room.clone().try_acquire_many_owned(kib) {
-                    Ok(room) => Waiting::ForLane(Delivery { generation, record, room }),
+                    Ok(room) => {
+                        Waiting::ForLane(Delivery { generation, follows: next, record, room })
+                    }
                     Err(_) => Waiting::ForRoom(record),
                 },
                 same => same,
             };
             if let Waiting::ForLane(delivery) = waiting {
                 waiting = match lane.try_send(delivery) {
-                    Ok(()) => return Next::Go,
+                    Ok(()) => {
+                        if let Some(outlet) = self.lanes.get_mut(&partition) {
+                            outlet.next = end;
+                        }
+                        return Next::Go;
+                    }
                     // The lane is gone: the loop is ending, and its orders will say so.
                     Err(TrySendError::Closed(_)) => return Next::Go,
                     Err(TrySendError::Full(delivery)) => Waiting::ForLane(delivery),

@@ -42,9 +42,17 @@ pub async fn count(client: &Client) -> usize {
 /// Fails unless the purchases are exactly these payments', each once, each field as it was paid.
 pub async fn assert_exactly(client: &Client, paid: &[Payment]) {
     let found = purchases(client).await;
+    let missing: Vec<&Payment> = paid.iter().filter(|p| !found.contains_key(&p.id)).collect();
+    if let Some(first) = missing.first() {
+        let fate = fate(client, first).await;
+        panic!(
+            "{} of {} paid, not purchased; the first: {first:?}: {fate}",
+            missing.len(),
+            paid.len()
+        );
+    }
     for payment in paid {
-        let purchase =
-            found.get(&payment.id).unwrap_or_else(|| panic!("paid, not purchased: {payment:?}"));
+        let purchase = &found[&payment.id];
         let expected = Purchase {
             student: payment.student,
             course: payment.course,
@@ -54,4 +62,17 @@ pub async fn assert_exactly(client: &Client, paid: &[Payment]) {
         assert_eq!(*purchase, expected, "a purchase differs from its payment {}", payment.id);
     }
     assert_eq!(found.len(), paid.len(), "purchases that nobody paid for");
+}
+
+/// What makegood knows of a payment's event, for the message of a failure; it judges nothing.
+async fn fate(client: &Client, payment: &Payment) -> String {
+    let sql = "SELECT concat_ws(' ', 'inbox', partition, \"offset\", outcome, detail) FROM makegood.inbox WHERE event_id = $1
+        UNION ALL
+        SELECT concat_ws(' ', 'quarantine', partition, \"offset\", reason) FROM makegood.quarantine WHERE event_id = $1
+        UNION ALL
+        SELECT concat_ws(' ', 'position', topic_id, partition, step, kind, next_offset) FROM makegood.positions";
+    match client.query(sql, &[&payment.event]).await {
+        Ok(rows) => rows.iter().map(|row| row.get(0)).collect::<Vec<String>>().join("; "),
+        Err(e) => e.to_string(),
+    }
 }
