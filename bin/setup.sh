@@ -235,10 +235,12 @@ fetch_axe() {
   fill_once "$axe" has_axe unpack_axe
 }
 
-unpack_axe() { # unpack_axe FOLDER: the one script of it
+unpack_axe() ( # unpack_axe FOLDER: the one script of it
+  # Without a pom the plugin leaves a marker in the folder it is run in; this one is removed at the end.
+  cd "${1%/*}"
   quietly "fetching axe-core" mvn -B -q dependency:unpack -Dartifact=com.deque.html.axe-core:selenium:4.10.1 \
     -Dmdep.unpack.includes=axe.min.js -DoutputDirectory="$1"
-}
+)
 
 target_folder() { printf '%s' "${CARGO_TARGET_DIR:-$PWD/target}"; }
 
