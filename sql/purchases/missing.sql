@@ -18,8 +18,9 @@
 --    without an event: business_key and paid_at of the last payment looked at, and how many were, in
 --    `compared`. The next window goes on there.
 -- Rules: read by an index, window by window (the index line above is checked, and asked for where it
--- is missing); never an OFFSET. `paid_at` must move when a payment becomes paid, or one that succeeds
--- days after it was created is behind the reconciler already: hence updated_at. For a column of type
+-- is missing); never an OFFSET to where a window begins. `paid_at` must move when a payment becomes
+-- paid, or one that succeeds days after it was created is behind the reconciler already: hence
+-- updated_at. For a column of type
 -- `timestamp` declare its zone, or windows are hours off: `updated_at AT TIME ZONE 'UTC'` where it is
 -- selected, `$1::timestamptz AT TIME ZONE 'UTC'`, and so for $3, where it is compared. Its index then serves.
 --
