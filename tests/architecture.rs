@@ -163,3 +163,46 @@ fn files_stay_small_enough_to_read() {
         assert!(lines <= 400, "{} has {lines} lines: is it still one idea?", path.display());
     }
 }
+
+/// Docker's build sees what `.dockerignore` lets through and the Dockerfile copies, and nothing else.
+#[test]
+fn the_image_is_built_from_everything_that_the_build_reads() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
+    let (dockerfile, ignore) = (read("deploy/container/Dockerfile"), read(".dockerignore"));
+    let copied: Vec<&str> = (dockerfile.lines().filter(|line| line.starts_with("COPY ")))
+        .filter(|line| !line.contains("--from"))
+        .flat_map(|line| line.split_whitespace().skip(1))
+        .collect();
+    let is_there = |path: &str| {
+        copied.iter().any(|from| path == *from || path.starts_with(&format!("{from}/")))
+            && ignore.lines().any(|line| {
+                line.strip_prefix('!')
+                    .is_some_and(|let_in| path == let_in || path.starts_with(&format!("{let_in}/")))
+            })
+    };
+    let mut wanted: Vec<String> = ["Cargo.toml", "Cargo.lock", "askama.toml", "src/main.rs"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(files("migrations", "sql").iter().map(|(path, _)| below(path)))
+        .collect();
+    for (path, text) in files("src", "rs") {
+        for included in text.split("include_str!(\"").skip(1) {
+            let name = included.split('"').next().unwrap();
+            let file = path.parent().unwrap().join(name).canonicalize().unwrap();
+            wanted.push(below(&file));
+        }
+    }
+    let missing: Vec<_> = wanted.iter().filter(|path| !is_there(path)).collect();
+    assert!(missing.is_empty(), "not in the image's build: {missing:?}");
+    // Cargo looks for the file of a target without a path, and tests are not copied.
+    let manifest = read("Cargo.toml");
+    for target in manifest.split("[[test]]").skip(1) {
+        assert!(target.split("\n\n").next().unwrap().contains("path ="), "{target}");
+    }
+}
+
+/// A path as seen from the root of the repository.
+fn below(path: &Path) -> String {
+    path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_string_lossy().into_owned()
+}
