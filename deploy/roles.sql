@@ -1,6 +1,6 @@
--- Roles for makegood, each with what it needs and no more. Run it as a superuser or as the database's
--- owner with CREATEROLE, connected to the database with the purchases; where the outbox lives in another
--- one ([outbox] database), in that one too, and it grants there what is needed there:
+-- Roles for makegood, each with what it needs and no more. Run it as a superuser, or as a role that has
+-- CREATEROLE and owns the database and your tables; connected to the database with the purchases, and where the
+-- outbox lives in another one ([outbox] database), to that one too: it grants there what is needed there.
 --
 --   psql -v ON_ERROR_STOP=1 -d shop -f deploy/roles.sql
 --   PGOPTIONS='-c role=makegood_owner' makegood migrate up     # as a role that may become the owner
@@ -12,6 +12,11 @@
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'makegood_owner') THEN
         CREATE ROLE makegood_owner NOLOGIN;
+    END IF;
+    -- Who is no superuser must belong to it, to make its schema and to grant what is in there.
+    IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)
+        AND NOT pg_catalog.pg_has_role(current_user, 'makegood_owner', 'USAGE') THEN
+        GRANT makegood_owner TO CURRENT_USER;
     END IF;
 END $$;
 
