@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::meter::{self, catalog};
 use crate::overview::{Outbox, Overview, Route, Snapshot, age};
 use crate::pure::standing::Word;
-use crate::store::report::Job;
+use crate::store::report::{Job, Position};
 
 /// Partitions of a route that have series of their own; those beyond share one.
 const PARTITIONS: usize = 200;
@@ -106,26 +106,26 @@ impl Gauges {
     }
 }
 
+/// Each partition by its number; those beyond the first [`PARTITIONS`] as one, by the worst of them.
 fn set_partitions(route: &Route, now: Timestamp) {
-    let waiting = route.look.as_ref().map(|look| &look.waiting_since);
-    let (mut lags, mut longest, mut moved) = (0, 0.0_f64, f64::INFINITY);
-    for (place, partition) in route.partitions.iter().enumerate() {
-        let number = partition.partition.to_string();
-        let is_own = place < PARTITIONS;
-        let name = if is_own { number.as_str() } else { "other" };
+    let waiting = route.look.as_ref().ok().map(|look| &look.waiting_since);
+    let wait = |p: &Position| Some(since(now, waiting?.get(&p.partition).copied()));
+    let set = |name: &str, some: &[Position]| {
         let labels = [("route", route.name.as_str()), ("partition", name)];
-        let lag = partition.lag.unwrap_or_default();
-        let wait = waiting.ok().map(|since_| since(now, since_.get(&partition.partition).copied()));
-        let progress = unix(partition.progress_at);
-        lags = if is_own { lag } else { lags + lag };
-        longest =
-            if is_own { wait.unwrap_or_default() } else { longest.max(wait.unwrap_or_default()) };
-        moved = if is_own { progress } else { moved.min(progress) };
-        meter::set(catalog::LAG_MESSAGES, labels, float(lags));
-        if wait.is_some() {
+        let lag = some.iter().filter_map(|p| p.lag).sum();
+        meter::set(catalog::LAG_MESSAGES, labels, float(lag));
+        if let Some(longest) = some.iter().filter_map(wait).reduce(f64::max) {
             meter::set(catalog::LAG_SECONDS, labels, longest);
         }
+        let moved = some.iter().map(|p| unix(p.progress_at)).fold(f64::INFINITY, f64::min);
         meter::set(catalog::PROGRESS_AT, labels, moved);
+    };
+    let (own, others) = route.partitions.split_at(route.partitions.len().min(PARTITIONS));
+    for partition in own {
+        set(&partition.partition.to_string(), std::slice::from_ref(partition));
+    }
+    if !others.is_empty() {
+        set("other", others);
     }
 }
 
