@@ -27,6 +27,7 @@ The first line is the verdict on the worst of all routes and the outbox:
   behind      records wait, and it moves
   quarantine  records in quarantine wait for a decision
   set_aside   Kafka refused events of the outbox, and they wait for a decision
+  gap         offsets were never read, and no sweep has covered them yet
   unpurchased payments have succeeded and have no purchase
   ignoring    it has only ever seen records of another type
   joining     the daemons wait for partitions
@@ -98,6 +99,22 @@ async fn watch(sources: &Sources, format: Format) -> Result<ExitCode, Problem> {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
             () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args as _;
+
+    use super::*;
+    use crate::pure::standing::Word;
+
+    #[test]
+    fn the_help_explains_every_verdict() {
+        let help = Args::augment_args(clap::Command::new("status")).render_help().to_string();
+        for word in Word::ALL {
+            assert!(help.contains(&format!("\n  {} ", word.as_str())), "{}", word.as_str());
         }
     }
 }

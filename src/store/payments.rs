@@ -1,6 +1,7 @@
 //! What the mapping's looks find in the host's tables: payments without a purchase, and contradictions.
 
 use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -84,6 +85,15 @@ pub enum LookFault {
     Failed(Fault),
     /// It did not keep its contract.
     Breach(String),
+}
+
+impl fmt::Display for LookFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LookFault::Failed(fault) => fault.fmt(f),
+            LookFault::Breach(what) => f.write_str(what),
+        }
+    }
 }
 
 impl From<Fault> for LookFault {

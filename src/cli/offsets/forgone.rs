@@ -196,7 +196,7 @@ impl Forgone {
                     event.known = event.payment.as_ref().map(is_it);
                 }
             }
-            Err(fault) => self.trouble = Some(format!("the payments cannot be read: {fault:?}")),
+            Err(fault) => self.trouble = Some(format!("the payments cannot be read: {fault}")),
         }
         Ok(())
     }
