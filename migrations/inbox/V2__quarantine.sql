@@ -22,7 +22,8 @@ CREATE TABLE makegood.quarantine (
     attempts integer NOT NULL DEFAULT 0,
     resolved_at timestamptz,
     resolution text CHECK (resolution IN ('replayed', 'made_good', 'discarded')),
-    UNIQUE (route_id, topic_id, partition, "offset"),
+    -- A log that was cut off gives an offset again, to another record.
+    UNIQUE (route_id, topic_id, partition, "offset", digest),
     CHECK (num_nonnulls(topic_id, partition, "offset") = 3 OR business_key IS NOT NULL)
 );
 COMMENT ON TABLE makegood.quarantine IS

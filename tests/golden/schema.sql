@@ -293,6 +293,8 @@ CREATE FUNCTION makegood.reconcile(job text DEFAULT NULL::text, since timestamp 
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 DECLARE
+    first CONSTANT timestamptz := '0001-01-01 00:00Z';
+    last CONSTANT timestamptz := '9999-12-30 00:00Z';
     known text[] := ARRAY(SELECT j.name FROM makegood.jobs j ORDER BY j.name);
     wanted text := coalesce(reconcile.job, CASE WHEN cardinality(known) = 1 THEN known[1] END);
     run bigint;
@@ -300,8 +302,15 @@ BEGIN
     IF cardinality(known) > 0 AND (wanted IS NULL OR wanted <> ALL (known)) THEN
         RAISE EXCEPTION 'which job?' USING ERRCODE = '22023', HINT = format('the jobs are: %s', array_to_string(known, ', '));
     END IF;
+    -- These two say what null says.
+    since := nullif(reconcile.since, '-infinity');
+    until := nullif(reconcile.until, 'infinity');
     IF reconcile.since >= reconcile.until THEN
         RAISE EXCEPTION 'since is not before until' USING ERRCODE = '22023';
+    END IF;
+    -- No daemon can hold others, infinity among them.
+    IF NOT reconcile.since BETWEEN first AND last OR NOT reconcile.until BETWEEN first AND last THEN
+        RAISE EXCEPTION 'since and until must be times of the years 1 to 9999' USING ERRCODE = '22023';
     END IF;
     LOOP
         INSERT INTO makegood.runs (job, since, until, dry_run, requested_by, requested_via)
@@ -1736,7 +1745,7 @@ ALTER TABLE ONLY makegood.quarantine
     ADD CONSTRAINT quarantine_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY makegood.quarantine
-    ADD CONSTRAINT quarantine_route_id_topic_id_partition_offset_key UNIQUE (route_id, topic_id, partition, "offset");
+    ADD CONSTRAINT quarantine_route_id_topic_id_partition_offset_digest_key UNIQUE (route_id, topic_id, partition, "offset", digest);
 
 ALTER TABLE ONLY makegood.routes
     ADD CONSTRAINT routes_name_key UNIQUE (name);

@@ -163,3 +163,19 @@ async fn a_run_without_an_end_looks_at_all_that_was_there_when_it_was_asked_for(
     let rows = rig.client.query_one("SELECT requested_at < until FROM makegood.runs", &[]).await;
     assert!(rows.unwrap().get::<_, bool>(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_without_end_is_everything_and_one_that_nobody_can_hold_is_refused() {
+    let rig = Rig::new(1).await;
+    let paid = recorded(&rig, 3).await;
+    for range in ["since => 'infinity'", "until => '-infinity'", "since => '12000-01-01Z'"] {
+        let sql = format!("SELECT makegood.reconcile({range})");
+        let refused = rig.client.query_one(&sql, &[]).await.unwrap_err();
+        assert_eq!(refused.code().map(|code| code.code()), Some("22023"), "{range}");
+    }
+    let all = rig.ask("").await;
+    assert_eq!(rig.ask("since => '-infinity', until => 'infinity'").await, all);
+    let _daemon = rig.reconciler_with("", "");
+    assert_eq!(rig.run_is(all, &["done"]).await.made_good, 3);
+    ledger::assert_exactly(&rig.client, &paid).await;
+}
