@@ -39,7 +39,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 pub use preview::{Preview, preview};
 pub use route::Route;
@@ -134,7 +134,7 @@ pub async fn run(
                 Some(Event::Fatal(problem)) => break Err(Problem { code: Code::Config, ..problem }),
                 Some(event) => { ingest.on_event(event).await; Ok(()) }
             },
-            Some(report) = listener.recv() => { ingest.on_report(report).await; Ok(()) }
+            Some(report) = listener.recv() => ingest.on_report(report).await,
             Some(claim) = claimed.recv() => { ingest.on_claimed(claim).await; Ok(()) }
             Some(remedy) = remedies.recv() => ingest.on_remedy(remedy).await,
             () = admission.changed() => { ingest.on_admission(); Ok(()) }
@@ -230,7 +230,7 @@ impl Ingest {
         }
     }
 
-    async fn on_report(&mut self, report: Report) {
+    async fn on_report(&mut self, report: Report) -> Result<(), Problem> {
         match report {
             Report::Held(lane, hold) => {
                 meter::count(catalog::HOLDS, "route", &self.route.settings.name);
@@ -244,16 +244,18 @@ impl Ingest {
             Report::Restart(why) => self.restart(why).await,
             Report::Barred(problem) => self.on_barred(problem),
             Report::Ended(lane) => {
-                error!(lane, "a lane ended by itself");
-                self.beating.fail("a lane ended by itself; restart makegood");
+                return Err(Problem::new(Code::GaveUp, format!("lane {lane} ended by itself")));
             }
         }
+        Ok(())
     }
 
     /// Lets go of everything that was the group's.
     async fn forget_partitions(&mut self) {
         self.owned.clear();
         self.attempt += 1;
+        // Why they could not be claimed is over with them.
+        self.holds.remove(&reading::HOLD);
         self.beating.reads(None);
         self.drop_all().await;
         self.show_state();

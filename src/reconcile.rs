@@ -31,7 +31,7 @@ use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 use self::ahead::Lately;
-use self::context::Context;
+use self::context::{Context, Suspects};
 use crate::admission::Admission;
 use crate::config;
 use crate::liveness::Sign;
@@ -181,6 +181,7 @@ pub struct Reconciler {
     /// What was last told in the log.
     told: Option<String>,
     lately: Lately,
+    suspects: Suspects,
 }
 
 impl Reconciler {
@@ -196,6 +197,7 @@ impl Reconciler {
             checked: None,
             told: None,
             lately: Lately::default(),
+            suspects: Suspects::default(),
         }
     }
 
@@ -243,10 +245,12 @@ impl Reconciler {
             looker: &looker,
             lease,
             lately: &self.lately,
+            suspects: &self.suspects,
         };
         look::look(&context).await?;
         let grace = self.job.settings.grace;
         let Some(run) = runs::take(&self.store, lease, grace).await? else {
+            self.suspects.clear();
             return self.schedule(lease).await;
         };
         match advance(&context, &run).await {

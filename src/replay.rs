@@ -31,7 +31,7 @@ use crate::pure::backoff::Backoff;
 use crate::pure::bisect::Bisect;
 use crate::pure::envelope::Rules;
 use crate::pure::problem::Problem;
-use crate::pure::verdict::Verdict;
+use crate::pure::verdict::{Verdict, wants_witness, witnesses};
 use crate::store::inbox::{self, ApplyFault, Replay, Replayed};
 use crate::store::mapping::Mapping;
 use crate::store::quarantine::Refusal;
@@ -47,8 +47,6 @@ const BACKOFF: Backoff =
 /// How many records one transaction takes, and how many bytes.
 const CHUNK: i64 = 200;
 const CHUNK_BYTES: i64 = 16 << 20;
-/// How many other records of a chunk are rehearsed to see whether the world works.
-const WITNESSES: usize = 8;
 /// How many lost races a chunk starts over after at once.
 const ROUNDS: u32 = 10;
 
@@ -65,6 +63,8 @@ pub struct Route {
     pub source: Option<Store>,
     /// Whether anything may be applied yet.
     pub admission: Admission,
+    /// Where the loop shows signs of life.
+    pub sign: Arc<Sign>,
 }
 
 /// What one turn of the loop came to.
@@ -81,12 +81,11 @@ pub enum Report {
 pub async fn run(
     mut replayer: Replayer,
     mut heard: watch::Receiver<u64>,
-    sign: Arc<Sign>,
     stop: CancellationToken,
 ) -> Result<(), Problem> {
     let mut failures = 0;
     loop {
-        sign.tick();
+        replayer.route.sign.tick();
         let pause = match replayer.run_once(&stop).await {
             Report::Idle => {
                 failures = 0;
@@ -185,6 +184,7 @@ impl Replayer {
         let (mut failed, mut witnessed, mut waits) = (false, false, None);
         while let Some(range) = bisect.next() {
             let part = &asked[range.clone()];
+            self.route.sign.tick();
             match self.replay(part, None).await {
                 Ok(done) => {
                     world.works();
@@ -222,7 +222,9 @@ impl Replayer {
     ) -> Result<Option<String>, Trouble> {
         let applied = decisions::applied(&self.store, self.route.id).await?;
         let before = *self.suspects.entry(part[0]).or_insert(applied);
-        let witnessed = witnessed || applied > before || self.is_witnessed(rest).await;
+        let witnessed = witnessed
+            || applied > before
+            || (wants_witness(fault.blamable()) && self.is_witnessed(rest).await);
         if witnessed {
             // The world may have been mended since; what counts is a failure after another got through.
             fault = match self.replay(part, None).await {
@@ -248,8 +250,7 @@ impl Replayer {
     /// Whether another replay that waits could be done, which shows that the world works.
     async fn is_witnessed(&self, rest: &[i64]) -> bool {
         let mapping = self.mapping.borrow().clone();
-        let stride = rest.len().div_ceil(WITNESSES).max(1);
-        for other in rest.iter().step_by(stride) {
+        for other in witnesses(rest, fastrand::usize(..)) {
             let other = std::slice::from_ref(other);
             let Ok(ids) = decisions::records(&self.store, other).await else { return false };
             let would = inbox::rehearse_replay(&self.store, &self.with(&mapping), &ids, None).await;

@@ -12,6 +12,8 @@ use tokio_postgres::Row;
 
 use crate::support::corpus::{Fate, corpus, with_field};
 use crate::support::events::{Payment, payments, raw};
+use crate::support::eventually;
+use crate::support::holding::held_for;
 use crate::support::ledger;
 use crate::support::rig::Rig;
 use crate::support::wire;
@@ -316,4 +318,34 @@ async fn a_flood_of_nothing_but_poison_blocks_nobody() {
     assert_eq!(quarantined(&rig, &sent).await.len(), 600);
     ledger::assert_exactly(&rig.client, &paid).await;
     assert!(!daemon.log().contains("held:"), "poison is no reason to hold");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_record_among_old_ones_is_judged_once_another_partition_makes_a_purchase() {
+    let rig = Rig::new(2).await;
+    let paid = payments(30);
+    rig.pay_to(Some(0), &paid[..20]).await;
+    let daemon = rig.daemon();
+    rig.caught_up().await;
+    daemon.stop();
+    // Read again, every good record is known; so nothing in the batch can show that the world works.
+    let bad = &paid[20];
+    let check = format!(
+        "ALTER TABLE student_course_purchases ADD CONSTRAINT c CHECK (course_id <> '{}')",
+        bad.course
+    );
+    rig.client.batch_execute(&check).await.unwrap();
+    rig.pay_to(Some(0), std::slice::from_ref(bad)).await;
+    rig.commit_as_another_worker(0, 0);
+    let _daemon = rig.daemon();
+    held_for(&rig, "23514").await;
+    assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine").await, 0);
+    rig.pay_to(Some(1), &paid[21..]).await;
+    eventually("the bad record to be put away", || async {
+        (rig.number("SELECT count(*) FROM makegood.quarantine").await == 1).then_some(())
+    })
+    .await;
+    rig.caught_up().await;
+    let good: Vec<_> = paid.iter().filter(|p| p.id != bad.id).cloned().collect();
+    ledger::assert_exactly(&rig.client, &good).await;
 }

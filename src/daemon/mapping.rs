@@ -32,6 +32,8 @@ pub(super) struct Candidate {
     /// Its key in the database.
     pub route: i16,
     pub store: Store,
+    /// The payments' database, if it is not the one with the purchases.
+    pub source: Option<Store>,
     /// What is known of purchases made by hand.
     pub by_hand: first_start::ByHand,
 }
@@ -105,7 +107,7 @@ impl Candidate {
     }
 
     async fn examine(&self, mapping: &Mapping) -> Result<(), Unfit> {
-        trial::check(&self.store, mapping).await?;
+        trial::check(&self.store, self.source.as_ref(), mapping).await?;
         first_start::look(self, mapping).await?;
         routes::begin(&self.store, self.route).await?;
         let (route, fingerprint) = (&self.settings.name, mapping.fingerprint());
@@ -113,25 +115,40 @@ impl Candidate {
         Ok(())
     }
 
-    /// One that does not pass is not used, and the old one stays.
+    /// One that does not pass is not used, and the old one stays. A database that cannot be asked is waited for:
+    /// nobody sends a second SIGHUP.
     async fn reload(&self, publish: &watch::Sender<Arc<Mapping>>) {
         let route = &self.settings.name;
-        let load = async {
-            let mapping = Mapping::load(&self.settings.mapping)?;
-            let checked = trial::check(&self.store, &mapping).await;
-            checked.map(|()| mapping).map_err(|unfit| unfit.problem(DOING))
-        };
-        match load.await {
-            Ok(mapping) => {
-                let fingerprint = mapping.fingerprint();
-                info!(route, origin = mapping.origin, fingerprint, "mapping reloaded");
-                publish.send_replace(Arc::new(mapping));
-            }
-            Err(problem) => {
-                let (code, hint) = (problem.code.as_str(), &problem.hint);
-                error!(route, code, hint, "the old mapping stays: {}", problem.cause);
+        let mut attempt = 0;
+        loop {
+            match self.read_again().await {
+                Ok(mapping) => {
+                    let fingerprint = mapping.fingerprint();
+                    info!(route, origin = mapping.origin, fingerprint, "mapping reloaded");
+                    publish.send_replace(Arc::new(mapping));
+                    return;
+                }
+                Err(Unfit::Unknown(fault)) => {
+                    if attempt == 0 {
+                        warn!(route, "the mapping cannot be checked yet: {fault}");
+                    }
+                    tokio::time::sleep(BACKOFF.delay(attempt, fastrand::f64())).await;
+                    attempt += 1;
+                }
+                Err(unfit) => {
+                    let problem = unfit.problem(DOING);
+                    let (code, hint) = (problem.code.as_str(), &problem.hint);
+                    error!(route, code, hint, "the old mapping stays: {}", problem.cause);
+                    return;
+                }
             }
         }
+    }
+
+    async fn read_again(&self) -> Result<Mapping, Unfit> {
+        let mapping = Mapping::load(&self.settings.mapping).map_err(Unfit::Broken)?;
+        trial::check(&self.store, self.source.as_ref(), &mapping).await?;
+        Ok(mapping)
     }
 
     /// Says in the log what holds the route.

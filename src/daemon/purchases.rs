@@ -71,10 +71,9 @@ pub(super) async fn run(
                 reconcile::run(job, store, mapping.clone(), hears.clone(), asked, stop.clone());
             loops.spawn(run);
         }
-        let replayer =
-            Replayer::new(replays(&route, source), prepared.store.clone(), mapping.clone());
-        let sign = liveness.expect(format!("replay {}", route.settings.name));
-        loops.spawn(replay::run(replayer, hears.clone(), sign, stop.clone()));
+        let replays = replays(&route, source, &liveness);
+        let replayer = Replayer::new(replays, prepared.store.clone(), mapping.clone());
+        loops.spawn(replay::run(replayer, hears.clone(), stop.clone()));
         let (watch, watched) = watch_over(&route);
         watches.push(watch);
         let (kafka, store) = (config.kafka.clone(), prepared.store.clone());
@@ -130,8 +129,10 @@ async fn prepare(
             None if confirmed.contains(&settings.name) => ByHand::Confirmed,
             None => ByHand::Ask,
         };
+        let source = config.source_of(&settings.name);
+        let source = source.map(|p| Store::open(p, "makegood source", 1)).transpose()?;
         let (settings, store) = (settings.clone(), store.clone());
-        let candidate = Candidate { settings, route, store, by_hand };
+        let candidate = Candidate { settings, route, store, source, by_hand };
         let (mapping, why) = candidate.first_look().await?;
         let (publish, mapping) = watch::channel(Arc::new(mapping));
         let (held, admission) = admission(why);
@@ -168,10 +169,11 @@ fn jobs(config: &Config, liveness: &Liveness, route: &Route) -> Result<Vec<Job>,
 }
 
 /// A route as the replays of its records need it.
-fn replays(route: &Route, source: Option<Store>) -> replay::Route {
+fn replays(route: &Route, source: Option<Store>, liveness: &Liveness) -> replay::Route {
     let (name, rules) = (route.settings.name.clone(), route.rules.clone());
     let admission = route.admission.clone();
-    replay::Route { id: route.id, name, rules, source, admission }
+    let sign = liveness.expect(format!("replay {name}"));
+    replay::Route { id: route.id, name, rules, source, admission, sign }
 }
 
 /// The database that a job reads payments from, if it is another one.

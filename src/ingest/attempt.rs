@@ -9,23 +9,21 @@ use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::Route;
-use super::lane::{Claim, Hold};
+use super::lane::{Claim, Hold, Suspect};
 use crate::kafka::consumer::Delivery;
 use crate::meter;
 use crate::pure::bisect::Bisect;
 use crate::pure::record::Record;
 use crate::pure::trace::TraceContext;
-use crate::pure::verdict::{Scope, Verdict, verdict};
+use crate::pure::verdict::{Scope, Verdict, verdict, wants_witness, witnesses};
 use crate::store::inbox::{self, Applied, ApplyFault, Batch, Entry, Kind};
 use crate::store::mapping::Mapping;
-use crate::store::positions;
 use crate::store::quarantine::Refusal;
 use crate::store::{Fault, Store};
+use crate::store::{decisions, positions};
 use crate::trace;
 use crate::vitals::Work;
 
-/// How many other records of a batch are rehearsed to see whether the world works.
-const WITNESSES: usize = 8;
 /// How many lost races and unanswered commits a batch starts over after at once.
 const ROUNDS: u32 = 10;
 
@@ -123,10 +121,9 @@ impl Attempt<'_> {
         rest: &[Entry<'_>],
         mut fault: ApplyFault,
     ) -> Step {
-        // A witness is asked for only where its word would count.
-        let counts = Scope { records: 1, witnessed: true };
-        let witnessed = verdict(fault.blamable(), counts) == Verdict::Quarantine
-            && self.is_witnessed(claim, range, rest).await;
+        let witnessed = wants_witness(fault.blamable())
+            && (self.moved_since(claim, range).await
+                || self.is_witnessed(claim, range, rest).await);
         if witnessed {
             // The world may have been mended since the record failed; what counts against it is a
             // failure after another one got through.
@@ -148,6 +145,22 @@ impl Attempt<'_> {
         }
     }
 
+    /// Whether the route has made a purchase since this record failed first, by any daemon: nothing of
+    /// the batch can be a witness where everything else in it was applied long ago.
+    async fn moved_since(&self, claim: &mut Claim, range: &[Entry<'_>]) -> bool {
+        let Ok(applied) = decisions::applied(self.store, self.route.id).await else { return false };
+        let Record { partition, offset, .. } = *range[0].record;
+        match claim.suspect {
+            Some(suspect) if (suspect.partition, suspect.offset) == (partition, offset) => {
+                applied > suspect.applied
+            }
+            _ => {
+                claim.suspect = Some(Suspect { partition, offset, applied });
+                false
+            }
+        }
+    }
+
     /// Whether another record of the batch could be applied, which shows that the world works and the
     /// record at hand does not. Each is tried alone and rolled back.
     async fn is_witnessed(&self, claim: &Claim, range: &[Entry<'_>], rest: &[Entry<'_>]) -> bool {
@@ -155,9 +168,8 @@ impl Attempt<'_> {
             |e: &&Entry<'_>| !range.iter().any(|suspect| std::ptr::eq(suspect.record, e.record));
         let others: Vec<&Entry<'_>> =
             rest.iter().filter(|e| matches!(e.kind, Kind::Event(_))).filter(is_other).collect();
-        let stride = others.len().div_ceil(WITNESSES).max(1);
-        for other in others.into_iter().step_by(stride) {
-            let batch = self.batch(claim, std::slice::from_ref(other));
+        for other in witnesses(&others, fastrand::usize(..)) {
+            let batch = self.batch(claim, std::slice::from_ref(*other));
             self.work.applying.touch();
             if let Ok(outcomes) = inbox::rehearse(self.store, &batch, false).await
                 && outcomes.iter().any(|o| o.outcome == "applied")

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use tracing::{debug, error};
+use tracing::debug;
 use uuid::Uuid;
 
 use super::Route;
@@ -117,12 +117,6 @@ impl Beating {
         let is_news = showing.told.as_ref() != Some(problem);
         showing.told = Some(problem.clone());
         is_news
-    }
-
-    /// Shows a failure that does not mend by itself.
-    pub(super) fn fail(&self, reason: &str) {
-        error!(reason, "held");
-        self.shows(State::Held { reason: reason.to_owned(), advice: String::new() });
     }
 
     /// Ends, and takes the daemon's row away if the database answers soon.

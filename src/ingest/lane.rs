@@ -129,6 +129,15 @@ impl Lane {
     }
 }
 
+/// A record that failed alone.
+#[derive(Clone, Copy)]
+pub(super) struct Suspect {
+    pub partition: i32,
+    pub offset: i64,
+    /// How many purchases the route had made when it failed first.
+    pub applied: i64,
+}
+
 /// What a lane owns: set by an adoption.
 pub(super) struct Claim {
     /// Only records of this fetch are taken.
@@ -136,6 +145,10 @@ pub(super) struct Claim {
     pub log: Log,
     /// The step that each partition's next batch builds on.
     pub steps: BTreeMap<i32, i64>,
+    /// Each partition's step when its old ones were deleted last; none before the first time.
+    pub trimmed: BTreeMap<i32, i64>,
+    /// The record that nothing tells the blame of yet.
+    pub suspect: Option<Suspect>,
     /// Where each partition's last delivery ended, at first where it begins.
     pub ends: BTreeMap<i32, i64>,
     /// Where the watchdog sees how far each is.
@@ -151,6 +164,8 @@ impl Claim {
             generation: 0,
             log: log.clone(),
             steps: BTreeMap::new(),
+            trimmed: BTreeMap::new(),
+            suspect: None,
             ends: BTreeMap::new(),
             tracks: BTreeMap::new(),
             board: OffsetBoard::default(),
@@ -324,13 +339,16 @@ impl Worker {
         let _ = self.reports.send(Report::Held(self.number, hold));
     }
 
-    /// Deletes old steps now and then. Outside of the batch: nothing waits for it, nothing needs it.
+    /// Deletes old steps now and then, after a batch and not in it. If that fails, the next time makes
+    /// up for it.
     async fn trim(&mut self) {
-        let Some(claim) = &self.claim else { return };
-        for (partition, step) in &claim.steps {
-            if step % TRIM_EVERY == 0 {
+        let Some(claim) = &mut self.claim else { return };
+        for (&partition, &step) in &claim.steps {
+            let trimmed = claim.trimmed.entry(partition).or_default();
+            if step >= *trimmed + TRIM_EVERY {
+                *trimmed = step;
                 let _ =
-                    positions::trim(&self.store, &claim.log, *partition, step - TRIM_EVERY).await;
+                    positions::trim(&self.store, &claim.log, partition, step - TRIM_EVERY).await;
             }
         }
     }

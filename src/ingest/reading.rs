@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
+use super::SIGN_OF_LIFE;
 use super::claim::{self, Claimed};
 use super::lane::{self, Hold, Lane, Order};
 use super::{ClaimEnd, Ingest};
@@ -18,7 +19,7 @@ use crate::vitals::Track;
 /// Pauses between attempts to claim; the first is long enough for a zombie to learn its fate.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };
 /// The place of a failed claim among the holds of the lanes.
-const HOLD: usize = usize::MAX;
+pub(super) const HOLD: usize = usize::MAX;
 
 impl Ingest {
     /// Reads the positions and claims them again.
@@ -129,6 +130,8 @@ impl Ingest {
                 generation: self.generation,
                 log: claimed.log.clone(),
                 steps,
+                trimmed: BTreeMap::new(),
+                suspect: None,
                 ends,
                 tracks: tracks.clone(),
                 board: self.member.board.clone(),
@@ -155,8 +158,11 @@ impl Ingest {
             lane.tell(Order::Drop { done }).await;
             dropped.push(wait);
         }
-        for wait in dropped {
-            let _ = wait.await;
+        for mut wait in dropped {
+            // A lane that takes long is the watchdog's business.
+            while tokio::time::timeout(SIGN_OF_LIFE, &mut wait).await.is_err() {
+                self.route.sign.tick();
+            }
         }
     }
 

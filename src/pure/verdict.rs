@@ -3,6 +3,10 @@
 
 pub mod kafka;
 
+/// How many other records are tried, each in a transaction of its own, to tell a broken record from a
+/// broken world.
+const WITNESSES: usize = 8;
+
 /// What to do after an error from PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -41,6 +45,19 @@ pub fn verdict(sqlstate: Option<&str>, scope: Scope) -> Verdict {
     }
 }
 
+/// Whether another record's success would change what is done about a record that failed alone. Only
+/// then is it worth to look for one.
+pub fn wants_witness(sqlstate: Option<&str>) -> bool {
+    let alone = |witnessed| verdict(sqlstate, Scope { records: 1, witnessed });
+    alone(true) != alone(false)
+}
+
+/// Which of the other records to try as a witness: a few, spread over all of them, others with each `chance`.
+pub fn witnesses<T>(others: &[T], chance: usize) -> impl Iterator<Item = &T> {
+    let stride = others.len().div_ceil(WITNESSES).max(1);
+    others.iter().skip(chance % stride).step_by(stride)
+}
+
 /// What an error may be put down to.
 enum Blame {
     /// A state that ends by itself.
@@ -64,8 +81,9 @@ fn blame(sqlstate: Option<&str>) -> Blame {
         "0A000" | "26000" | "40001" | "40P01" | "55P03" => Blame::Passing,
         "57014" => Blame::Time,
         "53200" => Blame::Batch,
-        // A narrowed column refuses every row with these two.
-        "22001" | "22003" | "54000" | "54001" => Blame::RecordOrWorld,
+        // A narrowed column refuses every row with the first two; a trigger, a view's check option and a
+        // mapping's subquery may refuse one row or all.
+        "22001" | "22003" | "54000" | "54001" | "P0001" | "44000" | "21000" => Blame::RecordOrWorld,
         _ if sqlstate.starts_with("57P0") => Blame::Passing,
         _ => match sqlstate.get(..2) {
             Some("08") => Blame::Passing,
@@ -176,10 +194,32 @@ mod tests {
 
     #[test]
     fn a_refused_row_is_the_records_fault_only_when_others_get_through() {
-        for code in ["22001", "22003", "23502", "23503", "23505", "23514", "54000", "54001"] {
+        for code in [
+            "21000", "22001", "22003", "23502", "23503", "23505", "23514", "44000", "54000",
+            "54001", "P0001",
+        ] {
             let expected = [Verdict::Bisect, Verdict::Hold, Verdict::Quarantine];
             assert_eq!(verdicts(code), expected, "{code}");
         }
+    }
+
+    #[test]
+    fn a_witness_is_asked_for_only_where_its_word_counts() {
+        for (code, wanted) in [("23514", true), ("22003", true), ("22P02", false), ("57014", false)]
+        {
+            assert_eq!(wants_witness(Some(code)), wanted, "{code}");
+        }
+        assert!(!wants_witness(None));
+    }
+
+    #[test]
+    fn witnesses_are_few_and_from_everywhere() {
+        assert_eq!(witnesses::<u8>(&[], 7).count(), 0);
+        assert_eq!(witnesses(&[1, 2, 3], 7).count(), 3);
+        let many: Vec<usize> = (0..1000).collect();
+        let tried = |chance| witnesses(&many, chance).copied().collect::<Vec<_>>();
+        assert_eq!(tried(0), [0, 125, 250, 375, 500, 625, 750, 875]);
+        assert_eq!(tried(126), [1, 126, 251, 376, 501, 626, 751, 876]);
     }
 
     #[test]
@@ -209,7 +249,7 @@ mod tests {
     #[test]
     fn a_broken_world_and_anything_unknown_quarantines_nothing() {
         for code in [
-            "42703", "42501", "53100", "58030", "25006", "0A001", "25P02", "P0001", "", "2", "é",
+            "42703", "42501", "53100", "58030", "25006", "0A001", "25P02", "P0002", "", "2", "é",
             "zzzzz",
         ] {
             assert_eq!(verdicts(code), [Verdict::Hold; 3], "{code}");

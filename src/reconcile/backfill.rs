@@ -10,15 +10,14 @@ use super::compare::CHUNK;
 use super::{Context, Trouble, judge};
 use crate::meter;
 use crate::pure::bisect::Bisect;
-use crate::pure::verdict::Verdict;
+use crate::pure::verdict::{Verdict, wants_witness, witnesses};
+use crate::store::decisions;
 use crate::store::findings::{self, Wanted};
 use crate::store::inbox::{self, ApplyFault, Backfill, MadeGood};
 use crate::store::payments::{Missing, Place};
 use crate::store::quarantine::Refusal;
 use crate::store::runs::{self, Phase, Run, Step};
 
-/// How many other payments of a chunk are rehearsed to see whether the world works.
-const WITNESSES: usize = 8;
 /// How many lost races a chunk starts over after at once.
 const ROUNDS: u32 = 10;
 
@@ -46,13 +45,14 @@ pub(super) async fn step(context: &Context<'_>, run: &Run) -> Result<(), Trouble
     let (mut failed, mut witnessed) = (false, false);
     while let Some(range) = bisect.next() {
         let part = &paid[range.clone()];
+        context.job.sign.tick();
         match make_good(context, run, part, None).await {
             Ok(made) => {
                 witnessed |= failed && !made.made_good.is_empty();
                 tell(context, run, &made);
                 bisect.passed();
             }
-            Err(fault) if part.len() == 1 => {
+            Err(fault) if part.len() == 1 && fault.blamable().is_some() => {
                 let rest = Rest { paid: &paid[range.end..], witnessed };
                 suspect(context, run, part, &rest, fault).await?;
                 failed = true;
@@ -162,7 +162,9 @@ async fn suspect(
     rest: &Rest<'_>,
     mut fault: ApplyFault,
 ) -> Result<(), Trouble> {
-    let witnessed = rest.witnessed || is_witnessed(context, run, rest.paid).await;
+    let witnessed = rest.witnessed
+        || (wants_witness(fault.blamable())
+            && is_witnessed(context, run, &paid[0].0, rest.paid).await);
     if witnessed && !rest.witnessed {
         // The world may have been mended since; what counts is a failure after another got through.
         fault = match make_good(context, run, paid, None).await {
@@ -206,11 +208,18 @@ async fn leave(
         .await
 }
 
-/// Whether another payment can be made good, which shows that the world works.
-async fn is_witnessed(context: &Context<'_>, run: &Run, rest: &[Paid]) -> bool {
-    let stride = rest.len().div_ceil(WITNESSES).max(1);
-    for (key, _) in rest.iter().step_by(stride) {
-        let keys = std::slice::from_ref(key);
+/// Whether another payment can be made good, which shows that the world works: by another daemon's word since
+/// this one failed first, one of the same chunk, or one that became paid since the run began.
+async fn is_witnessed(context: &Context<'_>, run: &Run, suspect: &str, rest: &[Paid]) -> bool {
+    if let Ok(applied) = decisions::applied(context.store, context.job.route).await
+        && context.suspects.has_moved_since(suspect, applied)
+    {
+        return true;
+    }
+    let of_chunk = witnesses(rest, fastrand::usize(..)).map(|(key, _)| key.clone());
+    let newest = findings::newest_missing(context.store, &context.lease.job).await;
+    for key in of_chunk.chain(newest.unwrap_or_default()) {
+        let keys = std::slice::from_ref(&key);
         let would = inbox::rehearse_backfill(context.store, &backfill(context, run), keys).await;
         if would.is_ok_and(|would| !would.made_good.is_empty()) {
             return true;

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 
 use super::json::JsonText;
 use super::payments::{Conflict, Missing, Place};
-use super::{Fault, Tx};
+use super::{Fault, Store, Tx};
+
+/// How many findings are taken for the newest.
+const NEWEST: i64 = 4;
 
 /// A finding to record.
 #[derive(Clone, Copy, Debug)]
@@ -199,6 +202,13 @@ pub async fn to_make_good(
     let Wanted { since, until, after, limit, retry } = wanted;
     let rows = tx.query(sql, &[&job, since, until, &after.at, &after.key, limit, retry]).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// The keys of the last few payments without a purchase that nobody has tried in vain, of whatever run.
+pub async fn newest_missing(store: &Store, job: &str) -> Result<Vec<String>, Fault> {
+    let sql = include_str!("../../sql/core/finding_newest_missing.sql");
+    let rows = store.query(sql, &[&job, &NEWEST]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// An open finding.

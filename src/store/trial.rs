@@ -115,10 +115,10 @@ async fn recent(store: &Store, mapping: &Mapping) -> Result<Vec<(String, String)
 }
 
 /// Checks a mapping's contract, then tries it. A trial that fails for reasons that may be the payment's
-/// own is only told: the batch will judge it.
-pub async fn check(store: &Store, mapping: &Mapping) -> Result<(), Unfit> {
+/// own is only told: the batch will judge it. `source` is as in [`trial`].
+pub async fn check(store: &Store, source: Option<&Store>, mapping: &Mapping) -> Result<(), Unfit> {
     mapping.check(store).await?;
-    match trial(store, None, mapping).await {
+    match trial(store, source, mapping).await {
         Ok(Trial::Fails { fault: ApplyFault::Breach(what), .. }) => Err(mapping.broken(what)),
         Ok(Trial::Fails { key, fault: ApplyFault::Mapping(fault) }) => {
             let advice = mapping.advice(store, "apply.sql", &mapping.apply, &fault).await;
@@ -132,6 +132,10 @@ pub async fn check(store: &Store, mapping: &Mapping) -> Result<(), Unfit> {
                 hint = advice,
                 "on trial, a real payment could not be applied: {fault}"
             );
+            Ok(())
+        }
+        Err(fault) => {
+            warn!("the mapping could not be tried on a payment: {fault}");
             Ok(())
         }
         outcome => {

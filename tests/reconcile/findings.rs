@@ -298,3 +298,27 @@ async fn a_payment_whose_event_was_rejected_leads_to_its_record_and_is_made_good
     let sql = "SELECT count(*) FROM makegood.quarantine WHERE resolution = 'made_good'";
     assert_eq!(rig.number(sql).await, 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payments_that_all_fail_are_judged_once_a_later_one_gets_through() {
+    let rig = Rig::new(1).await;
+    let daemon = rig.reconciler("").await;
+    let paid = recorded(&rig, 2).await;
+    let courses = format!("'{}', '{}'", paid[0].course, paid[1].course);
+    rig.client
+        .batch_execute(&format!(
+            "ALTER TABLE student_course_purchases ADD CONSTRAINT c CHECK (course_id NOT IN ({courses}))"
+        ))
+        .await
+        .unwrap();
+    let run = rig.ask("").await;
+    let why = eventually("the run to say why it waits", || async { rig.run(run).await.held }).await;
+    assert!(why.contains("23514"), "{why}");
+    assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine").await, 0);
+    // Nothing comes from Kafka; the frequent look alone knows of this one.
+    let later = recorded(&rig, 1).await;
+    let run = rig.run_is(run, &["done"]).await;
+    assert_eq!(run.quarantined, 2, "{run:?}; {}", daemon.log());
+    rig.reconcile("").await;
+    ledger::assert_exactly(&rig.client, &later).await;
+}
