@@ -182,12 +182,15 @@ pub fn main() -> ExitCode {
 /// The daemon. It takes its log settings from the configuration, unlike the commands that end soon.
 async fn run(globals: &Globals, confirmed: Vec<String>) -> Result<ExitCode, Problem> {
     let loaded = config::load_here(&globals.overrides())?;
-    let feed = logging::start_daemon(globals, &loaded.config.log)?;
+    let (feed, level) = logging::start_daemon(globals, &loaded.config.log)?;
     for note in &loaded.notes {
         tracing::warn!("{note}");
     }
     let spans = trace::start()?;
-    let ended = daemon::run(loaded.config, confirmed, feed).await;
+    let ended = tokio::select! {
+        ended = daemon::run(loaded.config, confirmed, feed) => ended,
+        never = logging::follow(globals, &level) => match never {},
+    };
     spans.finish().await;
     ended.map(|()| ExitCode::SUCCESS)
 }

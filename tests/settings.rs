@@ -10,6 +10,7 @@ use makegood::kafka::reach;
 use makegood::pure::problem::Code;
 
 use crate::support::daemon::Daemon;
+use crate::support::events::payments;
 use crate::support::eventually;
 use crate::support::rig::Rig;
 
@@ -115,4 +116,22 @@ async fn secrets_are_in_no_line_of_what_a_failing_daemon_says() {
     for canary in [in_url, in_properties] {
         assert!(!daemon.log().contains(canary), "{canary} is in:\n{}", daemon.log());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sighup_reads_the_log_level_again() {
+    let rig = Rig::new(1).await;
+    let file = rig.config_file(&rig.url(), "", "");
+    let daemon = Daemon::start(&file, 0);
+    says(&daemon, &["reading"]).await;
+    assert!(!daemon.log().contains("\"DEBUG\""), "{}", daemon.log());
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}\n[log]\nlevel = \"debug\"\n")).unwrap();
+    daemon.signal("HUP");
+    says(&daemon, &["log level read again"]).await;
+    rig.pay(&payments(1)).await;
+    says(&daemon, &["DEBUG", "batch applied"]).await;
+    fs::write(&file, format!("{text}\n[log]\nlevel = \"loud=\"\n")).unwrap();
+    daemon.signal("HUP");
+    says(&daemon, &["ERROR", "the old log level stays"]).await;
 }

@@ -1,12 +1,16 @@
 //! The log: on standard error, text for people or JSON for machines.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::io::{self, IsTerminal};
 
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _};
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, reload};
 
-use super::Globals;
+use super::{Globals, config};
 use crate::config::{Log, LogFormat};
 use crate::feed::{Feed, Worth};
 use crate::pure::problem::{Code, Problem};
@@ -16,18 +20,53 @@ use crate::pure::problem::{Code, Problem};
 /// has to say, librdkafka says itself, and not a hundred times a second while no broker answers.
 const QUIET: &str = "librdkafka=warn,rdkafka=warn,rdkafka::client=off,tokio_postgres=warn,refinery_core=warn,rustls=warn";
 
+/// How much the log says; can be changed while it is written.
+pub struct Level(reload::Handle<EnvFilter, Registry>);
+
 /// Starts the daemon's log as the configuration says; `RUST_LOG` wins over its level. What happened last is
 /// kept in the feed, too.
-pub fn start_daemon(globals: &Globals, log: &Log) -> Result<Feed, Problem> {
+pub fn start_daemon(globals: &Globals, log: &Log) -> Result<(Feed, Level), Problem> {
     let feed = Feed::default();
-    start(globals, &log.level, log.format, Some(feed.clone()))?;
-    Ok(feed)
+    let level = start(globals, &log.level, log.format, Some(feed.clone()))?;
+    Ok((feed, level))
 }
 
 /// Starts the log of a command that ends soon: warnings, as text, unless somebody asked for more.
 pub fn start_command(globals: &Globals) -> Result<(), Problem> {
     // What Kafka's client has to complain of comes back as a problem, once.
-    start(globals, "warn,librdkafka=off", LogFormat::Text, None)
+    start(globals, "warn,librdkafka=off", LogFormat::Text, None).map(|_| ())
+}
+
+/// Reads the configuration again with each SIGHUP, and takes the log's level from it. Never ends.
+pub async fn follow(globals: &Globals, level: &Level) -> Infallible {
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return pending().await };
+    loop {
+        hangups.recv().await;
+        let loaded = config::load_here(&globals.overrides());
+        let filter = loaded.and_then(|loaded| filter(globals, &loaded.config.log.level));
+        match filter {
+            Ok(filter) => {
+                let said = filter.to_string();
+                if level.0.reload(filter).is_ok() {
+                    info!(filter = said, "log level read again");
+                }
+            }
+            Err(problem) => {
+                let (code, hint) = (problem.code.as_str(), &problem.hint);
+                error!(code, hint, "the old log level stays: {}", problem.cause);
+            }
+        }
+    }
+}
+
+fn filter(globals: &Globals, level: &str) -> Result<EnvFilter, Problem> {
+    let wanted = (globals.log_level.clone())
+        .or_else(|| std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty()))
+        .unwrap_or_else(|| level.to_owned());
+    EnvFilter::try_new(format!("{QUIET},{wanted}")).map_err(|e| {
+        Problem::new(Code::Config, format!("the log level `{wanted}` cannot be read: {e}"))
+            .hint("one of error, warn, info, debug, trace, or a filter: info,makegood::store=debug")
+    })
 }
 
 fn start(
@@ -35,14 +74,8 @@ fn start(
     level: &str,
     format: LogFormat,
     feed: Option<Feed>,
-) -> Result<(), Problem> {
-    let wanted = (globals.log_level.clone())
-        .or_else(|| std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty()))
-        .unwrap_or_else(|| level.to_owned());
-    let filter = EnvFilter::try_new(format!("{QUIET},{wanted}")).map_err(|e| {
-        Problem::new(Code::Config, format!("the log level `{wanted}` cannot be read: {e}"))
-            .hint("one of error, warn, info, debug, trace, or a filter: info,makegood::store=debug")
-    })?;
+) -> Result<Level, Problem> {
+    let (filter, handle) = reload::Layer::new(filter(globals, level)?);
     let terminal = io::stderr().is_terminal();
     let format = globals.log_format.map_or(format, LogFormat::from);
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
@@ -56,5 +89,7 @@ fn start(
     };
     let feed = feed.map(|feed| feed.with_filter(Worth));
     let log = tracing_subscriber::registry().with(lines.with_filter(filter)).with(feed);
-    log.try_init().map_err(|e| Problem::new(Code::System, format!("cannot start the log: {e}")))
+    log.try_init()
+        .map(|()| Level(handle))
+        .map_err(|e| Problem::new(Code::System, format!("cannot start the log: {e}")))
 }
