@@ -10,6 +10,8 @@ pub mod readiness;
 mod snapshot;
 mod sources;
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::pure::problem::Problem;
@@ -66,6 +68,8 @@ pub struct Route {
     pub gaps: Vec<Gap>,
     /// Payments without a purchase, and when the oldest became paid.
     pub unpurchased: (i64, Option<Timestamp>),
+    /// For how long nobody has been able to look for such payments, if that is long, and why.
+    pub unlooked: Option<(Duration, Option<String>)>,
     /// Its partitions that have a position.
     pub partitions: Vec<Position>,
     /// Its daemons.

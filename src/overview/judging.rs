@@ -12,6 +12,9 @@ use crate::pure::problem::{Code, Problem};
 use crate::pure::standing::{self, Facts, Held, Kafka, Standing, Word};
 use crate::store::report::{self, Report, Worker};
 
+/// How long recent payments may go unlooked at; mostly a job looks every ten seconds.
+const LOOK_PATIENCE: Duration = Duration::from_secs(15 * 60);
+
 impl Sources {
     /// Reads the databases, looks at Kafka, and judges every route and the outbox. Takes at most twice the
     /// patience; what is away is said in its place.
@@ -74,8 +77,21 @@ fn wanted(config: &Config, report: &Report) -> Vec<Route> {
         .map(|r| (&r.name, &r.topic, &r.group));
     configured
         .chain(running)
-        .map(|(name, topic, group)| route(report, name, topic, group))
+        .map(|(name, topic, group)| Route {
+            unlooked: unlooked(config, report, name),
+            ..route(report, name, topic, group)
+        })
         .collect()
+}
+
+/// For how long a job of the route could not look at recent payments, if that is long, and why.
+fn unlooked(config: &Config, report: &Report, route: &str) -> Option<(Duration, Option<String>)> {
+    // A job that is configured no more has a row all the same.
+    let is_configured = |job: &&report::Job| config.reconcile.iter().any(|c| c.name == job.name);
+    (report.jobs.iter().filter(|job| job.route == route).filter(is_configured))
+        .filter_map(|job| Some((age(report.now, job.looked_at?), job.notice.clone())))
+        .filter(|(since, _)| *since > LOOK_PATIENCE)
+        .max_by_key(|(since, _)| *since)
 }
 
 fn route(report: &Report, name: &str, topic: &str, group: &str) -> Route {
@@ -98,6 +114,7 @@ fn route(report: &Report, name: &str, topic: &str, group: &str) -> Route {
             .map(|open| open.gap.clone())
             .collect(),
         unpurchased: known.map_or((0, None), |r| (r.unpurchased, r.unpurchased_since)),
+        unlooked: None,
         partitions: report.positions.iter().filter(|p| p.route == name).cloned().collect(),
         workers: report.workers.iter().filter(|w| w.route == name).cloned().collect(),
         look: Ok(Look::default()),
@@ -176,6 +193,7 @@ fn judge(route: &Route, report: &Report) -> Standing {
         quarantined: route.quarantine.iter().map(|q| q.1).sum(),
         gaps: (route.gaps.len(), route.gaps.iter().map(|gap| gap.to - gap.from).sum()),
         unpurchased: known.map_or((0, None), |r| (r.unpurchased, r.unpurchased_since.map(age))),
+        unlooked: route.unlooked.as_ref().map(|(since, why)| (*since, why.as_deref())),
     })
 }
 

@@ -124,6 +124,10 @@ fn outbox(overview: &Overview) -> Check {
 }
 
 fn purchases(overview: &Overview) -> Check {
+    if let Some((since, _)) = overview.routes.iter().find_map(|route| route.unlooked.as_ref()) {
+        let since = standing::age(*since);
+        return check("purchases", false, format!("payments have not been looked at for {since}"));
+    }
     let waiting = |route: &Route| route.unpurchased.1.map(|at| age(overview.present(), at));
     match overview.routes.iter().filter_map(waiting).max() {
         Some(oldest) if oldest > PAID_TOO_LONG => {

@@ -49,6 +49,8 @@ pub struct Facts<'a> {
     pub gaps: (usize, i64),
     /// Payments that succeeded and have no purchase, and how long ago the oldest of them became paid.
     pub unpurchased: (i64, Option<Duration>),
+    /// For how long nobody has been able to look for such payments, if that is long, and why.
+    pub unlooked: Option<(Duration, Option<&'a str>)>,
 }
 
 /// Why a route is held or stalled.
@@ -101,7 +103,7 @@ pub enum Word {
     SetAside,
     /// Offsets were never read, and no sweep has covered them yet.
     Gap,
-    /// Payments have succeeded and have no purchase.
+    /// Payments have succeeded and have no purchase, or nobody can tell.
     Unpurchased,
     /// It has never seen anything but records of another type.
     Ignoring,
@@ -221,7 +223,7 @@ fn word(facts: &Facts<'_>) -> Word {
     if facts.taken == 0 && facts.other_type > 0 {
         return Word::Ignoring;
     }
-    if facts.unpurchased.0 > 0 {
+    if facts.unpurchased.0 > 0 || facts.unlooked.is_some() {
         return Word::Unpurchased;
     }
     if facts.gaps.0 > 0 {

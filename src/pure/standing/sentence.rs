@@ -82,19 +82,7 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
             "ignoring: all {} so far were of another type; compare the route's event_type with the events",
             records(facts.other_type)
         ),
-        Word::Unpurchased => format!(
-            "unpurchased: {} paid and not purchased{}; `makegood reconcile show` has the reasons, `makegood reconcile run` makes good",
-            if facts.unpurchased.0 == 1 {
-                "1 payment is".to_owned()
-            } else {
-                format!("{} payments are", facts.unpurchased.0)
-            },
-            facts
-                .unpurchased
-                .1
-                .map(|oldest| format!(", the oldest for {}", age(oldest)))
-                .unwrap_or_default(),
-        ),
+        Word::Unpurchased => unpurchased(facts),
         Word::Gap => format!(
             "gap: {} never read; the reconciler covers them with a sweep by itself, `makegood offsets show` tells which; {}",
             match facts.gaps {
@@ -115,6 +103,25 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
             format!("{}: {}", word.as_str(), flow(facts))
         }
     }
+}
+
+fn unpurchased(facts: &Facts<'_>) -> String {
+    if let Some((since, why)) = facts.unlooked {
+        let why = why.map(|why| format!(": {}", why.trim_end_matches('.'))).unwrap_or_default();
+        return format!(
+            "unpurchased: payments have not been compared with purchases for {}{why}; `makegood doctor` looks for the cause",
+            age(since)
+        );
+    }
+    let (payments, oldest) = facts.unpurchased;
+    format!(
+        "unpurchased: {} paid and not purchased{}; `makegood reconcile show` has the reasons, `makegood reconcile run` makes good",
+        match payments {
+            1 => "1 payment is".to_owned(),
+            n => format!("{n} payments are"),
+        },
+        oldest.map(|oldest| format!(", the oldest for {}", age(oldest))).unwrap_or_default(),
+    )
 }
 
 fn down(facts: &Facts<'_>) -> String {

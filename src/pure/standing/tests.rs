@@ -25,6 +25,7 @@ fn facts(partitions: &[Partition]) -> Facts<'_> {
         quarantined: 0,
         gaps: (0, 0),
         unpurchased: (0, None),
+        unlooked: None,
     }
 }
 
@@ -97,6 +98,21 @@ fn one_stalled_partition_counts_though_another_moves() {
     let (word, sentence) = judged(&facts(&two));
     assert_eq!(word, Word::Stalled);
     assert!(sentence.contains("partition 1 last moved 2 min ago"), "{sentence}");
+}
+
+#[test]
+fn payments_that_nobody_can_look_at_are_no_good_news() {
+    let idle = partition(0, None, Some(SECOND));
+    let why = Some("permission denied for table payments.");
+    let blind = Facts { unlooked: Some((3 * HOUR, why)), ..facts(&idle) };
+    let (word, sentence) = judged(&blind);
+    assert_eq!(word, Word::Unpurchased);
+    assert!(
+        sentence.contains(
+            "not been compared with purchases for 3 h: permission denied for table payments; "
+        ),
+        "{sentence}"
+    );
 }
 
 #[test]
