@@ -95,7 +95,5 @@ pub async fn watermarks(store: &Store, log: &Log, seen: &[(i32, i64, i64)]) -> R
 
 /// The machine's name, for people who look for the daemon.
 pub fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map(|name| name.trim().to_owned())
-        .unwrap_or_else(|_| "unknown".to_owned())
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
