@@ -131,7 +131,7 @@ async fn a_sighup_reads_the_log_level_again() {
     says(&daemon, &["log level read again"]).await;
     rig.pay(&payments(1)).await;
     says(&daemon, &["DEBUG", "batch applied"]).await;
-    fs::write(&file, format!("{text}\n[log]\nlevel = \"loud=\"\n")).unwrap();
+    fs::write(&file, format!("{text}\n[log]\nlevel = \"makegood=chatty\"\n")).unwrap();
     daemon.signal("HUP");
     says(&daemon, &["ERROR", "the old log level stays"]).await;
 }

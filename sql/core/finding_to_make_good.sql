@@ -1,6 +1,6 @@
 -- makegood: finding_to_make_good
 -- The next open ones of a run, in the order of time and key; $7 also takes those that were refused before.
-SELECT business_key, paid_at
+SELECT business_key, paid_at, quarantine_id IS NOT NULL AS refused
 FROM makegood.findings
 WHERE job = $1 AND kind = 'missing' AND resolved_at IS NULL
       AND ($2::timestamptz IS NULL OR paid_at >= $2) AND paid_at < $3

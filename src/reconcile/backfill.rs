@@ -3,7 +3,6 @@
 //! The rules are those of a batch from Kafka: what a value of its own makes fail is found by halving and
 //! quarantined; what a broken world would make fail as well needs a witness.
 
-use jiff::Timestamp;
 use tracing::{debug, warn};
 
 use super::compare::CHUNK;
@@ -12,7 +11,7 @@ use crate::meter;
 use crate::pure::bisect::Bisect;
 use crate::pure::verdict::{Verdict, wants_witness, witnesses};
 use crate::store::decisions;
-use crate::store::findings::{self, Wanted};
+use crate::store::findings::{self, Paid, Wanted};
 use crate::store::inbox::{self, ApplyFault, Backfill, MadeGood};
 use crate::store::payments::{Missing, Place};
 use crate::store::quarantine::Refusal;
@@ -20,9 +19,6 @@ use crate::store::runs::{self, Phase, Run, Step};
 
 /// How many lost races a chunk starts over after at once.
 const ROUNDS: u32 = 10;
-
-/// A payment and when it became paid, in the order in which they are made good.
-type Paid = (String, Timestamp);
 
 /// Makes good the next chunk of what a run has found; goes on to the contradictions after the last.
 pub(super) async fn step(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
@@ -129,7 +125,7 @@ async fn make_good(
     paid: &[Paid],
     refusal: Option<&Refusal>,
 ) -> Result<MadeGood, ApplyFault> {
-    let keys: Vec<String> = paid.iter().map(|(key, _)| key.clone()).collect();
+    let keys: Vec<String> = paid.iter().map(|one| one.key.clone()).collect();
     let step = Step::to(Phase::MakeGood, place_of(paid));
     for _ in 0..ROUNDS {
         match inbox::make_good(context.store, &backfill(context, run), &keys, refusal, &step).await
@@ -143,7 +139,7 @@ async fn make_good(
 
 fn place_of(paid: &[Paid]) -> Place {
     let last = paid.last();
-    Place { at: last.map(|(_, at)| *at), key: last.map(|(key, _)| key.clone()) }
+    Place { at: last.map(|one| one.at), key: last.map(|one| one.key.clone()) }
 }
 
 /// What may tell whether a payment or the world is to blame.
@@ -164,7 +160,7 @@ async fn suspect(
 ) -> Result<(), Trouble> {
     let witnessed = rest.witnessed
         || (wants_witness(fault.blamable())
-            && is_witnessed(context, run, &paid[0].0, rest.paid).await);
+            && is_witnessed(context, run, &paid[0].key, rest.paid).await);
     if witnessed && !rest.witnessed {
         // The world may have been mended since; what counts is a failure after another got through.
         fault = match make_good(context, run, paid, None).await {
@@ -183,8 +179,11 @@ async fn suspect(
             Ok(())
         }
         // Nothing tells whether it is the payment or the world. It is left as it is found, with the
-        // reason, and stops nobody; the next sweep tries it again.
-        Verdict::Hold if rest.paid.is_empty() => leave(context, run, paid, &fault).await,
+        // reason, and stops nobody; the next sweep tries it again. One that was judged before is in
+        // quarantine as it is.
+        Verdict::Hold if rest.paid.is_empty() || paid[0].refused => {
+            leave(context, run, paid, &fault).await
+        }
         Verdict::Hold | Verdict::Retry | Verdict::Bisect => Err(trouble(&fault)),
     }
 }
@@ -200,8 +199,8 @@ async fn leave(
     let step = Step::to(Phase::MakeGood, place_of(paid));
     context
         .commit(async |tx| {
-            for (key, _) in paid {
-                findings::tell(tx, &context.lease.job, key, &reason).await?;
+            for one in paid {
+                findings::tell(tx, &context.lease.job, &one.key, &reason).await?;
             }
             runs::step(tx, run.id, &step).await
         })
@@ -216,7 +215,7 @@ async fn is_witnessed(context: &Context<'_>, run: &Run, suspect: &str, rest: &[P
     {
         return true;
     }
-    let of_chunk = witnesses(rest, fastrand::usize(..)).map(|(key, _)| key.clone());
+    let of_chunk = witnesses(rest, fastrand::usize(..)).map(|one| one.key.clone());
     let newest = findings::newest_missing(context.store, &context.lease.job).await;
     for key in of_chunk.chain(newest.unwrap_or_default()) {
         let keys = std::slice::from_ref(&key);

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use tokio_postgres::Row;
+
 use super::json::JsonText;
 use super::payments::{Conflict, Missing, Place};
 use super::{Fault, Store, Tx};
@@ -192,16 +194,24 @@ pub struct Wanted<'a> {
     pub retry: bool,
 }
 
-/// The next open findings to make good, in the order of time and key, each with its place.
-pub async fn to_make_good(
-    tx: &Tx,
-    job: &str,
-    wanted: &Wanted<'_>,
-) -> Result<Vec<(String, Timestamp)>, Fault> {
+/// A payment to make good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paid {
+    /// Its business key.
+    pub key: String,
+    /// When it became paid.
+    pub at: Timestamp,
+    /// Whether it was refused before, and is in quarantine.
+    pub refused: bool,
+}
+
+/// The next open findings to make good, in the order of time and key.
+pub async fn to_make_good(tx: &Tx, job: &str, wanted: &Wanted<'_>) -> Result<Vec<Paid>, Fault> {
     let sql = include_str!("../../sql/core/finding_to_make_good.sql");
     let Wanted { since, until, after, limit, retry } = wanted;
     let rows = tx.query(sql, &[&job, since, until, &after.at, &after.key, limit, retry]).await?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    let paid = |row: &Row| Paid { key: row.get(0), at: row.get(1), refused: row.get(2) };
+    Ok(rows.iter().map(paid).collect())
 }
 
 /// The keys of the last few payments without a purchase that nobody has tried in vain, of whatever run.

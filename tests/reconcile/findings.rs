@@ -316,7 +316,8 @@ async fn payments_that_all_fail_are_judged_once_a_later_one_gets_through() {
     assert!(why.contains("23514"), "{why}");
     assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine").await, 0);
     // Nothing comes from Kafka; the frequent look alone knows of this one.
-    let later = recorded(&rig, 1).await;
+    let later = payments(1);
+    rig.record(&later, 180.0).await;
     let run = rig.run_is(run, &["done"]).await;
     assert_eq!(run.quarantined, 2, "{run:?}; {}", daemon.log());
     rig.reconcile("").await;
