@@ -4,6 +4,8 @@
 --   refused    its event is in quarantine
 --   ignored    the mapping ignores its event
 --   dismissed  a person has decided that it stays without
+-- A decision is about the payment, not the job that asked for it: it holds for every job of the route, and for
+-- one that was renamed. A refused event is tried by each job, which links it to its own finding.
 SELECT key,
        CASE WHEN dismissed THEN 'dismissed' WHEN had OR made THEN 'gone' WHEN refused THEN 'refused' ELSE 'ignored' END
 FROM (
@@ -17,9 +19,10 @@ FROM (
     LEFT JOIN LATERAL (
         SELECT bool_or(resolution = 'dismissed') AS dismissed,
                bool_or(resolution = 'made_good') AS made,
-               bool_or(resolved_at IS NULL AND quarantine_id IS NOT NULL) AS refused
+               bool_or(job = $2 AND resolved_at IS NULL AND quarantine_id IS NOT NULL) AS refused
         FROM makegood.findings
-        WHERE business_key = k.key AND job = $2 AND kind IN ('missing', 'gone')
+        WHERE business_key = k.key AND kind IN ('missing', 'gone')
+              AND job = ANY (ARRAY(SELECT name FROM makegood.jobs WHERE route_id = $1))
     ) f ON true
 ) known
 WHERE dismissed OR had IS NOT NULL OR made OR refused
