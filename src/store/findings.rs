@@ -135,7 +135,7 @@ pub async fn refused(
     Ok(())
 }
 
-/// Notes why a payment could not be made good; its finding stays open.
+/// Notes why a payment could not be made good; its finding stays open, and linked to its case if it has one.
 pub async fn tell(tx: &Tx, job: &str, key: &str, why: &str) -> Result<(), Fault> {
     let none = None::<i64>;
     tx.execute(include_str!("../../sql/core/finding_refused.sql"), &[&job, &key, &none, &why])

@@ -64,3 +64,28 @@ async fn decisions_hold_for_a_job_that_was_renamed_and_for_a_second_one_of_the_s
     let kept = [paid[2].clone(), paid[4].clone(), paid[5].clone()];
     ledger::assert_exactly(&rig.client, &kept).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_that_was_tried_again_in_vain_is_still_the_payments_when_it_is_discarded() {
+    let rig = Rig::new(1).await;
+    let _daemon = rig.reconciler("").await;
+    let paid = recorded(&rig, 3).await;
+    let refuse = format!(
+        "ALTER TABLE student_course_purchases ADD CONSTRAINT c CHECK (course_id <> '{}')",
+        paid[1].course
+    );
+    rig.client.batch_execute(&refuse).await.unwrap();
+    assert_eq!(rig.reconcile("").await.quarantined, 1);
+    // Tried alone, nothing tells whether it is the payment or the world: it is left as it is.
+    let run = rig.reconcile("").await;
+    assert_eq!((run.missing, run.made_good, run.quarantined), (1, 0, 0), "{run:?}");
+    let discard = "SELECT count(makegood.discard(id, 'a gift')) FROM makegood.quarantine_open";
+    assert_eq!(rig.number(discard).await, 1);
+    assert_eq!(rig.findings().await, found(&[("missing dismissed", 1), ("missing made_good", 2)]));
+    rig.client
+        .batch_execute("ALTER TABLE student_course_purchases DROP CONSTRAINT c")
+        .await
+        .unwrap();
+    assert_eq!(rig.reconcile("").await.missing, 0, "a payment that was given up came back");
+    ledger::assert_exactly(&rig.client, &[paid[0].clone(), paid[2].clone()]).await;
+}
