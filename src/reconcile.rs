@@ -3,7 +3,7 @@
 //! # States
 //!
 //! * **Waiting for the lease**: another daemon runs the job. Left when that one has said nothing for a
-//!   while, or has stopped.
+//!   while, or has stopped. A daemon that may not apply anything yet leaves the lease to one that does.
 //! * **Idle**: no run was asked for. Left by a row in `makegood.runs`, whoever wrote it: a person, the
 //!   schedule, a signal. A notification only makes it quicker.
 //! * **Running**: a run is taken step by step, each step a window or a chunk and a transaction of its
@@ -222,6 +222,10 @@ impl Reconciler {
         if !self.registered {
             jobs::register(&self.store, name, self.job.route).await?;
             self.registered = true;
+        }
+        if jobs::are_left_to_another(&self.store, self.job.route, &self.job.admission).await? {
+            jobs::release(&self.store, self.owner).await?;
+            return Ok(Report::NotOurs);
         }
         let Some(lease) = jobs::lease(&self.store, name, self.owner).await? else {
             return Ok(Report::NotOurs);

@@ -8,7 +8,8 @@
 //!   Records that fail alone are judged as in a batch from Kafka; they stay in quarantine, with their
 //!   newest reason.
 //! * **Waiting**: the world is broken or the route is held. No decision is ended for it; they say why they
-//!   wait, and are tried again.
+//!   wait, and are tried again. While another daemon applies the route's records, one that may not yet
+//!   leaves them to it.
 //!
 //! None of the states is in memory. Several daemons share the work: a row locked by one is passed over by
 //! the others.
@@ -166,6 +167,9 @@ impl Replayer {
             let asked = decisions::waiting(store, route, after, CHUNK, CHUNK_BYTES).await?;
             let Some(last) = asked.last() else { break };
             let admission = &self.route.admission;
+            if jobs::are_left_to_another(store, route, admission).await? {
+                return Ok(None);
+            }
             if let Some(why) = jobs::route_held(store, route, admission).await? {
                 return Err(Trouble(format!("the route is held: {why}")));
             }

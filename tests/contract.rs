@@ -5,8 +5,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::reconcile::recorded;
+use crate::support::corpus::with_field;
 use crate::support::daemon::Daemon;
-use crate::support::events::{Payment, payments};
+use crate::support::events::{Payment, payments, raw};
 use crate::support::holding::{held, held_for, made_good, pinned, running};
 use crate::support::rig::Rig;
 use crate::support::{eventually, ledger};
@@ -269,4 +271,37 @@ async fn a_held_daemon_takes_no_partitions_from_one_that_runs_and_joins_when_tha
     paid.extend(behind);
     ledger::assert_exactly(&rig.client, &paid).await;
     assert_eq!(bad.ended(), None);
+}
+
+/// The same deploy: it stops no run and no replay either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_daemon_leaves_runs_and_replays_to_one_that_runs_and_takes_them_when_that_one_is_gone()
+ {
+    let rig = Rig::new(2).await;
+    let good = rig.reconciler("").await;
+    let broken = with_field(&Payment::new(1).json(), "amount", "\"4-99\"");
+    rig.send(&raw(None, Some(broken.as_bytes()))).await;
+    rig.caught_up().await;
+    let (file, setting) = mapping(&rig, &answering("SELECT event_id, outcome FROM answer"));
+    let missing = include_str!("../sql/purchases/missing.sql");
+    fs::write(file.with_file_name("missing.sql"), missing).unwrap();
+    let bad = rig.reconciler_with(&setting, "");
+    held_for(&rig, "returns (").await;
+    let mut paid = recorded(&rig, 5).await;
+    assert_eq!(rig.reconcile("").await.made_good, 5);
+    rig.number("SELECT count(makegood.replay(id)) FROM makegood.quarantine_open").await;
+    let replayed = "SELECT count(*) FROM makegood.quarantine_decisions WHERE outcome = 'rejected'";
+    eventually("the replay", || async { (rig.number(replayed).await == 1).then_some(()) }).await;
+    let worker = rig.worker(&bad).await.unwrap();
+    assert_eq!((worker.state.as_str(), worker.partitions.len()), ("held", 0), "{worker:?}");
+
+    good.stop();
+    paid.extend(recorded(&rig, 5).await);
+    let run = rig.ask("").await;
+    let why = eventually("the run to say why it waits", || async { rig.run(run).await.held }).await;
+    assert!(why.contains("the route is held") && why.contains("returns ("), "{why}");
+    fs::write(&file, BUILT_IN).unwrap();
+    hang_up(&bad, "resumed").await;
+    rig.run_is(run, &["done"]).await;
+    ledger::assert_exactly(&rig.client, &paid).await;
 }

@@ -3,6 +3,7 @@
 
 mod brake;
 mod commands;
+mod decisions;
 mod elsewhere;
 mod findings;
 mod gaps;

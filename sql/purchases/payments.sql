@@ -6,7 +6,7 @@
 -- with those of purchases.sql itself.
 --
 -- In:  as in missing.sql; all payments, paid or not
--- Out: business_key text  the payment, as apply.sql names it
+-- Out: business_key text  the payment, as apply.sql names it; one row a payment
 --      at timestamptz     when it became what it is, as in missing.sql
 --      state text         `paid`; else one word for a purchase that exists all the same
 --      terms jsonb        what its purchase must say, by names that purchases.sql uses as well

@@ -114,7 +114,7 @@ async fn report(
 pub(super) async fn conflicts(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
     let tx = context.store.begin("conflicts_window").await?;
     let Next { found, edge, is_last } = ahead::look::<Conflict>(context, &tx, run).await?;
-    let items = findings::undismissed(&tx, &context.lease.job, found.items).await?;
+    let items = findings::undismissed(&tx, context.job.route, found.items).await?;
     let news: Vec<New<'_>> = items.iter().map(New::from).collect();
     let mut step = Step { conflicts: count(items.len()), ..Step::to(Phase::Conflicts, edge) };
     if run.dry_run {

@@ -65,7 +65,9 @@ async fn heal(context: &Context<'_>, tx: &Tx) -> Result<(), Trouble> {
         let open = findings::open_after(tx, job, true, after, CHUNK).await?;
         let Some(last) = open.last() else { return Ok(()) };
         after = last.id;
-        let keys: Vec<String> = open.iter().map(|o| o.key.clone()).collect();
+        let mut keys: Vec<String> = open.iter().map(|o| o.key.clone()).collect();
+        keys.sort();
+        keys.dedup();
         let found = context.looker.missing(tx, Scope::Keys(&keys)).await?;
         let still: BTreeSet<&str> = found.items.iter().map(|m| m.key.as_str()).collect();
         let healed: Vec<String> =

@@ -2,6 +2,7 @@
 //! the same keys here, and both are compared in memory, a window at a time. The payments cannot be
 //! locked, nor seen in the snapshot of the purchases.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -130,7 +131,14 @@ fn by_key<T>(
             let what = format!("{name} returned a row with a null, or a time that is out of range");
             return Err(LookFault::Breach(what));
         };
-        found.insert(key, item);
+        // A window of fewer keys than rows would look like the last one.
+        match found.entry(key) {
+            Entry::Vacant(place) => place.insert(item),
+            Entry::Occupied(first) => {
+                let what = format!("{name} returned two rows for {}", first.key());
+                return Err(LookFault::Breach(what));
+            }
+        };
     }
     Ok(found)
 }

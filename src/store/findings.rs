@@ -90,10 +90,10 @@ pub async fn open(tx: &Tx, job: &str, run: Option<i64>, news: &[New<'_>]) -> Res
     Ok(())
 }
 
-/// Leaves out contradictions that a person has dismissed as they are.
+/// Leaves out contradictions that a person has dismissed as they are, for whichever job of the route.
 pub async fn undismissed(
     tx: &Tx,
-    job: &str,
+    route: i16,
     conflicts: Vec<Conflict>,
 ) -> Result<Vec<Conflict>, Fault> {
     if conflicts.is_empty() {
@@ -104,7 +104,7 @@ pub async fn undismissed(
     let expected: Vec<_> = conflicts.iter().map(|c| c.expected.as_deref().map(JsonText)).collect();
     let found: Vec<_> = conflicts.iter().map(|c| c.found.as_deref().map(JsonText)).collect();
     let sql = include_str!("../../sql/core/finding_known.sql");
-    let rows = tx.query(sql, &[&job, &keys, &kinds, &expected, &found]).await?;
+    let rows = tx.query(sql, &[&route, &keys, &kinds, &expected, &found]).await?;
     let known: BTreeSet<i64> = rows.iter().map(|row| row.get(0)).collect();
     let numbered = (1_i64..).zip(conflicts);
     Ok(numbered.filter(|(place, _)| !known.contains(place)).map(|(_, c)| c).collect())
@@ -140,7 +140,7 @@ pub async fn refused(
     Ok(())
 }
 
-/// Notes why a payment could not be made good; its finding stays open.
+/// Notes why a payment could not be made good; its finding stays open, and linked to its case if it has one.
 pub async fn tell(tx: &Tx, job: &str, key: &str, why: &str) -> Result<(), Fault> {
     let none = None::<i64>;
     tx.execute(include_str!("../../sql/core/finding_refused.sql"), &[&job, &key, &none, &why])

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Fault, Store, Tx};
+use super::{Fault, Store, Tx, workers};
 use crate::admission::Admission;
 
 /// How long a runner that says nothing keeps its job.
@@ -116,7 +116,17 @@ pub async fn consumed(store: &Store, route: i16) -> Result<Option<Timestamp>, Fa
     Ok(rows.first().and_then(|row| row.get(0)))
 }
 
-/// Why a route is held, if it is: not admitted in this process, or held by what any daemon met.
+/// Whether this daemon leaves a route's runs and replays to another one: it may not apply anything yet, and
+/// that one applies the route's records.
+pub async fn are_left_to_another(
+    store: &Store,
+    route: i16,
+    admission: &Admission,
+) -> Result<bool, Fault> {
+    Ok(admission.held().is_some() && workers::is_run_elsewhere(store, route).await?)
+}
+
+/// Why a route is held, if it is: not admitted in this process, or held by what a daemon met that reads it.
 pub async fn route_held(
     store: &Store,
     route: i16,

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use jiff::Timestamp;
 use makegood::store::Store;
 use makegood::store::mapping::Mapping;
-use makegood::store::payments::{Looker, Place, Scope};
+use makegood::store::payments::{LookFault, Looker, Place, Scope};
 use serde_json::Value;
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -152,6 +152,44 @@ async fn two_databases_give_what_one_gives() {
             whole,
             "apart, in windows of {size}"
         );
+    }
+}
+
+/// A window of fewer keys than rows would pass for the last one, and everything behind it for compared.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_a_window_has_twice_is_a_breach_that_names_it() {
+    let rig = Rig::new(1).await;
+    let store = store(&rig.url());
+    let paid = payments(3);
+    rig.record(&paid, 3600.0).await;
+    rig.by_hand(&paid).await;
+    let mut mapping = Mapping::load(Path::new("/no/such/folder")).unwrap();
+    let twice = |sql: &str| {
+        let rows = format!("SELECT r.* FROM ({sql}) r, generate_series(1, 2)");
+        format!("{rows} ORDER BY at, business_key LIMIT $4")
+    };
+    let shipped = mapping.looks.clone();
+    let (after, until) = (Place::default(), Timestamp::now());
+    for name in ["payments.sql", "purchases.sql"] {
+        mapping.looks = shipped.clone();
+        let sql = match name {
+            "payments.sql" => &mut mapping.looks.payments,
+            _ => &mut mapping.looks.purchases,
+        };
+        *sql = sql.as_deref().map(twice);
+        let looker = Looker::new(Arc::new(mapping.clone()), Some(store.clone())).unwrap();
+        let tx = store.begin("test").await.unwrap();
+        let key = paid[0].id.to_string();
+        let window = Scope::Window { after: &after, until, rows: 2 };
+        let keys = Scope::Keys(std::slice::from_ref(&key));
+        for scope in [window, keys] {
+            let breaches =
+                [looker.missing(&tx, scope).await.err(), looker.conflicts(&tx, scope).await.err()];
+            for breach in breaches {
+                let Some(LookFault::Breach(what)) = breach else { panic!("{name}: {breach:?}") };
+                assert!(what.contains(name) && what.contains(&key), "{what}");
+            }
+        }
     }
 }
 

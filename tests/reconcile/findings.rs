@@ -2,6 +2,7 @@
 
 use super::{found, recorded};
 use crate::commands::{run, stdout};
+use crate::quarantine::Mapping;
 use crate::support::corpus::with_field;
 use crate::support::daemon::Daemon;
 use crate::support::events::{Payment, payments, raw};
@@ -322,4 +323,38 @@ async fn payments_that_all_fail_are_judged_once_a_later_one_gets_through() {
     assert_eq!(run.quarantined, 2, "{run:?}; {}", daemon.log());
     rig.reconcile("").await;
     ledger::assert_exactly(&rig.client, &later).await;
+}
+
+/// A mapping that takes every kind of event may ignore one that names a payment before it is paid.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ignored_event_hides_no_payment_unless_it_was_made_from_it() {
+    let rig = Rig::new(1).await;
+    let mapping = Mapping::new(&rig);
+    let taken = "WHERE fault IS NULL AND currency <> 'XXX'\n), inserted";
+    let ignored = "WHERE fault IS NOT NULL\nUNION ALL\n\
+                   SELECT event_id, 'ignored', payment_id, 'nothing to do yet'\n\
+                   FROM checked\nWHERE fault IS NULL AND currency = 'XXX'";
+    mapping.change(&[
+        ("WHERE fault IS NULL\n), inserted", taken),
+        ("WHERE fault IS NOT NULL", ignored),
+    ]);
+    let _daemon = rig.reconciler_with(&mapping.route(""), "");
+    rig.swept().await;
+    let mut paid = payments(2);
+    paid[1].currency = "XXX".to_owned();
+    let pending = Payment { currency: "XXX".to_owned(), ..paid[0].clone() };
+    rig.pay(&[pending, paid[1].clone()]).await;
+    rig.caught_up().await;
+    assert_eq!(
+        rig.number("SELECT count(*) FROM makegood.inbox WHERE outcome = 'ignored'").await,
+        2
+    );
+    // The event of the payment that succeeded is lost; the mapping has nothing to do for the other one.
+    rig.record(&paid, 3.0 * 3600.0).await;
+    let run = rig.reconcile("").await;
+    assert_eq!((run.missing, run.made_good), (2, 1), "{run:?}");
+    ledger::assert_exactly(&rig.client, &paid[..1]).await;
+    let run = rig.reconcile("").await;
+    assert_eq!((run.missing, run.made_good), (0, 0), "{run:?}");
+    assert_eq!(rig.findings().await, found(&[("missing ignored", 1), ("missing made_good", 1)]));
 }

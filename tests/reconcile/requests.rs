@@ -1,8 +1,18 @@
 //! Requests are rows: they survive a daemon that is down or dies, and never run over each other.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use makegood::admission::admission;
+use makegood::config;
+use makegood::liveness::Liveness;
+use makegood::reconcile::{Job, Reconciler, Report};
+use makegood::store::mapping::Mapping;
 use makegood::store::{jobs, runs};
+use makegood::vitals::Complaint;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{job_section, recorded};
@@ -151,8 +161,7 @@ async fn the_schedule_finds_what_is_new_and_stays_behind_grace() {
 async fn a_run_without_an_end_looks_at_all_that_was_there_when_it_was_asked_for() {
     let rig = Rig::new(1).await;
     let (store, owner) = (store(&rig.url()), Uuid::new_v4());
-    let route = "INSERT INTO makegood.routes (name, topic, consumer_group) VALUES ('r', 't', 'g') RETURNING id";
-    let route: i16 = rig.client.query_one(route, &[]).await.unwrap().get(0);
+    let route = route(&rig).await;
     jobs::register(&store, "purchases", route).await.unwrap();
     let lease = jobs::lease(&store, "purchases", owner).await.unwrap().unwrap();
     recorded(&rig, 1).await;
@@ -177,5 +186,45 @@ async fn a_range_without_end_is_everything_and_one_that_nobody_can_hold_is_refus
     assert_eq!(rig.ask("since => '-infinity', until => 'infinity'").await, all);
     let _daemon = rig.reconciler_with("", "");
     assert_eq!(rig.run_is(all, &["done"]).await.made_good, 3);
+    ledger::assert_exactly(&rig.client, &paid).await;
+}
+
+/// The number of the rig's route, before any daemon runs it.
+async fn route(rig: &Rig) -> i16 {
+    let sql = "INSERT INTO makegood.routes (name, topic, consumer_group) VALUES ('purchases', $1, $2) RETURNING id";
+    rig.client.query_one(sql, &[&rig.topic, &rig.group]).await.unwrap().get(0)
+}
+
+/// A deploy whose mapping does not fit has the job when a daemon comes that can do it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_may_not_apply_anything_yet_leaves_its_job_to_a_daemon_that_does() {
+    let rig = Rig::new(1).await;
+    let reason = "the mapping does not fit".to_owned();
+    let (_told, admission) = admission(Some(Complaint { reason, advice: String::new() }));
+    let path = rig.config_file(&rig.url(), "", &job_section(""));
+    let flags = config::Overrides { config: Some(path), ..config::Overrides::default() };
+    let loaded = config::load(&flags, &BTreeMap::new(), Path::new("/")).unwrap();
+    let job = Job {
+        settings: loaded.config.reconcile[0].clone(),
+        route: route(&rig).await,
+        topic: rig.topic.clone(),
+        source: None,
+        sign: Liveness::default().expect("reconcile"),
+        admission,
+    };
+    let mapping = Arc::new(Mapping::load(Path::new("/no/such/folder")).unwrap());
+    let mut held = Reconciler::new(job, store(&rig.url()), watch::channel(mapping).1);
+    // Alone it keeps the job, so that whoever asks is told why nothing is made good.
+    let run = rig.ask("").await;
+    let Report::Waits(why) = held.run_once().await else { panic!("it does not wait") };
+    assert!(why.contains("the mapping does not fit"), "{why}");
+    assert_eq!(rig.run(run).await.held, Some(why));
+    let daemon = rig.reconciler_with("", "");
+    rig.reads(&daemon).await;
+    assert_eq!(held.run_once().await, Report::NotOurs);
+    let paid = recorded(&rig, 3).await;
+    rig.run_is(run, &["done"]).await;
+    assert_eq!(held.run_once().await, Report::NotOurs);
+    rig.reconcile("").await;
     ledger::assert_exactly(&rig.client, &paid).await;
 }
