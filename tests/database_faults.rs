@@ -6,9 +6,11 @@ use std::time::Duration;
 use makegood::demo::postgres::PrivatePostgres;
 use tokio_postgres::NoTls;
 
-use crate::support::daemon::Daemon;
+use crate::support::daemon::{Daemon, command};
 use crate::support::events::payments;
+use crate::support::http::{address, get};
 use crate::support::payments::{Place, Site};
+use crate::support::proxy::Proxy;
 use crate::support::rig::Rig;
 use crate::support::standby::{at, both, replayed, standby};
 use crate::support::ward::{TinyDisk, Ward, signal_all};
@@ -250,4 +252,39 @@ async fn the_daemon_goes_to_the_host_that_takes_writes_also_when_the_first_one_i
         (row.get::<_, i64>(0) == 0).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_host_that_vanishes_keeps_nobody_from_the_second_one() {
+    let rig = Rig::new(1).await;
+    let first = Proxy::start(rig.world.postgres.port()).await;
+    // With the connect time-out that everybody has who sets none.
+    let url = both(&first.url(&rig.url()), rig.world.postgres.port());
+    let config = rig.config_file(&url, "", "[log]\nlevel = \"info,makegood=debug\"\n");
+    let daemon = Daemon::start(&config, 0);
+    let address = address(&daemon).await;
+    let ready = async || (get(&address, "/readyz").await.status == 200).then_some(());
+    eventually("the daemon to be ready", ready).await;
+    let row = rig.client.query_one("SELECT clock_timestamp()::text", &[]).await.unwrap();
+    first.silence(true);
+    first.cut_all();
+    let since = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'makegood status'
+         AND datname = current_database() AND backend_start > '{}'",
+        row.get::<_, String>(0)
+    );
+    eventually("the look at how everything stands to go by the second host", || async {
+        (rig.number(&since).await > 0).then_some(())
+    })
+    .await;
+    eventually("the daemon to be ready again", ready).await;
+    let paid = payments(20);
+    rig.pay(&paid).await;
+    rig.caught_up().await;
+    ledger::assert_exactly(&rig.client, &paid).await;
+    let mut status = command();
+    status.args(["status", "--config"]).arg(&config);
+    let said = tokio::task::spawn_blocking(move || status.output().unwrap()).await.unwrap();
+    assert!(said.status.success(), "{said:?}");
+    daemon.stop();
 }

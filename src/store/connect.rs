@@ -20,7 +20,7 @@ pub use tls::TlsMode;
 
 use crate::config::Postgres;
 use crate::pure::problem::{Code, Problem};
-use hosts::Hosts;
+use hosts::{HEAD_START, Hosts};
 
 /// What every session sets first. Statements rather than startup options, which PgBouncer refuses.
 const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
@@ -167,11 +167,11 @@ fn no_session(p: &Postgres) -> Problem {
     Problem::new(Code::Config, cause).hint("set postgres.direct_url to PostgreSQL itself")
 }
 
-/// How long opening may take in all: every host in turn, and the login, which the driver's own
-/// timeout does not cover.
+/// How long opening may take in all: until the last host had its time, and the login, which the driver's
+/// own timeout does not cover.
 fn patience(p: &Postgres) -> Duration {
-    let hosts = u32::try_from(p.hosts.len().max(1)).unwrap_or(1);
-    p.connect_timeout.saturating_mul(hosts) + Duration::from_secs(5)
+    let before_the_last = u32::try_from(p.hosts.len().saturating_sub(1)).unwrap_or(0);
+    HEAD_START.saturating_mul(before_the_last) + p.connect_timeout + Duration::from_secs(5)
 }
 
 /// Whether connections to a database stay on this machine.
