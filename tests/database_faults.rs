@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use makegood::config::Postgres;
 use makegood::demo::postgres::PrivatePostgres;
+use makegood::store::Store;
 use tokio_postgres::NoTls;
 
 use crate::support::daemon::{Daemon, command};
@@ -287,4 +289,18 @@ async fn a_first_host_that_vanishes_keeps_nobody_from_the_second_one() {
     let said = tokio::task::spawn_blocking(move || status.output().unwrap()).await.unwrap();
     assert!(said.status.success(), "{said:?}");
     daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_the_login_and_then_says_nothing_is_given_up() {
+    let rig = Rig::new(1).await;
+    let proxy = Proxy::start(rig.world.postgres.port()).await;
+    let store =
+        Store::open(&Postgres::from_url(&proxy.url(&rig.url())).unwrap(), "test", 1).unwrap();
+    proxy.withhold(Some("SET statement_timeout"));
+    let asked = tokio::time::timeout(Duration::from_secs(60), store.query("SELECT 1", &[])).await;
+    let fault = asked.expect("an end of the wait").unwrap_err();
+    assert!(fault.to_string().contains("took the login"), "{fault}");
+    proxy.withhold(None);
+    store.query("SELECT 1", &[]).await.unwrap();
 }

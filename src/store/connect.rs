@@ -26,6 +26,10 @@ use hosts::{HEAD_START, Hosts};
 const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
     SET idle_in_transaction_session_timeout = '60s'; SET TimeZone = 'UTC'; SET jit = off";
 
+/// How long [`SESSION`] may take. The pool's own time-out ends with the login, which a pooler can answer
+/// for a server that is frozen.
+const SET_UP: Duration = Duration::from_secs(5);
+
 /// What a connection goes through before it is handed out again. An open transaction is rolled
 /// back; in an aborted one BEGIN fails, and the connection is thrown away. A bare ROLLBACK would do,
 /// but outside a transaction, where it nearly always is, it writes a warning into the server's log.
@@ -87,7 +91,10 @@ pub fn pool(p: &Postgres, application_name: &str, max_size: usize) -> Result<Poo
         recycle: Some(Duration::from_secs(5)),
     };
     let set_up = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
-        Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
+        Box::pin(async move {
+            let set = tokio::time::timeout(SET_UP, client.batch_execute(SESSION)).await;
+            set.map_err(|_| HookError::message(error::MUTE))?.map_err(HookError::Backend)
+        })
     });
     let builder = Pool::builder(manager)
         .config(PoolConfig { max_size, timeouts, ..PoolConfig::default() })

@@ -118,6 +118,7 @@ impl From<PoolError> for Fault {
             }
             PoolError::Timeout(_) => Fault::unanswered("it does not answer in time".to_owned()),
             PoolError::PostCreateHook(HookError::Backend(e)) => e.into(),
+            PoolError::PostCreateHook(HookError::Message(why)) => Fault::unanswered(why.into()),
             other => Fault::Lost { cause: other.to_string() },
         }
     }
