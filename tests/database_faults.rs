@@ -304,3 +304,57 @@ async fn a_server_that_takes_the_login_and_then_says_nothing_is_given_up() {
     proxy.withhold(None);
     store.query("SELECT 1", &[]).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_lost_while_the_schema_is_made_is_waited_for() {
+    // The first lock stops who reads what was migrated, the second one who writes it.
+    for lock in ["ACCESS EXCLUSIVE", "SHARE"] {
+        let mut rig = Rig::new(1).await;
+        rig.client
+            .batch_execute(
+                "CREATE SCHEMA bare; ALTER TABLE makegood.inbox_migrations SET SCHEMA bare;
+                 DROP SCHEMA makegood CASCADE; ALTER SCHEMA bare RENAME TO makegood;
+                 DELETE FROM makegood.inbox_migrations",
+            )
+            .await
+            .unwrap();
+        let holder = connect(&rig.url()).await;
+        let hold = format!("BEGIN; LOCK makegood.inbox_migrations IN {lock} MODE");
+        holder.batch_execute(&hold).await.unwrap();
+        let proxy = Proxy::start(rig.world.postgres.port()).await;
+        let log = "[outbox]\nenabled = false\n[log]\nlevel = \"info,makegood=debug\"\n";
+        let mut daemon = Daemon::start(&rig.config_file(&proxy.url(&rig.url()), "", log), 0);
+        let migrating = "FROM pg_stat_activity WHERE application_name = 'makegood migrate'
+                         AND datname = current_database() AND wait_event_type = 'Lock'";
+        let waits = async || {
+            let count = format!("SELECT count(*) {migrating}");
+            (rig.number(&count).await > 0).then_some(())
+        };
+        eventually("the daemon to be migrating", waits).await;
+        let end = format!("SELECT count(pg_terminate_backend(pid)) {migrating}");
+        rig.number(&end).await;
+        eventually("the daemon to say what it waits for", || async {
+            daemon.log().contains("57P01").then_some(())
+        })
+        .await;
+        eventually("the daemon to be migrating again", waits).await;
+        proxy.cut_all();
+        eventually("the daemon to say that the connection is lost", || async {
+            let says = |l: &str| l.contains("waiting: ") && l.contains("out of reach");
+            daemon.log().lines().any(says).then_some(())
+        })
+        .await;
+        holder.batch_execute("ROLLBACK").await.unwrap();
+        let paid = payments(20);
+        rig.pay(&paid).await;
+        rig.client = connect(&rig.url()).await;
+        eventually("the schema", || async {
+            let sql = "SELECT count(*) FROM pg_class WHERE oid = to_regclass('makegood.positions')";
+            (rig.number(sql).await > 0).then_some(())
+        })
+        .await;
+        rig.caught_up().await;
+        ledger::assert_exactly(&rig.client, &paid).await;
+        assert_eq!(daemon.ended(), None);
+    }
+}

@@ -97,6 +97,12 @@ impl fmt::Display for Fault {
 
 impl From<tokio_postgres::Error> for Fault {
     fn from(error: tokio_postgres::Error) -> Fault {
+        Fault::from(&error)
+    }
+}
+
+impl From<&tokio_postgres::Error> for Fault {
+    fn from(error: &tokio_postgres::Error) -> Fault {
         meter::database_error(error.code().map(SqlState::code));
         match error.as_db_error() {
             Some(db) => Fault::Refused {
@@ -104,7 +110,7 @@ impl From<tokio_postgres::Error> for Fault {
                 message: message(db),
                 about: About::of(db),
             },
-            None => Fault::Lost { cause: chain(&error) },
+            None => Fault::Lost { cause: chain(error) },
         }
     }
 }
