@@ -358,3 +358,33 @@ async fn a_connection_lost_while_the_schema_is_made_is_waited_for() {
         assert_eq!(daemon.ended(), None);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outbox_that_may_not_be_read_is_waited_for_and_keeps_no_purchase_from_being_made() {
+    let mut site = Site::new(Place::Apart, 1).await;
+    let role = format!("relay_{}", site.rig.database);
+    let create = format!("CREATE ROLE {role} LOGIN PASSWORD 'one'");
+    site.client.batch_execute(&create).await.unwrap();
+    let (_, place) = site.payments.rsplit_once('@').unwrap();
+    site.payments = format!("postgres://{role}:one@{place}");
+    site.rig.client = connect(&site.purchases).await;
+    let mut daemon = site.daemon();
+    eventually("the daemon to say what it waits for", || async {
+        let says = |l: &str| l.contains("waiting: ") && l.contains("42501");
+        daemon.log().lines().any(says).then_some(())
+    })
+    .await;
+    let mut paid = payments(21);
+    let published = paid.pop().unwrap();
+    site.rig.pay(&paid).await;
+    site.rig.caught_up().await;
+    ledger::assert_exactly(&site.rig.client, &paid).await;
+    let sql = "SELECT makegood.publish($1, 'k', 'PURCHASE_CONFIRMED', $2::text::jsonb)";
+    site.client.query_one(sql, &[&site.rig.topic, &published.json()]).await.unwrap();
+    site.client.batch_execute(&format!("ALTER ROLE {role} SUPERUSER")).await.unwrap();
+    site.drained().await;
+    site.rig.caught_up().await;
+    paid.push(published);
+    ledger::assert_exactly(&site.rig.client, &paid).await;
+    assert_eq!(daemon.ended(), None);
+}
