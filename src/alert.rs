@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -48,12 +48,17 @@ impl Alert {
     pub async fn run(self, mut snapshots: watch::Receiver<Arc<Snapshot>>, end: CancellationToken) {
         let began = Instant::now();
         let mut alarm = Alarm::new(self.patience);
-        let mut calling: Option<AbortHandle> = None;
+        // Never more than one call.
+        let mut calls = JoinSet::new();
         loop {
             tokio::select! {
                 () = end.cancelled() => return,
                 // One comes every few seconds, also with every server away.
                 taken = snapshots.changed() => if taken.is_err() { return },
+                Some(ended) = calls.join_next() => {
+                    alarm.settle(ended.unwrap_or(false));
+                    continue;
+                }
             }
             let snapshot = snapshots.borrow_and_update().clone();
             let Some(overview) = &snapshot.overview else { continue };
@@ -63,12 +68,9 @@ impl Alert {
             let message = Message::new(call, &snapshot, overview, &self.host);
             info!(call = call.as_str(), "telling somebody: {}", message.sentence);
             // The newest word counts; an older one that is still being tried is out of date.
-            if let Some(older) = calling.take() {
-                older.abort();
-            }
+            calls = JoinSet::new();
             let delivery = self.delivery.clone();
-            calling =
-                Some(tokio::spawn(async move { delivery.send(&message).await }).abort_handle());
+            calls.spawn(async move { delivery.send(&message).await });
         }
     }
 

@@ -161,3 +161,23 @@ async fn a_command_is_run_while_kafka_is_away_and_again_when_it_fails() {
     let said = "page ended with exit status: 3: no line today";
     assert!(daemon.log().contains(said), "{}", daemon.log());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_counts_by_its_own_end_whatever_it_leaves_running() {
+    let rig = Rig::new(1).await;
+    let script = rig.path("page");
+    // What it leaves behind has its standard error, and ends with the test's folder.
+    let body = "#!/bin/sh\n(while [ -e \"$0\" ]; do sleep 1; done) &\nexit 0\n";
+    fs::write(&script, body).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let through = format!("command = [\"{}\"]", script.display());
+    let right = rig.config(&rig.url(), "", &alert(&through));
+    let config = rig.path("away.toml");
+    fs::write(&config, right.replace(&rig.world.kafka.bootstrap(), "127.0.0.1:1")).unwrap();
+    let daemon = Daemon::start(&config, 0);
+    eventually("somebody to have been told", || async {
+        daemon.log().contains("somebody has been told").then_some(())
+    })
+    .await;
+    assert!(!daemon.log().contains("nobody could be told"), "{}", daemon.log());
+}

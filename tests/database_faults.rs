@@ -3,12 +3,16 @@
 
 use std::time::Duration;
 
+use makegood::config::Postgres;
 use makegood::demo::postgres::PrivatePostgres;
+use makegood::store::Store;
 use tokio_postgres::NoTls;
 
-use crate::support::daemon::Daemon;
+use crate::support::daemon::{Daemon, command};
 use crate::support::events::payments;
+use crate::support::http::{address, get};
 use crate::support::payments::{Place, Site};
+use crate::support::proxy::Proxy;
 use crate::support::rig::Rig;
 use crate::support::standby::{at, both, replayed, standby};
 use crate::support::ward::{TinyDisk, Ward, signal_all};
@@ -250,4 +254,137 @@ async fn the_daemon_goes_to_the_host_that_takes_writes_also_when_the_first_one_i
         (row.get::<_, i64>(0) == 0).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_host_that_vanishes_keeps_nobody_from_the_second_one() {
+    let rig = Rig::new(1).await;
+    let first = Proxy::start(rig.world.postgres.port()).await;
+    // With the connect time-out that everybody has who sets none.
+    let url = both(&first.url(&rig.url()), rig.world.postgres.port());
+    let config = rig.config_file(&url, "", "[log]\nlevel = \"info,makegood=debug\"\n");
+    let daemon = Daemon::start(&config, 0);
+    let address = address(&daemon).await;
+    let ready = async || (get(&address, "/readyz").await.status == 200).then_some(());
+    eventually("the daemon to be ready", ready).await;
+    let row = rig.client.query_one("SELECT clock_timestamp()::text", &[]).await.unwrap();
+    first.silence(true);
+    first.cut_all();
+    let since = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'makegood status'
+         AND datname = current_database() AND backend_start > '{}'",
+        row.get::<_, String>(0)
+    );
+    eventually("the look at how everything stands to go by the second host", || async {
+        (rig.number(&since).await > 0).then_some(())
+    })
+    .await;
+    eventually("the daemon to be ready again", ready).await;
+    let paid = payments(20);
+    rig.pay(&paid).await;
+    rig.caught_up().await;
+    ledger::assert_exactly(&rig.client, &paid).await;
+    let mut status = command();
+    status.args(["status", "--config"]).arg(&config);
+    let said = tokio::task::spawn_blocking(move || status.output().unwrap()).await.unwrap();
+    assert!(said.status.success(), "{said:?}");
+    daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_the_login_and_then_says_nothing_is_given_up() {
+    let rig = Rig::new(1).await;
+    let proxy = Proxy::start(rig.world.postgres.port()).await;
+    let store =
+        Store::open(&Postgres::from_url(&proxy.url(&rig.url())).unwrap(), "test", 1).unwrap();
+    proxy.withhold(Some("SET statement_timeout"));
+    let asked = tokio::time::timeout(Duration::from_secs(60), store.query("SELECT 1", &[])).await;
+    let fault = asked.expect("an end of the wait").unwrap_err();
+    assert!(fault.to_string().contains("took the login"), "{fault}");
+    proxy.withhold(None);
+    store.query("SELECT 1", &[]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_lost_while_the_schema_is_made_is_waited_for() {
+    // The first lock stops who reads what was migrated, the second one who writes it.
+    for lock in ["ACCESS EXCLUSIVE", "SHARE"] {
+        let mut rig = Rig::new(1).await;
+        rig.client
+            .batch_execute(
+                "CREATE SCHEMA bare; ALTER TABLE makegood.inbox_migrations SET SCHEMA bare;
+                 DROP SCHEMA makegood CASCADE; ALTER SCHEMA bare RENAME TO makegood;
+                 DELETE FROM makegood.inbox_migrations",
+            )
+            .await
+            .unwrap();
+        let holder = connect(&rig.url()).await;
+        let hold = format!("BEGIN; LOCK makegood.inbox_migrations IN {lock} MODE");
+        holder.batch_execute(&hold).await.unwrap();
+        let proxy = Proxy::start(rig.world.postgres.port()).await;
+        let log = "[outbox]\nenabled = false\n[log]\nlevel = \"info,makegood=debug\"\n";
+        let mut daemon = Daemon::start(&rig.config_file(&proxy.url(&rig.url()), "", log), 0);
+        let migrating = "FROM pg_stat_activity WHERE application_name = 'makegood migrate'
+                         AND datname = current_database() AND wait_event_type = 'Lock'";
+        let waits = async || {
+            let count = format!("SELECT count(*) {migrating}");
+            (rig.number(&count).await > 0).then_some(())
+        };
+        eventually("the daemon to be migrating", waits).await;
+        let end = format!("SELECT count(pg_terminate_backend(pid)) {migrating}");
+        rig.number(&end).await;
+        eventually("the daemon to say what it waits for", || async {
+            daemon.log().contains("57P01").then_some(())
+        })
+        .await;
+        eventually("the daemon to be migrating again", waits).await;
+        proxy.cut_all();
+        eventually("the daemon to say that the connection is lost", || async {
+            let says = |l: &str| l.contains("waiting: ") && l.contains("out of reach");
+            daemon.log().lines().any(says).then_some(())
+        })
+        .await;
+        holder.batch_execute("ROLLBACK").await.unwrap();
+        let paid = payments(20);
+        rig.pay(&paid).await;
+        rig.client = connect(&rig.url()).await;
+        eventually("the schema", || async {
+            let sql = "SELECT count(*) FROM pg_class WHERE oid = to_regclass('makegood.positions')";
+            (rig.number(sql).await > 0).then_some(())
+        })
+        .await;
+        rig.caught_up().await;
+        ledger::assert_exactly(&rig.client, &paid).await;
+        assert_eq!(daemon.ended(), None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outbox_that_may_not_be_read_is_waited_for_and_keeps_no_purchase_from_being_made() {
+    let mut site = Site::new(Place::Apart, 1).await;
+    let role = format!("relay_{}", site.rig.database);
+    let create = format!("CREATE ROLE {role} LOGIN PASSWORD 'one'");
+    site.client.batch_execute(&create).await.unwrap();
+    let (_, place) = site.payments.rsplit_once('@').unwrap();
+    site.payments = format!("postgres://{role}:one@{place}");
+    site.rig.client = connect(&site.purchases).await;
+    let mut daemon = site.daemon();
+    eventually("the daemon to say what it waits for", || async {
+        let says = |l: &str| l.contains("waiting: ") && l.contains("42501");
+        daemon.log().lines().any(says).then_some(())
+    })
+    .await;
+    let mut paid = payments(21);
+    let published = paid.pop().unwrap();
+    site.rig.pay(&paid).await;
+    site.rig.caught_up().await;
+    ledger::assert_exactly(&site.rig.client, &paid).await;
+    let sql = "SELECT makegood.publish($1, 'k', 'PURCHASE_CONFIRMED', $2::text::jsonb)";
+    site.client.query_one(sql, &[&site.rig.topic, &published.json()]).await.unwrap();
+    site.client.batch_execute(&format!("ALTER ROLE {role} SUPERUSER")).await.unwrap();
+    site.drained().await;
+    site.rig.caught_up().await;
+    paid.push(published);
+    ledger::assert_exactly(&site.rig.client, &paid).await;
+    assert_eq!(daemon.ended(), None);
 }

@@ -1,5 +1,6 @@
 //! The way to somebody: a webhook or a command, tried a few times, each time for a bounded time.
 
+use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use hyper::body::Bytes;
 use hyper::{Request, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, Command};
+use tokio::process::{ChildStderr, ChildStdin, Command};
 use tracing::{info, warn};
 
 use super::message::Message;
@@ -25,6 +26,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 const RUN: Duration = Duration::from_secs(30);
 /// As much of a command's complaint as the log shows.
 const COMPLAINT: usize = 500;
+/// How long a command's complaint is read after its end.
+const REST: Duration = Duration::from_secs(1);
 /// Variables that may hold secrets of makegood's.
 const OWN: [&str; 4] = ["DATABASE_URL", "PG", "KAFKA_", "MAKEGOOD_"];
 
@@ -42,21 +45,25 @@ impl Delivery {
         })
     }
 
-    /// Tells somebody, or says in the log that nobody could be told.
-    pub(super) async fn send(&self, message: &Message) {
+    /// Tells somebody, or says in the log that nobody could be told. Returns whether somebody was.
+    pub(super) async fn send(&self, message: &Message) -> bool {
         let call = message.call.as_str();
         for attempt in 0..TRIES {
             let why = match self.attempt(message).await {
-                Ok(()) => return info!(call, "somebody has been told"),
+                Ok(()) => {
+                    info!(call, "somebody has been told");
+                    return true;
+                }
                 Err(why) => why,
             };
             if attempt + 1 == TRIES {
-                warn!(call, "nobody could be told, and it is not tried again: {why}");
+                warn!(call, "nobody could be told, and this word is given up: {why}");
             } else {
                 warn!(call, "nobody could be told yet: {why}");
                 tokio::time::sleep(BACKOFF.delay(attempt, fastrand::f64())).await;
             }
         }
+        false
     }
 
     async fn attempt(&self, message: &Message) -> Result<(), String> {
@@ -103,24 +110,39 @@ async fn run(words: &[String], message: &Message, body: String) -> Result<(), St
     command.envs(message.variables());
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().map_err(|e| format!("cannot run {program}: {e}"))?;
-    let complaint = talk(&mut child, body).await;
-    let ended = child.wait().await.map_err(|e| format!("{program}: {e}"))?;
+    let (input, errors) = (child.stdin.take(), child.stderr.take());
+    let mut complaint = Vec::new();
+    let ended = {
+        let mut talk = pin!(talk(input, errors, body, &mut complaint));
+        tokio::select! {
+            () = &mut talk => child.wait().await,
+            // What it left running may have its standard error for ever; what it wrote itself is there.
+            ended = child.wait() => {
+                let _ = tokio::time::timeout(REST, talk).await;
+                ended
+            }
+        }
+    };
+    let ended = ended.map_err(|e| format!("{program}: {e}"))?;
     if ended.success() {
         return Ok(());
     }
-    Err(format!("{program} ended with {ended}: {}", complaint.trim()))
+    Err(format!("{program} ended with {ended}: {}", String::from_utf8_lossy(&complaint).trim()))
 }
 
 /// Gives the message and takes the complaints. One that does not read is no failure: its exit code counts.
-async fn talk(child: &mut Child, body: String) -> String {
-    let (input, errors) = (child.stdin.take(), child.stderr.take());
+async fn talk(
+    input: Option<ChildStdin>,
+    errors: Option<ChildStderr>,
+    body: String,
+    complaint: &mut Vec<u8>,
+) {
     let give = async {
         if let Some(mut input) = input {
             let _ = input.write_all(body.as_bytes()).await;
         }
     };
     let take = async {
-        let mut complaint = Vec::new();
         if let Some(mut errors) = errors {
             let mut part = [0; 4096];
             while let Ok(count @ 1..) = errors.read(&mut part).await {
@@ -128,7 +150,6 @@ async fn talk(child: &mut Child, body: String) -> String {
                 complaint.extend_from_slice(&part[..count.min(room)]);
             }
         }
-        String::from_utf8_lossy(&complaint).into_owned()
     };
-    tokio::join!(give, take).1
+    tokio::join!(give, take);
 }

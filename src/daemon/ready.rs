@@ -13,7 +13,9 @@ use crate::watchdog::supervisor;
 /// Pauses between attempts to start while the database is not there yet.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };
 
-/// Brings a part of makegood's schema up to date or checks it.
+/// Brings a part of makegood's schema up to date or checks it. Whatever the database says is waited for: it
+/// may be mended there, and the side that stands on another database goes on meanwhile. A configuration or a
+/// schema that does not fit this program ends it.
 pub(super) async fn schema(
     postgres: &config::Postgres,
     set: migrate::Set,
@@ -22,7 +24,7 @@ pub(super) async fn schema(
     let mut attempt = 0;
     loop {
         match migrated(postgres, &[set], mode).await {
-            Err(problem) if problem.code == Code::PostgresUnreachable => {
+            Err(problem) if matches!(problem.code, Code::PostgresUnreachable | Code::Postgres) => {
                 wait(&mut attempt, &problem).await;
             }
             ended => return ended,

@@ -4,6 +4,8 @@
 //! Somebody is called when it has been bad for that long altogether, so that a trouble that comes and goes
 //! calls as well, once. While it lasts, no word comes but the repetition, and one whenever it has become worse
 //! than was told, for just as long.
+//!
+//! A word that reaches nobody ([`Alarm::settle`]) was not told: it comes again with the next sight that wants it.
 
 use std::time::Duration;
 
@@ -55,6 +57,8 @@ pub struct Alarm<L> {
     well_since: Option<Duration>,
     /// The worst that was said, and when something was said last.
     told: Option<(L, Duration)>,
+    /// The same as of the last word that reached somebody.
+    heard: Option<(L, Duration)>,
 }
 
 impl<L: Copy + Ord> Alarm<L> {
@@ -67,6 +71,16 @@ impl<L: Copy + Ord> Alarm<L> {
             worse_for: Duration::ZERO,
             well_since: None,
             told: None,
+            heard: None,
+        }
+    }
+
+    /// Takes in what became of the last call: whether it reached somebody, or nobody for good.
+    pub fn settle(&mut self, reached: bool) {
+        if reached {
+            self.heard = self.told;
+        } else {
+            self.told = self.heard;
         }
     }
 

@@ -20,11 +20,15 @@ pub use tls::TlsMode;
 
 use crate::config::Postgres;
 use crate::pure::problem::{Code, Problem};
-use hosts::Hosts;
+use hosts::{HEAD_START, Hosts};
 
 /// What every session sets first. Statements rather than startup options, which PgBouncer refuses.
 const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
     SET idle_in_transaction_session_timeout = '60s'; SET TimeZone = 'UTC'; SET jit = off";
+
+/// How long [`SESSION`] may take. The pool's own time-out ends with the login, which a pooler can answer
+/// for a server that is frozen.
+const SET_UP: Duration = Duration::from_secs(5);
 
 /// What a connection goes through before it is handed out again. An open transaction is rolled
 /// back; in an aborted one BEGIN fails, and the connection is thrown away. A bare ROLLBACK would do,
@@ -87,7 +91,10 @@ pub fn pool(p: &Postgres, application_name: &str, max_size: usize) -> Result<Poo
         recycle: Some(Duration::from_secs(5)),
     };
     let set_up = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
-        Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
+        Box::pin(async move {
+            let set = tokio::time::timeout(SET_UP, client.batch_execute(SESSION)).await;
+            set.map_err(|_| HookError::message(error::MUTE))?.map_err(HookError::Backend)
+        })
     });
     let builder = Pool::builder(manager)
         .config(PoolConfig { max_size, timeouts, ..PoolConfig::default() })
@@ -167,11 +174,11 @@ fn no_session(p: &Postgres) -> Problem {
     Problem::new(Code::Config, cause).hint("set postgres.direct_url to PostgreSQL itself")
 }
 
-/// How long opening may take in all: every host in turn, and the login, which the driver's own
-/// timeout does not cover.
+/// How long opening may take in all: until the last host had its time, and the login, which the driver's
+/// own timeout does not cover.
 fn patience(p: &Postgres) -> Duration {
-    let hosts = u32::try_from(p.hosts.len().max(1)).unwrap_or(1);
-    p.connect_timeout.saturating_mul(hosts) + Duration::from_secs(5)
+    let before_the_last = u32::try_from(p.hosts.len().saturating_sub(1)).unwrap_or(0);
+    HEAD_START.saturating_mul(before_the_last) + p.connect_timeout + Duration::from_secs(5)
 }
 
 /// Whether connections to a database stay on this machine.

@@ -97,6 +97,12 @@ impl fmt::Display for Fault {
 
 impl From<tokio_postgres::Error> for Fault {
     fn from(error: tokio_postgres::Error) -> Fault {
+        Fault::from(&error)
+    }
+}
+
+impl From<&tokio_postgres::Error> for Fault {
+    fn from(error: &tokio_postgres::Error) -> Fault {
         meter::database_error(error.code().map(SqlState::code));
         match error.as_db_error() {
             Some(db) => Fault::Refused {
@@ -104,7 +110,7 @@ impl From<tokio_postgres::Error> for Fault {
                 message: message(db),
                 about: About::of(db),
             },
-            None => Fault::Lost { cause: chain(&error) },
+            None => Fault::Lost { cause: chain(error) },
         }
     }
 }
@@ -118,6 +124,7 @@ impl From<PoolError> for Fault {
             }
             PoolError::Timeout(_) => Fault::unanswered("it does not answer in time".to_owned()),
             PoolError::PostCreateHook(HookError::Backend(e)) => e.into(),
+            PoolError::PostCreateHook(HookError::Message(why)) => Fault::unanswered(why.into()),
             other => Fault::Lost { cause: other.to_string() },
         }
     }

@@ -1,6 +1,8 @@
 //! Brings makegood's own schema up to date, one daemon at a time. It has two sets of migrations, each with a
 //! history of its own, because the outbox may live in another database than the inbox.
 
+use std::error::Error;
+
 use refinery::{Migration, Runner};
 use tokio_postgres::Client;
 
@@ -148,8 +150,13 @@ impl Set {
             )
         })?;
         let report = known.run_async(client).await.map_err(|e| {
-            Problem::new(Code::Schema, format!("a migration failed: {}", deepest(&e)))
-                .hint("nothing of it was kept; `makegood migrate status` shows what is applied")
+            let problem = problem(&e, "a migration failed");
+            match problem.code {
+                Code::PostgresUnreachable => problem,
+                _ => problem.hint(
+                    "nothing of it was kept; `makegood migrate status` shows what is applied",
+                ),
+            }
         })?;
         Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
     }
@@ -194,17 +201,22 @@ impl Set {
         if !exists.get::<_, bool>(0) {
             return Ok(Vec::new());
         }
-        self.runner().get_applied_migrations_async(client).await.map_err(|e| {
-            Problem::new(Code::Schema, format!("cannot read what is migrated: {}", deepest(&e)))
-        })
+        let applied = self.runner().get_applied_migrations_async(client).await;
+        applied.map_err(|e| problem(&e, "cannot read what is migrated"))
     }
 }
 
-/// The innermost cause: refinery's own words hide PostgreSQL's.
-fn deepest(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(cause) = error.source() {
-        error = cause;
+/// What PostgreSQL says, if it is behind the error, is of the database and can end by itself; only the rest
+/// means that the schema does not fit. Refinery's own words hide both.
+fn problem(error: &refinery::Error, doing: &str) -> Problem {
+    let mut cause: &(dyn Error + 'static) = error;
+    loop {
+        if let Some(of_postgres) = cause.downcast_ref::<tokio_postgres::Error>() {
+            return Fault::from(of_postgres).problem(doing);
+        }
+        let Some(next) = cause.source() else {
+            return Problem::new(Code::Schema, format!("{doing}: {cause}"));
+        };
+        cause = next;
     }
-    error.to_string()
 }

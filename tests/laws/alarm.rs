@@ -140,3 +140,31 @@ fn whoever_is_not_to_call_is_silent_until_it_is_and_then_says_it_at_once() {
     let mut see = |second, mine| alarm.see(Duration::from_secs(second), Some(1_u8), mine);
     assert_eq!((see(0, false), see(100, false), see(102, true)), (None, None, Some(Call::Bad)));
 }
+
+#[test]
+fn a_word_that_reached_nobody_comes_again_before_the_repetition_is_due() {
+    let mut alarm = Alarm::new(PATIENCE);
+    let mut second = 0;
+    let mut next = |level: u8, reached: Option<bool>| {
+        second += AFTER.as_secs();
+        let call = alarm.see(Duration::from_secs(second), (level > 0).then_some(level), true);
+        if let Some(reached) = reached {
+            alarm.settle(reached);
+        }
+        call
+    };
+    assert_eq!(next(1, None), None);
+    assert_eq!(next(1, Some(false)), Some(Call::Bad));
+    assert_eq!(next(1, Some(true)), Some(Call::Bad));
+    assert_eq!(next(2, None), None);
+    assert_eq!(next(2, Some(false)), Some(Call::Worse));
+    let again = [next(2, None), next(2, Some(true))];
+    assert!(again.contains(&Some(Call::Worse)), "{again:?}");
+    assert_eq!(next(0, None), None);
+    assert_eq!(next(0, Some(false)), Some(Call::Well));
+    assert_eq!(next(0, Some(true)), Some(Call::Well));
+    assert_eq!(next(0, None), None);
+    // What was heard is over with it: the next trouble is a new one.
+    assert_eq!(next(1, None), None);
+    assert_eq!(next(1, Some(true)), Some(Call::Bad));
+}

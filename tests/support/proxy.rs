@@ -1,8 +1,8 @@
 //! A TCP proxy in front of PostgreSQL that knows a COMMIT when it sees one.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,6 +31,7 @@ struct Knobs {
     refuse: AtomicBool,
     silent: AtomicBool,
     delay_ms: AtomicU64,
+    withheld: Mutex<Option<&'static str>>,
     swallow: AtomicBool,
     lose: AtomicBool,
     swallowed: AtomicUsize,
@@ -96,6 +97,11 @@ impl Proxy {
         self.knobs.silent.store(silent, Ordering::SeqCst);
     }
 
+    /// Nobody gets to know of a message with this text, nor of anything after it on its connection.
+    pub fn withhold(&self, text: Option<&'static str>) {
+        *self.knobs.withheld.lock().unwrap() = text;
+    }
+
     /// Holds each answer back for a time.
     pub fn delay(&self, time: Duration) {
         let ms = u64::try_from(time.as_millis()).unwrap();
@@ -109,6 +115,11 @@ impl Knobs {
         while self.silent.load(Ordering::SeqCst) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    fn withholds(&self, message: &[u8]) -> bool {
+        let text = *self.withheld.lock().unwrap();
+        text.is_some_and(|t| message.windows(t.len()).any(|part| part == t.as_bytes()))
     }
 }
 
@@ -157,6 +168,9 @@ async fn requests(
         let kind = from.read_u8().await?;
         let message = message(&mut from, vec![kind]).await?;
         knobs.heard().await;
+        if knobs.withholds(&message) {
+            std::future::pending::<()>().await;
+        }
         if is_commit(&message) {
             if knobs.lose.swap(false, Ordering::SeqCst) {
                 knobs.lost.fetch_add(1, Ordering::SeqCst);

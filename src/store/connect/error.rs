@@ -9,6 +9,9 @@ use tokio_postgres::error::{DbError, SqlState};
 
 use crate::pure::problem::{Code, Problem};
 
+/// What is said of a server that answers the login and then nothing.
+pub(super) const MUTE: &str = "it took the login, and does not answer since";
+
 /// The driver's error as a problem. `where_` names the database as `host:port/name`. PostgreSQL's
 /// DETAIL is left out: it may quote whole rows.
 pub fn problem(e: &Error, where_: &str) -> Problem {
@@ -55,6 +58,11 @@ pub fn pool_problem(e: &PoolError, where_: &str) -> Problem {
             let cause = format!("PostgreSQL at {where_} does not answer in time");
             Problem::new(Code::PostgresUnreachable, cause)
                 .hint("check that the address is PostgreSQL's, and that no firewall drops packets")
+        }
+        PoolError::PostCreateHook(HookError::Message(why)) => {
+            Problem::new(Code::PostgresUnreachable, format!("PostgreSQL at {where_}: {why}")).hint(
+                "see whether the server is overloaded or frozen; a pooler before it takes logins all the same",
+            )
         }
         other => Problem::new(Code::Postgres, format!("PostgreSQL at {where_}: {other}")),
     }
