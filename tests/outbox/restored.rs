@@ -1,7 +1,12 @@
 //! A dump of the database, restored into another cluster, where transactions have other numbers: what was
 //! not sent arrives, and so does what was published there before makegood came.
 
+use std::time::Duration;
+
+use makegood::config::Postgres;
 use makegood::demo::postgres::PrivatePostgres;
+use makegood::store::outbox::{Claim, Session, Shard};
+use uuid::Uuid;
 
 use crate::support::outbox::{Numbers, Written};
 use crate::support::payments::{Place, Site};
@@ -26,9 +31,9 @@ async fn cluster_after(transactions: usize) -> PrivatePostgres {
     postgres
 }
 
-/// Restores from a cluster into another, with so many transactions behind them; returns how many rows came
-/// twice.
-async fn restored(place: Place, home: usize, away: usize) -> usize {
+/// Restores from a cluster into another, with so many transactions behind them, and goes on there with so many
+/// shards; returns how many rows came twice.
+async fn restored(place: Place, home: usize, away: usize, shards: i16) -> usize {
     let home = cluster_after(home).await;
     let mut site = Site::on(&home, Rig::new(3).await, place).await;
     let mut numbers = Numbers::default();
@@ -40,7 +45,7 @@ async fn restored(place: Place, home: usize, away: usize) -> usize {
     site.publish(&written).await;
     site.drained().await;
     daemon.signal("TERM");
-    tokio::task::block_in_place(|| daemon.wait(std::time::Duration::from_secs(60)));
+    tokio::task::block_in_place(|| daemon.wait(Duration::from_secs(60)));
     let unsent = next(200);
     site.publish(&unsent).await;
     written.extend(unsent);
@@ -61,15 +66,29 @@ async fn restored(place: Place, home: usize, away: usize) -> usize {
         site.client.batch_execute("COMMIT").await.unwrap();
     }
     written.extend(new);
-    let daemon = site.daemon();
+    if shards > 1 {
+        // The first to come is a relay of a shard that the dump knows nothing of.
+        let postgres = Postgres::from_url(&site.payments).unwrap();
+        let new = Shard { number: shards - 1, of: shards };
+        let session = Session::open(&postgres, new).await.unwrap();
+        assert_eq!(session.claim(Uuid::new_v4()).await.unwrap(), Claim::Taken(Duration::ZERO));
+    }
+    let outbox = format!("shards = {shards}");
+    let daemon = site.daemon_with(&outbox, "");
     let again = site.assert_relayed(&written).await;
-    assert!(daemon.log().contains("restored into another PostgreSQL cluster"), "{}", daemon.log());
+    if shards == 1 {
+        assert!(
+            daemon.log().contains("restored into another PostgreSQL cluster"),
+            "{}",
+            daemon.log()
+        );
+    }
     // And on it goes, also for those who come later.
     drop(daemon);
     let later = next(100);
     site.publish(&later).await;
     written.extend(later);
-    let daemon = site.daemon();
+    let daemon = site.daemon_with(&outbox, "");
     assert_eq!(site.assert_relayed(&written).await, again, "sent again once more");
     assert!(!daemon.log().contains("restored into another PostgreSQL cluster"), "restamped twice");
     again
@@ -78,12 +97,17 @@ async fn restored(place: Place, home: usize, away: usize) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dump_restored_where_transaction_numbers_are_lower_goes_on_where_it_was() {
     for place in [Place::Beside, Place::Apart] {
-        assert_eq!(restored(place, 5000, 0).await, 0, "what was sent is sent again");
+        assert_eq!(restored(place, 5000, 0, 1).await, 0, "what was sent is sent again");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_restored_and_relayed_by_more_shards_than_before_loses_nothing() {
+    assert_eq!(restored(Place::Beside, 5000, 0, 3).await, 0, "what was sent is sent again");
 }
 
 /// There, what is new cannot be told from what is old by its number: in doubt it is sent again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dump_restored_where_transaction_numbers_are_higher_loses_nothing() {
-    assert!(restored(Place::Beside, 0, 20_000).await <= 2000);
+    assert!(restored(Place::Beside, 0, 20_000, 1).await <= 2000);
 }

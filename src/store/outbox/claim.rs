@@ -35,16 +35,13 @@ impl Session {
         let sql = include_str!("../../../sql/core/outbox_newest.sql");
         let newest = self.query(sql, &[&self.shard.number]).await?;
         let Some(newest) = newest.first().map(Newest::read) else {
-            return self.restart(holder, Restamp::No).await;
+            return self.restart(holder).await;
         };
         if newest.holder != Some(holder) && !newest.left.is_zero() {
             return Ok(Claim::Taken(newest.left));
         }
-        if !newest.same_system && !newest.same_history {
-            return self.restart(holder, Restamp::Yes).await;
-        }
-        if newest.shards != self.shard.of {
-            return self.restart(holder, Restamp::No).await;
+        if newest.is_foreign || newest.shards != self.shard.of {
+            return self.restart(holder).await;
         }
         self.take(holder, &newest).await
     }
@@ -80,8 +77,8 @@ impl Session {
     /// Sets all shards to a new beginning: where their number has changed, at the oldest of their cursors, which
     /// sends some rows again; where the database was restored into another cluster, after giving the rows numbers
     /// that mean something there. The claim itself comes with the next attempt.
-    async fn restart(&self, holder: Uuid, restamp: Restamp) -> Result<Claim, Fault> {
-        match self.try_restart(holder, restamp).await {
+    async fn restart(&self, holder: Uuid) -> Result<Claim, Fault> {
+        match self.try_restart(holder).await {
             // Somebody else was faster.
             Err(fault) if fault.sqlstate() == Some("40001") => {
                 self.batch("ROLLBACK").await?;
@@ -91,7 +88,7 @@ impl Session {
         }
     }
 
-    async fn try_restart(&self, holder: Uuid, restamp: Restamp) -> Result<Claim, Fault> {
+    async fn try_restart(&self, holder: Uuid) -> Result<Claim, Fault> {
         // One snapshot for the rows and for the cursor that is set to it: what is published meanwhile is in neither.
         self.batch(
             "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0; \
@@ -105,17 +102,17 @@ impl Session {
             self.batch("ROLLBACK").await?;
             return Ok(Claim::Taken(SOON));
         }
-        let begin: String = match restamp {
-            Restamp::No => known.get(0),
-            Restamp::Yes => {
-                warn!(
-                    "the outbox was restored into another PostgreSQL cluster: what was not sent is sent now, what is in doubt again"
-                );
-                // As long as it takes: every row that is kept is written.
-                let sql = include_str!("../../../sql/core/outbox_restamp.sql");
-                self.client.query(&self.prepared(sql).await?, &[]).await?;
-                known.get(3)
-            }
+        // Asked of all shards: one that is new has no step of its own to tell.
+        let begin: String = if known.get(4) {
+            warn!(
+                "the outbox was restored into another PostgreSQL cluster: what was not sent is sent now, what is in doubt again"
+            );
+            // As long as it takes: every row that is kept is written.
+            let sql = include_str!("../../../sql/core/outbox_restamp.sql");
+            self.client.query(&self.prepared(sql).await?, &[]).await?;
+            known.get(3)
+        } else {
+            known.get(0)
         };
         let sql = include_str!("../../../sql/core/outbox_restart.sql");
         let written = self.query(sql, &[&self.shard.of, &begin]).await?;
@@ -125,13 +122,6 @@ impl Session {
     }
 }
 
-/// Whether the rows need numbers that mean something in this cluster.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Restamp {
-    No,
-    Yes,
-}
-
 /// The newest step of a shard.
 struct Newest {
     step: i64,
@@ -139,8 +129,8 @@ struct Newest {
     cursor: Cursor,
     holder: Option<Uuid>,
     left: Duration,
-    same_system: bool,
-    same_history: bool,
+    /// Whether it was written in another cluster.
+    is_foreign: bool,
 }
 
 impl Newest {
@@ -155,8 +145,7 @@ impl Newest {
             },
             holder: row.get(5),
             left: Duration::try_from_secs_f64(row.get(6)).unwrap_or_default(),
-            same_system: row.get(7),
-            same_history: row.get(8),
+            is_foreign: row.get(7),
         }
     }
 }
