@@ -6,7 +6,7 @@ SELECT s.step, s.shards, s.from_snapshot::text, s.to_snapshot::text, s.last_seq,
        CASE WHEN s.lease_until > clock_timestamp()
             THEN extract(epoch FROM s.lease_until - clock_timestamp())::double precision ELSE 0 END AS lease_left,
        s.system_identifier <> c.system_identifier
-           AND s.xmin::text::bigint <> s.xid::text::bigint % (2::bigint ^ 32)::bigint AS is_foreign
+           AND s.xmin::text::bigint <> s.xid::text::bigint % 4294967296 AS is_foreign
 FROM makegood.outbox_steps s, pg_catalog.pg_control_system() c
 WHERE s.shard = $1
 ORDER BY s.step DESC

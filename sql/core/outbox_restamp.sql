@@ -5,7 +5,7 @@
 -- been published here, after the restore: in doubt it is sent again.
 UPDATE makegood.outbox o
 SET xid = CASE
-    WHEN o.xid::text::bigint % (2::bigint ^ 32)::bigint > o.xmin::text::bigint
+    WHEN o.xid::text::bigint % 4294967296 > o.xmin::text::bigint
          AND (pg_visible_in_snapshot(o.xid, s.from_snapshot)
               OR (o.seq <= s.last_seq AND pg_visible_in_snapshot(o.xid, s.to_snapshot)))
         THEN '3'::xid8

@@ -18,5 +18,5 @@ SELECT coalesce((
            JOIN makegood.outbox_steps s ON s.shard = c.shard AND s.step = c.step
            CROSS JOIN pg_catalog.pg_control_system() h
            WHERE s.system_identifier <> h.system_identifier
-                 AND s.xmin::text::bigint <> s.xid::text::bigint % (2::bigint ^ 32)::bigint
+                 AND s.xmin::text::bigint <> s.xid::text::bigint % 4294967296
        ) AS is_foreign
