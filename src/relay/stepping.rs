@@ -17,7 +17,7 @@ use crate::store::outbox::{LEASE, Lost, Parking, Saying, Session, Turn};
 /// How long settled rows wait for the cursor: each step is a transaction.
 const STEP: Duration = Duration::from_millis(20);
 /// How often the lease is renewed.
-pub(super) const RENEW: Duration = Duration::from_secs(LEASE.as_secs() / 3);
+const RENEW: Duration = Duration::from_secs(LEASE.as_secs() / 3);
 /// How often the next turn of the tables is tried; more often where rows are kept for a short time only.
 const TURN: Duration = Duration::from_secs(60);
 /// How many steps are kept at least; twice as many at most.
@@ -51,7 +51,6 @@ impl Lead<'_> {
         &mut self,
         leaving: Leaving,
     ) -> Result<Result<(), Lost>, Problem> {
-        let renews = self.stepped_at.elapsed() >= RENEW;
         let ends = self.take_settled();
         let saying = Saying {
             published: std::mem::take(&mut self.published),
@@ -76,8 +75,6 @@ impl Lead<'_> {
         }
         if self.retrying && self.window.is_empty() {
             (self.retrying, self.others_first) = (false, true);
-            self.look_for_retries().await?;
-        } else if renews {
             self.look_for_retries().await?;
         }
         self.tidy().await.map(Ok)

@@ -1,11 +1,16 @@
 //! A row that Kafka refuses for its own sake is set aside and its key waits, also for the next relay.
 
+use std::time::Duration;
+
+use makegood::demo::postgres::PrivatePostgres;
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use uuid::Uuid;
 
 use crate::support::eventually;
+use crate::support::load::chance;
 use crate::support::outbox::{Numbers, Written};
-use crate::support::payments::{Place, Site};
+use crate::support::payments::{Place, Site, Writers};
+use crate::support::rig::Rig;
 
 /// Sets how large a record the topic takes.
 async fn limit(site: &Site, bytes: &str) {
@@ -59,5 +64,28 @@ async fn what_waits_behind_a_refused_row_survives_the_relay() {
     retry(&site).await;
     let _daemon = site.daemon();
     set_aside(&site, 0, 0).await;
+    site.assert_relayed(&written).await;
+}
+
+/// Nobody heard the word, and there is nothing that would wake the relay: transactions can be prepared here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_that_was_asked_for_while_nobody_relayed_is_seen_under_load() {
+    let prepares = ["max_prepared_transactions=20"];
+    let postgres =
+        tokio::task::spawn_blocking(move || PrivatePostgres::start_with(false, &prepares));
+    let postgres = postgres.await.unwrap().unwrap();
+    let site = Site::on(&postgres, Rig::new(3).await, Place::Beside).await;
+    limit(&site, "1500").await;
+    let mut written = events(&mut Numbers::default(), &large(), 2);
+    let mut daemon = site.daemon();
+    site.publish(&written).await;
+    set_aside(&site, 1, 2).await;
+    daemon.kill();
+    limit(&site, "20000000").await;
+    retry(&site).await;
+    let writers = Writers::start(&site, 2, Duration::from_millis(20), &mut chance("retry")).await;
+    let _daemon = site.daemon();
+    set_aside(&site, 0, 0).await;
+    written.extend(writers.stop().await);
     site.assert_relayed(&written).await;
 }
