@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 pub use claim::Claim;
 pub use delta::Delta;
-pub use parked::Parking;
+pub use parked::{Aside, Parking};
 pub use turns::Turn;
 
 use super::{Fault, bounded, connect};

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use makegood::config::Postgres;
 use makegood::demo::postgres::PrivatePostgres;
+use makegood::store::outbox::{Aside, Claim, Lost, Parking, Saying, Session, Shard};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use uuid::Uuid;
 
@@ -88,4 +90,39 @@ async fn a_retry_that_was_asked_for_while_nobody_relayed_is_seen_under_load() {
     set_aside(&site, 0, 0).await;
     written.extend(writers.stop().await);
     site.assert_relayed(&written).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_lost_its_shard_changes_nothing_about_what_was_set_aside() {
+    let site = Site::new(Place::Beside, 1).await;
+    site.publish(&events(&mut Numbers::default(), "k", 2)).await;
+    let postgres = Postgres::from_url(&site.payments).unwrap();
+    let claimed = async || {
+        let session = Session::open(&postgres, Shard::ONLY).await.unwrap();
+        let claim = session.claim(Uuid::new_v4()).await.unwrap();
+        let Claim::Won { step, cursor, .. } = claim else { panic!("{claim:?}") };
+        (session, step, cursor)
+    };
+    let (first, step, cursor) = claimed().await;
+    let refused = |seq| Parking { seq, refusal: Some(("reason".to_owned(), "advice".to_owned())) };
+    let behind = Parking { seq: 2, refusal: None };
+    let aside = Aside { parking: vec![refused(1), behind], ..Aside::default() };
+    let says = Saying { leaving: true, ..Saying::default() };
+    let step = first.step_aside(step, &cursor, &says, &aside).await.unwrap().unwrap();
+    retry(&site).await;
+
+    let (next, next_step, next_cursor) = claimed().await;
+    for late in [
+        Aside { sent_again: vec![1], ..Aside::default() },
+        Aside { refused_again: vec![refused(1)], ..Aside::default() },
+    ] {
+        let moved = first.step_aside(step, &cursor, &Saying::default(), &late).await.unwrap();
+        assert_eq!(moved, Err(Lost));
+        let asked = next.retries(10).await.unwrap();
+        assert_eq!(asked.iter().map(|row| row.seq).collect::<Vec<_>>(), [1], "{late:?}");
+    }
+    let sent = Aside { sent_again: vec![1], ..Aside::default() };
+    let moved = next.step_aside(next_step, &next_cursor, &Saying::default(), &sent).await.unwrap();
+    assert_eq!(moved, Ok(next_step + 1));
+    assert_eq!(next.retries(10).await.unwrap()[0].seq, 2, "what waits behind it is next");
 }
