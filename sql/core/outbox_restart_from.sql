@@ -1,6 +1,7 @@
 -- makegood: outbox_restart_from
 -- What a restart has to know: the oldest cursor of all shards, whether somebody other than $1 still relays, how many
--- rows outbox_restart will write, and whether any of the cursors was written in another cluster (see outbox_newest).
+-- rows outbox_restart will write, whether any of the cursors was written in another cluster (see outbox_newest), and
+-- whether nobody else is at it: $3 is the lock.
 SELECT coalesce((
            SELECT c.from_snapshot::text
            FROM makegood.outbox_cursor c
@@ -19,4 +20,5 @@ SELECT coalesce((
            CROSS JOIN pg_catalog.pg_control_system() h
            WHERE s.system_identifier <> h.system_identifier
                  AND s.xmin::text::bigint <> s.xid::text::bigint % 4294967296
-       ) AS is_foreign
+       ) AS is_foreign,
+       pg_try_advisory_xact_lock($3) AS mine

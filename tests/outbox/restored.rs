@@ -1,13 +1,19 @@
 //! A dump of the database, restored into another cluster, where transactions have other numbers: what was
 //! not sent arrives, and so does what was published there before makegood came.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use makegood::config::Postgres;
+use makegood::config::{Kafka, Postgres};
 use makegood::demo::postgres::PrivatePostgres;
+use makegood::liveness::Liveness;
+use makegood::relay::{self, Relay};
 use makegood::store::outbox::{Claim, Session, Shard};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::support::eventually;
 use crate::support::outbox::{Numbers, Written};
 use crate::support::payments::{Place, Site};
 use crate::support::rig::Rig;
@@ -110,4 +116,74 @@ async fn a_dump_restored_and_relayed_by_more_shards_than_before_loses_nothing() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dump_restored_where_transaction_numbers_are_higher_loses_nothing() {
     assert!(restored(Place::Beside, 0, 20_000, 1).await <= 2000);
+}
+
+/// Makes the outbox look as if it had been written in another cluster.
+async fn taken_for_restored(site: &Site) {
+    site.client
+        .batch_execute("UPDATE makegood.outbox_steps SET system_identifier = 1")
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_outbox_gets_new_numbers_whatever_its_size() {
+    const ROWS: i64 = 50_000;
+    let site = Site::new(Place::Beside, 1).await;
+    let sql = "SELECT count(makegood.publish('t', 'k' || n, 'T', '{}')) FROM generate_series(1, $1::bigint) n";
+    for _ in 0..2 {
+        site.client.query_one(sql, &[&(ROWS / 2)]).await.unwrap();
+    }
+    taken_for_restored(&site).await;
+    let postgres = Postgres::from_url(&site.payments).unwrap();
+    let session = Session::open(&postgres, Shard::ONLY).await.unwrap();
+    let holder = Uuid::new_v4();
+    eventually("the outbox to be claimed", || async {
+        matches!(session.claim(holder).await.unwrap(), Claim::Won { .. }).then_some(())
+    })
+    .await;
+    let sql = "SELECT count(DISTINCT xid) FROM makegood.outbox";
+    assert_eq!(site.number(sql).await, 1, "rows kept the numbers of another cluster");
+    assert_eq!(site.number("SELECT pending FROM makegood.outbox_status").await, ROWS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn giving_a_restored_outbox_new_numbers_shows_life_and_ends_when_told() {
+    let site = Site::new(Place::Beside, 1).await;
+    site.publish(&[Numbers::default().next("k")]).await;
+    taken_for_restored(&site).await;
+    // As good as a great many rows: it takes long.
+    let holder = connect(&site.payments).await;
+    holder.batch_execute("BEGIN; SELECT FROM makegood.outbox FOR UPDATE").await.unwrap();
+    let liveness = Liveness::default();
+    let relay = Relay {
+        postgres: Postgres::from_url(&site.payments).unwrap(),
+        kafka: Kafka {
+            bootstrap_servers: site.rig.world.kafka.bootstrap(),
+            properties: BTreeMap::new(),
+        },
+        retention: Duration::from_secs(3600),
+        shard: Shard::ONLY,
+        sign: liveness.expect_within("relay", Duration::from_millis(500)),
+    };
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(relay::run(Arc::new(relay), stop.clone()));
+    let restamping = async || -> Option<String> {
+        let sql = "SELECT xact_start::text FROM pg_stat_activity
+                   WHERE datname = current_database() AND application_name = 'makegood relay'
+                         AND wait_event_type = 'Lock'";
+        site.client.query_opt(sql, &[]).await.unwrap().map(|row| row.get(0))
+    };
+    let began = eventually("the relay to be at it", &restamping).await;
+    let shows_life = async |shows: bool| {
+        eventually("a sign of life to come, or to be long ago", || async {
+            (liveness.silent().is_empty() == shows).then_some(())
+        })
+        .await;
+    };
+    shows_life(false).await;
+    shows_life(true).await;
+    assert_eq!(restamping().await, Some(began), "no life while it is at it");
+    stop.cancel();
+    running.await.unwrap().unwrap();
 }

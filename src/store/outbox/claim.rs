@@ -28,6 +28,10 @@ pub enum Claim {
 
 /// How soon to try again where somebody else was faster, or will be.
 const SOON: Duration = Duration::from_millis(200);
+/// Rows that get new numbers in one statement: few enough for a slow disk.
+const RESTAMPED: i64 = 10_000;
+/// The advisory lock of whoever sets all shards to a new beginning, which may take long: the others need not try.
+const RESTARTING: i64 = 0x6d67_7265_6c61_7973; // "mgrelays"
 
 impl Session {
     /// Tries to get the shard for `holder`.
@@ -90,15 +94,11 @@ impl Session {
 
     async fn try_restart(&self, holder: Uuid) -> Result<Claim, Fault> {
         // One snapshot for the rows and for the cursor that is set to it: what is published meanwhile is in neither.
-        self.batch(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0; \
-                 SET LOCAL enable_seqscan = on",
-        )
-        .await?;
+        self.batch("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
         let sql = include_str!("../../../sql/core/outbox_restart_from.sql");
-        let known = self.one(sql, &[&holder, &i64::from(self.shard.of)]).await?;
-        let (relayed, steps): (bool, i64) = (known.get(1), known.get(2));
-        if relayed {
+        let known = self.one(sql, &[&holder, &i64::from(self.shard.of), &RESTARTING]).await?;
+        let (relayed, steps, mine): (bool, i64, bool) = (known.get(1), known.get(2), known.get(5));
+        if relayed || !mine {
             self.batch("ROLLBACK").await?;
             return Ok(Claim::Taken(SOON));
         }
@@ -107,9 +107,7 @@ impl Session {
             warn!(
                 "the outbox was restored into another PostgreSQL cluster: what was not sent is sent now, what is in doubt again"
             );
-            // As long as it takes: every row that is kept is written.
-            let sql = include_str!("../../../sql/core/outbox_restamp.sql");
-            self.client.query(&self.prepared(sql).await?, &[]).await?;
+            self.restamp().await?;
             known.get(3)
         } else {
             known.get(0)
@@ -119,6 +117,16 @@ impl Session {
         let end = if written.len() as i64 == steps { "COMMIT" } else { "ROLLBACK" };
         self.batch(end).await?;
         Ok(Claim::Taken(Duration::ZERO))
+    }
+
+    /// Writes every row that is kept: as long as it takes, but piece by piece, so that each statement has an end.
+    async fn restamp(&self) -> Result<(), Fault> {
+        let sql = include_str!("../../../sql/core/outbox_restamp.sql");
+        let mut last = Some(i64::MIN);
+        while let Some(after) = last {
+            last = self.one(sql, &[&after, &RESTAMPED]).await?.get(0);
+        }
+        Ok(())
     }
 }
 
