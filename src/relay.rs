@@ -102,9 +102,9 @@ impl Relay {
             opened = Session::open(&self.postgres, self.shard) => opened?,
         };
         loop {
-            self.sign.tick();
-            let claim =
-                session.claim(holder).await.map_err(|f| f.problem("cannot claim the outbox"))?;
+            let Some(claim) = self.claim(&session, holder, stop).await? else {
+                return Ok(Ending::Stopped);
+            };
             match claim {
                 Claim::Won { step, epoch, cursor } => {
                     info!(shard = self.shard.number, epoch, "this daemon relays the outbox");
@@ -117,6 +117,25 @@ impl Relay {
                     () = tokio::time::sleep(left.min(LOOK)) => {}
                 },
             }
+        }
+    }
+    /// Tries to get the shard and shows life meanwhile: after a restore this writes every row. None if told to stop.
+    async fn claim(
+        &self,
+        session: &Session,
+        holder: Uuid,
+        stop: &CancellationToken,
+    ) -> Result<Option<Claim>, Problem> {
+        let mut claiming = std::pin::pin!(session.claim(holder));
+        loop {
+            self.sign.tick();
+            let claimed = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(None),
+                claimed = &mut claiming => claimed,
+                () = tokio::time::sleep(LOOK) => continue,
+            };
+            return claimed.map(Some).map_err(|f| f.problem("cannot claim the outbox"));
         }
     }
 }

@@ -17,6 +17,7 @@ mod drift;
 mod exactly_once;
 mod holds;
 mod http;
+mod isolation;
 mod mapping_commands;
 mod membership;
 mod monitoring;

@@ -2,13 +2,14 @@
 -- act on; nothing that happens later can fail a payment.
 
 -- Which shard a row belongs to. Not hashtext(): its values may change with a major version, and a row that changed its
--- shard could be passed over.
+-- shard could be passed over. Without a search_path of its own, which would keep it from being inlined, it must ask for
+-- nothing that PostgreSQL itself has only after a cast: somebody else's operator would fit better.
 CREATE FUNCTION makegood.outbox_shard(key text, seq bigint, shards smallint) RETURNS smallint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
     SELECT CASE
         WHEN shards = 1 THEN 0
-        ELSE ('x' || substr(md5(coalesce(key, seq::text)), 1, 7))::bit(28)::int % shards
+        ELSE ('x' || substr(md5(coalesce(key, seq::text)), 1, 7))::bit(28)::int % shards::int
     END::smallint
 $$;
 COMMENT ON FUNCTION makegood.outbox_shard(text, bigint, smallint) IS

@@ -1,6 +1,7 @@
 -- makegood: outbox_restart_from
--- What a restart has to know: the oldest cursor of all shards, how many rows outbox_restart will write, and whether
--- somebody other than $1 still relays.
+-- What a restart has to know: the oldest cursor of all shards, whether somebody other than $1 still relays, how many
+-- rows outbox_restart will write, whether any of the cursors was written in another cluster (see outbox_newest), and
+-- whether nobody else is at it: $3 is the lock.
 SELECT coalesce((
            SELECT c.from_snapshot::text
            FROM makegood.outbox_cursor c
@@ -12,4 +13,12 @@ SELECT coalesce((
            WHERE c.lease_until > clock_timestamp() AND c.holder IS DISTINCT FROM $1
        ) AS relayed,
        (SELECT count(DISTINCT shard) FROM makegood.outbox_steps WHERE shard >= $2::bigint) + $2::bigint AS steps,
-       pg_current_snapshot()::text AS now
+       pg_current_snapshot()::text AS now,
+       EXISTS (
+           SELECT FROM makegood.outbox_cursor c
+           JOIN makegood.outbox_steps s ON s.shard = c.shard AND s.step = c.step
+           CROSS JOIN pg_catalog.pg_control_system() h
+           WHERE s.system_identifier <> h.system_identifier
+                 AND s.xmin::text::bigint <> s.xid::text::bigint % 4294967296
+       ) AS is_foreign,
+       pg_try_advisory_xact_lock($3) AS mine

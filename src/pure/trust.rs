@@ -5,47 +5,63 @@
 //! 2.12.1, whatever `max.in.flight` is). So the second message of a key waits until the first is acknowledged;
 //! from then on the key's partition is known to guard its order.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// With so many keys acknowledged, every partition has been written.
+/// With so many keys of a topic acknowledged, every partition of it has been written.
 const ENOUGH: usize = 4096;
 
-/// What a producer has shown so far.
+/// What a producer has shown so far, of each topic.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
+    topics: HashMap<String, Keys>,
+}
+
+/// Keys of one topic.
+#[derive(Clone, Debug, Default)]
+struct Keys {
     sent: HashSet<u64>,
     acknowledged: HashSet<u64>,
+}
+
+impl Keys {
+    fn are_enough(&self) -> bool {
+        self.acknowledged.len() >= ENOUGH
+    }
 }
 
 impl Trust {
     /// Whether a message of this topic and key may go now. Without a key there is no order to keep.
     pub fn admits(&self, topic: &str, key: Option<&str>) -> bool {
-        let Some(key) = key else { return true };
-        let key = fingerprint(topic, key);
-        self.acknowledged.len() >= ENOUGH
-            || self.acknowledged.contains(&key)
-            || !self.sent.contains(&key)
+        let (Some(keys), Some(key)) = (self.topics.get(topic), key) else { return true };
+        let key = fingerprint(key);
+        keys.are_enough() || keys.acknowledged.contains(&key) || !keys.sent.contains(&key)
     }
 
     /// Notes that a message was handed over.
     pub fn sent(&mut self, topic: &str, key: Option<&str>) {
-        if let Some(key) = key.filter(|_| self.acknowledged.len() < ENOUGH) {
-            self.sent.insert(fingerprint(topic, key));
-        }
+        self.note(topic, key, |keys| &mut keys.sent);
     }
 
     /// Notes that a message was acknowledged.
     pub fn acknowledged(&mut self, topic: &str, key: Option<&str>) {
-        if let Some(key) = key.filter(|_| self.acknowledged.len() < ENOUGH) {
-            self.acknowledged.insert(fingerprint(topic, key));
+        self.note(topic, key, |keys| &mut keys.acknowledged);
+    }
+
+    fn note(&mut self, topic: &str, key: Option<&str>, among: fn(&mut Keys) -> &mut HashSet<u64>) {
+        let Some(key) = key else { return };
+        if !self.topics.contains_key(topic) {
+            self.topics.insert(topic.to_owned(), Keys::default());
+        }
+        if let Some(keys) = self.topics.get_mut(topic).filter(|keys| !keys.are_enough()) {
+            among(keys).insert(fingerprint(key));
         }
     }
 }
 
-fn fingerprint(topic: &str, key: &str) -> u64 {
+fn fingerprint(key: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (topic, key).hash(&mut hasher);
+    key.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -79,9 +95,23 @@ mod tests {
             trust.sent("t", Some(&key));
             trust.acknowledged("t", Some(&key));
         }
-        assert_eq!(trust.sent.len(), ENOUGH);
-        assert_eq!(trust.acknowledged.len(), ENOUGH);
+        let keys = &trust.topics["t"];
+        assert_eq!((keys.sent.len(), keys.acknowledged.len()), (ENOUGH, ENOUGH));
         trust.sent("t", Some("new"));
         assert!(trust.admits("t", Some("new")));
+    }
+    #[test]
+    fn what_one_topic_has_shown_says_nothing_of_another() {
+        let mut trust = Trust::default();
+        for number in 0..ENOUGH {
+            let key = number.to_string();
+            trust.sent("t", Some(&key));
+            trust.acknowledged("t", Some(&key));
+        }
+        for topic in ["t", "u"] {
+            trust.sent(topic, Some("new"));
+        }
+        assert!(trust.admits("t", Some("new")));
+        assert!(!trust.admits("u", Some("new")));
     }
 }

@@ -78,7 +78,9 @@ pub(super) struct Lead<'a> {
     pub(super) heard_at: Instant,
     /// A message whose way is timed, and when it was handed over.
     pub(super) timed: Option<(u64, Instant)>,
-    /// Rows set aside that somebody wants to be sent again; they go when the window is empty.
+    /// When to look whether somebody wants rows set aside to be sent again: their word may be lost.
+    pub(super) retries_at: Instant,
+    /// Those rows; they go when the window is empty.
     pub(super) retries: Vec<Row>,
     /// The window holds such rows; nothing else is read until it is empty.
     pub(super) retrying: bool,
@@ -122,6 +124,7 @@ impl<'a> Lead<'a> {
             turn_at: now,
             heard_at: now,
             timed: None,
+            retries_at: now,
             retries: Vec::new(),
             retrying: false,
             others_first: false,
@@ -149,6 +152,9 @@ impl<'a> Lead<'a> {
             self.hand_over();
             if self.step_at() <= Instant::now() && self.write_step(Leaving::No).await?.is_err() {
                 return Ok(Ending::Lost);
+            }
+            if self.retries_at <= Instant::now() {
+                self.look_for_retries().await?;
             }
             if self.look_at().is_some_and(|at| at <= Instant::now()) {
                 self.look().await?;

@@ -1,9 +1,10 @@
 //! When a term looks for rows, and what it does with them.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::lead::{Item, Lead};
-use super::stepping::RENEW;
 use crate::pure::pace::{Pace, pace};
 use crate::pure::problem::Problem;
 use crate::pure::window::End;
@@ -15,6 +16,8 @@ const WINDOW: usize = 6000;
 const WINDOW_BYTES: usize = 12 << 20;
 /// Rows set aside that are tried again together, each of a key of its own.
 const RETRIES: i64 = 100;
+/// How often they are looked for untold: nobody heard who asked while no relay listened.
+const RETRIES_LOOK: Duration = Duration::from_secs(2);
 
 impl Lead<'_> {
     /// Whether publishers should wake the relay.
@@ -72,6 +75,7 @@ impl Lead<'_> {
 
     /// Whether somebody wants rows that were set aside to be sent again.
     pub(super) async fn look_for_retries(&mut self) -> Result<(), Problem> {
+        self.retries_at = Instant::now() + RETRIES_LOOK;
         if !self.retrying {
             let found = self.session.retries(RETRIES).await;
             self.retries = found.map_err(|f| f.problem("cannot read what is set aside"))?;
@@ -81,12 +85,8 @@ impl Lead<'_> {
 
     /// When the loop has to wake up by itself.
     pub(super) fn wake_at(&self) -> Instant {
-        let hold = self.hold_until.unwrap_or(self.stepped_at + RENEW);
-        [Some(self.step_at()), self.look_at(), Some(hold)]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(hold)
+        let always = self.step_at().min(self.retries_at);
+        [self.look_at(), self.hold_until].into_iter().flatten().fold(always, Instant::min)
     }
 
     fn take_in(&mut self, row: Row, passed: Option<Cursor>) {

@@ -12,12 +12,12 @@ use crate::pure::refusal::Refusal;
 use crate::pure::verdict;
 use crate::pure::window::End;
 use crate::store::Fault;
-use crate::store::outbox::{LEASE, Lost, Parking, Saying, Session, Turn};
+use crate::store::outbox::{Aside, LEASE, Lost, Parking, Saying, Session, Turn};
 
 /// How long settled rows wait for the cursor: each step is a transaction.
 const STEP: Duration = Duration::from_millis(20);
 /// How often the lease is renewed.
-pub(super) const RENEW: Duration = Duration::from_secs(LEASE.as_secs() / 3);
+const RENEW: Duration = Duration::from_secs(LEASE.as_secs() / 3);
 /// How often the next turn of the tables is tried; more often where rows are kept for a short time only.
 const TURN: Duration = Duration::from_secs(60);
 /// How many steps are kept at least; twice as many at most.
@@ -51,8 +51,7 @@ impl Lead<'_> {
         &mut self,
         leaving: Leaving,
     ) -> Result<Result<(), Lost>, Problem> {
-        let renews = self.stepped_at.elapsed() >= RENEW;
-        let ends = self.take_settled();
+        let aside = self.take_settled();
         let saying = Saying {
             published: std::mem::take(&mut self.published),
             in_flight: i32::try_from(self.window.in_flight()).unwrap_or(i32::MAX),
@@ -60,41 +59,35 @@ impl Lead<'_> {
             leaving: leaving == Leaving::Yes,
             trouble: self.trouble.clone(),
         };
-        let moved = match ends.parking.as_slice() {
-            [] => self.session.step(self.step, &self.cursor, &saying).await,
-            parking => self.session.step_parking(self.step, &self.cursor, &saying, parking).await,
+        let moved = match aside.is_empty() {
+            true => self.session.step(self.step, &self.cursor, &saying).await,
+            false => self.session.step_aside(self.step, &self.cursor, &saying, &aside).await,
         };
         let Ok(step) = moved.map_err(unwritable)? else { return Ok(Err(Lost)) };
         (self.step, self.stepped_at) = (step, Instant::now());
         self.said = (saying.trouble, saying.asleep);
-        if !ends.sent_again.is_empty() || !ends.refused_again.is_empty() {
-            self.session
-                .retried(&ends.sent_again, &ends.refused_again)
-                .await
-                .map_err(unwritable)?;
+        if !aside.sent_again.is_empty() || !aside.refused_again.is_empty() {
             self.blocked = blocked(&self.session).await?;
         }
         if self.retrying && self.window.is_empty() {
             (self.retrying, self.others_first) = (false, true);
-            self.look_for_retries().await?;
-        } else if renews {
             self.look_for_retries().await?;
         }
         self.tidy().await.map(Ok)
     }
 
     /// Takes the settled rows out of the window, and the cursor with them.
-    fn take_settled(&mut self) -> Ends {
-        let mut ends = Ends::default();
+    fn take_settled(&mut self) -> Aside {
+        let mut aside = Aside::default();
         for (item, end) in self.window.take_settled() {
             self.window_bytes -= item.row.payload.len();
             self.published += i64::from(end == End::Delivered);
             let seq = item.row.seq;
             match (item.passed.is_some(), end) {
                 (true, End::Delivered) => {}
-                (true, End::Parked(refusal)) => ends.parking.push(parking(seq, refusal)),
-                (false, End::Delivered) => ends.sent_again.push(seq),
-                (false, End::Parked(refusal)) => ends.refused_again.push(parking(seq, refusal)),
+                (true, End::Parked(refusal)) => aside.parking.push(parking(seq, refusal)),
+                (false, End::Delivered) => aside.sent_again.push(seq),
+                (false, End::Parked(refusal)) => aside.refused_again.push(parking(seq, refusal)),
             }
             if let Some(cursor) = item.passed {
                 self.cursor = cursor;
@@ -103,7 +96,7 @@ impl Lead<'_> {
         if self.window.is_empty() {
             self.cursor = self.reading.cursor().clone();
         }
-        ends
+        aside
     }
 
     /// Trims old steps, and empties the next table when its turn has come.
@@ -127,17 +120,6 @@ impl Lead<'_> {
         }
         Ok(())
     }
-}
-
-/// What became of the rows that left the window.
-#[derive(Default)]
-struct Ends {
-    /// Set aside now.
-    parking: Vec<Parking>,
-    /// Set aside before, and with Kafka at last.
-    sent_again: Vec<i64>,
-    /// Set aside before, and refused once more.
-    refused_again: Vec<Parking>,
 }
 
 /// The keys that wait behind a row set aside.

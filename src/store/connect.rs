@@ -22,8 +22,10 @@ use crate::config::Postgres;
 use crate::pure::problem::{Code, Problem};
 use hosts::{HEAD_START, Hosts};
 
-/// What every session sets first. Statements rather than startup options, which PgBouncer refuses.
-const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
+/// What every session sets first. Statements rather than startup options, which PgBouncer refuses. Everything is built
+/// for READ COMMITTED, and a serializable transaction of ours could fail one of the payments'.
+const SESSION: &str = "SET default_transaction_isolation = 'read committed'; \
+    SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
     SET idle_in_transaction_session_timeout = '60s'; SET TimeZone = 'UTC'; SET jit = off";
 
 /// How long [`SESSION`] may take. The pool's own time-out ends with the login, which a pooler can answer

@@ -15,7 +15,7 @@ use crate::config::Pooler;
 /// thousand rows by nested loops. JIT would cost more than the statement.
 const BEGIN: &str = "BEGIN; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off";
 /// Behind a pooler the session is anybody's, and what would be set on connecting is set here.
-const BEGIN_POOLED: &str = "BEGIN; SET LOCAL jit = off; SET LOCAL TimeZone = 'UTC'; \
+const BEGIN_POOLED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL jit = off; SET LOCAL TimeZone = 'UTC'; \
     SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '10s'; \
     SET LOCAL idle_in_transaction_session_timeout = '60s'";
 

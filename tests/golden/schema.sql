@@ -190,7 +190,7 @@ CREATE FUNCTION makegood.outbox_shard(key text, seq bigint, shards smallint) RET
     AS $$
     SELECT CASE
         WHEN shards = 1 THEN 0
-        ELSE ('x' || substr(md5(coalesce(key, seq::text)), 1, 7))::bit(28)::int % shards
+        ELSE ('x' || substr(md5(coalesce(key, seq::text)), 1, 7))::bit(28)::int % shards::int
     END::smallint
 $$;
 

@@ -1,5 +1,9 @@
 //! Rows that wait: many at once, one that is late, one whose transaction does not end.
 
+use makegood::config::Postgres;
+use makegood::store::outbox::{Claim, Session, Shard};
+use uuid::Uuid;
+
 use crate::support::daemon::Daemon;
 use crate::support::eventually;
 use crate::support::outbox::{Numbers, Written, assert_relayed, read_topic};
@@ -137,4 +141,45 @@ async fn transactions_that_stay_open_neither_delay_others_nor_lose_their_own() {
     }
     site.drained().await;
     assert_eq!(assert_relayed(&written, &read_topic(&site.rig)), 0);
+}
+
+/// A delta is measured in pieces of about so many rows, however its transactions are numbered: no statement takes longer
+/// than the lease, and none looks where nothing is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_measured_in_pieces_that_go_by_its_rows() {
+    const ROWS: usize = 120_000;
+    let site = Site::new(Place::Beside, 1).await;
+    let sql =
+        "CREATE PROCEDURE fill(transactions int, many int, unused int) LANGUAGE plpgsql AS $$ BEGIN
+            FOR n IN 1..unused LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP;
+            FOR n IN 1..transactions LOOP
+                PERFORM makegood.publish('t', 'k' || i, 'T', '{}') FROM generate_series(1, many) i;
+                COMMIT;
+            END LOOP;
+        END $$";
+    site.client.batch_execute(sql).await.unwrap();
+    let postgres = Postgres::from_url(&site.payments).unwrap();
+    let session = Session::open(&postgres, Shard::ONLY).await.unwrap();
+    let Claim::Won { cursor, .. } = session.claim(Uuid::new_v4()).await.unwrap() else {
+        panic!("somebody else has this outbox");
+    };
+    // More unused numbers than rows, and a handful of these after them: one statement finds all.
+    site.client.batch_execute("CALL fill(10, 1, 8000)").await.unwrap();
+    let delta = session.delta(&cursor).await.unwrap();
+    assert!(delta.is_measured(), "it looked where nothing is");
+    assert_eq!(delta.rows, 10);
+    site.client.batch_execute("CALL fill(120, 1000, 0)").await.unwrap();
+    let mut delta = session.delta(&cursor).await.unwrap();
+    let mut before = 0;
+    loop {
+        let piece = delta.rows - before;
+        assert!(piece <= ROWS / 2, "{piece} rows of {ROWS} in one piece");
+        if delta.is_measured() {
+            break;
+        }
+        before = delta.rows;
+        delta = session.measure(delta, cursor.last_seq).await.unwrap();
+    }
+    assert_eq!(delta.rows, ROWS + 10);
+    assert_eq!((delta.first_seq, delta.last_seq), (1, ROWS as i64 + 10));
 }

@@ -1,11 +1,18 @@
 //! A row that Kafka refuses for its own sake is set aside and its key waits, also for the next relay.
 
+use std::time::Duration;
+
+use makegood::config::Postgres;
+use makegood::demo::postgres::PrivatePostgres;
+use makegood::store::outbox::{Aside, Claim, Lost, Parking, Saying, Session, Shard};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use uuid::Uuid;
 
 use crate::support::eventually;
+use crate::support::load::chance;
 use crate::support::outbox::{Numbers, Written};
-use crate::support::payments::{Place, Site};
+use crate::support::payments::{Place, Site, Writers};
+use crate::support::rig::Rig;
 
 /// Sets how large a record the topic takes.
 async fn limit(site: &Site, bytes: &str) {
@@ -60,4 +67,62 @@ async fn what_waits_behind_a_refused_row_survives_the_relay() {
     let _daemon = site.daemon();
     set_aside(&site, 0, 0).await;
     site.assert_relayed(&written).await;
+}
+
+/// Nobody heard the word, and there is nothing that would wake the relay: transactions can be prepared here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_that_was_asked_for_while_nobody_relayed_is_seen_under_load() {
+    let prepares = ["max_prepared_transactions=20"];
+    let postgres =
+        tokio::task::spawn_blocking(move || PrivatePostgres::start_with(false, &prepares));
+    let postgres = postgres.await.unwrap().unwrap();
+    let site = Site::on(&postgres, Rig::new(3).await, Place::Beside).await;
+    limit(&site, "1500").await;
+    let mut written = events(&mut Numbers::default(), &large(), 2);
+    let mut daemon = site.daemon();
+    site.publish(&written).await;
+    set_aside(&site, 1, 2).await;
+    daemon.kill();
+    limit(&site, "20000000").await;
+    retry(&site).await;
+    let writers = Writers::start(&site, 2, Duration::from_millis(20), &mut chance("retry")).await;
+    let _daemon = site.daemon();
+    set_aside(&site, 0, 0).await;
+    written.extend(writers.stop().await);
+    site.assert_relayed(&written).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_lost_its_shard_changes_nothing_about_what_was_set_aside() {
+    let site = Site::new(Place::Beside, 1).await;
+    site.publish(&events(&mut Numbers::default(), "k", 2)).await;
+    let postgres = Postgres::from_url(&site.payments).unwrap();
+    let claimed = async || {
+        let session = Session::open(&postgres, Shard::ONLY).await.unwrap();
+        let claim = session.claim(Uuid::new_v4()).await.unwrap();
+        let Claim::Won { step, cursor, .. } = claim else { panic!("{claim:?}") };
+        (session, step, cursor)
+    };
+    let (first, step, cursor) = claimed().await;
+    let refused = |seq| Parking { seq, refusal: Some(("reason".to_owned(), "advice".to_owned())) };
+    let behind = Parking { seq: 2, refusal: None };
+    let aside = Aside { parking: vec![refused(1), behind], ..Aside::default() };
+    let says = Saying { leaving: true, ..Saying::default() };
+    let step = first.step_aside(step, &cursor, &says, &aside).await.unwrap().unwrap();
+    retry(&site).await;
+
+    let (next, next_step, next_cursor) = claimed().await;
+    for late in [
+        Aside { sent_again: vec![1], ..Aside::default() },
+        Aside { refused_again: vec![refused(1)], ..Aside::default() },
+    ] {
+        let moved = first.step_aside(step, &cursor, &Saying::default(), &late).await.unwrap();
+        assert_eq!(moved, Err(Lost));
+        let asked = next.retries(10).await.unwrap();
+        assert_eq!(asked.iter().map(|row| row.seq).collect::<Vec<_>>(), [1], "{late:?}");
+    }
+    let sent = Aside { sent_again: vec![1], ..Aside::default() };
+    let moved = next.step_aside(next_step, &next_cursor, &Saying::default(), &sent).await.unwrap();
+    assert_eq!(moved, Ok(next_step + 1));
+    assert_eq!(next.retries(10).await.unwrap()[0].seq, 2, "what waits behind it is next");
 }

@@ -60,3 +60,39 @@ async fn the_number_of_shards_changes_under_load() {
     let again = site.assert_relayed(&written).await;
     eprintln!("{} events, {again} duplicates", written.len());
 }
+
+/// Whoever may create in a schema that is searched could have code of theirs run by the relay's role.
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_that_somebody_created_are_not_what_the_relay_runs() {
+    let site = Site::new(Place::Beside, 3).await;
+    // One for each pair of types that PostgreSQL has none for, and would cast.
+    let trap = "DO $$
+        DECLARE types text[] := '{smallint,integer,bigint,real,double precision,numeric,text,varchar,name}';
+                op text; l text; r text;
+        BEGIN
+            FOREACH l IN ARRAY types LOOP FOREACH r IN ARRAY types LOOP
+                EXECUTE format('CREATE FUNCTION public.trap(%s, %s) RETURNS bigint LANGUAGE plpgsql
+                                AS $f$BEGIN RAISE EXCEPTION $x$trapped$x$; END$f$', l, r);
+                FOREACH op IN ARRAY '{^,%,+,-,*,/,||}'::text[] LOOP
+                    CONTINUE WHEN to_regoperator(format('pg_catalog.%s(%s,%s)', op, l, r)) IS NOT NULL;
+                    EXECUTE format('CREATE OPERATOR public.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = public.trap)', op, l, r);
+                END LOOP;
+            END LOOP; END LOOP;
+        END $$";
+    site.client.batch_execute(trap).await.unwrap();
+    let error = site.client.query_one("SELECT 2::bigint ^ 32", &[]).await.unwrap_err();
+    assert!(error.as_db_error().unwrap().message().contains("trapped"), "{error:?}");
+    let daemon = site.daemon_with("shards = 3", "");
+    eventually("all shards to be relayed, or somebody to be trapped", || async {
+        let sql =
+            "SELECT count(*) FROM makegood.outbox_cursor WHERE lease_until > clock_timestamp()";
+        assert!(!daemon.log().contains("trapped"), "{}", daemon.log());
+        (site.number(sql).await == 3).then_some(())
+    })
+    .await;
+    let mut numbers = Numbers::default();
+    let written: Vec<Written> = (0..200).map(|n| numbers.next(&format!("k{}", n % 31))).collect();
+    site.publish(&written).await;
+    assert_eq!(site.assert_relayed(&written).await, 0);
+    assert!(!daemon.log().contains("trapped"), "{}", daemon.log());
+}

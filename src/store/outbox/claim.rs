@@ -28,6 +28,10 @@ pub enum Claim {
 
 /// How soon to try again where somebody else was faster, or will be.
 const SOON: Duration = Duration::from_millis(200);
+/// Rows that get new numbers in one statement: few enough for a slow disk.
+const RESTAMPED: i64 = 10_000;
+/// The advisory lock of whoever sets all shards to a new beginning, which may take long: the others need not try.
+const RESTARTING: i64 = 0x6d67_7265_6c61_7973; // "mgrelays"
 
 impl Session {
     /// Tries to get the shard for `holder`.
@@ -35,16 +39,13 @@ impl Session {
         let sql = include_str!("../../../sql/core/outbox_newest.sql");
         let newest = self.query(sql, &[&self.shard.number]).await?;
         let Some(newest) = newest.first().map(Newest::read) else {
-            return self.restart(holder, Restamp::No).await;
+            return self.restart(holder).await;
         };
         if newest.holder != Some(holder) && !newest.left.is_zero() {
             return Ok(Claim::Taken(newest.left));
         }
-        if !newest.same_system && !newest.same_history {
-            return self.restart(holder, Restamp::Yes).await;
-        }
-        if newest.shards != self.shard.of {
-            return self.restart(holder, Restamp::No).await;
+        if newest.is_foreign || newest.shards != self.shard.of {
+            return self.restart(holder).await;
         }
         self.take(holder, &newest).await
     }
@@ -80,8 +81,8 @@ impl Session {
     /// Sets all shards to a new beginning: where their number has changed, at the oldest of their cursors, which
     /// sends some rows again; where the database was restored into another cluster, after giving the rows numbers
     /// that mean something there. The claim itself comes with the next attempt.
-    async fn restart(&self, holder: Uuid, restamp: Restamp) -> Result<Claim, Fault> {
-        match self.try_restart(holder, restamp).await {
+    async fn restart(&self, holder: Uuid) -> Result<Claim, Fault> {
+        match self.try_restart(holder).await {
             // Somebody else was faster.
             Err(fault) if fault.sqlstate() == Some("40001") => {
                 self.batch("ROLLBACK").await?;
@@ -91,31 +92,25 @@ impl Session {
         }
     }
 
-    async fn try_restart(&self, holder: Uuid, restamp: Restamp) -> Result<Claim, Fault> {
+    async fn try_restart(&self, holder: Uuid) -> Result<Claim, Fault> {
         // One snapshot for the rows and for the cursor that is set to it: what is published meanwhile is in neither.
-        self.batch(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0; \
-                 SET LOCAL enable_seqscan = on",
-        )
-        .await?;
+        self.batch("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
         let sql = include_str!("../../../sql/core/outbox_restart_from.sql");
-        let known = self.one(sql, &[&holder, &i64::from(self.shard.of)]).await?;
-        let (relayed, steps): (bool, i64) = (known.get(1), known.get(2));
-        if relayed {
+        let known = self.one(sql, &[&holder, &i64::from(self.shard.of), &RESTARTING]).await?;
+        let (relayed, steps, mine): (bool, i64, bool) = (known.get(1), known.get(2), known.get(5));
+        if relayed || !mine {
             self.batch("ROLLBACK").await?;
             return Ok(Claim::Taken(SOON));
         }
-        let begin: String = match restamp {
-            Restamp::No => known.get(0),
-            Restamp::Yes => {
-                warn!(
-                    "the outbox was restored into another PostgreSQL cluster: what was not sent is sent now, what is in doubt again"
-                );
-                // As long as it takes: every row that is kept is written.
-                let sql = include_str!("../../../sql/core/outbox_restamp.sql");
-                self.client.query(&self.prepared(sql).await?, &[]).await?;
-                known.get(3)
-            }
+        // Asked of all shards: one that is new has no step of its own to tell.
+        let begin: String = if known.get(4) {
+            warn!(
+                "the outbox was restored into another PostgreSQL cluster: what was not sent is sent now, what is in doubt again"
+            );
+            self.restamp().await?;
+            known.get(3)
+        } else {
+            known.get(0)
         };
         let sql = include_str!("../../../sql/core/outbox_restart.sql");
         let written = self.query(sql, &[&self.shard.of, &begin]).await?;
@@ -123,13 +118,16 @@ impl Session {
         self.batch(end).await?;
         Ok(Claim::Taken(Duration::ZERO))
     }
-}
 
-/// Whether the rows need numbers that mean something in this cluster.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Restamp {
-    No,
-    Yes,
+    /// Writes every row that is kept: as long as it takes, but piece by piece, so that each statement has an end.
+    async fn restamp(&self) -> Result<(), Fault> {
+        let sql = include_str!("../../../sql/core/outbox_restamp.sql");
+        let mut last = Some(i64::MIN);
+        while let Some(after) = last {
+            last = self.one(sql, &[&after, &RESTAMPED]).await?.get(0);
+        }
+        Ok(())
+    }
 }
 
 /// The newest step of a shard.
@@ -139,8 +137,8 @@ struct Newest {
     cursor: Cursor,
     holder: Option<Uuid>,
     left: Duration,
-    same_system: bool,
-    same_history: bool,
+    /// Whether it was written in another cluster.
+    is_foreign: bool,
 }
 
 impl Newest {
@@ -155,8 +153,7 @@ impl Newest {
             },
             holder: row.get(5),
             left: Duration::try_from_secs_f64(row.get(6)).unwrap_or_default(),
-            same_system: row.get(7),
-            same_history: row.get(8),
+            is_foreign: row.get(7),
         }
     }
 }

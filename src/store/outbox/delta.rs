@@ -7,10 +7,9 @@ use tokio_postgres::types::ToSql;
 use super::{Cursor, Row, Session, Shard, row};
 use crate::store::Fault;
 
-/// Transactions looked at by one statement at first, when a delta is measured; twice as many each time, until there
-/// are so many rows in one. A backlog of weeks is measured in pieces, so that the lease is kept meanwhile.
-const FIRST_PIECE: u64 = 2000;
-const FULL_PIECE: usize = 100_000;
+/// Rows counted by one statement, about, when a delta is measured: those of one transaction are counted together. A
+/// backlog of weeks is measured in pieces, so that the lease is kept meanwhile.
+const PIECE: i64 = 50_000;
 /// Numbers of rows passed by at most in one reading.
 const SPAN: i64 = 100_000;
 
@@ -29,8 +28,6 @@ pub struct Delta {
     pub last_seq: i64,
     /// Transactions below this number are counted.
     measured: u64,
-    /// How many were looked at by the last statement.
-    piece: u64,
 }
 
 impl Delta {
@@ -56,28 +53,25 @@ impl Session {
             first_seq: i64::MAX,
             last_seq: 0,
             measured: xmax(&cursor.from),
-            piece: FIRST_PIECE,
         };
         let within = (cursor.from != cursor.to).then_some(&*cursor.to);
         self.count(begin, within, cursor.last_seq).await
     }
 
     /// Measures the next piece of a delta, of which rows up to `after` are done.
-    pub async fn measure(&self, mut delta: Delta, after: i64) -> Result<Delta, Fault> {
+    pub async fn measure(&self, delta: Delta, after: i64) -> Result<Delta, Fault> {
         let to = delta.to.clone();
-        if delta.rows < FULL_PIECE {
-            delta.piece = delta.piece.saturating_mul(2);
-        }
         self.count(delta, Some(&*to), after).await
     }
 
     async fn count(&self, delta: Delta, to: Option<&str>, after: i64) -> Result<Delta, Fault> {
         let sql = include_str!("../../../sql/core/outbox_open.sql");
         let Shard { number, of } = self.shard;
-        let end = delta.measured.saturating_add(delta.piece).min(i64::MAX as u64);
-        let (first, beyond) = (delta.measured.to_string(), end.to_string());
+        let first = delta.measured.to_string();
         let row =
-            self.one(sql, &[&&*delta.from, &to, &after, &number, &of, &first, &beyond]).await?;
+            self.one(sql, &[&&*delta.from, &to, &after, &number, &of, &first, &PIECE]).await?;
+        // None if there was nothing left to count.
+        let counted: Option<i64> = row.get(4);
         let (count, first_seq, last_seq): (i64, Option<i64>, Option<i64>) =
             (row.get(1), row.get(2), row.get(3));
         Ok(Delta {
@@ -85,7 +79,7 @@ impl Session {
             rows: delta.rows + usize::try_from(count).unwrap_or_default(),
             first_seq: first_seq.unwrap_or(i64::MAX).min(delta.first_seq),
             last_seq: last_seq.unwrap_or_default().max(delta.last_seq),
-            measured: end,
+            measured: counted.map_or(u64::MAX, |last| last.unsigned_abs() + 1),
             ..delta
         })
     }

@@ -12,18 +12,43 @@ pub struct Parking {
     pub refusal: Option<(String, String)>,
 }
 
+/// What a step does to the rows set aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Aside {
+    /// Set aside now.
+    pub parking: Vec<Parking>,
+    /// Set aside before, and with Kafka at last: taken away.
+    pub sent_again: Vec<i64>,
+    /// Set aside before, and refused once more: kept until the next request.
+    pub refused_again: Vec<Parking>,
+}
+
+impl Aside {
+    /// Whether nothing is done to any.
+    pub fn is_empty(&self) -> bool {
+        self.parking.is_empty() && self.sent_again.is_empty() && self.refused_again.is_empty()
+    }
+}
+
 impl Session {
-    /// As [`Session::step`], and in the same transaction sets rows aside.
-    pub async fn step_parking(
+    /// As [`Session::step`], and in the same transaction what became of rows set aside: a relay that has lost the shard
+    /// changes nothing that the next one has read.
+    pub async fn step_aside(
         &self,
         step: i64,
         cursor: &Cursor,
         saying: &Saying,
-        parking: &[Parking],
+        aside: &Aside,
     ) -> Result<Result<i64, Lost>, Fault> {
         // An error leaves the transaction open; the caller then lets go of the session, which rolls it back.
         self.batch("BEGIN").await?;
-        self.mark(include_str!("../../../sql/core/outbox_park.sql"), parking).await?;
+        self.mark(include_str!("../../../sql/core/outbox_park.sql"), &aside.parking).await?;
+        if !aside.sent_again.is_empty() {
+            let unpark = include_str!("../../../sql/core/outbox_unpark.sql");
+            self.query(unpark, &[&aside.sent_again]).await?;
+        }
+        let again = include_str!("../../../sql/core/outbox_refuse_again.sql");
+        self.mark(again, &aside.refused_again).await?;
         let moved = self.step(step, cursor, saying).await?;
         self.batch(if moved.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
         Ok(moved)
@@ -43,18 +68,10 @@ impl Session {
         Ok(rows.iter().map(super::row).collect())
     }
 
-    /// Takes away rows that Kafka has at last, and keeps those that it refused once more.
-    pub async fn retried(&self, delivered: &[i64], refused: &[Parking]) -> Result<(), Fault> {
-        if !delivered.is_empty() {
-            self.query(include_str!("../../../sql/core/outbox_unpark.sql"), &[&delivered]).await?;
-        }
-        if !refused.is_empty() {
-            self.mark(include_str!("../../../sql/core/outbox_refuse_again.sql"), refused).await?;
-        }
-        Ok(())
-    }
-
     async fn mark(&self, sql: &'static str, rows: &[Parking]) -> Result<(), Fault> {
+        if rows.is_empty() {
+            return Ok(());
+        }
         let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
         let said = |pick: fn(&(String, String)) -> &String| -> Vec<Option<&String>> {
             rows.iter().map(|row| row.refusal.as_ref().map(pick)).collect()
