@@ -39,6 +39,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 pub use preview::{Preview, preview};
@@ -116,6 +117,7 @@ pub async fn run(
         vitals,
         owned: Vec::new(),
         attempt: 0,
+        claiming: None,
         failures: 0,
         generation: 0,
         holds: BTreeMap::new(),
@@ -167,6 +169,8 @@ struct Ingest {
     owned: Vec<i32>,
     /// Counts claim attempts, so that the answer to an outdated one is known as such.
     attempt: u64,
+    /// The newest attempt; replacing or dropping it ends it.
+    claiming: Option<AbortOnDropHandle<()>>,
     /// Claims that failed in a row.
     failures: u32,
     /// The newest fetch.
@@ -254,6 +258,7 @@ impl Ingest {
     async fn forget_partitions(&mut self) {
         self.owned.clear();
         self.attempt += 1;
+        self.claiming = None;
         self.beating.reads(None);
         self.drop_all().await;
         self.show_state();
@@ -288,6 +293,7 @@ impl Ingest {
     async fn drain(mut self) {
         info!(route = self.route.settings.name, "draining");
         self.member.tell(Command::Unfetch);
+        self.claiming = None;
         self.drop_all().await;
         // From here on a revoke finds nobody to ask and does not wait.
         drop(self.events);

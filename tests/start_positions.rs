@@ -3,6 +3,7 @@
 
 mod database;
 mod group;
+mod moving;
 mod offsets_topic;
 mod topic;
 

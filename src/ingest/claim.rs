@@ -33,16 +33,17 @@ pub(super) struct Begin {
     pub step: i64,
 }
 
-/// Claims `partitions`: looks at Kafka and PostgreSQL, resolves each start, writes the claims.
+/// Claims `partitions`: looks at Kafka and PostgreSQL, resolves each start, writes the claims. Dropped midway, it
+/// claims nothing, or what the next claim finds as the newest step.
 pub(super) async fn claim(
     route: &Arc<Route>,
     store: &Store,
     probe: &Arc<Probe>,
     partitions: &[i32],
 ) -> Result<Claimed, Problem> {
-    let look = survey::look(route, probe, partitions).await?;
     for _ in 0..ATTEMPTS {
-        let survey = survey::survey(route, store, probe, &look).await?;
+        // Who moved the positions moved on in the log too: what was seen of it before is as outdated.
+        let (look, survey) = survey::survey(route, store, probe, partitions).await?;
         let starts: BTreeMap<i32, StartAt> =
             survey.iter().map(|(p, s)| (*p, offsets::start_at(s.policy, s.known))).collect();
         let (claims, gaps) = rows(&starts, &survey);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use super::claim::{self, Claimed};
@@ -64,7 +65,8 @@ impl Ingest {
         }
     }
 
-    /// Starts a claim of what we own, after a pause and after the lanes have settled if asked to.
+    /// Starts a claim of what we own, after a pause and after the lanes have settled if asked to. It takes the
+    /// place of one that is still at it: an outdated claim must not come into effect.
     pub(super) fn claim_after(
         &mut self,
         pause: Duration,
@@ -74,7 +76,7 @@ impl Ingest {
         let (attempt, partitions) = (self.attempt, self.owned.clone());
         let (route, store, probe, claims) =
             (self.route.clone(), self.store.clone(), self.probe.clone(), self.claims.clone());
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             tokio::time::sleep(pause).await;
             for lane in settled.into_iter().flatten() {
                 let _ = lane.await;
@@ -82,6 +84,7 @@ impl Ingest {
             let outcome = claim::claim(&route, &store, &probe, &partitions).await;
             let _ = claims.send(ClaimEnd { attempt, outcome });
         });
+        self.claiming = Some(AbortOnDropHandle::new(task));
     }
 
     /// Begins to read, or keeps the place while nothing may be applied.

@@ -6,6 +6,7 @@ mod group;
 mod range;
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -38,6 +39,8 @@ pub struct Probe {
     topic: String,
     group: String,
     timeout: Duration,
+    /// Held while records are read: the handle has one assignment, and two readers would take each other's.
+    reading: Mutex<()>,
 }
 
 impl Probe {
@@ -66,6 +69,7 @@ impl Probe {
             topic: topic.to_owned(),
             group: group.to_owned(),
             timeout: Duration::from_secs(5),
+            reading: Mutex::new(()),
         })
     }
 
@@ -159,7 +163,8 @@ impl Probe {
     }
 
     /// Reads the record at each given offset, if it is still there. A partition without an answer in
-    /// time, or whose offset was compacted away, is absent: that is no evidence of anything.
+    /// time, or whose offset was compacted away, is absent: that is no evidence of anything. Waits while
+    /// another thread reads through this handle.
     pub fn records_at(
         &self,
         wanted: &BTreeMap<i32, i64>,
@@ -168,6 +173,7 @@ impl Probe {
         if wanted.is_empty() {
             return Ok(found);
         }
+        let _turn = self.turn();
         let list = self.list(wanted.iter().map(|(p, o)| (*p, Offset::Offset(*o))));
         self.consumer
             .assign(&list)
@@ -186,7 +192,7 @@ impl Probe {
     }
 
     /// Reads at most `limit` records: those of each partition from an offset on, up to another. Ends early
-    /// when a partition says nothing for the time-out.
+    /// when a partition says nothing for the time-out. Waits while another thread reads through this handle.
     pub fn records_between(
         &self,
         ranges: &BTreeMap<i32, (i64, i64)>,
@@ -201,6 +207,7 @@ impl Probe {
         if open.is_empty() {
             return Ok(found);
         }
+        let _turn = self.turn();
         let from = |partition: &i32| ranges.get(partition).map_or(0, |range| range.0);
         let list = self.list(open.keys().map(|p| (*p, Offset::Offset(from(p)))));
         self.consumer.assign(&list).map_err(|e| super::problem(&e, doing))?;
@@ -233,6 +240,11 @@ impl Probe {
         let _ = self.consumer.unassign();
         found.sort_by_key(|r| (r.partition, r.offset));
         Ok(found)
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        // There is nothing in it that a panic could have spoilt.
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn list(&self, entries: impl Iterator<Item = (i32, Offset)>) -> TopicPartitionList {
