@@ -59,23 +59,23 @@ pub async fn survey(
     };
     let positions = or_none(positions::read(store, &log, partitions).await).map_err(failed)?;
     let recreated = or_none(positions::recreated(store, &log).await).map_err(failed)?;
-    let found = {
+    let seen = {
         let (route, probe, partitions) = (route.clone(), probe.clone(), partitions.to_vec());
         let anchors = positions
             .iter()
             .filter_map(|(p, position)| Some((*p, position.anchor.as_ref()?.offset)))
             .collect();
-        blocking(move || Found::ask(&route, &probe, &partitions, &anchors)).await?
+        blocking(move || Seen::ask(&route, &probe, &partitions, &anchors)).await?
     };
     let one = |(partition, ends): (&i32, &Watermarks)| {
         let position = positions.get(partition);
         let policy = match route.settings.start {
             Start::Earliest => Policy::Earliest,
             Start::Latest => Policy::Latest,
-            Start::At(_) => Policy::At(found.at_time.get(partition).copied()),
+            Start::At(_) => Policy::At(seen.at_time.get(partition).copied()),
         };
         let anchor = position.and_then(|p| p.anchor.as_ref());
-        let record = found.anchors.get(partition);
+        let record = seen.anchors.get(partition);
         let known = Known {
             postgres: position.map(|p| p.next_offset),
             kafka: committed.get(partition).copied(),
@@ -86,8 +86,8 @@ pub async fn survey(
         };
         (*partition, Surveyed { known, policy, position: position.cloned() })
     };
-    let surveyed = found.ends.iter().map(one).collect();
-    Ok((Look { log, ends: found.ends, committed }, surveyed))
+    let surveyed = seen.ends.iter().map(one).collect();
+    Ok((Look { log, ends: seen.ends, committed }, surveyed))
 }
 
 /// Which log it is, and the group's offsets in it.
@@ -105,7 +105,7 @@ fn followers(
 }
 
 /// What is in the log.
-struct Found {
+struct Seen {
     ends: BTreeMap<i32, Watermarks>,
     /// Where a configured time is.
     at_time: BTreeMap<i32, i64>,
@@ -113,13 +113,13 @@ struct Found {
     anchors: BTreeMap<i32, Record>,
 }
 
-impl Found {
+impl Seen {
     fn ask(
         route: &Route,
         probe: &Probe,
         partitions: &[i32],
         anchors: &BTreeMap<i32, i64>,
-    ) -> Result<Found, Problem> {
+    ) -> Result<Seen, Problem> {
         let ends: BTreeMap<i32, Watermarks> = partitions
             .iter()
             .map(|p| Ok((*p, probe.watermarks(*p)?)))
@@ -133,8 +133,9 @@ impl Found {
         };
         let wanted =
             anchors.iter().filter(|(p, offset)| is_in(p, offset)).map(|(p, o)| (*p, *o)).collect();
-        let anchors = probe.records_at(&wanted)?;
-        Ok(Found { ends, at_time, anchors })
+        // Silence proves nothing: a log that lost records would look like one that did not.
+        let anchors = probe.records_at(&wanted)?.heard()?;
+        Ok(Seen { ends, at_time, anchors })
     }
 }
 

@@ -57,7 +57,7 @@ async fn those_who_read_through_one_handle_at_once_each_get_their_records() {
             let probe = &probe;
             scope.spawn(move || {
                 for _ in 0..3 {
-                    let found = probe.records_at(&wanted).unwrap();
+                    let found = probe.records_at(&wanted).unwrap().heard().unwrap();
                     let offsets = found.values().map(|record| (record.partition, record.offset));
                     assert_eq!(offsets.collect::<BTreeMap<_, _>>(), wanted);
                 }
