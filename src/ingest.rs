@@ -53,7 +53,7 @@ use crate::pure::problem::{Code, Problem};
 use crate::store::Store;
 use crate::store::mapping::Mapping;
 use crate::store::workers::State;
-use crate::vitals::{Complaint, Remedy, Vitals};
+use crate::vitals::{Complaint, Remedy, Track, Vitals};
 use barred::Bar;
 use beat::Beating;
 use claim::Claimed;
@@ -119,6 +119,7 @@ pub async fn run(
         attempt: 0,
         claiming: None,
         failures: 0,
+        tracks: BTreeMap::new(),
         generation: 0,
         holds: BTreeMap::new(),
         barred: None,
@@ -171,8 +172,10 @@ struct Ingest {
     attempt: u64,
     /// The newest attempt; replacing or dropping it ends it.
     claiming: Option<AbortOnDropHandle<()>>,
-    /// Claims that failed in a row.
+    /// Claims that failed, or led to nothing that moved, in a row.
     failures: u32,
+    /// How far the partitions of the newest claim are.
+    tracks: BTreeMap<i32, Arc<Track>>,
     /// The newest fetch.
     generation: u64,
     /// Which lanes are held, and why.
@@ -205,14 +208,7 @@ impl Ingest {
                 self.forget_partitions().await;
                 let _: Result<(), std_mpsc::TrySendError<()>> = done.try_send(());
             }
-            Event::Stopped(why) => {
-                warn!(
-                    route = self.route.settings.name,
-                    why, "reading stopped; it starts again when the lanes are empty"
-                );
-                let settled = self.settle();
-                self.claim_after(Duration::ZERO, Some(settled));
-            }
+            Event::Stopped(why) => self.on_stopped(why),
             Event::Trouble { problem, wants_help } => self.on_trouble(problem, wants_help),
             Event::Barred(problem) => self.on_refusal(problem),
             Event::Broken(_) | Event::Fatal(_) => {}

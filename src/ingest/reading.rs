@@ -33,8 +33,32 @@ impl Ingest {
         self.member.tell(Command::Unfetch);
         self.drop_all().await;
         self.vitals.reads(None);
-        self.failures += 1;
-        self.claim_after(BACKOFF.delay(self.failures - 1, fastrand::f64()), None);
+        let pause = self.next_pause();
+        self.claim_after(pause, None);
+    }
+
+    /// The member stopped reading by itself: claims again once the lanes hold nothing any more.
+    pub(super) fn on_stopped(&mut self, why: &str) {
+        let pause = self.next_pause();
+        warn!(
+            route = self.route.settings.name,
+            why,
+            pause_ms = pause.as_millis() as u64,
+            "reading stopped; it starts again when the lanes are empty"
+        );
+        let settled = self.settle();
+        self.claim_after(pause, Some(settled));
+    }
+
+    /// How long to wait before claiming again: longer each time, until a position moves.
+    fn next_pause(&mut self) -> Duration {
+        // Taken, for what moved once must not count again after the next claim, which may fail.
+        if std::mem::take(&mut self.tracks).values().any(|track| track.has_moved()) {
+            self.failures = 0;
+        }
+        let pause = BACKOFF.delay(self.failures, fastrand::f64());
+        self.failures = self.failures.saturating_add(1);
+        pause
     }
 
     pub(super) async fn on_claimed(&mut self, end: ClaimEnd) {
@@ -42,12 +66,8 @@ impl Ingest {
             return;
         }
         match end.outcome {
-            Ok(claimed) => {
-                self.failures = 0;
-                self.begin(claimed).await;
-            }
+            Ok(claimed) => self.begin(claimed).await,
             Err(problem) => {
-                let delay = BACKOFF.delay(self.failures, fastrand::f64());
                 if self.beating.is_news(&problem) {
                     warn!(
                         route = self.route.settings.name,
@@ -57,10 +77,10 @@ impl Ingest {
                         problem.cause
                     );
                 }
-                self.failures = self.failures.saturating_add(1);
                 self.holds.insert(HOLD, Hold { reason: problem.cause, advice: problem.hint });
                 self.show_state();
-                self.claim_after(delay, None);
+                let pause = self.next_pause();
+                self.claim_after(pause, None);
             }
         }
     }
@@ -145,7 +165,8 @@ impl Ingest {
             "reading"
         );
         self.beating.reads(Some(claimed));
-        self.vitals.reads(Some(tracks));
+        self.vitals.reads(Some(tracks.clone()));
+        self.tracks = tracks;
         self.member.tell(Command::Fetch { generation: self.generation, sources });
         self.show_state();
     }

@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 
 use super::{assert_nothing_skipped, duplicates, gaps, pay_more, read_all, why};
+use crate::support::eventually;
 use crate::support::holding::held_for;
 use crate::support::rig::Rig;
 
@@ -45,4 +46,52 @@ async fn that_there_is_no_record_at_an_offset_is_an_answer() {
     let probe = rig.probe();
     let found = probe.records_at(&[(0, 2), (1, 0)].into()).unwrap().heard().unwrap();
     assert_eq!(found.keys().collect::<Vec<_>>(), [&0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_cannot_read_on_tries_again_ever_less_often() {
+    let rig = Rig::new(1).await;
+    let mut paid = Vec::new();
+    pay_more(&rig, 0, 20, &mut paid).await;
+    read_all(&rig).await;
+    pay_more(&rig, 0, 5, &mut paid).await;
+    damage(&rig, 0);
+    let daemon = rig.daemon();
+    let pauses = eventually("the reading to stop time and again", || async {
+        let log = daemon.log();
+        let stops = log.lines().filter(|line| line.contains("reading stopped"));
+        let pauses: Vec<u64> = stops.filter_map(pause).collect();
+        (pauses.len() >= 5).then_some(pauses)
+    })
+    .await;
+    assert!(pauses[4] >= 4 * pauses[0], "{pauses:?}");
+    damage(&rig, 0);
+    assert_nothing_skipped(&rig, &paid).await;
+    assert_eq!(duplicates(&rig).await, 0);
+}
+
+/// The milliseconds until the next attempt, as a line of the log has them.
+fn pause(line: &str) -> Option<u64> {
+    let (_, rest) = line.split_once("\"pause_ms\":")?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// The lanes delete old steps after their batches; there may be none.
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_that_no_batch_follows_do_not_pile_up() {
+    let rig = Rig::new(1).await;
+    pay_more(&rig, 0, 1, &mut Vec::new()).await;
+    read_all(&rig).await;
+    let claims = "INSERT INTO makegood.positions
+            (consumer_group, topic_id, partition, step, topic, next_offset, epoch, kind, why, writer)
+        SELECT consumer_group, topic_id, partition, n, topic, next_offset, epoch + n, 'claim', 'resumed', writer
+        FROM (SELECT * FROM makegood.positions ORDER BY step DESC LIMIT 1) p, generate_series(p.step + 1, 127) n";
+    rig.client.execute(claims, &[]).await.unwrap();
+    let daemon = rig.daemon();
+    rig.reads(&daemon).await;
+    eventually("the old steps to be gone", || async {
+        (rig.number("SELECT min(step) FROM makegood.positions").await == 64).then_some(())
+    })
+    .await;
+    assert_eq!(rig.number("SELECT max(step) FROM makegood.positions").await, 128);
 }
