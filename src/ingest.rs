@@ -116,6 +116,7 @@ pub async fn run(
         beating,
         vitals,
         owned: Vec::new(),
+        assignment: 0,
         attempt: 0,
         claiming: None,
         failures: 0,
@@ -168,6 +169,8 @@ struct Ingest {
     vitals: Arc<Vitals>,
     /// The partitions the group gave us.
     owned: Vec<i32>,
+    /// The number of that assignment, as the present member counts.
+    assignment: u64,
     /// Counts claim attempts, so that the answer to an outdated one is known as such.
     attempt: u64,
     /// The newest attempt; replacing or dropping it ends it.
@@ -195,10 +198,10 @@ struct ClaimEnd {
 impl Ingest {
     async fn on_event(&mut self, event: Event) {
         match event {
-            Event::Assigned(partitions) => {
+            Event::Assigned { assignment, partitions } => {
                 self.vitals.assigned(Some(partitions.clone()));
                 meter::count(catalog::REBALANCES, "route", &self.route.settings.name);
-                self.owned = partitions;
+                (self.owned, self.assignment) = (partitions, assignment);
                 self.barred = None;
                 self.failures = 0;
                 self.claim_after(Duration::ZERO, None);

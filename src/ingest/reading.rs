@@ -167,7 +167,8 @@ impl Ingest {
         self.beating.reads(Some(claimed));
         self.vitals.reads(Some(tracks.clone()));
         self.tracks = tracks;
-        self.member.tell(Command::Fetch { generation: self.generation, sources });
+        let (assignment, generation) = (self.assignment, self.generation);
+        self.member.tell(Command::Fetch { assignment, generation, sources });
         self.show_state();
     }
 
