@@ -39,6 +39,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 pub use preview::{Preview, preview};
@@ -52,7 +53,7 @@ use crate::pure::problem::{Code, Problem};
 use crate::store::Store;
 use crate::store::mapping::Mapping;
 use crate::store::workers::State;
-use crate::vitals::{Complaint, Remedy, Vitals};
+use crate::vitals::{Complaint, Remedy, Track, Vitals};
 use barred::Bar;
 use beat::Beating;
 use claim::Claimed;
@@ -115,8 +116,11 @@ pub async fn run(
         beating,
         vitals,
         owned: Vec::new(),
+        assignment: 0,
         attempt: 0,
+        claiming: None,
         failures: 0,
+        tracks: BTreeMap::new(),
         generation: 0,
         holds: BTreeMap::new(),
         barred: None,
@@ -165,10 +169,16 @@ struct Ingest {
     vitals: Arc<Vitals>,
     /// The partitions the group gave us.
     owned: Vec<i32>,
+    /// The number of that assignment, as the present member counts.
+    assignment: u64,
     /// Counts claim attempts, so that the answer to an outdated one is known as such.
     attempt: u64,
-    /// Claims that failed in a row.
+    /// The newest attempt; replacing or dropping it ends it.
+    claiming: Option<AbortOnDropHandle<()>>,
+    /// Claims that failed, or led to nothing that moved, in a row.
     failures: u32,
+    /// How far the partitions of the newest claim are.
+    tracks: BTreeMap<i32, Arc<Track>>,
     /// The newest fetch.
     generation: u64,
     /// Which lanes are held, and why.
@@ -188,10 +198,10 @@ struct ClaimEnd {
 impl Ingest {
     async fn on_event(&mut self, event: Event) {
         match event {
-            Event::Assigned(partitions) => {
+            Event::Assigned { assignment, partitions } => {
                 self.vitals.assigned(Some(partitions.clone()));
                 meter::count(catalog::REBALANCES, "route", &self.route.settings.name);
-                self.owned = partitions;
+                (self.owned, self.assignment) = (partitions, assignment);
                 self.barred = None;
                 self.failures = 0;
                 self.claim_after(Duration::ZERO, None);
@@ -201,14 +211,7 @@ impl Ingest {
                 self.forget_partitions().await;
                 let _: Result<(), std_mpsc::TrySendError<()>> = done.try_send(());
             }
-            Event::Stopped(why) => {
-                warn!(
-                    route = self.route.settings.name,
-                    why, "reading stopped; it starts again when the lanes are empty"
-                );
-                let settled = self.settle();
-                self.claim_after(Duration::ZERO, Some(settled));
-            }
+            Event::Stopped(why) => self.on_stopped(why),
             Event::Trouble { problem, wants_help } => self.on_trouble(problem, wants_help),
             Event::Barred(problem) => self.on_refusal(problem),
             Event::Broken(_) | Event::Fatal(_) => {}
@@ -256,6 +259,7 @@ impl Ingest {
         self.attempt += 1;
         // Why they could not be claimed is over with them.
         self.holds.remove(&reading::HOLD);
+        self.claiming = None;
         self.beating.reads(None);
         self.drop_all().await;
         self.show_state();
@@ -290,6 +294,7 @@ impl Ingest {
     async fn drain(mut self) {
         info!(route = self.route.settings.name, "draining");
         self.member.tell(Command::Unfetch);
+        self.claiming = None;
         self.drop_all().await;
         // From here on a revoke finds nobody to ask and does not wait.
         drop(self.events);

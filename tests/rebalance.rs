@@ -10,6 +10,7 @@ use crate::support::eventually;
 use crate::support::ledger;
 use crate::support::load::{Load, chance};
 use crate::support::rig::Rig;
+use crate::support::world::connect;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const SMALL: &str = "batch = { rows = 50 }";
@@ -105,6 +106,32 @@ async fn a_daemon_that_wakes_after_it_was_replaced_moves_nothing() {
     ledger::assert_exactly(&rig.client, &[paid, more].concat()).await;
     first.signal("TERM");
     assert!(first.wait(DEADLINE).success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_a_rebalance_overtakes_takes_no_partition_that_is_somebody_elses_by_then() {
+    let rig = Rig::new(2).await;
+    let mut other = connect(&rig.url()).await;
+    let busy = other.transaction().await.unwrap();
+    let lock = "LOCK TABLE makegood.positions IN SHARE ROW EXCLUSIVE MODE";
+    busy.batch_execute(lock).await.unwrap();
+    let daemon = rig.daemon();
+    rig.waits_in("position_claim").await;
+    let member = rig.idle_member().await;
+    eventually("one partition each", || async {
+        let shared = daemon.log().matches("partitions assigned").count() == 2;
+        (member.partitions().len() == 1 && shared).then_some(())
+    })
+    .await;
+    busy.commit().await.unwrap();
+    eventually("the daemon to read its one partition", || async {
+        member.partitions();
+        let worker = rig.worker(&daemon).await?;
+        (worker.state == "running" && worker.partitions.len() == 1).then_some(())
+    })
+    .await;
+    let sql = "SELECT count(DISTINCT partition) FROM makegood.positions";
+    assert_eq!(rig.number(sql).await, 1, "the other member's partition was claimed too");
 }
 
 /// Waits until each daemon reads some of the six partitions, and together they read each once.

@@ -1,8 +1,10 @@
 //! Promise 2: wherever the positions come from or have gone to, nothing paid is skipped, and what is
 //! not read is on record.
 
+mod damaged;
 mod database;
 mod group;
+mod moving;
 mod offsets_topic;
 mod topic;
 

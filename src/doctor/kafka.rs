@@ -103,7 +103,8 @@ fn newest(probe: &Probe) -> Result<Option<i64>, Problem> {
             last.insert(partition, ends.high - 1);
         }
     }
-    Ok(probe.records_at(&last)?.values().filter_map(|record| record.timestamp_ms).max())
+    let found = probe.records_at(&last)?.records;
+    Ok(found.values().filter_map(|record| record.timestamp_ms).max())
 }
 
 /// Kafka tells nobody its time; but a record from the future gives a clock away.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::Route;
+use super::lane::TRIM_EVERY;
 use super::survey::{self, Surveyed};
 use crate::kafka::probe::Probe;
 use crate::pure::offsets::{self, Notice, StartAt, Why};
@@ -33,16 +34,17 @@ pub(super) struct Begin {
     pub step: i64,
 }
 
-/// Claims `partitions`: looks at Kafka and PostgreSQL, resolves each start, writes the claims.
+/// Claims `partitions`: looks at Kafka and PostgreSQL, resolves each start, writes the claims. Dropped midway, it
+/// claims nothing, or what the next claim finds as the newest step.
 pub(super) async fn claim(
     route: &Arc<Route>,
     store: &Store,
     probe: &Arc<Probe>,
     partitions: &[i32],
 ) -> Result<Claimed, Problem> {
-    let look = survey::look(route, probe, partitions).await?;
     for _ in 0..ATTEMPTS {
-        let survey = survey::survey(route, store, probe, &look).await?;
+        // Who moved the positions moved on in the log too: what was seen of it before is as outdated.
+        let (look, survey) = survey::survey(route, store, probe, partitions).await?;
         let starts: BTreeMap<i32, StartAt> =
             survey.iter().map(|(p, s)| (*p, offsets::start_at(s.policy, s.known))).collect();
         let (claims, gaps) = rows(&starts, &survey);
@@ -62,6 +64,7 @@ pub(super) async fn claim(
                     "the topic was deleted before these records were read; makegood.gaps has them, and the reconciler covers them with a sweep"
                 );
             }
+            trim(store, &look.log, &steps).await;
             let starts = starts
                 .iter()
                 .filter_map(|(p, start)| {
@@ -74,6 +77,13 @@ pub(super) async fn claim(
     Err(Problem::new(Code::Postgres, "another daemon keeps moving these partitions").hint(
         "two daemons both believe to own them; the group settles that within its session time-out",
     ))
+}
+
+/// Deletes old steps now and then, as the lanes do after their batches: there may be none between claims.
+async fn trim(store: &Store, log: &Log, steps: &BTreeMap<i32, i64>) {
+    for (partition, step) in steps.iter().filter(|(_, step)| *step % TRIM_EVERY == 0) {
+        let _ = positions::trim(store, log, *partition, step - TRIM_EVERY).await;
+    }
 }
 
 fn rows(

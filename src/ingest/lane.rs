@@ -37,7 +37,7 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Durati
 /// A passing failure is shown as a hold from this attempt on; the first ones usually mend by then.
 const SHOWN_FROM: u32 = 3;
 /// Old steps are deleted every so many steps, and as many are left.
-const TRIM_EVERY: i64 = 64;
+pub(super) const TRIM_EVERY: i64 = 64;
 
 /// What the loop asks of a lane.
 pub(super) enum Order {

@@ -34,8 +34,7 @@ pub async fn preview(
         let probe = probe.clone();
         survey::blocking(move || probe.partitions()).await?
     };
-    let look = survey::look(route, probe, &partitions).await?;
-    let surveyed = survey::survey(route, store, probe, &look).await?;
+    let (look, surveyed) = survey::survey(route, store, probe, &partitions).await?;
     let start = |(p, s): (&i32, &Surveyed)| (*p, offsets::start_at(s.policy, s.known));
     let starts = surveyed.iter().map(start).collect();
     Ok(Preview { log: look.log, ends: look.ends, committed: look.committed, starts })

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use super::SIGN_OF_LIFE;
@@ -33,8 +34,32 @@ impl Ingest {
         self.member.tell(Command::Unfetch);
         self.drop_all().await;
         self.vitals.reads(None);
-        self.failures += 1;
-        self.claim_after(BACKOFF.delay(self.failures - 1, fastrand::f64()), None);
+        let pause = self.next_pause();
+        self.claim_after(pause, None);
+    }
+
+    /// The member stopped reading by itself: claims again once the lanes hold nothing any more.
+    pub(super) fn on_stopped(&mut self, why: &str) {
+        let pause = self.next_pause();
+        warn!(
+            route = self.route.settings.name,
+            why,
+            pause_ms = pause.as_millis() as u64,
+            "reading stopped; it starts again when the lanes are empty"
+        );
+        let settled = self.settle();
+        self.claim_after(pause, Some(settled));
+    }
+
+    /// How long to wait before claiming again: longer each time, until a position moves.
+    fn next_pause(&mut self) -> Duration {
+        // Taken, for what moved once must not count again after the next claim, which may fail.
+        if std::mem::take(&mut self.tracks).values().any(|track| track.has_moved()) {
+            self.failures = 0;
+        }
+        let pause = BACKOFF.delay(self.failures, fastrand::f64());
+        self.failures = self.failures.saturating_add(1);
+        pause
     }
 
     pub(super) async fn on_claimed(&mut self, end: ClaimEnd) {
@@ -42,12 +67,8 @@ impl Ingest {
             return;
         }
         match end.outcome {
-            Ok(claimed) => {
-                self.failures = 0;
-                self.begin(claimed).await;
-            }
+            Ok(claimed) => self.begin(claimed).await,
             Err(problem) => {
-                let delay = BACKOFF.delay(self.failures, fastrand::f64());
                 if self.beating.is_news(&problem) {
                     warn!(
                         route = self.route.settings.name,
@@ -57,15 +78,16 @@ impl Ingest {
                         problem.cause
                     );
                 }
-                self.failures = self.failures.saturating_add(1);
                 self.holds.insert(HOLD, Hold { reason: problem.cause, advice: problem.hint });
                 self.show_state();
-                self.claim_after(delay, None);
+                let pause = self.next_pause();
+                self.claim_after(pause, None);
             }
         }
     }
 
-    /// Starts a claim of what we own, after a pause and after the lanes have settled if asked to.
+    /// Starts a claim of what we own, after a pause and after the lanes have settled if asked to. It takes the
+    /// place of one that is still at it: an outdated claim must not come into effect.
     pub(super) fn claim_after(
         &mut self,
         pause: Duration,
@@ -75,7 +97,7 @@ impl Ingest {
         let (attempt, partitions) = (self.attempt, self.owned.clone());
         let (route, store, probe, claims) =
             (self.route.clone(), self.store.clone(), self.probe.clone(), self.claims.clone());
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             tokio::time::sleep(pause).await;
             for lane in settled.into_iter().flatten() {
                 let _ = lane.await;
@@ -83,6 +105,7 @@ impl Ingest {
             let outcome = claim::claim(&route, &store, &probe, &partitions).await;
             let _ = claims.send(ClaimEnd { attempt, outcome });
         });
+        self.claiming = Some(AbortOnDropHandle::new(task));
     }
 
     /// Begins to read, or keeps the place while nothing may be applied.
@@ -145,8 +168,10 @@ impl Ingest {
             "reading"
         );
         self.beating.reads(Some(claimed));
-        self.vitals.reads(Some(tracks));
-        self.member.tell(Command::Fetch { generation: self.generation, sources });
+        self.vitals.reads(Some(tracks.clone()));
+        self.tracks = tracks;
+        let (assignment, generation) = (self.assignment, self.generation);
+        self.member.tell(Command::Fetch { assignment, generation, sources });
         self.show_state();
     }
 

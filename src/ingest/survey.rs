@@ -22,7 +22,6 @@ pub struct Look {
     pub ends: BTreeMap<i32, Watermarks>,
     /// The group's offsets.
     pub committed: BTreeMap<i32, i64>,
-    at_time: BTreeMap<i32, i64>,
 }
 
 /// One partition.
@@ -43,81 +42,101 @@ impl Surveyed {
     }
 }
 
-/// Looks at Kafka.
-pub async fn look(
-    route: &Arc<Route>,
-    probe: &Arc<Probe>,
-    partitions: &[i32],
-) -> Result<Look, Problem> {
-    let (route, probe, partitions) = (route.clone(), probe.clone(), partitions.to_vec());
-    blocking(move || ask(&route, &probe, &partitions)).await
-}
-
-fn ask(route: &Route, probe: &Probe, partitions: &[i32]) -> Result<Look, Problem> {
-    let log = Log {
-        group: route.settings.group.clone(),
-        topic: route.settings.topic.clone(),
-        topic_id: probe.topic_id()?,
-    };
-    let ends = partitions
-        .iter()
-        .map(|p| Ok((*p, probe.watermarks(*p)?)))
-        .collect::<Result<_, Problem>>()?;
-    let at_time = match route.settings.start {
-        Start::At(time) => probe.at_time(partitions, time.as_millisecond())?,
-        Start::Earliest | Start::Latest => BTreeMap::new(),
-    };
-    Ok(Look { log, ends, committed: probe.committed(partitions)?, at_time })
-}
-
-/// Joins what Kafka said with what PostgreSQL knows.
+/// Looks at Kafka and PostgreSQL, and joins what they say of `partitions`.
+///
+/// Somebody may be reading meanwhile, and then each of these moves: Kafka's offset behind the position, the
+/// position behind the log's end. They are asked in this order, so that none is ever seen ahead of what it follows.
 pub async fn survey(
-    route: &Route,
+    route: &Arc<Route>,
     store: &Store,
     probe: &Arc<Probe>,
-    look: &Look,
-) -> Result<BTreeMap<i32, Surveyed>, Problem> {
+    partitions: &[i32],
+) -> Result<(Look, BTreeMap<i32, Surveyed>), Problem> {
     let failed = |fault: Fault| fault.problem("cannot read positions");
-    let partitions: Vec<i32> = look.ends.keys().copied().collect();
-    let positions = positions::read(store, &look.log, &partitions).await;
-    let positions = or_none(positions).map_err(failed)?;
-    let recreated = or_none(positions::recreated(store, &look.log).await).map_err(failed)?;
-    let anchors = anchors(probe, look, &positions).await?;
+    let (log, committed) = {
+        let (route, probe, partitions) = (route.clone(), probe.clone(), partitions.to_vec());
+        blocking(move || followers(&route, &probe, &partitions)).await?
+    };
+    let positions = or_none(positions::read(store, &log, partitions).await).map_err(failed)?;
+    let recreated = or_none(positions::recreated(store, &log).await).map_err(failed)?;
+    let seen = {
+        let (route, probe, partitions) = (route.clone(), probe.clone(), partitions.to_vec());
+        let anchors = positions
+            .iter()
+            .filter_map(|(p, position)| Some((*p, position.anchor.as_ref()?.offset)))
+            .collect();
+        blocking(move || Seen::ask(&route, &probe, &partitions, &anchors)).await?
+    };
     let one = |(partition, ends): (&i32, &Watermarks)| {
         let position = positions.get(partition);
         let policy = match route.settings.start {
             Start::Earliest => Policy::Earliest,
             Start::Latest => Policy::Latest,
-            Start::At(_) => Policy::At(look.at_time.get(partition).copied()),
+            Start::At(_) => Policy::At(seen.at_time.get(partition).copied()),
         };
         let anchor = position.and_then(|p| p.anchor.as_ref());
-        let found = anchors.get(partition);
+        let record = seen.anchors.get(partition);
         let known = Known {
             postgres: position.map(|p| p.next_offset),
-            kafka: look.committed.get(partition).copied(),
+            kafka: committed.get(partition).copied(),
             recreated,
             low: ends.low,
             high: ends.high,
-            anchor_broken: anchor.zip(found).is_some_and(|(a, r)| !is_same(a, r)),
+            anchor_broken: anchor.zip(record).is_some_and(|(a, r)| !is_same(a, r)),
         };
         (*partition, Surveyed { known, policy, position: position.cloned() })
     };
-    Ok(look.ends.iter().map(one).collect())
+    let surveyed = seen.ends.iter().map(one).collect();
+    Ok((Look { log, ends: seen.ends, committed }, surveyed))
 }
 
-/// Reads back the record each position was built on, where it should still be there.
-async fn anchors(
-    probe: &Arc<Probe>,
-    look: &Look,
-    known: &BTreeMap<i32, Position>,
-) -> Result<BTreeMap<i32, Record>, Problem> {
-    let wanted: BTreeMap<i32, i64> = known
-        .iter()
-        .filter_map(|(p, position)| Some((*p, position.anchor.as_ref()?.offset)))
-        .filter(|(p, offset)| look.ends.get(p).is_some_and(|e| (e.low..e.high).contains(offset)))
-        .collect();
-    let probe = probe.clone();
-    blocking(move || probe.records_at(&wanted)).await
+/// Which log it is, and the group's offsets in it.
+fn followers(
+    route: &Route,
+    probe: &Probe,
+    partitions: &[i32],
+) -> Result<(Log, BTreeMap<i32, i64>), Problem> {
+    let log = Log {
+        group: route.settings.group.clone(),
+        topic: route.settings.topic.clone(),
+        topic_id: probe.topic_id()?,
+    };
+    Ok((log, probe.committed(partitions)?))
+}
+
+/// What is in the log.
+struct Seen {
+    ends: BTreeMap<i32, Watermarks>,
+    /// Where a configured time is.
+    at_time: BTreeMap<i32, i64>,
+    /// The record each position was built on, where it is still there.
+    anchors: BTreeMap<i32, Record>,
+}
+
+impl Seen {
+    fn ask(
+        route: &Route,
+        probe: &Probe,
+        partitions: &[i32],
+        anchors: &BTreeMap<i32, i64>,
+    ) -> Result<Seen, Problem> {
+        let ends: BTreeMap<i32, Watermarks> = partitions
+            .iter()
+            .map(|p| Ok((*p, probe.watermarks(*p)?)))
+            .collect::<Result<_, Problem>>()?;
+        let at_time = match route.settings.start {
+            Start::At(time) => probe.at_time(partitions, time.as_millisecond())?,
+            Start::Earliest | Start::Latest => BTreeMap::new(),
+        };
+        let is_in = |p: &i32, offset: &i64| {
+            ends.get(p).is_some_and(|ends| (ends.low..ends.high).contains(offset))
+        };
+        let wanted =
+            anchors.iter().filter(|(p, offset)| is_in(p, offset)).map(|(p, o)| (*p, *o)).collect();
+        // Silence proves nothing: a log that lost records would look like one that did not.
+        let anchors = probe.records_at(&wanted)?.heard()?;
+        Ok(Seen { ends, at_time, anchors })
+    }
 }
 
 /// A database without makegood's schema knows nothing yet.

@@ -1,6 +1,7 @@
 //! What librdkafka calls back, inside `poll` and on no other thread: rebalances and commit answers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self as std_mpsc, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ pub(super) struct Callbacks {
     pub topic: String,
     pub board: OffsetBoard,
     pub events: mpsc::UnboundedSender<Event>,
+    /// Counts what the group said of the partitions, assignments and revokes alike.
+    pub assignment: Arc<AtomicU64>,
     pub pulse: Arc<Pulse>,
     /// How long a revoke waits for the batches in flight; a late one is fenced by the position's step.
     pub patience: Duration,
@@ -43,6 +46,7 @@ impl ConsumerContext for Callbacks {
         code: RDKafkaRespErr,
         list: &mut TopicPartitionList,
     ) {
+        let assignment = self.assignment.fetch_add(1, Ordering::Relaxed) + 1;
         if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             // Accept, but read nothing yet: positions are claimed first.
             let accepted = consumer.assign(&TopicPartitionList::new());
@@ -51,7 +55,7 @@ impl ConsumerContext for Callbacks {
             if let Err(error) = accepted {
                 error!(%error, "cannot accept the assignment");
             }
-            let _ = self.events.send(Event::Assigned(partitions));
+            let _ = self.events.send(Event::Assigned { assignment, partitions });
             return;
         }
         info!(topic = self.topic, lost = consumer.assignment_lost(), "partitions revoked");
@@ -64,7 +68,7 @@ impl ConsumerContext for Callbacks {
         if !consumer.assignment_lost() {
             commit(consumer, &self.topic, &self.board);
         }
-        self.board.take();
+        self.board.clear();
         if let Err(error) = consumer.unassign() {
             error!(%error, "cannot give the partitions back");
         }

@@ -13,6 +13,7 @@
 //! its client is closed through the other handle on it, and whatever the thread does on waking is of
 //! the past, because offsets, deliveries and events of another member are others.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak, mpsc as std_mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -64,6 +65,8 @@ pub struct Source {
 pub enum Command {
     /// Read these partitions from these offsets, and nothing else.
     Fetch {
+        /// The assignment that the partitions are of; one of the past is not obeyed.
+        assignment: u64,
         /// A number larger than any before.
         generation: u64,
         /// The partitions.
@@ -77,8 +80,13 @@ pub enum Command {
 
 /// What the thread tells the loop.
 pub enum Event {
-    /// The group gave this member these partitions, all it now has. Nothing is read yet.
-    Assigned(Vec<i32>),
+    /// The group gave this member partitions. Nothing is read yet.
+    Assigned {
+        /// Its number: other ones are of the past, or of another member.
+        assignment: u64,
+        /// All the partitions it now has.
+        partitions: Vec<i32>,
+    },
     /// The group takes all partitions back; send on `done` when no batch of theirs is in flight.
     Revoked {
         /// Answered by the loop; dropping it answers too.
@@ -126,10 +134,12 @@ impl Member {
         let (commands, orders) = std_mpsc::channel();
         let (end, ended) = oneshot::channel();
         let pulse = Pulse::new();
+        let assignment = Arc::new(AtomicU64::new(0));
         let context = Callbacks {
             topic: topic.to_owned(),
             board: board.clone(),
             events: events.clone(),
+            assignment: assignment.clone(),
             pulse: pulse.clone(),
             patience: settings::longest_pause(kafka),
         };
@@ -146,6 +156,7 @@ impl Member {
             orders,
             events,
             board: board.clone(),
+            assignment,
             pulse: pulse.clone(),
             wedge: Wedge::of(client_id),
             patience: settings::longest_pause(kafka),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self as std_mpsc, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
+use tracing::debug;
 
 use super::board::OffsetBoard;
 use super::callbacks::{Callbacks, commit};
@@ -30,6 +32,8 @@ pub(super) struct Ties {
     pub orders: std_mpsc::Receiver<Command>,
     pub events: mpsc::UnboundedSender<Event>,
     pub board: OffsetBoard,
+    /// The present assignment's number, counted by the callbacks.
+    pub assignment: Arc<AtomicU64>,
     pub pulse: Arc<Pulse>,
     pub wedge: Wedge,
     /// How long full lanes may stop the thread.
@@ -111,7 +115,14 @@ impl Poller {
 
     fn obey(&mut self, order: Command) -> Next {
         match order {
-            Command::Fetch { generation, sources } => {
+            // Given before the loop heard of a rebalance: the partitions may be somebody else's by now.
+            Command::Fetch { assignment, .. }
+                if assignment != self.ties.assignment.load(Ordering::Relaxed) =>
+            {
+                debug!(assignment, "an order of a past assignment is not obeyed");
+                Next::Go
+            }
+            Command::Fetch { generation, sources, .. } => {
                 let mut list = TopicPartitionList::new();
                 self.lanes.clear();
                 for source in sources {
@@ -235,4 +246,56 @@ impl Poller {
 enum Waiting {
     ForRoom(Record),
     ForLane(Delivery),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::consumer::Source;
+    use super::*;
+
+    /// A poller of a client that reaches nobody, and the counter of its assignments.
+    fn poller() -> (Poller, Arc<AtomicU64>) {
+        let (board, pulse, assignment) = (OffsetBoard::default(), Pulse::new(), Arc::default());
+        let (events, _) = mpsc::unbounded_channel();
+        let patience = Duration::from_secs(1);
+        let context = Callbacks {
+            topic: "paid".to_owned(),
+            board: board.clone(),
+            events: events.clone(),
+            assignment: Arc::clone(&assignment),
+            pulse: pulse.clone(),
+            patience,
+        };
+        let mut settings = rdkafka::ClientConfig::new();
+        settings.set("bootstrap.servers", "127.0.0.1:1").set("group.id", "workers");
+        let consumer = settings.create_with_context(context).unwrap();
+        let ties = Ties {
+            orders: std_mpsc::channel().1,
+            events,
+            board,
+            assignment: Arc::clone(&assignment),
+            pulse,
+            wedge: Wedge::of("test"),
+            patience,
+        };
+        (Poller::new(Arc::new(consumer), "paid", ties), assignment)
+    }
+
+    fn fetch(assignment: u64) -> Command {
+        let (lane, _) = mpsc::channel(1);
+        let source = Source { partition: 3, offset: 50, lane, track: Track::new(50) };
+        Command::Fetch { assignment, generation: 1, sources: vec![source] }
+    }
+
+    #[test]
+    fn an_order_to_read_what_was_taken_back_meanwhile_is_not_obeyed() {
+        let (mut poller, assignment) = poller();
+        assignment.store(2, Ordering::Relaxed);
+        poller.obey(fetch(1));
+        assert!(poller.consumer.assignment().unwrap().elements().is_empty());
+        assert!(poller.ties.board.take().is_empty(), "an offset of somebody else's partition");
+        poller.obey(fetch(2));
+        assert_eq!(poller.consumer.assignment().unwrap().count(), 1);
+        assert_eq!(poller.ties.board.take(), BTreeMap::from([(3, 50)]));
+    }
 }

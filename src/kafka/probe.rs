@@ -6,6 +6,7 @@ mod group;
 mod range;
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -22,6 +23,9 @@ use crate::config;
 use crate::pure::checkup::topic::Topic;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
+use crate::pure::verdict::kafka::{Verdict, verdict};
+
+const READ_BACK: &str = "cannot read back the last record";
 
 /// The log of one partition: its first offset and the one the next record will get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +36,34 @@ pub struct Watermarks {
     pub high: i64,
 }
 
+/// The records at some offsets.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Those that are there. An offset without one was answered for if there is no silence: it was compacted
+    /// away, or belongs to nothing that anybody is given.
+    pub records: BTreeMap<i32, Record>,
+    /// Why nothing is known of some of the offsets: nobody answered for them.
+    pub silence: Option<Problem>,
+}
+
+impl Found {
+    /// The records, or an error where a partition has not answered.
+    pub fn heard(self) -> Result<BTreeMap<i32, Record>, Problem> {
+        match self.silence {
+            Some(problem) => Err(problem),
+            None => Ok(self.records),
+        }
+    }
+}
+
 /// The handle.
 pub struct Probe {
     consumer: BaseConsumer,
     topic: String,
     group: String,
     timeout: Duration,
+    /// Held while records are read: the handle has one assignment, and two readers would take each other's.
+    reading: Mutex<()>,
 }
 
 impl Probe {
@@ -66,6 +92,7 @@ impl Probe {
             topic: topic.to_owned(),
             group: group.to_owned(),
             timeout: Duration::from_secs(5),
+            reading: Mutex::new(()),
         })
     }
 
@@ -158,35 +185,45 @@ impl Probe {
         Ok(offsets(&answer))
     }
 
-    /// Reads the record at each given offset, if it is still there. A partition without an answer in
-    /// time, or whose offset was compacted away, is absent: that is no evidence of anything.
-    pub fn records_at(
-        &self,
-        wanted: &BTreeMap<i32, i64>,
-    ) -> Result<BTreeMap<i32, Record>, Problem> {
-        let mut found = BTreeMap::new();
+    /// Reads the record at each given offset, if it is still there; asks for at most the time-out. Waits while
+    /// another thread reads through this handle.
+    pub fn records_at(&self, wanted: &BTreeMap<i32, i64>) -> Result<Found, Problem> {
+        let mut found = Found::default();
         if wanted.is_empty() {
             return Ok(found);
         }
+        let _turn = self.turn();
         let list = self.list(wanted.iter().map(|(p, o)| (*p, Offset::Offset(*o))));
-        self.consumer
-            .assign(&list)
-            .map_err(|e| super::problem(&e, "cannot read back the last record"))?;
+        self.consumer.assign(&list).map_err(|e| super::problem(&e, READ_BACK))?;
         let deadline = Instant::now() + self.timeout;
         let mut open = wanted.clone();
+        let mut trouble = None;
         while !open.is_empty() && Instant::now() < deadline {
-            let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(50)) else { continue };
-            // The first record of a partition decides, whatever its offset.
-            if open.remove(&message.partition()) == Some(message.offset()) {
-                found.insert(message.partition(), record(&message));
+            let Some(answer) = self.consumer.poll(Duration::from_millis(50)) else { continue };
+            match answer {
+                // The first record of a partition decides, whatever its offset.
+                Ok(message) => {
+                    let asked = open.remove(&message.partition());
+                    if asked == Some(message.offset()) {
+                        found.records.insert(message.partition(), record(&message));
+                    }
+                }
+                // From the offset to the log's end there is nothing that anybody is given.
+                Err(KafkaError::PartitionEOF(partition)) => {
+                    open.remove(&partition);
+                }
+                // It does not say which partition it is about. The first one that does not pass is the
+                // cause, the later ones are its consequences.
+                Err(error) => trouble = trouble.filter(|t| !passes(t)).or(Some(error)),
             }
         }
         let _ = self.consumer.unassign();
+        found.silence = silence(&open, trouble.as_ref());
         Ok(found)
     }
 
     /// Reads at most `limit` records: those of each partition from an offset on, up to another. Ends early
-    /// when a partition says nothing for the time-out.
+    /// when a partition says nothing for the time-out. Waits while another thread reads through this handle.
     pub fn records_between(
         &self,
         ranges: &BTreeMap<i32, (i64, i64)>,
@@ -201,6 +238,7 @@ impl Probe {
         if open.is_empty() {
             return Ok(found);
         }
+        let _turn = self.turn();
         let from = |partition: &i32| ranges.get(partition).map_or(0, |range| range.0);
         let list = self.list(open.keys().map(|p| (*p, Offset::Offset(from(p)))));
         self.consumer.assign(&list).map_err(|e| super::problem(&e, doing))?;
@@ -235,6 +273,11 @@ impl Probe {
         Ok(found)
     }
 
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        // There is nothing in it that a panic could have spoilt.
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn list(&self, entries: impl Iterator<Item = (i32, Offset)>) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         for (partition, offset) in entries {
@@ -244,6 +287,25 @@ impl Probe {
         }
         list
     }
+}
+
+fn passes(error: &KafkaError) -> bool {
+    let code = error.rdkafka_error_code().map(super::name).unwrap_or_default();
+    verdict(&code) == Verdict::Retry
+}
+
+/// What is wrong where the records of `open` were asked for and nobody answered.
+fn silence(open: &BTreeMap<i32, i64>, trouble: Option<&KafkaError>) -> Option<Problem> {
+    if open.is_empty() {
+        return None;
+    }
+    let list: Vec<String> = open.keys().map(ToString::to_string).collect();
+    let doing = format!("{READ_BACK} of partition {}", list.join(", "));
+    Some(match trouble {
+        Some(error) => super::problem(error, &doing),
+        None => Problem::new(Code::KafkaUnreachable, format!("{doing}: no answer"))
+            .hint("look at the broker that leads it"),
+    })
 }
 
 fn offsets(list: &TopicPartitionList) -> BTreeMap<i32, i64> {

@@ -66,7 +66,7 @@ fn ask(probe: &Probe, next: &BTreeMap<i32, i64>, of: Option<Uuid>) -> Result<Loo
             (first < ends.high).then_some((*partition, first))
         })
         .collect();
-    for (partition, record) in probe.records_at(&waiting)? {
+    for (partition, record) in probe.records_at(&waiting)?.records {
         if let Some(at) = record.timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()) {
             look.waiting_since.insert(partition, at);
         }

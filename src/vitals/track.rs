@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 /// Each claim has tracks of its own, so that what is left of an older one can touch nothing.
 #[derive(Debug)]
 pub struct Track {
+    began: i64,
     delivered: AtomicI64,
     ended: AtomicI64,
     position: AtomicI64,
@@ -16,6 +17,7 @@ impl Track {
     /// A partition that is read from `offset` on.
     pub fn new(offset: i64) -> Arc<Track> {
         Arc::new(Track {
+            began: offset,
             delivered: AtomicI64::new(offset),
             ended: AtomicI64::new(offset),
             position: AtomicI64::new(offset),
@@ -38,6 +40,11 @@ impl Track {
     /// The position moved: everything before `next` is in PostgreSQL.
     pub fn moved(&self, next: i64) {
         self.position.store(next, Ordering::Release);
+    }
+
+    /// Whether the position has moved since the claim.
+    pub fn has_moved(&self) -> bool {
+        self.position.load(Ordering::Acquire) != self.began
     }
 
     /// The offset before which nothing is left to do, and whether records are in hand that are not

@@ -228,6 +228,18 @@ impl Rig {
         Probe::new(&kafka, &self.topic, &self.group).unwrap()
     }
 
+    /// Waits until somebody's statement waits for a lock; `name` is what its first line calls it.
+    pub async fn waits_in(&self, name: &str) {
+        let sql = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock' AND strpos(query, $1) > 0";
+        let first_line = format!("-- makegood: {name}\n");
+        eventually(&format!("{name} to wait for a lock"), || async {
+            let row = self.client.query_one(sql, &[&first_line]).await.unwrap();
+            (row.get::<_, i64>(0) > 0).then_some(())
+        })
+        .await;
+    }
+
     /// One number from the database.
     pub async fn number(&self, sql: &str) -> i64 {
         self.client.query_one(sql, &[]).await.unwrap().get(0)

@@ -46,8 +46,7 @@ pub(super) async fn ground(session: &Session, inbox: &config::Inbox) -> Result<G
         return Err(Problem::new(Code::NotFound, cause)
             .hint("create it with kafka-topics --create, or correct `topic`"));
     }
-    let look = survey::look(&route, &probe, &partitions).await?;
-    let partitions = survey::survey(&route, &session.store, &probe, &look).await?;
+    let (look, partitions) = survey::survey(&route, &session.store, &probe, &partitions).await?;
     let owners = Owners { group, workers: workers(session, &inbox.name).await? };
     Ok(Ground { route, registered: key.is_some(), probe, look, partitions, owners })
 }

@@ -76,7 +76,7 @@ fn newest(
         if wanted.is_empty() {
             break;
         }
-        let copies = probe.records_at(&wanted)?.into_values().filter_map(|record| {
+        let copies = probe.records_at(&wanted)?.records.into_values().filter_map(|record| {
             let copy = sample::with_id(&record, Uuid::nil(), &rules, id).ok()?;
             test_events::marked(&record).is_none().then_some((record.timestamp_ms, copy))
         });
