@@ -6,6 +6,7 @@ mod group;
 mod range;
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -32,9 +33,18 @@ pub struct Watermarks {
     pub high: i64,
 }
 
+impl Watermarks {
+    /// Where the next record to read would be for a consumer at `next`; `None` at the log's end.
+    pub fn ahead_of(self, next: i64) -> Option<i64> {
+        Some(next.max(self.low)).filter(|first| *first < self.high)
+    }
+}
+
 /// The handle.
 pub struct Probe {
     consumer: BaseConsumer,
+    /// Taken to read records: there is one assignment, and two readers would take each other's.
+    reading: Mutex<()>,
     topic: String,
     group: String,
     timeout: Duration,
@@ -63,6 +73,7 @@ impl Probe {
         })?;
         Ok(Probe {
             consumer,
+            reading: Mutex::new(()),
             topic: topic.to_owned(),
             group: group.to_owned(),
             timeout: Duration::from_secs(5),
@@ -164,21 +175,44 @@ impl Probe {
         &self,
         wanted: &BTreeMap<i32, i64>,
     ) -> Result<BTreeMap<i32, Record>, Problem> {
+        let first = self.first_from(wanted)?.into_iter();
+        let found = first.filter_map(|(partition, record)| Some((partition, record?)));
+        Ok(found.filter(|(partition, record)| wanted[partition] == record.offset).collect())
+    }
+
+    /// Reads the first record at or after each given offset. `None` says that there is none up to the end of
+    /// what may be read: only what no consumer is given, such as the marks of transactions and records that
+    /// were aborted. A partition without an answer in time is absent.
+    pub fn first_from(
+        &self,
+        wanted: &BTreeMap<i32, i64>,
+    ) -> Result<BTreeMap<i32, Option<Record>>, Problem> {
         let mut found = BTreeMap::new();
         if wanted.is_empty() {
             return Ok(found);
         }
+        let _alone = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let list = self.list(wanted.iter().map(|(p, o)| (*p, Offset::Offset(*o))));
         self.consumer
             .assign(&list)
-            .map_err(|e| super::problem(&e, "cannot read back the last record"))?;
+            .map_err(|e| super::problem(&e, "cannot read the next records"))?;
         let deadline = Instant::now() + self.timeout;
         let mut open = wanted.clone();
+        let mut is_troubled = false;
         while !open.is_empty() && Instant::now() < deadline {
-            let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(50)) else { continue };
-            // The first record of a partition decides, whatever its offset.
-            if open.remove(&message.partition()) == Some(message.offset()) {
-                found.insert(message.partition(), record(&message));
+            let (partition, first) = match self.consumer.poll(Duration::from_millis(50)) {
+                None => continue,
+                Some(Ok(message)) => (message.partition(), Some(message)),
+                Some(Err(KafkaError::PartitionEOF(partition))) => (partition, None),
+                Some(Err(_)) => {
+                    is_troubled = true;
+                    continue;
+                }
+            };
+            // After trouble the end may lie behind a record that could not be read.
+            let is_known = first.is_some() || !is_troubled;
+            if open.remove(&partition).is_some() && is_known {
+                found.insert(partition, first.map(|message| record(&message)));
             }
         }
         let _ = self.consumer.unassign();
@@ -201,6 +235,7 @@ impl Probe {
         if open.is_empty() {
             return Ok(found);
         }
+        let _alone = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let from = |partition: &i32| ranges.get(partition).map_or(0, |range| range.0);
         let list = self.list(open.keys().map(|p| (*p, Offset::Offset(from(p)))));
         self.consumer.assign(&list).map_err(|e| super::problem(&e, doing))?;
