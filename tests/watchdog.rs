@@ -3,11 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-
-use crate::support::events::{Payment, payments};
+use crate::support::events::payments;
 use crate::support::rig::Rig;
+use crate::support::transactions::Transactions;
 use crate::support::watched::Supervisor;
 use crate::support::{eventually, ledger};
 
@@ -94,32 +92,6 @@ async fn when_no_new_client_helps_the_process_ends_for_its_supervisor() {
     ledger::assert_exactly(&rig.client, &paid).await;
 }
 
-/// A producer with transactions.
-struct Transactions(BaseProducer);
-
-impl Transactions {
-    fn new(rig: &Rig) -> Transactions {
-        let producer: BaseProducer = ClientConfig::new()
-            .set("bootstrap.servers", rig.world.kafka.bootstrap())
-            .set("transactional.id", &rig.topic)
-            .create()
-            .unwrap();
-        producer.init_transactions(Duration::from_secs(30)).unwrap();
-        Transactions(producer)
-    }
-
-    /// Begins a transaction and sends the events of these payments in it.
-    fn begin(&self, rig: &Rig, paid: &[Payment]) {
-        self.0.begin_transaction().unwrap();
-        for payment in paid {
-            let json = payment.json();
-            let record = BaseRecord::<str, str>::to(&rig.topic).key("one").payload(&json);
-            self.0.send(record).map_err(|(error, _)| error).unwrap();
-        }
-        self.0.flush(Duration::from_secs(30)).unwrap();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_ends_in_what_nobody_is_given_raises_no_alarm() {
     let rig = Rig::new(1).await;
@@ -127,11 +99,11 @@ async fn a_log_that_ends_in_what_nobody_is_given_raises_no_alarm() {
     let mut daemon = rig.watched_daemon("2s", &supervisor);
     let producer = Transactions::new(&rig);
     let mut paid = payments(5);
-    producer.begin(&rig, &paid);
-    producer.0.commit_transaction(Duration::from_secs(30)).unwrap();
+    producer.begin(&rig, 0, &paid);
+    producer.commit();
     let aborted = payments(5);
-    producer.begin(&rig, &aborted);
-    producer.0.abort_transaction(Duration::from_secs(30)).unwrap();
+    producer.begin(&rig, 0, &aborted);
+    producer.abort();
     eventually("what was committed to be bought", || async {
         (ledger::count(&rig.client).await == 5).then_some(())
     })
@@ -144,11 +116,11 @@ async fn a_log_that_ends_in_what_nobody_is_given_raises_no_alarm() {
 
     // A transaction that stays open is the producer's doing: said, and not held against the client.
     let open = payments(5);
-    producer.begin(&rig, &open);
+    producer.begin(&rig, 0, &open);
     let said = supervisor.status("a transaction that their producer has not ended").await;
     assert!(said.contains("partition 0"), "{said}");
     supervisor.hears("WATCHDOG=1", 30).await;
-    producer.0.commit_transaction(Duration::from_secs(30)).unwrap();
+    producer.commit();
     paid.extend(open);
     eventually("the rest to be bought", || async {
         (ledger::count(&rig.client).await == 10).then_some(())

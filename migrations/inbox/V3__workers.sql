@@ -23,6 +23,9 @@ CREATE TABLE makegood.watermarks (
     low bigint NOT NULL,
     high bigint NOT NULL,
     seen_at timestamptz NOT NULL DEFAULT now(),
+    -- From here to the end there was nothing that a consumer is given, only the marks of transactions, say, or
+    -- aborted records. A position there stays below the end for good, and no record waits. Null: not so, or not known.
+    all_read_from bigint,
     PRIMARY KEY (consumer_group, topic_id, partition)
 );
 COMMENT ON TABLE makegood.watermarks IS 'Where each partition''s log began and ended when a daemon last looked.';

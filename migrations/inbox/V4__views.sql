@@ -23,7 +23,10 @@ COMMENT ON COLUMN makegood.inbox_events.origin IS
 
 CREATE VIEW makegood.consumer_positions AS
 SELECT r.name AS route, p.consumer_group, p.topic, p.topic_id, p.partition, p.next_offset,
-       w.low AS log_start, w.high AS log_end, greatest(w.high - greatest(p.next_offset, w.low), 0) AS lag, w.seen_at AS log_seen_at,
+       w.low AS log_start, w.high AS log_end,
+       CASE WHEN greatest(p.next_offset, w.low) >= w.all_read_from THEN 0
+            ELSE greatest(w.high - greatest(p.next_offset, w.low), 0) END AS lag,
+       w.seen_at AS log_seen_at,
        p.progress_at, p.epoch, p.step, p.applied, p.already, p.conflict, p.ignored, p.duplicate, p.quarantined,
        p.other_type, p.tombstone, p.id_reused, p.tested, p.written_at,
        -- A topic made anew under its old name has another id; what was written last belongs to the one of today.
@@ -47,7 +50,8 @@ COMMENT ON COLUMN makegood.consumer_positions.partition IS 'The partition''s num
 COMMENT ON COLUMN makegood.consumer_positions.next_offset IS 'The next offset to read; everything before it is done.';
 COMMENT ON COLUMN makegood.consumer_positions.log_start IS 'The first offset still in the log when last looked.';
 COMMENT ON COLUMN makegood.consumer_positions.log_end IS 'The offset the next record will get, when last looked.';
-COMMENT ON COLUMN makegood.consumer_positions.lag IS 'Records waiting, when last looked.';
+COMMENT ON COLUMN makegood.consumer_positions.lag IS
+    'Records waiting, when last looked; none where only what no consumer is given follows, as a transaction''s mark.';
 COMMENT ON COLUMN makegood.consumer_positions.log_seen_at IS 'When a daemon last looked at the log.';
 COMMENT ON COLUMN makegood.consumer_positions.progress_at IS 'When this partition last moved on.';
 COMMENT ON COLUMN makegood.consumer_positions.epoch IS 'Counts the claims of this partition; an owner of an older epoch cannot write.';

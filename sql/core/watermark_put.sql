@@ -1,6 +1,6 @@
 -- makegood: watermark_put
-INSERT INTO makegood.watermarks (consumer_group, topic_id, partition, low, high)
-SELECT $1, $2, w.partition, w.low, w.high
-FROM unnest($3::integer[], $4::bigint[], $5::bigint[]) AS w (partition, low, high)
+INSERT INTO makegood.watermarks (consumer_group, topic_id, partition, low, high, all_read_from)
+SELECT $1, $2, w.partition, w.low, w.high, w.all_read_from
+FROM unnest($3::integer[], $4::bigint[], $5::bigint[], $6::bigint[]) AS w (partition, low, high, all_read_from)
 ON CONFLICT (consumer_group, topic_id, partition)
-    DO UPDATE SET low = excluded.low, high = excluded.high, seen_at = now()
+    DO UPDATE SET low = excluded.low, high = excluded.high, all_read_from = excluded.all_read_from, seen_at = now()

@@ -13,12 +13,12 @@ use uuid::Uuid;
 use super::Route;
 use super::claim::Claimed;
 use super::lane::Report;
-use crate::kafka::probe::Probe;
+use crate::kafka::probe::{Probe, Watermarks};
 use crate::liveness;
 use crate::pure::problem::Problem;
 use crate::store::Store;
-use crate::store::positions::{self, Log};
-use crate::store::workers::{self, Beat, State};
+use crate::store::positions::{self, Log, Position};
+use crate::store::workers::{self, Beat, Ends, State};
 use crate::vitals::{Complaint, Vitals};
 
 /// How often the daemon is seen.
@@ -190,8 +190,8 @@ impl Pulse {
         }
     }
 
-    /// Looks at the log and the positions: writes the log's ends down, and asks for a restart when the
-    /// topic was made anew or the database went back in time.
+    /// Looks at the log and the positions: asks for a restart when the topic was made anew or the database
+    /// went back in time, and writes the log's ends down.
     async fn look(&self) {
         self.beat().await;
         let reads = self.shown.lock().reads.clone();
@@ -202,10 +202,8 @@ impl Pulse {
             let topic_id = probe.topic_id()?;
             // A broker that does not answer would be waited for once a partition, and no heartbeat
             // be written meanwhile.
-            let ends: Vec<(i32, i64, i64)> = partitions
-                .iter()
-                .map_while(|p| probe.watermarks(*p).ok().map(|w| (*p, w.low, w.high)))
-                .collect();
+            let ends: BTreeMap<i32, Watermarks> =
+                partitions.iter().map_while(|p| Some((*p, probe.watermarks(*p).ok()?))).collect();
             let committed = probe.committed(&partitions).unwrap_or_default();
             Ok::<_, Problem>((topic_id, ends, committed))
         });
@@ -214,19 +212,49 @@ impl Pulse {
             self.restart("the topic has another id: it was made anew");
             return;
         }
-        if let Err(fault) = workers::watermarks(&self.store, &claimed.log, &ends).await {
+        let partitions: Vec<i32> = claimed.starts.keys().copied().collect();
+        let found = positions::read(&self.store, &claimed.log, &partitions).await;
+        let Ok(found) = found else { return };
+        self.check_steps(&claimed, &found, &committed);
+        self.note_ends(&claimed.log, &found, ends).await;
+    }
+
+    /// Writes down where the logs end, and whether what is left of them is nothing that a consumer is given.
+    /// Reading on from the position tells, whatever the member and the lanes have in hand. `ends` were asked
+    /// for before, so that what comes meanwhile is not taken for read.
+    async fn note_ends(
+        &self,
+        log: &Log,
+        found: &BTreeMap<i32, Position>,
+        ends: BTreeMap<i32, Watermarks>,
+    ) {
+        let ahead: BTreeMap<i32, i64> = (ends.iter())
+            .filter_map(|(p, ends)| Some((*p, ends.ahead_of(found.get(p)?.next_offset)?)))
+            .collect();
+        let (probe, from) = (self.probe.clone(), ahead.clone());
+        let first = tokio::task::spawn_blocking(move || probe.first_from(&from)).await;
+        let first = first.ok().and_then(Result::ok).map(|found| found.records).unwrap_or_default();
+        let seen = |(partition, Watermarks { low, high }): (&i32, &Watermarks)| {
+            let is_all_read = first.get(partition).is_some_and(Option::is_none);
+            let all_read_from = ahead.get(partition).copied().filter(|_| is_all_read);
+            Ends { partition: *partition, low: *low, high: *high, all_read_from }
+        };
+        let seen: Vec<Ends> = ends.iter().map(seen).collect();
+        if let Err(fault) = workers::watermarks(&self.store, log, &seen).await {
             debug!(%fault, "the log's ends could not be written");
         }
-        self.check_steps(&claimed.log, &claimed, &committed).await;
     }
 
     /// A failed-over database may have lost its last commits, steps among them; what it lost must be
     /// read again even if no new record comes. `committed` was read before: Kafka hears of a step only
     /// after PostgreSQL has it, so an offset of Kafka's that is ahead was lost here. Once may be the
     /// moment after a claim that Kafka has not heard of yet.
-    async fn check_steps(&self, log: &Log, claimed: &Claimed, committed: &BTreeMap<i32, i64>) {
-        let partitions: Vec<i32> = claimed.starts.keys().copied().collect();
-        let Ok(found) = positions::read(&self.store, log, &partitions).await else { return };
+    fn check_steps(
+        &self,
+        claimed: &Claimed,
+        found: &BTreeMap<i32, Position>,
+        committed: &BTreeMap<i32, i64>,
+    ) {
         let floor: BTreeMap<i32, i64> = claimed.starts.iter().map(|(p, b)| (*p, b.step)).collect();
         let lost = floor.iter().any(|(p, step)| found.get(p).is_none_or(|f| f.step < *step));
         let is_ahead =
@@ -242,7 +270,7 @@ impl Pulse {
         }
         // What was seen committed is the floor of the next look.
         let mut showing = self.shown.lock();
-        if let Some(reads) = showing.reads.as_mut().filter(|r| r.log == *log) {
+        if let Some(reads) = showing.reads.as_mut().filter(|r| r.log == claimed.log) {
             for (partition, begin) in &mut reads.starts {
                 if let Some(position) = found.get(partition) {
                     begin.step = begin.step.max(position.step);

@@ -36,19 +36,25 @@ pub struct Watermarks {
     pub high: i64,
 }
 
-/// The records at some offsets.
-#[derive(Clone, Debug, Default)]
-pub struct Found {
-    /// Those that are there. An offset without one was answered for if there is no silence: it was compacted
-    /// away, or belongs to nothing that anybody is given.
-    pub records: BTreeMap<i32, Record>,
+impl Watermarks {
+    /// Where the next record to read would be for a consumer at `next`; `None` at the log's end.
+    pub fn ahead_of(self, next: i64) -> Option<i64> {
+        Some(next.max(self.low)).filter(|first| *first < self.high)
+    }
+}
+
+/// What some offsets were answered with, by partition.
+#[derive(Clone, Debug)]
+pub struct Found<T> {
+    /// The answers.
+    pub records: BTreeMap<i32, T>,
     /// Why nothing is known of some of the offsets: nobody answered for them.
     pub silence: Option<Problem>,
 }
 
-impl Found {
-    /// The records, or an error where a partition has not answered.
-    pub fn heard(self) -> Result<BTreeMap<i32, Record>, Problem> {
+impl<T> Found<T> {
+    /// The answers, or an error where a partition has given none.
+    pub fn heard(self) -> Result<BTreeMap<i32, T>, Problem> {
         match self.silence {
             Some(problem) => Err(problem),
             None => Ok(self.records),
@@ -185,10 +191,24 @@ impl Probe {
         Ok(offsets(&answer))
     }
 
-    /// Reads the record at each given offset, if it is still there; asks for at most the time-out. Waits while
-    /// another thread reads through this handle.
-    pub fn records_at(&self, wanted: &BTreeMap<i32, i64>) -> Result<Found, Problem> {
-        let mut found = Found::default();
+    /// Reads the record at each given offset; asks for at most the time-out. An offset without a record was
+    /// compacted away, or belongs to nothing that anybody is given.
+    pub fn records_at(&self, wanted: &BTreeMap<i32, i64>) -> Result<Found<Record>, Problem> {
+        let Found { records, silence } = self.first_from(wanted)?;
+        let there =
+            records.into_iter().filter_map(|(partition, record)| Some((partition, record?)));
+        let is_asked = |(partition, record): &(i32, Record)| wanted[partition] == record.offset;
+        Ok(Found { records: there.filter(is_asked).collect(), silence })
+    }
+
+    /// Reads the first record at or after each given offset; asks for at most the time-out. `None` says that
+    /// there is none up to the end of what may be read: only what no consumer is given, such as the marks of
+    /// transactions and records that were aborted. Waits while another thread reads through this handle.
+    pub fn first_from(
+        &self,
+        wanted: &BTreeMap<i32, i64>,
+    ) -> Result<Found<Option<Record>>, Problem> {
+        let mut found = Found { records: BTreeMap::new(), silence: None };
         if wanted.is_empty() {
             return Ok(found);
         }
@@ -196,29 +216,31 @@ impl Probe {
         let list = self.list(wanted.iter().map(|(p, o)| (*p, Offset::Offset(*o))));
         self.consumer.assign(&list).map_err(|e| super::problem(&e, READ_BACK))?;
         let deadline = Instant::now() + self.timeout;
-        let mut open = wanted.clone();
+        // Those still to be heard of, and those whose end may lie behind a record that could not be read.
+        let (mut open, mut unsure) = (wanted.clone(), BTreeMap::new());
         let mut trouble = None;
         while !open.is_empty() && Instant::now() < deadline {
             let Some(answer) = self.consumer.poll(Duration::from_millis(50)) else { continue };
-            match answer {
-                // The first record of a partition decides, whatever its offset.
-                Ok(message) => {
-                    let asked = open.remove(&message.partition());
-                    if asked == Some(message.offset()) {
-                        found.records.insert(message.partition(), record(&message));
-                    }
-                }
-                // From the offset to the log's end there is nothing that anybody is given.
-                Err(KafkaError::PartitionEOF(partition)) => {
-                    open.remove(&partition);
-                }
+            let (partition, first) = match answer {
+                Ok(message) => (message.partition(), Some(record(&message))),
+                Err(KafkaError::PartitionEOF(partition)) => (partition, None),
                 // It does not say which partition it is about. The first one that does not pass is the
                 // cause, the later ones are its consequences.
-                Err(error) => trouble = trouble.filter(|t| !passes(t)).or(Some(error)),
+                Err(error) => {
+                    trouble = trouble.filter(|t| !passes(t)).or(Some(error));
+                    continue;
+                }
+            };
+            let Some(offset) = open.remove(&partition) else { continue };
+            if first.is_none() && trouble.is_some() {
+                unsure.insert(partition, offset);
+            } else {
+                found.records.insert(partition, first);
             }
         }
         let _ = self.consumer.unassign();
-        found.silence = silence(&open, trouble.as_ref());
+        unsure.append(&mut open);
+        found.silence = silence(&unsure, trouble.as_ref());
         Ok(found)
     }
 

@@ -3,8 +3,19 @@
 use rdkafka::error::RDKafkaErrorCode as E;
 
 use super::name;
+use super::probe::Watermarks;
 use crate::pure::refusal::Blame;
 use crate::pure::verdict::kafka::{Verdict, blame, verdict};
+
+#[test]
+fn what_waits_begins_at_the_position_or_where_the_log_does() {
+    let ends = Watermarks { low: 5, high: 9 };
+    assert_eq!(ends.ahead_of(7), Some(7));
+    assert_eq!(ends.ahead_of(2), Some(5), "what expired waits for nobody");
+    assert_eq!(ends.ahead_of(9), None);
+    assert_eq!(ends.ahead_of(12), None, "a log that lost its end");
+    assert_eq!(Watermarks { low: 9, high: 9 }.ahead_of(0), None);
+}
 
 #[test]
 fn each_error_of_the_library_has_its_meaning() {

@@ -131,7 +131,9 @@ fn refresh(route: &mut Route, now: Timestamp) {
         let Some(ends) = look.ends.get(&position.partition) else { continue };
         position.log_start = Some(ends.low);
         position.log_end = Some(ends.high);
-        position.lag = Some((ends.high - position.next_offset.max(ends.low)).max(0));
+        let ahead = ends.ahead_of(position.next_offset);
+        let ahead = ahead.filter(|_| !look.all_read.contains(&position.partition));
+        position.lag = Some(ahead.map_or(0, |first| ends.high - first));
         position.log_seen_at = Some(now);
     }
 }

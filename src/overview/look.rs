@@ -1,6 +1,6 @@
 //! A fresh look at Kafka itself, because the database only knows what a daemon saw.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub struct Look {
     pub ends: BTreeMap<i32, Watermarks>,
     /// When the next record to read was written, for those partitions where one waits.
     pub waiting_since: BTreeMap<i32, Timestamp>,
+    /// The partitions whose log goes on behind the position, with nothing that a consumer is given.
+    pub all_read: BTreeSet<i32>,
 }
 
 /// Looks at a topic, within `patience` even if each of many partitions takes its time. `next` is the next
@@ -61,12 +63,14 @@ fn ask(probe: &Probe, next: &BTreeMap<i32, i64>, of: Option<Uuid>) -> Result<Loo
     }
     let waiting: BTreeMap<i32, i64> = (next.iter())
         .filter_map(|(partition, next)| {
-            let ends = look.ends.get(partition)?;
-            let first = *next.max(&ends.low);
-            (first < ends.high).then_some((*partition, first))
+            Some((*partition, look.ends.get(partition)?.ahead_of(*next)?))
         })
         .collect();
-    for (partition, record) in probe.records_at(&waiting)?.records {
+    for (partition, record) in probe.first_from(&waiting)?.records {
+        let Some(record) = record else {
+            look.all_read.insert(partition);
+            continue;
+        };
         if let Some(at) = record.timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()) {
             look.waiting_since.insert(partition, at);
         }

@@ -83,13 +83,28 @@ pub async fn leave(store: &Store, worker: Uuid) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Records where each partition's log begins and ends: partition, low, high.
-pub async fn watermarks(store: &Store, log: &Log, seen: &[(i32, i64, i64)]) -> Result<(), Fault> {
-    let partitions: Vec<i32> = seen.iter().map(|s| s.0).collect();
-    let lows: Vec<i64> = seen.iter().map(|s| s.1).collect();
-    let highs: Vec<i64> = seen.iter().map(|s| s.2).collect();
+/// Where one partition's log begins and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The partition.
+    pub partition: i32,
+    /// The first offset still in the log.
+    pub low: i64,
+    /// One past the last offset.
+    pub high: i64,
+    /// From here to the end there is nothing that a consumer is given; `None` where a record waits, where the
+    /// position has reached the end, and where nobody knows.
+    pub all_read_from: Option<i64>,
+}
+
+/// Records where each partition's log begins and ends.
+pub async fn watermarks(store: &Store, log: &Log, seen: &[Ends]) -> Result<(), Fault> {
+    let partitions: Vec<i32> = seen.iter().map(|s| s.partition).collect();
+    let lows: Vec<i64> = seen.iter().map(|s| s.low).collect();
+    let highs: Vec<i64> = seen.iter().map(|s| s.high).collect();
+    let all_read: Vec<Option<i64>> = seen.iter().map(|s| s.all_read_from).collect();
     let sql = include_str!("../../sql/core/watermark_put.sql");
-    store.query(sql, &[&log.group, &log.topic_id, &partitions, &lows, &highs]).await?;
+    store.query(sql, &[&log.group, &log.topic_id, &partitions, &lows, &highs, &all_read]).await?;
     Ok(())
 }
 

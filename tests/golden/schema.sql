@@ -415,7 +415,8 @@ CREATE TABLE makegood.watermarks (
     partition integer NOT NULL,
     low bigint NOT NULL,
     high bigint NOT NULL,
-    seen_at timestamp with time zone DEFAULT now() NOT NULL
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    all_read_from bigint
 );
 
 COMMENT ON TABLE makegood.watermarks IS 'Where each partition''s log began and ended when a daemon last looked.';
@@ -429,7 +430,10 @@ CREATE VIEW makegood.consumer_positions AS
     p.next_offset,
     w.low AS log_start,
     w.high AS log_end,
-    GREATEST((w.high - GREATEST(p.next_offset, w.low)), (0)::bigint) AS lag,
+        CASE
+            WHEN (GREATEST(p.next_offset, w.low) >= w.all_read_from) THEN (0)::bigint
+            ELSE GREATEST((w.high - GREATEST(p.next_offset, w.low)), (0)::bigint)
+        END AS lag,
     w.seen_at AS log_seen_at,
     p.progress_at,
     p.epoch,
@@ -494,7 +498,7 @@ COMMENT ON COLUMN makegood.consumer_positions.log_start IS 'The first offset sti
 
 COMMENT ON COLUMN makegood.consumer_positions.log_end IS 'The offset the next record will get, when last looked.';
 
-COMMENT ON COLUMN makegood.consumer_positions.lag IS 'Records waiting, when last looked.';
+COMMENT ON COLUMN makegood.consumer_positions.lag IS 'Records waiting, when last looked; none where only what no consumer is given follows, as a transaction''s mark.';
 
 COMMENT ON COLUMN makegood.consumer_positions.log_seen_at IS 'When a daemon last looked at the log.';
 

@@ -9,7 +9,7 @@ use crate::support::eventually;
 use crate::support::ledger;
 use crate::support::rig::Rig;
 
-const OPEN: &str = "SELECT count(*) FROM makegood.gaps_open";
+pub const OPEN: &str = "SELECT count(*) FROM makegood.gaps_open";
 
 /// The first line of `status`, and its exit code.
 async fn status(rig: &Rig) -> (Option<i32>, String) {

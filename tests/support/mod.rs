@@ -24,6 +24,7 @@ pub mod rig;
 pub mod sending;
 pub mod standby;
 pub mod topic;
+pub mod transactions;
 pub mod ward;
 pub mod watched;
 pub mod wire;
