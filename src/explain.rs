@@ -1,6 +1,7 @@
 //! The life of one payment: everything that any table knows of it, and a sentence. Nothing here writes, and no
 //! statement runs for long.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::pure::envelope;
@@ -77,10 +78,6 @@ pub fn verdict(traces: &[Trace]) -> String {
                 && (t.what == "open" || t.contents["resolution"].as_str() == Some("open"))
         })
     };
-    let text = |t: &Trace, name: &str| match &t.contents[name] {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
     if let Some(finding) =
         open("finding").filter(|f| !matches!(f.what.as_str(), "missing" | "gone"))
     {
@@ -107,11 +104,8 @@ pub fn verdict(traces: &[Trace]) -> String {
             text(case, "quarantineId")
         );
     }
-    if let Some(case) = traces.iter().find(|t| t.part == "quarantine" && t.what == "discarded") {
-        return format!(
-            "There is no purchase: a person gave the event up. `makegood quarantine replay --id {}` takes it back.",
-            text(case, "quarantineId")
-        );
+    if let Some(given_up) = given_up(traces) {
+        return given_up;
     }
     if let Some(event) = traces.iter().find(|t| t.part == "outbox" && t.what != "sent") {
         let id = text(event, "eventId");
@@ -129,12 +123,63 @@ pub fn verdict(traces: &[Trace]) -> String {
             text(gone, "finding")
         );
     }
+    if let Some(dismissed) = dismissed(traces) {
+        return dismissed;
+    }
     if has("payment").is_some() {
         return "There is no purchase. If the payment has succeeded, the reconciler makes it good; at \
                 once with `makegood reconcile run --wait`."
             .to_owned();
     }
     "Only makegood's own tables know it: there is neither a payment nor a purchase.".to_owned()
+}
+
+/// A person discarded the event, and nothing else makes the purchase: it was made from the payment, or
+/// there is no payment to make it from again.
+fn given_up(traces: &[Trace]) -> Option<String> {
+    let has_payment = traces.iter().any(|t| t.part == "payment");
+    let case = traces.iter().rev().find(|t| {
+        let is_the_payments = t.contents["partition"].is_null();
+        t.part == "quarantine" && t.what == "discarded" && (is_the_payments || !has_payment)
+    })?;
+    let is_of_case = |t: &&Trace| t.contents["quarantineId"] == case.contents["quarantineId"];
+    let mut decisions = traces.iter().rev().filter(is_of_case).filter(|t| t.what == "discard");
+    let decided = decisions.next().map(|d| decided(&d.contents["by"], d.at, &d.contents["reason"]));
+    Some(format!(
+        "There is no purchase: the event was given up {}. `makegood quarantine replay --id {}` takes it back.",
+        decided.unwrap_or_else(|| "by a person".to_owned()),
+        text(case, "quarantineId")
+    ))
+}
+
+/// A person decided that the payment stays without a purchase.
+fn dismissed(traces: &[Trace]) -> Option<String> {
+    let when = |t: &Trace| t.contents["resolvedAt"].as_str()?.parse::<Timestamp>().ok();
+    let finding = traces
+        .iter()
+        .filter(|t| t.part == "finding" && matches!(t.what.as_str(), "missing" | "gone"))
+        .filter(|t| t.contents["resolution"].as_str() == Some("dismissed"))
+        .max_by_key(|t| when(t))?;
+    Some(format!(
+        "There is no purchase, and the reconciler makes none: finding {} was dismissed {}.",
+        text(finding, "finding"),
+        decided(&finding.contents["resolvedBy"], when(finding), &finding.contents["note"])
+    ))
+}
+
+/// Who decided something, when, and why.
+fn decided(by: &Value, at: Option<Timestamp>, why: &Value) -> String {
+    let by = by.as_str().unwrap_or("a person");
+    let at = at.map(|at| at.strftime(" at %Y-%m-%d %H:%M:%S UTC").to_string()).unwrap_or_default();
+    let why = why.as_str().map(|why| format!(" ({why})")).unwrap_or_default();
+    format!("by {by}{at}{why}")
+}
+
+fn text(t: &Trace, name: &str) -> String {
+    match &t.contents[name] {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 /// What is filled of an object, as `name value` pairs.

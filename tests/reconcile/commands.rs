@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use super::recorded;
 use crate::commands::{run, stderr, stdout};
+use crate::support::corpus::with_field;
 use crate::support::daemon::command;
+use crate::support::events::{payments, raw};
 use crate::support::rig::Rig;
 use crate::support::{eventually, ledger};
 
@@ -110,4 +112,53 @@ async fn explain_tells_the_life_of_a_payment_from_any_of_its_ids() {
     assert_eq!(nothing.status.code(), Some(1), "{}", stderr(&nothing));
     let status = stdout(&run(&rig, &["status"]).await);
     assert!(status.contains("unpurchased: 1 payment is paid and not purchased"), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_says_who_decided_that_a_payment_stays_without_a_purchase_when_and_why() {
+    let rig = Rig::new(1).await;
+    let _daemon = rig.reconciler("").await;
+    let paid = recorded(&rig, 4).await;
+    let broken = "UPDATE payments SET currency = 'x' WHERE id = ANY ($1)";
+    let ids: Vec<_> = paid[..2].iter().map(|p| p.id).collect();
+    rig.client.execute(broken, &[&ids]).await.unwrap();
+    assert_eq!(rig.reconcile("").await.quarantined, 2);
+    let removed = "DELETE FROM student_course_purchases WHERE payment_id = $1";
+    rig.client.execute(removed, &[&paid[2].id]).await.unwrap();
+    assert_eq!(rig.reconcile("").await.gone, 1);
+    let decide = "SELECT makegood.dismiss(finding, 'a mistake') FROM makegood.reconcile_findings WHERE kind = 'gone';
+                  SELECT makegood.discard(id, 'a gift') FROM makegood.quarantine_open";
+    rig.client.batch_execute(decide).await.unwrap();
+    let told = async |id: &uuid::Uuid| {
+        let told = stdout(&run(&rig, &["explain", &id.to_string()]).await);
+        told.lines().next().unwrap().to_owned()
+    };
+    let sql = "SELECT format('by %s at %s UTC (%s)', session_user,
+                             to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), why)
+               FROM (SELECT decided_at AS at, reason AS why FROM makegood.quarantine_decisions
+                     UNION ALL
+                     SELECT resolved_at, note FROM makegood.reconcile_findings WHERE kind = 'gone') decided
+               WHERE why = $1 LIMIT 1";
+    for (payment, why) in [(&paid[0], "a gift"), (&paid[2], "a mistake")] {
+        let decided: String = rig.client.query_one(sql, &[&why]).await.unwrap().get(0);
+        let told = told(&payment.id).await;
+        assert!(told.contains("There is no purchase") && told.contains(&decided), "{told}");
+    }
+    // A record that was given up is one thing, its payment another: that one the reconciler makes good.
+    let rejected = payments(1);
+    let record = with_field(&rejected[0].json(), "currency", "null");
+    rig.send(&raw(None, Some(record.as_bytes()))).await;
+    rig.caught_up().await;
+    rig.client
+        .batch_execute("SELECT makegood.discard(id, 'odd') FROM makegood.quarantine_open")
+        .await
+        .unwrap();
+    let given_up = told(&rejected[0].id).await;
+    assert!(given_up.contains("(odd)") && given_up.contains("quarantine replay"), "{given_up}");
+    rig.record(&rejected, 3.0 * 3600.0).await;
+    let to_come = told(&rejected[0].id).await;
+    assert!(to_come.contains("the reconciler makes it good"), "{to_come}");
+    assert_eq!(rig.reconcile("").await.made_good, 1);
+    let made = told(&rejected[0].id).await;
+    assert!(made.contains("The payment has its purchase."), "{made}");
 }
