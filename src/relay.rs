@@ -29,11 +29,13 @@ use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 use crate::config;
+use crate::kafka::sender::Pace;
 use crate::liveness::Sign;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::Problem;
-use crate::store::outbox::{Claim, Session, Shard};
+use crate::store::outbox::{Claim, Saying, Session, Shard};
 use lead::{Ending, Lead};
+use line::Line;
 
 /// Pauses between attempts to reach the database.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };
@@ -108,7 +110,16 @@ impl Relay {
             match claim {
                 Claim::Won { step, epoch, cursor } => {
                     info!(shard = self.shard.number, epoch, "this daemon relays the outbox");
-                    return Lead::begin(self, session, step, cursor).await?.run(stop).await;
+                    let line = match Line::open(&self.kafka, Pace::Pipelined) {
+                        Ok(line) => line,
+                        Err(problem) => {
+                            let trouble = Some(said(&problem));
+                            let saying = Saying { trouble, ..Saying::default() };
+                            let _ = session.step(step, &cursor, &saying).await;
+                            return Err(problem);
+                        }
+                    };
+                    return Lead::begin(self, session, line, step, cursor).run(stop).await;
                 }
                 Claim::Taken(left) => tokio::select! {
                     biased;
@@ -119,6 +130,7 @@ impl Relay {
             }
         }
     }
+
     /// Tries to get the shard and shows life meanwhile: after a restore this writes every row. None if told to stop.
     async fn claim(
         &self,
@@ -138,4 +150,9 @@ impl Relay {
             return claimed.map(Some).map_err(|f| f.problem("cannot claim the outbox"));
         }
     }
+}
+
+/// A problem as a step says it: what is wrong, and what to do about it.
+fn said(problem: &Problem) -> (String, String) {
+    (problem.cause.clone(), problem.hint.clone())
 }

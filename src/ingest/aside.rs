@@ -1,7 +1,7 @@
 //! A route that is held takes no partitions from a daemon that can apply their records: a bad deploy beside a
 //! good one stops nothing. Where nobody can, it joins the group, so that its place is known there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
@@ -12,15 +12,21 @@ use crate::store::workers::{self, State};
 
 /// How often it looks whether the others still run.
 const EVERY: Duration = Duration::from_secs(1);
+/// How long the others have to be gone: a restart and a rebalance are over sooner, and it would keep its share
+/// of the partitions when they are back.
+const ABSENCE: Duration = Duration::from_secs(10);
 
 /// Waits until the route is admitted or no other daemon runs it.
 pub(super) async fn stand_aside(route: &Route, store: &Store, beating: &Beating) {
     let mut admission = route.admission.clone();
     let mut told = false;
+    let mut alone_since = None;
     while let Some(why) = admission.held() {
         beating.shows(State::Held { reason: why.reason, advice: why.advice });
         // Without an answer it joins; claiming needs the database anyway.
-        if !workers::is_run_elsewhere(store, route.id).await.unwrap_or(false) {
+        if workers::is_run_elsewhere(store, route.id).await.unwrap_or(false) {
+            alone_since = None;
+        } else if !told || alone_since.get_or_insert_with(Instant::now).elapsed() >= ABSENCE {
             return;
         }
         if !std::mem::replace(&mut told, true) {

@@ -90,17 +90,17 @@ pub(super) struct Lead<'a> {
 
 impl<'a> Lead<'a> {
     /// Begins at a claimed step.
-    pub(super) async fn begin(
+    pub(super) fn begin(
         relay: &'a Relay,
         session: Session,
+        line: Line,
         step: i64,
         cursor: Cursor,
-    ) -> Result<Lead<'a>, Problem> {
-        let blocked = stepping::blocked(&session).await?;
+    ) -> Lead<'a> {
         let now = Instant::now();
-        Ok(Lead {
+        Lead {
             relay,
-            line: Line::open(&relay.kafka, Pace::Pipelined)?,
+            line,
             step,
             reading: Reading::from(cursor.clone()),
             cursor,
@@ -111,7 +111,7 @@ impl<'a> Lead<'a> {
             failed: Vec::new(),
             careful: BTreeSet::new(),
             tries: HashMap::new(),
-            blocked,
+            blocked: HashSet::new(),
             hold_until: None,
             holds: 0,
             trouble: None,
@@ -128,20 +128,27 @@ impl<'a> Lead<'a> {
             retries: Vec::new(),
             retrying: false,
             others_first: false,
-        })
+        }
     }
 
     /// Relays until told to stop or until another daemon has the lease.
     pub(super) async fn run(mut self, stop: &CancellationToken) -> Result<Ending, Problem> {
         let outcome = self.work(stop).await;
-        if let Ok(Ending::Stopped) = outcome {
-            self.leave().await;
+        match &outcome {
+            Ok(Ending::Stopped) => self.leave().await,
+            Ok(Ending::Lost) => {}
+            // Its lease goes on until the next term, and nobody would see that nothing is sent.
+            Err(problem) => {
+                self.trouble = Some(super::said(problem));
+                let _ = self.write_step(Leaving::No).await;
+            }
         }
         self.line.close().await;
         outcome
     }
 
     async fn work(&mut self, stop: &CancellationToken) -> Result<Ending, Problem> {
+        self.blocked = stepping::blocked(&self.session).await?;
         while !stop.is_cancelled() {
             self.relay.sign.tick();
             while let Some(report) = self.line.ready() {

@@ -113,3 +113,18 @@ async fn a_frozen_relay_that_wakes_up_cannot_move_the_cursor() {
         assert!(site.assert_relayed(&written).await <= ON_THEIR_WAY);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_cannot_work_says_why_and_goes_on_when_it_can() {
+    let site = Site::new(Place::Beside, 1).await;
+    let rename = |from: &str, to: &str| format!("ALTER TABLE makegood.{from} RENAME TO {to}");
+    site.client.batch_execute(&rename("outbox_parked", "elsewhere")).await.unwrap();
+    let _daemon = site.daemon();
+    let sql = "SELECT count(*) FROM makegood.outbox_status WHERE verdict = 'held' AND reason LIKE '%outbox_parked%'";
+    eventually("the outbox to be held", || async { (site.number(sql).await == 1).then_some(()) })
+        .await;
+    site.client.batch_execute(&rename("elsewhere", "outbox_parked")).await.unwrap();
+    let sql = "SELECT count(*) FROM makegood.outbox_status WHERE verdict = 'ok'";
+    eventually("the outbox to be well", || async { (site.number(sql).await == 1).then_some(()) })
+        .await;
+}
