@@ -13,5 +13,5 @@ SELECT t.written,
            ORDER BY a.attnum
        ) AS without_zone
 FROM pg_catalog.unnest($1::text[]) AS t (written)
-JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(t.written) AND c.relkind IN ('r', 'p')
+JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(t.written)::oid AND c.relkind IN ('r', 'p')
 ORDER BY 1

@@ -7,6 +7,6 @@ WHERE c.relnamespace = pg_catalog.to_regnamespace('makegood') AND c.relkind IN (
           pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE')
           AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_table_privilege(c.oid, 'INSERT')
           AND pg_catalog.has_table_privilege(c.oid, 'UPDATE') AND pg_catalog.has_table_privilege(c.oid, 'DELETE')
-          AND (c.relname !~ '^outbox_[0-9]+$' OR pg_catalog.has_table_privilege(c.oid, 'TRUNCATE'))
+          AND (c.relname::text !~ '^outbox_[0-9]+$' OR pg_catalog.has_table_privilege(c.oid, 'TRUNCATE'))
       )
 ORDER BY 1

@@ -3,7 +3,7 @@
 SELECT EXISTS (
     SELECT
     FROM pg_catalog.pg_index i
-    WHERE i.indrelid = pg_catalog.to_regclass($1) AND i.indisvalid AND i.indpred IS NULL
+    WHERE i.indrelid = pg_catalog.to_regclass($1)::oid AND i.indisvalid AND i.indpred IS NULL
           AND (
               SELECT pg_catalog.array_agg(a.attname::text ORDER BY k.place)
               FROM pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place)

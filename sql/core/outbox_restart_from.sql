@@ -21,4 +21,4 @@ SELECT coalesce((
            WHERE s.system_identifier <> h.system_identifier
                  AND s.xmin::text::bigint <> s.xid::text::bigint % 4294967296
        ) AS is_foreign,
-       pg_try_advisory_xact_lock($3) AS mine
+       pg_try_advisory_xact_lock($3::bigint) AS mine

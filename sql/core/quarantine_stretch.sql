@@ -14,7 +14,8 @@ FROM (
 ) p
 LEFT JOIN unnest($5::integer[], $6::bigint[]) AS batch (partition, until) USING (partition)
 CROSS JOIN LATERAL (
-    SELECT array_agg(put."offset") AS known, array_agg(put."offset") FILTER (WHERE put.resolved_at IS NULL) AS open
+    SELECT pg_catalog.array_agg(put."offset") AS known,
+           pg_catalog.array_agg(put."offset") FILTER (WHERE put.resolved_at IS NULL) AS open
     FROM makegood.quarantine put
     WHERE put.route_id = $3 AND put.topic_id = $2 AND put.partition = p.partition
           AND put."offset" >= p.next_offset - $4 AND put."offset" < greatest(p.next_offset, batch.until)

@@ -8,5 +8,5 @@ SELECT c.oid IS NOT NULL AS has_table, a.attnum IS NOT NULL AS has_column,
                  AND i.indpred IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum
        ) AS has_key,
        c.oid::regclass::text AS table_name
-FROM (SELECT pg_catalog.to_regclass($1) AS oid) c
+FROM (SELECT pg_catalog.to_regclass($1)::oid AS oid) c
 LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = $2 AND NOT a.attisdropped AND a.attnum > 0
