@@ -77,7 +77,7 @@ pub fn acknowledged(took: Duration) {
 
 /// Payments made good by a reconciliation job.
 pub fn made_good(job: &str, payments: u64) {
-    counter!(catalog::MADE_GOOD, "job" => job.to_owned()).increment(payments);
+    counter!(catalog::MADE_GOOD, "reconcile" => job.to_owned()).increment(payments);
 }
 
 /// An error of PostgreSQL, by the first two characters of its SQLSTATE; without one the connection broke.

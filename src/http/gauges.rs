@@ -90,8 +90,8 @@ impl Gauges {
     }
 
     fn set_job(&mut self, job: &Job) {
-        let label = [("job", job.name.as_str())];
-        meter::zero(catalog::MADE_GOOD, "job", &job.name);
+        let label = [("reconcile", job.name.as_str())];
+        meter::zero(catalog::MADE_GOOD, "reconcile", &job.name);
         meter::set(catalog::RECONCILED_AT, label, unix(job.succeeded_at));
         meter::set(catalog::RECONCILE_SECONDS, label, job.took.unwrap_or_default());
         meter::set(catalog::RECONCILE_HELD, label, float(job.held_runs));
@@ -100,7 +100,7 @@ impl Gauges {
             self.findings.insert((job.name.clone(), always.to_owned()));
         }
         for (kind, findings) in whole(&mut self.findings, &job.name, &capped(&job.findings), true) {
-            let labels = [("job", job.name.as_str()), ("kind", kind.as_str())];
+            let labels = [("reconcile", job.name.as_str()), ("kind", kind.as_str())];
             meter::set(catalog::RECONCILE_FINDINGS, labels, float(findings));
         }
     }

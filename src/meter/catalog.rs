@@ -81,11 +81,11 @@ catalog! {
         "When the partition last moved on, in Unix time by the database's clock; 0 if it never did.";
     REBALANCES "makegood_consumer_rebalances_total" Counter Process ["route"]
         "How often the group gave this process partitions.";
-    HELD "makegood_held" Gauge Process ["component"]
+    HELD "makegood_held" Gauge Shared ["component"]
         "1 while a route or the outbox is stopped until something is mended, else 0.";
     HOLDS "makegood_holds_total" Counter Process ["route"]
         "How often a lane of this process had to stop until something was mended.";
-    STALLS "makegood_stalls_total" Counter Process ["component"]
+    STALLS "makegood_stalls_total" Counter Shared ["component"]
         "How often a route was found to stand still though records waited.";
     UNPURCHASED "makegood_paid_not_purchased_payments" Gauge Shared ["route"]
         "Payments that succeeded and have no purchase.";
@@ -113,17 +113,17 @@ catalog! {
         "Shards that the outbox has.";
     PUBLISH_SECONDS "makegood_outbox_publish_duration_seconds" Histogram Process []
         "How long Kafka took to acknowledge a message, of a sample of them.";
-    RECONCILED_AT "makegood_reconcile_last_success_timestamp_seconds" Gauge Shared ["job"]
+    RECONCILED_AT "makegood_reconcile_last_success_timestamp_seconds" Gauge Shared ["reconcile"]
         "When the job's last run that was not a dry one ended well, in Unix time; 0 if none has yet.";
-    RECONCILE_SECONDS "makegood_reconcile_last_duration_seconds" Gauge Shared ["job"]
+    RECONCILE_SECONDS "makegood_reconcile_last_duration_seconds" Gauge Shared ["reconcile"]
         "How long that run took.";
-    RECONCILE_FINDINGS "makegood_reconcile_mismatches" Gauge Shared ["job" "kind"]
+    RECONCILE_FINDINGS "makegood_reconcile_mismatches" Gauge Shared ["reconcile" "kind"]
         "Open findings of the job: missing and gone purchases, and what conflicts.sql finds.";
-    RECONCILE_HELD "makegood_reconcile_held_runs" Gauge Shared ["job"]
+    RECONCILE_HELD "makegood_reconcile_held_runs" Gauge Shared ["reconcile"]
         "Runs that wait for an approval.";
-    RECONCILE_RUNNING "makegood_reconcile_running" Gauge Shared ["job"]
+    RECONCILE_RUNNING "makegood_reconcile_running" Gauge Shared ["reconcile"]
         "1 while a run is being taken step by step, else 0.";
-    MADE_GOOD "makegood_reconcile_made_good_total" Counter Process ["job"]
+    MADE_GOOD "makegood_reconcile_made_good_total" Counter Process ["reconcile"]
         "Purchases that the job's runs have made in this process.";
     POOL "makegood_db_pool_connections" Gauge Process ["state"]
         "Connections for the routes and jobs: in use, idle, and the most there may be.";
