@@ -96,7 +96,8 @@ async fn when_no_new_client_helps_the_process_ends_for_its_supervisor() {
 async fn a_log_that_ends_in_what_nobody_is_given_raises_no_alarm() {
     let rig = Rig::new(1).await;
     let supervisor = Supervisor::listen(&rig);
-    let mut daemon = rig.watched_daemon("2s", &supervisor);
+    // Long enough that a pause of the machine is no stall.
+    let mut daemon = rig.watched_daemon("4s", &supervisor);
     let producer = Transactions::new(&rig);
     let mut paid = payments(5);
     producer.begin(&rig, 0, &paid);

@@ -178,7 +178,7 @@ async fn plays(site: Site, what: &str, may_prepare: bool) {
         // One relay dies, which is noticed when its lease runs out, and one leaves.
         match step {
             400 => daemon.kill(),
-            800 => daemon.signal("TERM"),
+            800 => daemon.stop(),
             _ => continue,
         }
         daemon = play.site.daemon();

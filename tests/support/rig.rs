@@ -183,9 +183,10 @@ impl Rig {
 
     /// Waits until everything in the topic is behind makegood's position.
     pub async fn caught_up(&self) {
-        let ends = self.log_ends();
+        // Asked once: each question to Kafka is a client of its own.
+        let (ends, id) = (self.log_ends(), self.probe().topic_id().unwrap());
         eventually("everything in the topic to be taken in", || async {
-            let positions = self.positions().await;
+            let positions = self.positions_of(id).await;
             ends.iter()
                 .all(|(p, end)| *end == 0 || positions.get(p).is_some_and(|at| at >= end))
                 .then_some(())
@@ -206,7 +207,10 @@ impl Rig {
 
     /// The newest position of each partition under the topic's present id.
     pub async fn positions(&self) -> BTreeMap<i32, i64> {
-        let id = self.probe().topic_id().unwrap();
+        self.positions_of(self.probe().topic_id().unwrap()).await
+    }
+
+    async fn positions_of(&self, id: Uuid) -> BTreeMap<i32, i64> {
         let sql = "SELECT DISTINCT ON (partition) partition, next_offset FROM makegood.positions
                    WHERE consumer_group = $1 AND topic_id = $2 ORDER BY partition, step DESC";
         let rows = self.client.query(sql, &[&self.group, &id]).await.unwrap();
