@@ -1,5 +1,8 @@
 //! What Kafka refuses for good waits with its key, and nothing else waits for it.
 
+use std::time::Duration;
+
+use makegood::kafka::describe;
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use uuid::Uuid;
 
@@ -9,6 +12,8 @@ use super::support::rig::Rig;
 
 /// The topic's limit in bytes, below what publish takes.
 const LIMIT: &str = "20000";
+/// How long the broker may take to tell a topic's settings.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A payload of about so many bytes that do not compress.
 pub fn payload(number: usize, bytes: usize) -> String {
@@ -17,12 +22,18 @@ pub fn payload(number: usize, bytes: usize) -> String {
     format!(r#"{{"number": {number}, "filler": "{filler}"}}"#)
 }
 
+/// Sets how large a record the topic takes, and waits until the broker goes by it.
 pub async fn limit(rig: &Rig, bytes: &str) {
     let change =
         AlterConfig::new(ResourceSpecifier::Topic(&rig.topic)).set("max.message.bytes", bytes);
     for outcome in rig.admin().alter_configs([&change], &AdminOptions::new()).await.unwrap() {
         outcome.unwrap();
     }
+    eventually("the broker to know the topic's limit", || async {
+        let settings = describe::settings(&rig.kafka(), &rig.topic, PATIENCE).await.ok()?;
+        (settings.get("max.message.bytes").map(String::as_str) == Some(bytes)).then_some(())
+    })
+    .await;
 }
 
 /// Publishes numbered events of a key; those in `large` are more than the topic takes.

@@ -5,23 +5,14 @@ use std::time::Duration;
 use makegood::config::Postgres;
 use makegood::demo::postgres::PrivatePostgres;
 use makegood::store::outbox::{Aside, Claim, Lost, Parking, Saying, Session, Shard};
-use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use uuid::Uuid;
 
+use crate::set_aside::limit;
 use crate::support::eventually;
 use crate::support::load::chance;
 use crate::support::outbox::{Numbers, Written};
 use crate::support::payments::{Place, Site, Writers};
 use crate::support::rig::Rig;
-
-/// Sets how large a record the topic takes.
-async fn limit(site: &Site, bytes: &str) {
-    let topic = ResourceSpecifier::Topic(&site.rig.topic);
-    let change = AlterConfig::new(topic).set("max.message.bytes", bytes);
-    for outcome in site.rig.admin().alter_configs([&change], &AdminOptions::new()).await.unwrap() {
-        outcome.unwrap();
-    }
-}
 
 async fn set_aside(site: &Site, refused: i64, all: i64) {
     let sql = "SELECT count(*) FROM makegood.outbox_set_aside HAVING count(*) = $1 AND count(reason) = $2";
@@ -50,7 +41,7 @@ fn events(numbers: &mut Numbers, key: &str, count: usize) -> Vec<Written> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_behind_a_refused_row_survives_the_relay() {
     let site = Site::new(Place::Beside, 3).await;
-    limit(&site, "1500").await;
+    limit(&site.rig, "1500").await;
     let mut numbers = Numbers::default();
     let large = large();
     let mut written = Vec::new();
@@ -62,7 +53,7 @@ async fn what_waits_behind_a_refused_row_survives_the_relay() {
         set_aside(&site, 1, 10 * (round + 1)).await;
         daemon.kill();
     }
-    limit(&site, "20000000").await;
+    limit(&site.rig, "20000000").await;
     retry(&site).await;
     let _daemon = site.daemon();
     set_aside(&site, 0, 0).await;
@@ -77,13 +68,13 @@ async fn a_retry_that_was_asked_for_while_nobody_relayed_is_seen_under_load() {
         tokio::task::spawn_blocking(move || PrivatePostgres::start_with(false, &prepares));
     let postgres = postgres.await.unwrap().unwrap();
     let site = Site::on(&postgres, Rig::new(3).await, Place::Beside).await;
-    limit(&site, "1500").await;
+    limit(&site.rig, "1500").await;
     let mut written = events(&mut Numbers::default(), &large(), 2);
     let mut daemon = site.daemon();
     site.publish(&written).await;
     set_aside(&site, 1, 2).await;
     daemon.kill();
-    limit(&site, "20000000").await;
+    limit(&site.rig, "20000000").await;
     retry(&site).await;
     let writers = Writers::start(&site, 2, Duration::from_millis(20), &mut chance("retry")).await;
     let _daemon = site.daemon();

@@ -225,11 +225,13 @@ impl Rig {
 
     /// A look at the topic and group, without joining.
     pub fn probe(&self) -> Probe {
-        let kafka = config::Kafka {
-            bootstrap_servers: self.world.kafka.bootstrap(),
-            properties: BTreeMap::new(),
-        };
-        Probe::new(&kafka, &self.topic, &self.group).unwrap()
+        Probe::new(&self.kafka(), &self.topic, &self.group).unwrap()
+    }
+
+    /// The brokers, as the configuration has them.
+    pub fn kafka(&self) -> config::Kafka {
+        let bootstrap_servers = self.world.kafka.bootstrap();
+        config::Kafka { bootstrap_servers, properties: BTreeMap::new() }
     }
 
     /// Waits until somebody's statement waits for a lock; `name` is what its first line calls it.
