@@ -10,6 +10,7 @@ pub mod checkup;
 pub mod compare;
 pub mod drift;
 pub mod envelope;
+pub mod fields;
 pub mod figures;
 mod json;
 mod numeric;

@@ -5,11 +5,14 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use makegood::pure::fields::{self, Column};
+
 use crate::reconcile::recorded;
 use crate::support::corpus::with_field;
 use crate::support::daemon::Daemon;
 use crate::support::events::{Payment, payments, raw};
 use crate::support::holding::{held, held_for, made_good, pinned, running};
+use crate::support::load::chance;
 use crate::support::rig::Rig;
 use crate::support::{eventually, ledger};
 
@@ -304,4 +307,43 @@ async fn a_held_daemon_leaves_runs_and_replays_to_one_that_runs_and_takes_them_w
     hang_up(&bad, "resumed").await;
     rig.run_is(run, &["done"]).await;
     ledger::assert_exactly(&rig.client, &paid).await;
+}
+
+/// A date and time, mostly one that there is, by numbers that may be drawn.
+fn time(mut random: impl FnMut(i64) -> i64) -> String {
+    let (year, month, day) = (1 + random(9999), 1 + random(12), 1 + random(31));
+    let (hour, minute, second) = (random(25), random(60), random(61));
+    let part = match random(3) {
+        0 => String::new(),
+        1 => format!(".{:03}", random(1000)),
+        _ => format!(".{:09}", random(1_000_000_000)),
+    };
+    let zone = match random(3) {
+        0 => "Z".to_owned(),
+        1 => format!("+{:02}:{:02}", random(17), random(60)),
+        _ => format!("-{:02}{:02}", random(16), random(60)),
+    };
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{part}{zone}")
+}
+
+/// A field that is read before it gets to PostgreSQL is read as PostgreSQL would.
+#[tokio::test(flavor = "multi_thread")]
+async fn times_of_events_are_those_that_postgresql_reads() {
+    let rig = Rig::new(1).await;
+    let sql = "CREATE FUNCTION as_time(given text) RETURNS timestamptz LANGUAGE plpgsql AS $$
+               BEGIN RETURN given::timestamptz; EXCEPTION WHEN data_exception THEN RETURN NULL; END $$";
+    rig.client.batch_execute(sql).await.unwrap();
+    let mut rng = chance("times of events");
+    let texts: Vec<String> = (0..2000).map(|_| time(|below| rng.i64(0..below))).collect();
+    let payloads: Vec<String> = texts.iter().map(|text| format!("{{\"at\":\"{text}\"}}")).collect();
+    let fields = ["timestamptz /at".parse().unwrap()];
+    let found = fields::read(&fields, payloads.iter().map(String::as_str));
+    let [Column::Timestamptz(times)] = found.columns.as_slice() else { panic!("{found:?}") };
+    let sql = "SELECT (extract(epoch FROM as_time(given)) * 1000000)::bigint FROM unnest($1::text[]) WITH ORDINALITY AS g (given, place) ORDER BY place";
+    let rows = rig.client.query(sql, &[&texts]).await.unwrap();
+    for ((text, time), row) in texts.iter().zip(times).zip(rows) {
+        assert_eq!(*time, row.get::<_, Option<i64>>(0), "{text}");
+    }
+    let read = times.iter().flatten().count();
+    assert!((1000..2000).contains(&read), "{read} of 2000 are times");
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use makegood::pure::envelope::digest;
 use uuid::Uuid;
 
+use crate::quarantine::Mapping;
+use crate::support::daemon::Daemon;
 use crate::support::events::{Payment, payments, raw, with_header};
 use crate::support::eventually;
 use crate::support::ledger;
@@ -151,6 +153,55 @@ async fn an_event_id_used_for_two_payments_loses_neither() {
     assert_eq!(counted(&rig, "duplicate").await, 3);
     let sql = "SELECT count(*) FROM makegood.inbox WHERE reused_id IS NOT NULL";
     assert_eq!(rig.number(sql).await, 2);
+}
+
+/// Batches of 300 records, each of them full.
+const FULL_BATCHES: &str = "batch = { rows = 300, linger = \"60s\" }";
+
+/// How often a batch that was applied without a look had to start over with one.
+fn started_over(daemon: &Daemon) -> usize {
+    let log = daemon.log();
+    log.lines().filter(|l| l.contains("the inbox has one of these") && l.contains("false")).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_again_in_the_middle_of_a_backlog_is_known_without_a_look_at_each_batch() {
+    let rig = Rig::new(1).await;
+    let mut paid = payments(1650);
+    rig.pay(&paid[..1050]).await;
+    rig.pay(&paid[..150]).await;
+    rig.pay(&paid[1050..1649]).await;
+    // Another payment under an id that was used long ago.
+    paid[1649].event = paid[0].event;
+    rig.pay(&paid[1649..]).await;
+    let daemon = rig.daemon_with(FULL_BATCHES);
+    rig.caught_up().await;
+    ledger::assert_exactly(&rig.client, &paid).await;
+    assert_eq!((counted(&rig, "applied").await, counted(&rig, "duplicate").await), (1650, 150));
+    assert_eq!(counted(&rig, "id_reused").await, 1);
+    assert_eq!(started_over(&daemon), 2, "{}", daemon.log());
+    assert_eq!(rig.number("SELECT count(*) FROM makegood.inbox").await, 1650);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_applied_long_ago_is_not_rejected_when_it_comes_again_in_a_backlog() {
+    let rig = Rig::new(1).await;
+    let mapping = Mapping::new(&rig);
+    let paid = payments(600);
+    let daemon = rig.daemon_with(&mapping.route(""));
+    rig.pay(&paid[..1]).await;
+    rig.caught_up().await;
+    daemon.stop();
+    let first = format!("WHEN e.payment_id = '{}' THEN 'no more'", paid[0].id);
+    mapping.change(&[("WHEN e.amount < 0 THEN 'data.amount is negative'", &first)]);
+    rig.pay(&paid[1..]).await;
+    rig.pay(&paid[..1]).await;
+    let daemon = rig.daemon_with(&mapping.route(FULL_BATCHES));
+    rig.caught_up().await;
+    ledger::assert_exactly(&rig.client, &paid).await;
+    assert_eq!((counted(&rig, "applied").await, counted(&rig, "duplicate").await), (600, 1));
+    assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine").await, 0);
+    assert_eq!(started_over(&daemon), 1, "{}", daemon.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,20 @@
 -- makegood: apply
 -- makegood: business-key student_course_purchases(payment_id)
+-- makegood: field uuid /data/paymentId
+-- makegood: field uuid /data/studentId
+-- makegood: field uuid /data/courseId
+-- makegood: field numeric(12,2) /data/amount
+-- makegood: field text /data/currency
+-- makegood: field timestamptz /occurredAt
 --
 -- Turns PURCHASE_CONFIRMED events into purchases. This file is yours: change it, then run
 -- `makegood config check` or send the daemon SIGHUP; it is tried before it is used.
 --
--- In:  $1 uuid[] event ids, each once; $2 jsonb[] payloads; $3 timestamptz[] the records' times.
+-- In:  $1 uuid[] event ids, each once; $2 timestamptz[] the records' times; $3 text[] what is wrong with
+--      the first field of an event that cannot be read as its type, or null; from $4 on one array for each
+--      field line above, in their order, of its type, null where an event has none or a wrong one.
+--      The types are text, uuid, timestamptz (with a zone) and numeric(p,s) (plain digits, not rounded).
+--      With no such line: $1 uuid[] event ids; $2 jsonb[] payloads; $3 timestamptz[] times.
 -- Out: exactly one row an event: event_id, outcome, business_key, detail.
 --        applied   this event made the row
 --        already   the row exists and says the same
@@ -16,39 +26,27 @@
 -- Rules: insert in the order of the key, or two daemons deadlock; ON CONFLICT DO NOTHING, never a
 -- caught error; never UPDATE or DELETE.
 --
--- Other shapes: a flat event in snake_case reads `payload ->> 'payment_id'` where this one reads
--- `payload -> 'data' ->> 'paymentId'`; other columns change the INSERT's list, its SELECT and the
--- comparison of `found` below. The business-key line above names the table and the column that
--- must have a unique index.
-WITH event AS (
-    SELECT e.event_id, e.at,
-           e.payload -> 'data' ->> 'paymentId' AS payment_id,
-           e.payload -> 'data' ->> 'studentId' AS student_id,
-           e.payload -> 'data' ->> 'courseId' AS course_id,
-           e.payload -> 'data' ->> 'amount' AS amount,
-           e.payload -> 'data' ->> 'currency' AS currency,
-           e.payload ->> 'occurredAt' AS occurred_at
-    FROM unnest($1::uuid[], $2::jsonb[], $3::timestamptz[]) AS e (event_id, payload, at)
-), checked AS MATERIALIZED (
-    SELECT event_id, at, payment_id, student_id, course_id, amount, currency, occurred_at,
+-- Other shapes: a flat event in snake_case has the line `field uuid /payment_id`; other columns change
+-- the INSERT's list, its SELECT and the comparison of `found` below. The business-key line above names
+-- the table and the column that must have a unique index.
+WITH event AS MATERIALIZED (
+    SELECT e.event_id, e.payment_id, e.student_id, e.course_id, e.amount, e.currency,
+           coalesce(e.occurred_at, e.at) AS purchased_at,
            CASE
-               WHEN payment_id IS NULL THEN 'data.paymentId is missing'
-               WHEN student_id IS NULL THEN 'data.studentId is missing'
-               WHEN course_id IS NULL THEN 'data.courseId is missing'
-               WHEN amount IS NULL THEN 'data.amount is missing'
-               -- Plain digits only: numeric would take NaN and 1e2, and round a third decimal away.
-               WHEN amount !~ '^(0|[1-9][0-9]{0,9})([.][0-9]{1,2})?$' THEN 'data.amount is not an amount'
-               WHEN currency IS NULL OR currency !~ '^[A-Z]{3}$' THEN 'data.currency is not three capital letters'
-               -- timestamptz would take "now" and "infinity", and guess a zone that is missing.
-               WHEN occurred_at !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:?[0-9]{2})$'
-                   THEN 'occurredAt is not a time with a zone'
+               WHEN e.fault IS NOT NULL THEN e.fault
+               WHEN e.payment_id IS NULL THEN 'data.paymentId is missing'
+               WHEN e.student_id IS NULL THEN 'data.studentId is missing'
+               WHEN e.course_id IS NULL THEN 'data.courseId is missing'
+               WHEN e.amount IS NULL THEN 'data.amount is missing'
+               WHEN e.amount < 0 THEN 'data.amount is negative'
+               WHEN e.currency IS NULL OR e.currency !~ '^[A-Z]{3}$' THEN 'data.currency is not three capital letters'
            END AS fault
-    FROM event
+    FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[],
+                $7::numeric[], $8::text[], $9::timestamptz[])
+        AS e (event_id, at, fault, payment_id, student_id, course_id, amount, currency, occurred_at)
 ), good AS NOT MATERIALIZED (
-    SELECT event_id, payment_id::uuid AS payment_id, student_id::uuid AS student_id,
-           course_id::uuid AS course_id, amount::numeric(12, 2) AS amount, currency,
-           coalesce(occurred_at::timestamptz, at) AS purchased_at
-    FROM checked
+    SELECT event_id, payment_id, student_id, course_id, amount, currency, purchased_at
+    FROM event
     WHERE fault IS NULL
 ), inserted AS (
     INSERT INTO student_course_purchases
@@ -62,7 +60,7 @@ WITH event AS (
     -- Mostly every event makes its row, and then there is nothing to look for.
     SELECT event_id, payment_id, student_id, course_id, amount, currency
     FROM good g
-    WHERE (SELECT count(*) FROM inserted) < (SELECT count(*) FROM checked WHERE fault IS NULL)
+    WHERE (SELECT count(*) FROM inserted) < (SELECT count(*) FROM good)
           AND NOT EXISTS (SELECT FROM inserted i WHERE i.event_id = g.event_id)
 ), found AS (
     SELECT payment_id, student_id, course_id, amount, currency FROM inserted
@@ -91,6 +89,6 @@ UNION ALL
 SELECT event_id, 'applied', payment_id::text, NULL
 FROM inserted
 UNION ALL
-SELECT event_id, 'rejected', payment_id, fault
-FROM checked
+SELECT event_id, 'rejected', payment_id::text, fault
+FROM event
 WHERE fault IS NOT NULL

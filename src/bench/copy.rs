@@ -1,28 +1,54 @@
-//! The limit: COPY of the rows that makegood writes, encoded beforehand, over two connections.
+//! The limit: COPY of the rows that makegood writes, made beforehand, over two connections.
 
+use std::fmt::Write;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio_postgres::Client;
+use tokio_postgres::types::private::BytesMut;
 
 use super::load::Payment;
 use super::{postgres, system};
 use crate::pure::envelope;
 use crate::pure::problem::Problem;
-use crate::store::copy::Rows;
+use crate::store::copy::{self, Rows};
 
 const INBOX: &str = "COPY makegood.inbox (event_id, \"offset\", event_at, partition, route_id, digest, outcome, \
-    business_key, reused_id, detail) FROM STDIN (FORMAT binary)";
+    business_key, reused_id, detail) FROM STDIN";
 const PURCHASES: &str = "COPY student_course_purchases (payment_id, student_id, course_id, amount, currency, \
-    event_id, purchased_at) FROM STDIN (FORMAT binary)";
+    event_id, purchased_at) FROM STDIN";
 
 /// About what one row takes.
 const ROW_BYTES: usize = 192;
 
-/// What one connection writes, in the binary form of COPY.
+/// How COPY is given the rows.
+#[derive(Clone, Copy)]
+pub enum Form {
+    /// As lines of text, as dumps, `psql` and most programs write them; the server parses them.
+    Text,
+    /// Each value as the server keeps it.
+    Binary,
+}
+
+/// What one connection writes.
 struct Share {
-    inbox: Rows,
-    purchases: Rows,
+    inbox: Table,
+    purchases: Table,
+}
+
+enum Table {
+    Text(BytesMut),
+    Binary(Rows),
+}
+
+impl Table {
+    async fn send(self, client: &Client, copy: &str) -> Result<u64, tokio_postgres::Error> {
+        match self {
+            Table::Text(lines) => copy::send(client, copy, lines).await,
+            Table::Binary(rows) => rows.send(client, &format!("{copy} (FORMAT binary)")).await,
+        }
+    }
 }
 
 /// Writes the rows of the first `count` payments, half of them on each connection: one transaction
@@ -30,11 +56,12 @@ struct Share {
 /// first BEGIN to the last COMMIT, without the encoding.
 pub async fn measure(
     clients: [&Client; 2],
+    form: Form,
     count: usize,
     partitions: usize,
 ) -> Result<Duration, Problem> {
     let half = count / 2;
-    let (one, two) = (share(0..half, partitions), share(half..count, partitions));
+    let (one, two) = (share(form, 0..half, partitions), share(form, half..count, partitions));
     let began = Instant::now();
     let outcome = tokio::try_join!(write(clients[0], one), write(clients[1], two));
     let took = began.elapsed();
@@ -52,15 +79,49 @@ async fn write(client: &Client, share: Share) -> Result<u64, tokio_postgres::Err
     Ok(rows)
 }
 
-fn share(numbers: Range<usize>, partitions: usize) -> Share {
-    let empty = || Rows::with_capacity(numbers.len() * ROW_BYTES);
-    let mut share = Share { inbox: empty(), purchases: empty() };
-    for number in numbers.clone() {
-        let payment = Payment::numbered(number);
-        inbox_row(&mut share.inbox, &payment, number, partitions);
-        purchase_row(&mut share.purchases, &payment);
+fn share(form: Form, numbers: Range<usize>, partitions: usize) -> Share {
+    let payments = numbers.clone().map(|number| (number, Payment::numbered(number)));
+    match form {
+        Form::Text => {
+            let (mut inbox, mut purchases) = (String::new(), String::new());
+            for (number, payment) in payments {
+                inbox += &inbox_line(&payment, number, partitions);
+                purchases += &purchase_line(&payment);
+            }
+            let table = |lines: String| Table::Text(BytesMut::from(lines.as_bytes()));
+            Share { inbox: table(inbox), purchases: table(purchases) }
+        }
+        Form::Binary => {
+            let empty = || Rows::with_capacity(numbers.len() * ROW_BYTES);
+            let (mut inbox, mut purchases) = (empty(), empty());
+            for (number, payment) in payments {
+                inbox_row(&mut inbox, &payment, number, partitions);
+                purchase_row(&mut purchases, &payment);
+            }
+            Share { inbox: Table::Binary(inbox), purchases: Table::Binary(purchases) }
+        }
     }
-    share
+}
+
+fn inbox_line(payment: &Payment, number: usize, partitions: usize) -> String {
+    let (event, key, at) = (payment.event, payment.id, at(payment));
+    let (offset, partition) = (number / partitions, number % partitions);
+    let digest = envelope::digest(payment.json().as_bytes());
+    let digest = digest.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
+    format!("{event}\t{offset}\t{at}\t{partition}\t1\t\\\\x{digest}\tapplied\t{key}\t\\N\t\\N\n")
+}
+
+fn purchase_line(payment: &Payment) -> String {
+    let Payment { id, student, course, event, cents, .. } = payment;
+    let (whole, part) = (cents / 100, cents % 100);
+    format!("{id}\t{student}\t{course}\t{whole}.{part:02}\tINR\t{event}\t{}\n", at(payment))
+}
+
+fn at(payment: &Payment) -> Timestamp {
+    Timestamp::from_second(payment.paid_at).unwrap_or_default()
 }
 
 fn inbox_row(out: &mut Rows, payment: &Payment, number: usize, partitions: usize) {

@@ -8,16 +8,19 @@ use crate::pure::figures::{grouped, quantile};
 
 /// One round's figures.
 pub struct Round {
-    /// How long COPY took.
-    pub copy: Duration,
+    /// How long COPY took in its text form.
+    pub text: Duration,
+    /// And in its binary form.
+    pub binary: Duration,
     /// How makegood did.
     pub makegood: Pace,
 }
 
 impl Round {
-    /// makegood's rate as a part of COPY's.
-    pub fn ratio(&self) -> f64 {
-        self.copy.as_secs_f64() / self.makegood.applying.as_secs_f64()
+    /// makegood's rate as a part of COPY's, in its text and its binary form.
+    pub fn ratios(&self) -> [f64; 2] {
+        let ratio = |copy: Duration| copy.as_secs_f64() / self.makegood.applying.as_secs_f64();
+        [ratio(self.text), ratio(self.binary)]
     }
 }
 
@@ -25,39 +28,41 @@ impl Round {
 pub fn introduction(events: usize, partitions: usize, rounds: usize) -> String {
     format!(
         "load        {} events of {EVENT_BYTES} bytes ({:.1} MiB) in {} partitions, {} rounds\n\n\
-         COPY        the same rows from memory over two connections, one COPY a table and connection\n\
+         COPY        the same rows from memory over two connections, one COPY a table and connection,\n\
+         \x20           as text (the server parses it) and in binary (it does not)\n\
          makegood    from the first batch's BEGIN to the last one's COMMIT; `from start`: of the process\n\n\
-         {:<8}{:>20}{:>20}{:>8}{:>12}{:>14}\n",
+         {:<8}{:>14}{:>14}{:>14}{:>9}{:>11}{:>12}{:>14}\n",
         thousands(events as f64),
         (events * EVENT_BYTES) as f64 / 1_048_576.0,
         partitions,
         rounds,
         "round",
-        "COPY",
+        "COPY text",
+        "binary",
         "makegood",
-        "ratio",
+        "of text",
+        "of binary",
         "from start",
         "peak memory",
     )
 }
 
 /// One line of the table.
-pub fn line(name: &str, events: usize, round: &Round, ratio: f64) -> String {
-    let pace = |took: Duration| {
-        let seconds = took.as_secs_f64();
-        format!("{seconds:.2} s {:>9}/s", thousands(events as f64 / seconds))
-    };
-    let memory = memory(round.makegood.peak_memory);
+pub fn line(name: &str, events: usize, round: &Round, ratios: [f64; 2]) -> String {
+    let rate = |took: Duration| format!("{}/s", thousands(events as f64 / took.as_secs_f64()));
+    let [of_text, of_binary] = ratios;
     format!(
-        "{name:<8}{:>20}{:>20}{ratio:>8.2}{:>10.2} s{memory:>14}",
-        pace(round.copy),
-        pace(round.makegood.applying),
+        "{name:<8}{:>14}{:>14}{:>14}{of_text:>9.2}{of_binary:>11.2}{:>10.2} s{:>14}",
+        rate(round.text),
+        rate(round.binary),
+        rate(round.makegood.applying),
         round.makegood.from_start.as_secs_f64(),
+        memory(round.makegood.peak_memory),
     )
 }
 
-/// The medians of each figure (of memory the most), and that of the ratios; nothing of no round.
-pub fn median(rounds: &[Round]) -> Option<(Round, f64)> {
+/// The medians of each figure (of memory the most), and those of the ratios; nothing of no round.
+pub fn median(rounds: &[Round]) -> Option<(Round, [f64; 2])> {
     let of = |figure: fn(&Round) -> Duration| {
         middle(rounds.iter().map(|r| figure(r).as_secs_f64()).collect())
             .map(Duration::from_secs_f64)
@@ -67,8 +72,9 @@ pub fn median(rounds: &[Round]) -> Option<(Round, f64)> {
         from_start: of(|r| r.makegood.from_start)?,
         peak_memory: rounds.iter().filter_map(|r| r.makegood.peak_memory).max(),
     };
-    let ratio = middle(rounds.iter().map(Round::ratio).collect())?;
-    Some((Round { copy: of(|r| r.copy)?, makegood }, ratio))
+    let ratio = |of: usize| middle(rounds.iter().map(|round| round.ratios()[of]).collect());
+    let round = Round { text: of(|r| r.text)?, binary: of(|r| r.binary)?, makegood };
+    Some((round, [ratio(0)?, ratio(1)?]))
 }
 
 /// The median; nothing of nothing.
@@ -123,16 +129,17 @@ mod tests {
     #[test]
     fn the_median_ratio_is_that_of_a_round_and_not_of_other_medians() {
         let round = |copy, makegood| Round {
-            copy: Duration::from_secs(copy),
+            text: Duration::from_secs(2 * copy),
+            binary: Duration::from_secs(copy),
             makegood: Pace {
                 applying: Duration::from_secs(makegood),
                 from_start: Duration::from_secs(makegood + 1),
                 peak_memory: Some(copy),
             },
         };
-        let (median, ratio) = median(&[round(1, 4), round(6, 8), round(2, 2)]).unwrap();
-        assert_eq!((median.copy.as_secs(), median.makegood.applying.as_secs()), (2, 4));
-        assert_eq!((ratio, median.makegood.peak_memory), (0.75, Some(6)));
+        let (median, ratios) = median(&[round(1, 4), round(6, 8), round(2, 2)]).unwrap();
+        assert_eq!((median.binary.as_secs(), median.makegood.applying.as_secs()), (2, 4));
+        assert_eq!((ratios, median.makegood.peak_memory), ([1.5, 0.75], Some(6)));
         assert!(super::median(&[]).is_none());
     }
 

@@ -85,6 +85,7 @@ impl Stand<'_> {
             now: Timestamp::now(),
             steps: &BTreeMap::new(),
             brake: self.route.brake,
+            looks: true,
             entries,
         };
         inbox::rehearse(self.store, &batch, true).await

@@ -26,6 +26,9 @@ use crate::vitals::Work;
 
 /// How many lost races and unanswered commits a batch starts over after at once.
 const ROUNDS: u32 = 10;
+/// A batch of so many records is applied without asking the inbox first which of them it has, if the last
+/// batch was all new and good: a backlog mostly is, and the inbox's primary key tells of what is not.
+const LARGE: usize = 256;
 
 /// What an attempt works with.
 pub(super) struct Attempt<'a> {
@@ -98,6 +101,7 @@ impl Attempt<'_> {
             Ok(applied) => return self.moved(claim, range, &applied),
             Err(fault) => fault,
         };
+        claim.looks = true;
         let Some(sqlstate) = fault.blamable() else {
             return Step::End(self.unapplied(&fault).await);
         };
@@ -202,6 +206,7 @@ impl Attempt<'_> {
         refusal: Option<&Refusal>,
     ) -> Result<Applied, ApplyFault> {
         let mut batch = self.batch(claim, entries);
+        batch.looks = claim.looks || entries.len() < LARGE;
         for round in 1..=ROUNDS {
             batch.writer = Uuid::new_v4();
             self.work.applying.touch();
@@ -211,7 +216,8 @@ impl Attempt<'_> {
                 Err(ApplyFault::Mapping(fault) | ApplyFault::Engine(fault))
                     if fault.is_stale_plan() && round < ROUNDS => {}
                 Err(ApplyFault::Raced) => {
-                    debug!("another daemon took one of these events in meanwhile")
+                    debug!(looked = batch.looks, "the inbox has one of these events");
+                    batch.looks = true;
                 }
                 Err(ApplyFault::Unknown(fault)) => {
                     warn!(route = self.route.settings.name, %fault, "a commit was not answered; looking whether it landed");
@@ -250,6 +256,7 @@ impl Attempt<'_> {
             now: Timestamp::now(),
             steps: &claim.steps,
             brake: self.route.brake,
+            looks: true,
             entries,
         }
     }
@@ -268,6 +275,8 @@ impl Attempt<'_> {
             }
         }
         let c = &applied.counts;
+        // Where some were bad others will be, and only a batch that looked may put them away.
+        claim.looks = c.duplicate > 0 || c.quarantined > 0;
         debug!(
             route = self.route.settings.name,
             records = range.len(),

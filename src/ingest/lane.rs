@@ -42,7 +42,7 @@ pub(super) const TRIM_EVERY: i64 = 64;
 /// What the loop asks of a lane.
 pub(super) enum Order {
     /// Begin anew with what was claimed.
-    Adopt(Claim),
+    Adopt(Box<Claim>),
     /// Hold nothing any more.
     Drop { done: oneshot::Sender<()> },
     /// Answer once nothing is held.
@@ -147,6 +147,8 @@ pub(super) struct Claim {
     pub steps: BTreeMap<i32, i64>,
     /// Each partition's step when its old ones were deleted last; none before the first time.
     pub trimmed: BTreeMap<i32, i64>,
+    /// Whether the next batch asks the inbox first, however large it is: the last one was not all new and good.
+    pub looks: bool,
     /// The record that nothing tells the blame of yet.
     pub suspect: Option<Suspect>,
     /// Where each partition's last delivery ended, at first where it begins.
@@ -165,6 +167,7 @@ impl Claim {
             log: log.clone(),
             steps: BTreeMap::new(),
             trimmed: BTreeMap::new(),
+            looks: true,
             suspect: None,
             ends: BTreeMap::new(),
             tracks: BTreeMap::new(),
@@ -185,7 +188,7 @@ struct Worker {
     gathering: Batcher<Delivery>,
     /// The batch at hand, what is left of it.
     pending: VecDeque<Delivery>,
-    claim: Option<Claim>,
+    claim: Option<Box<Claim>>,
     /// Attempts at the batch that failed.
     failures: u32,
     /// When the next attempt at a failed batch is due.

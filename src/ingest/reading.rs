@@ -149,17 +149,18 @@ impl Ingest {
                 lane: lane.records.clone(),
                 track: tracks[partition].clone(),
             }));
-            lane.tell(Order::Adopt(lane::Claim {
+            let claim = lane::Claim {
                 generation: self.generation,
                 log: claimed.log.clone(),
                 steps,
                 trimmed: BTreeMap::new(),
+                looks: true,
                 suspect: None,
                 ends,
                 tracks: tracks.clone(),
                 board: self.member.board.clone(),
-            }))
-            .await;
+            };
+            lane.tell(Order::Adopt(Box::new(claim))).await;
         }
         info!(
             route = self.route.settings.name,

@@ -147,7 +147,7 @@ fn text_at<'r>(record: &'r Record, json: &'r [Wanted], place: &Place) -> Option<
             headers.find(|header| header.name == name.as_bytes())?.value.as_deref()?
         }
         Place::Json(pointer) => {
-            json.iter().find(|wanted| wanted.pointer == pointer)?.found.as_deref()?.as_bytes()
+            json.iter().find(|wanted| wanted.pointer == pointer)?.found.as_ref()?.text()?.as_bytes()
         }
     };
     (!text.is_empty()).then_some(text)

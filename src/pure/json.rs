@@ -19,13 +19,32 @@ use super::rejection::{Reason, Rejection};
 mod keys;
 mod pointer;
 
-/// A JSON pointer (RFC 6901) and, after [`check`], the text or number that stands there.
+/// A JSON pointer (RFC 6901) and, after [`check`], what stands there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted<'p, 'a> {
     /// The pointer, beginning with `/`.
     pub pointer: &'p str,
-    /// A string's text or a number as written; `None` for everything else.
-    pub found: Option<Cow<'a, str>>,
+    /// `None` if nothing stands there, or `null`.
+    pub found: Option<Found<'a>>,
+}
+
+/// What stands at a pointer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// A string's text, or a number as written.
+    Text(Cow<'a, str>),
+    /// A boolean, an array or an object.
+    Other,
+}
+
+impl<'a> Found<'a> {
+    /// The text or number.
+    pub fn text(&self) -> Option<&Cow<'a, str>> {
+        match self {
+            Found::Text(text) => Some(text),
+            Found::Other => None,
+        }
+    }
 }
 
 /// Checks a text and fills `wanted`.
@@ -131,11 +150,11 @@ impl<'a> Walk<'_, '_, 'a> {
         self.twice.is_none()
     }
 
-    fn found(&mut self, open: &[Open<'_>], text: impl FnOnce() -> Cow<'a, str>) {
+    fn found(&mut self, open: &[Open<'_>], what: impl FnOnce() -> Found<'a>) {
         let mut here = open.iter().filter(|open| open.rest.is_empty()).peekable();
         if here.peek().is_some() {
-            let text = text();
-            here.for_each(|open| self.wanted[open.index].found = Some(text.clone()));
+            let what = what();
+            here.for_each(|open| self.wanted[open.index].found = Some(what.clone()));
         }
     }
 }
@@ -151,7 +170,8 @@ impl<'a> Value<'_, '_, '_, 'a> {
     fn number(self, shown: impl fmt::Display) {
         let (text, at) = (self.walk.text, self.at);
         let written = || at.and_then(|at| value_after(text, at)).map(Cow::Borrowed);
-        self.walk.found(self.open, || written().unwrap_or_else(|| shown.to_string().into()));
+        let number = || Found::Text(written().unwrap_or_else(|| shown.to_string().into()));
+        self.walk.found(self.open, number);
     }
 }
 
@@ -171,6 +191,7 @@ impl<'a> Visitor<'a> for Value<'_, '_, '_, 'a> {
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.walk.found(self.open, || Found::Other);
         Ok(())
     }
 
@@ -197,17 +218,18 @@ impl<'a> Visitor<'a> for Value<'_, '_, '_, 'a> {
     }
 
     fn visit_borrowed_str<E>(self, text: &'a str) -> Result<(), E> {
-        self.walk.found(self.open, || Cow::Borrowed(text));
+        self.walk.found(self.open, || Found::Text(Cow::Borrowed(text)));
         Ok(())
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
         self.walk.has_nul |= text.contains('\0');
-        self.walk.found(self.open, || Cow::Owned(text.into()));
+        self.walk.found(self.open, || Found::Text(Cow::Owned(text.into())));
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut items: A) -> Result<(), A::Error> {
+        self.walk.found(self.open, || Found::Other);
         for index in 0usize.. {
             let open = match self.open {
                 [] => Vec::new(),
@@ -223,6 +245,7 @@ impl<'a> Visitor<'a> for Value<'_, '_, '_, 'a> {
 
     fn visit_map<A: MapAccess<'a>>(self, mut entries: A) -> Result<(), A::Error> {
         let Value { walk, open, .. } = self;
+        walk.found(open, || Found::Other);
         let first = walk.keys.len();
         while let Some(key) = entries.next_key_seed(ReadKey(walk.text))? {
             walk.has_nul |= key.end.is_none() && key.text.contains('\0');

@@ -39,7 +39,7 @@ impl fmt::Display for Place {
 
 /// RFC 6901: starts with a slash, and every tilde is followed by 0 or 1. The empty pointer names
 /// the whole document, which is no value to look for.
-fn is_pointer(text: &str) -> bool {
+pub(super) fn is_pointer(text: &str) -> bool {
     let escapes_hold = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
     text.starts_with('/') && escapes_hold
 }

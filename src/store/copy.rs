@@ -71,13 +71,21 @@ impl Rows {
         T: ?Sized + ToStatement,
     {
         self.bytes.extend_from_slice(&(-1i16).to_be_bytes());
-        let mut sink = pin!(client.copy_in(statement).await?);
-        while !self.bytes.is_empty() {
-            let chunk = self.bytes.split_to(self.bytes.len().min(CHUNK));
-            sink.send(chunk.freeze()).await?;
-        }
-        sink.finish().await
+        send(client, statement, self.bytes).await
     }
+}
+
+/// Sends what a `COPY … FROM STDIN` takes; returns how many rows that was to the server.
+pub async fn send<T>(client: &Client, statement: &T, mut bytes: BytesMut) -> Result<u64, Error>
+where
+    T: ?Sized + ToStatement,
+{
+    let mut sink = pin!(client.copy_in(statement).await?);
+    while !bytes.is_empty() {
+        let chunk = bytes.split_to(bytes.len().min(CHUNK));
+        sink.send(chunk.freeze()).await?;
+    }
+    sink.finish().await
 }
 
 /// One column of some rows, as an array parameter.

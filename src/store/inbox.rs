@@ -9,6 +9,7 @@
 mod answers;
 mod batch;
 mod fault;
+mod input;
 mod make_good;
 mod params;
 mod rehearse;
@@ -17,7 +18,6 @@ mod unseen;
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
 use tracing::debug;
 use uuid::Uuid;
 
@@ -25,13 +25,13 @@ use answers::{Answer, Answers, Outcome};
 pub use batch::{Applied, Batch, Entry, Kind};
 use batch::{Fresh, Sorted};
 pub use fault::ApplyFault;
+use input::Input;
 pub use make_good::{Backfill, MadeGood, make_good, rehearse_backfill};
 use params::Rows;
 pub use rehearse::{Rehearsed, rehearse};
 pub use replay::{Replay, Replayed, rehearse_replay, replay};
 pub use unseen::{Unseen, unseen};
 
-use super::json::JsonText;
 use super::mapping::Mapping;
 use super::positions::{self, Counts};
 use super::quarantine::{self, Refusal};
@@ -72,8 +72,14 @@ async fn end<T>(tx: Tx, outcome: Result<T, ApplyFault>) -> Result<T, ApplyFault>
 }
 
 async fn run(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(), ApplyFault> {
-    drop_seen(tx, batch, sorted).await.map_err(ApplyFault::Engine)?;
+    if batch.looks {
+        drop_seen(tx, batch, sorted).await.map_err(ApplyFault::Engine)?;
+    }
     let answers = map(tx, batch.mapping, &sorted.fresh).await?;
+    // An event that was applied long ago is none to reject now.
+    if !batch.looks && answers.iter().any(|answer| answer.outcome == Outcome::Rejected) {
+        return Err(ApplyFault::Raced);
+    }
     let rejected = keep(tx, batch, sorted, answers).await?;
     sorted.refused.extend(rejected);
     sorted.refused.sort_by_key(|(entry, _)| *entry);
@@ -119,14 +125,9 @@ async fn map(tx: &Tx, mapping: &Mapping, fresh: &[Fresh<'_>]) -> Result<Vec<Answ
         if open.is_empty() {
             break;
         }
-        let ids: Vec<Uuid> = open.iter().map(|at| fresh[*at].id).collect();
-        let payloads: Vec<JsonText<'_>> =
-            open.iter().map(|at| JsonText(fresh[*at].payload)).collect();
-        let times: Vec<Timestamp> = open.iter().map(|at| fresh[*at].at).collect();
-        let rows = tx
-            .query(&mapping.apply, &[&ids, &payloads, &times])
-            .await
-            .map_err(ApplyFault::Mapping)?;
+        let open: Vec<&Fresh<'_>> = open.into_iter().map(|at| &fresh[at]).collect();
+        let input = Input::of(mapping, &open);
+        let rows = tx.query(&mapping.apply, &input.params()).await.map_err(ApplyFault::Mapping)?;
         for row in &rows {
             answers.take(row)?;
         }

@@ -13,6 +13,7 @@ pub use looks::{Index, Look, Looks};
 
 use super::{Fault, Shape, Store};
 use crate::pure::envelope;
+use crate::pure::fields::{Field, Kind};
 use crate::pure::problem::{Code, Problem};
 use crate::pure::verdict::advice;
 
@@ -35,6 +36,7 @@ const ANSWER: &Columns = &[
     ("detail", Type::TEXT),
 ];
 const DIRECTIVE: &str = "-- makegood: business-key ";
+const FIELD: &str = "-- makegood: field ";
 
 /// A route's SQL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub struct Mapping {
     pub table: String,
     /// Its business key column.
     pub column: String,
+    /// The fields of an event that `apply.sql` is handed; if it names none, the whole payload.
+    pub fields: Vec<Field>,
     /// The statements that only read.
     pub looks: Looks,
     /// Where the text came from.
@@ -113,7 +117,11 @@ impl Mapping {
             Problem::new(Code::Mapping, format!("{origin}: no line names the business key"))
                 .hint(format!("add a line like: {DIRECTIVE}student_course_purchases(payment_id)"))
         })?;
-        Ok(Mapping { apply, table, column, looks, origin })
+        let fields = fields(&apply).map_err(|(line, why)| {
+            Problem::new(Code::Mapping, format!("{origin}, line {line}: {why}"))
+                .hint(format!("a line is like: {FIELD}uuid /data/paymentId"))
+        })?;
+        Ok(Mapping { apply, table, column, fields, looks, origin })
     }
 
     /// A short fingerprint of the text, for logs: which version ran.
@@ -136,8 +144,23 @@ impl Mapping {
             Ok(statement) => statement,
             Err(fault) => return Err(self.refused(store, "apply.sql", &self.apply, fault).await),
         };
-        let params = [Type::UUID_ARRAY, Type::JSONB_ARRAY, Type::TIMESTAMPTZ_ARRAY];
+        let params = self.params();
         breach(&statement, &params, ANSWER).map_or(Ok(()), |what| Err(self.broken(what)))
+    }
+
+    /// The types that go into `apply.sql`.
+    fn params(&self) -> Vec<Type> {
+        if self.fields.is_empty() {
+            return vec![Type::UUID_ARRAY, Type::JSONB_ARRAY, Type::TIMESTAMPTZ_ARRAY];
+        }
+        let fields = self.fields.iter().map(|field| match field.kind {
+            Kind::Text => Type::TEXT_ARRAY,
+            Kind::Uuid => Type::UUID_ARRAY,
+            Kind::Timestamptz => Type::TIMESTAMPTZ_ARRAY,
+            Kind::Numeric { .. } => Type::NUMERIC_ARRAY,
+        });
+        let before = [Type::UUID_ARRAY, Type::TIMESTAMPTZ_ARRAY, Type::TEXT_ARRAY];
+        before.into_iter().chain(fields).collect()
     }
 
     /// Checks that the purchases have the unique key that makes a second one impossible.
@@ -202,6 +225,13 @@ fn list_of(columns: &[(&str, Type)]) -> String {
     columns.iter().map(|(name, t)| format!("{name} {}", t.name())).collect::<Vec<_>>().join(", ")
 }
 
+/// The fields of the field lines, in their order; or the number of the line that is none, and why.
+fn fields(sql: &str) -> Result<Vec<Field>, (usize, String)> {
+    let lines = sql.lines().zip(1..);
+    let fields = lines.filter_map(|(line, number)| Some((line.strip_prefix(FIELD)?, number)));
+    fields.map(|(field, number)| field.parse().map_err(|why| (number, why))).collect()
+}
+
 /// The table and the column of the business-key line.
 fn business_key(sql: &str) -> Option<(String, String)> {
     let line = sql.lines().find_map(|line| line.strip_prefix(DIRECTIVE))?;
@@ -228,6 +258,15 @@ mod tests {
             assert_eq!(read(&format!("{DIRECTIVE}{wrong}")), None, "{wrong:?} was taken");
         }
         assert_eq!(business_key("SELECT 1"), None);
+    }
+
+    #[test]
+    fn the_fields_are_read_from_their_lines() {
+        let sql = format!("{FIELD}uuid /a\n-- field text /b\n{FIELD}text /c\nSELECT 1");
+        let read = fields(&sql).unwrap();
+        assert_eq!(read.iter().map(Field::to_string).collect::<Vec<_>>(), ["a", "c"]);
+        assert!(fields("SELECT 1").unwrap().is_empty());
+        assert!(matches!(fields(&format!("\n{FIELD}uid /a")), Err((2, _))));
     }
 
     #[test]

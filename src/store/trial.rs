@@ -79,6 +79,7 @@ async fn apply(store: &Store, mapping: &Mapping, event: &str) -> Result<&'static
         steps: &BTreeMap::new(),
         // A rehearsal puts nothing into quarantine.
         brake: Brake { share: 100, share_from: 0 },
+        looks: true,
         entries: &entries,
     };
     let rehearsed = inbox::rehearse(store, &batch, false).await?;

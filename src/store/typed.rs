@@ -8,7 +8,7 @@ use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{ToSql, Type, WrongType};
 
 /// The types that makegood's parameters have.
-const TYPES: [Type; 20] = [
+const TYPES: [Type; 21] = [
     Type::TEXT,
     Type::UUID,
     Type::INT8,
@@ -29,6 +29,7 @@ const TYPES: [Type; 20] = [
     Type::FLOAT8_ARRAY,
     Type::TIMESTAMPTZ_ARRAY,
     Type::JSONB_ARRAY,
+    Type::NUMERIC_ARRAY,
 ];
 
 /// Each parameter with the type that it is sent as.
@@ -50,7 +51,10 @@ fn type_of(param: &(dyn ToSql + Sync)) -> Type {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use jiff::Timestamp;
+    use rust_decimal::Decimal;
     use uuid::Uuid;
 
     use super::*;
@@ -58,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_type_is_known_without_a_value() {
-        let none: [(&(dyn ToSql + Sync), Type); 8] = [
+        let none: [(&(dyn ToSql + Sync), Type); 10] = [
             (&None::<String>, Type::TEXT),
             (&None::<&str>, Type::TEXT),
             (&None::<i64>, Type::INT8),
@@ -67,6 +71,8 @@ mod tests {
             (&Vec::<Uuid>::new(), Type::UUID_ARRAY),
             (&Vec::<Option<String>>::new(), Type::TEXT_ARRAY),
             (&Vec::<JsonText<'_>>::new(), Type::JSONB_ARRAY),
+            (&Vec::<Option<Decimal>>::new(), Type::NUMERIC_ARRAY),
+            (&Vec::<Option<SystemTime>>::new(), Type::TIMESTAMPTZ_ARRAY),
         ];
         for (param, expected) in none {
             assert_eq!(type_of(param), expected, "{param:?}");

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Mapping, decisions};
+use super::{Mapping, TAKES_ANY_CURRENCY, decisions};
 use crate::commands::{run, stderr, stdout};
 use crate::support::corpus::with_field;
 use crate::support::events::{Payment, payments, raw};
@@ -42,10 +42,7 @@ async fn replay_is_rehearsed_then_done_by_a_daemon_and_discard_is_confirmed() {
     rig.caught_up().await;
     daemon.kill();
     rig.client.batch_execute("DELETE FROM makegood.workers").await.unwrap();
-    mapping.change(&[(
-        "e.payload -> 'data' ->> 'currency'",
-        "coalesce(e.payload -> 'data' ->> 'currency', 'INR')",
-    )]);
+    mapping.change(&TAKES_ANY_CURRENCY);
     let config = rig.config_file(&rig.url(), &mapping.route(""), "");
     let config = config.to_str().unwrap();
     let with = async |args: &[&str]| {

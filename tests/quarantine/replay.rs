@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use makegood::pure::record::{Header, Record};
 
-use super::{Mapping, REFUSES_ALL, decisions};
+use super::{Mapping, REFUSES_ALL, TAKES_ANY_CURRENCY, decisions};
 use crate::reconcile::job_section;
 use crate::support::corpus::with_field;
 use crate::support::daemon::Daemon;
@@ -70,10 +70,7 @@ async fn what_could_not_be_read_or_applied_is_made_good_from_its_bytes_by_the_ru
     assert_eq!(rig.number(ASK_ALL).await, 4, "asked twice");
     let asked = "SELECT count(*) FROM makegood.quarantine_decisions";
     assert_eq!(rig.number(asked).await, 4, "two who ask for the same get the same");
-    mapping.change(&[(
-        "e.payload -> 'data' ->> 'currency'",
-        "coalesce(upper(e.payload -> 'data' ->> 'currency'), 'INR')",
-    )]);
+    mapping.change(&TAKES_ANY_CURRENCY);
     let course = refused.course;
     rig.client.execute("INSERT INTO courses VALUES ($1)", &[&course]).await.unwrap();
     let _daemon = rig.daemon_with(&mapping.route(""));
@@ -174,10 +171,7 @@ async fn a_replay_that_fails_again_stays_and_is_counted_and_a_broken_world_only_
     // A broken world ends no replay, neither by itself nor by holding the route.
     let break_it = "ALTER TABLE student_course_purchases RENAME COLUMN purchased_at TO start_date";
     rig.client.batch_execute(break_it).await.unwrap();
-    mapping.change(&[(
-        "e.payload -> 'data' ->> 'currency'",
-        "upper(e.payload -> 'data' ->> 'currency')",
-    )]);
+    mapping.change(&TAKES_ANY_CURRENCY);
     let replay = rig.number(&format!("SELECT makegood.replay({first})")).await;
     let waits_for = async |what: &'static str| {
         let sql = format!(

@@ -282,7 +282,12 @@ async fn a_payment_whose_event_was_rejected_leads_to_its_record_and_is_made_good
     let key = paid[0].id.to_string();
     assert_eq!(keys, [Some(key.clone()), Some(key.clone()), None]);
     let told = stdout(&run(&rig, &["explain", &key]).await);
-    assert!(told.contains("the event is in quarantine, data.amount is not an amount"), "{told}");
+    assert!(
+        told.contains(
+            "the event is in quarantine, data.amount is not plain digits that fit numeric(12,2)"
+        ),
+        "{told}"
+    );
     rig.record(&paid, 30.0).await;
     let sql = "SELECT f.detail, f.quarantine_id = (SELECT max(id) FROM makegood.quarantine WHERE business_key = $1)
                FROM makegood.reconcile_findings f
@@ -292,7 +297,7 @@ async fn a_payment_whose_event_was_rejected_leads_to_its_record_and_is_made_good
         rig.client.query_opt(sql, &[&key]).await.unwrap()
     })
     .await;
-    assert_eq!(finding.get::<_, &str>(0), "data.amount is not an amount");
+    assert_eq!(finding.get::<_, &str>(0), "data.amount is not plain digits that fit numeric(12,2)");
     assert!(finding.get::<_, bool>(1));
     assert_eq!(rig.reconcile("").await.made_good, 1);
     ledger::assert_exactly(&rig.client, &paid).await;
@@ -332,8 +337,8 @@ async fn an_ignored_event_hides_no_payment_unless_it_was_made_from_it() {
     let mapping = Mapping::new(&rig);
     let taken = "WHERE fault IS NULL AND currency <> 'XXX'\n), inserted";
     let ignored = "WHERE fault IS NOT NULL\nUNION ALL\n\
-                   SELECT event_id, 'ignored', payment_id, 'nothing to do yet'\n\
-                   FROM checked\nWHERE fault IS NULL AND currency = 'XXX'";
+                   SELECT event_id, 'ignored', payment_id::text, 'nothing to do yet'\n\
+                   FROM event\nWHERE fault IS NULL AND currency = 'XXX'";
     mapping.change(&[
         ("WHERE fault IS NULL\n), inserted", taken),
         ("WHERE fault IS NOT NULL", ignored),

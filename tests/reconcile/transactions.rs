@@ -19,22 +19,25 @@ async fn bought(rig: &Rig, paid: &[Payment]) {
 
 /// Waits until a daemon has seen where a partition's log ends.
 async fn end_is_seen(rig: &Rig, partition: i32) {
-    let end = rig.log_ends()[&partition];
-    let sql = format!(
-        "SELECT count(*) FROM makegood.watermarks WHERE partition = {partition} AND high = {end}"
-    );
-    eventually("a look at the log's end", || async { (rig.number(&sql).await == 1).then_some(()) })
-        .await;
+    eventually("a look at the log's end", || async {
+        // A transaction is over before its mark is in the log.
+        let end = rig.log_ends()[&partition];
+        let sql = format!(
+            "SELECT count(*) FROM makegood.watermarks WHERE partition = {partition} AND high = {end}"
+        );
+        (rig.number(&sql).await == 1).then_some(())
+    })
+    .await;
 }
 
 /// Waits until a partition's log was seen to end where it does now, with so many records waiting.
 async fn lags(rig: &Rig, partition: i32, records: i64) {
-    let end = rig.log_ends()[&partition];
-    let sql = format!(
-        "SELECT count(*) FROM makegood.consumer_positions
-         WHERE partition = {partition} AND log_end = {end} AND lag = {records}"
-    );
-    eventually(&format!("partition {partition} to lag {records} behind {end}"), || async {
+    eventually(&format!("partition {partition} to lag {records}"), || async {
+        let end = rig.log_ends()[&partition];
+        let sql = format!(
+            "SELECT count(*) FROM makegood.consumer_positions
+             WHERE partition = {partition} AND log_end = {end} AND lag = {records}"
+        );
         (rig.number(&sql).await == 1).then_some(())
     })
     .await;

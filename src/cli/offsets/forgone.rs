@@ -120,6 +120,7 @@ impl Forgone {
             writer: Uuid::nil(),
             now: Timestamp::now(),
             brake: ground.route.brake,
+            looks: true,
             steps: &BTreeMap::new(),
             entries: &entries,
         };

@@ -16,6 +16,10 @@ impl<'p> Open<'p> {
 
     fn through(&self, token: &str) -> Option<Open<'p>> {
         let path = self.rest.strip_prefix('/')?;
+        // Nearly always the first byte tells, so nothing longer is looked for before it.
+        if token.as_bytes().first() != path.as_bytes().first() && !path.starts_with(['~', '/']) {
+            return None;
+        }
         let (head, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
         let same = match head.contains('~') {
             false => head == token,

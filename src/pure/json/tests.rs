@@ -8,7 +8,7 @@ fn find(text: &str, pointer: &str) -> Option<String> {
     let mut wanted = [Wanted { pointer, found: None }];
     assert_eq!(check(text, &mut wanted), Ok(None), "{text}");
     let [wanted] = wanted;
-    wanted.found.map(Cow::into_owned)
+    wanted.found.map(|found| found.text().map_or("other".to_owned(), |text| text.to_string()))
 }
 
 #[test]
@@ -28,8 +28,9 @@ fn pointers_find_texts_and_numbers_as_written() {
         (r#"{"id":-0.10}"#, "/id", Some("-0.10")),
         (r#"{"id":-3}"#, "/id", Some("-3")),
         (r#"{"id":null}"#, "/id", None),
-        (r#"{"id":true}"#, "/id", None),
-        (r#"{"id":{"id":"x"}}"#, "/id", None),
+        (r#"{"id":true}"#, "/id", Some("other")),
+        (r#"{"id":{"id":"x"}}"#, "/id", Some("other")),
+        (r#"{"id":[]}"#, "/id", Some("other")),
         (r#"{"x":{"id":"x"}}"#, "/id", None),
         (r#"{"ids":"x"}"#, "/id", None),
     ] {
@@ -41,7 +42,7 @@ fn pointers_find_texts_and_numbers_as_written() {
 fn texts_without_escapes_are_borrowed() {
     let mut wanted = [Wanted { pointer: "/id", found: None }];
     assert_eq!(check(r#"{"id":"x"}"#, &mut wanted), Ok(None));
-    assert!(matches!(wanted[0].found, Some(Cow::Borrowed("x"))));
+    assert!(matches!(wanted[0].found, Some(Found::Text(Cow::Borrowed("x")))));
 }
 
 #[test]

@@ -89,6 +89,9 @@ pub struct Batch<'a> {
     pub steps: &'a BTreeMap<i32, i64>,
     /// How many bad ones are too many.
     pub brake: Brake,
+    /// Whether the inbox is asked first which events it has. If not, the first one it has, or one that the
+    /// mapping rejects, is a lost race.
+    pub looks: bool,
     /// The records.
     pub entries: &'a [Entry<'a>],
 }

@@ -28,7 +28,7 @@ impl Mapping {
     /// Checks the rights for `apply.sql`. Preparing a statement asks for none, and running it is too late,
     /// so it is planned.
     pub async fn may_apply(&self, store: &Store) -> Result<(), Unfit> {
-        self.may_run(store, "apply.sql", &self.apply, 3).await
+        self.may_run(store, "apply.sql", &self.apply, self.params().len()).await
     }
 
     /// Checks the rights for one of the statements that read.
