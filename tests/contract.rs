@@ -113,7 +113,12 @@ async fn a_bad_edit_is_not_used_and_the_old_mapping_stays() {
     let mut paid: Vec<Payment> = Vec::new();
     for (edit, says) in [
         ("SELECT 1".to_owned(), "no line names the business key"),
-        (BUILT_IN.replace("(payment_id)\n--\n", "(course_id)\n--\n"), "no unique index"),
+        (BUILT_IN.replace("purchases(payment_id)\n", "purchases(course_id)\n"), "no unique index"),
+        (
+            BUILT_IN.replace("field uuid /data/paymentId", "field id /data/paymentId"),
+            "line 3: `id`",
+        ),
+        (BUILT_IN.replace("field text /", "field uuid /"), "takes (_uuid"),
         (
             BUILT_IN.replace("g.payment_id::text AS", "g.payment_id::text::varchar AS"),
             "business_key",
@@ -334,7 +339,7 @@ async fn times_of_events_are_those_that_postgresql_reads() {
                BEGIN RETURN given::timestamptz; EXCEPTION WHEN data_exception THEN RETURN NULL; END $$";
     rig.client.batch_execute(sql).await.unwrap();
     let mut rng = chance("times of events");
-    let texts: Vec<String> = (0..2000).map(|_| time(|below| rng.i64(0..below))).collect();
+    let texts: Vec<String> = (0..20_000).map(|_| time(|below| rng.i64(0..below))).collect();
     let payloads: Vec<String> = texts.iter().map(|text| format!("{{\"at\":\"{text}\"}}")).collect();
     let fields = ["timestamptz /at".parse().unwrap()];
     let found = fields::read(&fields, payloads.iter().map(String::as_str));
@@ -345,5 +350,5 @@ async fn times_of_events_are_those_that_postgresql_reads() {
         assert_eq!(*time, row.get::<_, Option<i64>>(0), "{text}");
     }
     let read = times.iter().flatten().count();
-    assert!((1000..2000).contains(&read), "{read} of 2000 are times");
+    assert!((10_000..20_000).contains(&read), "{read} of 20,000 are times");
 }

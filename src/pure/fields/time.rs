@@ -2,6 +2,9 @@
 
 use jiff::civil::Date;
 
+/// Microseconds of a day.
+const DAY: i64 = 86_400_000_000;
+
 /// Microseconds from 1970 to a time like `2026-01-07T16:55:09.123Z`, rounded. Like PostgreSQL, and unlike most
 /// libraries, it takes `24:00:00` and a second 60, and adds them up. What `timestamptz` would take besides
 /// is none: words like `now`, a missing zone, a space for the `T`.
@@ -9,7 +12,7 @@ pub(super) fn read(text: &str) -> Option<i64> {
     let (date, rest) = text.split_once('T')?;
     let at = rest.find(['Z', '+', '-'])?;
     let (time, zone) = rest.split_at(at);
-    Some(days(date)? * 86_400_000_000 + micros(time)? - offset(zone)? * 60_000_000)
+    Some(days(date)? * DAY + micros(time)? - offset(zone)? * 60_000_000)
 }
 
 /// Days from 1970 to a date like `2026-01-07`; the year 0 there is not.
@@ -28,15 +31,14 @@ fn micros(time: &str) -> Option<i64> {
         None => 0,
         Some("") => return None,
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            // Seven digits are enough to round.
-            let tenths: i64 = format!("{digits:0<7}").get(..7)?.parse().ok()?;
-            (tenths + 5) / 10
+            // As PostgreSQL does it (`ParseFractionalSecond`), so that both round alike.
+            let seconds: f64 = format!("0.{digits}").parse().ok()?;
+            (seconds * 1e6).round_ties_even() as i64
         }
         Some(_) => return None,
     };
-    let is_day = hour < 24 || (hour, minute, second, part) == (24, 0, 0, 0);
-    (is_day && minute < 60 && second <= 60)
-        .then_some(((hour * 60 + minute) * 60 + second) * 1_000_000 + part)
+    let micros = ((hour * 60 + minute) * 60 + second) * 1_000_000 + part;
+    (minute < 60 && second <= 60 && micros <= DAY).then_some(micros)
 }
 
 /// Minutes east of Greenwich: `Z`, `+05:30` or `+0530`. PostgreSQL takes less than 16 hours.
