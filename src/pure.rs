@@ -28,6 +28,7 @@ pub mod sql;
 pub mod stall;
 pub mod standing;
 pub mod stride;
+pub mod suspects;
 pub mod trace;
 pub mod trust;
 pub mod verdict;

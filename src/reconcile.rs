@@ -21,7 +21,7 @@ mod compare;
 mod context;
 mod look;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -31,13 +31,14 @@ use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 use self::ahead::Lately;
-use self::context::{Context, Suspects};
+use self::context::Context;
 use crate::admission::Admission;
 use crate::config;
 use crate::liveness::Sign;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::Problem;
 use crate::pure::schedule::Schedule;
+use crate::pure::suspects::Suspects;
 use crate::pure::verdict::{Scope, Verdict, verdict};
 use crate::store::jobs::{self, Lease};
 use crate::store::mapping::{Mapping, Unfit};
@@ -181,7 +182,8 @@ pub struct Reconciler {
     /// What was last told in the log.
     told: Option<String>,
     lately: Lately,
-    suspects: Suspects,
+    /// Payments of the run at hand that failed alone.
+    suspects: Mutex<Suspects<String>>,
 }
 
 impl Reconciler {
@@ -197,7 +199,7 @@ impl Reconciler {
             checked: None,
             told: None,
             lately: Lately::default(),
-            suspects: Suspects::default(),
+            suspects: Mutex::default(),
         }
     }
 
@@ -254,7 +256,7 @@ impl Reconciler {
         look::look(&context).await?;
         let grace = self.job.settings.grace;
         let Some(run) = runs::take(&self.store, lease, grace).await? else {
-            self.suspects.clear();
+            lock(&self.suspects).clear();
             return self.schedule(lease).await;
         };
         match advance(&context, &run).await {
@@ -385,6 +387,11 @@ async fn advance(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
         Phase::MakeGood => backfill::step(context, run).await,
         Phase::Conflicts => compare::conflicts(context, run).await,
     }
+}
+
+/// A guess is whole at every moment, so a panic elsewhere does not spoil it.
+fn lock<T>(memory: &Mutex<T>) -> MutexGuard<'_, T> {
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What an error of the database means for the events that met it.

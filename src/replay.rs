@@ -17,7 +17,6 @@
 mod judge;
 mod rehearse;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +31,7 @@ use crate::pure::backoff::Backoff;
 use crate::pure::bisect::Bisect;
 use crate::pure::envelope::Rules;
 use crate::pure::problem::Problem;
+use crate::pure::suspects::Suspects;
 use crate::pure::verdict::{Verdict, wants_witness, witnesses};
 use crate::store::inbox::{self, ApplyFault, Replay, Replayed};
 use crate::store::mapping::Mapping;
@@ -113,7 +113,7 @@ pub struct Replayer {
     store: Store,
     mapping: watch::Receiver<Arc<Mapping>>,
     /// Replays that failed alone, and how many purchases the route had made by then.
-    suspects: BTreeMap<i64, i64>,
+    suspects: Suspects<i64>,
     /// What was last told in the log.
     told: Option<String>,
 }
@@ -136,7 +136,7 @@ impl From<ApplyFault> for Trouble {
 impl Replayer {
     /// A replayer of a route.
     pub fn new(route: Route, store: Store, mapping: watch::Receiver<Arc<Mapping>>) -> Replayer {
-        Replayer { route, store, mapping, suspects: BTreeMap::new(), told: None }
+        Replayer { route, store, mapping, suspects: Suspects::default(), told: None }
     }
 
     /// One turn: everything that was asked for is tried once.
@@ -225,9 +225,9 @@ impl Replayer {
         mut fault: ApplyFault,
     ) -> Result<Option<String>, Trouble> {
         let applied = decisions::applied(&self.store, self.route.id).await?;
-        let before = *self.suspects.entry(part[0]).or_insert(applied);
+        let has_moved = self.suspects.has_moved_since(part[0], applied);
         let witnessed = witnessed
-            || applied > before
+            || has_moved
             || (wants_witness(fault.blamable()) && self.is_witnessed(rest).await);
         if witnessed {
             // The world may have been mended since; what counts is a failure after another got through.

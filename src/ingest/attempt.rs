@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::Route;
-use super::lane::{Claim, Hold, Suspect};
+use super::lane::{Claim, Hold};
 use crate::kafka::consumer::Delivery;
 use crate::meter;
 use crate::pure::bisect::Bisect;
@@ -154,15 +154,7 @@ impl Attempt<'_> {
     async fn moved_since(&self, claim: &mut Claim, range: &[Entry<'_>]) -> bool {
         let Ok(applied) = decisions::applied(self.store, self.route.id).await else { return false };
         let Record { partition, offset, .. } = *range[0].record;
-        match claim.suspect {
-            Some(suspect) if (suspect.partition, suspect.offset) == (partition, offset) => {
-                applied > suspect.applied
-            }
-            _ => {
-                claim.suspect = Some(Suspect { partition, offset, applied });
-                false
-            }
-        }
+        claim.suspects.has_moved_since((partition, offset), applied)
     }
 
     /// Whether another record of the batch could be applied, which shows that the world works and the

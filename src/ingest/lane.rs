@@ -26,6 +26,7 @@ use crate::pure::backoff::Backoff;
 use crate::pure::batch::{Batcher, Limits};
 use crate::pure::problem::Problem;
 use crate::pure::record::Record;
+use crate::pure::suspects::Suspects;
 use crate::pure::trace::TraceContext;
 use crate::store::Store;
 use crate::store::mapping::Mapping;
@@ -129,15 +130,6 @@ impl Lane {
     }
 }
 
-/// A record that failed alone.
-#[derive(Clone, Copy)]
-pub(super) struct Suspect {
-    pub partition: i32,
-    pub offset: i64,
-    /// How many purchases the route had made when it failed first.
-    pub applied: i64,
-}
-
 /// What a lane owns: set by an adoption.
 pub(super) struct Claim {
     /// Only records of this fetch are taken.
@@ -149,8 +141,8 @@ pub(super) struct Claim {
     pub trimmed: BTreeMap<i32, i64>,
     /// Whether the next batch asks the inbox first, however large it is: the last one was not all new and good.
     pub looks: bool,
-    /// The record that nothing tells the blame of yet.
-    pub suspect: Option<Suspect>,
+    /// Records of the batch at hand that failed alone, by partition and offset.
+    pub suspects: Suspects<(i32, i64)>,
     /// Where each partition's last delivery ended, at first where it begins.
     pub ends: BTreeMap<i32, i64>,
     /// Where the watchdog sees how far each is.
@@ -168,7 +160,7 @@ impl Claim {
             steps: BTreeMap::new(),
             trimmed: BTreeMap::new(),
             looks: true,
-            suspect: None,
+            suspects: Suspects::default(),
             ends: BTreeMap::new(),
             tracks: BTreeMap::new(),
             board: OffsetBoard::default(),
@@ -301,6 +293,7 @@ impl Worker {
             Attempt { route: &self.route, store: &self.store, mapping: &mapping, work: &self.work };
         match attempt.run(claim, &mut self.pending).await {
             Ending::Done => {
+                claim.suspects.clear();
                 self.went_well();
                 self.trim().await;
             }

@@ -15,6 +15,7 @@ use super::lane::{self, Hold, Lane, Order};
 use super::{ClaimEnd, Ingest};
 use crate::kafka::consumer::{Command, Source};
 use crate::pure::backoff::Backoff;
+use crate::pure::suspects::Suspects;
 use crate::vitals::Track;
 
 /// Pauses between attempts to claim; the first is long enough for a zombie to learn its fate.
@@ -155,7 +156,7 @@ impl Ingest {
                 steps,
                 trimmed: BTreeMap::new(),
                 looks: true,
-                suspect: None,
+                suspects: Suspects::default(),
                 ends,
                 tracks: tracks.clone(),
                 board: self.member.board.clone(),

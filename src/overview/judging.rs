@@ -77,10 +77,7 @@ fn wanted(config: &Config, report: &Report) -> Vec<Route> {
         .map(|r| (&r.name, &r.topic, &r.group));
     configured
         .chain(running)
-        .map(|(name, topic, group)| Route {
-            unlooked: unlooked(config, report, name),
-            ..route(report, name, topic, group)
-        })
+        .map(|(name, topic, group)| route(config, report, name, topic, group))
         .collect()
 }
 
@@ -94,7 +91,7 @@ fn unlooked(config: &Config, report: &Report, route: &str) -> Option<(Duration, 
         .max_by_key(|(since, _)| *since)
 }
 
-fn route(report: &Report, name: &str, topic: &str, group: &str) -> Route {
+fn route(config: &Config, report: &Report, name: &str, topic: &str, group: &str) -> Route {
     let known = report.routes.iter().find(|r| r.name == name);
     Route {
         name: name.to_owned(),
@@ -114,7 +111,7 @@ fn route(report: &Report, name: &str, topic: &str, group: &str) -> Route {
             .map(|open| open.gap.clone())
             .collect(),
         unpurchased: known.map_or((0, None), |r| (r.unpurchased, r.unpurchased_since)),
-        unlooked: None,
+        unlooked: unlooked(config, report, name),
         partitions: report.positions.iter().filter(|p| p.route == name).cloned().collect(),
         workers: report.workers.iter().filter(|w| w.route == name).cloned().collect(),
         look: Ok(Look::default()),

@@ -3,9 +3,9 @@
 //! wrong guess costs the second window, which is then read again, and never a payment. While records wait
 //! for the consumer it is one window at a time.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
-use super::{Context, Trouble};
+use super::{Context, Trouble, lock};
 use crate::pure::stride::Stride;
 use crate::store::Tx;
 use crate::store::payments::{Conflict, Found, LookFault, Looker, Missing, Place, Scope};
@@ -21,11 +21,11 @@ pub(super) struct Lately(Mutex<Stride>);
 
 impl Lately {
     fn stride(&self) -> Stride {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0)
     }
 
     fn is(&self, stride: Stride) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = stride;
+        *lock(&self.0) = stride;
     }
 }
 

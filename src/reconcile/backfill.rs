@@ -6,7 +6,7 @@
 use tracing::{debug, warn};
 
 use super::compare::CHUNK;
-use super::{Context, Trouble, judge};
+use super::{Context, Trouble, judge, lock};
 use crate::meter;
 use crate::pure::bisect::Bisect;
 use crate::pure::verdict::{Verdict, wants_witness, witnesses};
@@ -211,7 +211,7 @@ async fn leave(
 /// this one failed first, one of the same chunk, or one that became paid since the run began.
 async fn is_witnessed(context: &Context<'_>, run: &Run, suspect: &str, rest: &[Paid]) -> bool {
     if let Ok(applied) = decisions::applied(context.store, context.job.route).await
-        && context.suspects.has_moved_since(suspect, applied)
+        && lock(context.suspects).has_moved_since(suspect.to_owned(), applied)
     {
         return true;
     }

@@ -1,34 +1,16 @@
 //! What a step of a run works with, and how its transactions end.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::ahead::Lately;
 use super::{Job, Trouble};
 use crate::config;
 use crate::pure::schedule::Brake;
+use crate::pure::suspects::Suspects;
 use crate::store::jobs::{self, Lease};
 use crate::store::payments::Looker;
 use crate::store::runs::{self, Run};
 use crate::store::{CommitFault, Fault, Store, Tx};
-
-/// Payments that failed alone, and how many purchases the route had made by then. Lost with the process; they
-/// fail again.
-#[derive(Debug, Default)]
-pub(super) struct Suspects(Mutex<BTreeMap<String, i64>>);
-
-impl Suspects {
-    /// Whether the route has made a purchase since this payment failed first.
-    pub fn has_moved_since(&self, key: &str, applied: i64) -> bool {
-        let mut suspects = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        applied > *suspects.entry(key.to_owned()).or_insert(applied)
-    }
-
-    /// Begins anew, with another run.
-    pub fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
 
 /// What a step works with.
 #[derive(Clone, Copy)]
@@ -38,7 +20,8 @@ pub(super) struct Context<'a> {
     pub looker: &'a Looker,
     pub lease: &'a Lease,
     pub lately: &'a Lately,
-    pub suspects: &'a Suspects,
+    /// Payments that failed alone.
+    pub suspects: &'a Mutex<Suspects<String>>,
 }
 
 impl Context<'_> {
