@@ -9,8 +9,8 @@ mod offsets_topic;
 mod topic;
 
 use crate::support::events::{Payment, payments};
-use crate::support::ledger;
 use crate::support::rig::Rig;
+use crate::support::{eventually, ledger};
 
 /// Has a daemon read what there is and stop.
 async fn read_all(rig: &Rig) {
@@ -51,4 +51,32 @@ async fn why(rig: &Rig, partition: i32) -> String {
     let sql = "SELECT why FROM makegood.positions WHERE kind = 'claim' AND partition = $1
                ORDER BY written_at DESC LIMIT 1";
     rig.client.query_one(sql, &[&partition]).await.unwrap().get(0)
+}
+
+/// Positions are appended; what is old goes, and the newest stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn old_steps_go_after_batches_and_between_claims() {
+    let rig = Rig::new(1).await;
+    let steps = "SELECT count(*) FROM makegood.positions";
+    let mut paid = payments(300);
+    rig.pay(&paid).await;
+    let daemon = rig.daemon_with("batch = { rows = 1 }");
+    rig.caught_up().await;
+    // Never more than those kept and as many again.
+    eventually("old steps to go", || async { (rig.number(steps).await <= 129).then_some(()) })
+        .await;
+    daemon.stop();
+
+    // Claims that nothing was read after.
+    let sql = "INSERT INTO makegood.positions (consumer_group, topic_id, partition, step, topic, next_offset,
+                   epoch, kind, why, writer, applied)
+               SELECT consumer_group, topic_id, partition, step + n, topic, next_offset, epoch + n, 'claim',
+                   'resumed', writer, applied
+               FROM (SELECT * FROM makegood.positions ORDER BY step DESC LIMIT 1) p, generate_series(1, 500) n";
+    rig.client.execute(sql, &[]).await.unwrap();
+    let _daemon = rig.daemon();
+    eventually("old claims to go", || async { (rig.number(steps).await <= 129).then_some(()) })
+        .await;
+    pay_more(&rig, 0, 3, &mut paid).await;
+    assert_nothing_skipped(&rig, &paid).await;
 }

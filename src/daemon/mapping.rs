@@ -58,7 +58,11 @@ impl Candidate {
         let mut attempt = 0;
         loop {
             let mapping = Mapping::load(&self.settings.mapping)?;
-            match self.examine(&mapping).await {
+            let examined = async {
+                trial::check(&self.store, self.source.as_ref(), &mapping).await?;
+                self.admit(&mapping).await
+            };
+            match examined.await {
                 Ok(()) => return Ok((mapping, None)),
                 Err(unfit) if is_away(&unfit) => {
                     ready::wait(&mut attempt, &unfit.problem(DOING)).await;
@@ -101,13 +105,20 @@ impl Candidate {
     }
 
     async fn look_again(&self) -> Result<Mapping, Unfit> {
-        let mapping = Mapping::load(&self.settings.mapping).map_err(Unfit::Broken)?;
-        self.examine(&mapping).await?;
+        let mapping = self.read_again().await?;
+        self.admit(&mapping).await?;
         Ok(mapping)
     }
 
-    async fn examine(&self, mapping: &Mapping) -> Result<(), Unfit> {
-        trial::check(&self.store, self.source.as_ref(), mapping).await?;
+    /// Reads and tries the mapping.
+    async fn read_again(&self) -> Result<Mapping, Unfit> {
+        let mapping = Mapping::load(&self.settings.mapping).map_err(Unfit::Broken)?;
+        trial::check(&self.store, self.source.as_ref(), &mapping).await?;
+        Ok(mapping)
+    }
+
+    /// Lets the route begin with a mapping that fits, unless a person has to be asked first.
+    async fn admit(&self, mapping: &Mapping) -> Result<(), Unfit> {
         first_start::look(self, mapping).await?;
         routes::begin(&self.store, self.route).await?;
         let (route, fingerprint) = (&self.settings.name, mapping.fingerprint());
@@ -143,12 +154,6 @@ impl Candidate {
                 }
             }
         }
-    }
-
-    async fn read_again(&self) -> Result<Mapping, Unfit> {
-        let mapping = Mapping::load(&self.settings.mapping).map_err(Unfit::Broken)?;
-        trial::check(&self.store, self.source.as_ref(), &mapping).await?;
-        Ok(mapping)
     }
 
     /// Says in the log what holds the route.

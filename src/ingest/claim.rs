@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::Route;
-use super::lane::TRIM_EVERY;
 use super::survey::{self, Surveyed};
 use crate::kafka::probe::Probe;
 use crate::pure::offsets::{self, Notice, StartAt, Why};
@@ -64,7 +63,8 @@ pub(super) async fn claim(
                     "the topic was deleted before these records were read; makegood.gaps has them, and the reconciler covers them with a sweep"
                 );
             }
-            trim(store, &look.log, &steps).await;
+            // The lanes do it after their batches, and there may be none between claims.
+            positions::trim(store, &look.log, &steps).await;
             let starts = starts
                 .iter()
                 .filter_map(|(p, start)| {
@@ -77,13 +77,6 @@ pub(super) async fn claim(
     Err(Problem::new(Code::Postgres, "another daemon keeps moving these partitions").hint(
         "two daemons both believe to own them; the group settles that within its session time-out",
     ))
-}
-
-/// Deletes old steps now and then, as the lanes do after their batches: there may be none between claims.
-async fn trim(store: &Store, log: &Log, steps: &BTreeMap<i32, i64>) {
-    for (partition, step) in steps.iter().filter(|(_, step)| *step % TRIM_EVERY == 0) {
-        let _ = positions::trim(store, log, *partition, step - TRIM_EVERY).await;
-    }
 }
 
 fn rows(

@@ -30,15 +30,13 @@ use crate::pure::suspects::Suspects;
 use crate::pure::trace::TraceContext;
 use crate::store::Store;
 use crate::store::mapping::Mapping;
-use crate::store::positions::{self, Log};
+use crate::store::positions::{self, KEPT_STEPS, Log};
 use crate::vitals::{Track, Vitals, Work};
 
 /// Pauses between attempts at a batch.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_secs(5) };
 /// A passing failure is shown as a hold from this attempt on; the first ones usually mend by then.
 const SHOWN_FROM: u32 = 3;
-/// Old steps are deleted every so many steps, and as many are left.
-pub(super) const TRIM_EVERY: i64 = 64;
 
 /// What the loop asks of a lane.
 pub(super) enum Order {
@@ -137,7 +135,7 @@ pub(super) struct Claim {
     pub log: Log,
     /// The step that each partition's next batch builds on.
     pub steps: BTreeMap<i32, i64>,
-    /// Each partition's step when its old ones were deleted last; none before the first time.
+    /// Each partition's step when its old ones were deleted last, at first when it was claimed.
     pub trimmed: BTreeMap<i32, i64>,
     /// Whether the next batch asks the inbox first, however large it is: the last one was not all new and good.
     pub looks: bool,
@@ -335,17 +333,21 @@ impl Worker {
         let _ = self.reports.send(Report::Held(self.number, hold));
     }
 
-    /// Deletes old steps now and then, after a batch and not in it. If that fails, the next time makes
-    /// up for it.
+    /// Deletes old steps now and then, after a batch and not in it.
     async fn trim(&mut self) {
         let Some(claim) = &mut self.claim else { return };
-        for (&partition, &step) in &claim.steps {
-            let trimmed = claim.trimmed.entry(partition).or_default();
-            if step >= *trimmed + TRIM_EVERY {
-                *trimmed = step;
-                let _ =
-                    positions::trim(&self.store, &claim.log, partition, step - TRIM_EVERY).await;
-            }
+        let is_due = |(partition, step): &(&i32, &i64)| {
+            claim.trimmed.get(partition).is_none_or(|last| **step >= last + KEPT_STEPS)
+        };
+        let due: BTreeMap<i32, i64> = claim
+            .steps
+            .iter()
+            .filter(is_due)
+            .map(|(partition, step)| (*partition, *step))
+            .collect();
+        if !due.is_empty() {
+            positions::trim(&self.store, &claim.log, &due).await;
+            claim.trimmed.extend(due);
         }
     }
 }

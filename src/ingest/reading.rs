@@ -141,7 +141,8 @@ impl Ingest {
         for (number, lane) in self.lanes.iter().enumerate() {
             let is_its = |partition: &i32| lane_of(*partition, self.lanes.len()) == number;
             let starts = claimed.starts.iter().filter(|(partition, _)| is_its(partition));
-            let steps = starts.clone().map(|(partition, start)| (*partition, start.step)).collect();
+            let steps: BTreeMap<i32, i64> =
+                starts.clone().map(|(partition, start)| (*partition, start.step)).collect();
             let ends =
                 starts.clone().map(|(partition, start)| (*partition, start.offset)).collect();
             sources.extend(starts.map(|(partition, start)| Source {
@@ -153,8 +154,8 @@ impl Ingest {
             let claim = lane::Claim {
                 generation: self.generation,
                 log: claimed.log.clone(),
+                trimmed: steps.clone(),
                 steps,
-                trimmed: BTreeMap::new(),
                 looks: true,
                 suspects: Suspects::default(),
                 ends,

@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use tokio_postgres::types::ToSql;
+use tracing::debug;
 use uuid::Uuid;
 
 use super::gaps::{self, Gap};
 use super::{CommitFault, Fault, Store, Tx, jobs};
+
+/// How many steps of a partition are kept, and after how many more old ones are deleted.
+pub const KEPT_STEPS: i64 = 64;
 
 /// The log that positions belong to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -214,11 +219,15 @@ pub async fn landed(
     Ok(!rows.is_empty())
 }
 
-/// Deletes the steps before `step` of one partition.
-pub async fn trim(store: &Store, log: &Log, partition: i32, step: i64) -> Result<(), Fault> {
+/// Deletes old steps of some partitions, given the newest of each. If that fails, the next time makes up for it.
+pub async fn trim(store: &Store, log: &Log, newest: &BTreeMap<i32, i64>) {
     let sql = include_str!("../../sql/core/position_trim.sql");
-    store.query(sql, &[&log.group, &log.topic_id, &partition, &step]).await?;
-    Ok(())
+    let (partitions, steps): (Vec<i32>, Vec<i64>) = newest.iter().unzip();
+    let params: [&(dyn ToSql + Sync); 5] =
+        [&log.group, &log.topic_id, &partitions, &steps, &KEPT_STEPS];
+    if let Err(fault) = store.query(sql, &params).await {
+        debug!(%fault, "old positions stay for now");
+    }
 }
 
 impl Counts {
