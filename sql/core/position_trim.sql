@@ -1,5 +1,5 @@
 -- makegood: position_trim
--- Steps nobody needs any more: those $5 and more before the ones given. The newest ones stay, also to tell
+-- Steps nobody needs any more: those more than $5 before the ones given. The newest ones stay, also to tell
 -- whether an unanswered commit landed, and so do those of a person, who will be asked about them.
 DELETE FROM makegood.positions p
 USING unnest($3::integer[], $4::bigint[]) AS newest (partition, step)

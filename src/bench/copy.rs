@@ -1,12 +1,12 @@
 //! The limit: COPY of the rows that makegood writes, made beforehand, over two connections.
 
-use std::fmt::Write;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio_postgres::Client;
 use tokio_postgres::types::private::BytesMut;
+use uuid::Uuid;
 
 use super::load::Payment;
 use super::{postgres, system};
@@ -106,11 +106,7 @@ fn share(form: Form, numbers: Range<usize>, partitions: usize) -> Share {
 fn inbox_line(payment: &Payment, number: usize, partitions: usize) -> String {
     let (event, key, at) = (payment.event, payment.id, at(payment));
     let (offset, partition) = (number / partitions, number % partitions);
-    let digest = envelope::digest(payment.json().as_bytes());
-    let digest = digest.iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
+    let digest = Uuid::from_bytes(envelope::digest(payment.json().as_bytes())).simple();
     format!("{event}\t{offset}\t{at}\t{partition}\t1\t\\\\x{digest}\tapplied\t{key}\t\\N\t\\N\n")
 }
 
