@@ -60,7 +60,7 @@ WITH event AS MATERIALIZED (
     -- Mostly every event makes its row, and then there is nothing to look for.
     SELECT event_id, payment_id, student_id, course_id, amount, currency
     FROM good g
-    WHERE (SELECT count(*) FROM inserted) < (SELECT count(*) FROM good)
+    WHERE (SELECT count(*) FROM inserted) < cardinality($1)
           AND NOT EXISTS (SELECT FROM inserted i WHERE i.event_id = g.event_id)
 ), found AS (
     SELECT payment_id, student_id, course_id, amount, currency FROM inserted

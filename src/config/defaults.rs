@@ -69,7 +69,7 @@ impl Inbox {
             max_record: 1 << 20,
             max_quarantine: MaxQuarantine { share: 50, share_from: 1000 },
             lanes: 4,
-            batch: Batch { rows: 2000, bytes: 4 << 20, linger: Duration::from_millis(1) },
+            batch: Batch { rows: 4000, bytes: 4 << 20, linger: Duration::from_millis(1) },
         }
     }
 }
