@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use makegood::pure::fields::{self, Column};
+use makegood::pure::fields::{self, Body, Column};
 
 use crate::reconcile::recorded;
 use crate::support::corpus::with_field;
@@ -342,7 +342,8 @@ async fn times_of_events_are_those_that_postgresql_reads() {
     let texts: Vec<String> = (0..20_000).map(|_| time(|below| rng.i64(0..below))).collect();
     let payloads: Vec<String> = texts.iter().map(|text| format!("{{\"at\":\"{text}\"}}")).collect();
     let fields = ["timestamptz /at".parse().unwrap()];
-    let found = fields::read(&fields, payloads.iter().map(String::as_str));
+    let bodies: Vec<Body<'_>> = payloads.iter().map(|text| Body::read(text, &fields)).collect();
+    let found = fields::columns(&fields, &bodies.iter().collect::<Vec<_>>());
     let [Column::Timestamptz(times)] = found.columns.as_slice() else { panic!("{found:?}") };
     let sql = "SELECT (extract(epoch FROM as_time(given)) * 1000000)::bigint FROM unnest($1::text[]) WITH ORDINALITY AS g (given, place) ORDER BY place";
     let rows = rig.client.query(sql, &[&texts]).await.unwrap();

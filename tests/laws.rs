@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use makegood::pure::backoff::Backoff;
 use makegood::pure::batch::{Batcher, Limits};
 use makegood::pure::bisect::Bisect;
-use makegood::pure::envelope::{Envelope, Reason, Rules, decode, reused_id};
+use makegood::pure::envelope::{Envelope, Reader, Reason, Rules, reused_id};
 use makegood::pure::offsets::{Known, Policy, Why, start_at};
 use makegood::pure::record::{Header, Record};
 use makegood::pure::verdict::{Scope, Verdict, advice, verdict};
@@ -102,9 +102,9 @@ fn every_json_object_is_an_event_with_its_own_text_unless_a_text_has_nul() {
         let value = Value::Object(object);
         for text in [value.to_string(), format!(" {value:#}\n")] {
             let record = record(text.clone().into_bytes());
-            match decode(&record, TOPIC, &rules()) {
+            match Reader::new(&rules(), &[]).decode(&record, TOPIC) {
                 Envelope::Event(event) => {
-                    prop_assert_eq!(event.payload, text);
+                    prop_assert_eq!(event.body.text, text);
                     prop_assert!(!has_nul(&value));
                 }
                 Envelope::Rejected(rejection) => {
@@ -144,8 +144,8 @@ fn any_bytes_never_panic_and_what_is_accepted_is_a_json_object() {
 
 fn accepted_is_object(bytes: Vec<u8>) -> TestCaseResult {
     let record = record(bytes);
-    if let Envelope::Event(event) = decode(&record, TOPIC, &rules()) {
-        prop_assert!(serde_json::from_str::<Map<String, Value>>(event.payload).is_ok());
+    if let Envelope::Event(event) = Reader::new(&rules(), &[]).decode(&record, TOPIC) {
+        prop_assert!(serde_json::from_str::<Map<String, Value>>(event.body.text).is_ok());
     }
     Ok(())
 }
@@ -158,7 +158,9 @@ fn headers_of_any_bytes_never_panic_and_ids_depend_on_nothing_else() {
     law((vec(header, 0..8), any::<i64>()), |(headers, offset)| {
         let one = Record { headers, offset, ..record(b"{}".to_vec()) };
         let again = Record { key: Some(b"k".to_vec()), timestamp_ms: Some(1), ..one.clone() };
-        prop_assert_eq!(decode(&one, TOPIC, &rules()), decode(&again, TOPIC, &rules()));
+        let rules = rules();
+        let reader = Reader::new(&rules, &[]);
+        prop_assert_eq!(reader.decode(&one, TOPIC), reader.decode(&again, TOPIC));
         Ok(())
     });
 }
@@ -171,7 +173,7 @@ fn a_key_that_comes_again_with_another_value_is_never_accepted() {
             object.iter().map(|(k, v)| format!("{}:{v},", Value::from(k.as_str()))).collect();
         let text = format!("{{\"{key}\":{one},{rest}\"{key}\" : {two} }}");
         let record = record(text.into_bytes());
-        let refused = matches!(decode(&record, TOPIC, &rules()),
+        let refused = matches!(Reader::new(&rules(), &[]).decode(&record, TOPIC),
             Envelope::Rejected(rejection) if rejection.reason == Reason::DuplicateKey);
         prop_assert_eq!(refused, one != two);
         Ok(())

@@ -49,8 +49,9 @@ pub async fn run(
 ) -> Result<Vec<Tried>, Fault> {
     let log =
         Log { group: route.settings.group.clone(), topic: route.settings.topic.clone(), topic_id };
+    let reader = route.reader(mapping);
     let entries: Vec<Entry<'_>> =
-        records.iter().map(|record| Entry::decode(record, topic_id, &route.rules)).collect();
+        records.iter().map(|record| Entry::decode(record, topic_id, &reader)).collect();
     let mut tried = Vec::with_capacity(entries.len());
     for entries in entries.chunks(TOGETHER) {
         let stand = Stand { route, store, mapping, log: &log };

@@ -1,8 +1,5 @@
 //! Turns records into entries of a batch.
 
-use uuid::Uuid;
-
-use super::Route;
 use super::attempt::{Attempt, hold_of};
 use super::lane::Claim;
 use crate::pure::record::Record;
@@ -18,9 +15,10 @@ impl Attempt<'_> {
         log: &Log,
         records: &[&'r Record],
     ) -> Result<Vec<Entry<'r>>, Fault> {
+        let reader = self.route.reader(self.mapping);
         let mut entries = Vec::with_capacity(records.len());
         for record in records {
-            let mut entry = self.route.entry(record, log.topic_id);
+            let mut entry = Entry::decode(record, log.topic_id, &reader);
             if let Some(id) = test_events::marked(record)
                 && test_events::is_open(self.store, id, self.route.id).await?
             {
@@ -57,12 +55,5 @@ impl Attempt<'_> {
             Err(ApplyFault::Engine(fault)) => Err(fault),
             Err(fault) => Ok(failed(hold_of(&fault).reason)),
         }
-    }
-}
-
-impl Route {
-    /// What a record of the topic with this id is to the route.
-    pub fn entry<'r>(&self, record: &'r Record, topic_id: Uuid) -> Entry<'r> {
-        Entry::decode(record, topic_id, &self.rules)
     }
 }

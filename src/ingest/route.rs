@@ -6,7 +6,8 @@ use crate::admission::Admission;
 use crate::config;
 use crate::liveness::{Liveness, Sign};
 use crate::pure::brake::Brake;
-use crate::pure::envelope::Rules;
+use crate::pure::envelope::{Reader, Rules};
+use crate::store::mapping::Mapping;
 
 /// A configured route with its key in the database.
 #[derive(Debug)]
@@ -42,5 +43,10 @@ impl Route {
         };
         let config::MaxQuarantine { share, share_from } = settings.max_quarantine;
         Route { id, settings, rules, sign, brake: Brake { share, share_from }, admission }
+    }
+
+    /// What reads its records, for events that go through this mapping.
+    pub fn reader<'r>(&'r self, mapping: &'r Mapping) -> Reader<'r> {
+        Reader::new(&self.rules, &mapping.fields)
     }
 }

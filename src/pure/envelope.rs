@@ -3,7 +3,8 @@
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::json::{self, Wanted};
+use super::fields::{Body, Field};
+use super::json::{self, Found, Pointers};
 use super::place::Place;
 use super::record::Record;
 pub use super::rejection::{Reason, Rejection};
@@ -37,10 +38,10 @@ pub enum Envelope<'a> {
 /// An event that PostgreSQL will take as `uuid` and `jsonb`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event<'a> {
-    /// The event's id, see [`decode`].
+    /// The event's id, see [`Reader::decode`].
     pub id: Uuid,
-    /// The value's text as it came, without a byte order mark.
-    pub payload: &'a str,
+    /// The value's text as it came, without a byte order mark, and the mapping's fields in it.
+    pub body: Body<'a>,
     /// [`digest`] of the value's bytes.
     pub digest: [u8; 16],
 }
@@ -48,32 +49,105 @@ pub struct Event<'a> {
 /// The namespace of ids made from texts that are no UUIDs; never changes, for the ids would too.
 pub const ID_NAMESPACE: Uuid = Uuid::from_u128(0x1b9c_5f0e_6d2a_5c47_9f38_c2e4_70a1_d853);
 
-/// Reads one record of the topic with this id.
-///
-/// **Event id**: what stands at the first place of `id_from` that has one. A UUID in any of its
-/// spellings is itself; any other text (a number's too) becomes its UUIDv5 in [`ID_NAMESPACE`], and
-/// so do a header's bytes that are no UTF-8. Null, empty, the nil UUID, and JSON that is neither
-/// text nor number count as absent. With no id at any place it is the UUIDv5 of
-/// `PARTITION/OFFSET` in the topic's id, so `topic_id` must tell a topic from its successor.
-///
-/// **Event type**: likewise, compared byte by byte. A header of another type decides without a look
-/// at the value.
-///
-/// Of headers with the same name the last counts (KIP-82, `Headers.lastHeader`).
-pub fn decode<'a>(record: &'a Record, topic_id: Uuid, rules: &Rules) -> Envelope<'a> {
-    let Some(value) = &record.value else { return Envelope::Tombstone };
-    if let Some(wanted) = &rules.event_type
-        && type_in_headers(record, rules).is_some_and(|found| found != wanted.as_bytes())
-    {
-        return Envelope::Foreign;
+/// Reads a route's records: by its rules, and for the fields of its mapping, in one pass over each.
+#[derive(Clone, Debug)]
+pub struct Reader<'r> {
+    rules: &'r Rules,
+    /// Of the fields, then of the ids, then of the types.
+    pointers: Pointers,
+    fields: usize,
+    ids: Vec<Spot<'r>>,
+    types: Vec<Spot<'r>>,
+}
+
+/// A place of the rules.
+#[derive(Clone, Copy, Debug)]
+enum Spot<'r> {
+    /// A header of this name.
+    Header(&'r [u8]),
+    /// What the pointer with this number found.
+    Json(usize),
+}
+
+impl<'r> Reader<'r> {
+    /// By a route's rules, for the fields of the mapping that its events go through.
+    pub fn new(rules: &'r Rules, fields: &'r [Field]) -> Reader<'r> {
+        let mut pointers: Vec<&str> = fields.iter().map(|field| field.pointer.as_str()).collect();
+        let mut spots = |places: &'r [Place]| {
+            let spot = |place: &'r Place| match place {
+                Place::Header(name) => Spot::Header(name.as_bytes()),
+                Place::Json(pointer) => {
+                    pointers.push(pointer);
+                    Spot::Json(pointers.len() - 1)
+                }
+            };
+            places.iter().map(spot).collect()
+        };
+        let (ids, types) = (spots(&rules.id_from), spots(&rules.type_from));
+        Reader { rules, pointers: Pointers::new(pointers), fields: fields.len(), ids, types }
     }
-    match text_of(value, rules.max_bytes) {
-        Ok(payload) => match read_object(record, topic_id, rules, payload) {
-            Ok(Some(id)) => Envelope::Event(Event { id, payload, digest: digest(value) }),
+
+    /// Reads one record of the topic with this id.
+    ///
+    /// **Event id**: what stands at the first place of `id_from` that has one. A UUID in any of its
+    /// spellings is itself; any other text (a number's too) becomes its UUIDv5 in [`ID_NAMESPACE`], and
+    /// so do a header's bytes that are no UTF-8. Null, empty, the nil UUID, and JSON that is neither
+    /// text nor number count as absent. With no id at any place it is the UUIDv5 of
+    /// `PARTITION/OFFSET` in the topic's id, so `topic_id` must tell a topic from its successor.
+    ///
+    /// **Event type**: likewise, compared byte by byte. A header of another type decides without a look
+    /// at the value.
+    ///
+    /// Of headers with the same name the last counts (KIP-82, `Headers.lastHeader`).
+    pub fn decode<'a>(&self, record: &'a Record, topic_id: Uuid) -> Envelope<'a> {
+        let Some(value) = &record.value else { return Envelope::Tombstone };
+        if let Some(wanted) = &self.rules.event_type
+            && self.type_in_headers(record).is_some_and(|found| found != wanted.as_bytes())
+        {
+            return Envelope::Foreign;
+        }
+        let read = text_of(value, self.rules.max_bytes)
+            .and_then(|text| self.read_object(record, topic_id, text));
+        match read {
+            Ok(Some((id, body))) => Envelope::Event(Event { id, body, digest: digest(value) }),
             Ok(None) => Envelope::Foreign,
             Err(rejection) => Envelope::Rejected(rejection),
-        },
-        Err(rejection) => Envelope::Rejected(rejection),
+        }
+    }
+
+    /// The event's id and body; `None` for an event of another type.
+    fn read_object<'a>(
+        &self,
+        record: &Record,
+        topic_id: Uuid,
+        text: &'a str,
+    ) -> Result<Option<(Uuid, Body<'a>)>, Rejection> {
+        let object = json::read(text, &self.pointers)?;
+        let mut found = object.found;
+        let at = |spot: &Spot<'_>| text_at(record, &found, *spot);
+        if let Some(ours) = &self.rules.event_type {
+            match self.types.iter().find_map(at) {
+                None => {
+                    let detail = format!("none of {} places has a type", self.types.len());
+                    return Err(Rejection::new(Reason::NoType, detail));
+                }
+                Some(found) if found != ours.as_bytes() => return Ok(None),
+                Some(_) => {}
+            }
+        }
+        if let Some(rejection) = object.refused_by_jsonb {
+            return Err(rejection);
+        }
+        let id = self.ids.iter().filter_map(at).find_map(id_of_text);
+        let id = id.unwrap_or_else(|| id_of_place(record, topic_id));
+        found.truncate(self.fields);
+        Ok(Some((id, Body::found(text, found))))
+    }
+
+    /// The type, when a header has it before any place in the JSON is asked.
+    fn type_in_headers<'a>(&self, record: &'a Record) -> Option<&'a [u8]> {
+        let headers = self.types.iter().take_while(|spot| matches!(spot, Spot::Header(_)));
+        headers.into_iter().find_map(|spot| text_at(record, &[], *spot))
     }
 }
 
@@ -102,53 +176,18 @@ fn text_of(value: &[u8], max_bytes: usize) -> Result<&str, Rejection> {
     }
 }
 
-/// The event's id; `None` for an event of another type.
-fn read_object(
-    record: &Record,
-    topic_id: Uuid,
-    rules: &Rules,
-    payload: &str,
-) -> Result<Option<Uuid>, Rejection> {
-    let mut json: Vec<Wanted> = (rules.id_from.iter().chain(&rules.type_from))
-        .filter_map(|place| match place {
-            Place::Header(_) => None,
-            Place::Json(pointer) => Some(Wanted { pointer, found: None }),
-        })
-        .collect();
-    let refused_by_jsonb = json::check(payload, &mut json)?;
-    if let Some(ours) = &rules.event_type {
-        match rules.type_from.iter().find_map(|place| text_at(record, &json, place)) {
-            None => {
-                let detail = format!("none of {} places has a type", rules.type_from.len());
-                return Err(Rejection::new(Reason::NoType, detail));
-            }
-            Some(found) if found != ours.as_bytes() => return Ok(None),
-            Some(_) => {}
-        }
-    }
-    if let Some(rejection) = refused_by_jsonb {
-        return Err(rejection);
-    }
-    let mut ids = rules.id_from.iter().filter_map(|place| text_at(record, &json, place));
-    Ok(Some(ids.find_map(id_of_text).unwrap_or_else(|| id_of_place(record, topic_id))))
-}
-
-/// The type, when a header has it before any place in the JSON is asked.
-fn type_in_headers<'r>(record: &'r Record, rules: &Rules) -> Option<&'r [u8]> {
-    let headers = rules.type_from.iter().take_while(|place| matches!(place, Place::Header(_)));
-    headers.into_iter().find_map(|place| text_at(record, &[], place))
-}
-
 /// What stands at a place, if it is there and not empty.
-fn text_at<'r>(record: &'r Record, json: &'r [Wanted], place: &Place) -> Option<&'r [u8]> {
-    let text = match place {
-        Place::Header(name) => {
+fn text_at<'a>(
+    record: &'a Record,
+    found: &'a [Option<Found<'_>>],
+    spot: Spot<'_>,
+) -> Option<&'a [u8]> {
+    let text = match spot {
+        Spot::Header(name) => {
             let mut headers = record.headers.iter().rev();
-            headers.find(|header| header.name == name.as_bytes())?.value.as_deref()?
+            headers.find(|header| header.name == name)?.value.as_deref()?
         }
-        Place::Json(pointer) => {
-            json.iter().find(|wanted| wanted.pointer == pointer)?.found.as_ref()?.text()?.as_bytes()
-        }
+        Spot::Json(number) => found.get(number)?.as_ref()?.text()?.as_bytes(),
     };
     (!text.is_empty()).then_some(text)
 }

@@ -12,21 +12,13 @@ use serde::de::{
 };
 
 use self::keys::{Key, ReadKey, value_after};
-use self::pointer::Open;
+use self::pointer::Node;
+pub use self::pointer::Pointers;
 use super::numeric;
 use super::rejection::{Reason, Rejection};
 
 mod keys;
-mod pointer;
-
-/// A JSON pointer (RFC 6901) and, after [`check`], what stands there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted<'p, 'a> {
-    /// The pointer, beginning with `/`.
-    pub pointer: &'p str,
-    /// `None` if nothing stands there, or `null`.
-    pub found: Option<Found<'a>>,
-}
+pub(super) mod pointer;
 
 /// What stands at a pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,34 +39,36 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Checks a text and fills `wanted`.
+/// An object that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object<'a> {
+    /// What stands at each pointer, in their order; `None` if nothing does, or `null`.
+    pub found: Vec<Option<Found<'a>>>,
+    /// Why `jsonb` would refuse it, if it would.
+    pub refused_by_jsonb: Option<Rejection>,
+}
+
+/// Reads a text, and what stands in it at `pointers`.
 ///
-/// `Err`: no object, or one that readers could understand differently; what was found must not be
-/// used. `Ok(Some(_))`: an object that `jsonb` would refuse. `Ok(None)`: one that it takes.
-/// Besides, numbers beyond an IEEE double (`1e309`) are refused, though `numeric` has room for them.
-pub fn check<'a>(
-    text: &'a str,
-    wanted: &mut [Wanted<'_, 'a>],
-) -> Result<Option<Rejection>, Rejection> {
+/// `Err`: no object, or one that readers could understand differently. Besides, numbers beyond an IEEE
+/// double (`1e309`) are refused, though `numeric` has room for them.
+pub fn read<'a>(text: &'a str, pointers: &Pointers) -> Result<Object<'a>, Rejection> {
     if !text.trim_ascii_start().starts_with('{') {
         return Err(match serde_json::from_str::<IgnoredAny>(text) {
             Ok(_) => Rejection::new(Reason::NotAnObject, "the top level is no object"),
             Err(error) => syntax(&error),
         });
     }
-    let roots: Vec<Open> = (wanted.iter().enumerate())
-        .map(|(index, wanted)| Open { index, rest: wanted.pointer })
-        .collect();
     let mut walk = Walk {
         text,
-        wanted,
+        found: vec![None; pointers.count],
         keys: Vec::with_capacity(16),
         has_nul: false,
         numbers: Numbers::Plain,
         twice: None,
     };
     let mut parser = serde_json::Deserializer::from_str(text);
-    let parsed = Value { walk: &mut walk, open: &roots, at: None }
+    let parsed = Value { walk: &mut walk, node: Some(&pointers.root), at: None }
         .deserialize(&mut parser)
         .and_then(|()| parser.end());
     match (parsed, walk.twice) {
@@ -88,7 +82,10 @@ pub fn check<'a>(
             },
         )),
         (Err(error), None) => Err(syntax(&error)),
-        (Ok(()), _) => Ok(walk.refused_by_jsonb()),
+        (Ok(()), _) => {
+            let refused_by_jsonb = walk.refused_by_jsonb();
+            Ok(Object { found: walk.found, refused_by_jsonb })
+        }
     }
 }
 
@@ -111,9 +108,9 @@ fn syntax(error: &serde_json::Error) -> Rejection {
 }
 
 /// What the pass remembers.
-struct Walk<'w, 'p, 'a> {
+struct Walk<'a> {
     text: &'a str,
-    wanted: &'w mut [Wanted<'p, 'a>],
+    found: Vec<Option<Found<'a>>>,
     /// The keys of all objects now open; each object's are at the end while it is innermost.
     keys: Vec<Key<'a>>,
     has_nul: bool,
@@ -129,7 +126,7 @@ enum Numbers {
     Suspicious,
 }
 
-impl<'a> Walk<'_, '_, 'a> {
+impl<'a> Walk<'a> {
     fn refused_by_jsonb(&self) -> Option<Rejection> {
         if self.has_nul {
             return Some(Rejection::new(Reason::NulInText, "a text contains U+0000"));
@@ -150,32 +147,35 @@ impl<'a> Walk<'_, '_, 'a> {
         self.twice.is_none()
     }
 
-    fn found(&mut self, open: &[Open<'_>], what: impl FnOnce() -> Found<'a>) {
-        let mut here = open.iter().filter(|open| open.rest.is_empty()).peekable();
-        if here.peek().is_some() {
+    fn note(&mut self, node: Option<&Node>, what: impl FnOnce() -> Found<'a>) {
+        if let Some((last, others)) = node.and_then(|node| node.here.split_last()) {
             let what = what();
-            here.for_each(|open| self.wanted[open.index].found = Some(what.clone()));
+            for place in others {
+                self.found[*place] = Some(what.clone());
+            }
+            self.found[*last] = Some(what);
         }
     }
 }
 
 /// Walks one value; `at` is where the key before it ends, if known.
-struct Value<'v, 'w, 'p, 'a> {
-    walk: &'v mut Walk<'w, 'p, 'a>,
-    open: &'v [Open<'p>],
+struct Value<'v, 'a> {
+    walk: &'v mut Walk<'a>,
+    /// Where this is among the places looked for, if it is on the way to one.
+    node: Option<&'v Node>,
     at: Option<usize>,
 }
 
-impl<'a> Value<'_, '_, '_, 'a> {
+impl<'a> Value<'_, 'a> {
     fn number(self, shown: impl fmt::Display) {
         let (text, at) = (self.walk.text, self.at);
         let written = || at.and_then(|at| value_after(text, at)).map(Cow::Borrowed);
         let number = || Found::Text(written().unwrap_or_else(|| shown.to_string().into()));
-        self.walk.found(self.open, number);
+        self.walk.note(self.node, number);
     }
 }
 
-impl<'a> DeserializeSeed<'a> for Value<'_, '_, '_, 'a> {
+impl<'a> DeserializeSeed<'a> for Value<'_, 'a> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<(), D::Error> {
@@ -183,7 +183,7 @@ impl<'a> DeserializeSeed<'a> for Value<'_, '_, '_, 'a> {
     }
 }
 
-impl<'a> Visitor<'a> for Value<'_, '_, '_, 'a> {
+impl<'a> Visitor<'a> for Value<'_, 'a> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -191,7 +191,7 @@ impl<'a> Visitor<'a> for Value<'_, '_, '_, 'a> {
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.walk.found(self.open, || Found::Other);
+        self.walk.note(self.node, || Found::Other);
         Ok(())
     }
 
@@ -218,24 +218,22 @@ impl<'a> Visitor<'a> for Value<'_, '_, '_, 'a> {
     }
 
     fn visit_borrowed_str<E>(self, text: &'a str) -> Result<(), E> {
-        self.walk.found(self.open, || Found::Text(Cow::Borrowed(text)));
+        self.walk.note(self.node, || Found::Text(Cow::Borrowed(text)));
         Ok(())
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
         self.walk.has_nul |= text.contains('\0');
-        self.walk.found(self.open, || Found::Text(Cow::Owned(text.into())));
+        self.walk.note(self.node, || Found::Text(Cow::Owned(text.into())));
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut items: A) -> Result<(), A::Error> {
-        self.walk.found(self.open, || Found::Other);
+        self.walk.note(self.node, || Found::Other);
+        let node = self.node.filter(|node| !node.is_leaf());
         for index in 0usize.. {
-            let open = match self.open {
-                [] => Vec::new(),
-                open => Open::step(open, &index.to_string()),
-            };
-            let item = Value { walk: &mut *self.walk, open: &open, at: None };
+            let node = node.and_then(|node| node.step(&index.to_string()));
+            let item = Value { walk: &mut *self.walk, node, at: None };
             if items.next_element_seed(item)?.is_none() {
                 break;
             }
@@ -244,14 +242,14 @@ impl<'a> Visitor<'a> for Value<'_, '_, '_, 'a> {
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut entries: A) -> Result<(), A::Error> {
-        let Value { walk, open, .. } = self;
-        walk.found(open, || Found::Other);
+        let Value { walk, node, .. } = self;
+        walk.note(node, || Found::Other);
         let first = walk.keys.len();
         while let Some(key) = entries.next_key_seed(ReadKey(walk.text))? {
             walk.has_nul |= key.end.is_none() && key.text.contains('\0');
-            let (open, at) = (Open::step(open, &key.text), key.end);
+            let (node, at) = (node.and_then(|node| node.step(&key.text)), key.end);
             walk.keys.push(key);
-            entries.next_value_seed(Value { walk: &mut *walk, open: &open, at })?;
+            entries.next_value_seed(Value { walk: &mut *walk, node, at })?;
         }
         if walk.unambiguous(first) { Ok(()) } else { Err(A::Error::custom("duplicate key")) }
     }

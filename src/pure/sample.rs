@@ -3,7 +3,7 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::envelope::{self, Envelope, Rules};
+use super::envelope::{Envelope, Reader, Rules};
 use super::place::Place;
 use super::record::{Header, Record};
 
@@ -30,7 +30,7 @@ pub fn with_id(record: &Record, topic_id: Uuid, rules: &Rules, id: Uuid) -> Resu
 }
 
 fn fits(record: &Record, topic_id: Uuid, rules: &Rules) -> Result<(), Unfit> {
-    match envelope::decode(record, topic_id, rules) {
+    match Reader::new(rules, &[]).decode(record, topic_id) {
         Envelope::Event(_) => Ok(()),
         Envelope::Foreign => Err(Unfit::OtherType),
         Envelope::Tombstone => Err(Unfit::NoEvent("it has no value".to_owned())),
@@ -95,7 +95,7 @@ mod tests {
     const ID: Uuid = Uuid::from_u128(7);
 
     fn id_of(record: &Record) -> Uuid {
-        match envelope::decode(record, Uuid::from_u128(1), &rules()) {
+        match Reader::new(&rules(), &[]).decode(record, Uuid::from_u128(1)) {
             Envelope::Event(event) => event.id,
             other => panic!("{other:?} is no event"),
         }

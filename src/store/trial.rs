@@ -14,6 +14,7 @@ use super::positions::Log;
 use super::{Fault, Store};
 use crate::pure::brake::Brake;
 use crate::pure::envelope;
+use crate::pure::fields::Body;
 use crate::pure::record::Record;
 use crate::pure::verdict::{Scope as Blamed, Verdict, verdict};
 
@@ -67,7 +68,7 @@ pub async fn trial(
 async fn apply(store: &Store, mapping: &Mapping, event: &str) -> Result<&'static str, ApplyFault> {
     let record = Record { value: Some(event.as_bytes().to_vec()), ..Record::default() };
     let digest = envelope::digest(event.as_bytes());
-    let kind = Kind::Event(event);
+    let kind = Kind::Event(Body::read(event, &mapping.fields));
     let entries = [Entry { record: &record, event_id: Uuid::new_v4(), digest, kind }];
     let log = Log { group: String::new(), topic: String::new(), topic_id: Uuid::nil() };
     let batch = Batch {

@@ -107,9 +107,10 @@ impl Forgone {
         mapping: &Mapping,
         records: &[Record],
     ) -> Result<(), Problem> {
+        let reader = ground.route.reader(mapping);
         let mut entries: Vec<Entry<'_>> = (records.iter())
             .filter(|record| test_events::marked(record).is_none())
-            .map(|record| ground.route.entry(record, ground.topic_id()))
+            .map(|record| Entry::decode(record, ground.topic_id(), &reader))
             .collect();
         let refused = entries.iter().filter(|e| matches!(e.kind, Kind::Undecodable(_))).count();
         entries.retain(|entry| matches!(entry.kind, Kind::Event(_)));

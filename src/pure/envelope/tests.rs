@@ -16,6 +16,10 @@ fn rules() -> Rules {
     }
 }
 
+fn decode<'a>(record: &'a Record, topic_id: Uuid, rules: &Rules) -> Envelope<'a> {
+    Reader::new(rules, &[]).decode(record, topic_id)
+}
+
 fn record(value: impl AsRef<[u8]>) -> Record {
     Record { partition: 2, offset: 41, value: Some(value.as_ref().into()), ..Record::default() }
 }
@@ -45,8 +49,18 @@ fn reason(value: impl AsRef<[u8]>) -> Option<Reason> {
 #[test]
 fn an_event_keeps_its_id_and_its_text() {
     let record = record(EVENT);
-    let expected = Event { id: ID, payload: EVENT, digest: digest(EVENT.as_bytes()) };
+    let expected = Event { id: ID, body: Body::read(EVENT, &[]), digest: digest(EVENT.as_bytes()) };
     assert_eq!(decode(&record, TOPIC, &rules()), Envelope::Event(expected));
+}
+
+#[test]
+fn a_mappings_fields_are_found_as_if_nothing_else_had_been_looked_for() {
+    let fields = ["uuid /eventId", "numeric(12,2) /data/amount", "text /data/currency"];
+    let fields = fields.map(|line| line.parse().expect("a field line"));
+    let (record, rules) = (with_headers(EVENT, &[("id", Some(b"17"))]), rules());
+    let envelope = Reader::new(&rules, &fields).decode(&record, TOPIC);
+    let Envelope::Event(event) = envelope else { panic!("not an event: {envelope:?}") };
+    assert_eq!(event.body, Body::read(EVENT, &fields));
 }
 
 #[test]
@@ -162,7 +176,7 @@ fn the_limit_counts_the_values_bytes() {
 fn a_byte_order_mark_is_not_part_of_the_payload() {
     let record = record(format!("\u{feff}{EVENT}\n"));
     let Envelope::Event(event) = decode(&record, TOPIC, &rules()) else { panic!("not an event") };
-    assert_eq!(event.payload, format!("{EVENT}\n"));
+    assert_eq!(event.body.text, format!("{EVENT}\n"));
     assert_ne!(event.digest, digest(EVENT.as_bytes()));
 }
 

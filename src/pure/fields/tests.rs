@@ -7,8 +7,9 @@ fn field(text: &str) -> Field {
 /// What one field of one event is read as; or why it is not.
 fn one(kind: &str, json: &str) -> Result<Column<'static>, String> {
     let payload: &'static str = format!(r#"{{"a":{{"b":{json}}}}}"#).leak();
-    let Columns { mut faults, mut columns } =
-        read(&[field(&format!("{kind} /a/b"))], [payload].into_iter());
+    let fields = [field(&format!("{kind} /a/b"))];
+    let body: &'static Body<'static> = Box::leak(Box::new(Body::read(payload, &fields)));
+    let Columns { mut faults, mut columns } = columns(&fields, &[body]);
     let column = columns.pop().expect("a column");
     faults.pop().expect("a row").map_or(Ok(column), Err)
 }
@@ -42,10 +43,13 @@ fn what_is_not_there_is_null_and_what_is_of_another_type_a_fault() {
         }
     }
     let fields = [field("text /none/of/this"), field("uuid /id"), field("uuid /other")];
-    let found = read(&fields, [r#"{"id":"x","other":"y"}"#, r#"{"none":5}"#].into_iter());
-    assert_eq!(found.faults, [Some("id is not a UUID".to_owned()), None]);
-    assert_eq!(found.columns[0], Column::Text(vec![None, None]));
-    assert_eq!(found.columns[1], Column::Uuid(vec![None, None]));
+    let texts = [r#"{"id":"x","other":"y"}"#, r#"{"none":5}"#, "[]"];
+    let bodies = texts.map(|text| Body::read(text, &fields));
+    let read = columns(&fields, &bodies.each_ref());
+    let faults = [Some("id is not a UUID"), None, Some("the top level is no object")];
+    assert_eq!(read.faults, faults.map(|fault| fault.map(str::to_owned)));
+    assert_eq!(read.columns[0], Column::Text(vec![None, None, None]));
+    assert_eq!(read.columns[1], Column::Uuid(vec![None, None, None]));
 }
 
 #[test]

@@ -1,30 +1,57 @@
-//! Following JSON pointers (RFC 6901) down a text as it is read.
+//! JSON pointers (RFC 6901), followed down a text as it is read.
 
-/// A pointer that leads to or through the value at hand.
-pub(super) struct Open<'p> {
-    /// Which of the wanted pointers it is.
-    pub index: usize,
-    /// What of it is still to go; empty when this is the place.
-    pub rest: &'p str,
+/// The pointers to look for in one pass, as the tree of their steps.
+#[derive(Clone, Debug, Default)]
+pub struct Pointers {
+    pub(super) count: usize,
+    pub(super) root: Node,
 }
 
-impl<'p> Open<'p> {
-    /// The pointers that go on at `token`, an object's key or an array's index.
-    pub fn step(open: &[Open<'p>], token: &str) -> Vec<Open<'p>> {
-        open.iter().filter_map(|open| open.through(token)).collect()
+/// A place in the text that pointers lead to or through.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Node {
+    /// Which of the pointers end here.
+    pub here: Vec<usize>,
+    /// By an object's keys, or an array's indexes.
+    below: Vec<(String, Node)>,
+}
+
+impl Pointers {
+    /// Of pointers that each begin with `/`, in this order.
+    pub fn new<'p>(pointers: impl IntoIterator<Item = &'p str>) -> Pointers {
+        let mut tree = Pointers::default();
+        for pointer in pointers {
+            let steps = pointer.split('/').skip(1);
+            let node = steps.fold(&mut tree.root, |node, step| node.grow(unescaped(step)));
+            node.here.push(tree.count);
+            tree.count += 1;
+        }
+        tree
+    }
+}
+
+impl Node {
+    /// The place below this one at `step`, if a pointer leads there.
+    pub fn step(&self, step: &str) -> Option<&Node> {
+        self.below.iter().find(|(name, _)| name == step).map(|(_, node)| node)
     }
 
-    fn through(&self, token: &str) -> Option<Open<'p>> {
-        let path = self.rest.strip_prefix('/')?;
-        // Nearly always the first byte tells, so nothing longer is looked for before it.
-        if token.as_bytes().first() != path.as_bytes().first() && !path.starts_with(['~', '/']) {
-            return None;
-        }
-        let (head, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
-        let same = match head.contains('~') {
-            false => head == token,
-            true => head.replace("~1", "/").replace("~0", "~") == token,
-        };
-        same.then_some(Open { index: self.index, rest })
+    /// Whether no pointer leads further.
+    pub fn is_leaf(&self) -> bool {
+        self.below.is_empty()
     }
+
+    fn grow(&mut self, step: String) -> &mut Node {
+        let known = self.below.iter().position(|(name, _)| *name == step);
+        let at = known.unwrap_or_else(|| {
+            self.below.push((step, Node::default()));
+            self.below.len() - 1
+        });
+        &mut self.below[at].1
+    }
+}
+
+/// One step of a pointer as the key it means.
+pub(in crate::pure) fn unescaped(step: &str) -> String {
+    step.replace("~1", "/").replace("~0", "~")
 }

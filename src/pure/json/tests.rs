@@ -1,14 +1,20 @@
 use super::*;
 
 fn reason(text: &str) -> Option<Reason> {
-    check(text, &mut []).err().map(|rejection| rejection.reason)
+    read(text, &Pointers::default()).err().map(|rejection| rejection.reason)
+}
+
+/// Why `jsonb` would refuse an object.
+fn refused(text: &str) -> Option<Reason> {
+    let object = read(text, &Pointers::default()).expect("well-formed");
+    object.refused_by_jsonb.map(|rejection| rejection.reason)
 }
 
 fn find(text: &str, pointer: &str) -> Option<String> {
-    let mut wanted = [Wanted { pointer, found: None }];
-    assert_eq!(check(text, &mut wanted), Ok(None), "{text}");
-    let [wanted] = wanted;
-    wanted.found.map(|found| found.text().map_or("other".to_owned(), |text| text.to_string()))
+    let Object { mut found, refused_by_jsonb } = read(text, &Pointers::new([pointer])).expect(text);
+    assert_eq!(refused_by_jsonb, None, "{text}");
+    let found = found.pop().expect("one pointer's place");
+    found.map(|found| found.text().map_or("other".to_owned(), |text| text.to_string()))
 }
 
 #[test]
@@ -40,9 +46,16 @@ fn pointers_find_texts_and_numbers_as_written() {
 
 #[test]
 fn texts_without_escapes_are_borrowed() {
-    let mut wanted = [Wanted { pointer: "/id", found: None }];
-    assert_eq!(check(r#"{"id":"x"}"#, &mut wanted), Ok(None));
-    assert!(matches!(wanted[0].found, Some(Found::Text(Cow::Borrowed("x")))));
+    let found = read(r#"{"id":"x"}"#, &Pointers::new(["/id"])).expect("an object").found;
+    assert!(matches!(found[..], [Some(Found::Text(Cow::Borrowed("x")))]));
+}
+
+#[test]
+fn pointers_may_share_steps_lead_through_each_other_and_be_the_same() {
+    let pointers = Pointers::new(["/a/b", "/a", "/a/b", "/a/b/c", "/d"]);
+    let found = read(r#"{"a":{"b":"x","e":"y"},"b":"z"}"#, &pointers).expect("an object").found;
+    let x = Some(Found::Text("x".into()));
+    assert_eq!(found, [x.clone(), Some(Found::Other), x, None, None]);
 }
 
 #[test]
@@ -124,10 +137,9 @@ fn characters_that_jsonb_refuses_are_refused() {
         assert_eq!(reason(text), Some(Reason::BadText), "{text}");
     }
     for text in [r#"{"a":"x\u0000"}"#, r#"{"\u0000":1}"#, r#"{"a":[{"b":"\u0000"}]}"#] {
-        let refused = check(text, &mut []).expect("well-formed").map(|r| r.reason);
-        assert_eq!(refused, Some(Reason::NulInText), "{text}");
+        assert_eq!(refused(text), Some(Reason::NulInText), "{text}");
     }
-    assert_eq!(check(r#"{"a":"\ud83d\ude00 \\u0000 \uffff"}"#, &mut []), Ok(None));
+    assert_eq!(refused(r#"{"a":"\ud83d\ude00 \\u0000 \uffff"}"#), None);
 }
 
 #[test]
@@ -142,12 +154,11 @@ fn numbers_are_refused_only_when_they_cannot_be_held() {
         "18446744073709551616",
         &"9".repeat(300),
     ] {
-        assert_eq!(check(&format!("{{\"a\":{number}}}"), &mut []), Ok(None), "{number}");
+        assert_eq!(refused(&format!("{{\"a\":{number}}}")), None, "{number}");
     }
     for number in ["1E+400", "1e99999999999999999999", &"9".repeat(131_073)] {
         let text = format!("{{\"a\":{number}}}");
         assert_eq!(reason(&text), Some(Reason::NumberOutOfRange), "{number}");
     }
-    let small = check("{\"a\":1e-16384}", &mut []).expect("well-formed");
-    assert_eq!(small.map(|r| r.reason), Some(Reason::NumberOutOfRange));
+    assert_eq!(refused("{\"a\":1e-16384}"), Some(Reason::NumberOutOfRange));
 }

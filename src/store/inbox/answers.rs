@@ -55,16 +55,18 @@ impl Outcome {
 }
 
 /// The answers to some events, as they come in.
-pub(super) struct Answers<'f> {
-    fresh: &'f [Fresh<'f>],
+pub(super) struct Answers {
+    /// Of the events, in their order.
+    ids: Vec<Uuid>,
     /// In the order of the events.
     answers: Vec<Option<Answer>>,
 }
 
-impl<'f> Answers<'f> {
+impl Answers {
     /// None yet to events that are in the order of their ids.
-    pub(super) fn to(fresh: &'f [Fresh<'f>]) -> Answers<'f> {
-        Answers { fresh, answers: fresh.iter().map(|_| None).collect() }
+    pub(super) fn to(fresh: &[Fresh<'_>]) -> Answers {
+        let (ids, answers) = fresh.iter().map(|event| (event.id, None)).unzip();
+        Answers { ids, answers }
     }
 
     /// The places of the events without an answer.
@@ -88,7 +90,7 @@ impl<'f> Answers<'f> {
         };
         let Some(id) = id else { return breach("a row without an event_id") };
         let Some(outcome) = outcome else { return breach("an event without an outcome (null)") };
-        let Ok(at) = self.fresh.binary_search_by_key(&id, |event| event.id) else {
+        let Ok(at) = self.ids.binary_search(&id) else {
             return breach("an event_id it was not given");
         };
         let Some(outcome) = Outcome::ALL.into_iter().find(|known| known.as_str() == outcome) else {

@@ -1,13 +1,15 @@
 //! A batch before it reaches the database: what is an event, what is a duplicate within the batch,
 //! and how far each partition moves.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::pure::brake::Brake;
-use crate::pure::envelope::{self, Envelope, Rules, reused_id};
+use crate::pure::envelope::{self, Envelope, Reader, reused_id};
+use crate::pure::fields::Body;
 use crate::pure::record::Record;
 use crate::pure::rejection::Rejection;
 use crate::store::brake::Part;
@@ -19,8 +21,8 @@ use crate::store::test_events::Verdict;
 /// What a record turned out to be.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind<'a> {
-    /// An event for the mapping, as JSON text.
-    Event(&'a str),
+    /// An event for the mapping.
+    Event(Body<'a>),
     /// A record of another type.
     OtherType,
     /// A record without a value.
@@ -45,10 +47,10 @@ pub struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// Reads a record of the topic with this id by a route's rules.
-    pub fn decode(record: &'a Record, topic_id: Uuid, rules: &Rules) -> Entry<'a> {
-        let (id_and_digest, kind) = match envelope::decode(record, topic_id, rules) {
-            Envelope::Event(event) => (Some((event.id, event.digest)), Kind::Event(event.payload)),
+    /// Reads a record of the topic with this id.
+    pub fn decode(record: &'a Record, topic_id: Uuid, reader: &Reader<'_>) -> Entry<'a> {
+        let (id_and_digest, kind) = match reader.decode(record, topic_id) {
+            Envelope::Event(event) => (Some((event.id, event.digest)), Kind::Event(event.body)),
             Envelope::Foreign => (None, Kind::OtherType),
             Envelope::Tombstone => (None, Kind::Tombstone),
             Envelope::Rejected(rejection) => {
@@ -134,7 +136,7 @@ pub(super) struct Fresh<'a> {
     pub entry: usize,
     pub id: Uuid,
     pub digest: [u8; 16],
-    pub payload: &'a str,
+    pub body: Cow<'a, Body<'a>>,
     pub at: Timestamp,
     /// The id it came with, if that had been used with other bytes.
     pub reused: Option<Uuid>,
@@ -147,10 +149,10 @@ impl<'a> Fresh<'a> {
         entry: usize,
         id: Uuid,
         digest: [u8; 16],
-        payload: &'a str,
+        body: Cow<'a, Body<'a>>,
         at: Timestamp,
     ) -> Fresh<'a> {
-        Fresh { entry, id, digest, payload, at, reused: None, is_new: false }
+        Fresh { entry, id, digest, body, at, reused: None, is_new: false }
     }
 }
 
@@ -183,7 +185,7 @@ impl<'a> Sorted<'a> {
                 (Kind::Undecodable(refusal), _) | (Kind::Event(_), Some(refusal)) => {
                     sorted.refused.push((index, refusal.clone()));
                 }
-                (Kind::Event(payload), None) => {
+                (Kind::Event(body), None) => {
                     let (mut id, mut reused) = (entry.event_id, None);
                     if digests.get(&id).is_some_and(|known| *known != entry.digest) {
                         reused = Some(id);
@@ -198,7 +200,7 @@ impl<'a> Sorted<'a> {
                         .timestamp_ms
                         .and_then(|ms| Timestamp::from_millisecond(ms).ok());
                     let at = at.unwrap_or(batch.now);
-                    let fresh = Fresh::new(index, id, entry.digest, payload, at);
+                    let fresh = Fresh::new(index, id, entry.digest, Cow::Borrowed(body), at);
                     sorted.fresh.push(Fresh { reused, ..fresh });
                 }
             }

@@ -2,19 +2,18 @@
 
 use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::batch::Fresh;
-use crate::pure::fields::{self, Column, Columns};
+use crate::pure::fields::{self, Body, Column, Columns};
 use crate::store::json::JsonText;
 use crate::store::mapping::Mapping;
 
 /// The parameters of one run.
 pub(super) struct Input<'a> {
     ids: Vec<Uuid>,
-    times: Vec<Timestamp>,
+    times: Vec<SystemTime>,
     given: Given<'a>,
 }
 
@@ -28,17 +27,19 @@ type Array<'a> = Box<dyn ToSql + Sync + Send + 'a>;
 
 impl<'a> Input<'a> {
     /// Of these events, for this mapping.
-    pub(super) fn of(mapping: &Mapping, events: &[&Fresh<'a>]) -> Input<'a> {
-        let payloads = events.iter().map(|event| event.payload);
+    pub(super) fn of(mapping: &Mapping, events: &[&'a Fresh<'_>]) -> Input<'a> {
+        let bodies = events.iter().map(|event| &*event.body);
         let given = match mapping.fields.as_slice() {
-            [] => Given::Payloads(payloads.map(JsonText).collect()),
+            [] => Given::Payloads(bodies.map(|body| JsonText(body.text)).collect()),
             fields => {
-                let Columns { faults, columns } = fields::read(fields, payloads);
+                let bodies: Vec<&Body<'_>> = bodies.collect();
+                let Columns { faults, columns } = fields::columns(fields, &bodies);
                 Given::Fields { faults, columns: columns.into_iter().map(array).collect() }
             }
         };
         let ids = events.iter().map(|event| event.id).collect();
-        Input { ids, times: events.iter().map(|event| event.at).collect(), given }
+        let times = events.iter().map(|event| event.at.into()).collect();
+        Input { ids, times, given }
     }
 
     /// As [`Mapping::check_apply`] expects them.

@@ -5,6 +5,7 @@
 //! decides. The payment's row cannot be locked with the rights makegood has, so one that is refunded
 //! between the second look and the commit is still made good, and found as a contradiction later.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use uuid::Uuid;
@@ -13,6 +14,7 @@ use super::batch::Fresh;
 use super::params::Rows;
 use super::{Answer, ApplyFault, Outcome, end, map};
 use crate::pure::envelope;
+use crate::pure::fields::Body;
 use crate::store::findings::{self, Resolution};
 use crate::store::jobs::{self, Lease};
 use crate::store::payments::{LookFault, Looker, Missing, Scope};
@@ -172,7 +174,8 @@ fn fresh<'a>(backfill: &Backfill<'_>, missing: &'a [Missing]) -> Vec<Fresh<'a>> 
     let event = |(entry, payment): (usize, &'a Missing)| {
         let id = runs::event_id(backfill.run, &payment.key);
         let digest = envelope::digest(payment.event.as_bytes());
-        Fresh::new(entry, id, digest, &payment.event, payment.paid_at)
+        let body = Body::read(&payment.event, &backfill.looker.mapping().fields);
+        Fresh::new(entry, id, digest, Cow::Owned(body), payment.paid_at)
     };
     let mut events: Vec<Fresh<'a>> = missing.iter().enumerate().map(event).collect();
     events.sort_by_key(|e| e.id);

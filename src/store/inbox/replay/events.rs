@@ -1,5 +1,6 @@
 //! The events of quarantined records, each with an id of its own.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
@@ -9,7 +10,8 @@ use super::super::batch::Fresh;
 use super::super::make_good::look_fault;
 use super::super::{ApplyFault, Entry, Kind, seen};
 use super::{Replay, Replayed};
-use crate::pure::envelope::{digest, reused_id};
+use crate::pure::envelope::{Reader, digest, reused_id};
+use crate::pure::fields::Body;
 use crate::store::Tx;
 use crate::store::payments::{Looker, Missing, Scope};
 use crate::store::quarantine::{Case, Refusal};
@@ -53,6 +55,7 @@ pub(super) fn read<'a>(
     if let Some(refusal) = refusal {
         return Read::Done(Replayed::refused(case, "refused", refusal.clone()));
     }
+    let fields = &replay.mapping.fields;
     let time = case.record.timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());
     let time = time.unwrap_or(replay.now);
     let Some(topic_id) = case.topic_id else {
@@ -62,18 +65,13 @@ pub(super) fn read<'a>(
             None => case.record.value.as_deref().and_then(|bytes| str::from_utf8(bytes).ok()),
         };
         let Some(payload) = payload else { return Read::Done(Replayed::new(case, "healed")) };
-        return Read::Event(Fresh::new(
-            at,
-            case.event_id,
-            digest(payload.as_bytes()),
-            payload,
-            time,
-        ));
+        let (digest, body) = (digest(payload.as_bytes()), Body::read(payload, fields));
+        return Read::Event(Fresh::new(at, case.event_id, digest, Cow::Owned(body), time));
     };
-    let entry = Entry::decode(&case.record, topic_id, replay.rules);
+    let entry = Entry::decode(&case.record, topic_id, &Reader::new(replay.rules, fields));
     match entry.kind {
-        Kind::Event(payload) => {
-            Read::Event(Fresh::new(at, entry.event_id, entry.digest, payload, time))
+        Kind::Event(body) => {
+            Read::Event(Fresh::new(at, entry.event_id, entry.digest, Cow::Owned(body), time))
         }
         Kind::Undecodable(refusal) => Read::Done(Replayed::refused(case, "undecodable", refusal)),
         Kind::OtherType | Kind::Tombstone | Kind::Test(..) => {
