@@ -121,6 +121,18 @@ async fn the_schema_is_the_golden_one() {
     );
 }
 
+/// A system library that sorts otherwise, as glibc 2.28 did, would leave an index in its collation wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_index_depends_on_how_the_operating_system_sorts() {
+    let rig = Rig::new(1).await;
+    let sql = r#"SELECT DISTINCT i.indexrelid::regclass::text
+                 FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid, unnest(i.indcollation::oid[]) AS used
+                 WHERE c.relnamespace = 'makegood'::regnamespace AND used NOT IN (0, 'pg_catalog."C"'::regcollation)"#;
+    let rows = rig.client.query(sql, &[]).await.unwrap();
+    let indexes: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(indexes, Vec::<String>::new(), "declare their texts COLLATE \"C\"");
+}
+
 /// The schema as the server's own `pg_dump` gives it, without what depends on version or owner.
 fn dump(rig: &Rig) -> String {
     let postgres = &rig.world.postgres;

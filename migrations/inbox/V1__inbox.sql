@@ -1,7 +1,10 @@
 -- The inbox: which events were taken in and what came of them.
+
+-- Texts in an index have the collation "C": in any other one an index is silently wrong once the operating
+-- system sorts otherwise than when it was built (PostgreSQL docs, ALTER COLLATION, "Notes").
 CREATE TABLE makegood.routes (
     id smallint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    name text NOT NULL UNIQUE,
+    name text COLLATE "C" NOT NULL UNIQUE,
     topic text NOT NULL,
     consumer_group text NOT NULL,
     updated_at timestamptz NOT NULL DEFAULT now(),
@@ -36,7 +39,7 @@ CREATE INDEX inbox_business_key ON makegood.inbox (business_key);
 -- Append-only: the newest step counts, and its primary key is the compare-and-set. A row updated in
 -- place would grow a chain of dead versions for as long as any transaction holds xmin back.
 CREATE TABLE makegood.positions (
-    consumer_group text NOT NULL,
+    consumer_group text COLLATE "C" NOT NULL,
     topic_id uuid NOT NULL,
     partition integer NOT NULL,
     step bigint NOT NULL,

@@ -17,7 +17,7 @@ CREATE TABLE makegood.workers (
 COMMENT ON TABLE makegood.workers IS 'One row a running daemon and route, refreshed every few seconds.';
 
 CREATE TABLE makegood.watermarks (
-    consumer_group text NOT NULL,
+    consumer_group text COLLATE "C" NOT NULL,
     topic_id uuid NOT NULL,
     partition integer NOT NULL,
     low bigint NOT NULL,

@@ -1,6 +1,6 @@
 -- The reconciler: what was asked of it, what it found, how far it has looked, and who runs it.
 CREATE TABLE makegood.jobs (
-    name text PRIMARY KEY,
+    name text COLLATE "C" PRIMARY KEY,
     route_id smallint NOT NULL REFERENCES makegood.routes,
     cursor_at timestamptz,
     swept_at timestamptz,
@@ -18,7 +18,7 @@ COMMENT ON TABLE makegood.jobs IS
 -- A run is asked for by its row alone; a daemon that is down finds it when it starts.
 CREATE TABLE makegood.runs (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    job text,
+    job text COLLATE "C",
     since timestamptz,
     until timestamptz,
     dry_run boolean NOT NULL DEFAULT false,
@@ -58,7 +58,7 @@ CREATE INDEX runs_open ON makegood.runs (id) WHERE state IN ('requested', 'runni
 
 CREATE TABLE makegood.findings (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    job text NOT NULL,
+    job text COLLATE "C" NOT NULL,
     business_key text COLLATE "C" NOT NULL,
     kind text COLLATE "C" NOT NULL,
     paid_at timestamptz,

@@ -367,7 +367,7 @@ END $$;
 COMMENT ON FUNCTION makegood.replay(quarantine_id bigint, reason text) IS 'Has a daemon apply a quarantined record again, with the mapping and the rules of today, from its exact bytes. Returns the decision''s number; quarantine_decisions tells what came of it.';
 
 CREATE TABLE makegood.positions (
-    consumer_group text NOT NULL,
+    consumer_group text NOT NULL COLLATE pg_catalog."C",
     topic_id uuid NOT NULL,
     partition integer NOT NULL,
     step bigint NOT NULL,
@@ -400,7 +400,7 @@ COMMENT ON TABLE makegood.positions IS 'Where each partition is: one row a step,
 
 CREATE TABLE makegood.routes (
     id smallint NOT NULL,
-    name text NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
     topic text NOT NULL,
     consumer_group text NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -410,7 +410,7 @@ CREATE TABLE makegood.routes (
 COMMENT ON TABLE makegood.routes IS 'One row a route; gives the tables below a short key.';
 
 CREATE TABLE makegood.watermarks (
-    consumer_group text NOT NULL,
+    consumer_group text NOT NULL COLLATE pg_catalog."C",
     topic_id uuid NOT NULL,
     partition integer NOT NULL,
     low bigint NOT NULL,
@@ -564,7 +564,7 @@ ALTER TABLE makegood.decisions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY 
 
 CREATE TABLE makegood.findings (
     id bigint NOT NULL,
-    job text NOT NULL,
+    job text NOT NULL COLLATE pg_catalog."C",
     business_key text NOT NULL COLLATE pg_catalog."C",
     kind text NOT NULL COLLATE pg_catalog."C",
     paid_at timestamp with time zone,
@@ -725,7 +725,7 @@ CREATE TABLE makegood.inbox_migrations (
 );
 
 CREATE TABLE makegood.jobs (
-    name text NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
     route_id smallint NOT NULL,
     cursor_at timestamp with time zone,
     swept_at timestamp with time zone,
@@ -1370,7 +1370,7 @@ COMMENT ON COLUMN makegood.reconcile_findings.quarantine_id IS 'Where the paymen
 
 CREATE TABLE makegood.runs (
     id bigint NOT NULL,
-    job text,
+    job text COLLATE pg_catalog."C",
     since timestamp with time zone,
     until timestamp with time zone,
     dry_run boolean DEFAULT false NOT NULL,
