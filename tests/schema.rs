@@ -67,10 +67,38 @@ async fn ten_daemons_that_start_at_once_on_an_empty_database_all_come_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn migrating_again_changes_nothing() {
     let rig = Rig::new(1).await;
-    let before = (dump(&rig), history(&rig.client).await);
+    let before = (dump(&rig, &rig.url()), history(&rig.client).await);
     let mut client = connect(&rig.url()).await;
     assert_eq!(migrate::up(&mut client, migrate::BOTH).await.unwrap(), Vec::<String>::new());
-    assert_eq!((dump(&rig), history(&rig.client).await), before);
+    assert_eq!((dump(&rig, &rig.url()), history(&rig.client).await), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_run_by_hand_leaves_what_migrate_up_would() {
+    let rig = Rig::new(1).await;
+    let name = format!("{}_by_hand", rig.database);
+    let client = empty_database(rig.world, &name).await;
+    let url = rig.world.postgres.url(&name);
+    let config = rig.config_file(&url, "", "[migrate]\nmode = \"check\"\n");
+    let printed = |args: &[&str]| {
+        let mut command = daemon::command();
+        let output = command.args(["migrate", "sql"]).args(args).arg("--config").arg(&config);
+        let output = output.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let whole = printed(&[]);
+    assert_eq!(printed(&["--missing"]), whole);
+    // What an older program would have printed.
+    let (older, _) = whole.split_once("\n-- V5__").unwrap();
+    client.batch_execute(&format!("{older}\nCOMMIT;")).await.unwrap();
+    let rest = printed(&["--missing"]);
+    assert!(!rest.contains("\n-- V4__views") && rest.contains("\n-- V5__reconcile"), "{rest}");
+    client.batch_execute(&rest).await.unwrap();
+    assert_eq!(printed(&["--missing"]), "");
+    let mut client = connect(&url).await;
+    assert_eq!(migrate::up(&mut client, migrate::BOTH).await.unwrap(), Vec::<String>::new());
+    assert_eq!(dump(&rig, &url), dump(&rig, &rig.url()));
 }
 
 async fn history(client: &Client) -> Vec<String> {
@@ -107,7 +135,7 @@ async fn a_daemon_that_may_only_check_refuses_a_database_that_is_behind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_schema_is_the_golden_one() {
     let rig = Rig::new(1).await;
-    let found = dump(&rig);
+    let found = dump(&rig, &rig.url());
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(GOLDEN);
     if std::env::var_os("MAKEGOOD_TEST_BLESS").is_some() {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -134,12 +162,12 @@ async fn no_index_depends_on_how_the_operating_system_sorts() {
 }
 
 /// The schema as the server's own `pg_dump` gives it, without what depends on version or owner.
-fn dump(rig: &Rig) -> String {
+fn dump(rig: &Rig, url: &str) -> String {
     let postgres = &rig.world.postgres;
     let server = fs::read_link(format!("/proc/{}/exe", postgres.pid().unwrap())).unwrap();
     let mut command = Command::new(server.with_file_name("pg_dump"));
     command.args(["--schema-only", "--schema=makegood", "--no-owner", "--no-privileges"]);
-    let out = command.arg("--dbname").arg(rig.url()).output().unwrap();
+    let out = command.arg("--dbname").arg(url).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let text = String::from_utf8(out.stdout).unwrap();
     let noise = ["--", "SET ", "SELECT pg_catalog.set_config", "\\restrict", "\\unrestrict"];

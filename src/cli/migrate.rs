@@ -21,15 +21,23 @@ It only ever touches the schema makegood. Examples:
     /// Show which migrations the database has.
     #[command(after_help = "Example:\n  makegood migrate status -o json")]
     Status(Output),
-    /// Print the SQL of all migrations, for those who run it by hand.
-    #[command(after_help = "Example:\n  makegood migrate sql | less")]
-    Sql,
+    /// Print the migrations as a script, for those who run it by hand.
+    #[command(after_help = "\
+The script is one transaction and notes what it did, so that the daemon takes the schema for
+one that `migrate up` made. Examples:
+  makegood migrate sql | psql -v ON_ERROR_STOP=1 shop
+  makegood migrate sql --missing | less")]
+    Sql {
+        /// Only what the database lacks, for an upgrade
+        #[arg(long)]
+        missing: bool,
+    },
 }
 
 pub async fn run(globals: &Globals, action: Action) -> Result<ExitCode, Problem> {
     logging::start_command(globals)?;
     match action {
-        Action::Sql => sql(globals)?,
+        Action::Sql { missing } => sql(globals, missing).await?,
         Action::Up => up(globals).await?,
         Action::Status(output) => status(globals, output.output).await?,
     }
@@ -37,16 +45,26 @@ pub async fn run(globals: &Globals, action: Action) -> Result<ExitCode, Problem>
 }
 
 /// One script a database, each under the name of the database it belongs into.
-fn sql(globals: &Globals) -> Result<(), Problem> {
+async fn sql(globals: &Globals, missing: bool) -> Result<(), Problem> {
     let config = session::load(globals)?;
     let places = migrate::places(&config);
     let named = places.len() > 1;
-    let scripts = places.into_iter().map(|(postgres, sets)| {
+    let mut scripts = Vec::with_capacity(places.len());
+    for (postgres, sets) in places {
+        let script = match missing {
+            true => migrate::missing_sql(&session::unchecked(postgres).await?, sets).await?,
+            false => migrate::sql(sets),
+        };
         let head =
             if named { format!("-- for {}\n", connect::place(postgres)) } else { String::new() };
-        head + &migrate::sql(sets)
-    });
-    print::data(&scripts.collect::<Vec<_>>().join("\n"))
+        if !script.is_empty() {
+            scripts.push(head + &script);
+        }
+    }
+    if scripts.is_empty() {
+        eprintln!("the schema makegood is up to date");
+    }
+    print::data(&scripts.join("\n"))
 }
 
 async fn up(globals: &Globals) -> Result<(), Problem> {

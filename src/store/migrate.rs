@@ -1,11 +1,14 @@
 //! Brings makegood's own schema up to date, one daemon at a time. It has two sets of migrations, each with a
 //! history of its own, because the outbox may live in another database than the inbox.
 
+mod script;
+
 use std::error::Error;
 
 use refinery::{Migration, Runner};
 use tokio_postgres::Client;
 
+pub use self::script::{missing_sql, sql};
 use super::{Fault, Store};
 use crate::config::{Config, Postgres};
 use crate::pure::problem::{Code, Problem};
@@ -50,15 +53,6 @@ pub fn places(config: &Config) -> Vec<(&Postgres, &'static [Set])> {
             vec![(&config.postgres, &[Set::Inbox]), (config.outbox_database(), &[Set::Outbox])]
         }
     }
-}
-
-/// The SQL of some sets' migrations, for those who run it themselves.
-pub fn sql(sets: &[Set]) -> String {
-    let mut text = String::from("CREATE SCHEMA IF NOT EXISTS makegood;\n");
-    for migration in sets.iter().flat_map(|set| set.known()) {
-        text.push_str(&format!("\n-- {migration}\n{}", migration.sql().unwrap_or_default()));
-    }
-    text
 }
 
 /// Applies what is missing and returns the names of what was applied. Refinery takes no lock of its

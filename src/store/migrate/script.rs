@@ -1,0 +1,50 @@
+//! Migrations as a script, for those who let no program change their schema.
+
+use refinery::Migration;
+
+use super::Set;
+use crate::pure::problem::Problem;
+use crate::store::Store;
+
+/// The SQL of some sets' migrations: all or nothing, and noted in their histories as if
+/// [`up`](super::up) had applied them.
+pub fn sql(sets: &[Set]) -> String {
+    script(sets.iter().map(|set| (*set, set.known())))
+}
+
+/// The same of those that the database lacks; empty if it lacks none.
+pub async fn missing_sql(store: &Store, sets: &[Set]) -> Result<String, Problem> {
+    let mut missing = Vec::new();
+    for set in sets {
+        let applied = set.names(store).await?;
+        let is_missing =
+            |m: &Migration| !applied.iter().any(|(version, _)| *version == m.version());
+        let migrations: Vec<Migration> = set.known().into_iter().filter(is_missing).collect();
+        if !migrations.is_empty() {
+            missing.push((*set, migrations));
+        }
+    }
+    Ok(if missing.is_empty() { String::new() } else { script(missing) })
+}
+
+fn script(parts: impl IntoIterator<Item = (Set, Vec<Migration>)>) -> String {
+    let mut text = String::from("BEGIN;\nCREATE SCHEMA IF NOT EXISTS makegood;\n");
+    for (set, migrations) in parts {
+        let history = set.history();
+        // As refinery 0.10 makes it, and below writes and reads it.
+        text += &format!(
+            "CREATE TABLE IF NOT EXISTS {history} (\n    \
+             version int4 PRIMARY KEY, name varchar(255), applied_on varchar(255), checksum varchar(255)\n);\n"
+        );
+        for migration in migrations {
+            text += &format!("\n-- {migration}\n{}", migration.sql().unwrap_or_default());
+            text += &format!(
+                "\nINSERT INTO {history} VALUES ({}, '{}', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), '{}');\n",
+                migration.version(),
+                migration.name(),
+                migration.checksum(),
+            );
+        }
+    }
+    text + "COMMIT;\n"
+}
