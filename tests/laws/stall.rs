@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The watchdog looks every so many seconds.
 const EVERY: u64 = 3;
 /// A client that works is done so many seconds after the world lets it, at most: a reconnection, a
-/// back-off, which are as long as the trouble was.
+/// back-off, which are as long as the trouble was. A short trouble during one does not begin it anew.
 const RECOVERY: u64 = 12;
 
 /// What may happen. What has a length ends by itself.
@@ -81,9 +81,11 @@ struct World {
     delivered: i64,
     ended: i64,
     polled: u64,
-    /// Since when the world lets the client and the lane work, and for how long it did not before.
-    able_since: u64,
+    /// When the world last kept the client and the lane from working, and for how long.
+    unable_at: u64,
     unable_for: u64,
+    /// Until when they may take to recover.
+    recovers: u64,
     wedge: Option<Wedge>,
     // The watchdog.
     debts: Debts,
@@ -115,8 +117,7 @@ impl World {
             Event::Stopped(length) => {
                 self.now += length;
                 self.awake = self.now;
-                self.able_since = self.now;
-                self.unable_for += length;
+                self.unable(length);
             }
             Event::Quiet(length) => (0..length).for_each(|_| self.second()),
         }
@@ -138,20 +139,26 @@ impl World {
             && now >= self.held
             && now >= self.rebalance;
         if !is_able {
-            self.able_since = now;
-            self.unable_for += 1;
+            self.unable(1);
         }
         if self.wedge != Some(Wedge::Silent) {
             self.polled = now;
         }
         // As late as it may be: everything at once, at the end of the time it has.
-        if now >= self.able_since + RECOVERY.min(2 + self.unable_for) {
-            self.unable_for = 0;
+        if now >= self.recovers {
             self.work();
         }
         if now.is_multiple_of(EVERY) {
             self.look();
         }
+    }
+
+    /// The world has kept them from working for so many seconds more, until now.
+    fn unable(&mut self, seconds: u64) {
+        let lasts = self.unable_at + seconds >= self.now;
+        self.unable_for = if lasts { self.unable_for + seconds } else { seconds };
+        self.unable_at = self.now;
+        self.recovers = self.recovers.max(self.now + RECOVERY.min(2 + self.unable_for));
     }
 
     fn work(&mut self) {
