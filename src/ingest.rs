@@ -27,10 +27,12 @@ mod beat;
 mod claim;
 mod cure;
 mod decode;
+mod fault;
 mod lane;
 mod preview;
 mod reading;
 mod route;
+mod settle;
 pub mod survey;
 
 use std::collections::BTreeMap;

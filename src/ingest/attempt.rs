@@ -1,34 +1,22 @@
-//! One attempt at a batch: decode, apply, and decide what a failure means.
+//! One attempt at a batch: applied in as few transactions as the data allows, until a bad record stands alone.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tracing::{debug, warn};
-use uuid::Uuid;
 
 use super::Route;
+use super::fault::{again, hold_of};
 use super::lane::{Claim, Hold};
 use crate::kafka::consumer::Delivery;
-use crate::meter;
 use crate::pure::bisect::Bisect;
 use crate::pure::record::Record;
 use crate::pure::trace::TraceContext;
 use crate::pure::verdict::{Scope, Verdict, verdict, wants_witness, witnesses};
-use crate::store::inbox::{self, Applied, ApplyFault, Batch, Entry, Kind};
+use crate::store::inbox::{self, Applied, ApplyFault, Entry, Kind};
 use crate::store::mapping::Mapping;
-use crate::store::quarantine::Refusal;
-use crate::store::{Fault, Store};
-use crate::store::{decisions, positions};
-use crate::trace;
+use crate::store::{Store, decisions};
 use crate::vitals::Work;
-
-/// How many lost races and unanswered commits a batch starts over after at once.
-const ROUNDS: u32 = 10;
-/// A batch of so many records is applied without asking the inbox first which of them it has, if the last
-/// batch was all new and good: a backlog mostly is, and the inbox's primary key tells of what is not.
-const LARGE: usize = 256;
 
 /// What an attempt works with.
 pub(super) struct Attempt<'a> {
@@ -176,83 +164,6 @@ impl Attempt<'_> {
         false
     }
 
-    /// Applies entries in one transaction.
-    async fn apply(
-        &self,
-        claim: &Claim,
-        entries: &[Entry<'_>],
-        refusal: Option<&Refusal>,
-    ) -> Result<Applied, ApplyFault> {
-        let spans = trace::Batch::begin(entries);
-        let outcome = self.settle(claim, entries, refusal).await;
-        spans.end(&self.route.settings, entries, &outcome);
-        outcome
-    }
-
-    /// Applies entries. A race for an event, a commit without an answer and a plan that DDL made useless end
-    /// here: the first two are settled by looking, the last by another try.
-    async fn settle(
-        &self,
-        claim: &Claim,
-        entries: &[Entry<'_>],
-        refusal: Option<&Refusal>,
-    ) -> Result<Applied, ApplyFault> {
-        let mut batch = self.batch(claim, entries);
-        batch.looks = claim.looks || entries.len() < LARGE;
-        for round in 1..=ROUNDS {
-            batch.writer = Uuid::new_v4();
-            self.work.applying.touch();
-            let began = Instant::now();
-            match inbox::apply(self.store, &batch, refusal).await {
-                // The statements are prepared anew by now; each ALTER under load may do it once more.
-                Err(ApplyFault::Mapping(fault) | ApplyFault::Engine(fault))
-                    if fault.is_stale_plan() && round < ROUNDS => {}
-                Err(ApplyFault::Raced) => {
-                    debug!(looked = batch.looks, "the inbox has one of these events");
-                    batch.looks = true;
-                }
-                Err(ApplyFault::Unknown(fault)) => {
-                    warn!(route = self.route.settings.name, %fault, "a commit was not answered; looking whether it landed");
-                    if self.landed(claim, &batch).await? {
-                        return Ok(Applied::default());
-                    }
-                }
-                settled => {
-                    if settled.is_ok() {
-                        tell_meter(&self.route.settings.name, entries, began);
-                    }
-                    return settled;
-                }
-            }
-        }
-        Err(ApplyFault::Raced)
-    }
-
-    /// Whether the batch's commit, whose answer was lost, is in the database. One partition tells for
-    /// all: they moved together or not at all.
-    async fn landed(&self, claim: &Claim, batch: &Batch<'_>) -> Result<bool, ApplyFault> {
-        let Some(first) = batch.entries.first() else { return Ok(false) };
-        let partition = first.record.partition;
-        let step = claim.steps.get(&partition).copied().unwrap_or_default();
-        positions::landed(self.store, &claim.log, partition, step, batch.writer)
-            .await
-            .map_err(ApplyFault::Unknown)
-    }
-
-    pub(super) fn batch<'b>(&'b self, claim: &'b Claim, entries: &'b [Entry<'b>]) -> Batch<'b> {
-        Batch {
-            route: self.route.id,
-            log: &claim.log,
-            mapping: self.mapping,
-            writer: Uuid::nil(),
-            now: Timestamp::now(),
-            steps: &claim.steps,
-            brake: self.route.brake,
-            looks: true,
-            entries,
-        }
-    }
-
     /// Notes that a range is in the database: the next step builds on it, and Kafka may know.
     fn moved(&self, claim: &mut Claim, range: &[Entry<'_>], applied: &Applied) -> Step {
         let mut next: BTreeMap<i32, i64> = BTreeMap::new();
@@ -283,30 +194,6 @@ impl Attempt<'_> {
         Step::Applied
     }
 
-    /// What a failure that is no record's own means for the batch.
-    async fn unapplied(&self, fault: &ApplyFault) -> Ending {
-        match fault {
-            ApplyFault::Collided(partitions) => {
-                debug!(?partitions, "the position moved under us");
-                Ending::Collided
-            }
-            ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) | ApplyFault::Mapping(inner) => {
-                again(inner, self.hold_of(fault).await)
-            }
-            ApplyFault::Braked(reason) => Ending::Hold(Hold {
-                reason: reason.clone(),
-                advice: format!(
-                    "Mend the mapping and send makegood SIGHUP, and it goes on by itself if the records then \
-                     pass; or have them put into quarantine: makegood quarantine accept {} --execute",
-                    self.route.settings.name
-                ),
-            }),
-            ApplyFault::Breach(_) | ApplyFault::NoOutcome | ApplyFault::Raced => {
-                Ending::Hold(hold_of(fault))
-            }
-        }
-    }
-
     fn tell_quarantined(&self, range: &[Entry<'_>], applied: &Applied) {
         let c = &applied.counts;
         if c.quarantined > 0 || c.conflict > 0 || c.id_reused > 0 {
@@ -326,45 +213,8 @@ impl Attempt<'_> {
             );
         }
     }
-
-    /// What to say of a failure. Where the mapping and the tables disagree, the catalogue tells how.
-    async fn hold_of(&self, fault: &ApplyFault) -> Hold {
-        match fault {
-            ApplyFault::Mapping(inner) => Hold {
-                reason: inner.to_string(),
-                advice: self
-                    .mapping
-                    .advice(self.store, "apply.sql", &self.mapping.apply, inner)
-                    .await,
-            },
-            other => hold_of(other),
-        }
-    }
 }
 
 fn trace_of(entries: &[Entry<'_>]) -> Option<String> {
     TraceContext::first_id(entries.iter().map(|entry| entry.record))
-}
-
-/// Counts a batch that was applied.
-fn tell_meter(route: &str, entries: &[Entry<'_>], began: Instant) {
-    let oldest = entries.iter().filter_map(|e| e.record.timestamp_ms).min();
-    let written = oldest.and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    let age = written.map(|at| Timestamp::now().duration_since(at));
-    let age = age.map(|age| Duration::try_from(age).unwrap_or_default());
-    meter::applied(route, entries.len(), began.elapsed(), age);
-}
-
-/// Whether to come back soon or at leisure after a fault of the database.
-fn again(fault: &Fault, hold: Hold) -> Ending {
-    match verdict(fault.sqlstate(), Scope { records: 0, witnessed: false }) {
-        Verdict::Retry => Ending::Again(hold),
-        Verdict::Hold | Verdict::Bisect | Verdict::Quarantine => Ending::Hold(hold),
-    }
-}
-
-/// A failure in the words that need no look at the database.
-pub(super) fn hold_of(fault: &ApplyFault) -> Hold {
-    let (reason, advice) = fault.reason_and_advice();
-    Hold { reason, advice: advice.to_owned() }
 }

@@ -1,6 +1,7 @@
 //! Turns records into entries of a batch.
 
-use super::attempt::{Attempt, hold_of};
+use super::attempt::Attempt;
+use super::fault::hold_of;
 use super::lane::Claim;
 use crate::pure::record::Record;
 use crate::store::inbox::{self, ApplyFault, Entry, Kind};

@@ -5,7 +5,8 @@
 
 use std::sync::Mutex;
 
-use super::{Context, Trouble, lock};
+use super::context::Context;
+use super::{Trouble, lock};
 use crate::pure::stride::Stride;
 use crate::store::Tx;
 use crate::store::payments::{Conflict, Found, LookFault, Looker, Missing, Place, Scope};

@@ -6,7 +6,8 @@
 use tracing::{debug, warn};
 
 use super::compare::CHUNK;
-use super::{Context, Trouble, judge, lock};
+use super::context::Context;
+use super::{Trouble, judge, lock};
 use crate::meter;
 use crate::pure::bisect::Bisect;
 use crate::pure::verdict::{Verdict, wants_witness, witnesses};

@@ -3,9 +3,10 @@
 use serde_json::json;
 use tracing::{info, warn};
 
+use super::Trouble;
 use super::ahead::{self, Next};
 use super::backfill;
-use super::{Context, Trouble};
+use super::context::Context;
 use crate::store::findings::{self, New, Resolution};
 use crate::store::payments::{Conflict, Found, Missing, Place, Scope};
 use crate::store::runs::{self, Phase, Run, SAMPLE, Step};

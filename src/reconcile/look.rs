@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::Trouble;
 use super::ahead::must_move;
 use super::compare::{CHUNK, news};
-use super::{Context, Trouble};
+use super::context::Context;
 use crate::pure::schedule::earlier;
 use crate::store::findings::{self, Resolution};
 use crate::store::jobs::{self, Lease};

@@ -8,6 +8,7 @@
 
 mod answers;
 mod batch;
+mod entry;
 mod fault;
 mod input;
 mod make_good;
@@ -22,8 +23,9 @@ use tracing::debug;
 use uuid::Uuid;
 
 use answers::{Answer, Answers, Outcome};
-pub use batch::{Applied, Batch, Entry, Kind};
+pub use batch::{Applied, Batch};
 use batch::{Fresh, Sorted};
+pub use entry::{Entry, Kind};
 pub use fault::ApplyFault;
 use input::Input;
 pub use make_good::{Backfill, MadeGood, make_good, rehearse_backfill};

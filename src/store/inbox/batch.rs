@@ -7,73 +7,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::entry::{Entry, Kind};
 use crate::pure::brake::Brake;
-use crate::pure::envelope::{self, Envelope, Reader, reused_id};
+use crate::pure::envelope::reused_id;
 use crate::pure::fields::Body;
 use crate::pure::record::Record;
-use crate::pure::rejection::Rejection;
 use crate::store::brake::Part;
 use crate::store::mapping::Mapping;
 use crate::store::positions::{Counts, Log, Move};
 use crate::store::quarantine::Refusal;
 use crate::store::test_events::Verdict;
-
-/// What a record turned out to be.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Kind<'a> {
-    /// An event for the mapping.
-    Event(Body<'a>),
-    /// A record of another type.
-    OtherType,
-    /// A record without a value.
-    Tombstone,
-    /// A record that could not be decoded.
-    Undecodable(Refusal),
-    /// A record of send-test, with its registered id and what came of it.
-    Test(Uuid, Verdict),
-}
-
-/// One record of a batch, decoded.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Entry<'a> {
-    /// The record.
-    pub record: &'a Record,
-    /// Its event id; derived from its place where it has none.
-    pub event_id: Uuid,
-    /// The digest of its value.
-    pub digest: [u8; 16],
-    /// What it is.
-    pub kind: Kind<'a>,
-}
-
-impl<'a> Entry<'a> {
-    /// Reads a record of the topic with this id.
-    pub fn decode(record: &'a Record, topic_id: Uuid, reader: &Reader<'_>) -> Entry<'a> {
-        let (id_and_digest, kind) = match reader.decode(record, topic_id) {
-            Envelope::Event(event) => (Some((event.id, event.digest)), Kind::Event(event.body)),
-            Envelope::Foreign => (None, Kind::OtherType),
-            Envelope::Tombstone => (None, Kind::Tombstone),
-            Envelope::Rejected(rejection) => {
-                let Rejection { reason, detail } = rejection;
-                let reason = reason.as_str().to_owned();
-                (
-                    None,
-                    Kind::Undecodable(Refusal {
-                        reason,
-                        sqlstate: None,
-                        detail,
-                        business_key: None,
-                    }),
-                )
-            }
-        };
-        let (event_id, digest) = id_and_digest.unwrap_or_else(|| {
-            let value = record.value.as_deref().unwrap_or_default();
-            (envelope::id_of_place(record, topic_id), envelope::digest(value))
-        });
-        Entry { record, event_id, digest, kind }
-    }
-}
 
 /// Records to apply in one transaction, in the order they were read.
 pub struct Batch<'a> {

@@ -1,0 +1,63 @@
+//! What a failure that is no record's own means for the batch, and what to say of it.
+
+use tracing::debug;
+
+use super::attempt::{Attempt, Ending};
+use super::lane::Hold;
+use crate::pure::verdict::{Scope, Verdict, verdict};
+use crate::store::Fault;
+use crate::store::inbox::ApplyFault;
+
+impl Attempt<'_> {
+    /// What a failure that is no record's own means for the batch.
+    pub(super) async fn unapplied(&self, fault: &ApplyFault) -> Ending {
+        match fault {
+            ApplyFault::Collided(partitions) => {
+                debug!(?partitions, "the position moved under us");
+                Ending::Collided
+            }
+            ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) | ApplyFault::Mapping(inner) => {
+                again(inner, self.hold_of(fault).await)
+            }
+            ApplyFault::Braked(reason) => Ending::Hold(Hold {
+                reason: reason.clone(),
+                advice: format!(
+                    "Mend the mapping and send makegood SIGHUP, and it goes on by itself if the records then \
+                     pass; or have them put into quarantine: makegood quarantine accept {} --execute",
+                    self.route.settings.name
+                ),
+            }),
+            ApplyFault::Breach(_) | ApplyFault::NoOutcome | ApplyFault::Raced => {
+                Ending::Hold(hold_of(fault))
+            }
+        }
+    }
+
+    /// What to say of a failure. Where the mapping and the tables disagree, the catalogue tells how.
+    pub(super) async fn hold_of(&self, fault: &ApplyFault) -> Hold {
+        match fault {
+            ApplyFault::Mapping(inner) => Hold {
+                reason: inner.to_string(),
+                advice: self
+                    .mapping
+                    .advice(self.store, "apply.sql", &self.mapping.apply, inner)
+                    .await,
+            },
+            other => hold_of(other),
+        }
+    }
+}
+
+/// Whether to come back soon or at leisure after a fault of the database.
+pub(super) fn again(fault: &Fault, hold: Hold) -> Ending {
+    match verdict(fault.sqlstate(), Scope { records: 0, witnessed: false }) {
+        Verdict::Retry => Ending::Again(hold),
+        Verdict::Hold | Verdict::Bisect | Verdict::Quarantine => Ending::Hold(hold),
+    }
+}
+
+/// A failure in the words that need no look at the database.
+pub(super) fn hold_of(fault: &ApplyFault) -> Hold {
+    let (reason, advice) = fault.reason_and_advice();
+    Hold { reason, advice: advice.to_owned() }
+}
