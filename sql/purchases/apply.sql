@@ -24,7 +24,8 @@
 --      An event may have no row here only when another transaction won a race for its key: it is
 --      then run once more, and sees who won.
 -- Rules: insert in the order of the key, or two daemons deadlock; ON CONFLICT DO NOTHING, never a
--- caught error; never UPDATE or DELETE.
+-- caught error; never UPDATE or DELETE. Wherever a parameter stands, write its type, as `$1::uuid[]`:
+-- behind a pooler nothing else tells it.
 --
 -- Other shapes: a flat event in snake_case has the line `field uuid /payment_id`; other columns change
 -- the INSERT's list, its SELECT and the comparison of `found` below. The business-key line above names
@@ -60,7 +61,7 @@ WITH event AS MATERIALIZED (
     -- Mostly every event makes its row, and then there is nothing to look for.
     SELECT event_id, payment_id, student_id, course_id, amount, currency
     FROM good g
-    WHERE (SELECT count(*) FROM inserted) < cardinality($1)
+    WHERE (SELECT count(*) FROM inserted) < cardinality($1::uuid[])
           AND NOT EXISTS (SELECT FROM inserted i WHERE i.event_id = g.event_id)
 ), found AS (
     SELECT payment_id, student_id, course_id, amount, currency FROM inserted
