@@ -167,8 +167,9 @@ async fn status_counts_the_outbox_among_what_has_to_work() {
     .await;
     says("status to find nothing wrong", 0, "ok: nothing is waiting").await;
     publish(&rig, "a", 0..3, &[0]).await;
-    let line = says("status to say what Kafka refused", 3, "outbox: set_aside: ").await;
-    assert!(line.contains("Kafka refused 1 event, and 2 wait behind"), "{line}");
+    // Until the relay has come to the last of them, one may be counted as waiting to be sent.
+    let refused = "outbox: set_aside: Kafka refused 1 event, and 2 wait behind";
+    says("status to say what Kafka refused", 3, refused).await;
     let screen = stdout(&run(&rig, &["status"]).await);
     assert!(screen.contains("set aside   3, of which Kafka refused 1"), "{screen}");
     let sql = "SELECT makegood.publish('nowhere-to-be-found', 'b', 'T', '{}')";

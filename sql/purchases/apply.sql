@@ -24,8 +24,7 @@
 --      An event may have no row here only when another transaction won a race for its key: it is
 --      then run once more, and sees who won.
 -- Rules: insert in the order of the key, or two daemons deadlock; ON CONFLICT DO NOTHING, never a
--- caught error; never UPDATE or DELETE. Wherever a parameter stands, write its type, as `$1::uuid[]`:
--- behind a pooler nothing else tells it.
+-- caught error; never UPDATE or DELETE; a parameter always with its type, `$1::uuid[]`, as poolers need.
 --
 -- Other shapes: a flat event in snake_case has the line `field uuid /payment_id`; other columns change
 -- the INSERT's list, its SELECT and the comparison of `found` below. The business-key line above names

@@ -48,7 +48,8 @@ async fn reconcile_is_asked_for_waited_for_and_read_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_stops_a_run_at_a_windows_edge_and_approve_goes_on() {
     let rig = Rig::new(1).await;
-    let _daemon = rig.reconciler("window = 20").await;
+    // So many windows that the signal finds the run in the midst of them.
+    let _daemon = rig.reconciler("window = 5").await;
     let paid = recorded(&rig, 3000).await;
     let child = command()
         .args(["reconcile", "run", "--since", "1d", "--wait", "--config"])
