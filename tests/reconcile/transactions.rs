@@ -53,7 +53,12 @@ async fn runs_of_the_schedule_go_on_behind_a_mark_and_behind_aborted_records() {
     producer.commit();
     let daemon = rig.reconciler("every = \"1s\"").await;
     bought(&rig, &paid).await;
-    assert!(rig.positions().await[&0] < rig.log_ends()[&0], "the position stays below the end");
+    // The reconciler may have been first; the events come all the same.
+    eventually("the position to be before the mark", || async {
+        let at = rig.positions().await.get(&0).copied();
+        (at.map(|at| at + 1) == Some(rig.log_ends()[&0])).then_some(())
+    })
+    .await;
     end_is_seen(&rig, 0).await;
 
     // Paid after the last record, and no event was ever sent.
