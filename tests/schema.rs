@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 
 use crate::support::library::store;
 use crate::support::rig::Rig;
-use crate::support::world::{HOST_TABLES, World, connect};
+use crate::support::world::{HOST_TABLES, connect};
 use crate::support::{daemon, eventually};
 
 const GOLDEN: &str = "tests/golden/schema.sql";
@@ -31,21 +31,21 @@ const VIEWS: [&str; 12] = [
     "status",
 ];
 
-/// A database with the host's tables and nothing of makegood's.
-async fn empty_database(world: &World, name: &str) -> Client {
-    let admin = connect(&world.postgres.url("postgres")).await;
+/// A database of the rig's server with the host's tables and nothing of makegood's, and its URL.
+async fn empty_database(rig: &Rig, purpose: &str) -> (Client, String) {
+    let name = format!("{}_{purpose}", rig.database);
+    let admin = connect(&rig.world.postgres.url("postgres")).await;
     admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await.unwrap();
-    let client = connect(&world.postgres.url(name)).await;
+    let url = rig.world.postgres.url(&name);
+    let client = connect(&url).await;
     client.batch_execute(HOST_TABLES).await.unwrap();
-    client
+    (client, url)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_daemons_that_start_at_once_on_an_empty_database_all_come_up() {
     let rig = Rig::new(1).await;
-    let name = format!("{}_empty", rig.database);
-    let client = empty_database(rig.world, &name).await;
-    let url = rig.world.postgres.url(&name);
+    let (client, url) = empty_database(&rig, "empty").await;
     let mut daemons: Vec<_> = (0..10).map(|_| rig.daemon_at(&url, "")).collect();
     eventually("ten daemons to be members of the group", || {
         let ended = daemons.iter_mut().find_map(|d| d.ended().map(|_| d.log()));
@@ -76,9 +76,7 @@ async fn migrating_again_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_run_by_hand_leaves_what_migrate_up_would() {
     let rig = Rig::new(1).await;
-    let name = format!("{}_by_hand", rig.database);
-    let client = empty_database(rig.world, &name).await;
-    let url = rig.world.postgres.url(&name);
+    let (client, url) = empty_database(&rig, "by_hand").await;
     let config = rig.config_file(&url, "", "[migrate]\nmode = \"check\"\n");
     let printed = |args: &[&str]| {
         let mut command = daemon::command();
@@ -109,9 +107,7 @@ async fn history(client: &Client) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_may_only_check_refuses_a_database_that_is_behind() {
     let rig = Rig::new(1).await;
-    let name = format!("{}_behind", rig.database);
-    let mut client = empty_database(rig.world, &name).await;
-    let url = rig.world.postgres.url(&name);
+    let (mut client, url) = empty_database(&rig, "behind").await;
     let config = rig.config_file(&url, "", "[migrate]\nmode = \"check\"\n");
     let refused = |says: &str| {
         let mut daemon = daemon::Daemon::start(&config, 0);

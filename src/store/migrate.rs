@@ -165,12 +165,11 @@ impl Set {
             )
             .hint("a newer makegood has migrated it: install that version here too"));
         }
-        let is_applied = |m: &&Migration| applied.iter().any(|(v, _)| *v == m.version());
-        let missing: Vec<String> =
-            known.iter().filter(|m| !is_applied(m)).map(ToString::to_string).collect();
+        let missing = lacking(known, &applied);
         if missing.is_empty() {
             return Ok(());
         }
+        let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
         Err(Problem::new(Code::Schema, format!("the schema makegood lacks {}", missing.join(", ")))
             .hint("run `makegood migrate up`, or set migrate.mode = \"auto\""))
     }
@@ -198,6 +197,12 @@ impl Set {
         let applied = self.runner().get_applied_migrations_async(client).await;
         applied.map_err(|e| problem(&e, "cannot read what is migrated"))
     }
+}
+
+/// The migrations that are not among those applied, which are versions and names.
+fn lacking(mut known: Vec<Migration>, applied: &[(i32, String)]) -> Vec<Migration> {
+    known.retain(|m| !applied.iter().any(|(version, _)| *version == m.version()));
+    known
 }
 
 /// What PostgreSQL says, if it is behind the error, is of the database and can end by itself; only the rest

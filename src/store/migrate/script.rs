@@ -2,7 +2,7 @@
 
 use refinery::Migration;
 
-use super::Set;
+use super::{Set, lacking};
 use crate::pure::problem::Problem;
 use crate::store::Store;
 
@@ -16,10 +16,7 @@ pub fn sql(sets: &[Set]) -> String {
 pub async fn missing_sql(store: &Store, sets: &[Set]) -> Result<String, Problem> {
     let mut missing = Vec::new();
     for set in sets {
-        let applied = set.names(store).await?;
-        let is_missing =
-            |m: &Migration| !applied.iter().any(|(version, _)| *version == m.version());
-        let migrations: Vec<Migration> = set.known().into_iter().filter(is_missing).collect();
+        let migrations = lacking(set.known(), &set.names(store).await?);
         if !migrations.is_empty() {
             missing.push((*set, migrations));
         }
