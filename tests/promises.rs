@@ -34,6 +34,7 @@ mod rebalance;
 mod reconcile;
 mod recovery;
 mod relay_outages;
+mod sasl;
 mod schema;
 mod sending;
 mod set_aside;

@@ -36,15 +36,26 @@ pub struct PrivateKafka {
 impl PrivateKafka {
     /// Formats a new log folder and starts a broker on it; returns when it answers for metadata. Blocks for about five seconds.
     pub fn start() -> Result<PrivateKafka, Problem> {
+        PrivateKafka::start_with(|_, properties| properties, &[])
+    }
+
+    /// The same with other properties, made of the folder and the usual ones, and with arguments more for the
+    /// formatting, such as `--add-scram`.
+    pub fn start_with(
+        change: impl FnOnce(&Path, String) -> String,
+        formatting: &[&str],
+    ) -> Result<PrivateKafka, Problem> {
         let libs = find_libs()?;
         let folder = PrivateFolder::new("kafka", None)?;
         let (port, controller) = (free_port()?, free_port()?);
         let settings = folder.path().join("server.properties");
-        fs::write(&settings, properties(folder.path(), port, controller)).map_err(|e| {
+        let text = change(folder.path(), properties(folder.path(), port, controller));
+        fs::write(&settings, text).map_err(|e| {
             Problem::new(Code::System, format!("cannot write {}: {e}", settings.display()))
         })?;
         let mut format = java_tool(&libs, folder.path(), "kafka.tools.StorageTool");
         format.args(["format", "--cluster-id", &cluster_id(), "--config"]).arg(&settings);
+        format.args(formatting);
         run(&mut format, "formatting a private Kafka log folder").map_err(explain_java)?;
         let launch = Launch {
             name: "Apache Kafka",

@@ -21,7 +21,13 @@ pub fn longest_pause(kafka: &config::Kafka) -> Duration {
 
 /// Settings every client shares.
 pub fn base(kafka: &config::Kafka, client_id: &str) -> ClientConfig {
-    let mut settings = ClientConfig::new();
+    chosen(ClientConfig::new(), kafka, client_id)
+}
+
+/// What the operator chose, over `defaults`. Always written from the configuration: what a `ClientConfig` shows of
+/// itself has no secrets in it.
+fn chosen(defaults: ClientConfig, kafka: &config::Kafka, client_id: &str) -> ClientConfig {
+    let mut settings = defaults;
     settings.set("client.id", client_id);
     for (name, value) in &kafka.properties {
         settings.set(name, value);
@@ -47,11 +53,7 @@ pub fn member(kafka: &config::Kafka, group: &str, client_id: &str) -> ClientConf
         .set("reconnect.backoff.max.ms", "1000")
         .set("check.crcs", "true")
         .set("partition.assignment.strategy", "range");
-    let chosen = base(kafka, client_id);
-    for (name, value) in chosen.config_map() {
-        settings.set(name, value);
-    }
-    settings.set_log_level(RDKafkaLogLevel::Warning);
+    let mut settings = chosen(settings, kafka, client_id);
     settings
         .set("group.id", group)
         .set("group.protocol", "classic")
@@ -114,11 +116,7 @@ pub fn relay(kafka: &config::Kafka, client_id: &str, pace: Pace) -> ClientConfig
         // batches fill all the same, while the one before them is on its way.
         settings.set("linger.ms", "0");
     }
-    let chosen = base(kafka, client_id);
-    for (name, value) in chosen.config_map() {
-        settings.set(name, value);
-    }
-    settings.set_log_level(RDKafkaLogLevel::Warning);
+    let mut settings = chosen(settings, kafka, client_id);
     let gapless = if pace == Pace::Pipelined { "true" } else { "false" };
     settings
         .set("enable.idempotence", "true")
@@ -131,4 +129,30 @@ pub fn relay(kafka: &config::Kafka, client_id: &str, pace: Pace) -> ClientConfig
         // for a neighbour's sake come after later ones of their key. Alone, there is nothing behind.
         .set("enable.gapless.guarantee", gapless);
     settings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn every_client_gets_the_secrets_as_they_were_given() {
+        let secrets = ["sasl.password", "ssl.key.password", "ssl.keystore.password", "ssl.key.pem"];
+        let given = |name: &&str| ((*name).to_owned(), format!("secret of {name}"));
+        let properties: BTreeMap<_, _> = secrets.iter().map(given).collect();
+        let kafka = config::Kafka { bootstrap_servers: "broker:9092".to_owned(), properties };
+        for settings in [
+            base(&kafka, "c"),
+            member(&kafka, "g", "c"),
+            onlooker(&kafka, "g", "c"),
+            producer(&kafka, "c"),
+            relay(&kafka, "c", Pace::Pipelined),
+        ] {
+            for (name, value) in &kafka.properties {
+                assert_eq!(settings.get(name), Some(value.as_str()));
+            }
+        }
+    }
 }

@@ -21,6 +21,7 @@ pub mod proxy;
 pub mod quick;
 pub mod receiver;
 pub mod rig;
+pub mod secured;
 pub mod sending;
 pub mod standby;
 pub mod topic;
