@@ -17,6 +17,7 @@
 
 mod ahead;
 mod backfill;
+mod beyond;
 mod compare;
 mod context;
 mod look;

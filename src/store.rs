@@ -31,6 +31,7 @@ mod tx;
 mod typed;
 pub mod unpurchased;
 pub mod vitals;
+mod when;
 pub mod workers;
 
 pub use fault::{About, Fault};

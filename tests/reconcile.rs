@@ -11,6 +11,7 @@ mod race;
 mod requests;
 mod roles;
 mod story;
+mod times;
 mod transactions;
 mod windows;
 mod zones;

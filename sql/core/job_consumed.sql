@@ -3,7 +3,7 @@
 -- applied, on the partition that is furthest back. 1970 where it has applied none; null without a backlog.
 SELECT min(CASE WHEN p.anchor_timestamp_ms > 0
                 THEN to_timestamp(p.anchor_timestamp_ms::double precision / 1000::double precision)
-                ELSE to_timestamp(0::double precision) END)
+                ELSE to_timestamp(0::double precision) END) AS consumed_at
 FROM makegood.routes r
 JOIN makegood.consumer_positions c ON c.route = r.name AND c.is_current AND c.lag > 0
 JOIN makegood.positions p

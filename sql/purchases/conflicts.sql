@@ -49,6 +49,22 @@ WITH page AS MATERIALIZED (
         LIMIT $4::bigint
     )
     UNION ALL
+    (
+        SELECT 'infinity', id
+        FROM (
+            SELECT id
+            FROM payments
+            WHERE $5::text[] IS NULL AND $1::timestamptz = 'infinity' AND (updated_at IS NULL OR updated_at = 'infinity')
+            UNION
+            SELECT payment_id
+            FROM student_course_purchases
+            WHERE $5::text[] IS NULL AND $1::timestamptz = 'infinity' AND (purchased_at IS NULL OR purchased_at = 'infinity')
+        ) timeless
+        WHERE $2::text IS NULL OR id > $2::text::uuid
+        ORDER BY id
+        LIMIT $4::bigint
+    )
+    UNION ALL
     SELECT NULL, unnest($5::text[]::uuid[])
 ), span AS MATERIALIZED (
     SELECT min(at) AS first, max(at) AS last, count(*) AS compared FROM page
@@ -56,15 +72,15 @@ WITH page AS MATERIALIZED (
     SELECT id, status, student_id, course_id, amount, currency
     FROM payments
     WHERE $5::text[] IS NULL
-          AND updated_at >= (SELECT first FROM span) - interval '1 minute'
-          AND updated_at <= (SELECT last FROM span) + interval '1 minute'
+          AND updated_at >= greatest((SELECT first FROM span), '0001-01-01Z') - interval '1 minute'
+          AND updated_at <= least((SELECT last FROM span), '9999-12-31Z') + interval '1 minute'
     LIMIT 2 * $4::bigint
 ), near_purchases AS (
     SELECT payment_id AS id, student_id, course_id, amount, currency
     FROM student_course_purchases
     WHERE $5::text[] IS NULL
-          AND purchased_at >= (SELECT first FROM span) - interval '1 minute'
-          AND purchased_at <= (SELECT last FROM span) + interval '1 minute'
+          AND purchased_at >= greatest((SELECT first FROM span), '0001-01-01Z') - interval '1 minute'
+          AND purchased_at <= least((SELECT last FROM span), '9999-12-31Z') + interval '1 minute'
     LIMIT 2 * $4::bigint
 ), far AS MATERIALIZED (
     SELECT DISTINCT at, id
@@ -93,7 +109,7 @@ WITH page AS MATERIALIZED (
         LIMIT 1
     ) p ON true
     -- A pair is in the order twice; it is told where the later of both is.
-    WHERE far.at IS NULL OR far.at = greatest(p.updated_at, s.purchased_at)
+    WHERE far.at IS NULL OR far.at = coalesce(greatest(p.updated_at, s.purchased_at), 'infinity')
 ), judged AS (
     SELECT *,
            CASE

@@ -6,7 +6,8 @@
 -- topic's own shape, which then goes through apply.sql. This file is yours, as apply.sql is.
 --
 -- In:  $1 timestamptz, $2 text  only payments that became paid after this time and key; null: from the
---                               first on
+--                               first on; infinity: those whose time is null or infinity, in the order of
+--                               their keys, after this one
 --      $3 timestamptz           only those that became paid before this time
 --      $4 bigint                look at so many payments at most, the first in the order of time and key
 --      $5 text[]                if not null: look at these keys, whatever $1 to $4 say
@@ -37,8 +38,17 @@ WITH ahead AS NOT MATERIALIZED (
           AND (updated_at, id) > (coalesce($1::timestamptz, '-infinity'),
                                   coalesce($2::text, '00000000-0000-0000-0000-000000000000')::uuid)
           AND updated_at < $3::timestamptz
+), timeless AS MATERIALIZED (
+    SELECT id, updated_at AS at
+    FROM payments
+    WHERE $5::text[] IS NULL AND $1::timestamptz = 'infinity' AND status = 'succeeded'
+          AND (updated_at IS NULL OR updated_at = 'infinity') AND ($2::text IS NULL OR id > $2::text::uuid)
+    ORDER BY id
+    LIMIT $4::bigint
 ), page AS NOT MATERIALIZED (
     (SELECT id, at FROM ahead ORDER BY at, id LIMIT $4::bigint)
+    UNION ALL
+    SELECT id, at FROM timeless
     UNION ALL
     SELECT id, updated_at
     FROM payments
@@ -55,12 +65,15 @@ WITH ahead AS NOT MATERIALIZED (
         ORDER BY at DESC, id DESC
         LIMIT 1
     )
+    UNION ALL
+    (SELECT id, at, (SELECT count(*) FROM timeless) FROM timeless ORDER BY id DESC LIMIT 1)
 ), near AS (
     SELECT payment_id
     FROM student_course_purchases
     WHERE $5::text[] IS NULL
-          AND purchased_at >= (SELECT at FROM ahead ORDER BY at, id LIMIT 1) - interval '1 minute'
-          AND purchased_at <= (SELECT at FROM edge) + interval '1 minute'
+          -- At the ends of time there is no minute more.
+          AND purchased_at >= greatest((SELECT at FROM ahead ORDER BY at, id LIMIT 1), '0001-01-01Z') - interval '1 minute'
+          AND purchased_at <= least((SELECT at FROM edge), '9999-12-31Z') + interval '1 minute'
     LIMIT 2 * $4::bigint
 ), far AS MATERIALIZED (
     SELECT id, at
@@ -70,7 +83,10 @@ WITH ahead AS NOT MATERIALIZED (
 SELECT far.id::text AS business_key, far.at AS paid_at,
        jsonb_build_object(
            'eventType', 'PURCHASE_CONFIRMED',
-           'occurredAt', to_char(far.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+           -- A time that no event can tell is left out; then it is the record's.
+           'occurredAt', CASE WHEN far.at BETWEEN '0001-01-01Z' AND '9999-12-30Z' THEN
+               to_char(far.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+           END,
            'data', jsonb_build_object('paymentId', far.id, 'studentId', p.student_id, 'courseId', p.course_id,
                                       'amount', p.amount::text, 'currency', p.currency)
        ) AS event,

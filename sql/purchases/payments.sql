@@ -20,7 +20,10 @@ SELECT id::text AS business_key, updated_at AS at,
        CASE WHEN status = 'succeeded' THEN
            jsonb_build_object(
                'eventType', 'PURCHASE_CONFIRMED',
-               'occurredAt', to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+               -- A time that no event can tell is left out; then it is the record's.
+               'occurredAt', CASE WHEN updated_at BETWEEN '0001-01-01Z' AND '9999-12-30Z' THEN
+                   to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+               END,
                'data', jsonb_build_object('paymentId', id, 'studentId', student_id, 'courseId', course_id,
                                           'amount', amount::text, 'currency', currency)
            )
@@ -34,6 +37,15 @@ FROM (
                                       coalesce($2::text, '00000000-0000-0000-0000-000000000000')::uuid)
               AND updated_at < $3::timestamptz
         ORDER BY updated_at, id
+        LIMIT $4::bigint
+    )
+    UNION ALL
+    (
+        SELECT id, student_id, course_id, amount, currency, status, updated_at
+        FROM payments
+        WHERE $5::text[] IS NULL AND $1::timestamptz = 'infinity' AND (updated_at IS NULL OR updated_at = 'infinity')
+              AND ($2::text IS NULL OR id > $2::text::uuid)
+        ORDER BY id
         LIMIT $4::bigint
     )
     UNION ALL

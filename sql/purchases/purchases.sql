@@ -20,6 +20,15 @@ FROM (
         LIMIT $4::bigint
     )
     UNION ALL
+    (
+        SELECT payment_id, student_id, course_id, amount, currency, purchased_at
+        FROM student_course_purchases
+        WHERE $5::text[] IS NULL AND $1::timestamptz = 'infinity' AND (purchased_at IS NULL OR purchased_at = 'infinity')
+              AND ($2::text IS NULL OR payment_id > $2::text::uuid)
+        ORDER BY payment_id
+        LIMIT $4::bigint
+    )
+    UNION ALL
     SELECT payment_id, student_id, course_id, amount, currency, purchased_at
     FROM student_course_purchases
     WHERE payment_id = ANY ($5::text[]::uuid[])

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// How far back a run looks again behind the cursor: a payment whose transaction took so long to commit
-/// has an older time than those that were there to be seen.
-pub const OVERLAP: Duration = Duration::from_secs(15 * 60);
+/// How far back a run looks again behind the cursor: a payment whose transaction took so long to commit, or
+/// whose clock is so far behind, has an older time than those that were there to be seen.
+pub const OVERLAP: Duration = Duration::from_secs(60 * 60);
 
 /// What a run may make good without anybody's approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_run_goes_on_a_little_behind_the_cursor_and_stays_behind_now() {
         let range = schedule().due().unwrap();
-        assert_eq!(range, Range { since: Some(at(975)), until: at(998), reason: Reason::Time });
+        assert_eq!(range, Range { since: Some(at(930)), until: at(998), reason: Reason::Time });
     }
 
     #[test]

@@ -3,23 +3,28 @@
 use serde_json::json;
 use tracing::{info, warn};
 
-use super::Trouble;
-use super::ahead::{self, Next};
-use super::backfill;
+use super::ahead::Next;
 use super::context::Context;
+use super::{Trouble, ahead, backfill, beyond};
+use crate::pure::schedule::earlier;
 use crate::store::findings::{self, New, Resolution};
 use crate::store::payments::{Conflict, Found, Missing, Place, Scope};
 use crate::store::runs::{self, Phase, Run, SAMPLE, Step};
 use crate::store::unpurchased::{self, Unpurchased};
 use crate::store::{Fault, Tx, gaps, jobs};
 
+/// How many windows a run looks at beyond now.
+const BEYOND: usize = 20;
 /// How many open findings are looked at again at once.
 pub(super) const CHUNK: i64 = 1000;
 
 /// Compares the next window of payments with purchases.
 pub(super) async fn compare(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
     let tx = context.store.begin("compare_window").await?;
-    let Next { found, edge, is_last } = ahead::look::<Missing>(context, &tx, run).await?;
+    let Next { mut found, edge, is_last } = ahead::look::<Missing>(context, &tx, run).await?;
+    if is_last && has_no_end(context, run) {
+        found.add(beyond::look(context, &tx, BEYOND).await?);
+    }
     let compared = found.compared;
     let mut sorted = sort(context, &tx, found).await?;
     if run.by_person {
@@ -51,6 +56,11 @@ pub(super) async fn compare(context: &Context<'_>, run: &Run) -> Result<(), Trou
         warn!(job = context.lease.job, run = run.id, "held: {approve}");
     }
     context.end_tx(tx).await
+}
+
+/// Whether a run looks at everything up to now: nobody named an end.
+fn has_no_end(context: &Context<'_>, run: &Run) -> bool {
+    !run.by_person || run.until >= earlier(run.started, context.job.settings.grace)
 }
 
 async fn sort(
@@ -114,7 +124,10 @@ async fn report(
 /// Looks for contradictions in the next window; after the last one, whether those known still are.
 pub(super) async fn conflicts(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
     let tx = context.store.begin("conflicts_window").await?;
-    let Next { found, edge, is_last } = ahead::look::<Conflict>(context, &tx, run).await?;
+    let Next { mut found, edge, is_last } = ahead::look::<Conflict>(context, &tx, run).await?;
+    if is_last && has_no_end(context, run) {
+        found.add(beyond::look(context, &tx, BEYOND).await?);
+    }
     let items = findings::undismissed(&tx, context.job.route, found.items).await?;
     let news: Vec<New<'_>> = items.iter().map(New::from).collect();
     let mut step = Step { conflicts: count(items.len()), ..Step::to(Phase::Conflicts, edge) };

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::Trouble;
 use super::ahead::must_move;
 use super::compare::{CHUNK, news};
 use super::context::Context;
+use super::{Trouble, beyond};
 use crate::pure::schedule::earlier;
 use crate::store::findings::{self, Resolution};
 use crate::store::jobs::{self, Lease};
@@ -39,8 +39,11 @@ pub(super) async fn look(context: &Context<'_>) -> Result<(), Trouble> {
     loop {
         let tx = context.store.begin("look").await?;
         let window = Scope::Window { after: &after, until, rows: context.rows() };
-        let found = context.looker.missing(&tx, window).await?;
+        let mut found = context.looker.missing(&tx, window).await?;
         let is_last = found.read < context.rows();
+        if is_last {
+            found.add(beyond::look(context, &tx, 1).await?);
+        }
         let route = context.job.route;
         let sorted = unpurchased::sort(&tx, context.looker, route, &lease.job, found.items).await?;
         findings::open(&tx, &lease.job, None, &news(&sorted)).await?;

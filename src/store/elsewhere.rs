@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio_postgres::Row;
 
 use super::json::JsonText;
-use super::payments::{Conflict, Found, LookFault, Missing, Place, Scope, cell, run};
+use super::payments::{Conflict, Found, LookFault, Missing, Place, Scope, cell, run, time};
 use super::{Store, Tx};
 use crate::pure::compare::{contradiction, window};
 
@@ -105,7 +105,7 @@ impl Sides<'_> {
         let rows = run(&tx, self.payments, scope).await?;
         tx.rollback().await;
         let payment = |row: &Row| {
-            let (at, state) = (cell(row, "at")?, cell(row, "state")?);
+            let (at, state) = (time(row, "at"), cell(row, "state")?);
             Some(Payment { at, state, terms: json(row, "terms")?, event: json(row, "event") })
         };
         by_key("payments.sql", &rows, payment)
@@ -114,7 +114,7 @@ impl Sides<'_> {
     async fn purchases(&self, tx: &Tx, scope: Scope<'_>) -> Result<ByKey<Purchase>, LookFault> {
         let rows = run(tx, self.purchases, scope).await?;
         let purchase =
-            |row: &Row| Some(Purchase { at: cell(row, "at")?, terms: json(row, "terms")? });
+            |row: &Row| Some(Purchase { at: time(row, "at"), terms: json(row, "terms")? });
         by_key("purchases.sql", &rows, purchase)
     }
 }
@@ -128,7 +128,7 @@ fn by_key<T>(
     for row in rows {
         let pair = cell(row, "business_key").zip(read(row));
         let Some((key, item)) = pair else {
-            let what = format!("{name} returned a row with a null, or a time that is out of range");
+            let what = format!("{name} returned a row with a null");
             return Err(LookFault::Breach(what));
         };
         // A window of fewer keys than rows would look like the last one.

@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 
 use super::json::JsonText;
 use super::payments::{Conflict, Missing, Place};
+use super::when::{Sent, Times};
 use super::{Fault, Store, Tx};
 
 /// How many findings are taken for the newest.
@@ -82,7 +83,7 @@ pub async fn open(tx: &Tx, job: &str, run: Option<i64>, news: &[New<'_>]) -> Res
     sorted.dedup_by_key(|n| (n.key, n.kind));
     let keys: Vec<&str> = sorted.iter().map(|n| n.key).collect();
     let kinds: Vec<&str> = sorted.iter().map(|n| n.kind).collect();
-    let times: Vec<Option<Timestamp>> = sorted.iter().map(|n| n.at).collect();
+    let times: Vec<_> = sorted.iter().map(|n| n.at.sent()).collect();
     let expected: Vec<_> = sorted.iter().map(|n| n.expected.map(JsonText)).collect();
     let found: Vec<_> = sorted.iter().map(|n| n.found.map(JsonText)).collect();
     let sql = include_str!("../../sql/core/finding_open.sql");
@@ -209,8 +210,9 @@ pub struct Paid {
 pub async fn to_make_good(tx: &Tx, job: &str, wanted: &Wanted<'_>) -> Result<Vec<Paid>, Fault> {
     let sql = include_str!("../../sql/core/finding_to_make_good.sql");
     let Wanted { since, until, after, limit, retry } = wanted;
-    let rows = tx.query(sql, &[&job, since, until, &after.at, &after.key, limit, retry]).await?;
-    let paid = |row: &Row| Paid { key: row.get(0), at: row.get(1), refused: row.get(2) };
+    let (since, until, at) = (since.sent(), until.sent(), after.at.sent());
+    let rows = tx.query(sql, &[&job, &since, &until, &at, &after.key, limit, retry]).await?;
+    let paid = |row: &Row| Paid { key: row.get(0), at: row.moment("paid_at"), refused: row.get(2) };
     Ok(rows.iter().map(paid).collect())
 }
 

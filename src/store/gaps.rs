@@ -5,6 +5,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::positions::Log;
+use super::when::{Sent, Times};
 use super::{Fault, Store, Tx};
 
 /// A range of offsets that is not read.
@@ -63,14 +64,14 @@ pub async fn cover(
     until: Timestamp,
 ) -> Result<Vec<(i32, i64, i64)>, Fault> {
     let sql = include_str!("../../sql/core/gap_cover.sql");
-    let rows = tx.query(sql, &[&route, &run, &until]).await?;
+    let rows = tx.query(sql, &[&route, &run, &until.sent()]).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
 }
 
 /// When the newest open gap of a route was found, if it has one.
 pub async fn newest_open(store: &Store, route: i16) -> Result<Option<Timestamp>, Fault> {
     let rows = store.query(include_str!("../../sql/core/gap_newest_open.sql"), &[&route]).await?;
-    Ok(rows.first().and_then(|row| row.get(0)))
+    Ok(rows.first().and_then(|row| row.time("found_at")))
 }
 
 /// The gaps that are open, by route, partition and offset.
@@ -87,7 +88,7 @@ pub(super) fn read(row: &Row) -> Open {
         topic: row.get("topic"),
         topic_id: row.get("topic_id"),
         gap: gap(row),
-        found_at: row.get("found_at"),
+        found_at: row.moment("found_at"),
     }
 }
 

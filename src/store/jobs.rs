@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::when::{Sent, Times};
 use super::{Fault, Store, Tx, workers};
 use crate::admission::Admission;
 
@@ -50,13 +51,13 @@ pub async fn lease(store: &Store, job: &str, owner: Uuid) -> Result<Option<Lease
         job: job.to_owned(),
         owner,
         epoch: row.get("lease_epoch"),
-        cursor: row.get("cursor_at"),
-        swept: row.get("swept_at"),
-        scheduled: row.get("scheduled_at"),
-        look: row.get("look_at"),
-        looked: row.get("looked_at"),
+        cursor: row.time("cursor_at"),
+        swept: row.time("swept_at"),
+        scheduled: row.time("scheduled_at"),
+        look: row.time("look_at"),
+        looked: row.time("looked_at"),
         notice: row.get("notice"),
-        now: row.get("now"),
+        now: row.moment("now"),
     }))
 }
 
@@ -94,13 +95,14 @@ pub async fn compared(
     until: Timestamp,
 ) -> Result<(), Fault> {
     let sql = include_str!("../../sql/core/job_compared.sql");
-    tx.execute(sql, &[&job, &started, &since, &until]).await?;
+    tx.execute(sql, &[&job, &started.sent(), &since.sent(), &until.sent()]).await?;
     Ok(())
 }
 
 /// Notes that the look at recent payments has come to `until`, at `now`.
 pub async fn looked(tx: &Tx, job: &str, until: Timestamp, now: Timestamp) -> Result<(), Fault> {
-    tx.execute(include_str!("../../sql/core/job_looked.sql"), &[&job, &until, &now]).await?;
+    let sql = include_str!("../../sql/core/job_looked.sql");
+    tx.execute(sql, &[&job, &until.sent(), &now.sent()]).await?;
     Ok(())
 }
 
@@ -113,7 +115,7 @@ pub async fn sweep_again(tx: &Tx, route: i16) -> Result<(), Fault> {
 /// What the route's consumer has come to, while records wait for it.
 pub async fn consumed(store: &Store, route: i16) -> Result<Option<Timestamp>, Fault> {
     let rows = store.query(include_str!("../../sql/core/job_consumed.sql"), &[&route]).await?;
-    Ok(rows.first().and_then(|row| row.get(0)))
+    Ok(rows.first().and_then(|row| row.time("consumed_at")))
 }
 
 /// Whether this daemon leaves a route's runs and replays to another one: it may not apply anything yet, and

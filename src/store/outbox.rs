@@ -25,6 +25,7 @@ pub use delta::Delta;
 pub use parked::{Aside, Parking};
 pub use turns::Turn;
 
+use super::when::Times;
 use super::{Fault, bounded, connect};
 use crate::config::Postgres;
 use crate::pure::problem::Problem;
@@ -211,6 +212,6 @@ fn row(row: &tokio_postgres::Row) -> Row {
         event_type: row.get(4),
         payload: row.get(5),
         headers,
-        created_at: row.get(7),
+        created_at: row.moment("created_at"),
     }
 }

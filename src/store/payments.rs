@@ -12,6 +12,7 @@ use super::elsewhere::{self, Sides};
 use super::findings::UNPURCHASED;
 use super::json::JsonText;
 use super::mapping::Mapping;
+use super::when::{Sent, When};
 use super::{Fault, Store, Tx};
 
 /// A place in the order of time and key; the default is before the first payment.
@@ -50,6 +51,20 @@ pub struct Found<T> {
     pub read: i64,
     /// The last of them; `None` if there was none.
     pub edge: Option<Place>,
+}
+
+impl<T> Default for Found<T> {
+    fn default() -> Found<T> {
+        Found { items: Vec::new(), compared: 0, read: 0, edge: None }
+    }
+}
+
+impl<T> Found<T> {
+    /// Adds what was found elsewhere.
+    pub fn add(&mut self, other: Found<T>) {
+        self.items.extend(other.items);
+        self.compared += other.compared;
+    }
 }
 
 /// A payment without a purchase.
@@ -138,7 +153,7 @@ impl Looker {
         read("missing.sql", &rows, "event", "paid_at", |row| {
             Some(Missing {
                 key: cell(row, "business_key")?,
-                paid_at: cell(row, "paid_at")?,
+                paid_at: time(row, "paid_at"),
                 event: json(row, "event")?,
             })
         })
@@ -150,14 +165,14 @@ impl Looker {
             return elsewhere::conflicts(sides, tx, scope).await;
         }
         let Some(sql) = &self.mapping.looks.conflicts else {
-            return Ok(Found { items: Vec::new(), compared: 0, edge: None, read: 0 });
+            return Ok(Found::default());
         };
         let rows = run(tx, sql, scope).await?;
         read("conflicts.sql", &rows, "kind", "at", |row| {
             let kind = cell(row, "kind").filter(|k: &String| !UNPURCHASED.contains(&k.as_str()))?;
             Some(Conflict {
                 key: cell(row, "business_key")?,
-                at: cell(row, "at"),
+                at: Some(time(row, "at")),
                 kind,
                 expected: json(row, "expected"),
                 found: json(row, "found"),
@@ -167,11 +182,12 @@ impl Looker {
 }
 
 pub(super) async fn run(tx: &Tx, sql: &str, scope: Scope<'_>) -> Result<Vec<Row>, Fault> {
-    let none = (None::<Timestamp>, None::<&str>);
+    let none = (None::<When>, None::<&str>);
     match scope {
         Scope::Window { after, until, rows } => {
             let keys = None::<&[String]>;
-            tx.query(sql, &[&after.at, &after.key, &until, &rows, &keys]).await
+            let (at, until) = (after.at.sent(), until.sent());
+            tx.query(sql, &[&at, &after.key, &until, &rows, &keys]).await
         }
         Scope::Keys(keys) => {
             let keys = Some(keys);
@@ -189,17 +205,17 @@ fn read<T>(
     item: impl Fn(&Row) -> Option<T>,
 ) -> Result<Found<T>, LookFault> {
     let breach = |what: &str| LookFault::Breach(format!("{name} returned {what}"));
-    let mut found =
-        Found { items: Vec::with_capacity(rows.len()), compared: 0, edge: None, read: 0 };
+    let mut found = Found { items: Vec::with_capacity(rows.len()), ..Found::default() };
     for row in rows {
         if cell::<Filled>(row, mark).is_some() {
-            found.items.push(item(row).ok_or_else(|| {
-                breach("a row whose key, time or kind is null, out of range or reserved")
-            })?);
+            found.items.push(
+                item(row).ok_or_else(|| breach("a row whose key or kind is null or reserved"))?,
+            );
         } else if found.edge.is_some() {
             return Err(breach("two rows for the window's edge"));
         } else {
-            found.edge = Some(Place { at: cell(row, time), key: cell(row, "business_key") });
+            found.edge =
+                Some(Place { at: Some(self::time(row, time)), key: cell(row, "business_key") });
             found.compared =
                 cell(row, "compared").ok_or_else(|| breach("no number of payments"))?;
             found.read = found.compared;
@@ -221,7 +237,12 @@ impl FromSql<'_> for Filled {
     }
 }
 
-/// A cell, `None` if it is null or of a value that cannot be read, such as `infinity`.
+/// When a row says that something was; what has no time comes after all that has one.
+pub(super) fn time(row: &Row, name: &str) -> Timestamp {
+    cell(row, name).map_or(Timestamp::MAX, |When(at)| at)
+}
+
+/// A cell, `None` if it is null or of a value that cannot be read.
 pub(super) fn cell<'r, T: FromSql<'r>>(row: &'r Row, name: &str) -> Option<T> {
     row.try_get::<_, Option<T>>(name).ok().flatten()
 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::inbox::Replayed;
 use super::payments::Missing;
 use super::positions::Log;
+use super::when::{Sent, Times};
 use super::{Fault, Tx};
 use crate::pure::envelope;
 use crate::pure::record::{Header, Record};
@@ -79,7 +80,7 @@ pub(super) fn record(row: &Row) -> Record {
     Record {
         partition: row.get::<_, Option<i32>>("partition").unwrap_or_default(),
         offset: row.get::<_, Option<i64>>("offset").unwrap_or_default(),
-        timestamp_ms: row.get::<_, Option<Timestamp>>("record_at").map(Timestamp::as_millisecond),
+        timestamp_ms: row.time("record_at").map(Timestamp::as_millisecond),
         key: row.get("key"),
         value: row.get("value"),
         headers: headers.collect(),
@@ -110,7 +111,7 @@ pub async fn put(
                 &log.topic_id,
                 &record.partition,
                 &record.offset,
-                &at,
+                &at.sent(),
                 &record.key,
                 &record.value,
                 &names,
@@ -145,7 +146,7 @@ pub async fn put_payment(
                 &route,
                 &topic,
                 &payment.key,
-                &payment.paid_at,
+                &payment.paid_at.sent(),
                 &payment.event.as_bytes(),
                 &event_id,
                 &digest.as_slice(),

@@ -12,6 +12,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{Fault, Store, Tx, gaps};
+use crate::store::when::Times;
 
 /// Everything the database knows of its routes, read in one transaction.
 #[derive(Clone, Debug)]
@@ -172,13 +173,13 @@ async fn read_in(tx: &Tx) -> Result<Report, Fault> {
     let now = tx.query("SELECT now()", &[]).await?;
     let gaps = tx.query(include_str!("../../sql/core/gap_list.sql"), &[]).await?;
     Ok(Report {
-        now: now.first().map_or_else(Timestamp::default, |row| row.get(0)),
+        now: now.first().map_or_else(Timestamp::default, |row| row.moment("now")),
         routes: routes.iter().map(route).collect(),
         positions: positions.iter().map(position).collect(),
         workers: workers.iter().map(worker).collect(),
         quarantine: waiting
             .iter()
-            .map(|row| (row.get(0), row.get(1), row.get(2), row.get(3)))
+            .map(|row| (row.get(0), row.get(1), row.get(2), row.moment("newest_at")))
             .collect(),
         gaps: gaps.iter().map(gaps::read).collect(),
         jobs: jobs.iter().map(|row| job(row, &findings)).collect(),
@@ -191,9 +192,9 @@ fn job(row: &Row, findings: &[Row]) -> Job {
     let run: Option<i64> = row.get("run");
     Job {
         route: row.get("route"),
-        looked_at: row.get("looked_at"),
+        looked_at: row.time("looked_at"),
         notice: row.get("notice"),
-        succeeded_at: row.get("succeeded_at"),
+        succeeded_at: row.time("succeeded_at"),
         took: row.get("took"),
         held_runs: row.get("held_runs"),
         run: run.map(|run| Running {
@@ -202,9 +203,9 @@ fn job(row: &Row, findings: &[Row]) -> Job {
             compared: row.get("compared"),
             missing: row.get("missing"),
             made_good: row.get("made_good"),
-            place_at: row.get("place_at"),
-            since: row.get("since"),
-            until: row.get("until"),
+            place_at: row.time("place_at"),
+            since: row.time("since"),
+            until: row.time("until"),
             held: row.get("waits"),
         }),
         findings: own.map(|finding| (finding.get("kind"), finding.get("findings"))).collect(),
@@ -217,9 +218,9 @@ fn route(row: &Row) -> Route {
         name: row.get("route"),
         topic: row.get("topic"),
         group: row.get("consumer_group"),
-        seen_at: row.get("seen_at"),
+        seen_at: row.time("seen_at"),
         unpurchased: row.get("paid_not_purchased"),
-        unpurchased_since: row.get("oldest_not_purchased_at"),
+        unpurchased_since: row.time("oldest_not_purchased_at"),
         counts: COUNTS.iter().map(|name| (*name, row.get(*name))).collect(),
     }
 }
@@ -233,8 +234,8 @@ fn position(row: &Row) -> Position {
         log_start: row.get("log_start"),
         log_end: row.get("log_end"),
         lag: row.get("lag"),
-        log_seen_at: row.get("log_seen_at"),
-        progress_at: row.get("progress_at"),
+        log_seen_at: row.time("log_seen_at"),
+        progress_at: row.time("progress_at"),
         epoch: row.get("epoch"),
     }
 }
@@ -245,10 +246,10 @@ fn worker(row: &Row) -> Worker {
         host: row.get("host"),
         pid: row.get("pid"),
         version: row.get("version"),
-        started_at: row.get("started_at"),
-        seen_at: row.get("seen_at"),
+        started_at: row.moment("started_at"),
+        seen_at: row.moment("seen_at"),
         state: row.get("state"),
-        state_since: row.get("state_since"),
+        state_since: row.moment("state_since"),
         reason: row.get("reason"),
         advice: row.get("advice"),
         partitions: row.get("partitions"),

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::jobs::Lease;
 use super::json::JsonText;
 use super::payments::Place;
+use super::when::{Sent, Times};
 use super::{Fault, Store, Tx};
 use crate::pure::schedule::Range;
 
@@ -108,8 +109,8 @@ pub async fn take(store: &Store, lease: &Lease, grace: Duration) -> Result<Optio
     let rows = store.query(sql, &[&lease.job, &lease.owner, &grace.as_secs_f64()]).await?;
     Ok(rows.first().map(|row| Run {
         id: row.get("id"),
-        since: row.get("since"),
-        until: row.get("until"),
+        since: row.time("since"),
+        until: row.moment("until"),
         dry_run: row.get("dry_run"),
         by_person: row.get::<_, &str>("requested_via") != "schedule",
         phase: match row.get("phase") {
@@ -117,13 +118,13 @@ pub async fn take(store: &Store, lease: &Lease, grace: Duration) -> Result<Optio
             "make_good" => Phase::MakeGood,
             _ => Phase::Conflicts,
         },
-        place: Place { at: row.get("place_at"), key: row.get("place_key") },
+        place: Place { at: row.time("place_at"), key: row.get("place_key") },
         compared: row.get("compared"),
         missing: row.get("missing"),
         approved: row.get("approved"),
         stop_asked: row.get("stop_asked"),
         held: row.get("held"),
-        started: row.get("started_at"),
+        started: row.moment("started_at"),
         sampled: usize::try_from(row.get::<_, i32>("sampled")).unwrap_or_default(),
     }))
 }
@@ -136,7 +137,7 @@ pub async fn step(tx: &Tx, run: i64, step: &Step) -> Result<(), Fault> {
         &[
             &run,
             &step.phase.as_str(),
-            &step.place.at,
+            &step.place.at.sent(),
             &step.place.key,
             &step.compared,
             &step.missing,
@@ -179,7 +180,9 @@ pub async fn waits(store: &Store, run: i64, why: &str) -> Result<(), Fault> {
 pub async fn schedule(store: &Store, lease: &Lease, range: Range, by: &str) -> Result<bool, Fault> {
     let sql = include_str!("../../sql/core/run_schedule.sql");
     let (Range { since, until, reason }, job) = (range, &lease.job);
-    let asked = store.query(sql, &[job, &since, &until, &by, &reason.as_str(), &lease.now]).await?;
+    let asked = store
+        .query(sql, &[job, &since.sent(), &until.sent(), &by, &reason.as_str(), &lease.now.sent()])
+        .await?;
     store.query(include_str!("../../sql/core/run_trim.sql"), &[job]).await?;
     Ok(!asked.is_empty())
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::mapping::Mapping;
+use super::when::When;
 use super::{Fault, Store, payments};
 use crate::pure::problem::{Code, Problem};
 
@@ -29,7 +30,7 @@ pub async fn find(store: &Store, mapping: &Mapping, limit: i64) -> Result<Vec<St
     let stranger = |row| Stranger {
         purchase: payments::cell(row, "purchase").unwrap_or_default(),
         business_key: payments::cell(row, "business_key"),
-        at: payments::cell(row, "at"),
+        at: payments::cell(row, "at").map(|When(at)| at),
         link: payments::cell(row, "link"),
     };
     Ok(rows.iter().map(stranger).collect())

@@ -53,12 +53,12 @@ fn type_of(param: &(dyn ToSql + Sync)) -> Type {
 mod tests {
     use std::time::SystemTime;
 
-    use jiff::Timestamp;
     use rust_decimal::Decimal;
     use uuid::Uuid;
 
     use super::*;
     use crate::store::json::JsonText;
+    use crate::store::when::When;
 
     #[test]
     fn a_type_is_known_without_a_value() {
@@ -67,7 +67,7 @@ mod tests {
             (&None::<&str>, Type::TEXT),
             (&None::<i64>, Type::INT8),
             (&None::<Uuid>, Type::UUID),
-            (&None::<Timestamp>, Type::TIMESTAMPTZ),
+            (&None::<When>, Type::TIMESTAMPTZ),
             (&Vec::<Uuid>::new(), Type::UUID_ARRAY),
             (&Vec::<Option<String>>::new(), Type::TEXT_ARRAY),
             (&Vec::<JsonText<'_>>::new(), Type::JSONB_ARRAY),

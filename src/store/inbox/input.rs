@@ -9,11 +9,12 @@ use super::batch::Fresh;
 use crate::pure::fields::{self, Body, Column, Columns};
 use crate::store::json::JsonText;
 use crate::store::mapping::Mapping;
+use crate::store::when::When;
 
 /// The parameters of one run.
 pub(super) struct Input<'a> {
     ids: Vec<Uuid>,
-    times: Vec<SystemTime>,
+    times: Vec<When>,
     given: Given<'a>,
 }
 
@@ -38,7 +39,7 @@ impl<'a> Input<'a> {
             }
         };
         let ids = events.iter().map(|event| event.id).collect();
-        let times = events.iter().map(|event| event.at.into()).collect();
+        let times = events.iter().map(|event| When(event.at)).collect();
         Input { ids, times, given }
     }
 

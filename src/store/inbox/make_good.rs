@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::batch::Fresh;
@@ -175,7 +176,10 @@ fn fresh<'a>(backfill: &Backfill<'_>, missing: &'a [Missing]) -> Vec<Fresh<'a>> 
         let id = runs::event_id(backfill.run, &payment.key);
         let digest = envelope::digest(payment.event.as_bytes());
         let body = Body::read(&payment.event, &backfill.looker.mapping().fields);
-        Fresh::new(entry, id, digest, Cow::Owned(body), payment.paid_at)
+        // A purchase is of the time of its payment; where that is none, of now.
+        let is_known = payment.paid_at > Timestamp::MIN && payment.paid_at < Timestamp::MAX;
+        let at = if is_known { payment.paid_at } else { backfill.lease.now };
+        Fresh::new(entry, id, digest, Cow::Owned(body), at)
     };
     let mut events: Vec<Fresh<'a>> = missing.iter().enumerate().map(event).collect();
     events.sort_by_key(|e| e.id);

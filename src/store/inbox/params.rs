@@ -4,6 +4,7 @@ use tokio_postgres::types::Type;
 
 use super::batch::Fresh;
 use super::{Answer, ApplyFault};
+use crate::store::when::When;
 use crate::store::{Tx, copy};
 
 /// Inbox rows to write, in the order of their ids.
@@ -48,7 +49,7 @@ impl Rows {
         row.row(11);
         row.field(Some(fresh.id.as_bytes()));
         row.field(offset.as_ref().map(<[u8; 8]>::as_slice));
-        row.time(fresh.at.as_microsecond());
+        row.field(Some(&When(fresh.at).wire()));
         row.field(partition.as_ref().map(<[u8; 4]>::as_slice));
         row.field(Some(&route.to_be_bytes()));
         row.field(Some(&fresh.digest));

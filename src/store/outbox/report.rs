@@ -7,6 +7,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
+use crate::store::when::Times;
 use crate::store::{Fault, Store};
 
 /// Whether events get from the outbox to Kafka.
@@ -102,7 +103,7 @@ pub async fn status(store: &Store) -> Result<Status, Fault> {
         set_aside: row.get("set_aside"),
         refused: row.get("refused"),
         published: row.get("published"),
-        seen_at: row.get("seen_at"),
+        seen_at: row.time("seen_at"),
         seen_age: row.get("seen_age"),
     })
 }
@@ -169,8 +170,8 @@ fn event(row: &Row) -> Event {
         reason: row.get("reason"),
         advice: row.get("advice"),
         age: row.get("age"),
-        created_at: row.get("created_at"),
-        parked_at: row.get("parked_at"),
-        retry_at: row.get("retry_at"),
+        created_at: row.moment("created_at"),
+        parked_at: row.time("parked_at"),
+        retry_at: row.time("retry_at"),
     }
 }

@@ -7,6 +7,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{Fault, Store};
+use crate::store::when::Times;
 
 /// Which events to list; what is `None` does not narrow.
 #[derive(Clone, Debug)]
@@ -74,8 +75,8 @@ fn event(row: &Row) -> Event {
         detail: row.get("detail"),
         partition: row.get("partition"),
         offset: row.get("offset"),
-        event_at: row.get("event_at"),
-        applied_at: row.get("applied_at"),
+        event_at: row.time("event_at"),
+        applied_at: row.moment("applied_at"),
         reused_id: row.get("reused_id"),
         origin: row.get("origin"),
     }

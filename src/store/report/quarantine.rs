@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{Fault, Store};
 use crate::pure::record::Record;
 use crate::store::quarantine::record;
+use crate::store::when::Times;
 
 /// Which records to list; what is `None` does not narrow.
 #[derive(Clone, Debug)]
@@ -97,10 +98,10 @@ fn case(row: &Row) -> Case {
         offset: row.get("offset"),
         event_id: row.get("event_id"),
         value_bytes: row.get("value_bytes"),
-        record_at: row.get("record_at"),
-        quarantined_at: row.get("quarantined_at"),
+        record_at: row.time("record_at"),
+        quarantined_at: row.moment("quarantined_at"),
         attempts: row.get("attempts"),
-        resolved_at: row.get("resolved_at"),
+        resolved_at: row.time("resolved_at"),
         resolution: row.get("resolution"),
     }
 }

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::Row;
 
+use crate::store::json::JsonText;
 use crate::store::mapping::Looks;
+use crate::store::payments::cell;
+use crate::store::when::{Sent, Times, When};
 use crate::store::{Fault, Store};
 
 /// A request.
@@ -107,14 +110,15 @@ pub struct Trace {
 
 /// The database's clock.
 pub async fn now(store: &Store) -> Result<Timestamp, Fault> {
-    let rows = store.query("SELECT clock_timestamp()", &[]).await?;
-    Ok(rows.first().map_or_else(Timestamp::default, |row| row.get(0)))
+    let rows = store.query("SELECT clock_timestamp() AS now", &[]).await?;
+    Ok(rows.first().map_or_else(Timestamp::default, |row| row.moment("now")))
 }
 
 /// Asks for a run; returns its number.
 pub async fn ask(store: &Store, ask: &Ask) -> Result<i64, Fault> {
     let sql = include_str!("../../../sql/core/run_ask.sql");
-    let rows = store.query(sql, &[&ask.job, &ask.since, &ask.until, &ask.dry_run]).await?;
+    let rows =
+        store.query(sql, &[&ask.job, &ask.since.sent(), &ask.until.sent(), &ask.dry_run]).await?;
     Ok(rows.first().map_or(0, |row| row.get(0)))
 }
 
@@ -155,12 +159,12 @@ pub async fn jobs(store: &Store) -> Result<Vec<Job>, Fault> {
     let job = |row: &Row| Job {
         job: row.get("job"),
         route: row.get("route"),
-        cursor_at: row.get("cursor_at"),
-        swept_at: row.get("swept_at"),
-        looked_at: row.get("looked_at"),
+        cursor_at: row.time("cursor_at"),
+        swept_at: row.time("swept_at"),
+        looked_at: row.time("looked_at"),
         notice: row.get("notice"),
         paid_not_purchased: row.get("paid_not_purchased"),
-        oldest_at: row.get("oldest_at"),
+        oldest_at: row.time("oldest_at"),
     };
     Ok(rows.iter().map(job).collect())
 }
@@ -190,7 +194,10 @@ pub async fn host_rows(
         (Some(source), _) => lookup_elsewhere(store, source, looks, id).await,
         (None, Some(sql)) => {
             let rows = look(store, sql, &[&id]).await?;
-            Ok(rows.iter().map(|row| host_row(row, row.get("part"), "contents")).collect())
+            Ok(rows
+                .iter()
+                .map(|row| host_row(row, cell(row, "part").unwrap_or_default(), "contents"))
+                .collect())
         }
         (None, None) => Ok(Vec::new()),
     }
@@ -203,7 +210,7 @@ async fn lookup_elsewhere(
     looks: &Looks,
     id: &str,
 ) -> Result<Vec<Trace>, Fault> {
-    let (time, text, limit, keys) = (None::<Timestamp>, None::<&str>, None::<i64>, [id]);
+    let (time, text, limit, keys) = (None::<When>, None::<&str>, None::<i64>, [id]);
     let mut traces = Vec::new();
     for (part, store, sql) in
         [("payment", source, &looks.payments), ("purchase", store, &looks.purchases)]
@@ -234,21 +241,27 @@ async fn look(
 
 fn host_row(row: &Row, part: String, contents: &str) -> Trace {
     Trace {
-        at: row.get("at"),
+        at: cell(row, "at").map(|When(at)| at),
         part,
         what: String::new(),
-        business_key: row.get("business_key"),
-        contents: row.get::<_, Option<Value>>(contents).unwrap_or_default(),
+        business_key: cell(row, "business_key"),
+        contents: json(row, contents).unwrap_or_default(),
     }
+}
+
+/// What people should see of a row; JSON that serde_json does not take, such as `1e999`, as its text.
+fn json(row: &Row, name: &str) -> Option<Value> {
+    let JsonText(text) = cell(row, name)?;
+    Some(serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())))
 }
 
 fn read_trace(row: &Row) -> Trace {
     Trace {
-        at: row.get("at"),
+        at: row.time("at"),
         part: row.get("part"),
         what: row.get::<_, Option<String>>("what").unwrap_or_default(),
         business_key: row.get("business_key"),
-        contents: row.get::<_, Option<Value>>("contents").unwrap_or_default(),
+        contents: json(row, "contents").unwrap_or_default(),
     }
 }
 
@@ -258,9 +271,9 @@ fn read_run(row: &Row) -> Run {
         job: row.get("job"),
         requested_by: row.get("requested_by"),
         requested_via: row.get("requested_via"),
-        requested_at: row.get("requested_at"),
-        since: row.get("since"),
-        until: row.get("until"),
+        requested_at: row.moment("requested_at"),
+        since: row.time("since"),
+        until: row.time("until"),
         dry_run: row.get("dry_run"),
         state: row.get("state"),
         phase: row.get("phase"),
@@ -272,11 +285,11 @@ fn read_run(row: &Row) -> Run {
         conflicts: row.get("conflicts"),
         held: row.get("held"),
         approved_by: row.get("approved_by"),
-        place_at: row.get("place_at"),
-        started_at: row.get("started_at"),
-        finished_at: row.get("finished_at"),
+        place_at: row.time("place_at"),
+        started_at: row.time("started_at"),
+        finished_at: row.time("finished_at"),
         error: row.get("error"),
-        sample: row.get("sample"),
+        sample: json(row, "sample"),
         reason: row.get("reason"),
     }
 }
@@ -287,13 +300,13 @@ fn read_finding(row: &Row) -> Finding {
         job: row.get("job"),
         payment: row.get("payment"),
         kind: row.get("kind"),
-        paid_at: row.get("paid_at"),
-        expected: row.get("expected"),
-        found: row.get("found"),
+        paid_at: row.time("paid_at"),
+        expected: json(row, "expected"),
+        found: json(row, "found"),
         detail: row.get("detail"),
         run: row.get("run"),
-        first_seen_at: row.get("first_seen_at"),
-        resolved_at: row.get("resolved_at"),
+        first_seen_at: row.moment("first_seen_at"),
+        resolved_at: row.time("resolved_at"),
         resolution: row.get("resolution"),
         resolved_by: row.get("resolved_by"),
         note: row.get("note"),
