@@ -2,13 +2,17 @@
 //! Each file has one side of it; the judge is the ledger of who published.
 
 mod backlog;
+mod clock;
+mod copied;
 mod failover;
 mod interleaved;
 mod lease;
 mod million;
+mod numbers;
 mod own_database;
 mod publishing;
 mod records;
+mod replicated;
 mod restored;
 mod retention;
 mod set_aside;

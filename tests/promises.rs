@@ -14,6 +14,7 @@ mod crash;
 mod database_faults;
 mod doctor;
 mod drift;
+mod encodings;
 mod exactly_once;
 mod holds;
 mod http;

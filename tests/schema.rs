@@ -16,11 +16,12 @@ use crate::support::{daemon, eventually};
 
 const GOLDEN: &str = "tests/golden/schema.sql";
 /// The views that a dashboard may read.
-const VIEWS: [&str; 12] = [
+const VIEWS: [&str; 13] = [
     "consumer_positions",
     "gaps_open",
     "inbox_events",
     "outbox_cursor",
+    "outbox_held_topics",
     "outbox_pending",
     "outbox_set_aside",
     "outbox_status",

@@ -22,7 +22,7 @@ Those whose name begins with `outbox` are where the outbox is, which may be anot
 ";
 
 /// Each view, in the order of the reference, with a question that people ask it.
-const VIEWS: [(&str, &str, &str); 13] = [
+const VIEWS: [(&str, &str, &str); 14] = [
     (
         "status",
         "Which routes do not work, and what is to be done?",
@@ -77,6 +77,11 @@ const VIEWS: [(&str, &str, &str); 13] = [
         "outbox_pending",
         "What waits, by topic?",
         "SELECT topic, count(*) AS events, max(age) AS oldest\nFROM makegood.outbox_pending\nGROUP BY topic",
+    ),
+    (
+        "outbox_held_topics",
+        "Which topics take nothing, and why?",
+        "SELECT topic, events, held_since, reason, advice\nFROM makegood.outbox_held_topics",
     ),
     (
         "outbox_set_aside",

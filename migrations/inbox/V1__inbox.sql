@@ -89,3 +89,19 @@ CREATE TABLE makegood.gaps (
 COMMENT ON TABLE makegood.gaps IS
     'Offsets that were never read: expired, before the first start, or skipped on purpose. Open until a sweep of the reconciler has looked at everything that was paid before the gap was found.';
 CREATE INDEX gaps_uncovered ON makegood.gaps (route_id, found_at) WHERE covered_at IS NULL;
+
+-- A NOTIFY into a full queue fails the transaction at its COMMIT, and the queue is full for everybody as long as one
+-- listener, of whatever application, is idle in a transaction. makegood only notifies to be quick, and stops early: the
+-- transaction may be committed much later.
+CREATE OR REPLACE FUNCTION makegood.wake(channel text, word text) RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF pg_notification_queue_usage() < 0.5 THEN
+        PERFORM pg_notify(channel, word);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION makegood.wake(text, text) IS 'Notifies those who listen, unless the server''s queue of notifications is half full.';
+REVOKE ALL ON FUNCTION makegood.wake(text, text) FROM PUBLIC;

@@ -299,7 +299,7 @@ BEGIN
         -- The request it met may have begun meanwhile; then this one is a run of its own.
         EXIT WHEN run IS NOT NULL;
     END LOOP;
-    PERFORM pg_notify('makegood_reconcile', run::text);
+    PERFORM makegood.wake('makegood_reconcile', run::text);
     RETURN run;
 END $$;
 COMMENT ON FUNCTION makegood.reconcile IS
@@ -315,7 +315,7 @@ BEGIN
         RAISE EXCEPTION 'run % is not held', approve.run
             USING ERRCODE = '55000', HINT = 'SELECT run, state, held FROM makegood.reconcile_runs shows which are.';
     END IF;
-    PERFORM pg_notify('makegood_reconcile', run::text);
+    PERFORM makegood.wake('makegood_reconcile', run::text);
 END $$;
 COMMENT ON FUNCTION makegood.approve IS 'Lets a held run go on where it stopped, without the brake.';
 

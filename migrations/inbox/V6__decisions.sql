@@ -59,7 +59,7 @@ BEGIN
         -- The one it met may be over by now; then this is one of its own.
         EXIT WHEN decision IS NOT NULL;
     END LOOP;
-    PERFORM pg_notify('makegood_replay', '');
+    PERFORM makegood.wake('makegood_replay', '');
     RETURN decision;
 END $$;
 COMMENT ON FUNCTION makegood.replay IS

@@ -16,7 +16,9 @@ CREATE TABLE makegood.outbox (
     aggregateid text COLLATE "C",
     type text NOT NULL,
     payload text NOT NULL,
-    headers jsonb NOT NULL
+    headers jsonb NOT NULL,
+    -- Names a row to a subscriber of a publication FOR ALL TABLES, without which PostgreSQL refuses UPDATE and DELETE.
+    PRIMARY KEY (seq, slot)
 ) PARTITION BY LIST (slot);
 COMMENT ON TABLE makegood.outbox IS
     'Events for Kafka, written by makegood.publish in the transaction they speak of. Kept for a while after they were sent.';
@@ -41,16 +43,17 @@ COMMENT ON TABLE makegood.outbox_2 IS 'The rows of the outbox from every third t
 
 -- What a snapshot has not seen lies in two ranges of this index, wherever in the table it is.
 CREATE INDEX outbox_xid ON makegood.outbox (xid, seq);
-CREATE INDEX outbox_order ON makegood.outbox (seq);
 CREATE INDEX outbox_id ON makegood.outbox (id);
 CREATE INDEX outbox_key ON makegood.outbox (aggregateid);
 
 -- Turn n fills table n % 3. The next turn begins with emptying its table, in one transaction.
 CREATE TABLE makegood.outbox_turns (
     turn bigint PRIMARY KEY,
+    top_seq bigint NOT NULL DEFAULT 0,
     began_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE makegood.outbox_turns IS 'Which of the outbox''s tables is filled: that of the newest turn, modulo three.';
+COMMENT ON COLUMN makegood.outbox_turns.top_seq IS 'No row of an earlier turn has a higher number.';
 INSERT INTO makegood.outbox_turns (turn) VALUES (0);
 
 CREATE TABLE makegood.outbox_steps (
@@ -70,7 +73,7 @@ CREATE TABLE makegood.outbox_steps (
     in_flight integer NOT NULL DEFAULT 0,
     reason text,
     advice text,
-    system_identifier bigint NOT NULL,
+    remark text,
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     written_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (shard, step)
@@ -82,14 +85,16 @@ COMMENT ON COLUMN makegood.outbox_steps.to_snapshot IS 'Of the rows that it sees
 
 -- Before any relay ran, everything is still to be sent; no row is older than the schema.
 INSERT INTO makegood.outbox_steps
-    (shard, step, shards, epoch, from_snapshot, to_snapshot, last_seq, published, lease_until, system_identifier)
-SELECT 0, 0, 1, 0, '3:3:', '3:3:', 0, 0, '-infinity', system_identifier
-FROM pg_catalog.pg_control_system();
+    (shard, step, shards, epoch, from_snapshot, to_snapshot, last_seq, published, lease_until)
+VALUES (0, 0, 1, 0, '3:3:', '3:3:', 0, 0, '-infinity');
 
--- Rows that Kafka refused for good, and the later rows of their keys, in the order they have to go.
+-- Rows that do not go now: those that Kafka refused for good and the later rows of their keys, and all rows of a topic
+-- that takes nothing. In the order they have to go.
 CREATE TABLE makegood.outbox_parked (
     seq bigint PRIMARY KEY,
     created_at timestamptz NOT NULL,
+    bytes integer NOT NULL,
+    by_topic boolean NOT NULL DEFAULT false,
     id uuid NOT NULL,
     aggregatetype text COLLATE "C" NOT NULL,
     aggregateid text COLLATE "C",
@@ -102,6 +107,28 @@ CREATE TABLE makegood.outbox_parked (
     retry_at timestamptz
 );
 COMMENT ON TABLE makegood.outbox_parked IS
-    'Rows set aside: with a reason if Kafka refused them, without one if they wait behind such a row of their key.';
-CREATE INDEX outbox_parked_key ON makegood.outbox_parked (aggregateid, aggregatetype);
+    'Rows set aside: with a reason if Kafka refused them or their topic, without one if they wait behind such a row of their key.';
+COMMENT ON COLUMN makegood.outbox_parked.by_topic IS
+    'It is the topic that takes nothing: the relay tries it again by itself, and sends the row as soon as it can.';
+CREATE INDEX outbox_parked_key ON makegood.outbox_parked (aggregateid, aggregatetype, seq) WHERE NOT by_topic;
+CREATE INDEX outbox_parked_topic ON makegood.outbox_parked (aggregatetype, seq) WHERE by_topic;
 CREATE INDEX outbox_parked_retry ON makegood.outbox_parked (seq) WHERE retry_at IS NOT NULL;
+CREATE INDEX outbox_parked_id ON makegood.outbox_parked (id);
+
+-- What a person gave up, with its contents. (id, seq): numbers of its own may be used again, see outbox_number.
+CREATE TABLE makegood.outbox_discarded (
+    id uuid NOT NULL,
+    seq bigint NOT NULL,
+    created_at timestamptz NOT NULL,
+    aggregatetype text COLLATE "C" NOT NULL,
+    aggregateid text COLLATE "C",
+    type text NOT NULL,
+    payload text NOT NULL,
+    headers jsonb NOT NULL,
+    reason text,
+    discarded_at timestamptz NOT NULL DEFAULT now(),
+    discarded_by text NOT NULL DEFAULT session_user,
+    why text NOT NULL,
+    PRIMARY KEY (id, seq)
+);
+COMMENT ON TABLE makegood.outbox_discarded IS 'Events that a person gave up: Kafka never got them. Kept for the record.';

@@ -27,19 +27,76 @@ BEGIN
         RETURN 'headers must be texts, each with a name';
     ELSIF EXISTS (
         SELECT FROM jsonb_object_keys(headers) h (name)
-        WHERE h.name IN ('id', 'type', 'content-type') OR h.name LIKE 'ce\_%'
+        WHERE h.name IN ('id', 'type', 'content-type') OR left(h.name, 3) = 'ce_'
     ) THEN
-        RETURN 'headers named id, type, content-type or ce_… are set by makegood';
+        RETURN 'headers named id, type, content-type or ce_... are set by makegood';
     END IF;
     RETURN NULL;
 END
 $$;
+
+-- What is wrong with texts in a database of the encoding SQL_ASCII, which takes any bytes, or null.
+CREATE FUNCTION makegood.outbox_bytes_fault(VARIADIC texts text[]) RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM convert_from(convert_to(t.one, 'SQL_ASCII'), 'UTF8') FROM unnest(texts) t (one);
+    RETURN NULL;
+EXCEPTION WHEN character_not_in_repertoire THEN
+    RETURN 'the event is not in UTF-8, and this database (SQL_ASCII) does not convert it: set client_encoding to UTF8, and send that';
+END
+$$;
+REVOKE ALL ON FUNCTION makegood.outbox_bytes_fault(text[]) FROM PUBLIC;
+
+-- A NOTIFY into a full queue fails the transaction at its COMMIT, and the queue is full for everybody as long as one
+-- listener, of whatever application, is idle in a transaction. makegood only notifies to be quick, and stops early: the
+-- transaction may be committed much later.
+CREATE OR REPLACE FUNCTION makegood.wake(channel text, word text) RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF pg_notification_queue_usage() < 0.5 THEN
+        PERFORM pg_notify(channel, word);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION makegood.wake(text, text) IS 'Notifies those who listen, unless the server''s queue of notifications is half full.';
+REVOKE ALL ON FUNCTION makegood.wake(text, text) FROM PUBLIC;
+
+-- A number above "taken", which the rows that are kept have reached: a sequence may fall behind its rows, by ALTER
+-- SEQUENCE, setval or an upgrade by logical replication. Two rows of one number would be taken for each other, and lower
+-- ones would go before those of their key that wait. Normally another transaction's later number was committed first, and
+-- the next one fits. Nobody waits here for somebody else's commit.
+CREATE FUNCTION makegood.outbox_number(taken bigint) RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    number bigint;
+BEGIN
+    FOR attempt IN 1..1000 LOOP
+        number := nextval('makegood.outbox_seq');
+        EXIT WHEN number > taken;
+        -- "mgnumber". What others have been given and not committed yet is passed by too.
+        IF pg_try_advisory_xact_lock(7883956027353883762)
+            AND (SELECT s.last_value FROM makegood.outbox_seq s) <= taken THEN
+            PERFORM setval('makegood.outbox_seq', taken + 10000);
+        END IF;
+    END LOOP;
+    RETURN number;
+END
+$$;
+REVOKE ALL ON FUNCTION makegood.outbox_number(bigint) FROM PUBLIC;
 
 CREATE FUNCTION makegood.publish(
     topic text, key text, event_type text, payload jsonb, headers jsonb DEFAULT '{}', event_id uuid DEFAULT gen_random_uuid()
 ) RETURNS uuid
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+-- The newest number is the end of an index, also of a table whose plan was made while it was empty.
+SET enable_seqscan = off
 AS $$
 DECLARE
     -- What Kafka and its clients take by default is 1,000,000 bytes, makegood's own headers included; these have the key
@@ -50,6 +107,10 @@ DECLARE
     size CONSTANT integer := octet_length(body) + coalesce(octet_length(key), 0) + octet_length(given::text);
     sent CONSTANT uuid := coalesce(event_id, gen_random_uuid());
     fault text;
+    number bigint;
+    filled integer;
+    taken bigint;
+    newest bigint;
     many smallint;
     asleep timestamptz;
 BEGIN
@@ -71,17 +132,33 @@ BEGIN
             THEN format('the event has %s bytes and %s is the most: send a reference to what is large', size, most)
         WHEN given <> '{}' THEN makegood.outbox_headers_fault(given)
     END;
+    IF fault IS NULL AND getdatabaseencoding() = 'SQL_ASCII' THEN
+        fault := makegood.outbox_bytes_fault(key, event_type, body, given::text);
+    END IF;
     IF fault IS NOT NULL THEN
         RAISE EXCEPTION 'makegood.publish: %', fault
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'makegood.publish(topic, key, event_type, payload jsonb, headers jsonb, event_id uuid)';
     END IF;
 
-    INSERT INTO makegood.outbox (slot, bytes, id, aggregatetype, aggregateid, type, payload, headers)
-    VALUES (
-        coalesce((SELECT t.turn % 3 FROM makegood.outbox_turns t ORDER BY t.turn DESC LIMIT 1), 0),
-        size, sent, topic, key, event_type, body, given
-    );
+    SELECT t.turn % 3, t.top_seq INTO filled, taken FROM makegood.outbox_turns t ORDER BY t.turn DESC LIMIT 1;
+    filled := coalesce(filled, 0);
+    number := nextval('makegood.outbox_seq');
+    -- Only the table that is filled, in a statement of its own: one that names the others locks them too, and an open
+    -- transaction would keep them from being emptied.
+    IF filled = 0 THEN
+        SELECT max(o.seq) INTO newest FROM makegood.outbox_0 o;
+    ELSIF filled = 1 THEN
+        SELECT max(o.seq) INTO newest FROM makegood.outbox_1 o;
+    ELSE
+        SELECT max(o.seq) INTO newest FROM makegood.outbox_2 o;
+    END IF;
+    taken := greatest(taken, newest, (SELECT max(p.seq) FROM makegood.outbox_parked p));
+    IF number <= taken THEN
+        number := makegood.outbox_number(taken);
+    END IF;
+    INSERT INTO makegood.outbox (seq, slot, bytes, id, aggregatetype, aggregateid, type, payload, headers)
+    VALUES (number, filled, size, sent, topic, key, event_type, body, given);
 
     -- A NOTIFY takes a lock of the whole database at commit: harmless while the relay sleeps, ruinous under load. A
     -- relay that died asleep is believed for a few seconds only.
@@ -93,12 +170,13 @@ BEGIN
     IF many > 1 THEN
         SELECT s.sleeps_until INTO asleep
         FROM makegood.outbox_steps s
-        WHERE s.shard = makegood.outbox_shard(key, currval('makegood.outbox_seq'), many)
+        WHERE s.shard = makegood.outbox_shard(key, number, many)
         ORDER BY s.step DESC
         LIMIT 1;
     END IF;
-    IF asleep > clock_timestamp() THEN
-        PERFORM pg_notify('makegood_outbox', '');
+    -- Nobody sleeps longer than a lease lasts: that was another clock.
+    IF asleep > clock_timestamp() AND asleep <= clock_timestamp() + interval '6 seconds' THEN
+        PERFORM makegood.wake('makegood_outbox', '');
     END IF;
     RETURN sent;
 END

@@ -1,11 +1,23 @@
 -- The outbox for people and dashboards, without contents.
 
--- The newest step of each shard in use.
+-- The newest step of each shard in use. A lease longer than there are (LEASE, in the relay) was written by a clock that
+-- was ahead. A step that this server cannot have written came with a dump or a copy: the row carries the number of the
+-- transaction that wrote it, which is then not the one that put it here, or is one that this server has yet to reach.
 CREATE VIEW makegood.outbox_cursor AS
-SELECT n.*
+SELECT n.shard, n.step, n.shards, n.epoch, n.from_snapshot, n.to_snapshot, n.last_seq, n.published, n.holder, n.host, n.pid,
+       n.lease_until, n.sleeps_until, n.in_flight, n.reason, n.advice, n.remark, n.xid, n.written_at,
+       n.lease_until > clock_timestamp() AND n.lease_until <= clock_timestamp() + interval '6 seconds' AS leased,
+       n.row_xid <> n.xid::text::bigint % 4294967296
+           OR n.xid >= pg_snapshot_xmax(pg_current_snapshot())
+           OR pg_snapshot_xmax(n.from_snapshot) > pg_snapshot_xmax(pg_current_snapshot())
+           OR pg_snapshot_xmax(n.to_snapshot) > pg_snapshot_xmax(pg_current_snapshot()) AS is_foreign
 FROM generate_series(0, 7) s (shard)
 CROSS JOIN LATERAL (
-    SELECT * FROM makegood.outbox_steps p WHERE p.shard = s.shard ORDER BY p.step DESC LIMIT 1
+    SELECT p.*, p.xmin::text::bigint AS row_xid
+    FROM makegood.outbox_steps p
+    WHERE p.shard = s.shard
+    ORDER BY p.step DESC
+    LIMIT 1
 ) n
 WHERE n.shard < n.shards;
 COMMENT ON VIEW makegood.outbox_cursor IS 'The newest step of each shard: how far the relay is, and who it is.';
@@ -25,20 +37,24 @@ COMMENT ON COLUMN makegood.outbox_cursor.sleeps_until IS 'Until then a publisher
 COMMENT ON COLUMN makegood.outbox_cursor.in_flight IS 'Events handed to Kafka and not acknowledged.';
 COMMENT ON COLUMN makegood.outbox_cursor.reason IS 'Why nothing is sent; null if all is well.';
 COMMENT ON COLUMN makegood.outbox_cursor.advice IS 'What to do about it.';
-COMMENT ON COLUMN makegood.outbox_cursor.system_identifier IS 'The PostgreSQL cluster in which the step was written.';
+COMMENT ON COLUMN makegood.outbox_cursor.remark IS 'What else a person should know; null if there is nothing.';
+COMMENT ON COLUMN makegood.outbox_cursor.leased IS 'Whether the lease is in force.';
+COMMENT ON COLUMN makegood.outbox_cursor.is_foreign IS
+    'Whether this server cannot have written the step: it came with a dump or a copy. The next claim begins anew.';
 COMMENT ON COLUMN makegood.outbox_cursor.xid IS 'The transaction that wrote it.';
 COMMENT ON COLUMN makegood.outbox_cursor.written_at IS 'When it was written.';
 
 -- A function for its settings: the two ranges of the index on xid are what keeps this cheap, whatever the statistics
 -- say of a table that was loaded in one go.
 CREATE FUNCTION makegood.outbox_unsent()
-RETURNS TABLE (event_id uuid, topic text, key text, event_type text, bytes integer, created_at timestamptz, seq bigint)
+RETURNS TABLE (event_id uuid, topic text, key text, event_type text, bytes integer, created_at timestamptz, seq bigint,
+               reason text, advice text)
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET jit = off
 AS $$
-    SELECT o.id, o.aggregatetype, o.aggregateid, o.type, o.bytes, o.created_at, o.seq
+    SELECT o.id, o.aggregatetype, o.aggregateid, o.type, o.bytes, o.created_at, o.seq, NULL, NULL
     FROM makegood.outbox_cursor c
     CROSS JOIN LATERAL (
         SELECT late.*
@@ -51,16 +67,22 @@ AS $$
     ) o
     WHERE makegood.outbox_shard(o.aggregateid, o.seq, c.shards) = c.shard
           AND NOT (o.seq <= c.last_seq AND pg_visible_in_snapshot(o.xid, c.to_snapshot))
+    UNION ALL
+    SELECT p.id, p.aggregatetype, p.aggregateid, p.type, p.bytes, p.created_at, p.seq, p.reason, p.advice
+    FROM makegood.outbox_parked p
+    WHERE p.by_topic
 $$;
-COMMENT ON FUNCTION makegood.outbox_unsent() IS 'The rows that the relay''s cursor has not passed yet, without their contents.';
+COMMENT ON FUNCTION makegood.outbox_unsent() IS
+    'The rows that the relay''s cursor has not passed yet and those whose topic takes nothing, without their contents.';
 -- Who may only publish has no business with other events. Readers of the views below need EXECUTE on it.
 REVOKE ALL ON FUNCTION makegood.outbox_unsent() FROM PUBLIC;
 
 CREATE VIEW makegood.outbox_pending AS
-SELECT u.event_id, u.topic, u.key, u.event_type, u.bytes, u.created_at, clock_timestamp() - u.created_at AS age, u.seq
+SELECT u.event_id, u.topic, u.key, u.event_type, u.bytes, u.created_at,
+       greatest(clock_timestamp() - u.created_at, interval '0') AS age, u.seq, u.reason, u.advice
 FROM makegood.outbox_unsent() u;
 COMMENT ON VIEW makegood.outbox_pending IS
-    'Events that Kafka has not acknowledged yet. Rows set aside are in outbox_set_aside instead.';
+    'Events that Kafka has not acknowledged yet and that go by themselves. Rows set aside are in outbox_set_aside instead.';
 COMMENT ON COLUMN makegood.outbox_pending.event_id IS 'The event''s id.';
 COMMENT ON COLUMN makegood.outbox_pending.topic IS 'The Kafka topic it goes to.';
 COMMENT ON COLUMN makegood.outbox_pending.key IS 'Its Kafka key; null for none.';
@@ -69,11 +91,29 @@ COMMENT ON COLUMN makegood.outbox_pending.bytes IS 'The size of payload, key and
 COMMENT ON COLUMN makegood.outbox_pending.created_at IS 'When it was published, by this database''s clock.';
 COMMENT ON COLUMN makegood.outbox_pending.age IS 'How long ago that was.';
 COMMENT ON COLUMN makegood.outbox_pending.seq IS 'Its number; the rows of one key are sent in this order.';
+COMMENT ON COLUMN makegood.outbox_pending.reason IS 'Why its topic takes nothing; null if the event is on its way.';
+COMMENT ON COLUMN makegood.outbox_pending.advice IS 'What to do about it.';
+
+CREATE VIEW makegood.outbox_held_topics AS
+SELECT p.aggregatetype AS topic, count(*) AS events, (array_agg(p.reason ORDER BY p.seq))[1] AS reason,
+       (array_agg(p.advice ORDER BY p.seq))[1] AS advice, min(p.created_at) AS oldest_at, min(p.parked_at) AS held_since
+FROM makegood.outbox_parked p
+WHERE p.by_topic
+GROUP BY p.aggregatetype;
+COMMENT ON VIEW makegood.outbox_held_topics IS
+    'Topics that take nothing, while others do. The relay tries each again by itself; its events wait in outbox_pending.';
+COMMENT ON COLUMN makegood.outbox_held_topics.topic IS 'The Kafka topic.';
+COMMENT ON COLUMN makegood.outbox_held_topics.events IS 'How many events wait for it.';
+COMMENT ON COLUMN makegood.outbox_held_topics.reason IS 'Why, as Kafka or its client last said.';
+COMMENT ON COLUMN makegood.outbox_held_topics.advice IS 'What to do about it.';
+COMMENT ON COLUMN makegood.outbox_held_topics.oldest_at IS 'When the oldest of them was published.';
+COMMENT ON COLUMN makegood.outbox_held_topics.held_since IS 'When the first of them was held.';
 
 CREATE VIEW makegood.outbox_set_aside AS
 SELECT p.id AS event_id, p.aggregatetype AS topic, p.aggregateid AS key, p.type AS event_type, p.reason, p.advice,
        p.created_at, p.parked_at, p.retry_at, p.seq
-FROM makegood.outbox_parked p;
+FROM makegood.outbox_parked p
+WHERE NOT p.by_topic;
 COMMENT ON VIEW makegood.outbox_set_aside IS
     'Events that Kafka refused for good, and those that wait behind one of their key. makegood outbox retry sends them.';
 COMMENT ON COLUMN makegood.outbox_set_aside.event_id IS 'The event''s id.';
@@ -95,23 +135,29 @@ WITH waiting AS (
 ), aside AS (
     SELECT count(*) FILTER (WHERE reason IS NOT NULL) AS refused, count(*) AS set_aside, min(parked_at) AS aside_since
     FROM makegood.outbox_parked
+    WHERE NOT by_topic
+), held AS (
+    SELECT ARRAY(SELECT topic FROM makegood.outbox_held_topics ORDER BY topic) AS topics
 ), relay AS (
-    SELECT count(*) FILTER (WHERE lease_until > clock_timestamp()) AS relays, max(shards)::integer AS shards,
+    SELECT count(*) FILTER (WHERE leased) AS relays, max(shards)::integer AS shards,
            sum(published)::bigint AS published,
-           sum(in_flight) FILTER (WHERE lease_until > clock_timestamp()) AS in_flight, max(written_at) FILTER (WHERE epoch > 0) AS seen_at,
-           min(reason) FILTER (WHERE lease_until > clock_timestamp()) AS reason,
-           min(advice) FILTER (WHERE lease_until > clock_timestamp()) AS advice
+           sum(in_flight) FILTER (WHERE leased) AS in_flight,
+           -- A time that is yet to come was written by a clock that was ahead.
+           max(written_at) FILTER (WHERE epoch > 0 AND written_at <= clock_timestamp()) AS seen_at,
+           min(reason) FILTER (WHERE leased) AS reason, min(advice) FILTER (WHERE leased) AS advice,
+           min(remark) FILTER (WHERE leased) AS remark
     FROM makegood.outbox_cursor
 )
 SELECT CASE WHEN r.relays < r.shards THEN 'down' WHEN r.reason IS NOT NULL THEN 'held'
-            WHEN a.set_aside > 0 THEN 'set_aside' WHEN w.pending > 0 THEN 'behind' ELSE 'ok' END AS verdict,
+            WHEN r.remark IS NOT NULL THEN 'overdue' WHEN a.set_aside > 0 OR h.topics <> '{}' THEN 'set_aside'
+            WHEN w.pending > 0 THEN 'behind' ELSE 'ok' END AS verdict,
        r.relays, r.shards, r.reason, r.advice, w.pending, w.pending_bytes, w.oldest_at,
-       clock_timestamp() - w.oldest_at AS oldest_age, coalesce(r.in_flight, 0)::bigint AS in_flight,
-       a.set_aside, a.refused, a.aside_since, r.published, r.seen_at
-FROM waiting w, aside a, relay r;
+       greatest(clock_timestamp() - w.oldest_at, interval '0') AS oldest_age, coalesce(r.in_flight, 0)::bigint AS in_flight,
+       a.set_aside, a.refused, a.aside_since, r.published, r.seen_at, h.topics AS held_topics, r.remark
+FROM waiting w, aside a, relay r, held h;
 COMMENT ON VIEW makegood.outbox_status IS 'One row: do events get from the outbox to Kafka, and if not, why and what to do.';
 COMMENT ON COLUMN makegood.outbox_status.verdict IS
-    'ok: nothing waits; behind: events are on their way; set_aside: Kafka refused some; held: see reason; down: no relay runs.';
+    'ok: nothing waits; behind: events are on their way; set_aside: Kafka refused some, or a topic; overdue: see remark; held: see reason; down: no relay runs.';
 COMMENT ON COLUMN makegood.outbox_status.relays IS 'Shards that a living daemon relays.';
 COMMENT ON COLUMN makegood.outbox_status.shards IS 'Shards there are.';
 COMMENT ON COLUMN makegood.outbox_status.reason IS 'Why nothing is sent.';
@@ -126,3 +172,5 @@ COMMENT ON COLUMN makegood.outbox_status.refused IS 'Those of them that Kafka re
 COMMENT ON COLUMN makegood.outbox_status.aside_since IS 'When the first of them was set aside.';
 COMMENT ON COLUMN makegood.outbox_status.published IS 'Events acknowledged by Kafka since the first step.';
 COMMENT ON COLUMN makegood.outbox_status.seen_at IS 'When a relay last wrote; null if none ever did.';
+COMMENT ON COLUMN makegood.outbox_status.held_topics IS 'Topics that take nothing while others do, see outbox_held_topics.';
+COMMENT ON COLUMN makegood.outbox_status.remark IS 'Why published rows stay longer than they should; null if they do not.';

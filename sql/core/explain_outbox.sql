@@ -8,10 +8,16 @@ WITH unsent AS MATERIALIZED (
     FROM makegood.outbox o
     WHERE (o.id = ANY ($2) OR o.aggregateid = ANY ($1))
           AND NOT EXISTS (SELECT FROM makegood.outbox_parked p WHERE p.seq = o.seq)
+          AND NOT EXISTS (SELECT FROM makegood.outbox_discarded d WHERE d.id = o.id AND d.seq = o.seq)
     UNION ALL
-    SELECT p.seq, p.created_at, p.id, p.aggregatetype, p.aggregateid, p.type, 'set aside'
+    SELECT p.seq, p.created_at, p.id, p.aggregatetype, p.aggregateid, p.type,
+           CASE WHEN p.by_topic THEN 'held' ELSE 'set aside' END
     FROM makegood.outbox_parked p
     WHERE p.id = ANY ($2) OR p.aggregateid = ANY ($1)
+    UNION ALL
+    SELECT d.seq, d.created_at, d.id, d.aggregatetype, d.aggregateid, d.type, 'discarded'
+    FROM makegood.outbox_discarded d
+    WHERE d.id = ANY ($2) OR d.aggregateid = ANY ($1)
 )
 SELECT e.created_at AS at, 'outbox' AS part, e.what, NULL::text AS business_key,
        jsonb_build_object('eventId', e.id, 'topic', e.aggregatetype, 'key', e.aggregateid, 'type', e.type,

@@ -2,5 +2,5 @@
 -- The daemons that relay now, one row a shard.
 SELECT shard, host, pid, epoch
 FROM makegood.outbox_cursor
-WHERE lease_until > clock_timestamp()
+WHERE leased
 ORDER BY shard

@@ -1,6 +1,5 @@
 -- makegood: outbox_restamp
--- After a restore into another cluster the rows carry numbers of the old one's transactions, and its snapshots mean
--- nothing here. What the old cursor had passed gets a number that every snapshot sees; all else gets this
+-- After a restore the rows carry numbers of another server's transactions, and its snapshots mean nothing here. What the old cursor had passed gets a number that every snapshot sees; all else gets this
 -- transaction's, so that it is new. A row whose own number is not above that of the transaction that wrote it may have
 -- been published here, after the restore: in doubt it is sent again. This is for about $2 rows after number $1; the
 -- answer is the last one's number, or null if there are none.

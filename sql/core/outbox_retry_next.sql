@@ -1,11 +1,30 @@
 -- makegood: outbox_retry_next
--- The first row of each key that somebody asked to send again, in the order they have to go.
-SELECT p.seq, p.id, p.aggregatetype, p.aggregateid, p.type, p.payload, p.headers, p.created_at
-FROM makegood.outbox_parked p
-WHERE p.retry_at <= now() AND makegood.outbox_shard(p.aggregateid, p.seq, $2) = $1
-      AND NOT EXISTS (
-          SELECT FROM makegood.outbox_parked before
-          WHERE before.aggregateid = p.aggregateid AND before.aggregatetype = p.aggregatetype AND before.seq < p.seq
-      )
-ORDER BY p.seq
-LIMIT $3
+-- The next rows that were set aside and may go, in the order they have to: those that somebody asked for, and those of
+-- the topics $5, which take events again; none before an earlier one of its key that still waits. At most $3 rows and about $4
+-- bytes, but always one.
+SELECT s.seq, s.id, s.aggregatetype, s.aggregateid, s.type, s.payload, s.headers, s.created_at
+FROM (
+    SELECT d.*, sum(d.bytes) OVER (ORDER BY d.seq) AS total
+    FROM (
+        SELECT p.*
+        FROM (
+            (SELECT a.* FROM makegood.outbox_parked a WHERE a.retry_at IS NOT NULL AND NOT a.by_topic ORDER BY a.seq LIMIT $3)
+            UNION ALL
+            SELECT b.*
+            FROM unnest($5::text[]) AS t (topic)
+            CROSS JOIN LATERAL (
+                SELECT * FROM makegood.outbox_parked h WHERE h.by_topic AND h.aggregatetype = t.topic ORDER BY h.seq LIMIT $3
+            ) b
+        ) p
+        WHERE makegood.outbox_shard(p.aggregateid, p.seq, $2) = $1
+              AND NOT EXISTS (
+                  SELECT FROM makegood.outbox_parked before
+                  WHERE before.aggregateid = p.aggregateid AND before.aggregatetype = p.aggregatetype AND before.seq < p.seq
+                        AND NOT before.by_topic AND before.retry_at IS NULL
+              )
+        ORDER BY p.seq
+        LIMIT $3
+    ) d
+) s
+WHERE s.total - s.bytes < $4
+ORDER BY s.seq

@@ -5,5 +5,6 @@ WITH sent AS (
 )
 UPDATE makegood.outbox_parked p
 SET retry_at = now()
-FROM sent
-WHERE p.aggregateid = sent.aggregateid AND p.aggregatetype = sent.aggregatetype AND p.seq <> ALL ($1)
+FROM (SELECT DISTINCT aggregateid, aggregatetype FROM sent) s
+WHERE p.aggregateid = s.aggregateid AND p.aggregatetype = s.aggregatetype AND p.seq <> ALL ($1)
+      AND NOT p.by_topic AND p.retry_at IS NULL

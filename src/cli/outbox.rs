@@ -83,11 +83,11 @@ async fn list(store: &Store, args: &List) -> Result<(), Problem> {
     let (key, limit) = (args.key.as_deref(), args.limit as usize);
     let mut events = Vec::new();
     if !args.pending {
-        events = report::set_aside(store, key, limit as i64).await.map_err(unreadable)?;
+        events = report::set_aside(store, key, None, limit as i64).await.map_err(unreadable)?;
     }
     if !args.set_aside && events.len() < limit {
         let room = (limit - events.len()) as i64;
-        events.extend(report::pending(store, key, room).await.map_err(unreadable)?);
+        events.extend(report::pending(store, key, None, room).await.map_err(unreadable)?);
     }
     match args.output.output {
         Format::Table if events.is_empty() => {

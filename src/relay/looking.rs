@@ -16,6 +16,8 @@ const WINDOW: usize = 6000;
 const WINDOW_BYTES: usize = 12 << 20;
 /// Rows set aside that are tried again together, each of a key of its own.
 const RETRIES: i64 = 100;
+/// What they may weigh together, about.
+const RETRIES_BYTES: i64 = 8 << 20;
 /// How often they are looked for untold: nobody heard who asked while no relay listened.
 const RETRIES_LOOK: Duration = Duration::from_secs(2);
 
@@ -77,7 +79,7 @@ impl Lead<'_> {
     pub(super) async fn look_for_retries(&mut self) -> Result<(), Problem> {
         self.retries_at = Instant::now() + RETRIES_LOOK;
         if !self.retrying {
-            let found = self.session.retries(RETRIES).await;
+            let found = self.session.retries(RETRIES, RETRIES_BYTES, &[]).await;
             self.retries = found.map_err(|f| f.problem("cannot read what is set aside"))?;
         }
         Ok(())

@@ -8,7 +8,7 @@ use tracing::{debug, warn};
 
 use super::lead::Lead;
 use crate::pure::problem::Problem;
-use crate::pure::refusal::Refusal;
+use crate::pure::refusal::{Blame, Refusal};
 use crate::pure::verdict;
 use crate::pure::window::End;
 use crate::store::Fault;
@@ -58,6 +58,7 @@ impl Lead<'_> {
             asleep: self.sleeps(),
             leaving: leaving == Leaving::Yes,
             trouble: self.trouble.clone(),
+            remark: None,
         };
         let moved = match aside.is_empty() {
             true => self.session.step(self.step, &self.cursor, &saying).await,
@@ -129,7 +130,8 @@ pub(super) async fn blocked(session: &Session) -> Result<HashSet<(String, String
 }
 
 fn parking(seq: i64, refusal: Option<Refusal>) -> Parking {
-    Parking { seq, refusal: refusal.map(|r| (r.reason, r.advice)) }
+    let by_topic = refusal.as_ref().is_some_and(|refusal| refusal.blame == Blame::World);
+    Parking { seq, refusal: refusal.map(|r| (r.reason, r.advice)), by_topic }
 }
 
 fn unwritable(fault: Fault) -> Problem {

@@ -22,6 +22,21 @@ mod outbox {
 
 /// The lock that migrators take; any constant will do as long as it stays the same.
 const LOCK: i64 = 0x6d61_6b65_676f_6f64;
+/// What a migration is run under, whatever the role's or the database's own settings are.
+const SETTINGS: &str =
+    "SET search_path = pg_catalog, pg_temp; SET standard_conforming_strings = on";
+/// The SQLSTATE with which [`ENCODING`] refuses a database.
+const REFUSED: &str = "0A000";
+/// Refuses a database that cannot hold every event. One of the encoding SQL_ASCII holds any bytes, and `publish` looks
+/// at them.
+const ENCODING: &str = "DO $$ BEGIN
+    IF pg_catalog.getdatabaseencoding() NOT IN ('UTF8', 'SQL_ASCII') THEN
+        RAISE EXCEPTION 'makegood needs a database in UTF8, and this one is in %', pg_catalog.getdatabaseencoding()
+            USING ERRCODE = '0A000',
+                  HINT = 'CREATE DATABASE ... TEMPLATE template0 ENCODING UTF8, then pg_dump and pg_restore: they convert';
+    END IF;
+END $$;
+";
 
 /// A set of migrations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +81,14 @@ pub async fn up(client: &mut Client, sets: &[Set]) -> Result<Vec<String>, Proble
         .await
         .map_err(failed)?;
     client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await.map_err(failed)?;
+    let before = client
+        .query_one(
+            "SELECT current_setting('search_path'), current_setting('standard_conforming_strings')",
+            &[],
+        )
+        .await
+        .map_err(failed)?;
+    client.batch_execute(SETTINGS).await.map_err(failed)?;
     let mut outcome = Ok(Vec::new());
     for set in sets {
         if let Ok(done) = &mut outcome {
@@ -77,6 +100,9 @@ pub async fn up(client: &mut Client, sets: &[Set]) -> Result<Vec<String>, Proble
     }
     // The lock ends with the session at the latest, so a failure here is no failure.
     let _ = client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await;
+    let again = "SELECT set_config('search_path', $1, false), set_config('standard_conforming_strings', $2, false)";
+    let (path, strings): (String, String) = (before.get(0), before.get(1));
+    let _ = client.execute(again, &[&path, &strings]).await;
     outcome
 }
 
@@ -137,6 +163,16 @@ impl Set {
         if known.get_migrations().iter().eq(&applied) {
             return Ok(Vec::new());
         }
+        let refused = |error: tokio_postgres::Error| {
+            let problem = Fault::from(&error).problem("cannot make the schema makegood");
+            match Fault::from(&error).sqlstate() {
+                Some(REFUSED) => Problem::new(Code::Schema, problem.cause).hint(
+                    "make a database with ENCODING 'UTF8' TEMPLATE template0, then pg_dump and pg_restore: they convert",
+                ),
+                _ => problem,
+            }
+        };
+        client.batch_execute(ENCODING).await.map_err(refused)?;
         create_schema(client).await.map_err(|e| {
             Fault::from(e).problem("cannot create the schema makegood").hint(
                 "run `makegood migrate up` once as a role that may create schemas, or as the database's owner:\n\

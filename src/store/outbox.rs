@@ -94,6 +94,8 @@ pub struct Saying {
     pub leaving: bool,
     /// Why nothing is sent, and what to do about it.
     pub trouble: Option<(String, String)>,
+    /// What else a person should know.
+    pub remark: Option<String>,
 }
 
 /// Somebody else has the shard now.
@@ -152,6 +154,7 @@ impl Session {
                     &saying.in_flight,
                     &reason,
                     &advice,
+                    &saying.remark,
                 ],
             )
             .await?;

@@ -37,7 +37,7 @@ BEGIN
         RAISE EXCEPTION 'run % is not held', approve.run
             USING ERRCODE = '55000', HINT = 'SELECT run, state, held FROM makegood.reconcile_runs shows which are.';
     END IF;
-    PERFORM pg_notify('makegood_reconcile', run::text);
+    PERFORM makegood.wake('makegood_reconcile', run::text);
 END $$;
 
 COMMENT ON FUNCTION makegood.approve(run bigint) IS 'Lets a held run go on where it stopped, without the brake.';
@@ -166,6 +166,18 @@ $_$;
 
 COMMENT ON FUNCTION makegood.explain(id text) IS 'What makegood''s own tables know of a payment, by its id or its event''s, in the order of time. makegood explain ID adds the host''s rows.';
 
+CREATE FUNCTION makegood.outbox_bytes_fault(VARIADIC texts text[]) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    PERFORM convert_from(convert_to(t.one, 'SQL_ASCII'), 'UTF8') FROM unnest(texts) t (one);
+    RETURN NULL;
+EXCEPTION WHEN character_not_in_repertoire THEN
+    RETURN 'the event is not in UTF-8, and this database (SQL_ASCII) does not convert it: set client_encoding to UTF8, and send that';
+END
+$$;
+
 CREATE FUNCTION makegood.outbox_headers_fault(headers jsonb) RETURNS text
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -177,11 +189,31 @@ BEGIN
         RETURN 'headers must be texts, each with a name';
     ELSIF EXISTS (
         SELECT FROM jsonb_object_keys(headers) h (name)
-        WHERE h.name IN ('id', 'type', 'content-type') OR h.name LIKE 'ce\_%'
+        WHERE h.name IN ('id', 'type', 'content-type') OR left(h.name, 3) = 'ce_'
     ) THEN
-        RETURN 'headers named id, type, content-type or ce_… are set by makegood';
+        RETURN 'headers named id, type, content-type or ce_... are set by makegood';
     END IF;
     RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION makegood.outbox_number(taken bigint) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    number bigint;
+BEGIN
+    FOR attempt IN 1..1000 LOOP
+        number := nextval('makegood.outbox_seq');
+        EXIT WHEN number > taken;
+        -- "mgnumber". What others have been given and not committed yet is passed by too.
+        IF pg_try_advisory_xact_lock(7883956027353883762)
+            AND (SELECT s.last_value FROM makegood.outbox_seq s) <= taken THEN
+            PERFORM setval('makegood.outbox_seq', taken + 10000);
+        END IF;
+    END LOOP;
+    RETURN number;
 END
 $$;
 
@@ -196,13 +228,13 @@ $$;
 
 COMMENT ON FUNCTION makegood.outbox_shard(key text, seq bigint, shards smallint) IS 'The shard of an outbox row: by its key, or where it has none by its number.';
 
-CREATE FUNCTION makegood.outbox_unsent() RETURNS TABLE(event_id uuid, topic text, key text, event_type text, bytes integer, created_at timestamp with time zone, seq bigint)
+CREATE FUNCTION makegood.outbox_unsent() RETURNS TABLE(event_id uuid, topic text, key text, event_type text, bytes integer, created_at timestamp with time zone, seq bigint, reason text, advice text)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET jit TO 'off'
     AS $$
-    SELECT o.id, o.aggregatetype, o.aggregateid, o.type, o.bytes, o.created_at, o.seq
+    SELECT o.id, o.aggregatetype, o.aggregateid, o.type, o.bytes, o.created_at, o.seq, NULL, NULL
     FROM makegood.outbox_cursor c
     CROSS JOIN LATERAL (
         SELECT late.*
@@ -215,13 +247,18 @@ CREATE FUNCTION makegood.outbox_unsent() RETURNS TABLE(event_id uuid, topic text
     ) o
     WHERE makegood.outbox_shard(o.aggregateid, o.seq, c.shards) = c.shard
           AND NOT (o.seq <= c.last_seq AND pg_visible_in_snapshot(o.xid, c.to_snapshot))
+    UNION ALL
+    SELECT p.id, p.aggregatetype, p.aggregateid, p.type, p.bytes, p.created_at, p.seq, p.reason, p.advice
+    FROM makegood.outbox_parked p
+    WHERE p.by_topic
 $$;
 
-COMMENT ON FUNCTION makegood.outbox_unsent() IS 'The rows that the relay''s cursor has not passed yet, without their contents.';
+COMMENT ON FUNCTION makegood.outbox_unsent() IS 'The rows that the relay''s cursor has not passed yet and those whose topic takes nothing, without their contents.';
 
 CREATE FUNCTION makegood.publish(topic text, key text, event_type text, payload jsonb, headers jsonb DEFAULT '{}'::jsonb, event_id uuid DEFAULT gen_random_uuid()) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
     AS $_$
 DECLARE
     -- What Kafka and its clients take by default is 1,000,000 bytes, makegood's own headers included; these have the key
@@ -232,6 +269,10 @@ DECLARE
     size CONSTANT integer := octet_length(body) + coalesce(octet_length(key), 0) + octet_length(given::text);
     sent CONSTANT uuid := coalesce(event_id, gen_random_uuid());
     fault text;
+    number bigint;
+    filled integer;
+    taken bigint;
+    newest bigint;
     many smallint;
     asleep timestamptz;
 BEGIN
@@ -253,17 +294,33 @@ BEGIN
             THEN format('the event has %s bytes and %s is the most: send a reference to what is large', size, most)
         WHEN given <> '{}' THEN makegood.outbox_headers_fault(given)
     END;
+    IF fault IS NULL AND getdatabaseencoding() = 'SQL_ASCII' THEN
+        fault := makegood.outbox_bytes_fault(key, event_type, body, given::text);
+    END IF;
     IF fault IS NOT NULL THEN
         RAISE EXCEPTION 'makegood.publish: %', fault
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'makegood.publish(topic, key, event_type, payload jsonb, headers jsonb, event_id uuid)';
     END IF;
 
-    INSERT INTO makegood.outbox (slot, bytes, id, aggregatetype, aggregateid, type, payload, headers)
-    VALUES (
-        coalesce((SELECT t.turn % 3 FROM makegood.outbox_turns t ORDER BY t.turn DESC LIMIT 1), 0),
-        size, sent, topic, key, event_type, body, given
-    );
+    SELECT t.turn % 3, t.top_seq INTO filled, taken FROM makegood.outbox_turns t ORDER BY t.turn DESC LIMIT 1;
+    filled := coalesce(filled, 0);
+    number := nextval('makegood.outbox_seq');
+    -- Only the table that is filled, in a statement of its own: one that names the others locks them too, and an open
+    -- transaction would keep them from being emptied.
+    IF filled = 0 THEN
+        SELECT max(o.seq) INTO newest FROM makegood.outbox_0 o;
+    ELSIF filled = 1 THEN
+        SELECT max(o.seq) INTO newest FROM makegood.outbox_1 o;
+    ELSE
+        SELECT max(o.seq) INTO newest FROM makegood.outbox_2 o;
+    END IF;
+    taken := greatest(taken, newest, (SELECT max(p.seq) FROM makegood.outbox_parked p));
+    IF number <= taken THEN
+        number := makegood.outbox_number(taken);
+    END IF;
+    INSERT INTO makegood.outbox (seq, slot, bytes, id, aggregatetype, aggregateid, type, payload, headers)
+    VALUES (number, filled, size, sent, topic, key, event_type, body, given);
 
     -- A NOTIFY takes a lock of the whole database at commit: harmless while the relay sleeps, ruinous under load. A
     -- relay that died asleep is believed for a few seconds only.
@@ -275,12 +332,13 @@ BEGIN
     IF many > 1 THEN
         SELECT s.sleeps_until INTO asleep
         FROM makegood.outbox_steps s
-        WHERE s.shard = makegood.outbox_shard(key, currval('makegood.outbox_seq'), many)
+        WHERE s.shard = makegood.outbox_shard(key, number, many)
         ORDER BY s.step DESC
         LIMIT 1;
     END IF;
-    IF asleep > clock_timestamp() THEN
-        PERFORM pg_notify('makegood_outbox', '');
+    -- Nobody sleeps longer than a lease lasts: that was another clock.
+    IF asleep > clock_timestamp() AND asleep <= clock_timestamp() + interval '6 seconds' THEN
+        PERFORM makegood.wake('makegood_outbox', '');
     END IF;
     RETURN sent;
 END
@@ -328,7 +386,7 @@ BEGIN
         -- The request it met may have begun meanwhile; then this one is a run of its own.
         EXIT WHEN run IS NOT NULL;
     END LOOP;
-    PERFORM pg_notify('makegood_reconcile', run::text);
+    PERFORM makegood.wake('makegood_reconcile', run::text);
     RETURN run;
 END $$;
 
@@ -360,11 +418,24 @@ BEGIN
         -- The one it met may be over by now; then this is one of its own.
         EXIT WHEN decision IS NOT NULL;
     END LOOP;
-    PERFORM pg_notify('makegood_replay', '');
+    PERFORM makegood.wake('makegood_replay', '');
     RETURN decision;
 END $$;
 
 COMMENT ON FUNCTION makegood.replay(quarantine_id bigint, reason text) IS 'Has a daemon apply a quarantined record again, with the mapping and the rules of today, from its exact bytes. Returns the decision''s number; quarantine_decisions tells what came of it.';
+
+CREATE FUNCTION makegood.wake(channel text, word text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    IF pg_notification_queue_usage() < 0.5 THEN
+        PERFORM pg_notify(channel, word);
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION makegood.wake(channel text, word text) IS 'Notifies those who listen, unless the server''s queue of notifications is half full.';
 
 CREATE TABLE makegood.positions (
     consumer_group text NOT NULL COLLATE pg_catalog."C",
@@ -655,7 +726,7 @@ COMMENT ON COLUMN makegood.gaps_open.to_offset IS 'One past the last.';
 
 COMMENT ON COLUMN makegood.gaps_open.records IS 'How many offsets that are; in a compacted or transactional topic fewer are records.';
 
-COMMENT ON COLUMN makegood.gaps_open.reason IS 'expired: deleted before they were read; taken_over: before the offset of the group''s worker before makegood; first_start: before the configured start; deleted: the topic was deleted before they were read; recreated, truncated: the log that came after begins later; reset by …: a person skipped them.';
+COMMENT ON COLUMN makegood.gaps_open.reason IS 'expired: deleted before they were read; taken_over: before the offset of the group''s worker before makegood; first_start: before the configured start; deleted: the topic was deleted before they were read; recreated, truncated: the log that came after begins later; reset by ...: a person skipped them.';
 
 COMMENT ON COLUMN makegood.gaps_open.found_at IS 'When it was found; every payment they can be about became paid before.';
 
@@ -851,7 +922,7 @@ CREATE TABLE makegood.outbox_steps (
     in_flight integer DEFAULT 0 NOT NULL,
     reason text,
     advice text,
-    system_identifier bigint NOT NULL,
+    remark text,
     xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     written_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
@@ -879,9 +950,11 @@ CREATE VIEW makegood.outbox_cursor AS
     n.in_flight,
     n.reason,
     n.advice,
-    n.system_identifier,
+    n.remark,
     n.xid,
-    n.written_at
+    n.written_at,
+    ((n.lease_until > clock_timestamp()) AND (n.lease_until <= (clock_timestamp() + '00:00:06'::interval))) AS leased,
+    ((n.row_xid <> (((n.xid)::text)::bigint % '4294967296'::bigint)) OR (n.xid >= pg_snapshot_xmax(pg_current_snapshot())) OR (pg_snapshot_xmax(n.from_snapshot) > pg_snapshot_xmax(pg_current_snapshot())) OR (pg_snapshot_xmax(n.to_snapshot) > pg_snapshot_xmax(pg_current_snapshot()))) AS is_foreign
    FROM (generate_series(0, 7) s(shard)
      CROSS JOIN LATERAL ( SELECT p.shard,
             p.step,
@@ -899,9 +972,10 @@ CREATE VIEW makegood.outbox_cursor AS
             p.in_flight,
             p.reason,
             p.advice,
-            p.system_identifier,
+            p.remark,
             p.xid,
-            p.written_at
+            p.written_at,
+            ((p.xmin)::text)::bigint AS row_xid
            FROM makegood.outbox_steps p
           WHERE (p.shard = s.shard)
           ORDER BY p.step DESC
@@ -942,22 +1016,38 @@ COMMENT ON COLUMN makegood.outbox_cursor.reason IS 'Why nothing is sent; null if
 
 COMMENT ON COLUMN makegood.outbox_cursor.advice IS 'What to do about it.';
 
-COMMENT ON COLUMN makegood.outbox_cursor.system_identifier IS 'The PostgreSQL cluster in which the step was written.';
+COMMENT ON COLUMN makegood.outbox_cursor.remark IS 'What else a person should know; null if there is nothing.';
 
 COMMENT ON COLUMN makegood.outbox_cursor.xid IS 'The transaction that wrote it.';
 
 COMMENT ON COLUMN makegood.outbox_cursor.written_at IS 'When it was written.';
 
-CREATE TABLE makegood.outbox_migrations (
-    version integer NOT NULL,
-    name character varying(255),
-    applied_on character varying(255),
-    checksum character varying(255)
+COMMENT ON COLUMN makegood.outbox_cursor.leased IS 'Whether the lease is in force.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.is_foreign IS 'Whether this server cannot have written the step: it came with a dump or a copy. The next claim begins anew.';
+
+CREATE TABLE makegood.outbox_discarded (
+    id uuid NOT NULL,
+    seq bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    aggregatetype text NOT NULL COLLATE pg_catalog."C",
+    aggregateid text COLLATE pg_catalog."C",
+    type text NOT NULL,
+    payload text NOT NULL,
+    headers jsonb NOT NULL,
+    reason text,
+    discarded_at timestamp with time zone DEFAULT now() NOT NULL,
+    discarded_by text DEFAULT SESSION_USER NOT NULL,
+    why text NOT NULL
 );
+
+COMMENT ON TABLE makegood.outbox_discarded IS 'Events that a person gave up: Kafka never got them. Kept for the record.';
 
 CREATE TABLE makegood.outbox_parked (
     seq bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    bytes integer NOT NULL,
+    by_topic boolean DEFAULT false NOT NULL,
     id uuid NOT NULL,
     aggregatetype text NOT NULL COLLATE pg_catalog."C",
     aggregateid text COLLATE pg_catalog."C",
@@ -970,7 +1060,41 @@ CREATE TABLE makegood.outbox_parked (
     retry_at timestamp with time zone
 );
 
-COMMENT ON TABLE makegood.outbox_parked IS 'Rows set aside: with a reason if Kafka refused them, without one if they wait behind such a row of their key.';
+COMMENT ON TABLE makegood.outbox_parked IS 'Rows set aside: with a reason if Kafka refused them or their topic, without one if they wait behind such a row of their key.';
+
+COMMENT ON COLUMN makegood.outbox_parked.by_topic IS 'It is the topic that takes nothing: the relay tries it again by itself, and sends the row as soon as it can.';
+
+CREATE VIEW makegood.outbox_held_topics AS
+ SELECT p.aggregatetype AS topic,
+    count(*) AS events,
+    (array_agg(p.reason ORDER BY p.seq))[1] AS reason,
+    (array_agg(p.advice ORDER BY p.seq))[1] AS advice,
+    min(p.created_at) AS oldest_at,
+    min(p.parked_at) AS held_since
+   FROM makegood.outbox_parked p
+  WHERE p.by_topic
+  GROUP BY p.aggregatetype;
+
+COMMENT ON VIEW makegood.outbox_held_topics IS 'Topics that take nothing, while others do. The relay tries each again by itself; its events wait in outbox_pending.';
+
+COMMENT ON COLUMN makegood.outbox_held_topics.topic IS 'The Kafka topic.';
+
+COMMENT ON COLUMN makegood.outbox_held_topics.events IS 'How many events wait for it.';
+
+COMMENT ON COLUMN makegood.outbox_held_topics.reason IS 'Why, as Kafka or its client last said.';
+
+COMMENT ON COLUMN makegood.outbox_held_topics.advice IS 'What to do about it.';
+
+COMMENT ON COLUMN makegood.outbox_held_topics.oldest_at IS 'When the oldest of them was published.';
+
+COMMENT ON COLUMN makegood.outbox_held_topics.held_since IS 'When the first of them was held.';
+
+CREATE TABLE makegood.outbox_migrations (
+    version integer NOT NULL,
+    name character varying(255),
+    applied_on character varying(255),
+    checksum character varying(255)
+);
 
 CREATE VIEW makegood.outbox_pending AS
  SELECT u.event_id,
@@ -979,11 +1103,13 @@ CREATE VIEW makegood.outbox_pending AS
     u.event_type,
     u.bytes,
     u.created_at,
-    (clock_timestamp() - u.created_at) AS age,
-    u.seq
-   FROM makegood.outbox_unsent() u(event_id, topic, key, event_type, bytes, created_at, seq);
+    GREATEST((clock_timestamp() - u.created_at), '00:00:00'::interval) AS age,
+    u.seq,
+    u.reason,
+    u.advice
+   FROM makegood.outbox_unsent() u(event_id, topic, key, event_type, bytes, created_at, seq, reason, advice);
 
-COMMENT ON VIEW makegood.outbox_pending IS 'Events that Kafka has not acknowledged yet. Rows set aside are in outbox_set_aside instead.';
+COMMENT ON VIEW makegood.outbox_pending IS 'Events that Kafka has not acknowledged yet and that go by themselves. Rows set aside are in outbox_set_aside instead.';
 
 COMMENT ON COLUMN makegood.outbox_pending.event_id IS 'The event''s id.';
 
@@ -1001,6 +1127,10 @@ COMMENT ON COLUMN makegood.outbox_pending.age IS 'How long ago that was.';
 
 COMMENT ON COLUMN makegood.outbox_pending.seq IS 'Its number; the rows of one key are sent in this order.';
 
+COMMENT ON COLUMN makegood.outbox_pending.reason IS 'Why its topic takes nothing; null if the event is on its way.';
+
+COMMENT ON COLUMN makegood.outbox_pending.advice IS 'What to do about it.';
+
 CREATE VIEW makegood.outbox_set_aside AS
  SELECT p.id AS event_id,
     p.aggregatetype AS topic,
@@ -1012,7 +1142,8 @@ CREATE VIEW makegood.outbox_set_aside AS
     p.parked_at,
     p.retry_at,
     p.seq
-   FROM makegood.outbox_parked p;
+   FROM makegood.outbox_parked p
+  WHERE (NOT p.by_topic);
 
 COMMENT ON VIEW makegood.outbox_set_aside IS 'Events that Kafka refused for good, and those that wait behind one of their key. makegood outbox retry sends them.';
 
@@ -1041,27 +1172,34 @@ CREATE VIEW makegood.outbox_status AS
          SELECT count(*) AS pending,
             min(outbox_unsent.created_at) AS oldest_at,
             COALESCE(sum(outbox_unsent.bytes), (0)::bigint) AS pending_bytes
-           FROM makegood.outbox_unsent() outbox_unsent(event_id, topic, key, event_type, bytes, created_at, seq)
+           FROM makegood.outbox_unsent() outbox_unsent(event_id, topic, key, event_type, bytes, created_at, seq, reason, advice)
         ), aside AS (
          SELECT count(*) FILTER (WHERE (outbox_parked.reason IS NOT NULL)) AS refused,
             count(*) AS set_aside,
             min(outbox_parked.parked_at) AS aside_since
            FROM makegood.outbox_parked
+          WHERE (NOT outbox_parked.by_topic)
+        ), held AS (
+         SELECT ARRAY( SELECT outbox_held_topics.topic
+                   FROM makegood.outbox_held_topics
+                  ORDER BY outbox_held_topics.topic) AS topics
         ), relay AS (
-         SELECT count(*) FILTER (WHERE (outbox_cursor.lease_until > clock_timestamp())) AS relays,
+         SELECT count(*) FILTER (WHERE outbox_cursor.leased) AS relays,
             (max(outbox_cursor.shards))::integer AS shards,
             (sum(outbox_cursor.published))::bigint AS published,
-            sum(outbox_cursor.in_flight) FILTER (WHERE (outbox_cursor.lease_until > clock_timestamp())) AS in_flight,
-            max(outbox_cursor.written_at) FILTER (WHERE (outbox_cursor.epoch > 0)) AS seen_at,
-            min(outbox_cursor.reason) FILTER (WHERE (outbox_cursor.lease_until > clock_timestamp())) AS reason,
-            min(outbox_cursor.advice) FILTER (WHERE (outbox_cursor.lease_until > clock_timestamp())) AS advice
+            sum(outbox_cursor.in_flight) FILTER (WHERE outbox_cursor.leased) AS in_flight,
+            max(outbox_cursor.written_at) FILTER (WHERE ((outbox_cursor.epoch > 0) AND (outbox_cursor.written_at <= clock_timestamp()))) AS seen_at,
+            min(outbox_cursor.reason) FILTER (WHERE outbox_cursor.leased) AS reason,
+            min(outbox_cursor.advice) FILTER (WHERE outbox_cursor.leased) AS advice,
+            min(outbox_cursor.remark) FILTER (WHERE outbox_cursor.leased) AS remark
            FROM makegood.outbox_cursor
         )
  SELECT
         CASE
             WHEN (r.relays < r.shards) THEN 'down'::text
             WHEN (r.reason IS NOT NULL) THEN 'held'::text
-            WHEN (a.set_aside > 0) THEN 'set_aside'::text
+            WHEN (r.remark IS NOT NULL) THEN 'overdue'::text
+            WHEN ((a.set_aside > 0) OR (h.topics <> '{}'::text[])) THEN 'set_aside'::text
             WHEN (w.pending > 0) THEN 'behind'::text
             ELSE 'ok'::text
         END AS verdict,
@@ -1072,20 +1210,23 @@ CREATE VIEW makegood.outbox_status AS
     w.pending,
     w.pending_bytes,
     w.oldest_at,
-    (clock_timestamp() - w.oldest_at) AS oldest_age,
+    GREATEST((clock_timestamp() - w.oldest_at), '00:00:00'::interval) AS oldest_age,
     COALESCE(r.in_flight, (0)::bigint) AS in_flight,
     a.set_aside,
     a.refused,
     a.aside_since,
     r.published,
-    r.seen_at
+    r.seen_at,
+    h.topics AS held_topics,
+    r.remark
    FROM waiting w,
     aside a,
-    relay r;
+    relay r,
+    held h;
 
 COMMENT ON VIEW makegood.outbox_status IS 'One row: do events get from the outbox to Kafka, and if not, why and what to do.';
 
-COMMENT ON COLUMN makegood.outbox_status.verdict IS 'ok: nothing waits; behind: events are on their way; set_aside: Kafka refused some; held: see reason; down: no relay runs.';
+COMMENT ON COLUMN makegood.outbox_status.verdict IS 'ok: nothing waits; behind: events are on their way; set_aside: Kafka refused some, or a topic; overdue: see remark; held: see reason; down: no relay runs.';
 
 COMMENT ON COLUMN makegood.outbox_status.relays IS 'Shards that a living daemon relays.';
 
@@ -1115,12 +1256,19 @@ COMMENT ON COLUMN makegood.outbox_status.published IS 'Events acknowledged by Ka
 
 COMMENT ON COLUMN makegood.outbox_status.seen_at IS 'When a relay last wrote; null if none ever did.';
 
+COMMENT ON COLUMN makegood.outbox_status.held_topics IS 'Topics that take nothing while others do, see outbox_held_topics.';
+
+COMMENT ON COLUMN makegood.outbox_status.remark IS 'Why published rows stay longer than they should; null if they do not.';
+
 CREATE TABLE makegood.outbox_turns (
     turn bigint NOT NULL,
+    top_seq bigint DEFAULT 0 NOT NULL,
     began_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 COMMENT ON TABLE makegood.outbox_turns IS 'Which of the outbox''s tables is filled: that of the newest turn, modulo three.';
+
+COMMENT ON COLUMN makegood.outbox_turns.top_seq IS 'No row of an earlier turn has a higher number.';
 
 CREATE TABLE makegood.quarantine (
     id bigint NOT NULL,
@@ -1730,6 +1878,21 @@ ALTER TABLE ONLY makegood.inbox
 ALTER TABLE ONLY makegood.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY makegood.outbox
+    ADD CONSTRAINT outbox_pkey PRIMARY KEY (seq, slot);
+
+ALTER TABLE ONLY makegood.outbox_0
+    ADD CONSTRAINT outbox_0_pkey PRIMARY KEY (seq, slot);
+
+ALTER TABLE ONLY makegood.outbox_1
+    ADD CONSTRAINT outbox_1_pkey PRIMARY KEY (seq, slot);
+
+ALTER TABLE ONLY makegood.outbox_2
+    ADD CONSTRAINT outbox_2_pkey PRIMARY KEY (seq, slot);
+
+ALTER TABLE ONLY makegood.outbox_discarded
+    ADD CONSTRAINT outbox_discarded_pkey PRIMARY KEY (id, seq);
+
 ALTER TABLE ONLY makegood.outbox_migrations
     ADD CONSTRAINT outbox_migrations_pkey PRIMARY KEY (version);
 
@@ -1801,10 +1964,6 @@ CREATE INDEX outbox_id ON ONLY makegood.outbox USING btree (id);
 
 CREATE INDEX outbox_0_id_idx ON makegood.outbox_0 USING btree (id);
 
-CREATE INDEX outbox_order ON ONLY makegood.outbox USING btree (seq);
-
-CREATE INDEX outbox_0_seq_idx ON makegood.outbox_0 USING btree (seq);
-
 CREATE INDEX outbox_xid ON ONLY makegood.outbox USING btree (xid, seq);
 
 CREATE INDEX outbox_0_xid_seq_idx ON makegood.outbox_0 USING btree (xid, seq);
@@ -1813,21 +1972,21 @@ CREATE INDEX outbox_1_aggregateid_idx ON makegood.outbox_1 USING btree (aggregat
 
 CREATE INDEX outbox_1_id_idx ON makegood.outbox_1 USING btree (id);
 
-CREATE INDEX outbox_1_seq_idx ON makegood.outbox_1 USING btree (seq);
-
 CREATE INDEX outbox_1_xid_seq_idx ON makegood.outbox_1 USING btree (xid, seq);
 
 CREATE INDEX outbox_2_aggregateid_idx ON makegood.outbox_2 USING btree (aggregateid);
 
 CREATE INDEX outbox_2_id_idx ON makegood.outbox_2 USING btree (id);
 
-CREATE INDEX outbox_2_seq_idx ON makegood.outbox_2 USING btree (seq);
-
 CREATE INDEX outbox_2_xid_seq_idx ON makegood.outbox_2 USING btree (xid, seq);
 
-CREATE INDEX outbox_parked_key ON makegood.outbox_parked USING btree (aggregateid, aggregatetype);
+CREATE INDEX outbox_parked_id ON makegood.outbox_parked USING btree (id);
+
+CREATE INDEX outbox_parked_key ON makegood.outbox_parked USING btree (aggregateid, aggregatetype, seq) WHERE (NOT by_topic);
 
 CREATE INDEX outbox_parked_retry ON makegood.outbox_parked USING btree (seq) WHERE (retry_at IS NOT NULL);
+
+CREATE INDEX outbox_parked_topic ON makegood.outbox_parked USING btree (aggregatetype, seq) WHERE by_topic;
 
 CREATE INDEX quarantine_business_key ON makegood.quarantine USING btree (business_key) WHERE (business_key IS NOT NULL);
 
@@ -1843,7 +2002,7 @@ ALTER INDEX makegood.outbox_key ATTACH PARTITION makegood.outbox_0_aggregateid_i
 
 ALTER INDEX makegood.outbox_id ATTACH PARTITION makegood.outbox_0_id_idx;
 
-ALTER INDEX makegood.outbox_order ATTACH PARTITION makegood.outbox_0_seq_idx;
+ALTER INDEX makegood.outbox_pkey ATTACH PARTITION makegood.outbox_0_pkey;
 
 ALTER INDEX makegood.outbox_xid ATTACH PARTITION makegood.outbox_0_xid_seq_idx;
 
@@ -1851,7 +2010,7 @@ ALTER INDEX makegood.outbox_key ATTACH PARTITION makegood.outbox_1_aggregateid_i
 
 ALTER INDEX makegood.outbox_id ATTACH PARTITION makegood.outbox_1_id_idx;
 
-ALTER INDEX makegood.outbox_order ATTACH PARTITION makegood.outbox_1_seq_idx;
+ALTER INDEX makegood.outbox_pkey ATTACH PARTITION makegood.outbox_1_pkey;
 
 ALTER INDEX makegood.outbox_xid ATTACH PARTITION makegood.outbox_1_xid_seq_idx;
 
@@ -1859,7 +2018,7 @@ ALTER INDEX makegood.outbox_key ATTACH PARTITION makegood.outbox_2_aggregateid_i
 
 ALTER INDEX makegood.outbox_id ATTACH PARTITION makegood.outbox_2_id_idx;
 
-ALTER INDEX makegood.outbox_order ATTACH PARTITION makegood.outbox_2_seq_idx;
+ALTER INDEX makegood.outbox_pkey ATTACH PARTITION makegood.outbox_2_pkey;
 
 ALTER INDEX makegood.outbox_xid ATTACH PARTITION makegood.outbox_2_xid_seq_idx;
 

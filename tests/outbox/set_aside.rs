@@ -95,8 +95,12 @@ async fn a_relay_that_lost_its_shard_changes_nothing_about_what_was_set_aside() 
         (session, step, cursor)
     };
     let (first, step, cursor) = claimed().await;
-    let refused = |seq| Parking { seq, refusal: Some(("reason".to_owned(), "advice".to_owned())) };
-    let behind = Parking { seq: 2, refusal: None };
+    let refused = |seq| Parking {
+        seq,
+        refusal: Some(("reason".to_owned(), "advice".to_owned())),
+        by_topic: false,
+    };
+    let behind = Parking { seq: 2, refusal: None, by_topic: false };
     let aside = Aside { parking: vec![refused(1), behind], ..Aside::default() };
     let says = Saying { leaving: true, ..Saying::default() };
     let step = first.step_aside(step, &cursor, &says, &aside).await.unwrap().unwrap();
@@ -109,11 +113,15 @@ async fn a_relay_that_lost_its_shard_changes_nothing_about_what_was_set_aside() 
     ] {
         let moved = first.step_aside(step, &cursor, &Saying::default(), &late).await.unwrap();
         assert_eq!(moved, Err(Lost));
-        let asked = next.retries(10).await.unwrap();
-        assert_eq!(asked.iter().map(|row| row.seq).collect::<Vec<_>>(), [1], "{late:?}");
+        let asked = next.retries(10, 1000, &[]).await.unwrap();
+        assert_eq!(asked.iter().map(|row| row.seq).collect::<Vec<_>>(), [1, 2], "{late:?}");
     }
     let sent = Aside { sent_again: vec![1], ..Aside::default() };
     let moved = next.step_aside(next_step, &next_cursor, &Saying::default(), &sent).await.unwrap();
     assert_eq!(moved, Ok(next_step + 1));
-    assert_eq!(next.retries(10).await.unwrap()[0].seq, 2, "what waits behind it is next");
+    assert_eq!(
+        next.retries(10, 1000, &[]).await.unwrap()[0].seq,
+        2,
+        "what waits behind it is next"
+    );
 }

@@ -23,7 +23,7 @@ pub struct Args {
 }
 
 pub(super) async fn run(store: &Store, args: &Args) -> Result<(), Problem> {
-    let plan = report::retry_plan(store, args.of.as_deref()).await.map_err(super::unreadable)?;
+    let plan = report::parked(store, args.of.as_deref(), None).await.map_err(super::unreadable)?;
     let (numbers, events): (Vec<i64>, Vec<Event>) = plan.into_iter().unzip();
     if let Some(of) = args.of.as_ref().filter(|_| events.is_empty()) {
         let cause = format!("nothing of key or id {of} is set aside");
@@ -45,7 +45,7 @@ pub(super) async fn run(store: &Store, args: &Args) -> Result<(), Problem> {
         eprintln!("{what} would be sent again, those of a key in this order; --execute does it");
         return Ok(());
     }
-    let asked = report::retry(store, &numbers).await;
+    let asked = report::retry(store, &numbers, None).await;
     asked.map_err(|fault| fault.problem("cannot ask for it to be sent again"))?;
     let status = report::status(store).await.map_err(super::unreadable)?;
     let when = match (status.relays.len() as i64) < status.shards {

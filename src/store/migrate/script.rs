@@ -2,7 +2,7 @@
 
 use refinery::Migration;
 
-use super::{Set, lacking};
+use super::{ENCODING, SETTINGS, Set, lacking};
 use crate::pure::problem::Problem;
 use crate::store::Store;
 
@@ -25,7 +25,8 @@ pub async fn missing_sql(store: &Store, sets: &[Set]) -> Result<String, Problem>
 }
 
 fn script(parts: impl IntoIterator<Item = (Set, Vec<Migration>)>) -> String {
-    let mut text = String::from("BEGIN;\nCREATE SCHEMA IF NOT EXISTS makegood;\n");
+    let local = SETTINGS.replace("SET ", "SET LOCAL ");
+    let mut text = format!("BEGIN;\n{local};\n{ENCODING}CREATE SCHEMA IF NOT EXISTS makegood;\n");
     for (set, migrations) in parts {
         let history = set.history();
         // As refinery 0.10 makes it, and below writes and reads it.

@@ -30,6 +30,8 @@ pub enum Claim {
 const SOON: Duration = Duration::from_millis(200);
 /// Rows that get new numbers in one statement: few enough for a slow disk.
 const RESTAMPED: i64 = 10_000;
+/// Rows of another server that get numbers of this one in one statement.
+const STRAYS: i64 = 1000;
 /// The advisory lock of whoever sets all shards to a new beginning, which may take long: the others need not try.
 const RESTARTING: i64 = 0x6d67_7265_6c61_7973; // "mgrelays"
 
@@ -47,7 +49,16 @@ impl Session {
         if newest.is_foreign || newest.shards != self.shard.of {
             return self.restart(holder).await;
         }
+        self.adopt().await?;
         self.take(holder, &newest).await
+    }
+
+    /// Gives rows of another server, which came without its cursor, numbers of this one: no snapshot would see them
+    /// until its transactions have got there.
+    pub async fn adopt(&self) -> Result<(), Fault> {
+        let sql = include_str!("../../../sql/core/outbox_strays.sql");
+        while self.one(sql, &[&STRAYS]).await?.get::<_, i64>(0) == STRAYS {}
+        Ok(())
     }
 
     async fn take(&self, holder: Uuid, newest: &Newest) -> Result<Claim, Fault> {
@@ -79,7 +90,7 @@ impl Session {
     }
 
     /// Sets all shards to a new beginning: where their number has changed, at the oldest of their cursors, which
-    /// sends some rows again; where the database was restored into another cluster, after giving the rows numbers
+    /// sends some rows again; where this server cannot have written a cursor, after giving the rows numbers
     /// that mean something there. The claim itself comes with the next attempt.
     async fn restart(&self, holder: Uuid) -> Result<Claim, Fault> {
         match self.try_restart(holder).await {
@@ -105,7 +116,7 @@ impl Session {
         // Asked of all shards: one that is new has no step of its own to tell.
         let begin: String = if known.get(4) {
             warn!(
-                "the outbox was restored into another PostgreSQL cluster: what was not sent is sent now, what is in doubt again"
+                "the outbox was written by another PostgreSQL server and restored into this one: what was not sent is sent now, what is in doubt again"
             );
             self.restamp().await?;
             known.get(3)
@@ -137,7 +148,7 @@ struct Newest {
     cursor: Cursor,
     holder: Option<Uuid>,
     left: Duration,
-    /// Whether it was written in another cluster.
+    /// Whether this server cannot have written it.
     is_foreign: bool,
 }
 

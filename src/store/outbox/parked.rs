@@ -1,7 +1,7 @@
 //! Rows set aside: put there with the cursor that passes them, and sent again when somebody asks.
 
 use super::{Cursor, Lost, Row, Saying, Session};
-use crate::store::Fault;
+use crate::store::{About, Fault};
 
 /// A row to be set aside, or back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +10,21 @@ pub struct Parking {
     pub seq: i64,
     /// Why Kafka refused it, and what to do about it; none behind such a row.
     pub refusal: Option<(String, String)>,
+    /// Whether it waits for its topic, which takes nothing.
+    pub by_topic: bool,
+}
+
+/// A topic that rows wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its name.
+    pub topic: String,
+    /// Why it takes nothing.
+    pub reason: String,
+    /// What to do about it.
+    pub advice: String,
+    /// Whether somebody asked to try it now.
+    pub asked: bool,
 }
 
 /// What a step does to the rows set aside.
@@ -42,7 +57,10 @@ impl Session {
     ) -> Result<Result<i64, Lost>, Fault> {
         // An error leaves the transaction open; the caller then lets go of the session, which rolls it back.
         self.batch("BEGIN").await?;
-        self.mark(include_str!("../../../sql/core/outbox_park.sql"), &aside.parking).await?;
+        let park = include_str!("../../../sql/core/outbox_park.sql");
+        if self.mark(park, &aside.parking).await? != aside.parking.len() {
+            return Err(one_number());
+        }
         if !aside.sent_again.is_empty() {
             let unpark = include_str!("../../../sql/core/outbox_unpark.sql");
             self.query(unpark, &[&aside.sent_again]).await?;
@@ -61,22 +79,66 @@ impl Session {
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
-    /// The first row of each key that somebody asked to send again, at most `limit`.
-    pub async fn retries(&self, limit: i64) -> Result<Vec<Row>, Fault> {
+    /// The next rows set aside that may go, at most `limit` and about so many bytes: those that somebody asked for, and
+    /// those of `topics`.
+    pub async fn retries(
+        &self,
+        limit: i64,
+        bytes: i64,
+        topics: &[String],
+    ) -> Result<Vec<Row>, Fault> {
         let sql = include_str!("../../../sql/core/outbox_retry_next.sql");
-        let rows = self.query(sql, &[&self.shard.number, &self.shard.of, &limit]).await?;
+        let rows =
+            self.query(sql, &[&self.shard.number, &self.shard.of, &limit, &bytes, &topics]).await?;
         Ok(rows.iter().map(super::row).collect())
     }
 
-    async fn mark(&self, sql: &'static str, rows: &[Parking]) -> Result<(), Fault> {
+    /// The topics that rows wait for.
+    pub async fn waiting_topics(&self) -> Result<Vec<Waiting>, Fault> {
+        let sql = include_str!("../../../sql/core/outbox_topics.sql");
+        let rows = self.query(sql, &[&self.shard.number, &self.shard.of]).await?;
+        let text = |row: &tokio_postgres::Row, at| row.get::<_, Option<String>>(at);
+        Ok(rows
+            .iter()
+            .map(|row| Waiting {
+                topic: row.get(0),
+                reason: text(row, 1).unwrap_or_default(),
+                advice: text(row, 2).unwrap_or_default(),
+                asked: row.get(3),
+            })
+            .collect())
+    }
+
+    /// The oldest row that waits for a topic, once those that wait behind a refused row are told apart.
+    pub async fn oldest_of(&self, topic: &str) -> Result<Option<Row>, Fault> {
+        let sql = include_str!("../../../sql/core/outbox_topic_behind.sql");
+        self.query(sql, &[&topic]).await?;
+        let sql = include_str!("../../../sql/core/outbox_topic_oldest.sql");
+        let rows = self.query(sql, &[&self.shard.number, &self.shard.of, &topic]).await?;
+        Ok(rows.first().map(super::row))
+    }
+
+    /// Returns how many rows there still were.
+    async fn mark(&self, sql: &'static str, rows: &[Parking]) -> Result<usize, Fault> {
         if rows.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
         let said = |pick: fn(&(String, String)) -> &String| -> Vec<Option<&String>> {
             rows.iter().map(|row| row.refusal.as_ref().map(pick)).collect()
         };
         let (reasons, advice) = (said(|(reason, _)| reason), said(|(_, advice)| advice));
-        self.query(sql, &[&seqs, &reasons, &advice]).await.map(|_| ())
+        let by_topic: Vec<bool> = rows.iter().map(|row| row.by_topic).collect();
+        Ok(self.query(sql, &[&seqs, &reasons, &advice, &by_topic]).await?.len())
+    }
+}
+
+/// Never seen, for publish gives no number twice: better to stand still than to lose one of two.
+fn one_number() -> Fault {
+    let message = "two events of the outbox have one number, and one of them is to be set aside";
+    Fault::Refused {
+        sqlstate: "23505".to_owned(),
+        message: message.to_owned(),
+        about: About::default(),
     }
 }

@@ -60,7 +60,8 @@ pub struct Event {
     pub topic: String,
     pub key: Option<String>,
     pub event_type: String,
-    /// Where it is: `pending`, `refused`, `behind` a refused one of its key, or `published`.
+    /// Where it is: `pending`, `held` by its topic, `refused`, `behind` a refused one of its key, `discarded`, or
+    /// `published`.
     pub state: String,
     pub reason: Option<String>,
     pub advice: Option<String>,
@@ -109,15 +110,25 @@ pub async fn status(store: &Store) -> Result<Status, Fault> {
 }
 
 /// Events set aside, of one key or of all, at most `limit`; those of one key in the order in which they go.
-pub async fn set_aside(store: &Store, key: Option<&str>, limit: i64) -> Result<Vec<Event>, Fault> {
+pub async fn set_aside(
+    store: &Store,
+    key: Option<&str>,
+    topic: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Event>, Fault> {
     let sql = include_str!("../../../sql/core/outbox_list_aside.sql");
-    Ok(store.query(sql, &[&key, &limit]).await?.iter().map(event).collect())
+    Ok(store.query(sql, &[&key, &limit, &topic]).await?.iter().map(event).collect())
 }
 
 /// Events that Kafka has not acknowledged, of one key or of all, at most `limit`, in the order in which they go.
-pub async fn pending(store: &Store, key: Option<&str>, limit: i64) -> Result<Vec<Event>, Fault> {
+pub async fn pending(
+    store: &Store,
+    key: Option<&str>,
+    topic: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Event>, Fault> {
     let sql = include_str!("../../../sql/core/outbox_list_pending.sql");
-    Ok(store.query(sql, &[&key, &limit]).await?.iter().map(event).collect())
+    Ok(store.query(sql, &[&key, &limit, &topic]).await?.iter().map(event).collect())
 }
 
 /// The events with this id, wherever they are on their way; an id given twice by its publisher has two.
@@ -135,19 +146,32 @@ pub async fn show(store: &Store, id: Uuid) -> Result<Vec<Whole>, Fault> {
     Ok(store.query(sql, &[&id]).await?.iter().map(whole).collect())
 }
 
-/// What was set aside, for a key or an event's id, or all of it, in the order in which it goes: each event with its
-/// number. An event stands for its whole key, because one of a key can only go after those before it.
-pub async fn retry_plan(store: &Store, of: Option<&str>) -> Result<Vec<(i64, Event)>, Fault> {
+/// What was set aside or waits for its topic, for a key or an event's id, for a topic, or all of it, in the order in which
+/// it goes: each event with its number. An event stands for its whole key, because one of a key can only go after those
+/// before it.
+pub async fn parked(
+    store: &Store,
+    of: Option<&str>,
+    topic: Option<&str>,
+) -> Result<Vec<(i64, Event)>, Fault> {
     let sql = include_str!("../../../sql/core/outbox_retry_plan.sql");
     let id = of.and_then(|text| Uuid::try_parse(text).ok());
-    let rows = store.query(sql, &[&of, &id]).await?;
+    let rows = store.query(sql, &[&of, &id, &topic]).await?;
     Ok(rows.iter().map(|row| (row.get("seq"), event(row))).collect())
 }
 
-/// Asks the relay to send these again, by their numbers, and wakes it. Returns how many there still were.
-pub async fn retry(store: &Store, numbers: &[i64]) -> Result<i64, Fault> {
+/// Asks the relay to send these again, by their numbers, to another topic if one is given, and wakes it. Returns how many
+/// there still were.
+pub async fn retry(store: &Store, numbers: &[i64], to: Option<&str>) -> Result<i64, Fault> {
     let sql = include_str!("../../../sql/core/outbox_retry.sql");
-    let rows = store.query(sql, &[&numbers]).await?;
+    let rows = store.query(sql, &[&numbers, &to]).await?;
+    Ok(rows.first().map_or(0, |row| row.get(0)))
+}
+
+/// Gives these up, by their numbers, and says why. Returns how many there still were.
+pub async fn discard(store: &Store, numbers: &[i64], why: &str) -> Result<i64, Fault> {
+    let sql = include_str!("../../../sql/core/outbox_discard.sql");
+    let rows = store.query(sql, &[&numbers, &why]).await?;
     Ok(rows.first().map_or(0, |row| row.get(0)))
 }
 

@@ -25,6 +25,10 @@ impl Session {
     pub async fn turn(&self, retention: Duration) -> Result<Turn, Fault> {
         let newest = self.one(include_str!("../../../sql/core/outbox_turn.sql"), &[]).await?;
         let (turn, lasted): (i64, f64) = (newest.get(0), newest.get(1));
+        if lasted < 0.0 {
+            let sql = include_str!("../../../sql/core/outbox_turn_again.sql");
+            self.query(sql, &[&turn]).await?;
+        }
         if lasted < retention.as_secs_f64() / 2.0 {
             return Ok(Turn::Early);
         }
