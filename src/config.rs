@@ -94,8 +94,8 @@ pub struct Inbox {
     pub group: String,
     /// The event type to apply; `None` takes every record.
     pub event_type: Option<String>,
-    /// The folder of the mapping's SQL; where it does not exist, the compiled-in mapping is meant.
-    pub mapping: PathBuf,
+    /// The folder of the mapping's SQL, which must exist; `None` for the compiled-in mapping.
+    pub mapping: Option<PathBuf>,
     /// Where a partition without any position starts.
     pub start: Start,
     /// Whether a start that leaves out paid events is allowed.

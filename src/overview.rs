@@ -70,6 +70,8 @@ pub struct Route {
     pub unpurchased: (i64, Option<Timestamp>),
     /// For how long nobody has been able to look for such payments, if that is long, and why.
     pub unlooked: Option<(Duration, Option<String>)>,
+    /// Why the last run of one of its jobs failed, if it did.
+    pub failed: Option<String>,
     /// Its partitions that have a position.
     pub partitions: Vec<Position>,
     /// Its daemons.

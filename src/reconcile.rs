@@ -39,7 +39,7 @@ use crate::liveness::Sign;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::Problem;
 use crate::pure::verdict::{Scope, Verdict, verdict};
-use crate::store::mapping::Mapping;
+use crate::store::mapping::{Mapping, Unfit};
 use crate::store::payments::LookFault;
 use crate::store::{Fault, Store, jobs};
 
@@ -104,6 +104,13 @@ impl From<LookFault> for Trouble {
             LookFault::Failed(fault) => fault.into(),
             LookFault::Breach(what) => Trouble::Fails(what),
         }
+    }
+}
+
+impl From<Unfit> for Trouble {
+    fn from(unfit: Unfit) -> Trouble {
+        let (reason, advice) = unfit.reason_and_advice();
+        Trouble::Waits(format!("{reason}; {advice}"))
     }
 }
 

@@ -35,6 +35,7 @@ mod rebalance;
 mod reconcile;
 mod recovery;
 mod relay_outages;
+mod routes;
 mod sasl;
 mod schema;
 mod sending;

@@ -5,6 +5,7 @@ mod brake;
 mod commands;
 mod decisions;
 mod elsewhere;
+mod files;
 mod findings;
 mod gaps;
 mod race;

@@ -1,7 +1,7 @@
 -- makegood: status_jobs
 -- The run at hand is the oldest open one; a held one waits for a person and stands in nobody's way.
 SELECT j.name AS job, r.name AS route, j.looked_at, j.notice, done.finished_at AS succeeded_at,
-       extract(epoch FROM done.finished_at - done.started_at)::float8 AS took, held.runs AS held_runs, at_hand.run, at_hand.phase,
+       extract(epoch FROM done.finished_at - done.started_at)::float8 AS took, held.runs AS held_runs, ended.error AS failed, at_hand.run, at_hand.phase,
        at_hand.compared, at_hand.missing, at_hand.made_good, at_hand.place_at, at_hand.since,
        at_hand.until, at_hand.held AS waits
 FROM makegood.jobs j
@@ -13,6 +13,13 @@ LEFT JOIN LATERAL (
     ORDER BY d.run DESC
     LIMIT 1
 ) done ON true
+LEFT JOIN LATERAL (
+    SELECT e.error
+    FROM makegood.reconcile_runs e
+    WHERE e.job = j.name AND e.state IN ('done', 'failed') AND NOT e.dry_run
+    ORDER BY e.run DESC
+    LIMIT 1
+) ended ON true
 CROSS JOIN LATERAL (
     SELECT count(*) AS runs
     FROM makegood.reconcile_runs h

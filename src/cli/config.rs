@@ -95,12 +95,14 @@ fn findings(loaded: &Loaded) -> String {
     for route in &config.inbox {
         let kind = route.event_type.as_deref().unwrap_or("every record");
         text += &format!(
-            "route {}: topic {} in group {} ({kind}), mapping {}{}\n",
+            "route {}: topic {} in group {} ({kind}), mapping {}\n",
             route.name,
             route.topic,
             route.group,
-            route.mapping.display(),
-            if route.mapping.is_dir() { "" } else { " (no such folder: the compiled-in one)" },
+            route
+                .mapping
+                .as_deref()
+                .map_or("compiled-in".into(), |folder| folder.to_string_lossy()),
         );
     }
     for job in &config.reconcile {

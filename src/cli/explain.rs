@@ -33,7 +33,7 @@ pub struct Args {
 pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
     let session = Session::open(globals).await?;
     let route = session.route(args.route.as_deref())?;
-    let mapping = Mapping::load(&route.mapping)?;
+    let mapping = Mapping::load(route.mapping.as_deref())?;
     let source = session.source(route)?;
     if source.is_none() && mapping.looks.lookup.is_none() {
         eprintln!("the mapping has no lookup.sql: rows of your own tables are not shown");

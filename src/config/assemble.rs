@@ -176,6 +176,9 @@ fn required(from: &mut Reader, list: &str, index: usize, part: &str) {
     }
 }
 
+/// What the folder of the mapping is mostly called.
+const FOLDER: &str = "purchases";
+
 fn inbox(from: &mut Reader, index: usize, default: &Inbox, folders: &Folders<'_>) -> Inbox {
     let key = |part: &str| format!("inbox[{index}].{part}");
     let start = |value: &Start| match value {
@@ -189,7 +192,7 @@ fn inbox(from: &mut Reader, index: usize, default: &Inbox, folders: &Folders<'_>
         topic: from.text(&key("topic"), &default.topic),
         group: from.text(&key("group"), &default.group),
         event_type: from.maybe(&key("event_type"), default.event_type.clone()),
-        mapping: from.text(&key("mapping"), &default.mapping.to_string_lossy()).into(),
+        mapping: from.maybe(&key("mapping"), None).map(Into::into),
         start: from.take(&key("start"), default.start, start_at, start),
         allow_skip: from.truth(&key("allow_skip"), default.allow_skip),
         id_from: from.places(&key("id_from"), &default.id_from),
@@ -208,7 +211,15 @@ fn inbox(from: &mut Reader, index: usize, default: &Inbox, folders: &Folders<'_>
         },
     };
     let origin = from.origin(&key("mapping"));
-    route.mapping = base_folder(&origin, folders.cwd, folders.file).join(&route.mapping);
+    let base = base_folder(&origin, folders.cwd, folders.file);
+    match &mut route.mapping {
+        Some(folder) => *folder = base.join(&folder),
+        None if base.join(FOLDER).is_dir() => from.layers.notes.push(format!(
+            "{} is not used, for no mapping names it: the compiled-in one is",
+            base.join(FOLDER).display()
+        )),
+        None => {}
+    }
     route
 }
 

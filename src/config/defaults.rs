@@ -61,7 +61,7 @@ impl Inbox {
             topic: topic.into(),
             group: group.into(),
             event_type: None,
-            mapping: "purchases".into(),
+            mapping: None,
             start: Start::Earliest,
             allow_skip: false,
             id_from: list(headers(&["id", "ce_id", "event-id"]), pointers(&["/eventId"])),

@@ -52,12 +52,12 @@ impl Told {
 }
 
 impl Candidate {
-    /// Loads and examines the mapping; says what holds the route, if anything does. Files that cannot be
-    /// used end the start; a database that is away is waited for.
+    /// Loads and examines the mapping; says what holds the route, if anything does. `Err` for files that cannot
+    /// be used; a database that is away is waited for.
     pub(super) async fn first_look(&self) -> Result<(Mapping, Option<Complaint>), Problem> {
         let mut attempt = 0;
         loop {
-            let mapping = Mapping::load(&self.settings.mapping)?;
+            let mapping = Mapping::load(self.settings.mapping.as_deref())?;
             let examined = async {
                 trial::check(&self.store, self.source.as_ref(), &mapping).await?;
                 self.admit(&mapping).await
@@ -70,6 +70,11 @@ impl Candidate {
                 Err(unfit) => return Ok((mapping, Some(self.say(unfit)))),
             }
         }
+    }
+
+    /// What holds a route whose files cannot be used.
+    pub(super) fn barred(&self, problem: &Problem) -> Complaint {
+        self.say(Unfit::Broken(problem.clone()))
     }
 
     /// Looks again until the route is admitted, then reads the mapping again whenever asked to.
@@ -112,7 +117,7 @@ impl Candidate {
 
     /// Reads and tries the mapping.
     async fn read_again(&self) -> Result<Mapping, Unfit> {
-        let mapping = Mapping::load(&self.settings.mapping).map_err(Unfit::Broken)?;
+        let mapping = Mapping::load(self.settings.mapping.as_deref()).map_err(Unfit::Broken)?;
         trial::check(&self.store, self.source.as_ref(), &mapping).await?;
         Ok(mapping)
     }

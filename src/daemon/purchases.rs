@@ -120,7 +120,7 @@ async fn prepare(
 ) -> Result<Prepared, Problem> {
     let store = Store::open(&config.postgres, connect::POOL_NAME, config.pool_size())?;
     ready::schema(&config.postgres, Set::Inbox, config.migrate.mode).await?;
-    let mut routes = Vec::new();
+    let (mut routes, mut unusable) = (Vec::new(), Vec::new());
     for settings in &config.inbox {
         let route = ready::route(settings, &store).await;
         let sign = liveness.expect(loop_name(&settings.name));
@@ -133,11 +133,24 @@ async fn prepare(
         let source = source.map(|p| Store::open(p, "makegood source", 1)).transpose()?;
         let (settings, store) = (settings.clone(), store.clone());
         let candidate = Candidate { settings, route, store, source, by_hand };
-        let (mapping, why) = candidate.first_look().await?;
+        let (mapping, why) = match candidate.first_look().await {
+            Ok(examined) => examined,
+            // It stops itself only; where it is the only one, a person must mend it before there is anything to do.
+            Err(problem) => {
+                let why = candidate.barred(&problem);
+                unusable.push(problem);
+                (Mapping::unreadable(), Some(why))
+            }
+        };
         let (publish, mapping) = watch::channel(Arc::new(mapping));
         let (held, admission) = admission(why);
         let route = Arc::new(Route::new(route, candidate.settings.clone(), sign, admission));
         routes.push(Ready { route, mapping, candidate, told: Told { mapping: publish, held } });
+    }
+    if unusable.len() == routes.len()
+        && let Some(problem) = unusable.into_iter().next()
+    {
+        return Err(problem);
     }
     Ok(Prepared { store, routes })
 }

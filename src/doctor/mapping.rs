@@ -11,9 +11,9 @@ use crate::store::{Store, report};
 /// Checks all that a mapping promises. `source` is the payments' database, if it is another one.
 pub async fn check(route: &Inbox, store: &Store, source: Option<&Store>) -> Vec<Check> {
     let mut checks = Vec::new();
-    match Mapping::load(&route.mapping) {
+    match Mapping::load(route.mapping.as_deref()) {
         Ok(mapping) => {
-            checks.push(loaded(route, &mapping));
+            checks.push(loaded(&mapping));
             checks.push(purchases(&mapping, store).await);
             checks.push(key(&mapping, store).await);
             for look in mapping.looks_for(source.is_some()) {
@@ -28,12 +28,12 @@ pub async fn check(route: &Inbox, store: &Store, source: Option<&Store>) -> Vec<
     checks.into_iter().map(|check| check.of(&route.name)).collect()
 }
 
-fn loaded(route: &Inbox, mapping: &Mapping) -> Check {
+fn loaded(mapping: &Mapping) -> Check {
     let print = mapping.fingerprint();
     if mapping.origin == "built in" {
         return Check::pass(
             "mapping.files",
-            format!("built in ({print}), for there is no folder {}", route.mapping.display()),
+            format!("built in ({print}), for the route names no folder"),
         );
     }
     Check::pass("mapping.files", format!("{} ({print})", mapping.origin))

@@ -119,7 +119,8 @@ async fn rights(store: &Store) -> Check {
 
 /// The host's tables: no more rights than needed, no times without a zone.
 async fn host_tables(config: &Config, store: &Store, checks: &mut Vec<Check>) {
-    let mappings = config.inbox.iter().filter_map(|route| Mapping::load(&route.mapping).ok());
+    let mappings =
+        config.inbox.iter().filter_map(|route| Mapping::load(route.mapping.as_deref()).ok());
     let mut names: Vec<String> = Vec::new();
     for mapping in mappings {
         let looks = mapping.looks_for(false);

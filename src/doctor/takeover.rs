@@ -32,7 +32,7 @@ pub(super) async fn check(
             let name = &route.settings.name;
             let is_first = strangers::is_first_start(store, name).await.unwrap_or(true);
             own.extend(starts(&waiting));
-            if let Ok(mapping) = Mapping::load(&route.settings.mapping) {
+            if let Ok(mapping) = Mapping::load(route.settings.mapping.as_deref()) {
                 own.push(events::waiting(route, store, &mapping, &waiting).await);
                 own.extend(events::skipped(config, route, store, &mapping, &waiting.preview).await);
                 if is_first && !elsewhere {

@@ -14,6 +14,8 @@ use crate::store::report::{self, Report, Worker};
 
 /// How long recent payments may go unlooked at; mostly a job looks every ten seconds.
 const LOOK_PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// The same where it is known why.
+const KNOWN_PATIENCE: Duration = Duration::from_secs(60);
 
 impl Sources {
     /// Reads the databases, looks at Kafka, and judges every route and the outbox. Takes at most twice the
@@ -81,13 +83,27 @@ fn wanted(config: &Config, report: &Report) -> Vec<Route> {
         .collect()
 }
 
-/// For how long a job of the route could not look at recent payments, if that is long, and why.
-fn unlooked(config: &Config, report: &Report, route: &str) -> Option<(Duration, Option<String>)> {
-    // A job that is configured no more has a row all the same.
+/// The jobs of a route that are configured; one that is no more has a row all the same.
+fn jobs_of<'a>(
+    config: &'a Config,
+    report: &'a Report,
+    route: &'a str,
+) -> impl Iterator<Item = &'a report::Job> {
     let is_configured = |job: &&report::Job| config.reconcile.iter().any(|c| c.name == job.name);
-    (report.jobs.iter().filter(|job| job.route == route).filter(is_configured))
-        .filter_map(|job| Some((age(report.now, job.looked_at?), job.notice.clone())))
-        .filter(|(since, _)| *since > LOOK_PATIENCE)
+    report.jobs.iter().filter(move |job| job.route == route).filter(is_configured)
+}
+
+/// For how long a job of the route could not look at recent payments, if that is long, and why. One that never
+/// looked counts from the start of the oldest daemon that should have.
+fn unlooked(config: &Config, report: &Report, route: &str) -> Option<(Duration, Option<String>)> {
+    let alive = report.workers.iter().filter(|w| w.alive && w.route == route);
+    let since = alive.map(|w| w.started_at).min();
+    jobs_of(config, report, route)
+        .filter_map(|job| {
+            let since = age(report.now, job.looked_at.or(since)?);
+            let patience = if job.notice.is_some() { KNOWN_PATIENCE } else { LOOK_PATIENCE };
+            (since > patience).then(|| (since, job.notice.clone()))
+        })
         .max_by_key(|(since, _)| *since)
 }
 
@@ -112,6 +128,7 @@ fn route(config: &Config, report: &Report, name: &str, topic: &str, group: &str)
             .collect(),
         unpurchased: known.map_or((0, None), |r| (r.unpurchased, r.unpurchased_since)),
         unlooked: unlooked(config, report, name),
+        failed: jobs_of(config, report, name).find_map(|job| job.failed.clone()),
         partitions: report.positions.iter().filter(|p| p.route == name).cloned().collect(),
         workers: report.workers.iter().filter(|w| w.route == name).cloned().collect(),
         look: Ok(Look::default()),
@@ -193,6 +210,7 @@ fn judge(route: &Route, report: &Report) -> Standing {
         gaps: (route.gaps.len(), route.gaps.iter().map(|gap| gap.to - gap.from).sum()),
         unpurchased: known.map_or((0, None), |r| (r.unpurchased, r.unpurchased_since.map(age))),
         unlooked: route.unlooked.as_ref().map(|(since, why)| (*since, why.as_deref())),
+        failed: route.failed.as_deref(),
     })
 }
 

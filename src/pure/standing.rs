@@ -51,6 +51,8 @@ pub struct Facts<'a> {
     pub unpurchased: (i64, Option<Duration>),
     /// For how long nobody has been able to look for such payments, if that is long, and why.
     pub unlooked: Option<(Duration, Option<&'a str>)>,
+    /// Why the reconciler's last run failed, if it did.
+    pub failed: Option<&'a str>,
 }
 
 /// Why a route is held or stalled.
@@ -223,7 +225,7 @@ fn word(facts: &Facts<'_>) -> Word {
     if facts.taken == 0 && facts.other_type > 0 {
         return Word::Ignoring;
     }
-    if facts.unpurchased.0 > 0 || facts.unlooked.is_some() {
+    if facts.unpurchased.0 > 0 || facts.unlooked.is_some() || facts.failed.is_some() {
         return Word::Unpurchased;
     }
     if facts.gaps.0 > 0 {

@@ -121,8 +121,43 @@ async fn report(
         .await
 }
 
-/// Looks for contradictions in the next window; after the last one, whether those known still are.
+/// Looks for contradictions in the next window. Whatever keeps it from that ends the run with that word, for
+/// the next one has payments to make good.
 pub(super) async fn conflicts(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
+    let looked = async {
+        if run.place.at.is_none() {
+            check_conflicts(context).await?;
+        }
+        contradictions(context, run).await
+    };
+    match looked.await {
+        Err(Trouble::Waits(why) | Trouble::Fails(why)) => {
+            let why = format!("all is done but to look for contradictions: {why}");
+            let end = async |tx: &Tx| {
+                runs::finish(tx, run.id, Some(&why), None).await?;
+                cover(context, run, tx).await
+            };
+            context.commit(end).await?;
+            warn!(job = context.lease.job, run = run.id, why, "the run failed");
+            Ok(())
+        }
+        ended => ended,
+    }
+}
+
+/// Checks the contract of `conflicts.sql`, if there is one.
+async fn check_conflicts(context: &Context<'_>) -> Result<(), Trouble> {
+    let mapping = context.looker.mapping();
+    for look in mapping.looks_for(context.job.source.is_some()) {
+        if look.file == "conflicts.sql" {
+            mapping.check_look(context.store, &look).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The next window of contradictions; after the last one, whether those known still are.
+async fn contradictions(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
     let tx = context.store.begin("conflicts_window").await?;
     let Next { mut found, edge, is_last } = ahead::look::<Conflict>(context, &tx, run).await?;
     if is_last && has_no_end(context, run) {

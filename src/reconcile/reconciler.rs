@@ -10,11 +10,10 @@ use uuid::Uuid;
 use super::ahead::Lately;
 use super::context::Context;
 use super::{Job, Report, Trouble, backfill, compare, lock, look};
-use crate::pure::problem::Problem;
 use crate::pure::schedule::Schedule;
 use crate::pure::suspects::Suspects;
 use crate::store::jobs::{self, Lease};
-use crate::store::mapping::{Mapping, Unfit};
+use crate::store::mapping::Mapping;
 use crate::store::payments::Looker;
 use crate::store::runs::{self, Phase, Run};
 use crate::store::{Store, gaps, workers};
@@ -95,7 +94,10 @@ impl Reconciler {
     async fn work(&self, lease: &Lease) -> Result<Report, Trouble> {
         let Some(looker) = Looker::new(self.mapping.borrow().clone(), self.job.source.clone())
         else {
-            return Ok(Report::Idle);
+            return match self.job.admission.held() {
+                Some(why) => Err(Trouble::Waits(format!("the route is held: {}", why.reason))),
+                None => Ok(Report::Idle),
+            };
         };
         let context = Context {
             job: &self.job,
@@ -134,15 +136,11 @@ impl Reconciler {
         if self.checked.as_ref().is_some_and(|checked| Arc::ptr_eq(checked, &mapping)) {
             return Ok(());
         }
-        mapping.check_looks(&self.store, self.job.source.as_ref()).await.map_err(|unfit| {
-            match unfit {
-                Unfit::Broken(Problem { cause, hint, .. }) => {
-                    Trouble::Waits(format!("{cause}; {hint}"))
-                }
-                Unfit::Drifted { reason, advice } => Trouble::Waits(format!("{reason}: {advice}")),
-                Unfit::Unknown(fault) => fault.into(),
-            }
-        })?;
+        let (store, source) = (&self.store, self.job.source.as_ref());
+        // What it can do without is checked where it is used.
+        for look in mapping.looks_for(source.is_some()).iter().filter(|look| look.is_needed()) {
+            mapping.check_look(source.filter(|_| look.in_source).unwrap_or(store), look).await?;
+        }
         self.checked = Some(mapping);
         Ok(())
     }

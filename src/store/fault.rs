@@ -46,6 +46,17 @@ impl Fault {
         Fault::Lost { cause }
     }
 
+    /// Of a statement that is only prepared: what is quoted stands in its text and is no row's.
+    pub(super) fn of_text(error: tokio_postgres::Error) -> Fault {
+        let message = error.as_db_error().map(|db| db.message().to_owned());
+        match (Fault::from(error), message) {
+            (Fault::Refused { sqlstate, about, .. }, Some(message)) => {
+                Fault::Refused { sqlstate, message, about }
+            }
+            (fault, _) => fault,
+        }
+    }
+
     /// Whether a prepared statement is of no use any more, because DDL changed what it returns or the
     /// server forgot it. A new one is as good as ever.
     pub fn is_stale_plan(&self) -> bool {

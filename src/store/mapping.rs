@@ -100,18 +100,18 @@ impl From<Fault> for Unfit {
 }
 
 impl Mapping {
-    /// Reads the files of a folder, or takes the compiled-in ones if there is no such folder. Only
-    /// `apply.sql` must be there.
-    pub fn load(folder: &Path) -> Result<Mapping, Problem> {
-        let file = folder.join("apply.sql");
-        let (apply, looks, origin) = if folder.is_dir() {
-            let text = fs::read_to_string(&file).map_err(|e| {
-                Problem::new(Code::Mapping, format!("cannot read {}: {e}", file.display()))
-                    .hint("a mapping is a folder with apply.sql in it; remove the folder to use the built-in one")
-            })?;
-            (text, Looks::load(folder)?, file.display().to_string())
-        } else {
-            (BUILT_IN.to_owned(), Looks::built_in(), "built in".to_owned())
+    /// Reads the files of a folder, of which only `apply.sql` must be there, or takes the compiled-in ones.
+    pub fn load(folder: Option<&Path>) -> Result<Mapping, Problem> {
+        let (apply, looks, origin) = match folder {
+            Some(folder) => {
+                let file = folder.join("apply.sql");
+                let text = fs::read_to_string(&file).map_err(|e| {
+                    Problem::new(Code::Mapping, format!("cannot read {}: {e}", file.display()))
+                        .hint("a mapping is a folder with apply.sql in it: `makegood mapping new DIR` writes the shipped one; without a mapping in the route's [[inbox]] section the compiled-in one is used")
+                })?;
+                (text, Looks::load(folder)?, file.display().to_string())
+            }
+            None => (BUILT_IN.to_owned(), Looks::built_in(), "built in".to_owned()),
         };
         let (table, column) = business_key(&apply).ok_or_else(|| {
             Problem::new(Code::Mapping, format!("{origin}: no line names the business key"))
@@ -122,6 +122,18 @@ impl Mapping {
                 .hint(format!("a line is like: {FIELD}uuid /data/paymentId"))
         })?;
         Ok(Mapping { apply, table, column, fields, looks, origin })
+    }
+
+    /// That of a route whose files cannot be read: it applies nothing and looks at nothing.
+    pub fn unreadable() -> Mapping {
+        Mapping {
+            apply: String::new(),
+            table: String::new(),
+            column: String::new(),
+            fields: Vec::new(),
+            looks: Looks::default(),
+            origin: "a mapping that cannot be read".to_owned(),
+        }
     }
 
     /// A short fingerprint of the text, for logs: which version ran.
@@ -271,7 +283,7 @@ mod tests {
 
     #[test]
     fn the_built_in_mapping_names_its_key() {
-        let mapping = Mapping::load(Path::new("/no/such/folder")).unwrap();
+        let mapping = Mapping::load(None).unwrap();
         assert_eq!(
             (mapping.table.as_str(), mapping.column.as_str()),
             ("student_course_purchases", "payment_id")

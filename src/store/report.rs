@@ -64,6 +64,8 @@ pub struct Job {
     pub succeeded_at: Option<Timestamp>,
     /// How long that run took, in seconds.
     pub took: Option<f64>,
+    /// Why the newest run that has ended failed, if it did.
+    pub failed: Option<String>,
     /// Runs that wait for an approval.
     pub held_runs: i64,
     /// The run at hand.
@@ -195,6 +197,7 @@ fn job(row: &Row, findings: &[Row]) -> Job {
         looked_at: row.time("looked_at"),
         notice: row.get("notice"),
         succeeded_at: row.time("succeeded_at"),
+        failed: row.get("failed"),
         took: row.get("took"),
         held_runs: row.get("held_runs"),
         run: run.map(|run| Running {

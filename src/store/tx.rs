@@ -83,7 +83,8 @@ impl Tx {
 
     /// What a statement takes and returns.
     pub(super) async fn describe(&self, sql: &str) -> Result<Shape, Fault> {
-        let statement = bounded::answer(self.client().prepare(sql)).await?;
+        let prepared = async { self.client().prepare(sql).await.map_err(Fault::of_text) };
+        let statement = bounded::answer(prepared).await?;
         let columns = statement.columns().iter();
         let columns = columns.map(|c| (c.name().to_owned(), c.type_().clone())).collect();
         // The statement ends here, within the transaction: the server that has it forgets it.

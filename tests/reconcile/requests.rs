@@ -212,7 +212,7 @@ async fn a_runner_that_may_not_apply_anything_yet_leaves_its_job_to_a_daemon_tha
         sign: Liveness::default().expect("reconcile"),
         admission,
     };
-    let mapping = Arc::new(Mapping::load(Path::new("/no/such/folder")).unwrap());
+    let mapping = Arc::new(Mapping::load(None).unwrap());
     let mut held = Reconciler::new(job, store(&rig.url()), watch::channel(mapping).1);
     // Alone it keeps the job, so that whoever asks is told why nothing is made good.
     let run = rig.ask("").await;

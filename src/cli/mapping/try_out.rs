@@ -51,7 +51,7 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
     let store = session::unchecked(&config.postgres).await?;
     let session = Session { config, store };
     let settings = session.route(args.route.as_deref())?;
-    let mapping = Mapping::load(&settings.mapping)?;
+    let mapping = Mapping::load(settings.mapping.as_deref())?;
     let route = Arc::new(Route::unwatched(0, settings.clone()));
     let (topic_id, records) = match &args.file {
         Some(file) => (Uuid::nil(), lines(file)?),

@@ -69,7 +69,7 @@ pub(super) async fn look(
     if plan.iter().all(|m| m.skips.is_none()) {
         return Ok(forgone);
     }
-    let mapping = Arc::new(Mapping::load(&ground.route.settings.mapping)?);
+    let mapping = Arc::new(Mapping::load(ground.route.settings.mapping.as_deref())?);
     for m in plan {
         let Some(skips) = m.skips.clone() else { continue };
         let low = ground.partitions.get(&m.partition).map_or(0, |one| one.known.low);

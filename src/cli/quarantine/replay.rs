@@ -84,7 +84,7 @@ async fn rehearse<'a>(
     cases: &[&'a Case],
 ) -> Result<Vec<Line<'a>>, Problem> {
     let settings = session.route(Some(route))?;
-    let mapping = Arc::new(Mapping::load(&settings.mapping)?);
+    let mapping = Arc::new(Mapping::load(settings.mapping.as_deref())?);
     let source = session.source(settings)?;
     let known = report::route_key(&session.store, route).await.map_err(super::unreadable)?;
     let Some((id, _)) = known else {

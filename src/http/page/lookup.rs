@@ -92,7 +92,9 @@ impl Lookup {
     fn places(&self, name: &str) -> Result<Places, Problem> {
         let route = self.routes.iter().find(|(route, _)| route.name == name);
         let (looks, source) = match route.or(self.routes.first()) {
-            Some((route, source)) => (Mapping::load(&route.mapping)?.looks, source.clone()),
+            Some((route, source)) => {
+                (Mapping::load(route.mapping.as_deref())?.looks, source.clone())
+            }
             None => Default::default(),
         };
         Ok(Places { store: self.store.clone(), source, outbox: self.outbox.clone(), looks })

@@ -24,7 +24,7 @@ fn lane() -> (Lane, mpsc::UnboundedReceiver<Report>) {
     let config = config::load(&Overrides::default(), &env, nowhere).unwrap().config;
     let store = Store::open(&config.postgres, "makegood-test", 1).unwrap();
     let route = Arc::new(Route::unwatched(1, config.inbox[0].clone()));
-    let (_, mapping) = watch::channel(Arc::new(Mapping::load(nowhere).unwrap()));
+    let (_, mapping) = watch::channel(Arc::new(Mapping::load(None).unwrap()));
     let (reports, reported) = mpsc::unbounded_channel();
     (Lane::start(0, &route, &store, &mapping, &Vitals::new(1), &reports), reported)
 }

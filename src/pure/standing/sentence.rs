@@ -114,6 +114,12 @@ fn unpurchased(facts: &Facts<'_>) -> String {
         );
     }
     let (payments, oldest) = facts.unpurchased;
+    if let (Some(why), 0) = (facts.failed, payments) {
+        return format!(
+            "unpurchased: the reconciler's last run failed: {}; `makegood reconcile list` shows its runs",
+            why.trim_end_matches('.')
+        );
+    }
     format!(
         "unpurchased: {} paid and not purchased{}; `makegood reconcile show` has the reasons, `makegood reconcile run` makes good",
         match payments {

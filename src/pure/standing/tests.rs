@@ -26,6 +26,7 @@ fn facts(partitions: &[Partition]) -> Facts<'_> {
         gaps: (0, 0),
         unpurchased: (0, None),
         unlooked: None,
+        failed: None,
     }
 }
 
@@ -113,6 +114,14 @@ fn payments_that_nobody_can_look_at_are_no_good_news() {
         ),
         "{sentence}"
     );
+}
+
+#[test]
+fn a_run_that_failed_is_no_good_news() {
+    let idle = partition(0, None, Some(SECOND));
+    let (word, sentence) = judged(&Facts { failed: Some("no such column."), ..facts(&idle) });
+    assert_eq!(word, Word::Unpurchased);
+    assert!(sentence.contains("the reconciler's last run failed: no such column; "), "{sentence}");
 }
 
 #[test]

@@ -71,6 +71,13 @@ impl Mapping {
                 reason: fault.to_string(),
                 advice: self.advice(store, file, sql, &fault).await,
             },
+            // A word that an enum does not have, a number that is none: the statement's own.
+            Fault::Refused { sqlstate, .. } if sqlstate.starts_with("22") => Unfit::Drifted {
+                reason: format!("{file} cannot be run: {fault}"),
+                advice: format!(
+                    "change {file} or the table that it reads until they fit, then send SIGHUP"
+                ),
+            },
             _ => Unfit::Unknown(fault),
         }
     }
