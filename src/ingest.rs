@@ -8,6 +8,8 @@
 //!   collision, when the member stopped fetching by itself, when the topic was made anew or the
 //!   database lost steps, and when the watchdog asks for it: each of these claims again, the one way to
 //!   begin reading.
+//!   A partition that cannot be claimed or read is left out and looked at again by itself ([`silent`]), and shown
+//!   as a stall; the others run.
 //! * **Barred**: the group does not take the member in, because workers of another kind are in it for example.
 //!   Shown as stalled, with who is in the way; the client goes on asking. Left when the group gives partitions.
 //! * **Held**: a lane cannot apply its batch. It keeps the batch and tries again by itself; the member
@@ -16,7 +18,7 @@
 //!   first moment: it joins, claims and pins its positions, and fetches nothing. Left when it is admitted,
 //!   by claiming again.
 //!
-//! A member that broke or is stuck is left behind for a new one, which brings the loop back to Joining.
+//! A member that broke or is stuck, or knew the topic before it was made anew, is left behind for a new one, which brings the loop back to Joining.
 //!
 //! None of the states is durable: what is, is the position in PostgreSQL.
 
@@ -33,6 +35,7 @@ mod preview;
 mod reading;
 mod route;
 mod settle;
+mod silent;
 pub mod survey;
 
 use std::collections::BTreeMap;
@@ -43,6 +46,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
+use uuid::Uuid;
 
 pub use preview::{Preview, preview};
 pub use route::Route;
@@ -60,6 +64,7 @@ use barred::Bar;
 use beat::Beating;
 use claim::Claimed;
 use lane::{Hold, Lane, Report};
+use silent::Silent;
 
 /// How long leaving the group may take.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
@@ -122,6 +127,9 @@ pub async fn run(
         attempt: 0,
         claiming: None,
         failures: 0,
+        careful: false,
+        silent: Silent::default(),
+        topic_id: None,
         tracks: BTreeMap::new(),
         generation: 0,
         holds: BTreeMap::new(),
@@ -141,7 +149,7 @@ pub async fn run(
                 Some(event) => { ingest.on_event(event).await; Ok(()) }
             },
             Some(report) = listener.recv() => ingest.on_report(report).await,
-            Some(claim) = claimed.recv() => { ingest.on_claimed(claim).await; Ok(()) }
+            Some(end) = claimed.recv() => ingest.on_end(end).await,
             Some(remedy) = remedies.recv() => ingest.on_remedy(remedy).await,
             () = admission.changed() => { ingest.on_admission(); Ok(()) }
         };
@@ -179,6 +187,12 @@ struct Ingest {
     claiming: Option<AbortOnDropHandle<()>>,
     /// Claims that failed, or led to nothing that moved, in a row.
     failures: u32,
+    /// Whether a record could not be read since the last claim that left no partition out.
+    careful: bool,
+    /// The partitions that could not be claimed.
+    silent: Silent,
+    /// The topic as the newest claim has it.
+    topic_id: Option<Uuid>,
     /// How far the partitions of the newest claim are.
     tracks: BTreeMap<i32, Arc<Track>>,
     /// The newest fetch.
@@ -191,10 +205,18 @@ struct Ingest {
     reports: mpsc::UnboundedSender<Report>,
 }
 
-/// The end of a claim attempt.
+/// The end of something that was tried for the partitions.
 struct ClaimEnd {
+    /// The claim attempt, or the one after which was looked.
     attempt: u64,
-    outcome: Result<Claimed, Problem>,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    /// Of a claim.
+    Claimed(Result<Claimed, Problem>),
+    /// Of a look at the partitions that could not be claimed: those that still could not.
+    Looked(Result<BTreeMap<i32, Problem>, Problem>),
 }
 
 impl Ingest {
@@ -214,6 +236,11 @@ impl Ingest {
                 let _: Result<(), std_mpsc::TrySendError<()>> = done.try_send(());
             }
             Event::Stopped(why) => self.on_stopped(why),
+            Event::Unreadable(problem) => {
+                self.careful = true;
+                self.on_trouble(problem, true);
+                self.on_stopped("a record could not be read");
+            }
             Event::Trouble { problem, wants_help } => self.on_trouble(problem, wants_help),
             Event::Barred(problem) => self.on_refusal(problem),
             Event::Broken(_) | Event::Fatal(_) => {}
@@ -262,6 +289,7 @@ impl Ingest {
         // Why they could not be claimed is over with them.
         self.holds.remove(&reading::HOLD);
         self.claiming = None;
+        self.silent.forget();
         self.beating.reads(None);
         self.drop_all().await;
         self.show_state();
@@ -287,7 +315,7 @@ impl Ingest {
             (None, None, None) if self.owned.is_empty() || !self.beating.is_reading() => {
                 State::Joining
             }
-            (None, None, None) => State::Running,
+            (None, None, None) => self.silent.state().unwrap_or(State::Running),
         };
         self.beating.shows(state);
     }

@@ -283,11 +283,12 @@ fn delays_stay_within_half_and_all_of_a_doubling_and_never_above_the_maximum() {
 fn known() -> impl Strategy<Value = Known> {
     let offset = || prop_oneof![8 => -2i64..14, 1 => Just(i64::MAX), 1 => Just(i64::MIN)];
     let at = move || prop::option::of(offset());
-    (at(), at(), any::<bool>(), 0i64..6, 0i64..6, any::<bool>()).prop_map(
-        |(postgres, kafka, recreated, low, length, anchor_broken)| Known {
+    (at(), at(), any::<bool>(), 0i64..6, 0i64..6, any::<bool>(), any::<bool>()).prop_map(
+        |(postgres, kafka, recreated, low, length, anchor_broken, begun)| Known {
             postgres: postgres.filter(|at| *at >= 0),
             kafka,
             recreated,
+            begun,
             low,
             high: low + length,
             anchor_broken,

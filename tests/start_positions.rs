@@ -4,6 +4,7 @@
 mod damaged;
 mod database;
 mod group;
+mod made_anew;
 mod moving;
 mod offsets_topic;
 mod topic;

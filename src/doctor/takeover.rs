@@ -11,6 +11,7 @@ use super::{Check, events, failed, unknown};
 use crate::config::Config;
 use crate::ingest::Route;
 use crate::pure::offsets::{Notice, StartAt};
+use crate::pure::problem::Problem;
 use crate::store::mapping::Mapping;
 use crate::store::{Store, strangers};
 
@@ -66,7 +67,11 @@ fn starts(waiting: &Waiting) -> Vec<Check> {
             since.get(partition).copied(),
         )
     };
-    preview.starts.iter().map(line).collect()
+    let silent = preview.silent.iter().map(|(partition, problem)| {
+        let cause = format!("partition {partition} is not read: {}", problem.cause);
+        failed("start.position", Problem { cause, ..problem.clone() })
+    });
+    preview.starts.iter().map(line).chain(silent).collect()
 }
 
 fn one(

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::Route;
 use super::claim::Claimed;
 use super::lane::Report;
+use super::survey::blocking;
 use crate::kafka::probe::{Probe, Watermarks};
 use crate::liveness;
 use crate::pure::problem::Problem;
@@ -195,24 +196,25 @@ impl Pulse {
     async fn look(&self) {
         self.beat().await;
         let reads = self.shown.lock().reads.clone();
-        let Some(claimed) = reads.filter(|c| !c.starts.is_empty()) else { return };
-        let partitions: Vec<i32> = claimed.starts.keys().copied().collect();
-        let probe = self.probe.clone();
-        let seen = tokio::task::spawn_blocking(move || {
+        let Some(claimed) = reads else { return };
+        let partitions: Vec<i32> =
+            claimed.starts.keys().chain(claimed.silent.keys()).copied().collect();
+        if partitions.is_empty() {
+            return;
+        }
+        let (probe, asked) = (self.probe.clone(), partitions.clone());
+        let seen = blocking(move || {
             let topic_id = probe.topic_id()?;
-            // A broker that does not answer would be waited for once a partition, and no heartbeat
-            // be written meanwhile.
-            let ends: BTreeMap<i32, Watermarks> =
-                partitions.iter().map_while(|p| Some((*p, probe.watermarks(*p).ok()?))).collect();
-            let committed = probe.committed(&partitions).unwrap_or_default();
-            Ok::<_, Problem>((topic_id, ends, committed))
+            let ends = probe.ends(&asked)?.records;
+            // What is not heard of is not ahead.
+            let committed = probe.committed(&asked).unwrap_or_default().records;
+            Ok((topic_id, ends, committed))
         });
-        let Ok(Ok((topic_id, ends, committed))) = seen.await else { return };
+        let Ok((topic_id, ends, committed)) = seen.await else { return };
         if topic_id != claimed.log.topic_id {
             self.restart("the topic has another id: it was made anew");
             return;
         }
-        let partitions: Vec<i32> = claimed.starts.keys().copied().collect();
         let found = positions::read(&self.store, &claimed.log, &partitions).await;
         let Ok(found) = found else { return };
         self.check_steps(&claimed, &found, &committed);
@@ -232,8 +234,7 @@ impl Pulse {
             .filter_map(|(p, ends)| Some((*p, ends.ahead_of(found.get(p)?.next_offset)?)))
             .collect();
         let (probe, from) = (self.probe.clone(), ahead.clone());
-        let first = tokio::task::spawn_blocking(move || probe.first_from(&from)).await;
-        let first = first.ok().and_then(Result::ok).map(|found| found.records).unwrap_or_default();
+        let first = blocking(move || probe.first_from(&from)).await.unwrap_or_default().records;
         let seen = |(partition, Watermarks { low, high }): (&i32, &Watermarks)| {
             let is_all_read = first.get(partition).is_some_and(Option::is_none);
             let all_read_from = ahead.get(partition).copied().filter(|_| is_all_read);

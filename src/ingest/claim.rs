@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::Route;
-use super::survey::{self, Surveyed};
-use crate::kafka::probe::Probe;
+use super::survey::{self, Look, Surveyed, blocking};
+use crate::config::Start;
+use crate::kafka::probe::{Found, Probe};
 use crate::pure::offsets::{self, Notice, StartAt, Why};
 use crate::pure::problem::{Code, Problem};
 use crate::store::Store;
@@ -24,6 +25,10 @@ pub(super) struct Claimed {
     pub log: Log,
     /// Where each starts, and the step that its next one builds on.
     pub starts: BTreeMap<i32, Begin>,
+    /// The partitions that could not be claimed, and why. They keep nobody else waiting.
+    pub silent: BTreeMap<i32, Problem>,
+    /// Whether the log is another one than it was.
+    pub replaced: bool,
 }
 
 /// The start of one partition.
@@ -34,25 +39,35 @@ pub(super) struct Begin {
 }
 
 /// Claims `partitions`: looks at Kafka and PostgreSQL, resolves each start, writes the claims. Dropped midway, it
-/// claims nothing, or what the next claim finds as the newest step.
+/// claims nothing, or what the next claim finds as the newest step. `careful`: a partition whose next record
+/// cannot be read is not claimed.
 pub(super) async fn claim(
     route: &Arc<Route>,
     store: &Store,
     probe: &Arc<Probe>,
     partitions: &[i32],
+    careful: bool,
 ) -> Result<Claimed, Problem> {
     for _ in 0..ATTEMPTS {
         // Who moved the positions moved on in the log too: what was seen of it before is as outdated.
-        let (look, survey) = survey::survey(route, store, probe, partitions).await?;
-        let starts: BTreeMap<i32, StartAt> =
+        let (mut look, survey) = look(route, store, probe, partitions).await?;
+        let mut starts: BTreeMap<i32, StartAt> =
             survey.iter().map(|(p, s)| (*p, offsets::start_at(s.policy, s.known))).collect();
+        if careful {
+            let mut illegible = illegible(probe, &look, &starts).await?;
+            starts.retain(|partition, _| !illegible.contains_key(partition));
+            look.silent.append(&mut illegible);
+        }
         let (claims, gaps) = rows(&starts, &survey);
         let replaced = starts.values().any(|s| matches!(s.why, Why::Recreated | Why::Truncated));
-        let (steps, deleted) =
+        let (mut steps, deleted) =
             positions::claim(store, route.id, &look.log, &claims, &gaps, replaced)
                 .await
                 .map_err(|fault| fault.problem("cannot claim positions"))?;
-        if steps.len() == claims.len() {
+        // Others' partitions are only pinned, unless they were quicker.
+        starts.retain(|partition, _| partitions.contains(partition));
+        steps.retain(|partition, _| partitions.contains(partition));
+        if steps.len() == starts.len() {
             report(route, &starts);
             for Gap { partition, from, to, .. } in deleted {
                 warn!(
@@ -71,12 +86,64 @@ pub(super) async fn claim(
                     Some((*p, Begin { offset: start.offset, step: *steps.get(p)? }))
                 })
                 .collect();
-            return Ok(Claimed { log: look.log, starts });
+            let Look { log, mut silent, .. } = look;
+            silent.retain(|partition, _| partitions.contains(partition));
+            return Ok(Claimed { log, starts, silent, replaced });
         }
     }
     Err(Problem::new(Code::Postgres, "another daemon keeps moving these partitions").hint(
         "two daemons both believe to own them; the group settles that within its session time-out",
     ))
+}
+
+/// Which of the partitions could still not be claimed, and why.
+pub(super) async fn still_silent(
+    route: &Arc<Route>,
+    store: &Store,
+    probe: &Arc<Probe>,
+    partitions: &[i32],
+) -> Result<BTreeMap<i32, Problem>, Problem> {
+    let (mut look, survey) = survey::survey(route, store, probe, partitions).await?;
+    let starts = survey.iter().map(|(p, s)| (*p, offsets::start_at(s.policy, s.known))).collect();
+    let mut illegible = illegible(probe, &look, &starts).await?;
+    look.silent.append(&mut illegible);
+    Ok(look.silent)
+}
+
+/// Surveys the partitions; all of the topic where it is read for the first time and not from its beginning. For
+/// whoever comes to a partition later cannot know whether its records were to be left out or came since.
+async fn look(
+    route: &Arc<Route>,
+    store: &Store,
+    probe: &Arc<Probe>,
+    partitions: &[i32],
+) -> Result<(Look, BTreeMap<i32, Surveyed>), Problem> {
+    let seen = survey::survey(route, store, probe, partitions).await?;
+    let is_first = |one: &Surveyed| !one.known.begun && !one.known.recreated;
+    if route.settings.start == Start::Earliest || !seen.1.values().any(is_first) {
+        return Ok(seen);
+    }
+    let asked = probe.clone();
+    let mut all = blocking(move || asked.partitions()).await?;
+    all.extend(partitions);
+    all.sort_unstable();
+    all.dedup();
+    survey::survey(route, store, probe, &all).await
+}
+
+/// The partitions whose next record cannot be read, and why.
+async fn illegible(
+    probe: &Arc<Probe>,
+    look: &Look,
+    starts: &BTreeMap<i32, StartAt>,
+) -> Result<BTreeMap<i32, Problem>, Problem> {
+    let ahead: BTreeMap<i32, i64> = (starts.iter())
+        .filter(|(p, start)| look.ends.get(p).is_some_and(|ends| start.offset < ends.high))
+        .map(|(partition, start)| (*partition, start.offset))
+        .collect();
+    let probe = probe.clone();
+    let Found { failed, .. } = blocking(move || probe.first_from(&ahead)).await?;
+    Ok(failed)
 }
 
 fn rows(

@@ -52,7 +52,7 @@ impl Ingest {
     }
 
     /// Leaves the member behind and joins as a new one.
-    async fn rebuild(&mut self, why: &str) -> Result<(), Problem> {
+    pub(super) async fn rebuild(&mut self, why: &str) -> Result<(), Problem> {
         self.member_number += 1;
         let number = self.member_number;
         warn!(route = self.route.settings.name, why, number, "the Kafka client is replaced");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Route;
-use super::survey::{self, Surveyed};
+use super::survey::{self, Look, Surveyed};
 use crate::kafka::probe::{Probe, Watermarks};
 use crate::pure::offsets::{self, StartAt};
 use crate::pure::problem::Problem;
@@ -20,6 +20,8 @@ pub struct Preview {
     pub ends: BTreeMap<i32, Watermarks>,
     /// What the group has committed in Kafka.
     pub committed: BTreeMap<i32, i64>,
+    /// The partitions that could not be claimed now, and why.
+    pub silent: BTreeMap<i32, Problem>,
     /// Where each partition would start if it were claimed now.
     pub starts: BTreeMap<i32, StartAt>,
 }
@@ -37,5 +39,6 @@ pub async fn preview(
     let (look, surveyed) = survey::survey(route, store, probe, &partitions).await?;
     let start = |(p, s): (&i32, &Surveyed)| (*p, offsets::start_at(s.policy, s.known));
     let starts = surveyed.iter().map(start).collect();
-    Ok(Preview { log: look.log, ends: look.ends, committed: look.committed, starts })
+    let Look { log, ends, committed, silent } = look;
+    Ok(Preview { log, ends, committed, silent, starts })
 }

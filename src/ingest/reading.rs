@@ -12,9 +12,10 @@ use tracing::{info, warn};
 use super::SIGN_OF_LIFE;
 use super::claim::{self, Claimed};
 use super::lane::{self, Hold, Lane, Order};
-use super::{ClaimEnd, Ingest};
+use super::{ClaimEnd, Ingest, Outcome};
 use crate::kafka::consumer::{Command, Source};
 use crate::pure::backoff::Backoff;
+use crate::pure::problem::Problem;
 use crate::pure::suspects::Suspects;
 use crate::vitals::Track;
 
@@ -63,27 +64,30 @@ impl Ingest {
         pause
     }
 
-    pub(super) async fn on_claimed(&mut self, end: ClaimEnd) {
+    /// Something that was tried for the partitions has ended.
+    pub(super) async fn on_end(&mut self, end: ClaimEnd) -> Result<(), Problem> {
         if end.attempt != self.attempt {
-            return;
+            return Ok(());
         }
         match end.outcome {
-            Ok(claimed) => self.begin(claimed).await,
-            Err(problem) => {
-                if self.beating.is_news(&problem) {
-                    warn!(
-                        route = self.route.settings.name,
-                        code = problem.code.as_str(),
-                        hint = problem.hint,
-                        "cannot claim positions yet: {}",
-                        problem.cause
-                    );
-                }
+            Outcome::Claimed(Ok(claimed)) => return self.begin(claimed).await,
+            Outcome::Claimed(Err(problem)) => {
+                self.say(&problem, "cannot claim positions yet");
                 self.holds.insert(HOLD, Hold { reason: problem.cause, advice: problem.hint });
                 self.show_state();
                 let pause = self.next_pause();
                 self.claim_after(pause, None);
             }
+            Outcome::Looked(outcome) => self.on_looked(outcome).await,
+        }
+        Ok(())
+    }
+
+    /// Says what is wrong, unless it was the last thing said.
+    pub(super) fn say(&self, problem: &Problem, what: &str) {
+        if self.beating.is_news(problem) {
+            let (route, code) = (&self.route.settings.name, problem.code.as_str());
+            warn!(route, code, hint = problem.hint, "{what}: {}", problem.cause);
         }
     }
 
@@ -98,24 +102,36 @@ impl Ingest {
         let (attempt, partitions) = (self.attempt, self.owned.clone());
         let (route, store, probe, claims) =
             (self.route.clone(), self.store.clone(), self.probe.clone(), self.claims.clone());
+        let careful = self.careful;
+        self.silent.wait();
         let task = tokio::spawn(async move {
             tokio::time::sleep(pause).await;
             for lane in settled.into_iter().flatten() {
                 let _ = lane.await;
             }
-            let outcome = claim::claim(&route, &store, &probe, &partitions).await;
-            let _ = claims.send(ClaimEnd { attempt, outcome });
+            let claimed = claim::claim(&route, &store, &probe, &partitions, careful).await;
+            let _ = claims.send(ClaimEnd { attempt, outcome: Outcome::Claimed(claimed) });
         });
         self.claiming = Some(AbortOnDropHandle::new(task));
     }
 
     /// Begins to read, or keeps the place while nothing may be applied.
-    async fn begin(&mut self, claimed: Claimed) {
+    async fn begin(&mut self, claimed: Claimed) -> Result<(), Problem> {
         self.holds.remove(&HOLD);
+        self.careful = !claimed.silent.is_empty();
+        self.note_silent(claimed.silent.clone());
+        // Its client would take nothing of the new log for as long as the leaders' epochs are lower than those it
+        // remembers; nor would the probe's.
+        let known = self.topic_id.replace(claimed.log.topic_id);
+        if known.is_some_and(|id| claimed.replaced || id != claimed.log.topic_id) {
+            self.probe.renew();
+            return self.rebuild("the topic was made anew").await;
+        }
         match self.route.admission.held() {
             Some(_) => self.pin(claimed),
             None => self.fetch(claimed).await,
         }
+        Ok(())
     }
 
     /// Tells Kafka and everybody else where the partitions are, and reads nothing. Lag is what it is.

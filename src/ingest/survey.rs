@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Route;
 use crate::config::Start;
-use crate::kafka::probe::{Probe, Watermarks};
+use crate::kafka::probe::{Found, Probe, Watermarks};
 use crate::pure::envelope::digest;
 use crate::pure::offsets::{Known, Policy};
 use crate::pure::problem::{Code, Problem};
@@ -22,6 +22,8 @@ pub struct Look {
     pub ends: BTreeMap<i32, Watermarks>,
     /// The group's offsets.
     pub committed: BTreeMap<i32, i64>,
+    /// The partitions of which too little is known for a start, and why.
+    pub silent: BTreeMap<i32, Problem>,
 }
 
 /// One partition.
@@ -53,20 +55,22 @@ pub async fn survey(
     partitions: &[i32],
 ) -> Result<(Look, BTreeMap<i32, Surveyed>), Problem> {
     let failed = |fault: Fault| fault.problem("cannot read positions");
-    let (log, committed) = {
+    let (log, Found { records: committed, failed: mut silent }) = {
         let (route, probe, partitions) = (route.clone(), probe.clone(), partitions.to_vec());
         blocking(move || followers(&route, &probe, &partitions)).await?
     };
-    let positions = or_none(positions::read(store, &log, partitions).await).map_err(failed)?;
-    let recreated = or_none(positions::recreated(store, &log).await).map_err(failed)?;
-    let seen = {
-        let (route, probe, partitions) = (route.clone(), probe.clone(), partitions.to_vec());
+    let asked: Vec<i32> = partitions.iter().filter(|p| !silent.contains_key(p)).copied().collect();
+    let positions = or_none(positions::read(store, &log, &asked).await).map_err(failed)?;
+    let before = or_none(positions::before(store, &log).await).map_err(failed)?;
+    let mut seen = {
+        let (route, probe) = (route.clone(), probe.clone());
         let anchors = positions
             .iter()
             .filter_map(|(p, position)| Some((*p, position.anchor.as_ref()?.offset)))
             .collect();
-        blocking(move || Seen::ask(&route, &probe, &partitions, &anchors)).await?
+        blocking(move || Seen::ask(&route, &probe, &asked, &anchors)).await?
     };
+    silent.append(&mut seen.silent);
     let one = |(partition, ends): (&i32, &Watermarks)| {
         let position = positions.get(partition);
         let policy = match route.settings.start {
@@ -79,15 +83,17 @@ pub async fn survey(
         let known = Known {
             postgres: position.map(|p| p.next_offset),
             kafka: committed.get(partition).copied(),
-            recreated,
+            recreated: before.recreated,
+            begun: before.begun,
             low: ends.low,
             high: ends.high,
             anchor_broken: anchor.zip(record).is_some_and(|(a, r)| !is_same(a, r)),
         };
         (*partition, Surveyed { known, policy, position: position.cloned() })
     };
-    let surveyed = seen.ends.iter().map(one).collect();
-    Ok((Look { log, ends: seen.ends, committed }, surveyed))
+    let known = seen.ends.iter().filter(|(partition, _)| !silent.contains_key(partition));
+    let surveyed = known.map(one).collect();
+    Ok((Look { log, ends: seen.ends, committed, silent }, surveyed))
 }
 
 /// Which log it is, and the group's offsets in it.
@@ -95,7 +101,7 @@ fn followers(
     route: &Route,
     probe: &Probe,
     partitions: &[i32],
-) -> Result<(Log, BTreeMap<i32, i64>), Problem> {
+) -> Result<(Log, Found<i64>), Problem> {
     let log = Log {
         group: route.settings.group.clone(),
         topic: route.settings.topic.clone(),
@@ -111,6 +117,9 @@ struct Seen {
     at_time: BTreeMap<i32, i64>,
     /// The record each position was built on, where it is still there.
     anchors: BTreeMap<i32, Record>,
+    /// Where one of these is not known, and why: silence proves nothing. A log that lost records would look like
+    /// one that did not, and a time that was not found like one that is still to come.
+    silent: BTreeMap<i32, Problem>,
 }
 
 impl Seen {
@@ -120,22 +129,21 @@ impl Seen {
         partitions: &[i32],
         anchors: &BTreeMap<i32, i64>,
     ) -> Result<Seen, Problem> {
-        let ends: BTreeMap<i32, Watermarks> = partitions
-            .iter()
-            .map(|p| Ok((*p, probe.watermarks(*p)?)))
-            .collect::<Result<_, Problem>>()?;
-        let at_time = match route.settings.start {
-            Start::At(time) => probe.at_time(partitions, time.as_millisecond())?,
-            Start::Earliest | Start::Latest => BTreeMap::new(),
+        let Found { records: ends, failed: mut silent } = probe.ends(partitions)?;
+        let there: Vec<i32> = ends.keys().copied().collect();
+        let mut times = match route.settings.start {
+            Start::At(time) => probe.at_time(&there, time.as_millisecond())?,
+            Start::Earliest | Start::Latest => Found::default(),
         };
         let is_in = |p: &i32, offset: &i64| {
             ends.get(p).is_some_and(|ends| (ends.low..ends.high).contains(offset))
         };
         let wanted =
             anchors.iter().filter(|(p, offset)| is_in(p, offset)).map(|(p, o)| (*p, *o)).collect();
-        // Silence proves nothing: a log that lost records would look like one that did not.
-        let anchors = probe.records_at(&wanted)?.heard()?;
-        Ok(Seen { ends, at_time, anchors })
+        let mut anchors = probe.records_at(&wanted)?;
+        silent.append(&mut times.failed);
+        silent.append(&mut anchors.failed);
+        Ok(Seen { ends, at_time: times.records, anchors: anchors.records, silent })
     }
 }
 

@@ -94,6 +94,8 @@ pub enum Event {
     },
     /// The thread stopped reading by itself; the loop claims and starts again when it can.
     Stopped(&'static str),
+    /// The thread stopped reading, for a record of a partition could not be read; the client does not say of which.
+    Unreadable(Problem),
     /// Something is wrong, and the client goes on trying.
     Trouble {
         /// What.

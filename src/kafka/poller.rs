@@ -18,6 +18,7 @@ use super::callbacks::{Callbacks, commit};
 use super::consumer::{Command, Delivery, Event};
 use super::wedge::Wedge;
 use super::{probe, raw};
+use crate::pure::problem::Problem;
 use crate::pure::record::Record;
 use crate::pure::verdict::kafka::{Verdict, verdict};
 use crate::vitals::{Pulse, Track};
@@ -99,7 +100,13 @@ impl Poller {
             }
             let delivery = match self.consumer.poll(Duration::from_millis(50)) {
                 None => None,
-                Some(Ok(message)) => Some(probe::record(&message)),
+                Some(Ok(message)) => match probe::record(&message) {
+                    Ok(record) => Some(record),
+                    Err(problem) => {
+                        self.unreadable(problem);
+                        None
+                    }
+                },
                 Some(Err(error)) => {
                     self.report(&error);
                     None
@@ -230,6 +237,7 @@ impl Poller {
             Verdict::Stop => Event::Fatal(problem),
             Verdict::Rebuild => Event::Broken(problem),
             _ if is_fatal => Event::Broken(problem),
+            Verdict::Unreadable => return self.unreadable(problem),
             Verdict::Reclaim => {
                 self.unfetch();
                 Event::Stopped("the log does not have the offset that was asked for")
@@ -239,6 +247,15 @@ impl Poller {
             Verdict::Retry => Event::Trouble { problem, wants_help: false },
         };
         let _ = self.ties.events.send(event);
+    }
+
+    /// A record of some partition could not be read. The client would go on behind it; so nothing more is taken
+    /// from it until the loop has found which partition that is.
+    fn unreadable(&mut self, problem: Problem) {
+        if !self.lanes.is_empty() {
+            self.unfetch();
+            let _ = self.ties.events.send(Event::Unreadable(problem));
+        }
     }
 }
 

@@ -50,6 +50,13 @@ pub(super) fn headers(message: &BorrowedMessage<'_>) -> Vec<Header> {
     }
 }
 
+/// The epoch of the leader that took the message; negative where the log does not say, as in the formats before
+/// Kafka 0.11.
+pub(super) fn leader_epoch(message: &BorrowedMessage<'_>) -> i32 {
+    // SAFETY: `message.ptr()` is valid while `message` is borrowed, and the call only reads a number of it.
+    unsafe { sys::rd_kafka_message_leader_epoch(message.ptr()) }
+}
+
 /// Where a partition's log ended when the client last heard of it, open transactions included; `None`
 /// if it never did. Asks nobody.
 pub(super) fn known_end<C: ClientContext>(

@@ -201,6 +201,9 @@ fn judge(route: &Route, report: &Report) -> Standing {
         kafka,
         partitions: &partitions,
         unread: &unread(route, &alive),
+        unseen: (route.look.as_ref().ok())
+            .and_then(|look| look.silent.iter().next())
+            .map(|(partition, why)| (*partition, why.cause.as_str())),
         taken: ["applied", "already", "conflict", "ignored", "duplicate", "quarantined"]
             .map(count)
             .iter()
@@ -218,7 +221,7 @@ fn judge(route: &Route, report: &Report) -> Standing {
 fn unread(route: &Route, alive: &[&Worker]) -> Vec<i32> {
     let Ok(look) = &route.look else { return Vec::new() };
     let is_read = |partition: &i32| alive.iter().any(|w| w.partitions.contains(partition));
-    look.ends.keys().filter(|p| !is_read(p)).copied().collect()
+    look.ends.keys().chain(look.silent.keys()).filter(|p| !is_read(p)).copied().collect()
 }
 
 /// How long ago; a time that is still to come counts as now.

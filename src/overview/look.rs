@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::kafka::probe::{Probe, Watermarks};
+use crate::kafka::probe::{Found, Probe, Watermarks};
 use crate::pure::problem::{Code, Problem};
 
 /// What Kafka says of one topic.
@@ -17,6 +17,8 @@ pub struct Look {
     pub topic_id: Option<Uuid>,
     /// Where each partition's log begins and ends; empty when the topic does not exist.
     pub ends: BTreeMap<i32, Watermarks>,
+    /// The partitions of which Kafka did not tell, and why.
+    pub silent: BTreeMap<i32, Problem>,
     /// When the next record to read was written, for those partitions where one waits.
     pub waiting_since: BTreeMap<i32, Timestamp>,
     /// The partitions whose log goes on behind the position, with nothing that a consumer is given.
@@ -55,9 +57,11 @@ fn ask(probe: &Probe, next: &BTreeMap<i32, i64>, of: Option<Uuid>) -> Result<Loo
     // Kafka's own ids are random ones (version 4); one derived from the name tells nothing.
     let topic_id = probe.topic_id().ok().filter(|id| id.get_version_num() != 5);
     let mut look = Look { topic_id, ..Look::default() };
-    for partition in partitions {
-        look.ends.insert(partition, probe.watermarks(partition)?);
+    let Found { records: ends, failed } = probe.ends(&partitions)?;
+    if let (true, Some(problem)) = (ends.is_empty(), failed.values().next()) {
+        return Err(problem.clone());
     }
+    (look.ends, look.silent) = (ends, failed);
     if topic_id.is_some() && of.is_some() && topic_id != of {
         return Ok(look);
     }

@@ -22,6 +22,8 @@ pub struct Known {
     pub kafka: Option<i64>,
     /// Postgres has positions for this group and topic name under another topic id.
     pub recreated: bool,
+    /// Postgres has positions for this group and topic id, if only in other partitions.
+    pub begun: bool,
     /// The oldest offset that can be read (low watermark).
     pub low: i64,
     /// The offset the next record will get (high watermark).
@@ -113,6 +115,8 @@ pub fn start_at(policy: Policy, known: Known) -> StartAt {
         (Some(position), kafka) => log.resume(position, kafka, known.anchor_broken),
         (None, kafka) if known.recreated => log.recreated(kafka),
         (None, Some(offset)) => log.take_over(offset),
+        // A partition that was added to a topic that is read already has nothing that anybody wanted left out.
+        (None, None) if known.begun => log.first_start(Policy::Earliest),
         (None, None) => log.first_start(policy),
     }
 }
@@ -200,6 +204,7 @@ mod tests {
         postgres: None,
         kafka: None,
         recreated: false,
+        begun: false,
         low: 10,
         high: 100,
         anchor_broken: false,
@@ -250,6 +255,16 @@ mod tests {
         assert_eq!(at(Policy::At(Some(30))).gap, Some(10..30));
         assert_eq!(at(Policy::At(Some(3))).offset, 10);
         assert_eq!(at(Policy::At(Some(300))).offset, 100);
+    }
+
+    #[test]
+    fn a_partition_added_to_a_topic_that_is_read_begins_at_its_beginning_whatever_the_policy() {
+        let known = Known { begun: true, ..LOG };
+        for policy in [Policy::Latest, Policy::At(None), Policy::At(Some(50)), Policy::Earliest] {
+            let start = start_at(policy, known);
+            assert_eq!((start.offset, start.gap), (10, Some(0..10)), "{policy:?}");
+        }
+        assert_eq!(start(Known { kafka: Some(40), ..known }).1, "taken_over");
     }
 
     #[test]

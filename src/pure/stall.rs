@@ -28,6 +28,9 @@ pub struct Facts {
     pub unread_for: Option<Duration>,
     /// The partitions where records wait.
     pub owed: Vec<Owed>,
+    /// The partitions of which Kafka does not tell where their log ends, why, and for how long. What waits there
+    /// cannot be seen.
+    pub silent: Option<(Vec<i32>, String, Duration)>,
     /// Records that nobody may read yet, because their transaction is open, and for how long.
     pub open_transaction: Option<(Vec<i32>, Duration)>,
     /// For how long the client's thread has given no sign of life.
@@ -79,6 +82,8 @@ pub enum Cause {
     OpenTransaction,
     /// Kafka does not answer the second handle either.
     Kafka(String),
+    /// Kafka does not tell of single partitions.
+    Unseen(String),
     /// The client complains of what only a person can mend: what, and the advice.
     Trouble(String, String),
     /// The group has not spoken for very long.
@@ -128,6 +133,7 @@ impl Cause {
             Cause::Applying(_) => "applying",
             Cause::OpenTransaction => "open_transaction",
             Cause::Kafka(_) => "kafka_down",
+            Cause::Unseen(_) => "partition_down",
             Cause::Trouble(..) => "kafka_refuses",
             Cause::Joining => "not_assigned",
             Cause::Silent => "poll_thread_silent",
@@ -171,6 +177,10 @@ pub fn judge(facts: &Facts) -> Option<Finding> {
     }
     if let Some((why, age)) = away {
         return Some(find(Cause::Kafka(why.clone()), *age));
+    }
+    if let Some((partitions, why, age)) = facts.silent.as_ref().filter(|(.., age)| is_due(age)) {
+        let found = find(Cause::Unseen(why.clone()), *age);
+        return Some(Finding { partitions: partitions.clone(), ..found });
     }
     let (partitions, age) = facts.open_transaction.as_ref()?;
     (*age >= facts.patience)

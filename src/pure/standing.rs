@@ -39,6 +39,8 @@ pub struct Facts<'a> {
     pub partitions: &'a [Partition],
     /// Partitions that Kafka has and no living daemon reads.
     pub unread: &'a [i32],
+    /// A partition of which Kafka did not tell where its log ends, and why.
+    pub unseen: Option<(i32, &'a str)>,
     /// Events of the route's own type that were dealt with in any way.
     pub taken: i64,
     /// Records of another type.
@@ -219,7 +221,7 @@ fn word(facts: &Facts<'_>) -> Word {
     if !facts.unread.is_empty() {
         return Word::Unread;
     }
-    if is_unseen(&facts.kafka) {
+    if is_unseen(&facts.kafka) || facts.unseen.is_some() {
         return Word::Unknown;
     }
     if facts.taken == 0 && facts.other_type > 0 {

@@ -116,13 +116,23 @@ pub async fn read(
     Ok(rows.iter().map(|row| (row.get(0), position(row))).collect())
 }
 
-/// Whether this group read the topic's name under another id: it was made anew. Kafka's offset of a
-/// partition without a position under this id may then belong to the old log, also when another
-/// partition, or another daemon, has got to know the new one already.
-pub async fn recreated(store: &Store, log: &Log) -> Result<bool, Fault> {
+/// What this group has read of a topic before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// The topic's name under another id: it was made anew. Kafka's offset of a partition without a position under
+    /// this id may then belong to the old log, also when another partition, or another daemon, has got to know the
+    /// new one already.
+    pub recreated: bool,
+    /// This topic id, in any partition.
+    pub begun: bool,
+}
+
+/// Asks what this group has read of the topic before.
+pub async fn before(store: &Store, log: &Log) -> Result<Before, Fault> {
     let sql = include_str!("../../sql/core/position_topic_known.sql");
     let rows = store.query(sql, &[&log.group, &log.topic, &log.topic_id]).await?;
-    Ok(rows.first().is_some_and(|row| row.get(0)))
+    let before = |row: &tokio_postgres::Row| Before { recreated: row.get(0), begun: row.get(1) };
+    Ok(rows.first().map(before).unwrap_or_default())
 }
 
 /// Claims partitions: a new epoch at a chosen offset, and the gaps that come with it, in one

@@ -1,6 +1,7 @@
 //! What the watchdog asks: where the logs end, and whether the database is the cause. Every question is
 //! bounded, and no handle is shared with the loops.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -13,6 +14,15 @@ use crate::store::{Fault, Store, connect, lock_holder};
 
 /// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where the logs of some partitions end.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// What may be read, and the log.
+    pub ends: BTreeMap<i32, (i64, i64)>,
+    /// Where nobody tells, and why.
+    pub silent: BTreeMap<i32, String>,
+}
 
 /// Looks at the ends of a topic's logs. Each question takes at most the probe's five seconds.
 pub(super) struct Ends {
@@ -30,12 +40,19 @@ impl Ends {
         })
     }
 
-    /// Where what may be read ends, and where the log does.
-    pub(super) fn of(&self, partition: i32) -> Result<(Option<i64>, Option<i64>), String> {
-        let end = self.committed.watermarks(partition).map_err(|problem| problem.cause)?.high;
+    /// Where what may be read ends, and where the log does, of each partition that tells; and why the others do not.
+    pub(super) fn of(&self, partitions: &[i32]) -> Result<Seen, String> {
+        let ends = self.committed.ends(partitions).map_err(|problem| problem.cause)?;
         // A moment later, so that it is never the smaller one by chance.
-        let high = self.all.watermarks(partition).map_err(|problem| problem.cause)?.high;
-        Ok((Some(end), Some(high)))
+        let all = self.all.ends(partitions).map_err(|problem| problem.cause)?;
+        let high = |partition: &i32| all.records.get(partition).map(|ends| ends.high);
+        let failed = ends.failed.into_iter().chain(all.failed);
+        Ok(Seen {
+            ends: (ends.records.iter())
+                .filter_map(|(partition, ends)| Some((*partition, (ends.high, high(partition)?))))
+                .collect(),
+            silent: failed.map(|(partition, problem)| (partition, problem.cause)).collect(),
+        })
     }
 
     /// Whether a broker answers at all.

@@ -1,12 +1,13 @@
 //! One route under the watchdog's eye: what is known of it, and what is done about it.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tracing::{info, warn};
 
 use super::Watch;
-use super::ask::{Database, Ends};
+use super::ask::{self, Database, Ends};
 use crate::config;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::stall::{self, Cause, Debts, Facts, Finding, Ladder, Rung, Seen};
@@ -30,6 +31,8 @@ pub(super) struct Patient {
     patience: Duration,
     debts: Debts,
     ladder: Ladder,
+    /// The partitions that have no answer though others have: why, and since when.
+    silent: BTreeMap<i32, (String, Duration)>,
     /// Since when Kafka has given no answer.
     away_since: Option<Duration>,
     /// When something from outside last kept the route.
@@ -50,6 +53,7 @@ impl Patient {
             patience,
             debts: Debts::default(),
             ladder: Ladder::default(),
+            silent: BTreeMap::new(),
             away_since: None,
             excused: vitals::now(),
             complained: false,
@@ -101,7 +105,11 @@ impl Patient {
             assigned: look.assigned.as_ref().map(Vec::len),
             assigned_for: age(look.assigned_since),
             unread_for: is_unread.then(|| age(look.unread_since)),
-            owed: self.debts.owed(now, awake),
+            // One whose end nobody tells has a finding of its own.
+            owed: (self.debts.owed(now, awake).into_iter())
+                .filter(|owed| !self.silent.contains_key(&owed.partition))
+                .collect(),
+            silent: self.silent(now, awake),
             open_transaction: self.debts.open(now, awake),
             silent_for: age(look.polled.unwrap_or(look.born)),
             database: stall::Database::Unasked,
@@ -129,26 +137,31 @@ impl Patient {
 
     /// Compares the partitions with the log's ends. Says why Kafka gave no answer, and for how long.
     fn look_at_partitions(&mut self, look: &Look) -> Option<(String, Duration)> {
-        let mut seen: Vec<Seen> = Vec::new();
-        let mut away = None;
-        for (partition, track) in look.tracks.iter().flatten() {
-            let ends = match &away {
-                None => self.ends.of(*partition),
-                // One that does not answer is asked once.
-                Some(_) => Ok((None, None)),
-            };
-            let (end, high) = ends.unwrap_or_else(|why| {
-                away = Some(why);
-                (None, None)
-            });
+        let tracks = look.tracks.clone().unwrap_or_default();
+        let partitions: Vec<i32> = tracks.keys().copied().collect();
+        let (found, away) = match partitions.is_empty() {
+            true => (ask::Seen::default(), self.ends.reach().err()),
+            false => match self.ends.of(&partitions) {
+                Ok(found) if !found.ends.is_empty() => (found, None),
+                Ok(found) => {
+                    let why = found.silent.values().next().cloned();
+                    (found, why)
+                }
+                Err(why) => (ask::Seen::default(), Some(why)),
+            },
+        };
+        let seen = tracks.iter().map(|(partition, track)| {
             let (covered, in_hand) = track.covered();
-            seen.push(Seen { partition: *partition, covered, in_hand, end, high });
-        }
-        if look.tracks.is_none() {
-            away = self.ends.reach().err();
-        }
+            let (end, high) = found.ends.get(partition).copied().unzip();
+            Seen { partition: *partition, covered, in_hand, end, high }
+        });
+        let seen: Vec<Seen> = seen.collect();
         let now = vitals::now();
         self.debts.look(now, look.assigned.as_deref().unwrap_or_default(), &seen);
+        self.silent.retain(|partition, _| found.silent.contains_key(partition));
+        for (partition, why) in found.silent {
+            self.silent.entry(partition).or_insert((why, now));
+        }
         match away {
             Some(why) => {
                 let since = *self.away_since.get_or_insert(now);
@@ -159,6 +172,14 @@ impl Patient {
                 None
             }
         }
+    }
+
+    /// The partitions of which nobody tells where their log ends, why, and for how long.
+    fn silent(&self, now: Duration, awake: Duration) -> Option<(Vec<i32>, String, Duration)> {
+        let (why, _) = self.silent.values().next()?;
+        let since = self.silent.values().map(|(_, since)| *since).min()?.max(awake);
+        let partitions = self.silent.keys().copied().collect();
+        Some((partitions, why.clone(), now.saturating_sub(since)))
     }
 
     fn act(&mut self, rung: Rung, finding: &Finding) -> Result<(), Problem> {

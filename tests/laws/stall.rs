@@ -200,6 +200,7 @@ impl World {
             assigned_for: age(if joining { self.rebalance.saturating_sub(290) } else { 0 }),
             unread_for: None,
             owed: self.debts.owed(now, awake),
+            silent: None,
             open_transaction: self.debts.open(now, awake),
             silent_for: age(self.polled),
             database: Database::Unasked,

@@ -1,5 +1,6 @@
 //! What the promises are tested with: shared servers, a rig per test, the real program, a ledger.
 
+pub mod alone;
 pub mod browser;
 pub mod corpus;
 pub mod daemon;

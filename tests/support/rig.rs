@@ -220,7 +220,7 @@ impl Rig {
     /// What the group has committed in Kafka.
     pub fn committed(&self) -> BTreeMap<i32, i64> {
         let probe = self.probe();
-        probe.committed(&probe.partitions().unwrap()).unwrap()
+        probe.committed(&probe.partitions().unwrap()).unwrap().heard().unwrap()
     }
 
     /// A look at the topic and group, without joining.

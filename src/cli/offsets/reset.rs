@@ -163,6 +163,12 @@ async fn targets(
     let no_partition = |partition: i32| {
         Problem::new(Code::Usage, format!("topic {} has no partition {partition}", log.topic))
     };
+    let mut silent = ground.look.silent.iter();
+    if let Some((partition, problem)) = silent.find(|(p, _)| only.is_empty() || only.contains(p)) {
+        let cause = format!("partition {partition} cannot be moved: {}", problem.cause);
+        let hint = format!("{}\nothers can be: --topic {}:PARTITION", problem.hint, log.topic);
+        return Err(Problem { cause, ..problem.clone() }.hint(hint));
+    }
     if let Some(missing) = all.iter().find(|p| !known(p)) {
         return Err(no_partition(*missing));
     }
@@ -175,7 +181,8 @@ async fn targets(
     match (&args.to, time) {
         (_, Some(time)) => {
             let (probe, asked) = (ground.probe.clone(), all.clone());
-            let found = blocking(move || probe.at_time(&asked, time.as_millisecond())).await?;
+            let found =
+                blocking(move || probe.at_time(&asked, time.as_millisecond())?.heard()).await?;
             Ok(all.iter().map(|p| (*p, Target::At(found.get(p).copied()))).collect())
         }
         (To { from_file: Some(file), .. }, _) => {

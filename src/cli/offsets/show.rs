@@ -33,6 +33,12 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
         .into_iter()
         .filter(|open| routes.iter().any(|route| route.name == open.route))
         .collect();
+    for ground in &grounds {
+        let topic = &ground.look.log.topic;
+        for (partition, problem) in &ground.look.silent {
+            eprintln!("partition {partition} of {topic} is left out: {}", problem.cause);
+        }
+    }
     let lines = grounds.iter().flat_map(|g| g.partitions.iter().map(move |(p, s)| (g, *p, s)));
     match args.output.output {
         Format::Table => {

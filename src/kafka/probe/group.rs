@@ -7,7 +7,7 @@ use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::super::raw;
-use super::Probe;
+use super::{Probe, Question};
 use crate::pure::assignment;
 use crate::pure::checkup::group as rules;
 use crate::pure::problem::{Code, Problem};
@@ -46,11 +46,12 @@ impl Group {
 impl Probe {
     /// The group's state and members, with what they were given of this topic.
     pub fn group(&self) -> Result<Group, Problem> {
-        let found =
-            raw::group(self.consumer.client(), &self.group, self.timeout).map_err(|code| {
+        let found = self.handle.ask(Question::Group, |client| {
+            raw::group(client.client(), &self.group, self.timeout).map_err(|code| {
                 Problem::new(Code::Kafka, format!("cannot look at group {}: {code}", self.group))
                     .hint(super::super::advice(Some(code)))
-            })?;
+            })
+        })?;
         let Some(found) = found else { return Ok(Group::default()) };
         let member = |member: raw::Member| {
             let given = assignment::read(&member.assignment).unwrap_or_default();
@@ -64,16 +65,19 @@ impl Probe {
     /// Sets offsets of the group, which Kafka allows only while it has no members.
     pub fn commit(&self, offsets: &BTreeMap<i32, i64>) -> Result<(), Problem> {
         let list = self.list(offsets.iter().map(|(p, offset)| (*p, Offset::Offset(*offset))));
-        self.consumer.commit(&list, CommitMode::Sync).map_err(|error| {
-            let problem = super::super::problem(&error, "Kafka does not take the group's offsets");
-            match error.rdkafka_error_code() {
-                Some(
-                    RDKafkaErrorCode::UnknownMemberId
-                    | RDKafkaErrorCode::IllegalGeneration
-                    | RDKafkaErrorCode::RebalanceInProgress,
-                ) => problem.hint("the group has members: stop every worker in it first"),
-                _ => problem,
-            }
+        self.handle.ask(Question::Group, |client| {
+            client.commit(&list, CommitMode::Sync).map_err(|error| {
+                let problem =
+                    super::super::problem(&error, "Kafka does not take the group's offsets");
+                match error.rdkafka_error_code() {
+                    Some(
+                        RDKafkaErrorCode::UnknownMemberId
+                        | RDKafkaErrorCode::IllegalGeneration
+                        | RDKafkaErrorCode::RebalanceInProgress,
+                    ) => problem.hint("the group has members: stop every worker in it first"),
+                    _ => problem,
+                }
+            })
         })
     }
 }

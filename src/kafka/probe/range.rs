@@ -57,7 +57,7 @@ impl Reader {
                 }
                 None => continue,
                 Some(Ok(message)) if message_is_past(&message, self.end) => self.ended = true,
-                Some(Ok(message)) => records.push(super::record(&message)),
+                Some(Ok(message)) => records.push(super::record(&message)?),
                 Some(Err(KafkaError::PartitionEOF(_))) => self.ended = true,
                 // Trouble with a connection is retried by the client.
                 Some(Err(error)) if heard.elapsed() > PATIENCE => {

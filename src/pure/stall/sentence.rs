@@ -45,6 +45,10 @@ fn why(cause: &Cause) -> (String, String) {
             format!("Kafka does not answer ({why})"),
             "is Kafka running and reachable? makegood goes on by itself once it is",
         ),
+        Cause::Unseen(why) => (
+            format!("Kafka does not tell where its log ends ({why})"),
+            "see kafka-topics --describe --unavailable-partitions; makegood goes on by itself once a broker leads it",
+        ),
         Cause::Trouble(what, advice) => return (what.clone(), advice.clone()),
         Cause::Joining => (
             "the group gives no partitions".into(),

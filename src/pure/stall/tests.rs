@@ -13,6 +13,7 @@ fn well() -> Facts {
         assigned_for: seconds(600),
         unread_for: None,
         owed: Vec::new(),
+        silent: None,
         open_transaction: None,
         silent_for: Duration::ZERO,
         database: Database::Unasked,
@@ -176,4 +177,18 @@ fn a_position_below_the_end_owes_nothing_once_the_client_came_to_the_end() {
     assert_eq!(debts.owed(seconds(100), seconds(98))[0].age, seconds(2));
     debts.look(seconds(100), &[], &[]);
     assert_eq!(debts.owed(seconds(100), Duration::ZERO), []);
+}
+
+#[test]
+fn a_partition_that_cannot_be_seen_is_said_and_held_against_nobody() {
+    let facts = |age| Facts { silent: Some((vec![1], "no leader".into(), seconds(age))), ..well() };
+    assert_eq!(found(&facts(19)), None);
+    let finding = judge(&facts(20)).unwrap();
+    assert_eq!(
+        (finding.cause.as_str(), finding.partitions.as_slice()),
+        ("partition_down", &[1][..])
+    );
+    assert!(finding.cause.is_outside());
+    let others = Facts { owed: owed(60), ..facts(60) };
+    assert_eq!(found(&others), Some("unknown"), "another partition is stuck for its own reasons");
 }

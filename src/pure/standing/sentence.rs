@@ -71,6 +71,9 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
             partitions(facts.unread)
         ),
         Word::Unknown => match facts.kafka {
+            Kafka::Same if let Some((partition, why)) = facts.unseen => format!(
+                "unknown: Kafka does not tell where the log of partition {partition} ends ({why}); see kafka-topics --describe --unavailable-partitions"
+            ),
             Kafka::Unreachable(Some(look)) => format!(
                 "unknown: Kafka is out of reach from here, and a daemon last saw the topic's end {} ago",
                 age(look)

@@ -20,6 +20,7 @@ fn facts(partitions: &[Partition]) -> Facts<'_> {
         kafka: Kafka::Same,
         partitions,
         unread: &[],
+        unseen: None,
         taken: 10,
         other_type: 0,
         quarantined: 0,
@@ -185,6 +186,13 @@ fn a_topic_made_anew_or_missing_is_said() {
 #[test]
 fn a_partition_that_somebody_else_reads_is_said() {
     let idle = partition(0, None, Some(SECOND));
+    let unseen = Facts { unseen: Some((3, "it has no leader")), ..facts(&idle) };
+    let (word, sentence) = judged(&unseen);
+    assert_eq!(word, Word::Unknown);
+    assert!(
+        sentence.contains("partition 3") && sentence.contains("it has no leader"),
+        "{sentence}"
+    );
     let (word, sentence) = judged(&Facts { unread: &[1, 2], ..facts(&idle) });
     assert_eq!(word, Word::Unread);
     assert!(sentence.contains("partitions 1, 2") && sentence.contains("purchase-creation-workers"));

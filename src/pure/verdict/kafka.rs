@@ -3,6 +3,13 @@
 
 use crate::pure::refusal::Blame;
 
+/// What is wrong with a record that came as neither key nor value (librdkafka#5549).
+pub const OLD_FORMAT: &str =
+    "the record is in a message format older than Kafka 0.11, which this client cannot read";
+/// What to do about it.
+pub const OLD_FORMAT_ADVICE: &str = "set message.format.version of the topic (log.message.format.version on the brokers) to 3.0 for what comes; skipping \
+     what is there is `kafka-delete-records`, and the reconciler covers the gap";
+
 /// What to do after an error of the group's member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -10,6 +17,8 @@ pub enum Verdict {
     Retry,
     /// The log does not have the offset that was asked for: read the positions and claim again.
     Reclaim,
+    /// A record cannot be read: hold its partition, and read the others on.
+    Unreadable,
     /// This client will not recover; a new one may.
     Rebuild,
     /// The client goes on trying, but only a person can mend the cause: say it.
@@ -24,6 +33,16 @@ pub enum Verdict {
 pub fn verdict(code: &str) -> Verdict {
     match code {
         "OffsetOutOfRange" | "AutoOffsetReset" | "LogTruncation" => Verdict::Reclaim,
+        "BadMessage"
+        | "BadCompression"
+        | "NotImplemented"
+        | "Underflow"
+        | "InvalidMessage"
+        | "InvalidMessageSize"
+        | "InvalidRecord"
+        | "MessageSizeTooLarge"
+        | "UnsupportedCompressionType"
+        | "UnsupportedForMessageFormat" => Verdict::Unreadable,
         // librdkafka would rejoin after PollExceeded; that was seen to end in silence
         // (rust-rdkafka#433).
         "Fatal"
@@ -144,6 +163,12 @@ pub fn advice(code: &str) -> &'static str {
         "SSL" => "check ssl.ca.location and that the broker's certificate names its host",
         "BadMessage" | "BadCompression" | "InvalidMessage" => {
             "the broker has a damaged record: look at its disk; skipping it is `kafka-delete-records`, and the reconciler covers the gap"
+        }
+        "NotImplemented" | "UnsupportedForMessageFormat" => {
+            "the broker has a record that this client cannot read: it is damaged, or in a message format older than Kafka 0.11 (message.format.version)"
+        }
+        "MessageSizeTooLarge" => {
+            "raise fetch.message.max.bytes and receive.message.max.bytes in [kafka.properties]"
         }
         "UnsupportedVersion" | "UnsupportedFeature" => {
             "the broker is too old, or is being upgraded: makegood wants Apache Kafka 2.8 or later"

@@ -1,0 +1,128 @@
+//! The probe's client, and its replacement. A client can hold to a view of the world that is over, and nothing in
+//! it ends that: one that knew a topic before its broker restarted takes nothing from the topic that was made
+//! anew, because the leader's epoch began again. So a question that fails time and again is asked by a new one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::BaseConsumer;
+
+use super::Found;
+use crate::pure::backoff::Backoff;
+use crate::pure::problem::{Code, Problem};
+
+/// So many failures of one question in a row are the client's own until a new one has failed too.
+const FAILURES: u32 = 3;
+/// How long a client is kept at least, while nothing helps.
+const PATIENCE: Backoff = Backoff { first: Duration::from_secs(5), max: Duration::from_secs(300) };
+
+/// What is asked; failures are counted for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Question {
+    Metadata,
+    TopicId,
+    Ends,
+    Committed,
+    Group,
+    Times,
+    Records,
+}
+
+/// The client.
+pub(super) struct Handle {
+    settings: ClientConfig,
+    now: Mutex<Now>,
+}
+
+struct Now {
+    client: Arc<BaseConsumer>,
+    born: Instant,
+    failures: BTreeMap<Question, u32>,
+    /// How many clients in a row were replaced for their failures.
+    replaced: u32,
+}
+
+impl Handle {
+    pub(super) fn open(settings: &ClientConfig) -> Result<Handle, Problem> {
+        let now = Now {
+            client: create(settings)?,
+            born: Instant::now(),
+            failures: BTreeMap::new(),
+            replaced: 0,
+        };
+        Ok(Handle { settings: settings.clone(), now: Mutex::new(now) })
+    }
+
+    /// Asks the client.
+    pub(super) fn ask<T>(
+        &self,
+        question: Question,
+        asking: impl FnOnce(&BaseConsumer) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let client = self.lock().client.clone();
+        let answer = asking(&client);
+        self.note(question, answer.is_ok());
+        answer
+    }
+
+    /// Asks the client something about each of some partitions.
+    pub(super) fn ask_each<T>(
+        &self,
+        question: Question,
+        asking: impl FnOnce(&BaseConsumer) -> Result<Found<T>, Problem>,
+    ) -> Result<Found<T>, Problem> {
+        let client = self.lock().client.clone();
+        let answer = asking(&client);
+        self.note(question, answer.as_ref().is_ok_and(|found| found.failed.is_empty()));
+        answer
+    }
+
+    /// Goes on with a new client.
+    pub(super) fn renew(&self) {
+        // Settings that were good once are good again; if not, the old client does what it can.
+        let Ok(client) = create(&self.settings) else { return };
+        let mut now = self.lock();
+        let old = std::mem::replace(&mut now.client, client);
+        now.born = Instant::now();
+        now.failures.clear();
+        drop(now);
+        // Closing a client can hang (rust-rdkafka#453). Without a thread for it, it is closed here.
+        let closing = thread::Builder::new().name("kafka-retire".to_owned());
+        let _ = closing.spawn(move || drop(old));
+    }
+
+    fn note(&self, question: Question, is_answered: bool) {
+        let mut now = self.lock();
+        if is_answered {
+            if now.failures.remove(&question).is_some() && now.failures.is_empty() {
+                now.replaced = 0;
+            }
+            return;
+        }
+        let failures = now.failures.entry(question).or_default();
+        *failures = failures.saturating_add(1);
+        let is_tired =
+            *failures >= FAILURES && now.born.elapsed() >= PATIENCE.delay(now.replaced, 1.0);
+        if is_tired {
+            now.replaced = now.replaced.saturating_add(1);
+            drop(now);
+            tracing::debug!(?question, "the client that looks at Kafka is replaced");
+            self.renew();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Now> {
+        // Each field is whole at every moment, so a panic elsewhere does not spoil it.
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn create(settings: &ClientConfig) -> Result<Arc<BaseConsumer>, Problem> {
+    let client = settings.create().map_err(|e| {
+        Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
+    })?;
+    Ok(Arc::new(client))
+}
