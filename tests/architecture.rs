@@ -146,6 +146,17 @@ fn every_statement_names_itself() {
     }
 }
 
+/// A conflict on a number, whose sequence may be behind, must not pass for the one that is meant.
+#[test]
+fn every_conflict_names_its_target() {
+    for (path, text) in files("sql", "sql").into_iter().chain(files("migrations", "sql")) {
+        let said = text.lines().filter(|line| !line.trim_start().starts_with("--"));
+        for line in said.filter(|line| line.contains("ON CONFLICT")) {
+            assert!(line.contains("ON CONFLICT ("), "{}: {line}", path.display());
+        }
+    }
+}
+
 #[test]
 fn every_statement_is_used() {
     let code: String =

@@ -22,6 +22,7 @@ mod isolation;
 mod mapping_commands;
 mod membership;
 mod monitoring;
+mod numbers;
 mod offsets_commands;
 mod outages;
 mod outbox;

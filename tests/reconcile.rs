@@ -2,6 +2,7 @@
 //! path, and never against what a person decided.
 
 mod brake;
+mod clock;
 mod commands;
 mod decisions;
 mod elsewhere;

@@ -26,11 +26,16 @@ SELECT r.name AS route, p.consumer_group, p.topic, p.topic_id, p.partition, p.ne
        w.low AS log_start, w.high AS log_end,
        CASE WHEN greatest(p.next_offset, w.low) >= w.all_read_from THEN 0
             ELSE greatest(w.high - greatest(p.next_offset, w.low), 0) END AS lag,
-       w.seen_at AS log_seen_at,
-       p.progress_at, p.epoch, p.step, p.applied, p.already, p.conflict, p.ignored, p.duplicate, p.quarantined,
-       p.other_type, p.tombstone, p.id_reused, p.tested, p.written_at,
+       -- A time that is still to come was written by a clock that was ahead, and is none.
+       CASE WHEN w.seen_at <= now() + interval '30 seconds' THEN w.seen_at END AS log_seen_at,
+       CASE WHEN p.progress_at <= now() + interval '30 seconds' THEN p.progress_at END AS progress_at, p.epoch, p.step, p.applied, p.already, p.conflict, p.ignored, p.duplicate, p.quarantined,
+       p.other_type, p.tombstone, p.id_reused, p.tested,
+       CASE WHEN p.written_at <= now() + interval '30 seconds' THEN p.written_at END AS written_at,
        -- A topic made anew under its old name has another id; what was written last belongs to the one of today.
-       p.topic_id = first_value(p.topic_id) OVER (PARTITION BY p.consumer_group, p.topic ORDER BY p.written_at DESC)
+       p.topic_id = first_value(p.topic_id) OVER (
+           PARTITION BY p.consumer_group, p.topic
+           ORDER BY p.written_at > now() + interval '30 seconds', p.written_at DESC
+       )
            AS is_current
 FROM (
     SELECT DISTINCT ON (consumer_group, topic_id, partition) *

@@ -152,7 +152,8 @@ COMMENT ON COLUMN makegood.reconcile_findings.note IS 'What that person said.';
 COMMENT ON COLUMN makegood.reconcile_findings.quarantine_id IS 'Where the payment''s event is that could not be applied, if one could not.';
 
 CREATE VIEW makegood.paid_not_purchased AS
-SELECT f.business_key AS payment, f.paid_at, now() - f.paid_at AS age, j.looked_at AS as_of, f.kind,
+SELECT f.business_key AS payment, f.paid_at,
+       now() - CASE WHEN isfinite(f.paid_at) AND f.paid_at <= now() THEN f.paid_at ELSE least(f.first_seen_at, now()) END AS age, j.looked_at AS as_of, f.kind,
        coalesce(f.detail, c.detail) AS detail, r.name AS route, f.job, f.id AS finding
 FROM makegood.findings f
 JOIN makegood.jobs j ON j.name = f.job
@@ -169,7 +170,8 @@ COMMENT ON VIEW makegood.paid_not_purchased IS
     'Payments that succeeded and have no purchase, as far as the reconciler has looked. Costs nothing to ask.';
 COMMENT ON COLUMN makegood.paid_not_purchased.payment IS 'The payment, by its business key.';
 COMMENT ON COLUMN makegood.paid_not_purchased.paid_at IS 'When it became paid.';
-COMMENT ON COLUMN makegood.paid_not_purchased.age IS 'How long ago that is.';
+COMMENT ON COLUMN makegood.paid_not_purchased.age IS
+    'How long ago that is; where it is no time of the past, how long ago the payment was found.';
 COMMENT ON COLUMN makegood.paid_not_purchased.as_of IS 'When the reconciler last looked; old if no daemon runs.';
 COMMENT ON COLUMN makegood.paid_not_purchased.kind IS 'missing, or gone if a purchase existed once and was removed.';
 COMMENT ON COLUMN makegood.paid_not_purchased.detail IS 'Why it has not been made good, if that was tried, or why its event is in quarantine.';
@@ -177,7 +179,8 @@ COMMENT ON COLUMN makegood.paid_not_purchased.route IS 'The route that would mak
 COMMENT ON COLUMN makegood.paid_not_purchased.job IS 'The job that looks for it.';
 COMMENT ON COLUMN makegood.paid_not_purchased.finding IS 'Its number among the findings.';
 
--- A daemon refreshes its row every five seconds; one not seen for thirty is taken for gone.
+-- A daemon refreshes its row every five seconds; one not seen for thirty is taken for gone, and so is one that was
+-- seen ahead of the clock.
 CREATE VIEW makegood.status AS
 WITH position AS (
     SELECT route, count(*) AS partitions, sum(lag)::bigint AS lag, max(progress_at) AS progress_at,
@@ -189,12 +192,12 @@ WITH position AS (
     GROUP BY route
 ), worker AS (
     SELECT route_id, count(*) FILTER (WHERE alive) AS workers, count(*) FILTER (WHERE held) AS held,
-           count(*) FILTER (WHERE alive AND state = 'stalled') AS stalled, min(state_since) FILTER (WHERE kept) AS held_since, max(seen_at) AS seen_at,
+           count(*) FILTER (WHERE alive AND state = 'stalled') AS stalled, min(state_since) FILTER (WHERE kept) AS held_since, max(seen_at) FILTER (WHERE seen_at <= now() + interval '30 seconds') AS seen_at,
            coalesce(min(reason) FILTER (WHERE held), min(reason) FILTER (WHERE kept)) AS reason,
            coalesce(min(advice) FILTER (WHERE held), min(advice) FILTER (WHERE kept)) AS advice
     FROM (
         SELECT *, alive AND state = 'held' AS held, alive AND state IN ('held', 'stalled') AS kept
-        FROM (SELECT *, seen_at > now() - interval '30 seconds' AS alive FROM makegood.workers) w
+        FROM (SELECT *, seen_at BETWEEN now() - interval '30 seconds' AND now() + interval '30 seconds' AS alive FROM makegood.workers) w
     ) w
     GROUP BY route_id
 ), waiting AS (
@@ -203,7 +206,7 @@ WITH position AS (
     WHERE resolved_at IS NULL
     GROUP BY route_id
 ), unpurchased AS (
-    SELECT route, count(*) AS payments, min(paid_at) AS paid_at
+    SELECT route, count(*) AS payments, now() - max(age) AS paid_at
     FROM makegood.paid_not_purchased
     GROUP BY route
 ), gap AS (
@@ -263,6 +266,8 @@ CREATE FUNCTION makegood.reconcile(
     job text DEFAULT NULL, since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL, dry_run boolean DEFAULT false
 ) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- For ON CONFLICT, which cannot name a column in full.
+#variable_conflict use_column
 DECLARE
     first CONSTANT timestamptz := '0001-01-01 00:00Z';
     last CONSTANT timestamptz := '9999-12-30 00:00Z';
@@ -287,7 +292,8 @@ BEGIN
         INSERT INTO makegood.runs (job, since, until, dry_run, requested_by, requested_via)
         VALUES (wanted, reconcile.since, reconcile.until, coalesce(reconcile.dry_run, false), session_user,
                 CASE WHEN current_setting('application_name') = 'makegood-cli' THEN 'cli' ELSE 'sql' END)
-        ON CONFLICT DO NOTHING
+        ON CONFLICT (coalesce(job, ''), coalesce(since, '-infinity'), coalesce(until, 'infinity'), dry_run)
+            WHERE state = 'requested' AND approved_at IS NULL DO NOTHING
         RETURNING id INTO run;
         IF run IS NULL THEN
             SELECT r.id INTO run

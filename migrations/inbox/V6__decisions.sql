@@ -37,6 +37,8 @@ COMMENT ON FUNCTION makegood.decided_via IS 'Whether the command line asks, for 
 -- As in V5: the owner's rights, a fixed search_path, names in full, and nothing given becomes SQL.
 CREATE FUNCTION makegood.replay(quarantine_id bigint, reason text DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- For ON CONFLICT, which cannot name a column in full.
+#variable_conflict use_column
 DECLARE
     route smallint;
     decision bigint;
@@ -49,7 +51,7 @@ BEGIN
     LOOP
         INSERT INTO makegood.decisions (kind, route_id, quarantine_id, decided_by, decided_via, reason)
         VALUES ('replay', route, replay.quarantine_id, session_user, makegood.decided_via(), replay.reason)
-        ON CONFLICT DO NOTHING
+        ON CONFLICT (quarantine_id) WHERE kind = 'replay' AND finished_at IS NULL DO NOTHING
         RETURNING id INTO decision;
         IF decision IS NULL THEN
             SELECT d.id INTO decision

@@ -33,3 +33,36 @@ END $$;
 COMMENT ON FUNCTION makegood.dismiss_gap IS
     'Closes a gap that a person has dealt with, where no reconciler can: its payments are in no table that makegood sees.';
 REVOKE ALL ON FUNCTION makegood.dismiss_gap FROM PUBLIC;
+
+-- The numbers of these tables come from sequences, and a sequence may be behind: after an upgrade by logical
+-- replication, which leaves sequences out, after setval or ALTER SEQUENCE. It is moved past the rows before the
+-- next ones are written, with the owner's rights, for no other role may.
+CREATE FUNCTION makegood.keep_numbers_ahead() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    numbers regclass := pg_get_serial_sequence(format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME), 'id');
+    newest bigint;
+    is_behind boolean;
+BEGIN
+    EXECUTE format('SELECT max(id) FROM %I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME) INTO newest;
+    EXECUTE format('SELECT $1 > s.last_value OR ($1 = s.last_value AND NOT s.is_called) FROM %s s', numbers)
+        INTO is_behind USING newest;
+    IF is_behind THEN
+        PERFORM setval(numbers, newest);
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION makegood.keep_numbers_ahead IS 'Moves a sequence that is behind past the rows of its table.';
+REVOKE ALL ON FUNCTION makegood.keep_numbers_ahead FROM PUBLIC;
+DO $$
+DECLARE
+    numbered text;
+BEGIN
+    FOR numbered IN
+        SELECT c.table_name FROM information_schema.columns c
+        WHERE c.table_schema = 'makegood' AND c.column_name = 'id' AND c.is_identity = 'YES' AND c.table_name NOT LIKE 'outbox%'
+    LOOP
+        EXECUTE format('CREATE TRIGGER keep_numbers_ahead BEFORE INSERT ON makegood.%I FOR EACH STATEMENT
+                        EXECUTE FUNCTION makegood.keep_numbers_ahead()', numbered);
+    END LOOP;
+END $$;

@@ -5,4 +5,4 @@ UPDATE makegood.decisions
 SET finished_at = clock_timestamp(), outcome = 'ended',
     detail = CASE WHEN started_at IS NULL THEN 'it was not needed' ELSE 'the bad stretch is over' END
 WHERE route_id = $1 AND kind = 'accept' AND finished_at IS NULL
-      AND (started_at IS NOT NULL OR decided_at <= now() - interval '1 hour')
+      AND (started_at IS NOT NULL OR NOT decided_at BETWEEN now() - interval '1 hour' AND now() + interval '1 minute')

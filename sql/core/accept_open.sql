@@ -4,4 +4,4 @@
 SELECT started_at IS NOT NULL
 FROM makegood.decisions
 WHERE route_id = $1 AND kind = 'accept' AND finished_at IS NULL
-      AND (started_at IS NOT NULL OR decided_at > now() - interval '1 hour')
+      AND (started_at IS NOT NULL OR decided_at BETWEEN now() - interval '1 hour' AND now() + interval '1 minute')

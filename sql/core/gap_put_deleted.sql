@@ -11,5 +11,5 @@ FROM (
 ) p
 JOIN makegood.watermarks w ON w.consumer_group = $2 AND w.topic_id = p.topic_id AND w.partition = p.partition
 WHERE w.high > p.next_offset
-ON CONFLICT DO NOTHING
+ON CONFLICT (route_id, topic_id, partition, from_offset, to_offset) DO NOTHING
 RETURNING partition, from_offset, to_offset, reason

@@ -3,10 +3,10 @@
 -- while another one runs the route holds only itself.
 SELECT w.reason, w.advice
 FROM makegood.workers w
-WHERE w.route_id = $1 AND w.state = 'held' AND w.seen_at > now() - interval '30 seconds'
+WHERE w.route_id = $1 AND w.state = 'held' AND w.seen_at BETWEEN now() - interval '30 seconds' AND now() + interval '30 seconds'
       AND (cardinality(w.partitions) > 0 OR NOT EXISTS (
           SELECT
           FROM makegood.workers
-          WHERE route_id = $1 AND state = 'running' AND seen_at > now() - interval '30 seconds'
+          WHERE route_id = $1 AND state = 'running' AND seen_at BETWEEN now() - interval '30 seconds' AND now() + interval '30 seconds'
       ))
 LIMIT 1

@@ -20,5 +20,5 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) p
 WHERE p.step = n.step
-ON CONFLICT DO NOTHING
+ON CONFLICT (consumer_group, topic_id, partition, step) DO NOTHING
 RETURNING partition, step

@@ -21,5 +21,5 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) p ON true
 WHERE coalesce(p.step, 0) = n.step
-ON CONFLICT DO NOTHING
+ON CONFLICT (consumer_group, topic_id, partition, step) DO NOTHING
 RETURNING partition, step, epoch

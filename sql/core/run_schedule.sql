@@ -4,7 +4,8 @@ WITH asked AS (
     INSERT INTO makegood.runs (job, since, until, requested_by, requested_via, reason)
     SELECT $1, $2, $3, $4, 'schedule', $5
     WHERE NOT EXISTS (SELECT FROM makegood.runs WHERE job = $1 AND state IN ('requested', 'running', 'held'))
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (coalesce(job, ''), coalesce(since, '-infinity'), coalesce(until, 'infinity'), dry_run)
+        WHERE state = 'requested' AND approved_at IS NULL DO NOTHING
     RETURNING id
 )
 UPDATE makegood.jobs

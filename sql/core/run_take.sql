@@ -3,7 +3,7 @@
 -- nobody named an end ends $3 seconds before it is taken: by this statement's clock, for an earlier one may lie before
 -- the request, and what was written just before that would be missed.
 UPDATE makegood.runs r
-SET state = 'running', job = $1, runner = $2, started_at = coalesce(r.started_at, clock_timestamp()),
+SET state = 'running', job = $1, runner = $2, started_at = least(r.started_at, clock_timestamp()),
     until = least(coalesce(r.until, clock_timestamp() - make_interval(secs => $3)), clock_timestamp())
 FROM (
     SELECT id

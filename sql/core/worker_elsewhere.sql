@@ -3,5 +3,5 @@
 SELECT EXISTS (
     SELECT
     FROM makegood.workers
-    WHERE route_id = $1 AND state = 'running' AND seen_at > now() - interval '30 seconds'
+    WHERE route_id = $1 AND state = 'running' AND seen_at BETWEEN now() - interval '30 seconds' AND now() + interval '30 seconds'
 )

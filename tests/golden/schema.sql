@@ -166,6 +166,26 @@ $_$;
 
 COMMENT ON FUNCTION makegood.explain(id text) IS 'What makegood''s own tables know of a payment, by its id or its event''s, in the order of time. makegood explain ID adds the host''s rows.';
 
+CREATE FUNCTION makegood.keep_numbers_ahead() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    numbers regclass := pg_get_serial_sequence(format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME), 'id');
+    newest bigint;
+    is_behind boolean;
+BEGIN
+    EXECUTE format('SELECT max(id) FROM %I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME) INTO newest;
+    EXECUTE format('SELECT $1 > s.last_value OR ($1 = s.last_value AND NOT s.is_called) FROM %s s', numbers)
+        INTO is_behind USING newest;
+    IF is_behind THEN
+        PERFORM setval(numbers, newest);
+    END IF;
+    RETURN NULL;
+END $_$;
+
+COMMENT ON FUNCTION makegood.keep_numbers_ahead() IS 'Moves a sequence that is behind past the rows of its table.';
+
 CREATE FUNCTION makegood.outbox_bytes_fault(VARIADIC texts text[]) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -350,6 +370,7 @@ CREATE FUNCTION makegood.reconcile(job text DEFAULT NULL::text, since timestamp 
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+#variable_conflict use_column
 DECLARE
     first CONSTANT timestamptz := '0001-01-01 00:00Z';
     last CONSTANT timestamptz := '9999-12-30 00:00Z';
@@ -374,7 +395,8 @@ BEGIN
         INSERT INTO makegood.runs (job, since, until, dry_run, requested_by, requested_via)
         VALUES (wanted, reconcile.since, reconcile.until, coalesce(reconcile.dry_run, false), session_user,
                 CASE WHEN current_setting('application_name') = 'makegood-cli' THEN 'cli' ELSE 'sql' END)
-        ON CONFLICT DO NOTHING
+        ON CONFLICT (coalesce(job, ''), coalesce(since, '-infinity'), coalesce(until, 'infinity'), dry_run)
+            WHERE state = 'requested' AND approved_at IS NULL DO NOTHING
         RETURNING id INTO run;
         IF run IS NULL THEN
             SELECT r.id INTO run
@@ -396,6 +418,7 @@ CREATE FUNCTION makegood.replay(quarantine_id bigint, reason text DEFAULT NULL::
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+#variable_conflict use_column
 DECLARE
     route smallint;
     decision bigint;
@@ -408,7 +431,7 @@ BEGIN
     LOOP
         INSERT INTO makegood.decisions (kind, route_id, quarantine_id, decided_by, decided_via, reason)
         VALUES ('replay', route, replay.quarantine_id, session_user, makegood.decided_via(), replay.reason)
-        ON CONFLICT DO NOTHING
+        ON CONFLICT (quarantine_id) WHERE kind = 'replay' AND finished_at IS NULL DO NOTHING
         RETURNING id INTO decision;
         IF decision IS NULL THEN
             SELECT d.id INTO decision
@@ -505,8 +528,14 @@ CREATE VIEW makegood.consumer_positions AS
             WHEN (GREATEST(p.next_offset, w.low) >= w.all_read_from) THEN (0)::bigint
             ELSE GREATEST((w.high - GREATEST(p.next_offset, w.low)), (0)::bigint)
         END AS lag,
-    w.seen_at AS log_seen_at,
-    p.progress_at,
+        CASE
+            WHEN (w.seen_at <= (now() + '00:00:30'::interval)) THEN w.seen_at
+            ELSE NULL::timestamp with time zone
+        END AS log_seen_at,
+        CASE
+            WHEN (p.progress_at <= (now() + '00:00:30'::interval)) THEN p.progress_at
+            ELSE NULL::timestamp with time zone
+        END AS progress_at,
     p.epoch,
     p.step,
     p.applied,
@@ -519,8 +548,11 @@ CREATE VIEW makegood.consumer_positions AS
     p.tombstone,
     p.id_reused,
     p.tested,
-    p.written_at,
-    (p.topic_id = first_value(p.topic_id) OVER (PARTITION BY p.consumer_group, p.topic ORDER BY p.written_at DESC)) AS is_current
+        CASE
+            WHEN (p.written_at <= (now() + '00:00:30'::interval)) THEN p.written_at
+            ELSE NULL::timestamp with time zone
+        END AS written_at,
+    (p.topic_id = first_value(p.topic_id) OVER (PARTITION BY p.consumer_group, p.topic ORDER BY (p.written_at > (now() + '00:00:30'::interval)), p.written_at DESC)) AS is_current
    FROM ((( SELECT DISTINCT ON (positions.consumer_group, positions.topic_id, positions.partition) positions.consumer_group,
             positions.topic_id,
             positions.partition,
@@ -1301,7 +1333,11 @@ COMMENT ON TABLE makegood.quarantine IS 'Records that could not be applied, with
 CREATE VIEW makegood.paid_not_purchased AS
  SELECT f.business_key AS payment,
     f.paid_at,
-    (now() - f.paid_at) AS age,
+    (now() -
+        CASE
+            WHEN (isfinite(f.paid_at) AND (f.paid_at <= now())) THEN f.paid_at
+            ELSE LEAST(f.first_seen_at, now())
+        END) AS age,
     j.looked_at AS as_of,
     f.kind,
     COALESCE(f.detail, c.detail) AS detail,
@@ -1324,7 +1360,7 @@ COMMENT ON COLUMN makegood.paid_not_purchased.payment IS 'The payment, by its bu
 
 COMMENT ON COLUMN makegood.paid_not_purchased.paid_at IS 'When it became paid.';
 
-COMMENT ON COLUMN makegood.paid_not_purchased.age IS 'How long ago that is.';
+COMMENT ON COLUMN makegood.paid_not_purchased.age IS 'How long ago that is; where it is no time of the past, how long ago the payment was found.';
 
 COMMENT ON COLUMN makegood.paid_not_purchased.as_of IS 'When the reconciler last looked; old if no daemon runs.';
 
@@ -1697,7 +1733,7 @@ CREATE VIEW makegood.status AS
             count(*) FILTER (WHERE w_1.held) AS held,
             count(*) FILTER (WHERE (w_1.alive AND (w_1.state = 'stalled'::text))) AS stalled,
             min(w_1.state_since) FILTER (WHERE w_1.kept) AS held_since,
-            max(w_1.seen_at) AS seen_at,
+            max(w_1.seen_at) FILTER (WHERE (w_1.seen_at <= (now() + '00:00:30'::interval))) AS seen_at,
             COALESCE(min(w_1.reason) FILTER (WHERE w_1.held), min(w_1.reason) FILTER (WHERE w_1.kept)) AS reason,
             COALESCE(min(w_1.advice) FILTER (WHERE w_1.held), min(w_1.advice) FILTER (WHERE w_1.kept)) AS advice
            FROM ( SELECT w_2.id,
@@ -1727,7 +1763,7 @@ CREATE VIEW makegood.status AS
                             workers.reason,
                             workers.advice,
                             workers.partitions,
-                            (workers.seen_at > (now() - '00:00:30'::interval)) AS alive
+                            ((workers.seen_at >= (now() - '00:00:30'::interval)) AND (workers.seen_at <= (now() + '00:00:30'::interval))) AS alive
                            FROM makegood.workers) w_2) w_1
           GROUP BY w_1.route_id
         ), waiting AS (
@@ -1739,7 +1775,7 @@ CREATE VIEW makegood.status AS
         ), unpurchased AS (
          SELECT paid_not_purchased.route,
             count(*) AS payments,
-            min(paid_not_purchased.paid_at) AS paid_at
+            (now() - max(paid_not_purchased.age)) AS paid_at
            FROM makegood.paid_not_purchased
           GROUP BY paid_not_purchased.route
         ), gap AS (
@@ -2021,6 +2057,18 @@ ALTER INDEX makegood.outbox_id ATTACH PARTITION makegood.outbox_2_id_idx;
 ALTER INDEX makegood.outbox_pkey ATTACH PARTITION makegood.outbox_2_pkey;
 
 ALTER INDEX makegood.outbox_xid ATTACH PARTITION makegood.outbox_2_xid_seq_idx;
+
+CREATE TRIGGER keep_numbers_ahead BEFORE INSERT ON makegood.decisions FOR EACH STATEMENT EXECUTE FUNCTION makegood.keep_numbers_ahead();
+
+CREATE TRIGGER keep_numbers_ahead BEFORE INSERT ON makegood.findings FOR EACH STATEMENT EXECUTE FUNCTION makegood.keep_numbers_ahead();
+
+CREATE TRIGGER keep_numbers_ahead BEFORE INSERT ON makegood.gaps FOR EACH STATEMENT EXECUTE FUNCTION makegood.keep_numbers_ahead();
+
+CREATE TRIGGER keep_numbers_ahead BEFORE INSERT ON makegood.quarantine FOR EACH STATEMENT EXECUTE FUNCTION makegood.keep_numbers_ahead();
+
+CREATE TRIGGER keep_numbers_ahead BEFORE INSERT ON makegood.routes FOR EACH STATEMENT EXECUTE FUNCTION makegood.keep_numbers_ahead();
+
+CREATE TRIGGER keep_numbers_ahead BEFORE INSERT ON makegood.runs FOR EACH STATEMENT EXECUTE FUNCTION makegood.keep_numbers_ahead();
 
 ALTER TABLE ONLY makegood.decisions
     ADD CONSTRAINT decisions_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);
