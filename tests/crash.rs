@@ -1,8 +1,10 @@
 //! Promise: a daemon killed at any instant loses no purchase and makes none twice.
 
+use std::fs;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::support::daemon::Daemon;
 use crate::support::events::payments;
 use crate::support::eventually;
 use crate::support::ledger;
@@ -93,4 +95,29 @@ async fn assert_kafka_is_not_ahead(rig: &Rig) {
             "Kafka is ahead in partition {partition}: {offset} is committed, {position} applied"
         );
     }
+}
+
+/// The settings are those that nobody has changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_kill_another_daemon_has_the_partitions_soon_by_default() {
+    let rig = Rig::new(2).await;
+    let text = rig.config(&rig.url(), "", "");
+    let (own, rest) = text.split_once("[kafka.properties]\n").unwrap();
+    let (_, rest) = rest.split_once("[http]").unwrap();
+    let path = rig.path("default.toml");
+    fs::write(&path, format!("{own}[http]{rest}")).unwrap();
+    let mut first = Daemon::start(&path, 0);
+    let mut paid = payments(20);
+    rig.pay(&paid).await;
+    rig.caught_up().await;
+    first.kill();
+    let killed = Instant::now();
+    let _second = Daemon::start(&path, 1);
+    let behind = payments(20);
+    rig.pay(&behind).await;
+    paid.extend(behind);
+    rig.caught_up().await;
+    eprintln!("the partitions were back {:?} after the kill", killed.elapsed());
+    assert!(killed.elapsed() < Duration::from_secs(25), "{:?}", killed.elapsed());
+    ledger::assert_exactly(&rig.client, &paid).await;
 }

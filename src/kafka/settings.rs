@@ -12,6 +12,10 @@ use crate::config;
 /// heartbeating and only this bounds how long its partitions stay with it.
 pub const MAX_POLL_INTERVAL: Duration = Duration::from_secs(45);
 
+/// How long the group waits for a member that was killed, and with it who comes in its place; librdkafka's own 45 s
+/// are three times what a restart of a broker takes.
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How long a member's thread may be kept from polling: so short that the group does not give it up.
 pub fn longest_pause(kafka: &config::Kafka) -> Duration {
     let given = kafka.properties.get("max.poll.interval.ms").and_then(|text| text.parse().ok());
@@ -53,6 +57,12 @@ pub fn member(kafka: &config::Kafka, group: &str, client_id: &str) -> ClientConf
         .set("reconnect.backoff.max.ms", "1000")
         .set("check.crcs", "true")
         .set("partition.assignment.strategy", "range");
+    let given = |name: &str| kafka.properties.get(name).and_then(|text| text.parse().ok());
+    let session = given("session.timeout.ms").map_or(SESSION_TIMEOUT, Duration::from_millis);
+    settings
+        .set("session.timeout.ms", session.as_millis().to_string())
+        // The others hear by a heartbeat's answer that somebody is missed.
+        .set("heartbeat.interval.ms", (session / 5).as_millis().max(1).to_string());
     let mut settings = chosen(settings, kafka, client_id);
     settings
         .set("group.id", group)
