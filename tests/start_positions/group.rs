@@ -143,6 +143,36 @@ async fn a_start_at_the_end_is_refused_unless_skipping_is_meant() {
     assert_eq!(gaps(&rig).await, [(0, 0, 5, "first_start".to_owned())]);
 }
 
+/// What comes later than the first start was not there to be left out: a partition that is added, and what came to
+/// another member's partition since.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_at_the_end_leaves_out_what_was_there_at_the_first_start_and_nothing_else() {
+    let rig = Rig::new(2).await;
+    rig.pay_to(Some(0), &payments(5)).await;
+    rig.pay_to(Some(1), &payments(5)).await;
+    let other = rig.idle_member().await;
+    let daemon = rig.daemon_with("start = \"latest\"\nallow_skip = true");
+    eventually("the daemon to share with the other member", || async {
+        other.partitions();
+        let worker = rig.worker(&daemon).await?;
+        (worker.state == "running" && worker.partitions.len() == 1).then_some(())
+    })
+    .await;
+    let mut paid = Vec::new();
+    pay_more(&rig, 0, 5, &mut paid).await;
+    pay_more(&rig, 1, 5, &mut paid).await;
+    drop(other);
+    assert_nothing_skipped(&rig, &paid).await;
+    daemon.stop();
+    rig.grow_topic(3).await;
+    pay_more(&rig, 2, 5, &mut paid).await;
+    let daemon = rig.daemon_with("start = \"latest\"\nallow_skip = true");
+    assert_nothing_skipped(&rig, &paid).await;
+    let first_start = "first_start".to_owned();
+    assert_eq!(gaps(&rig).await, [(0, 0, 5, first_start.clone()), (1, 0, 5, first_start)]);
+    daemon.stop();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_at_a_time_reads_from_there_and_records_the_rest() {
     let rig = Rig::new(2).await;
