@@ -16,7 +16,7 @@
 //!   stays in the group, and gives up fetching when the lanes have been full for a while. Left when the
 //!   batch is applied. A route that may not apply anything yet, see [`crate::admission`], is held from its
 //!   first moment: it joins, claims and pins its positions, and fetches nothing. Left when it is admitted,
-//!   by claiming again.
+//!   by claiming again; and when another daemon would run the route, by leaving the group to it ([`aside`]).
 //!
 //! A member that broke or is stuck, or knew the topic before it was made anew, is left behind for a new one, which brings the loop back to Joining.
 //!
@@ -152,6 +152,7 @@ pub async fn run(
             Some(end) = claimed.recv() => ingest.on_end(end).await,
             Some(remedy) = remedies.recv() => ingest.on_remedy(remedy).await,
             () = admission.changed() => { ingest.on_admission(); Ok(()) }
+            () = ingest.beating.is_run_elsewhere() => ingest.give_way(&stop).await,
         };
         if step.is_err() {
             break step;

@@ -281,6 +281,38 @@ async fn a_held_daemon_takes_no_partitions_from_one_that_runs_and_joins_when_tha
     assert_eq!(bad.ended(), None);
 }
 
+/// The good one comes second: it gets all partitions all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_daemon_that_came_first_gives_way_to_a_good_one_and_is_back_when_that_one_is_gone() {
+    let rig = Rig::new(2).await;
+    let (file, setting) = mapping(&rig, &answering("SELECT event_id, outcome FROM answer"));
+    let mut bad = rig.daemon_with(&setting);
+    held_for(&rig, "returns (").await;
+    pinned(&rig).await;
+    let mut paid = payments(20);
+    rig.pay(&paid).await;
+    let good = rig.daemon();
+    rig.caught_up().await;
+    ledger::assert_exactly(&rig.client, &paid).await;
+    let worker = rig.worker(&bad).await.unwrap();
+    assert!(worker.state == "held" && worker.partitions.is_empty(), "{worker:?}");
+    good.stop();
+    eventually("it to be back", || async {
+        let worker = rig.worker(&bad).await?;
+        (worker.state == "held" && worker.partitions.len() == 2).then_some(())
+    })
+    .await;
+    let behind = payments(20);
+    rig.pay(&behind).await;
+    paid.extend(behind);
+    fs::write(&file, BUILT_IN).unwrap();
+    hang_up(&bad, "resumed").await;
+    rig.caught_up().await;
+    running(&rig).await;
+    ledger::assert_exactly(&rig.client, &paid).await;
+    assert_eq!(bad.ended(), None);
+}
+
 /// The same deploy: it stops no run and no replay either.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_daemon_leaves_runs_and_replays_to_one_that_runs_and_takes_them_when_that_one_is_gone()

@@ -1,7 +1,9 @@
 -- makegood: worker_elsewhere
--- Whether a daemon that is alive reads the route's partitions and applies their records.
+-- Whether a daemon that is alive would read the route's partitions and apply their records: one that still joins may
+-- only wait for the partitions of who asks.
 SELECT EXISTS (
     SELECT
     FROM makegood.workers
-    WHERE route_id = $1 AND state = 'running' AND seen_at BETWEEN now() - interval '30 seconds' AND now() + interval '30 seconds'
+    WHERE route_id = $1 AND seen_at BETWEEN now() - interval '30 seconds' AND now() + interval '30 seconds'
+          AND (state IN ('running', 'joining') OR (state = 'stalled' AND cardinality(partitions) > 0))
 )

@@ -1,12 +1,16 @@
-//! A route that is held takes no partitions from a daemon that can apply their records: a bad deploy beside a
-//! good one stops nothing. Where nobody can, it joins the group, so that its place is known there.
+//! A route that is held keeps no partitions from a daemon that can apply their records, whoever of them came first:
+//! a bad deploy beside a good one stops nothing. Where nobody can, it joins the group, so that its place is known
+//! there.
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::Route;
 use super::beat::Beating;
+use super::{Ingest, Route};
+use crate::pure::problem::Problem;
 use crate::store::Store;
 use crate::store::workers::{self, State};
 
@@ -15,6 +19,28 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How long the others have to be gone: a restart and a rebalance are over sooner, and it would keep its share
 /// of the partitions when they are back.
 const ABSENCE: Duration = Duration::from_secs(10);
+
+impl Ingest {
+    /// Leaves the group to a daemon that can apply what comes, and joins it again when that one is gone or this one
+    /// is held no longer.
+    pub(super) async fn give_way(&mut self, stop: &CancellationToken) -> Result<(), Problem> {
+        if self.route.admission.held().is_none() {
+            return Ok(());
+        }
+        self.vitals.assigned(None);
+        self.forget_partitions().await;
+        // Nobody is left to ask before the partitions are given back.
+        self.events = mpsc::unbounded_channel().1;
+        self.member.retire();
+        let (route, store) = (self.route.clone(), self.store.clone());
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            () = stand_aside(&route, &store, &self.beating) => {}
+        }
+        self.rebuild("it had left the group to another daemon").await
+    }
+}
 
 /// Waits until the route is admitted or no other daemon runs it.
 pub(super) async fn stand_aside(route: &Route, store: &Store, beating: &Beating) {

@@ -40,6 +40,8 @@ pub(super) struct Beating {
 struct Shown {
     now: Mutex<Showing>,
     changed: Notify,
+    /// Told when the route is held and another daemon would run it.
+    elsewhere: Notify,
     sign: Arc<liveness::Sign>,
 }
 
@@ -64,6 +66,7 @@ impl Beating {
         let shown = Arc::new(Shown {
             now: Mutex::new(showing),
             changed: Notify::new(),
+            elsewhere: Notify::new(),
             sign: route.sign.clone(),
         });
         let worker = Uuid::new_v4();
@@ -110,6 +113,11 @@ impl Beating {
     /// Whether anything is being read.
     pub(super) fn is_reading(&self) -> bool {
         self.shown.lock().reads.is_some()
+    }
+
+    /// Waits until the route may not apply anything and another daemon would.
+    pub(super) async fn is_run_elsewhere(&self) {
+        self.shown.elsewhere.notified().await;
     }
 
     /// Whether this trouble is another than the last.
@@ -195,6 +203,11 @@ impl Pulse {
     /// went back in time, and writes the log's ends down.
     async fn look(&self) {
         self.beat().await;
+        if self.route.admission.held().is_some()
+            && workers::is_run_elsewhere(&self.store, self.route.id).await.unwrap_or(false)
+        {
+            self.shown.elsewhere.notify_waiters();
+        }
         let reads = self.shown.lock().reads.clone();
         let Some(claimed) = reads else { return };
         let partitions: Vec<i32> =

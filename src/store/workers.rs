@@ -71,7 +71,7 @@ pub async fn beat(store: &Store, beat: &Beat) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Whether a daemon that is alive applies the route's records.
+/// Whether another daemon is alive that would apply the route's records; the asking one is held.
 pub async fn is_run_elsewhere(store: &Store, route: i16) -> Result<bool, Fault> {
     let sql = include_str!("../../sql/core/worker_elsewhere.sql");
     Ok(store.query(sql, &[&route]).await?.first().is_some_and(|row| row.get(0)))
