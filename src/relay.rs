@@ -6,8 +6,10 @@
 //! * **Leading**: rows are read ahead, sent in order, and the cursor follows what Kafka acknowledged. Left
 //!   for Following when another daemon wrote a step (ours is then refused), and on any trouble with the
 //!   database: the session ends, and all that was read ahead goes with it.
-//! * **Holding** (within Leading): Kafka refuses everything or is away. The rows stay in the window, and the
-//!   same ones are sent again by a new client.
+//! * **Waiting** (within Leading): Kafka is away, or the client failed. The rows stay in the window, and the same ones
+//!   are sent again by a new client.
+//! * **Holding topics** (within Leading): a topic takes nothing. Its rows are set aside, and it is tried again from
+//!   time to time; all others go on ([`topics`]).
 //! * **Careful** (within Leading): Kafka refused a row for its own sake. Rows of its key go one at a time,
 //!   until it is through or set aside; then its key waits with it, and all others go on.
 //!
@@ -20,6 +22,8 @@ mod message;
 mod reading;
 mod recovery;
 mod stepping;
+mod topics;
+mod trial;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

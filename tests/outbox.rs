@@ -17,4 +17,5 @@ mod restored;
 mod retention;
 mod set_aside;
 mod shards;
+mod topics;
 mod waking;

@@ -115,7 +115,7 @@ async fn a_refused_event_waits_with_its_key_and_goes_in_order_when_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_topic_holds_everything_and_sets_nothing_aside() {
+async fn a_missing_topic_alone_is_a_hold_and_sets_nothing_aside() {
     let rig = Rig::new(3).await;
     rig.delete_topic().await;
     publish(&rig, "a", 0..20, &[]).await;

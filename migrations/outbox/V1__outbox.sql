@@ -49,11 +49,9 @@ CREATE INDEX outbox_key ON makegood.outbox (aggregateid);
 -- Turn n fills table n % 3. The next turn begins with emptying its table, in one transaction.
 CREATE TABLE makegood.outbox_turns (
     turn bigint PRIMARY KEY,
-    top_seq bigint NOT NULL DEFAULT 0,
     began_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE makegood.outbox_turns IS 'Which of the outbox''s tables is filled: that of the newest turn, modulo three.';
-COMMENT ON COLUMN makegood.outbox_turns.top_seq IS 'No row of an earlier turn has a higher number.';
 INSERT INTO makegood.outbox_turns (turn) VALUES (0);
 
 CREATE TABLE makegood.outbox_steps (
@@ -65,6 +63,7 @@ CREATE TABLE makegood.outbox_steps (
     to_snapshot pg_snapshot NOT NULL,
     last_seq bigint NOT NULL,
     published bigint NOT NULL,
+    top_seq bigint NOT NULL DEFAULT 0,
     holder uuid,
     host text,
     pid integer,
@@ -80,6 +79,8 @@ CREATE TABLE makegood.outbox_steps (
 );
 COMMENT ON TABLE makegood.outbox_steps IS
     'The relay''s cursor and lease, one row a step; the newest counts, and its number is the compare-and-set. Old ones are trimmed.';
+COMMENT ON COLUMN makegood.outbox_steps.top_seq IS
+    'The highest number of a row that was read so far; new ones are higher, whatever becomes of the sequence.';
 COMMENT ON COLUMN makegood.outbox_steps.from_snapshot IS 'All rows that it sees are with Kafka or parked.';
 COMMENT ON COLUMN makegood.outbox_steps.to_snapshot IS 'Of the rows that it sees beyond those, the ones up to last_seq are too.';
 

@@ -65,10 +65,9 @@ $$;
 COMMENT ON FUNCTION makegood.wake(text, text) IS 'Notifies those who listen, unless the server''s queue of notifications is half full.';
 REVOKE ALL ON FUNCTION makegood.wake(text, text) FROM PUBLIC;
 
--- A number above "taken", which the rows that are kept have reached: a sequence may fall behind its rows, by ALTER
--- SEQUENCE, setval or an upgrade by logical replication. Two rows of one number would be taken for each other, and lower
--- ones would go before those of their key that wait. Normally another transaction's later number was committed first, and
--- the next one fits. Nobody waits here for somebody else's commit.
+-- A number above "taken" and all rows that are kept: a sequence may fall behind its rows, by ALTER SEQUENCE, setval or an
+-- upgrade by logical replication. Two rows of one number would be taken for each other, and lower ones would go before
+-- those of their key that wait. Nobody waits here for somebody else's commit.
 CREATE FUNCTION makegood.outbox_number(taken bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -76,6 +75,7 @@ AS $$
 DECLARE
     number bigint;
 BEGIN
+    taken := greatest(taken, (SELECT max(o.seq) FROM makegood.outbox o), (SELECT max(p.seq) FROM makegood.outbox_parked p));
     FOR attempt IN 1..1000 LOOP
         number := nextval('makegood.outbox_seq');
         EXIT WHEN number > taken;
@@ -95,8 +95,6 @@ CREATE FUNCTION makegood.publish(
 ) RETURNS uuid
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
--- The newest number is the end of an index, also of a table whose plan was made while it was empty.
-SET enable_seqscan = off
 AS $$
 DECLARE
     -- What Kafka and its clients take by default is 1,000,000 bytes, makegood's own headers included; these have the key
@@ -110,7 +108,6 @@ DECLARE
     number bigint;
     filled integer;
     taken bigint;
-    newest bigint;
     many smallint;
     asleep timestamptz;
 BEGIN
@@ -141,32 +138,27 @@ BEGIN
                   HINT = 'makegood.publish(topic, key, event_type, payload jsonb, headers jsonb, event_id uuid)';
     END IF;
 
-    SELECT t.turn % 3, t.top_seq INTO filled, taken FROM makegood.outbox_turns t ORDER BY t.turn DESC LIMIT 1;
-    filled := coalesce(filled, 0);
-    number := nextval('makegood.outbox_seq');
-    -- Only the table that is filled, in a statement of its own: one that names the others locks them too, and an open
-    -- transaction would keep them from being emptied.
-    IF filled = 0 THEN
-        SELECT max(o.seq) INTO newest FROM makegood.outbox_0 o;
-    ELSIF filled = 1 THEN
-        SELECT max(o.seq) INTO newest FROM makegood.outbox_1 o;
-    ELSE
-        SELECT max(o.seq) INTO newest FROM makegood.outbox_2 o;
-    END IF;
-    taken := greatest(taken, newest, (SELECT max(p.seq) FROM makegood.outbox_parked p));
-    IF number <= taken THEN
-        number := makegood.outbox_number(taken);
-    END IF;
-    INSERT INTO makegood.outbox (seq, slot, bytes, id, aggregatetype, aggregateid, type, payload, headers)
-    VALUES (number, filled, size, sent, topic, key, event_type, body, given);
-
-    -- A NOTIFY takes a lock of the whole database at commit: harmless while the relay sleeps, ruinous under load. A
-    -- relay that died asleep is believed for a few seconds only.
-    SELECT s.shards, s.sleeps_until INTO many, asleep
+    -- Who publishes reads nothing that other publishers write: serializable transactions would fail each other.
+    SELECT t.turn % 3 INTO filled FROM makegood.outbox_turns t ORDER BY t.turn DESC LIMIT 1;
+    SELECT s.shards, s.sleeps_until, s.top_seq INTO many, asleep, taken
     FROM makegood.outbox_steps s
     WHERE s.shard = 0
     ORDER BY s.step DESC
     LIMIT 1;
+    number := nextval('makegood.outbox_seq');
+    LOOP
+        IF number <= taken THEN
+            number := makegood.outbox_number(taken);
+        END IF;
+        INSERT INTO makegood.outbox (seq, slot, bytes, id, aggregatetype, aggregateid, type, payload, headers)
+        VALUES (number, coalesce(filled, 0), size, sent, topic, key, event_type, body, given)
+        ON CONFLICT (seq, slot) DO NOTHING;
+        EXIT WHEN FOUND;
+        taken := number;
+    END LOOP;
+
+    -- A NOTIFY takes a lock of the whole database at commit: harmless while the relay sleeps, ruinous under load. A
+    -- relay that died asleep is believed for a few seconds only.
     IF many > 1 THEN
         SELECT s.sleeps_until INTO asleep
         FROM makegood.outbox_steps s

@@ -4,7 +4,7 @@
 -- was ahead. A step that this server cannot have written came with a dump or a copy: the row carries the number of the
 -- transaction that wrote it, which is then not the one that put it here, or is one that this server has yet to reach.
 CREATE VIEW makegood.outbox_cursor AS
-SELECT n.shard, n.step, n.shards, n.epoch, n.from_snapshot, n.to_snapshot, n.last_seq, n.published, n.holder, n.host, n.pid,
+SELECT n.shard, n.step, n.shards, n.epoch, n.from_snapshot, n.to_snapshot, n.last_seq, n.published, n.top_seq, n.holder, n.host, n.pid,
        n.lease_until, n.sleeps_until, n.in_flight, n.reason, n.advice, n.remark, n.xid, n.written_at,
        n.lease_until > clock_timestamp() AND n.lease_until <= clock_timestamp() + interval '6 seconds' AS leased,
        n.row_xid <> n.xid::text::bigint % 4294967296
@@ -29,6 +29,7 @@ COMMENT ON COLUMN makegood.outbox_cursor.from_snapshot IS 'All rows that it sees
 COMMENT ON COLUMN makegood.outbox_cursor.to_snapshot IS 'Of the rows that it sees beyond those, the ones up to last_seq are too.';
 COMMENT ON COLUMN makegood.outbox_cursor.last_seq IS 'See to_snapshot.';
 COMMENT ON COLUMN makegood.outbox_cursor.published IS 'Events of the shard acknowledged by Kafka so far.';
+COMMENT ON COLUMN makegood.outbox_cursor.top_seq IS 'The highest number of a row that was read so far.';
 COMMENT ON COLUMN makegood.outbox_cursor.holder IS 'The daemon that has the shard, a number of its own; null for nobody.';
 COMMENT ON COLUMN makegood.outbox_cursor.host IS 'The machine it runs on.';
 COMMENT ON COLUMN makegood.outbox_cursor.pid IS 'Its process there.';

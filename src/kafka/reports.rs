@@ -168,9 +168,12 @@ impl ProducerContext for Reports {
                 Err(refusal(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail), ""))
             }
         };
-        let alone = self.pace == Pace::OneByOne;
-        lock(&self.state)
-            .reported(message.payload_len(), &outcome, |r| !(alone && r.blame == Blame::Row));
+        let stops = |refusal: &Refusal| match self.pace {
+            Pace::Pipelined => true,
+            Pace::OneByOne => refusal.blame != Blame::Row,
+            Pace::Apart => refusal.blame == Blame::Client,
+        };
+        lock(&self.state).reported(message.payload_len(), &outcome, stops);
         let _ = self.reports.send(Delivered { token: token as u64, outcome });
     }
 }

@@ -63,6 +63,8 @@ pub enum Pace {
     /// One message: its refusal is its own. A [`Blame::Row`] does not stop such a sender; it is how
     /// the culprit is found among those that were refused in one batch.
     OneByOne,
+    /// Messages of as many topics: none waits for another, and a refusal stops nothing.
+    Apart,
 }
 
 /// A producer and the thread that collects its delivery reports.
@@ -149,7 +151,9 @@ impl Sender {
             Some(code) => refusal(code, ""),
             None => refusal(RDKafkaErrorCode::Fail, &error.to_string()),
         };
-        if refusal.blame != Blame::Row {
+        if refusal.blame == Blame::Client
+            || refusal.blame == Blame::World && self.pace != Pace::Apart
+        {
             state.stop(&refusal);
         }
         Err(HandOver::Refused(refusal))
@@ -159,6 +163,14 @@ impl Sender {
     /// nothing. A delivery clears it.
     pub fn trouble(&self) -> Option<Trouble> {
         lock(&self.state).trouble()
+    }
+
+    /// Whether a broker answers this client at all.
+    pub async fn is_answered(&self, patience: Duration) -> bool {
+        let client = self.client.clone();
+        // A topic that nobody has: what one knows of all topics may be large.
+        let ask = move || client.client().fetch_metadata(Some("makegood"), patience).is_ok();
+        tokio::task::spawn_blocking(ask).await.unwrap_or(false)
     }
 
     /// Ends: what is queued or on its way is given up and reported so. Closing can hang inside

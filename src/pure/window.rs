@@ -52,11 +52,21 @@ impl<T, R> Window<T, R> {
 
     /// The first row that waits to be sent.
     pub fn next_waiting(&mut self) -> Option<(u64, &T)> {
-        while self.slot(self.unsent).is_some_and(|slot| !matches!(slot.state, State::Waiting)) {
-            self.unsent += 1;
-        }
-        let token = self.unsent;
+        self.next_waiting_from(0)
+    }
+
+    /// The first row from `token` on that waits to be sent.
+    pub fn next_waiting_from(&mut self, token: u64) -> Option<(u64, &T)> {
+        self.unsent = self.skip_others(self.unsent);
+        let token = self.skip_others(self.unsent.max(token));
         self.slot(token).map(|slot| (token, &slot.row))
+    }
+
+    fn skip_others(&self, mut token: u64) -> u64 {
+        while self.slot(token).is_some_and(|slot| !matches!(slot.state, State::Waiting)) {
+            token += 1;
+        }
+        token
     }
 
     /// A row, unless it is settled.

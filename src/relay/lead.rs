@@ -1,6 +1,6 @@
 //! One term as the outbox's relay: read ahead, send in order, move the cursor behind what is acknowledged.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,6 +12,7 @@ use super::line::Line;
 use super::message::Texts;
 use super::reading::Reading;
 use super::stepping::{self, Leaving};
+use super::topics::Topics;
 use crate::kafka::sender::{Delivered, HandOver, Outgoing, Pace};
 use crate::meter;
 use crate::pure::problem::Problem;
@@ -47,6 +48,10 @@ pub(super) struct Lead<'a> {
     pub(super) reading: Reading,
     pub(super) window: Window<Item, Refusal>,
     pub(super) window_bytes: usize,
+    /// The highest number of a row that was read.
+    pub(super) top_seq: i64,
+    /// The last row that was handed over, and so the last that a term which ends has to settle.
+    pub(super) last_sent: u64,
     /// The spans of the messages in it.
     pub(super) spans: trace::Sends,
     pub(super) line: Line,
@@ -58,6 +63,14 @@ pub(super) struct Lead<'a> {
     pub(super) tries: HashMap<u64, u32>,
     /// Topics and keys that wait behind a row set aside.
     pub(super) blocked: HashSet<(String, String)>,
+    /// Topics that take nothing.
+    pub(super) topics: Topics,
+    /// A topic was held, and nothing has been acknowledged since: the rest of the world may be no better.
+    pub(super) unproven: bool,
+    /// When each row on its way was handed over, the oldest first.
+    pub(super) handed: BTreeMap<u64, Instant>,
+    /// When the newest of those acknowledged was.
+    pub(super) acknowledged: Option<Instant>,
     /// Nothing is sent before then.
     pub(super) hold_until: Option<Instant>,
     pub(super) holds: u32,
@@ -86,6 +99,8 @@ pub(super) struct Lead<'a> {
     pub(super) retrying: bool,
     /// New rows are looked for once before the next of those.
     pub(super) others_first: bool,
+    /// Whether that was so before the last of those.
+    pub(super) others_turn: bool,
 }
 
 impl<'a> Lead<'a> {
@@ -107,11 +122,17 @@ impl<'a> Lead<'a> {
             session,
             window: Window::default(),
             window_bytes: 0,
+            top_seq: 0,
+            last_sent: 0,
             spans: trace::Sends::default(),
             failed: Vec::new(),
             careful: BTreeSet::new(),
             tries: HashMap::new(),
             blocked: HashSet::new(),
+            topics: Topics::default(),
+            unproven: false,
+            handed: BTreeMap::new(),
+            acknowledged: None,
             hold_until: None,
             holds: 0,
             trouble: None,
@@ -128,6 +149,7 @@ impl<'a> Lead<'a> {
             retries: Vec::new(),
             retrying: false,
             others_first: false,
+            others_turn: false,
         }
     }
 
@@ -149,14 +171,16 @@ impl<'a> Lead<'a> {
 
     async fn work(&mut self, stop: &CancellationToken) -> Result<Ending, Problem> {
         self.blocked = stepping::blocked(&self.session).await?;
+        self.know_topics().await?;
         while !stop.is_cancelled() {
             self.relay.sign.tick();
             while let Some(report) = self.line.ready() {
                 self.note(report);
             }
-            self.check_silence();
+            self.check_silence().await;
             self.recover().await?;
-            self.hand_over();
+            self.try_topics().await?;
+            self.hand_over(u64::MAX);
             if self.step_at() <= Instant::now() && self.write_step(Leaving::No).await?.is_err() {
                 return Ok(Ending::Lost);
             }
@@ -172,6 +196,7 @@ impl<'a> Lead<'a> {
                 biased;
                 () = stop.cancelled() => {}
                 report = self.line.report() => self.note(report),
+                report = self.topics.report() => self.note_trial(report),
                 () = self.session.woken.notified() => self.woken().await?,
                 () = tokio::time::sleep_until(wake) => {}
             }
@@ -180,23 +205,25 @@ impl<'a> Lead<'a> {
     }
 
     /// Hands rows to the client: all that wait, or one by one those that Kafka may have refused for a
-    /// neighbour's sake.
-    fn hand_over(&mut self) {
+    /// neighbour's sake; none after `last`.
+    fn hand_over(&mut self, last: u64) {
         if self.hold_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
         self.hold_until = None;
+        let mut from = 0;
         while self.failed.is_empty() {
             let next = match self.careful.first() {
                 Some(_) if self.window.in_flight() > 0 => return,
                 Some(token) => self.window.open(*token).map(|item| (*token, item)),
-                None => self.window.next_waiting(),
+                None => self.window.next_waiting_from(from),
             };
-            let Some((token, item)) = next else { return };
+            let Some((token, item)) = next.filter(|(token, _)| *token <= last) else { return };
             let (topic, key) = (item.row.topic.as_str(), item.row.key.as_deref());
-            // One by one, the message before is settled anyway.
+            from = token + 1;
+            // One by one, the message before is settled anyway. All of its key wait, and nobody else.
             if self.line.pace == Pace::Pipelined && !self.line.trust.admits(topic, key) {
-                return;
+                continue;
             }
             let texts = Texts::of(&item.row);
             let message = Outgoing {
@@ -213,6 +240,8 @@ impl<'a> Lead<'a> {
                     if self.window.in_flight() == 0 {
                         self.heard_at = Instant::now();
                     }
+                    self.handed.insert(token, Instant::now());
+                    self.last_sent = self.last_sent.max(token);
                     self.window.sent(token);
                 }
                 Err(HandOver::Full) => return,
@@ -233,8 +262,10 @@ impl<'a> Lead<'a> {
         {
             meter::acknowledged(handed.elapsed());
         }
+        let handed = self.handed.remove(&report.token);
         match report.outcome {
             Ok(()) => {
+                self.acknowledged = self.acknowledged.max(handed);
                 if let Some(Item { row, .. }) = self.window.open(report.token) {
                     self.line.trust.acknowledged(&row.topic, row.key.as_deref());
                     self.spans.ended(report.token, row, None);
@@ -242,10 +273,17 @@ impl<'a> Lead<'a> {
                 self.window.settle(report.token, End::Delivered);
                 self.careful.remove(&report.token);
                 self.tries.remove(&report.token);
-                self.trouble = None;
-                self.holds = 0;
+                self.works();
             }
             Err(refusal) => self.failed.push((report.token, refusal)),
+        }
+    }
+
+    /// Kafka has taken something: what does not go has reasons of its own.
+    pub(super) fn works(&mut self) {
+        (self.trouble, self.holds) = (None, 0);
+        if std::mem::take(&mut self.unproven) {
+            self.look_at = Instant::now();
         }
     }
 
@@ -253,7 +291,12 @@ impl<'a> Lead<'a> {
     /// again by the next relay.
     async fn leave(&mut self) {
         let deadline = Instant::now() + DRAIN;
-        while self.window.in_flight() > 0 && self.failed.is_empty() {
+        while self.failed.is_empty() {
+            // Rows that waited for another of their key, while later ones of other keys went.
+            self.hand_over(self.last_sent);
+            if self.window.in_flight() == 0 {
+                break;
+            }
             match tokio::time::timeout_at(deadline, self.line.report()).await {
                 Ok(report) => self.note(report),
                 Err(_) => break,

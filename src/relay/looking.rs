@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::lead::{Item, Lead};
+use crate::pure::backoff::Backoff;
 use crate::pure::pace::{Pace, pace};
 use crate::pure::problem::Problem;
 use crate::pure::window::End;
@@ -14,12 +15,14 @@ use crate::store::outbox::{Cursor, Row};
 const WINDOW: usize = 6000;
 /// Bytes of payload in the window, about.
 const WINDOW_BYTES: usize = 12 << 20;
-/// Rows set aside that are tried again together, each of a key of its own.
-const RETRIES: i64 = 100;
+/// Rows set aside that are sent again together.
+const RETRIES: i64 = 2000;
 /// What they may weigh together, about.
 const RETRIES_BYTES: i64 = 8 << 20;
 /// How often they are looked for untold: nobody heard who asked while no relay listened.
 const RETRIES_LOOK: Duration = Duration::from_secs(2);
+/// Pauses between two readings while one topic after the other is held and nothing is acknowledged.
+const SLOW: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(10) };
 
 impl Lead<'_> {
     /// Whether publishers should wake the relay.
@@ -40,7 +43,7 @@ impl Lead<'_> {
         } else {
             self.window.is_empty()
         };
-        let at_once = self.reading.has_more() || !self.retries.is_empty();
+        let at_once = self.reading.has_more() && !self.unproven || !self.retries.is_empty();
         can_take.then(|| if at_once { Instant::now() } else { self.look_at })
     }
 
@@ -62,7 +65,8 @@ impl Lead<'_> {
             self.woke_at = Instant::now();
         }
         self.empty_looks = if nothing_new { self.empty_looks.saturating_add(1) } else { 0 };
-        self.look_at = Instant::now() + self.pace().wait;
+        let slow = self.unproven.then(|| SLOW.delay(self.holds, fastrand::f64()));
+        self.look_at = Instant::now() + slow.unwrap_or(self.pace().wait);
         for (row, passed) in rows {
             self.take_in(row, Some(passed));
         }
@@ -79,8 +83,13 @@ impl Lead<'_> {
     pub(super) async fn look_for_retries(&mut self) -> Result<(), Problem> {
         self.retries_at = Instant::now() + RETRIES_LOOK;
         if !self.retrying {
-            let found = self.session.retries(RETRIES, RETRIES_BYTES, &[]).await;
+            self.know_topics().await?;
+            let draining = self.topics.draining();
+            let found = self.session.retries(RETRIES, RETRIES_BYTES, &draining).await;
             self.retries = found.map_err(|f| f.problem("cannot read what is set aside"))?;
+            if self.retries.is_empty() {
+                self.topics.drained();
+            }
         }
         Ok(())
     }
@@ -88,7 +97,10 @@ impl Lead<'_> {
     /// When the loop has to wake up by itself.
     pub(super) fn wake_at(&self) -> Instant {
         let always = self.step_at().min(self.retries_at);
-        [self.look_at(), self.hold_until].into_iter().flatten().fold(always, Instant::min)
+        [self.look_at(), self.hold_until, self.topics.due_at()]
+            .into_iter()
+            .flatten()
+            .fold(always, Instant::min)
     }
 
     fn take_in(&mut self, row: Row, passed: Option<Cursor>) {
@@ -97,10 +109,15 @@ impl Lead<'_> {
             && row.key.as_ref().is_some_and(|key| {
                 !self.blocked.is_empty() && self.blocked.contains(&(row.topic.clone(), key.clone()))
             });
+        let held = match passed.is_some() && !waits {
+            true => self.topics.refusal(&row.topic),
+            false => None,
+        };
+        self.top_seq = self.top_seq.max(row.seq);
         self.window_bytes += row.payload.len();
         let token = self.window.push(Item { row, passed });
-        if waits {
-            self.window.settle(token, End::Parked(None));
+        if waits || held.is_some() {
+            self.window.settle(token, End::Parked(held));
         }
     }
 }

@@ -25,6 +25,15 @@ const TRIES: u32 = 3;
 /// How long Kafka may acknowledge nothing before another client is tried: a wedged one looks like a broker
 /// that is away.
 const SILENT: Duration = Duration::from_secs(60);
+/// How long a row may have no acknowledgement while others get theirs: longer than a partition takes to get another
+/// leader.
+const STUCK: Duration = Duration::from_secs(15);
+
+/// How long a broker may take to answer whether it is there.
+const ANSWER: Duration = Duration::from_secs(2);
+/// What to do about a topic that says nothing.
+const UNACKNOWLEDGED: &str = "has each partition a leader, and as many in-sync replicas as min.insync.replicas? \
+     `kafka-topics --describe` shows it";
 
 impl Lead<'_> {
     /// Decides what the failures mean, and changes the client where that is needed: after its first failure a
@@ -34,7 +43,7 @@ impl Lead<'_> {
         let all_own_doing = failed.iter().all(|(_, refusal)| refusal.blame == Blame::Row);
         if self.line.pace == Pace::OneByOne && all_own_doing {
             if !failed.is_empty() {
-                self.window.resend();
+                self.resend();
                 self.judge(failed);
             }
             if self.careful.is_empty() {
@@ -60,18 +69,25 @@ impl Lead<'_> {
         }
         let mut failed = failed;
         failed.append(&mut self.failed);
-        self.window.resend();
+        self.resend();
         self.timed = None;
         self.heard_at = Instant::now();
         self.judge(failed);
         Ok(())
     }
 
-    /// What the failures mean: a broken world holds, and nobody is to blame; a message refused for its own sake
+    fn resend(&mut self) {
+        self.window.resend();
+        self.handed.clear();
+    }
+
+    /// What the failures mean: what is not the message's own fault holds its topic; a message refused for its own sake
     /// is looked at alone; a client that failed is replaced.
     fn judge(&mut self, failed: Vec<(u64, Refusal)>) {
-        if let Some((token, refusal)) = failed.iter().find(|(_, r)| r.blame == Blame::World) {
-            self.hold(*token, refusal);
+        if failed.iter().any(|(_, refusal)| refusal.blame == Blame::World) {
+            for (token, refusal) in failed.iter().filter(|(_, r)| r.blame == Blame::World) {
+                self.hold(*token, refusal);
+            }
         } else if failed.iter().any(|(_, refusal)| refusal.blame == Blame::Row) {
             for (token, refusal) in failed {
                 if refusal.blame == Blame::Row {
@@ -141,18 +157,17 @@ impl Lead<'_> {
             .collect()
     }
 
-    /// Nothing can be sent: the rows stay, nobody is to blame.
-    fn hold(&mut self, token: u64, refusal: &Refusal) {
-        let reason = match self.window.open(token) {
-            Some(item) => format!("topic {}: {}", item.row.topic, refusal.reason),
-            None => refusal.reason.clone(),
-        };
-        let trouble = Some((reason, refusal.advice.clone()));
-        if self.trouble != trouble {
-            warn!(hint = refusal.advice, "the outbox is held: {}", refusal.reason);
-        }
-        self.trouble = trouble;
-        self.pause();
+    /// A row that has no acknowledgement although one handed over after it has: its topic, or a partition of it, is
+    /// what is wrong. The client says nothing of it, for it tries again for as long as it takes.
+    fn stuck(&self) -> Option<(u64, Refusal)> {
+        let (token, handed) = self.handed.first_key_value()?;
+        let passed = self.acknowledged.is_some_and(|newest| newest > *handed);
+        let stuck = passed && handed.elapsed() >= STUCK && self.failed.is_empty();
+        stuck.then(|| {
+            let reason = format!("no acknowledgement for {} s, while others came", STUCK.as_secs());
+            let advice = UNACKNOWLEDGED.to_owned();
+            (*token, Refusal { blame: Blame::World, reason, advice })
+        })
     }
 
     fn pause(&mut self) {
@@ -161,7 +176,7 @@ impl Lead<'_> {
     }
 
     /// Says what the client complains of while nothing is acknowledged, and in the end replaces it.
-    pub(super) fn check_silence(&mut self) {
+    pub(super) async fn check_silence(&mut self) {
         if self.window.in_flight() == 0 {
             return;
         }
@@ -171,10 +186,18 @@ impl Lead<'_> {
             warn!(hint = trouble.advice, "the outbox waits: {}", trouble.reason);
             self.trouble = Some((trouble.reason, trouble.advice));
         }
-        if self.heard_at.elapsed() >= SILENT {
+        if let Some((token, refusal)) = self.stuck() {
+            self.failed.push((token, refusal));
+        } else if self.heard_at.elapsed() >= SILENT {
+            // A broker that answers is no broker that is away: it is what was sent that it does not take.
+            let blame = match self.line.sender.is_answered(ANSWER).await {
+                true => Blame::World,
+                false => Blame::Client,
+            };
+            let oldest = self.handed.first_key_value().map_or(u64::MAX, |(token, _)| *token);
             let reason = "no acknowledgement for a minute".to_owned();
-            let refusal = Refusal { blame: Blame::Client, reason, advice: String::new() };
-            self.failed.push((u64::MAX, refusal));
+            let refusal = Refusal { blame, reason, advice: UNACKNOWLEDGED.to_owned() };
+            self.failed.push((oldest, refusal));
         }
     }
 }

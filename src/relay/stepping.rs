@@ -34,7 +34,10 @@ impl Lead<'_> {
     /// When the next step has to be written.
     pub(super) fn step_at(&self) -> Instant {
         let (said_trouble, said_asleep) = &self.said;
-        if *said_trouble != self.trouble || (self.sleeps() && !said_asleep) {
+        if self.topics.has_news()
+            || *said_trouble != self.trouble
+            || (self.sleeps() && !said_asleep)
+        {
             return Instant::now();
         }
         let due = self.stepped_at + if self.window.can_move() { STEP } else { RENEW };
@@ -58,6 +61,7 @@ impl Lead<'_> {
             asleep: self.sleeps(),
             leaving: leaving == Leaving::Yes,
             trouble: self.trouble.clone(),
+            top_seq: self.top_seq,
             remark: None,
         };
         let moved = match aside.is_empty() {
@@ -67,11 +71,17 @@ impl Lead<'_> {
         let Ok(step) = moved.map_err(unwritable)? else { return Ok(Err(Lost)) };
         (self.step, self.stepped_at) = (step, Instant::now());
         self.said = (saying.trouble, saying.asleep);
+        if !aside.sent_again.is_empty() && !self.retrying {
+            // A topic takes messages again: what it left behind goes at once.
+            self.retries_at = Instant::now();
+        }
         if !aside.sent_again.is_empty() || !aside.refused_again.is_empty() {
             self.blocked = blocked(&self.session).await?;
         }
         if self.retrying && self.window.is_empty() {
-            (self.retrying, self.others_first) = (false, true);
+            // Every other time: a topic that drains is through when nothing new was set aside meanwhile.
+            self.others_turn = !self.others_turn;
+            (self.retrying, self.others_first) = (false, self.others_turn);
             self.look_for_retries().await?;
         }
         self.tidy().await.map(Ok)
@@ -79,11 +89,18 @@ impl Lead<'_> {
 
     /// Takes the settled rows out of the window, and the cursor with them.
     fn take_settled(&mut self) -> Aside {
-        let mut aside = Aside::default();
+        let mut aside = Aside {
+            sent_again: std::mem::take(&mut self.topics.sent),
+            refused_again: std::mem::take(&mut self.topics.refused),
+            ..Aside::default()
+        };
         for (item, end) in self.window.take_settled() {
             self.window_bytes -= item.row.payload.len();
             self.published += i64::from(end == End::Delivered);
             let seq = item.row.seq;
+            if matches!(&end, End::Parked(Some(refusal)) if refusal.blame == Blame::World) {
+                self.topics.written(&item.row.topic);
+            }
             match (item.passed.is_some(), end) {
                 (true, End::Delivered) => {}
                 (true, End::Parked(refusal)) => aside.parking.push(parking(seq, refusal)),

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 pub use claim::Claim;
 pub use delta::Delta;
-pub use parked::{Aside, Parking};
+pub use parked::{Aside, Parking, Waiting};
 pub use turns::Turn;
 
 use super::when::Times;
@@ -94,6 +94,8 @@ pub struct Saying {
     pub leaving: bool,
     /// Why nothing is sent, and what to do about it.
     pub trouble: Option<(String, String)>,
+    /// The highest number of a row that was read.
+    pub top_seq: i64,
     /// What else a person should know.
     pub remark: Option<String>,
 }
@@ -155,6 +157,7 @@ impl Session {
                     &reason,
                     &advice,
                     &saying.remark,
+                    &saying.top_seq,
                 ],
             )
             .await?;

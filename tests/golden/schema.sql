@@ -224,6 +224,7 @@ CREATE FUNCTION makegood.outbox_number(taken bigint) RETURNS bigint
 DECLARE
     number bigint;
 BEGIN
+    taken := greatest(taken, (SELECT max(o.seq) FROM makegood.outbox o), (SELECT max(p.seq) FROM makegood.outbox_parked p));
     FOR attempt IN 1..1000 LOOP
         number := nextval('makegood.outbox_seq');
         EXIT WHEN number > taken;
@@ -278,7 +279,6 @@ COMMENT ON FUNCTION makegood.outbox_unsent() IS 'The rows that the relay''s curs
 CREATE FUNCTION makegood.publish(topic text, key text, event_type text, payload jsonb, headers jsonb DEFAULT '{}'::jsonb, event_id uuid DEFAULT gen_random_uuid()) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET enable_seqscan TO 'off'
     AS $_$
 DECLARE
     -- What Kafka and its clients take by default is 1,000,000 bytes, makegood's own headers included; these have the key
@@ -292,7 +292,6 @@ DECLARE
     number bigint;
     filled integer;
     taken bigint;
-    newest bigint;
     many smallint;
     asleep timestamptz;
 BEGIN
@@ -323,32 +322,27 @@ BEGIN
                   HINT = 'makegood.publish(topic, key, event_type, payload jsonb, headers jsonb, event_id uuid)';
     END IF;
 
-    SELECT t.turn % 3, t.top_seq INTO filled, taken FROM makegood.outbox_turns t ORDER BY t.turn DESC LIMIT 1;
-    filled := coalesce(filled, 0);
-    number := nextval('makegood.outbox_seq');
-    -- Only the table that is filled, in a statement of its own: one that names the others locks them too, and an open
-    -- transaction would keep them from being emptied.
-    IF filled = 0 THEN
-        SELECT max(o.seq) INTO newest FROM makegood.outbox_0 o;
-    ELSIF filled = 1 THEN
-        SELECT max(o.seq) INTO newest FROM makegood.outbox_1 o;
-    ELSE
-        SELECT max(o.seq) INTO newest FROM makegood.outbox_2 o;
-    END IF;
-    taken := greatest(taken, newest, (SELECT max(p.seq) FROM makegood.outbox_parked p));
-    IF number <= taken THEN
-        number := makegood.outbox_number(taken);
-    END IF;
-    INSERT INTO makegood.outbox (seq, slot, bytes, id, aggregatetype, aggregateid, type, payload, headers)
-    VALUES (number, filled, size, sent, topic, key, event_type, body, given);
-
-    -- A NOTIFY takes a lock of the whole database at commit: harmless while the relay sleeps, ruinous under load. A
-    -- relay that died asleep is believed for a few seconds only.
-    SELECT s.shards, s.sleeps_until INTO many, asleep
+    -- Who publishes reads nothing that other publishers write: serializable transactions would fail each other.
+    SELECT t.turn % 3 INTO filled FROM makegood.outbox_turns t ORDER BY t.turn DESC LIMIT 1;
+    SELECT s.shards, s.sleeps_until, s.top_seq INTO many, asleep, taken
     FROM makegood.outbox_steps s
     WHERE s.shard = 0
     ORDER BY s.step DESC
     LIMIT 1;
+    number := nextval('makegood.outbox_seq');
+    LOOP
+        IF number <= taken THEN
+            number := makegood.outbox_number(taken);
+        END IF;
+        INSERT INTO makegood.outbox (seq, slot, bytes, id, aggregatetype, aggregateid, type, payload, headers)
+        VALUES (number, coalesce(filled, 0), size, sent, topic, key, event_type, body, given)
+        ON CONFLICT (seq, slot) DO NOTHING;
+        EXIT WHEN FOUND;
+        taken := number;
+    END LOOP;
+
+    -- A NOTIFY takes a lock of the whole database at commit: harmless while the relay sleeps, ruinous under load. A
+    -- relay that died asleep is believed for a few seconds only.
     IF many > 1 THEN
         SELECT s.sleeps_until INTO asleep
         FROM makegood.outbox_steps s
@@ -946,6 +940,7 @@ CREATE TABLE makegood.outbox_steps (
     to_snapshot pg_snapshot NOT NULL,
     last_seq bigint NOT NULL,
     published bigint NOT NULL,
+    top_seq bigint DEFAULT 0 NOT NULL,
     holder uuid,
     host text,
     pid integer,
@@ -965,6 +960,8 @@ COMMENT ON COLUMN makegood.outbox_steps.from_snapshot IS 'All rows that it sees 
 
 COMMENT ON COLUMN makegood.outbox_steps.to_snapshot IS 'Of the rows that it sees beyond those, the ones up to last_seq are too.';
 
+COMMENT ON COLUMN makegood.outbox_steps.top_seq IS 'The highest number of a row that was read so far; new ones are higher, whatever becomes of the sequence.';
+
 CREATE VIEW makegood.outbox_cursor AS
  SELECT n.shard,
     n.step,
@@ -974,6 +971,7 @@ CREATE VIEW makegood.outbox_cursor AS
     n.to_snapshot,
     n.last_seq,
     n.published,
+    n.top_seq,
     n.holder,
     n.host,
     n.pid,
@@ -996,6 +994,7 @@ CREATE VIEW makegood.outbox_cursor AS
             p.to_snapshot,
             p.last_seq,
             p.published,
+            p.top_seq,
             p.holder,
             p.host,
             p.pid,
@@ -1031,6 +1030,8 @@ COMMENT ON COLUMN makegood.outbox_cursor.to_snapshot IS 'Of the rows that it see
 COMMENT ON COLUMN makegood.outbox_cursor.last_seq IS 'See to_snapshot.';
 
 COMMENT ON COLUMN makegood.outbox_cursor.published IS 'Events of the shard acknowledged by Kafka so far.';
+
+COMMENT ON COLUMN makegood.outbox_cursor.top_seq IS 'The highest number of a row that was read so far.';
 
 COMMENT ON COLUMN makegood.outbox_cursor.holder IS 'The daemon that has the shard, a number of its own; null for nobody.';
 
@@ -1294,13 +1295,10 @@ COMMENT ON COLUMN makegood.outbox_status.remark IS 'Why published rows stay long
 
 CREATE TABLE makegood.outbox_turns (
     turn bigint NOT NULL,
-    top_seq bigint DEFAULT 0 NOT NULL,
     began_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 COMMENT ON TABLE makegood.outbox_turns IS 'Which of the outbox''s tables is filled: that of the newest turn, modulo three.';
-
-COMMENT ON COLUMN makegood.outbox_turns.top_seq IS 'No row of an earlier turn has a higher number.';
 
 CREATE TABLE makegood.quarantine (
     id bigint NOT NULL,

@@ -117,13 +117,15 @@ async fn a_frozen_relay_that_wakes_up_cannot_move_the_cursor() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_cannot_work_says_why_and_goes_on_when_it_can() {
     let site = Site::new(Place::Beside, 1).await;
-    let rename = |from: &str, to: &str| format!("ALTER TABLE makegood.{from} RENAME TO {to}");
-    site.client.batch_execute(&rename("outbox_parked", "elsewhere")).await.unwrap();
+    let rename = |from: &str, to: &str| {
+        format!("ALTER TABLE makegood.outbox_parked RENAME COLUMN {from} TO {to}")
+    };
+    site.client.batch_execute(&rename("retry_at", "elsewhere")).await.unwrap();
     let _daemon = site.daemon();
-    let sql = "SELECT count(*) FROM makegood.outbox_status WHERE verdict = 'held' AND reason LIKE '%outbox_parked%'";
+    let sql = "SELECT count(*) FROM makegood.outbox_status WHERE verdict = 'held' AND reason LIKE '%retry_at%'";
     eventually("the outbox to be held", || async { (site.number(sql).await == 1).then_some(()) })
         .await;
-    site.client.batch_execute(&rename("elsewhere", "outbox_parked")).await.unwrap();
+    site.client.batch_execute(&rename("elsewhere", "retry_at")).await.unwrap();
     let sql = "SELECT count(*) FROM makegood.outbox_status WHERE verdict = 'ok'";
     eventually("the outbox to be well", || async { (site.number(sql).await == 1).then_some(()) })
         .await;
