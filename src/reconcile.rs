@@ -8,8 +8,9 @@
 //!   schedule, a signal. A notification only makes it quicker.
 //! * **Running**: a run is taken step by step, each step a window or a chunk and a transaction of its
 //!   own: *compare* until all is looked at, *make good* what was found, look for *conflicts*.
-//! * **Waiting**: the world is broken, or the route is held: nothing moves until it is mended, and the
-//!   step is tried again. No payment goes to quarantine for it.
+//! * **Waiting**: the world is broken, or the route's mapping is not admitted: nothing moves until it is
+//!   mended, and the step is tried again. No payment goes to quarantine for it. What holds a partition, or a
+//!   record, holds no run.
 //!
 //! A run that finds too much missing, or that a person stops, is **held** and waits for an approval; the
 //! loop goes on with others. None of the states is in memory: what is, is the run's row, so that another
@@ -48,8 +49,13 @@ const POLL: Duration = Duration::from_secs(3);
 /// Pauses while the world is broken.
 const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(500), max: Duration::from_secs(10) };
+/// A consumer that is at work moves within this.
+const STILL: Duration = Duration::from_secs(30);
 /// How often the lease is kept while a step takes its time.
 const BEAT: Duration = Duration::from_secs(4);
+
+const MAY_NOT_READ: &str = "makegood's role must be able to read every payment and every purchase; grant it SELECT, \
+    and where a policy of row security hides rows, give it the attribute BYPASSRLS";
 
 /// A configured job and its route.
 #[derive(Clone)]
@@ -66,6 +72,13 @@ pub struct Job {
     pub sign: Arc<Sign>,
     /// Whether the route may apply anything yet.
     pub admission: Admission,
+}
+
+impl Job {
+    /// How long a partition that does not move counts as on its way.
+    fn patience(&self) -> Duration {
+        self.settings.grace.max(STILL)
+    }
 }
 
 /// What one turn of the loop came to.
@@ -101,6 +114,9 @@ impl From<Fault> for Trouble {
 impl From<LookFault> for Trouble {
     fn from(fault: LookFault) -> Trouble {
         match fault {
+            LookFault::Failed(fault) if fault.sqlstate() == Some("42501") => {
+                Trouble::Waits(format!("{fault}: {MAY_NOT_READ}"))
+            }
             LookFault::Failed(fault) => fault.into(),
             LookFault::Breach(what) => Trouble::Fails(what),
         }

@@ -9,12 +9,14 @@ mod elsewhere;
 mod files;
 mod findings;
 mod gaps;
+mod lag;
 mod race;
 mod requests;
 mod roles;
 mod story;
 mod times;
 mod transactions;
+mod unseen;
 mod windows;
 mod zones;
 

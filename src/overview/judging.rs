@@ -15,7 +15,7 @@ use crate::store::report::{self, Report, Worker};
 /// How long recent payments may go unlooked at; mostly a job looks every ten seconds.
 const LOOK_PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// The same where it is known why.
-const KNOWN_PATIENCE: Duration = Duration::from_secs(60);
+const KNOWN_PATIENCE: Duration = Duration::from_secs(30);
 
 impl Sources {
     /// Reads the databases, looks at Kafka, and judges every route and the outbox. Takes at most twice the

@@ -26,6 +26,9 @@ pub(super) async fn compare(context: &Context<'_>, run: &Run) -> Result<(), Trou
         found.add(beyond::look(context, &tx, BEYOND).await?);
     }
     let compared = found.compared;
+    if is_last && run.since.is_none() && run.compared + compared == 0 {
+        must_see(context, &tx).await?;
+    }
     let mut sorted = sort(context, &tx, found).await?;
     if run.by_person {
         let refused = std::mem::take(&mut sorted.refused);
@@ -56,6 +59,15 @@ pub(super) async fn compare(context: &Context<'_>, run: &Run) -> Result<(), Trou
         warn!(job = context.lease.job, run = run.id, "held: {approve}");
     }
     context.end_tx(tx).await
+}
+
+/// Ends a sweep that has seen no payment at all where there are some: it has not compared anything.
+async fn must_see(context: &Context<'_>, tx: &Tx) -> Result<(), Trouble> {
+    let Some(table) = context.looker.any_payment(tx).await? else { return Ok(()) };
+    Err(Trouble::Fails(format!(
+        "missing.sql finds no payment that became paid, though {table} has rows: compare the word of the status that it \
+         looks for, and the times, with those in the table"
+    )))
 }
 
 /// Whether a run looks at everything up to now: nobody named an end.

@@ -49,7 +49,8 @@ impl Context<'_> {
 
     /// Whether records wait for the route's consumer.
     pub async fn is_behind(&self) -> Result<bool, Fault> {
-        Ok(jobs::consumed(self.store, self.job.route).await?.is_some())
+        let patience = self.job.patience();
+        Ok(jobs::consumed(self.store, self.job.route, patience).await?.is_some())
     }
 
     /// Ends a run.

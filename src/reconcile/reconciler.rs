@@ -87,6 +87,9 @@ impl Reconciler {
         let report = self.work(&lease).await?;
         if look::is_due(&lease) {
             self.advise(&lease).await?;
+            for run in runs::relieve(&self.store, &lease.job).await? {
+                info!(job = lease.job, run, "what this run was held for has its purchases by now");
+            }
         }
         Ok(report)
     }
@@ -178,7 +181,7 @@ impl Reconciler {
             every: settings.every,
             sweep: settings.sweep,
             grace: settings.grace,
-            consumed: jobs::consumed(&self.store, self.job.route).await?,
+            consumed: jobs::consumed(&self.store, self.job.route, self.job.patience()).await?,
             gap: gaps::newest_open(&self.store, self.job.route).await?,
         };
         let Some(range) = schedule.due() else { return Ok(Report::Idle) };
@@ -228,9 +231,8 @@ async fn advance(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
         let go_on = format!("stopped on request; `makegood reconcile approve {}` goes on", run.id);
         return context.commit(async |tx| runs::hold(tx, run.id, &go_on).await).await;
     }
-    let job = context.job;
-    if let Some(why) = jobs::route_held(context.store, job.route, &job.admission).await? {
-        return Err(Trouble::Waits(format!("the route is held: {why}")));
+    if let Some(why) = context.job.admission.held() {
+        return Err(Trouble::Waits(format!("the route is held: {}", why.reason)));
     }
     match run.phase {
         Phase::Compare => compare::compare(context, run).await,

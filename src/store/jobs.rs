@@ -112,9 +112,15 @@ pub async fn sweep_again(tx: &Tx, route: i16) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What the route's consumer has come to, while records wait for it.
-pub async fn consumed(store: &Store, route: i16) -> Result<Option<Timestamp>, Fault> {
-    let rows = store.query(include_str!("../../sql/core/job_consumed.sql"), &[&route]).await?;
+/// What the route's consumer has come to, while records wait for it on partitions that have moved within
+/// `patience`.
+pub async fn consumed(
+    store: &Store,
+    route: i16,
+    patience: Duration,
+) -> Result<Option<Timestamp>, Fault> {
+    let sql = include_str!("../../sql/core/job_consumed.sql");
+    let rows = store.query(sql, &[&route, &patience.as_secs_f64()]).await?;
     Ok(rows.first().and_then(|row| row.time("consumed_at")))
 }
 

@@ -187,6 +187,12 @@ pub async fn schedule(store: &Store, lease: &Lease, range: Range, by: &str) -> R
     Ok(!asked.is_empty())
 }
 
+/// Ends the schedule's runs that the brake holds for payments which have their purchases by now; returns them.
+pub async fn relieve(store: &Store, job: &str) -> Result<Vec<i64>, Fault> {
+    let rows = store.query(include_str!("../../sql/core/run_relieve.sql"), &[&job]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// Asks for a run because of a signal to the process `by`.
 pub async fn signal(store: &Store, job: &str, by: &str) -> Result<(), Fault> {
     store.query(include_str!("../../sql/core/run_signal.sql"), &[&job, &by]).await?;

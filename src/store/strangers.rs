@@ -26,7 +26,12 @@ pub struct Stranger {
 /// At most `limit` of them; none if the mapping does not say how to find them.
 pub async fn find(store: &Store, mapping: &Mapping, limit: i64) -> Result<Vec<Stranger>, Fault> {
     let Some(sql) = &mapping.looks.strangers else { return Ok(Vec::new()) };
-    let rows = store.query(sql, &[&limit]).await?;
+    let tx = store.begin("strangers").await?;
+    // A payment that a policy hides would make its purchase a stranger.
+    tx.batch("SET LOCAL row_security = off").await?;
+    let rows = tx.query(sql, &[&limit]).await;
+    tx.rollback().await;
+    let rows = rows?;
     let stranger = |row| Stranger {
         purchase: payments::cell(row, "purchase").unwrap_or_default(),
         business_key: payments::cell(row, "business_key"),

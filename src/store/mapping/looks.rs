@@ -199,6 +199,12 @@ impl Mapping {
         Err(Unfit::Broken(Problem::new(Code::Mapping, cause).hint(hint(file, &statement))))
     }
 
+    /// The table that `missing.sql`, or `payments.sql`, names first: the payments'.
+    pub fn payments_table(&self, elsewhere: bool) -> Option<String> {
+        let text = if elsewhere { &self.looks.payments } else { &self.looks.missing };
+        indexes(text.as_deref()?).next().map(|index| index.table)
+    }
+
     /// The indexes that the windows need and that the database does not have, as statements that
     /// create them. makegood never creates one in the host's tables.
     pub async fn wanted_indexes(
