@@ -7,6 +7,7 @@ mod group;
 mod made_anew;
 mod moving;
 mod offsets_topic;
+mod one_broker_away;
 mod topic;
 
 use crate::support::events::{Payment, payments};

@@ -30,6 +30,8 @@ pub struct PrivateKafka {
     launch: Launch,
     libs: PathBuf,
     port: u16,
+    cluster: String,
+    controller: u16,
     folder: PrivateFolder,
 }
 
@@ -45,16 +47,40 @@ impl PrivateKafka {
         change: impl FnOnce(&Path, String) -> String,
         formatting: &[&str],
     ) -> Result<PrivateKafka, Problem> {
+        let (cluster, controller) = (cluster_id(), free_port()?);
+        PrivateKafka::node(cluster, controller, change, formatting)
+    }
+
+    /// Starts one more broker for this one's cluster; its node id is 2.
+    pub fn join(&self) -> Result<PrivateKafka, Problem> {
+        let second = |_: &Path, usual: String| {
+            let mut lines: Vec<&str> = usual.lines().collect();
+            lines.retain(|line| {
+                !line.starts_with("process.roles=") && !line.starts_with("node.id=")
+            });
+            let controller = format!(",CONTROLLER://127.0.0.1:{}", self.controller);
+            let only = lines.join("\n").replace(&controller, "");
+            format!("{only}\nprocess.roles=broker\nnode.id=2\n")
+        };
+        PrivateKafka::node(self.cluster.clone(), self.controller, second, &[])
+    }
+
+    fn node(
+        cluster: String,
+        controller: u16,
+        change: impl FnOnce(&Path, String) -> String,
+        formatting: &[&str],
+    ) -> Result<PrivateKafka, Problem> {
         let libs = find_libs()?;
         let folder = PrivateFolder::new("kafka", None)?;
-        let (port, controller) = (free_port()?, free_port()?);
+        let port = free_port()?;
         let settings = folder.path().join("server.properties");
         let text = change(folder.path(), properties(folder.path(), port, controller));
         fs::write(&settings, text).map_err(|e| {
             Problem::new(Code::System, format!("cannot write {}: {e}", settings.display()))
         })?;
         let mut format = java_tool(&libs, folder.path(), "kafka.tools.StorageTool");
-        format.args(["format", "--cluster-id", &cluster_id(), "--config"]).arg(&settings);
+        format.args(["format", "--cluster-id", &cluster, "--config"]).arg(&settings);
         format.args(formatting);
         run(&mut format, "formatting a private Kafka log folder").map_err(explain_java)?;
         let launch = Launch {
@@ -64,7 +90,8 @@ impl PrivateKafka {
             account: None,
             stop_signal: "TERM",
         };
-        let mut kafka = PrivateKafka { server: None, launch, libs, port, folder };
+        let mut kafka =
+            PrivateKafka { server: None, launch, libs, port, cluster, controller, folder };
         kafka.start_again()?;
         Ok(kafka)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use makegood::config;
@@ -13,7 +14,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use uuid::Uuid;
 
-use super::daemon::Daemon;
+use super::daemon::{Daemon, command};
 use super::events::{Payment, payments};
 use super::rig::Rig;
 use super::{eventually, ledger};
@@ -22,20 +23,25 @@ use super::{eventually, ledger};
 pub struct Alone {
     pub rig: Rig,
     pub kafka: PrivateKafka,
-    admin: AdminClient<DefaultClientContext>,
+    pub admin: AdminClient<DefaultClientContext>,
     producer: FutureProducer,
 }
 
 impl Alone {
     pub async fn new() -> Alone {
+        let alone = Alone::bare().await;
+        alone.create_topic().await;
+        alone
+    }
+
+    /// Without the topic.
+    pub async fn bare() -> Alone {
         let rig = Rig::new(1).await;
         let kafka = tokio::task::spawn_blocking(PrivateKafka::start).await.unwrap().unwrap();
         let mut client = ClientConfig::new();
         client.set("bootstrap.servers", kafka.bootstrap());
         let (admin, producer) = (client.create().unwrap(), client.create().unwrap());
-        let alone = Alone { rig, kafka, admin, producer };
-        alone.create_topic().await;
-        alone
+        Alone { rig, kafka, admin, producer }
     }
 
     /// The topic, of two partitions; returns when they can be written.
@@ -54,20 +60,38 @@ impl Alone {
     }
 
     pub fn daemon(&self) -> Daemon {
-        let text = self.rig.config(&self.rig.url(), "", "");
+        Daemon::start(&self.config(""), 0)
+    }
+
+    /// A configuration file with sections more.
+    pub fn config(&self, more: &str) -> PathBuf {
+        let text = self.rig.config(&self.rig.url(), "", more);
         let text = text.replace(&self.rig.world.kafka.bootstrap(), &self.kafka.bootstrap());
         let path = self.rig.path(&format!("alone-{}.toml", Uuid::new_v4().simple()));
         fs::write(&path, text).unwrap();
-        Daemon::start(&path, 0)
+        path
     }
 
     pub async fn pay(&self, count: usize, paid: &mut Vec<Payment>) {
+        self.pay_to(None, count, paid).await;
+    }
+
+    pub async fn pay_to(&self, partition: Option<i32>, count: usize, paid: &mut Vec<Payment>) {
         for payment in payments(count) {
             let (key, value) = (payment.student.to_string(), payment.json());
-            let record = FutureRecord::to(&self.rig.topic).key(&key).payload(&value);
+            let mut record = FutureRecord::to(&self.rig.topic).key(&key).payload(&value);
+            record.partition = partition;
             self.producer.send(record, Duration::from_secs(20)).await.unwrap();
             paid.push(payment);
         }
+    }
+
+    /// What `makegood status` prints.
+    pub async fn status(&self, config: &Path) -> String {
+        let mut asked = command();
+        asked.arg("status").arg("--config").arg(config);
+        let out = tokio::task::spawn_blocking(move || asked.output().unwrap()).await.unwrap();
+        String::from_utf8(out.stdout).unwrap()
     }
 
     pub fn probe(&self) -> Probe {
