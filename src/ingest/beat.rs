@@ -1,7 +1,8 @@
 //! The route's heartbeat: what the daemon says of itself in the database every few seconds, where the
 //! logs end, and whether the world under the positions is still the one they were claimed in.
 
-use std::collections::BTreeMap;
+mod look;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,13 +14,12 @@ use uuid::Uuid;
 use super::Route;
 use super::claim::Claimed;
 use super::lane::Report;
-use super::survey::blocking;
-use crate::kafka::probe::{Probe, Watermarks};
+use crate::kafka::probe::Probe;
 use crate::liveness;
 use crate::pure::problem::Problem;
+use crate::pure::verdict::kafka as verdict;
 use crate::store::Store;
-use crate::store::positions::{self, Log, Position};
-use crate::store::workers::{self, Beat, Ends, State};
+use crate::store::workers::{self, Beat, State};
 use crate::vitals::{Complaint, Vitals};
 
 /// How often the daemon is seen.
@@ -48,6 +48,8 @@ struct Shown {
 struct Showing {
     state: State,
     reads: Option<Claimed>,
+    /// Whether Kafka has no such topic.
+    missing: bool,
     /// How many looks in a row have found Kafka's offset ahead of the position.
     ahead: u32,
     /// The last trouble told, so that a client that repeats itself is heard once.
@@ -62,7 +64,8 @@ impl Beating {
         vitals: &Arc<Vitals>,
         reports: &mpsc::UnboundedSender<Report>,
     ) -> Beating {
-        let showing = Showing { state: State::Joining, reads: None, ahead: 0, told: None };
+        let showing =
+            Showing { state: State::Joining, reads: None, missing: false, ahead: 0, told: None };
         let shown = Arc::new(Shown {
             now: Mutex::new(showing),
             changed: Notify::new(),
@@ -104,6 +107,7 @@ impl Beating {
     /// Tells what is read from now on.
     pub(super) fn reads(&self, claimed: Option<Claimed>) {
         self.set(|showing| {
+            showing.missing &= claimed.is_none();
             showing.reads = claimed;
             showing.ahead = 0;
             showing.told = None;
@@ -179,7 +183,7 @@ impl Pulse {
                 worker: self.worker,
                 route: self.route.id,
                 host: self.host.clone(),
-                state: self.state(&showing.state),
+                state: self.state(&showing),
                 partitions,
             }
         };
@@ -188,113 +192,22 @@ impl Pulse {
         }
     }
 
-    /// What the loop says, unless the watchdog knows better. Where both have a reason, the loop's is
-    /// the cause.
-    fn state(&self, own: &State) -> State {
-        match (own, self.vitals.verdict()) {
+    /// What the loop says, unless the watchdog or a look at Kafka knows better. Where several have a reason, the
+    /// loop's is the cause.
+    fn state(&self, showing: &Showing) -> State {
+        match (&showing.state, self.vitals.verdict()) {
+            (State::Joining, _) if showing.missing => {
+                let topic = &self.route.settings.topic;
+                let code = "UnknownTopicOrPartition";
+                State::Stalled {
+                    reason: format!("Kafka has no topic {topic}"),
+                    advice: verdict::advice(code).to_owned(),
+                }
+            }
             (State::Joining | State::Running, Some(found)) => {
                 State::Stalled { reason: found.reason, advice: found.advice }
             }
-            _ => own.clone(),
+            (own, _) => own.clone(),
         }
-    }
-
-    /// Looks at the log and the positions: asks for a restart when the topic was made anew or the database
-    /// went back in time, and writes the log's ends down.
-    async fn look(&self) {
-        self.beat().await;
-        if self.route.admission.held().is_some()
-            && workers::is_run_elsewhere(&self.store, self.route.id).await.unwrap_or(false)
-        {
-            self.shown.elsewhere.notify_waiters();
-        }
-        let reads = self.shown.lock().reads.clone();
-        let Some(claimed) = reads else { return };
-        let partitions: Vec<i32> =
-            claimed.starts.keys().chain(claimed.silent.keys()).copied().collect();
-        if partitions.is_empty() {
-            return;
-        }
-        let (probe, asked) = (self.probe.clone(), partitions.clone());
-        let seen = blocking(move || {
-            let topic_id = probe.topic_id()?;
-            let ends = probe.ends(&asked)?.records;
-            // What is not heard of is not ahead.
-            let committed = probe.committed(&asked).unwrap_or_default().records;
-            Ok((topic_id, ends, committed))
-        });
-        let Ok((topic_id, ends, committed)) = seen.await else { return };
-        if topic_id != claimed.log.topic_id {
-            self.restart("the topic has another id: it was made anew");
-            return;
-        }
-        let found = positions::read(&self.store, &claimed.log, &partitions).await;
-        let Ok(found) = found else { return };
-        self.check_steps(&claimed, &found, &committed);
-        self.note_ends(&claimed.log, &found, ends).await;
-    }
-
-    /// Writes down where the logs end, and whether what is left of them is nothing that a consumer is given.
-    /// Reading on from the position tells, whatever the member and the lanes have in hand. `ends` were asked
-    /// for before, so that what comes meanwhile is not taken for read.
-    async fn note_ends(
-        &self,
-        log: &Log,
-        found: &BTreeMap<i32, Position>,
-        ends: BTreeMap<i32, Watermarks>,
-    ) {
-        let ahead: BTreeMap<i32, i64> = (ends.iter())
-            .filter_map(|(p, ends)| Some((*p, ends.ahead_of(found.get(p)?.next_offset)?)))
-            .collect();
-        let (probe, from) = (self.probe.clone(), ahead.clone());
-        let first = blocking(move || probe.first_from(&from)).await.unwrap_or_default().records;
-        let seen = |(partition, Watermarks { low, high }): (&i32, &Watermarks)| {
-            let is_all_read = first.get(partition).is_some_and(Option::is_none);
-            let all_read_from = ahead.get(partition).copied().filter(|_| is_all_read);
-            Ends { partition: *partition, low: *low, high: *high, all_read_from }
-        };
-        let seen: Vec<Ends> = ends.iter().map(seen).collect();
-        if let Err(fault) = workers::watermarks(&self.store, log, &seen).await {
-            debug!(%fault, "the log's ends could not be written");
-        }
-    }
-
-    /// A failed-over database may have lost its last commits, steps among them; what it lost must be
-    /// read again even if no new record comes. `committed` was read before: Kafka hears of a step only
-    /// after PostgreSQL has it, so an offset of Kafka's that is ahead was lost here. Once may be the
-    /// moment after a claim that Kafka has not heard of yet.
-    fn check_steps(
-        &self,
-        claimed: &Claimed,
-        found: &BTreeMap<i32, Position>,
-        committed: &BTreeMap<i32, i64>,
-    ) {
-        let floor: BTreeMap<i32, i64> = claimed.starts.iter().map(|(p, b)| (*p, b.step)).collect();
-        let lost = floor.iter().any(|(p, step)| found.get(p).is_none_or(|f| f.step < *step));
-        let is_ahead =
-            |(p, kafka): (&i32, &i64)| found.get(p).is_some_and(|f| f.next_offset < *kafka);
-        let ahead = match committed.iter().any(is_ahead) {
-            true => self.shown.lock().ahead + 1,
-            false => 0,
-        };
-        self.shown.lock().ahead = ahead;
-        if lost || ahead > 1 {
-            self.restart("the database lost steps that were committed: it went back in time");
-            return;
-        }
-        // What was seen committed is the floor of the next look.
-        let mut showing = self.shown.lock();
-        if let Some(reads) = showing.reads.as_mut().filter(|r| r.log == claimed.log) {
-            for (partition, begin) in &mut reads.starts {
-                if let Some(position) = found.get(partition) {
-                    begin.step = begin.step.max(position.step);
-                }
-            }
-        }
-    }
-
-    fn restart(&self, why: &'static str) {
-        self.shown.lock().reads = None;
-        let _ = self.reports.send(Report::Restart(why));
     }
 }

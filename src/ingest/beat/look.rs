@@ -1,0 +1,123 @@
+//! The look of every heartbeat: whether the topic is there and the one that is read, where its logs end, and
+//! whether the database still has what was committed.
+
+use std::collections::BTreeMap;
+
+use tracing::debug;
+
+use super::super::claim::Claimed;
+use super::super::lane::Report;
+use super::super::survey::blocking;
+use super::Pulse;
+use crate::kafka::probe::Watermarks;
+use crate::store::positions::{self, Log, Position};
+use crate::store::workers::{self, Ends};
+
+impl Pulse {
+    /// A group gives nobody the partitions of a topic that is not there, without a word.
+    async fn look_for_topic(&self) {
+        let probe = self.probe.clone();
+        let Ok(partitions) = blocking(move || probe.partitions()).await else { return };
+        let missing = partitions.is_empty();
+        if std::mem::replace(&mut self.shown.lock().missing, missing) != missing {
+            self.beat().await;
+        }
+    }
+
+    /// Looks at the log and the positions: asks for a restart when the topic was made anew or the database
+    /// went back in time, and writes the log's ends down.
+    pub(super) async fn look(&self) {
+        self.beat().await;
+        if self.route.admission.held().is_some()
+            && workers::is_run_elsewhere(&self.store, self.route.id).await.unwrap_or(false)
+        {
+            self.shown.elsewhere.notify_waiters();
+        }
+        let reads = self.shown.lock().reads.clone();
+        let is_read = |c: &Claimed| !c.starts.is_empty() || !c.silent.is_empty();
+        let Some(claimed) = reads.filter(is_read) else { return self.look_for_topic().await };
+        let partitions: Vec<i32> =
+            claimed.starts.keys().chain(claimed.silent.keys()).copied().collect();
+        let (probe, asked) = (self.probe.clone(), partitions.clone());
+        let seen = blocking(move || {
+            let topic_id = probe.topic_id()?;
+            let ends = probe.ends(&asked)?.records;
+            // What is not heard of is not ahead.
+            let committed = probe.committed(&asked).unwrap_or_default().records;
+            Ok((topic_id, ends, committed))
+        });
+        let Ok((topic_id, ends, committed)) = seen.await else { return };
+        if topic_id != claimed.log.topic_id {
+            self.restart("the topic has another id: it was made anew");
+            return;
+        }
+        let found = positions::read(&self.store, &claimed.log, &partitions).await;
+        let Ok(found) = found else { return };
+        self.check_steps(&claimed, &found, &committed);
+        self.note_ends(&claimed.log, &found, ends).await;
+    }
+
+    /// Writes down where the logs end, and whether what is left of them is nothing that a consumer is given.
+    /// Reading on from the position tells, whatever the member and the lanes have in hand. `ends` were asked
+    /// for before, so that what comes meanwhile is not taken for read.
+    async fn note_ends(
+        &self,
+        log: &Log,
+        found: &BTreeMap<i32, Position>,
+        ends: BTreeMap<i32, Watermarks>,
+    ) {
+        let ahead: BTreeMap<i32, i64> = (ends.iter())
+            .filter_map(|(p, ends)| Some((*p, ends.ahead_of(found.get(p)?.next_offset)?)))
+            .collect();
+        let (probe, from) = (self.probe.clone(), ahead.clone());
+        let first = blocking(move || probe.first_from(&from)).await.unwrap_or_default().records;
+        let seen = |(partition, Watermarks { low, high }): (&i32, &Watermarks)| {
+            let is_all_read = first.get(partition).is_some_and(Option::is_none);
+            let all_read_from = ahead.get(partition).copied().filter(|_| is_all_read);
+            Ends { partition: *partition, low: *low, high: *high, all_read_from }
+        };
+        let seen: Vec<Ends> = ends.iter().map(seen).collect();
+        if let Err(fault) = workers::watermarks(&self.store, log, &seen).await {
+            debug!(%fault, "the log's ends could not be written");
+        }
+    }
+
+    /// A failed-over database may have lost its last commits, steps among them; what it lost must be
+    /// read again even if no new record comes. `committed` was read before: Kafka hears of a step only
+    /// after PostgreSQL has it, so an offset of Kafka's that is ahead was lost here. Once may be the
+    /// moment after a claim that Kafka has not heard of yet.
+    fn check_steps(
+        &self,
+        claimed: &Claimed,
+        found: &BTreeMap<i32, Position>,
+        committed: &BTreeMap<i32, i64>,
+    ) {
+        let floor: BTreeMap<i32, i64> = claimed.starts.iter().map(|(p, b)| (*p, b.step)).collect();
+        let lost = floor.iter().any(|(p, step)| found.get(p).is_none_or(|f| f.step < *step));
+        let is_ahead =
+            |(p, kafka): (&i32, &i64)| found.get(p).is_some_and(|f| f.next_offset < *kafka);
+        let ahead = match committed.iter().any(is_ahead) {
+            true => self.shown.lock().ahead + 1,
+            false => 0,
+        };
+        self.shown.lock().ahead = ahead;
+        if lost || ahead > 1 {
+            self.restart("the database lost steps that were committed: it went back in time");
+            return;
+        }
+        // What was seen committed is the floor of the next look.
+        let mut showing = self.shown.lock();
+        if let Some(reads) = showing.reads.as_mut().filter(|r| r.log == claimed.log) {
+            for (partition, begin) in &mut reads.starts {
+                if let Some(position) = found.get(partition) {
+                    begin.step = begin.step.max(position.step);
+                }
+            }
+        }
+    }
+
+    fn restart(&self, why: &'static str) {
+        self.shown.lock().reads = None;
+        let _ = self.reports.send(Report::Restart(why));
+    }
+}
