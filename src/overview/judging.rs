@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::look::{Look, look};
 use super::{Overview, Route, Sources, outbox};
@@ -12,6 +12,8 @@ use crate::pure::problem::{Code, Problem};
 use crate::pure::standing::{self, Facts, Held, Kafka, Standing, Word};
 use crate::store::report::{self, Report, Worker};
 
+/// How far a producer's clock may be ahead of the database's and its records' times still count.
+const CLOCKS: SignedDuration = SignedDuration::from_secs(60);
 /// How long recent payments may go unlooked at; mostly a job looks every ten seconds.
 const LOOK_PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// The same where it is known why.
@@ -183,6 +185,8 @@ fn judge(route: &Route, report: &Report) -> Standing {
             lag: p.lag,
             waiting: (route.look.as_ref().ok())
                 .and_then(|look| look.waiting_since.get(&p.partition))
+                // A record from the future does not tell since when it waits.
+                .filter(|at| at.duration_since(report.now) < CLOCKS)
                 .map(|at| age(*at)),
             progress: p.progress_at.map(age),
         })

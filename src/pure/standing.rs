@@ -88,7 +88,7 @@ pub struct Partition {
     pub number: i32,
     /// Records waiting; `None` when nobody has looked.
     pub lag: Option<i64>,
-    /// How long the next record to read has been there; `None` when it could not be read.
+    /// How long the next record to read has been there; `None` when nobody can tell.
     pub waiting: Option<Duration>,
     /// How long ago the position moved; `None` if it never did.
     pub progress: Option<Duration>,
@@ -247,12 +247,12 @@ fn is_unseen(kafka: &Kafka) -> bool {
     }
 }
 
-/// Partitions whose next record has been there for long, and which have not moved for as long. The
-/// age of the record matters: an idle topic's position is old too.
+/// Partitions whose next record has been there for long, or for nobody knows how long, and which have not moved for
+/// as long. The age of the record matters: an idle topic's position is old too.
 fn stalled<'f>(facts: &'f Facts<'_>) -> impl Iterator<Item = &'f Partition> {
     facts.partitions.iter().filter(|p| {
         p.lag.is_some_and(|lag| lag > 0)
-            && p.waiting.is_some_and(|age| age > STALL)
+            && p.waiting.is_none_or(|age| age > STALL)
             && p.progress.is_none_or(|age| age > STALL)
     })
 }

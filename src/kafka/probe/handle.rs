@@ -38,17 +38,45 @@ pub(super) struct Handle {
 }
 
 struct Now {
-    client: Arc<BaseConsumer>,
+    client: Client,
     born: Instant,
     failures: BTreeMap<Question, u32>,
     /// How many clients in a row were replaced for their failures.
     replaced: u32,
 }
 
+/// A client that nobody waits for when it is let go: closing one can hang (rust-rdkafka#453).
+#[derive(Clone)]
+struct Client(Option<Arc<BaseConsumer>>);
+
+impl Client {
+    fn create(settings: &ClientConfig) -> Result<Client, Problem> {
+        let client = settings.create().map_err(|e| {
+            Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
+        })?;
+        Ok(Client(Some(Arc::new(client))))
+    }
+
+    fn get(&self) -> Result<&BaseConsumer, Problem> {
+        let gone = || Problem::new(Code::System, "the Kafka client is closed");
+        self.0.as_deref().ok_or_else(gone)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // The last one closes it. Without a thread for that, it is closed here.
+        if let Some(last) = self.0.take().and_then(Arc::into_inner) {
+            let closing = thread::Builder::new().name("kafka-retire".to_owned());
+            let _ = closing.spawn(move || drop(last));
+        }
+    }
+}
+
 impl Handle {
     pub(super) fn open(settings: &ClientConfig) -> Result<Handle, Problem> {
         let now = Now {
-            client: create(settings)?,
+            client: Client::create(settings)?,
             born: Instant::now(),
             failures: BTreeMap::new(),
             replaced: 0,
@@ -63,7 +91,7 @@ impl Handle {
         asking: impl FnOnce(&BaseConsumer) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
         let client = self.lock().client.clone();
-        let answer = asking(&client);
+        let answer = asking(client.get()?);
         self.note(question, answer.is_ok());
         answer
     }
@@ -75,7 +103,7 @@ impl Handle {
         asking: impl FnOnce(&BaseConsumer) -> Result<Found<T>, Problem>,
     ) -> Result<Found<T>, Problem> {
         let client = self.lock().client.clone();
-        let answer = asking(&client);
+        let answer = asking(client.get()?);
         self.note(question, answer.as_ref().is_ok_and(|found| found.failed.is_empty()));
         answer
     }
@@ -83,15 +111,11 @@ impl Handle {
     /// Goes on with a new client.
     pub(super) fn renew(&self) {
         // Settings that were good once are good again; if not, the old client does what it can.
-        let Ok(client) = create(&self.settings) else { return };
+        let Ok(client) = Client::create(&self.settings) else { return };
         let mut now = self.lock();
-        let old = std::mem::replace(&mut now.client, client);
+        now.client = client;
         now.born = Instant::now();
         now.failures.clear();
-        drop(now);
-        // Closing a client can hang (rust-rdkafka#453). Without a thread for it, it is closed here.
-        let closing = thread::Builder::new().name("kafka-retire".to_owned());
-        let _ = closing.spawn(move || drop(old));
     }
 
     fn note(&self, question: Question, is_answered: bool) {
@@ -118,11 +142,4 @@ impl Handle {
         // Each field is whole at every moment, so a panic elsewhere does not spoil it.
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn create(settings: &ClientConfig) -> Result<Arc<BaseConsumer>, Problem> {
-    let client = settings.create().map_err(|e| {
-        Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
-    })?;
-    Ok(Arc::new(client))
 }

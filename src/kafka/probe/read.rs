@@ -181,9 +181,11 @@ impl Probe {
     }
 }
 
+/// Whether there may be an answer all the same. That an offset is out of range is said late of what was asked for
+/// before, too.
 fn passes(error: &KafkaError) -> bool {
     let code = error.rdkafka_error_code().map(name).unwrap_or_default();
-    verdict(&code) == Verdict::Retry
+    matches!(verdict(&code), Verdict::Retry | Verdict::Reclaim)
 }
 
 /// What is wrong where a partition's record was asked for and it did not answer.

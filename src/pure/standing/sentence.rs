@@ -165,16 +165,17 @@ pub fn holds(held: Held<'_>) -> String {
 fn stall(facts: &Facts<'_>) -> String {
     let numbers: Vec<i32> = stalled(facts).map(|p| p.number).collect();
     let lag: i64 = stalled(facts).filter_map(|p| p.lag).sum();
-    let oldest = stalled(facts).filter_map(|p| p.waiting).max().unwrap_or_default();
+    let oldest = stalled(facts).filter_map(|p| p.waiting).max();
+    let oldest = oldest.map(|oldest| format!(", the oldest for {}", age(oldest)));
     let moved = match stalled(facts).map(|p| p.progress).min().flatten() {
         Some(progress) => format!("last moved {} ago", age(progress)),
         None => "never moved".to_owned(),
     };
     format!(
-        "stalled: {} {moved} though {} waiting, the oldest for {}; look at the daemon's log, then restart it",
+        "stalled: {} {moved} though {} waiting{}; look at the daemon's log, then restart it",
         partitions(&numbers),
         if lag == 1 { "1 record is".to_owned() } else { format!("{lag} records are") },
-        age(oldest)
+        oldest.unwrap_or_default()
     )
 }
 

@@ -290,3 +290,12 @@ fn what_was_never_read_is_told_until_it_is_covered_and_missing_purchases_come_fi
     let known = Facts { gaps: (1, 1), unpurchased: (3, None), ..facts(&idle) };
     assert_eq!(judged(&known).0, Word::Unpurchased);
 }
+
+#[test]
+fn a_record_of_which_nobody_knows_since_when_it_waits_is_not_taken_for_young() {
+    let still = partition(1, None, Some(2 * MINUTE));
+    let (word, sentence) = judged(&facts(&still));
+    assert_eq!(word, Word::Stalled);
+    assert!(sentence.contains("1 record is waiting; look"), "{sentence}");
+    assert_eq!(judged(&facts(&partition(1, None, Some(SECOND)))).0, Word::Behind);
+}
