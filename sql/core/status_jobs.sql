@@ -1,7 +1,9 @@
 -- makegood: status_jobs
 -- The run at hand is the oldest open one; a held one waits for a person and stands in nobody's way.
 SELECT j.name AS job, r.name AS route, j.looked_at, j.notice, done.finished_at AS succeeded_at,
-       extract(epoch FROM done.finished_at - done.started_at)::float8 AS took, held.runs AS held_runs, ended.error AS failed, at_hand.run, at_hand.phase,
+       CASE WHEN isfinite(done.finished_at) AND isfinite(done.started_at) THEN
+           extract(epoch FROM done.finished_at - done.started_at)::float8
+       END AS took, held.runs AS held_runs, ended.error AS failed, at_hand.run, at_hand.phase,
        at_hand.compared, at_hand.missing, at_hand.made_good, at_hand.place_at, at_hand.since,
        at_hand.until, at_hand.held AS waits
 FROM makegood.jobs j

@@ -5,20 +5,24 @@ use crate::support::events::payments;
 use crate::support::rig::Rig;
 use crate::support::{eventually, ledger};
 
-/// Every time in makegood's own tables, moved ahead, as a daemon that died meanwhile left them.
-async fn written_ahead(rig: &Rig, by: &str) {
-    let sql = "SELECT format('UPDATE makegood.%I SET %I = %I + $1::text::interval WHERE %I IS NOT NULL',
-                             c.table_name, c.column_name, c.column_name, c.column_name)
+/// Gives every time in makegood's own tables beside the purchases another value, `{}` being the one of today.
+pub async fn every_time(rig: &Rig, expression: &str) {
+    let sql = "SELECT format('%I.%I', c.table_schema, c.table_name), format('%I', c.column_name)
                FROM information_schema.columns c
                JOIN information_schema.tables t USING (table_schema, table_name)
                WHERE c.table_schema = 'makegood' AND c.data_type = 'timestamp with time zone'
-                     AND t.table_type = 'BASE TABLE' AND c.table_name NOT LIKE 'outbox%' AND c.column_name <> 'paid_at'";
+                     AND t.table_type = 'BASE TABLE' AND c.table_name NOT LIKE 'outbox%'";
     for row in rig.client.query(sql, &[]).await.unwrap() {
-        rig.client
-            .batch_execute(&row.get::<_, String>(0).replace("$1", &format!("'{by}'")))
-            .await
-            .unwrap();
+        let (table, column): (&str, &str) = (row.get(0), row.get(1));
+        let value = expression.replace("{}", column);
+        let update = format!("UPDATE {table} SET {column} = {value} WHERE {column} IS NOT NULL");
+        rig.client.batch_execute(&update).await.unwrap();
     }
+}
+
+/// What a daemon wrote that died while the clock was ahead.
+async fn written_ahead(rig: &Rig, by: &str) {
+    every_time(rig, &format!("{{}} + interval '{by}'")).await;
     // Of a daemon that died, and of its runner.
     let dead = format!(
         "INSERT INTO makegood.workers (id, route_id, host, pid, version, state, reason, partitions, seen_at)

@@ -1,8 +1,9 @@
 //! Times that no clock shows: each payment gets its purchase all the same, and holds up no other.
 
+use super::clock::every_time;
 use super::{found, recorded};
 use crate::commands::{run, stderr, stdout};
-use crate::support::events::Payment;
+use crate::support::events::{Payment, payments, raw};
 use crate::support::ledger;
 use crate::support::rig::Rig;
 
@@ -68,4 +69,47 @@ async fn a_purchase_of_any_time_is_compared_with_its_payment() {
     let run = rig.reconcile("").await;
     assert_eq!(run.missing, 0, "{run:?}");
     assert_eq!(rig.findings().await, found(&[("amount open", paid.len() as i64)]));
+}
+
+/// Nobody writes such times into makegood's own tables; a restore, a script or a clock gone mad may.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_time_of_makegoods_own_makes_a_command_fail_or_a_run_wait() {
+    let rig = Rig::new(1).await;
+    let mut paid = recorded(&rig, 2).await;
+    let daemon = rig.reconciler("").await;
+    rig.send(&raw(None, Some(b"not json"))).await;
+    rig.caught_up().await;
+    // An open finding, that is told with its age.
+    let refunded = "UPDATE payments SET status = 'refunded' WHERE id = $1";
+    rig.client.execute(refunded, &[&paid[0].id]).await.unwrap();
+    rig.reconcile("").await;
+    daemon.stop();
+    let id = paid[0].id.to_string();
+    let commands: [&[&str]; 8] = [
+        &["status"],
+        &["status", "-o", "json"],
+        &["explain", &id],
+        &["reconcile", "list"],
+        &["reconcile", "show"],
+        &["quarantine", "list"],
+        &["inbox", "list", "--since", "1d"],
+        &["offsets", "show"],
+    ];
+    for time in ["'infinity'", "'-infinity'", "'294276-01-01Z'", "'4714-11-24 00:00Z BC'"] {
+        every_time(&rig, time).await;
+        for command in commands {
+            let told = run(&rig, command).await;
+            assert!(told.status.success(), "{command:?} at {time}: {}", stderr(&told));
+        }
+    }
+    for time in ["'-infinity'", "'infinity'"] {
+        every_time(&rig, time).await;
+        let more = payments(1);
+        rig.record(&more, 60.0).await;
+        paid.extend(more);
+        let daemon = rig.reconciler_with("", "");
+        rig.reconcile("").await;
+        ledger::assert_exactly(&rig.client, &paid).await;
+        daemon.stop();
+    }
 }
