@@ -100,7 +100,7 @@ pub async fn run(
             beating.stop().await;
             return Ok(());
         }
-        () = aside::stand_aside(&route, &store, &beating) => {}
+        () = aside::stand_aside(&route, &store, &beating, None) => {}
     }
     let (member, events) = cure::join(&route, &kafka, 1)?;
     vitals.client(member.pulse.clone());

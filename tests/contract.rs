@@ -281,6 +281,15 @@ async fn a_held_daemon_takes_no_partitions_from_one_that_runs_and_joins_when_tha
     assert_eq!(bad.ended(), None);
 }
 
+/// Waits until a daemon says that it is held and reads nothing.
+async fn outside(rig: &Rig, daemon: &Daemon) {
+    eventually("the held daemon to say that it reads nothing", || async {
+        let worker = rig.worker(daemon).await?;
+        (worker.state == "held" && worker.partitions.is_empty()).then_some(())
+    })
+    .await;
+}
+
 /// The good one comes second: it gets all partitions all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_daemon_that_came_first_gives_way_to_a_good_one_and_is_back_when_that_one_is_gone() {
@@ -294,8 +303,7 @@ async fn a_held_daemon_that_came_first_gives_way_to_a_good_one_and_is_back_when_
     let good = rig.daemon();
     rig.caught_up().await;
     ledger::assert_exactly(&rig.client, &paid).await;
-    let worker = rig.worker(&bad).await.unwrap();
-    assert!(worker.state == "held" && worker.partitions.is_empty(), "{worker:?}");
+    outside(&rig, &bad).await;
     good.stop();
     eventually("it to be back", || async {
         let worker = rig.worker(&bad).await?;
@@ -311,6 +319,28 @@ async fn a_held_daemon_that_came_first_gives_way_to_a_good_one_and_is_back_when_
     running(&rig).await;
     ledger::assert_exactly(&rig.client, &paid).await;
     assert_eq!(bad.ended(), None);
+}
+
+/// The incident's own: the tables changed under a daemon, and the one that fits them comes beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_the_tables_have_left_behind_gives_way_to_one_that_fits_them() {
+    let rig = Rig::new(2).await;
+    let mut old = rig.daemon();
+    let mut paid = payments(20);
+    rig.pay(&paid).await;
+    rig.caught_up().await;
+    let sql = "ALTER TABLE student_course_purchases RENAME purchased_at TO start_date";
+    rig.client.batch_execute(sql).await.unwrap();
+    let behind = payments(40);
+    rig.pay(&behind).await;
+    paid.extend(behind);
+    held_for(&rig, "purchased_at").await;
+    let (_, setting) = mapping(&rig, &BUILT_IN.replace("purchased_at", "start_date"));
+    let new = rig.daemon_with(&setting);
+    rig.caught_up().await;
+    ledger::assert_exactly(&rig.client, &paid).await;
+    outside(&rig, &old).await;
+    assert_eq!((old.ended(), rig.worker(&new).await.unwrap().partitions.len()), (None, 2));
 }
 
 /// The same deploy: it stops no run and no replay either.

@@ -10,9 +10,11 @@ use tracing::{info, warn};
 
 use super::beat::Beating;
 use super::{Ingest, Route};
+use crate::kafka::consumer::Command;
 use crate::pure::problem::Problem;
 use crate::store::Store;
 use crate::store::workers::{self, State};
+use crate::vitals::Complaint;
 
 /// How often it looks whether the others still run.
 const EVERY: Duration = Duration::from_secs(1);
@@ -24,36 +26,52 @@ impl Ingest {
     /// Leaves the group to a daemon that can apply what comes, and joins it again when that one is gone or this one
     /// is held no longer.
     pub(super) async fn give_way(&mut self, stop: &CancellationToken) -> Result<(), Problem> {
-        if self.route.admission.held().is_none() {
+        let own = self
+            .holds
+            .values()
+            .next()
+            .map(|hold| Complaint { reason: hold.reason.clone(), advice: hold.advice.clone() });
+        if own.is_none() && self.route.admission.held().is_none() {
             return Ok(());
         }
         self.vitals.assigned(None);
         self.forget_partitions().await;
         // Nobody is left to ask before the partitions are given back.
         self.events = mpsc::unbounded_channel().1;
-        self.member.retire();
+        self.member.tell(Command::Close);
+        self.beating.has_yielded();
         let (route, store) = (self.route.clone(), self.store.clone());
         tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            () = stand_aside(&route, &store, &self.beating) => {}
+            () = stand_aside(&route, &store, &self.beating, own) => {}
         }
+        self.holds.clear();
         self.rebuild("it had left the group to another daemon").await
     }
 }
 
-/// Waits until the route is admitted or no other daemon runs it.
-pub(super) async fn stand_aside(route: &Route, store: &Store, beating: &Beating) {
+/// Waits until the route is held no longer or no other daemon runs it. What `own` is, if anything, held the lanes, and
+/// only what comes can tell whether it still would: so that is for when nobody else runs the route.
+pub(super) async fn stand_aside(
+    route: &Route,
+    store: &Store,
+    beating: &Beating,
+    own: Option<Complaint>,
+) {
     let mut admission = route.admission.clone();
     let mut told = false;
     let mut alone_since = None;
-    while let Some(why) = admission.held() {
+    while let Some(why) = admission.held().or(own.clone()) {
         beating.shows(State::Held { reason: why.reason, advice: why.advice });
         // Without an answer it joins; claiming needs the database anyway.
-        if workers::is_run_elsewhere(store, route.id).await.unwrap_or(false) {
+        let asked = workers::is_run_elsewhere(store, route.id, Duration::ZERO).await;
+        if asked.unwrap_or(false) {
             alone_since = None;
-        } else if !told || alone_since.get_or_insert_with(Instant::now).elapsed() >= ABSENCE {
-            return;
+        } else if !told && own.is_none()
+            || alone_since.get_or_insert_with(Instant::now).elapsed() >= ABSENCE
+        {
+            break;
         }
         if !std::mem::replace(&mut told, true) {
             warn!(

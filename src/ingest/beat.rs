@@ -4,7 +4,7 @@
 mod look;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -47,6 +47,10 @@ struct Shown {
 
 struct Showing {
     state: State,
+    /// Since when it is held without a break.
+    held_since: Option<Instant>,
+    /// How often it has left the group to another daemon since it last was not held.
+    yielded: u32,
     reads: Option<Claimed>,
     /// Whether Kafka has no such topic.
     missing: bool,
@@ -64,8 +68,15 @@ impl Beating {
         vitals: &Arc<Vitals>,
         reports: &mpsc::UnboundedSender<Report>,
     ) -> Beating {
-        let showing =
-            Showing { state: State::Joining, reads: None, missing: false, ahead: 0, told: None };
+        let showing = Showing {
+            state: State::Joining,
+            held_since: None,
+            yielded: 0,
+            reads: None,
+            missing: false,
+            ahead: 0,
+            told: None,
+        };
         let shown = Arc::new(Shown {
             now: Mutex::new(showing),
             changed: Notify::new(),
@@ -101,7 +112,17 @@ impl Beating {
             }
             _ => None,
         });
-        self.set(|showing| showing.state = state);
+        self.set(|showing| {
+            showing.held_since = match state {
+                State::Held { .. } => showing.held_since.or(Some(Instant::now())),
+                State::Running => {
+                    showing.yielded = 0;
+                    None
+                }
+                State::Joining | State::Stalled { .. } => None,
+            };
+            showing.state = state;
+        });
     }
 
     /// Tells what is read from now on.
@@ -119,7 +140,12 @@ impl Beating {
         self.shown.lock().reads.is_some()
     }
 
-    /// Waits until the route may not apply anything and another daemon would.
+    /// The group was left to another daemon.
+    pub(super) fn has_yielded(&self) {
+        self.set(|showing| showing.yielded = showing.yielded.saturating_add(1));
+    }
+
+    /// Waits until the route is held and another daemon would run it.
     pub(super) async fn is_run_elsewhere(&self) {
         self.shown.elsewhere.notified().await;
     }

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::{Ingest, Route};
 use crate::config;
-use crate::kafka::consumer::{Event, Member};
+use crate::kafka::consumer::{Command, Event, Member};
 use crate::pure::problem::{Code, Problem};
 use crate::vitals::Remedy;
 
@@ -39,7 +39,10 @@ impl Ingest {
                 self.restart("nothing moved though records wait").await;
                 Ok(())
             }
-            Remedy::Rebuild => self.rebuild("it is stuck").await,
+            Remedy::Rebuild => {
+                self.member.retire();
+                self.rebuild("it is stuck").await
+            }
         }
     }
 
@@ -48,10 +51,11 @@ impl Ingest {
         if self.member_since.elapsed() < SOON {
             return Err(Problem { code: Code::GaveUp, ..problem.clone() });
         }
+        self.member.retire();
         self.rebuild(&problem.cause).await
     }
 
-    /// Leaves the member behind and joins as a new one.
+    /// Joins as a new member; the old one, if it still listens, leaves.
     pub(super) async fn rebuild(&mut self, why: &str) -> Result<(), Problem> {
         self.member_number += 1;
         let number = self.member_number;
@@ -60,7 +64,7 @@ impl Ingest {
         if tokio::time::timeout(DROP_PATIENCE, self.forget_partitions()).await.is_err() {
             warn!(route = self.route.settings.name, "a batch is still in flight; it is fenced");
         }
-        self.member.retire();
+        self.member.tell(Command::Close);
         (self.member, self.events) = join(&self.route, &self.kafka, number)?;
         self.member_since = Instant::now();
         self.vitals.client(self.member.pulse.clone());

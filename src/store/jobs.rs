@@ -131,7 +131,8 @@ pub async fn are_left_to_another(
     route: i16,
     admission: &Admission,
 ) -> Result<bool, Fault> {
-    Ok(admission.held().is_some() && workers::is_run_elsewhere(store, route).await?)
+    Ok(admission.held().is_some()
+        && workers::is_run_elsewhere(store, route, Duration::ZERO).await?)
 }
 
 /// Why a route is held, if it is: not admitted in this process, or held by what a daemon met that reads it.

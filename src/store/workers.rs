@@ -1,5 +1,7 @@
 //! What a running daemon says of itself in the database, for status and dashboards.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::positions::Log;
@@ -71,10 +73,12 @@ pub async fn beat(store: &Store, beat: &Beat) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Whether another daemon is alive that would apply the route's records; the asking one is held.
-pub async fn is_run_elsewhere(store: &Store, route: i16) -> Result<bool, Fault> {
+/// Whether another daemon is alive that would apply the route's records, and has been for so long; the asking one is
+/// held.
+pub async fn is_run_elsewhere(store: &Store, route: i16, age: Duration) -> Result<bool, Fault> {
     let sql = include_str!("../../sql/core/worker_elsewhere.sql");
-    Ok(store.query(sql, &[&route]).await?.first().is_some_and(|row| row.get(0)))
+    let rows = store.query(sql, &[&route, &age.as_secs_f64()]).await?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
 /// Removes the daemon's rows.

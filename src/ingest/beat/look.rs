@@ -2,6 +2,7 @@
 //! whether the database still has what was committed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tracing::debug;
 
@@ -10,10 +11,31 @@ use super::super::lane::Report;
 use super::super::survey::blocking;
 use super::Pulse;
 use crate::kafka::probe::Watermarks;
+use crate::pure::backoff::Backoff;
 use crate::store::positions::{self, Log, Position};
 use crate::store::workers::{self, Ends};
 
+/// What holds the lanes may hold the other daemon's soon: it has to have been well for as long.
+const LASTS: Backoff = Backoff { first: Duration::from_secs(10), max: Duration::from_secs(600) };
+
 impl Pulse {
+    /// Whether a held route should be left to another daemon.
+    async fn look_for_another(&self) {
+        let (held_for, yielded) = {
+            let showing = self.shown.lock();
+            (showing.held_since.map(|since| since.elapsed()), showing.yielded)
+        };
+        let age = match self.route.admission.held() {
+            Some(_) => Duration::ZERO,
+            None => LASTS.delay(yielded, 1.0),
+        };
+        if held_for.is_some_and(|held| held >= age)
+            && workers::is_run_elsewhere(&self.store, self.route.id, age).await.unwrap_or(false)
+        {
+            self.shown.elsewhere.notify_waiters();
+        }
+    }
+
     /// A group gives nobody the partitions of a topic that is not there, without a word.
     async fn look_for_topic(&self) {
         let probe = self.probe.clone();
@@ -28,11 +50,7 @@ impl Pulse {
     /// went back in time, and writes the log's ends down.
     pub(super) async fn look(&self) {
         self.beat().await;
-        if self.route.admission.held().is_some()
-            && workers::is_run_elsewhere(&self.store, self.route.id).await.unwrap_or(false)
-        {
-            self.shown.elsewhere.notify_waiters();
-        }
+        self.look_for_another().await;
         let reads = self.shown.lock().reads.clone();
         let is_read = |c: &Claimed| !c.starts.is_empty() || !c.silent.is_empty();
         let Some(claimed) = reads.filter(is_read) else { return self.look_for_topic().await };
