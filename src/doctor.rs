@@ -6,6 +6,7 @@ mod events;
 mod host;
 mod kafka;
 pub mod mapping;
+mod outbox;
 mod pooler;
 mod postgres;
 mod takeover;
@@ -24,6 +25,7 @@ use crate::store::{Fault, Store};
 pub async fn run(config: &Config) -> Vec<Check> {
     let mut checks = vec![host::files(config)];
     let store = postgres::check(config, &mut checks).await;
+    outbox::check(config, &mut checks).await;
     let kafka = kafka::reach(config).await;
     let kafka_is_there = kafka.level != Level::Fail;
     checks.push(kafka);

@@ -111,6 +111,12 @@ pub fn verdict(traces: &[Trace]) -> String {
         let id = text(event, "eventId");
         return match event.what.as_str() {
             "pending" => "There is no purchase: the event has not got to Kafka yet. `makegood status` says what it waits for.".to_owned(),
+            "held" => format!(
+                "There is no purchase: the event's topic takes nothing. `makegood outbox show {id}` says why."
+            ),
+            "discarded" => format!(
+                "There is no purchase: the event was given up before it got to Kafka. `makegood outbox show {id}` says why."
+            ),
             _ => format!(
                 "There is no purchase: the event was set aside on its way to Kafka. `makegood outbox show {id}` says why."
             ),

@@ -22,7 +22,7 @@ use crate::store::report::{Job, Position, Worker};
 pub use history::{History, Sample};
 pub use judging::{age, made_anew};
 pub use look::Look;
-pub use outbox::Outbox;
+pub use outbox::{Outbox, relay_name};
 pub use snapshot::{Refresher, Snapshot, loop_name};
 pub use sources::Sources;
 

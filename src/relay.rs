@@ -36,7 +36,7 @@ use crate::config;
 use crate::kafka::sender::Pace;
 use crate::liveness::Sign;
 use crate::pure::backoff::Backoff;
-use crate::pure::problem::Problem;
+use crate::pure::problem::{Code, Problem};
 use crate::store::outbox::{Claim, Saying, Session, Shard};
 use lead::{Ending, Lead};
 use line::Line;
@@ -82,6 +82,8 @@ pub async fn run(relay: Arc<Relay>, stop: CancellationToken) -> Result<(), Probl
                 info!(shard = relay.shard.number, "another daemon relays the outbox now")
             }
             Err(problem) => {
+                // The database may not take it, or not be there: this process tells it all the same.
+                relay.sign.shows(Some((&problem.cause, &problem.hint)));
                 if failures == 0 {
                     warn!(hint = problem.hint, "the relay begins anew: {}", problem.cause);
                 } else {
@@ -107,12 +109,25 @@ impl Relay {
             () = stop.cancelled() => return Ok(Ending::Stopped),
             opened = Session::open(&self.postgres, self.shard) => opened?,
         };
+        let mut refusals = 0;
         loop {
-            let Some(claim) = self.claim(&session, holder, stop).await? else {
-                return Ok(Ending::Stopped);
+            let claim = match self.claim(&session, holder, stop).await {
+                Ok(Some(claim)) => claim,
+                Ok(None) => return Ok(Ending::Stopped),
+                Err(problem) if problem.code == Code::Postgres => {
+                    self.refused(&mut refusals, &problem);
+                    let pause = BACKOFF.delay(refusals, fastrand::f64());
+                    tokio::select! {
+                        biased;
+                        () = stop.cancelled() => return Ok(Ending::Stopped),
+                        () = tokio::time::sleep(pause) => continue,
+                    }
+                }
+                Err(problem) => return Err(problem),
             };
             match claim {
                 Claim::Won { step, epoch, cursor } => {
+                    self.sign.shows(None);
                     info!(shard = self.shard.number, epoch, "this daemon relays the outbox");
                     let line = match Line::open(&self.kafka, Pace::Pipelined) {
                         Ok(line) => line,
@@ -125,14 +140,28 @@ impl Relay {
                     };
                     return Lead::begin(self, session, line, step, cursor).run(stop).await;
                 }
-                Claim::Taken(left) => tokio::select! {
+                Claim::Taken(left) => {
+                    self.sign.shows(None);
+                    tokio::select! {
                     biased;
                     () = stop.cancelled() => return Ok(Ending::Stopped),
                     () = session.woken.notified() => {}
                     () = tokio::time::sleep(left.min(LOOK)) => {}
-                },
+                    }
+                }
             }
         }
+    }
+
+    /// The database is there and refuses the claim: it is asked again in the same session, so that everybody sees a
+    /// daemon that is here, and this process tells why it does not relay.
+    fn refused(&self, refusals: &mut u32, problem: &Problem) {
+        self.sign.shows(Some((&problem.cause, &problem.hint)));
+        match refusals {
+            0 => warn!(hint = problem.hint, "{}", problem.cause),
+            _ => debug!("{}", problem.cause),
+        }
+        *refusals = refusals.saturating_add(1);
     }
 
     /// Tries to get the shard and shows life meanwhile: after a restore this writes every row. None if told to stop.

@@ -17,5 +17,6 @@ mod restored;
 mod retention;
 mod set_aside;
 mod shards;
+mod told;
 mod topics;
 mod waking;

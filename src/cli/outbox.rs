@@ -1,6 +1,8 @@
 //! `makegood outbox`: what is on its way to Kafka, and what Kafka refused.
 
+mod discard;
 mod retry;
+mod select;
 mod show;
 
 use std::process::ExitCode;
@@ -22,6 +24,7 @@ pub enum Action {
 The states:
   refused  Kafka refused it for its own sake, see its reason; it waits for `makegood outbox retry`
   behind   it waits behind a refused event of its key
+  held     its topic takes nothing, see the reason; it goes by itself as soon as the topic does
   pending  the relay has not sent it yet, or Kafka has not acknowledged it
 
 Examples:
@@ -39,12 +42,23 @@ Examples:
     /// Send again what was set aside. Only says what would be sent, unless told to --execute.
     #[command(after_help = "\
 Events of one key go in their order, and those that wait behind them go after them. An event's id
-stands for its whole key.
+stands for its whole key. A topic that takes nothing is tried again by itself; --to-topic sends its
+events to another one, where the name was wrong.
 
 Examples:
   makegood outbox retry --all
-  makegood outbox retry 5b8f1c9e-1f0a-4c57-9a55-0d7a3a1f2c44 --execute")]
+  makegood outbox retry 5b8f1c9e-1f0a-4c57-9a55-0d7a3a1f2c44 --execute
+  makegood outbox retry --topic purchase-confirmd --to-topic purchase-confirmed --execute --confirm purchase-confirmd")]
     Retry(retry::Args),
+    /// Give up events that were set aside: Kafka never gets them. Only says which, unless told to --execute.
+    #[command(after_help = "\
+They are kept with their contents and your reason, and `makegood outbox show` finds them. What waited
+behind them goes.
+
+Examples:
+  makegood outbox discard --topic purchase-confirmd
+  makegood outbox discard --topic purchase-confirmd --why 'a test' --execute --confirm purchase-confirmd")]
+    Discard(discard::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -52,6 +66,9 @@ pub struct List {
     /// Only events of this key
     #[arg(long)]
     key: Option<String>,
+    /// Only events of this topic
+    #[arg(long)]
+    topic: Option<String>,
     /// Only events set aside
     #[arg(long, conflicts_with = "pending")]
     set_aside: bool,
@@ -75,19 +92,20 @@ pub async fn run(globals: &Globals, action: Action) -> Result<ExitCode, Problem>
             show::run(&store, &config, event_id, output.output).await?;
         }
         Action::Retry(args) => retry::run(&store, &args).await?,
+        Action::Discard(args) => discard::run(&store, &args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 async fn list(store: &Store, args: &List) -> Result<(), Problem> {
-    let (key, limit) = (args.key.as_deref(), args.limit as usize);
+    let (key, topic, limit) = (args.key.as_deref(), args.topic.as_deref(), args.limit as usize);
     let mut events = Vec::new();
     if !args.pending {
-        events = report::set_aside(store, key, None, limit as i64).await.map_err(unreadable)?;
+        events = report::set_aside(store, key, topic, limit as i64).await.map_err(unreadable)?;
     }
     if !args.set_aside && events.len() < limit {
         let room = (limit - events.len()) as i64;
-        events.extend(report::pending(store, key, None, room).await.map_err(unreadable)?);
+        events.extend(report::pending(store, key, topic, room).await.map_err(unreadable)?);
     }
     match args.output.output {
         Format::Table if events.is_empty() => {

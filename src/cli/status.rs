@@ -26,7 +26,8 @@ The first line is the verdict on the worst of all routes and the outbox:
   ok          nothing waits
   behind      records wait, and it moves
   quarantine  records in quarantine wait for a decision
-  set_aside   Kafka refused events of the outbox, and they wait for a decision
+  set_aside   Kafka takes no events of some topic, or refused some for good
+  overdue     published events stay in the outbox longer than they should
   gap         offsets were never read, and no sweep has covered them yet
   unpurchased payments have succeeded and have no purchase
   ignoring    it has only ever seen records of another type

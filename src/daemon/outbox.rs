@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{ready, supervise};
 use crate::config::Config;
 use crate::liveness::Liveness;
+use crate::overview::relay_name;
 use crate::pure::problem::Problem;
 use crate::relay::{self, Relay};
 use crate::store::migrate::Set;
@@ -40,7 +41,7 @@ fn relays(config: &Config, liveness: &Liveness) -> Vec<Relay> {
         kafka: config.kafka.clone(),
         retention: config.retention.outbox,
         shard: Shard { number, of: shards },
-        sign: liveness.expect(format!("relay {number}")),
+        sign: liveness.expect(relay_name(number)),
     };
     (0..shards).map(relay).collect()
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Sources, judging};
+use crate::liveness::Liveness;
 use crate::meter::recent;
 use crate::pure::problem::Problem;
-use crate::pure::standing::{Standing, outbox as standing};
-use crate::store::outbox::report::{self, Relay, Status};
+use crate::pure::standing::{Standing, Word, outbox as standing};
+use crate::store::outbox::report::{self, HeldTopic, Relay, Status};
 
 /// The outbox.
 #[derive(Clone, Debug)]
@@ -21,6 +22,14 @@ pub struct Outbox {
     pub status: Result<Status, Problem>,
     /// How soon Kafka acknowledges what this process relays: half of it, and 99 of 100.
     pub acknowledging: Option<(Duration, Duration)>,
+}
+
+/// The most shards that an outbox may have.
+const MOST_SHARDS: i16 = 8;
+
+/// The name under which a relay shows signs of life.
+pub fn relay_name(shard: i16) -> String {
+    format!("relay {shard}")
 }
 
 /// Asks the database with the outbox; `None` where it is turned off.
@@ -46,10 +55,34 @@ fn judge(status: &Status) -> Standing {
         oldest: status.oldest_age.map(length),
         refused: status.refused,
         behind: status.set_aside - status.refused,
+        was_relayed: status.was_relayed,
+        unclaimed: status.unclaimed.as_ref().map(|unclaimed| {
+            let refusal = unclaimed.refusal.as_ref();
+            (unclaimed.sessions, refusal.map(|(reason, advice)| (reason.as_str(), advice.as_str())))
+        }),
+        topic: status.held.first().map(|held| {
+            (held.topic.as_str(), held.events, held.reason.as_str(), held.advice.as_str())
+        }),
+        topics: status.held.len(),
+        remark: status.remark.as_deref(),
+        notify_queue: status.notify_queue,
     })
 }
 
 impl Outbox {
+    /// What keeps this process from relaying, where the database does not know of it.
+    pub(super) fn add_own_trouble(&mut self, liveness: &Liveness) {
+        let shards = (0..MOST_SHARDS).find_map(|shard| liveness.trouble(&relay_name(shard)));
+        let Some(trouble) =
+            shards.filter(|_| self.standing.word < Word::Held || self.standing.word == Word::Down)
+        else {
+            return;
+        };
+        let said = format!("held: {}. {}", trouble.reason, trouble.advice);
+        let sentence = said.trim_end().trim_end_matches('.').to_owned();
+        self.standing = Standing { word: Word::Held, sentence };
+    }
+
     /// For a program.
     pub fn object(&self) -> Value {
         let mut object = json!({
@@ -70,6 +103,10 @@ impl Outbox {
             object["advice"] = json!(s.trouble.as_ref().map(|(_, advice)| advice));
             object["shards"] = json!(s.shards);
             object["relays"] = s.relays.iter().map(relay).collect();
+            let topic = |h: &HeldTopic| json!({"topic": h.topic, "events": h.events, "reason": h.reason, "advice": h.advice, "held_seconds": h.held_for});
+            object["held_topics"] = s.held.iter().map(topic).collect();
+            object["remark"] = json!(s.remark);
+            object["notify_queue_usage"] = json!(s.notify_queue);
             object["relay_seen_at"] = json!(s.seen_at);
         }
         object

@@ -98,6 +98,9 @@ impl Refresher {
             Some(problem) => keep(before.overview.as_ref(), &taken, problem),
             None => taken,
         };
+        if let Some(outbox) = &mut overview.outbox {
+            outbox.add_own_trouble(&before.liveness);
+        }
         for route in &mut overview.routes {
             add_own_trouble(route, &before.liveness);
         }

@@ -105,6 +105,8 @@ pub enum Word {
     Quarantine,
     /// Events of the outbox that Kafka refused wait for a decision.
     SetAside,
+    /// Published events stay in the outbox longer than they should.
+    Overdue,
     /// Offsets were never read, and no sweep has covered them yet.
     Gap,
     /// Payments have succeeded and have no purchase, or nobody can tell.
@@ -142,11 +144,12 @@ pub struct Standing {
 
 impl Word {
     /// Every word, the best first.
-    pub const ALL: [Word; 16] = [
+    pub const ALL: [Word; 17] = [
         Word::Ok,
         Word::Behind,
         Word::Quarantine,
         Word::SetAside,
+        Word::Overdue,
         Word::Gap,
         Word::Unpurchased,
         Word::Ignoring,
@@ -168,6 +171,7 @@ impl Word {
             Word::Behind => "behind",
             Word::Quarantine => "quarantine",
             Word::SetAside => "set_aside",
+            Word::Overdue => "overdue",
             Word::Gap => "gap",
             Word::Unpurchased => "unpurchased",
             Word::Ignoring => "ignoring",

@@ -76,7 +76,9 @@ pub(super) struct Lead<'a> {
     pub(super) holds: u32,
     /// Why nothing is sent, and advice.
     pub(super) trouble: Option<(String, String)>,
-    /// What the last step said of it, and whether it announced sleep.
+    /// What else a person should know.
+    pub(super) remark: Option<String>,
+    /// What the last step said of the trouble, and whether it announced sleep.
     pub(super) said: (Option<(String, String)>, bool),
     pub(super) stepped_at: Instant,
     /// Rows acknowledged since the last step.
@@ -136,6 +138,7 @@ impl<'a> Lead<'a> {
             hold_until: None,
             holds: 0,
             trouble: None,
+            remark: None,
             said: (None, false),
             stepped_at: now,
             published: 0,
@@ -266,21 +269,24 @@ impl<'a> Lead<'a> {
         match report.outcome {
             Ok(()) => {
                 self.acknowledged = self.acknowledged.max(handed);
+                let mut topic = None;
                 if let Some(Item { row, .. }) = self.window.open(report.token) {
+                    topic = Some(row.topic.clone());
                     self.line.trust.acknowledged(&row.topic, row.key.as_deref());
                     self.spans.ended(report.token, row, None);
                 }
                 self.window.settle(report.token, End::Delivered);
                 self.careful.remove(&report.token);
                 self.tries.remove(&report.token);
-                self.works();
+                self.works(topic.as_deref().unwrap_or_default());
             }
             Err(refusal) => self.failed.push((report.token, refusal)),
         }
     }
 
     /// Kafka has taken something: what does not go has reasons of its own.
-    pub(super) fn works(&mut self) {
+    pub(super) fn works(&mut self, topic: &str) {
+        self.topics.works(topic);
         (self.trouble, self.holds) = (None, 0);
         if std::mem::take(&mut self.unproven) {
             self.look_at = Instant::now();

@@ -9,6 +9,7 @@ use tracing::{debug, warn};
 use super::lead::Lead;
 use crate::pure::problem::Problem;
 use crate::pure::refusal::{Blame, Refusal};
+use crate::pure::standing::age;
 use crate::pure::verdict;
 use crate::pure::window::End;
 use crate::store::Fault;
@@ -20,6 +21,8 @@ const STEP: Duration = Duration::from_millis(20);
 const RENEW: Duration = Duration::from_secs(LEASE.as_secs() / 3);
 /// How often the next turn of the tables is tried; more often where rows are kept for a short time only.
 const TURN: Duration = Duration::from_secs(60);
+/// How long a turn may go on because its next table is in use before that is told.
+const OVERDUE: Duration = Duration::from_secs(600);
 /// How many steps are kept at least; twice as many at most.
 const KEPT_STEPS: i64 = 1000;
 
@@ -62,7 +65,7 @@ impl Lead<'_> {
             leaving: leaving == Leaving::Yes,
             trouble: self.trouble.clone(),
             top_seq: self.top_seq,
-            remark: None,
+            remark: self.remark.clone(),
         };
         let moved = match aside.is_empty() {
             true => self.session.step(self.step, &self.cursor, &saying).await,
@@ -124,19 +127,46 @@ impl Lead<'_> {
         }
         if self.relay.shard.number == 0 && self.turn_at <= Instant::now() {
             self.turn_at = Instant::now() + TURN.min(self.relay.retention / 4);
+            // No rows of another server that came meanwhile are to wait for the next claim.
+            self.session.adopt().await.map_err(unwritable)?;
             match self.session.turn(self.relay.retention).await {
-                Ok(Turn::Early) => {}
-                Ok(Turn::Busy) => debug!("the outbox's next table is still in use"),
-                Ok(Turn::Begun) => debug!("emptied the outbox's oldest table"),
+                Ok(Turn::Early) => self.remark = None,
+                Ok(Turn::Busy(lasted)) => {
+                    debug!("the outbox's next table is still in use");
+                    self.remark = self.overdue(lasted).await?;
+                }
+                Ok(Turn::Begun) => {
+                    debug!("emptied the outbox's oldest table");
+                    self.remark = None;
+                }
                 // Rows go on to Kafka whether or not old ones can be removed.
                 Err(fault @ Fault::Refused { .. }) => {
                     let hint = verdict::advice(fault.sqlstate());
                     warn!(hint, "cannot empty the outbox's oldest table: {fault}");
+                    self.remark = Some(format!(
+                        "the outbox's oldest table cannot be emptied: {fault}. {hint}"
+                    ));
                 }
                 Err(fault) => return Err(unwritable(fault)),
             }
         }
         Ok(())
+    }
+
+    /// What to say of a turn that cannot end because its next table is in use: nothing at first, then by whom.
+    async fn overdue(&self, lasted: Duration) -> Result<Option<String>, Problem> {
+        let turn = self.relay.retention / 2;
+        if lasted < turn + turn.min(OVERDUE) {
+            return Ok(None);
+        }
+        let late = age(lasted.saturating_sub(turn));
+        let blocker = self.session.blocker().await.map_err(unwritable)?;
+        Ok(blocker.map(|who| {
+            format!(
+                "published rows have stayed {late} longer than they should, because {who} uses their table; \
+                 end that transaction, if need be by SELECT pg_terminate_backend(pid)"
+            )
+        }))
     }
 }
 

@@ -7,7 +7,7 @@
 //! messages when it is refused. When that row is through, what was set aside goes, in order, and what is new waits behind
 //! it; then the topic is like any other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -27,10 +27,15 @@ use crate::store::outbox::{Parking, Row, Waiting};
 const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(500), max: Duration::from_secs(10) };
 
+/// Topics that are remembered because they took a message.
+const SEEN: usize = 100;
+
 /// The topics that take nothing, and what tries them.
 #[derive(Default)]
 pub(super) struct Topics {
     pub(super) held: HashMap<String, Held>,
+    /// Topics that took a message in this term.
+    seen: HashSet<String>,
     /// The client that tries some of them, since when.
     pub(super) trial: Option<(Line, Instant)>,
     /// The rows that it has.
@@ -61,6 +66,18 @@ pub(super) enum State {
 }
 
 impl Topics {
+    /// Notes that a topic took a message.
+    pub(super) fn works(&mut self, topic: &str) {
+        if self.seen.len() < SEEN && !self.seen.contains(topic) {
+            self.seen.insert(topic.to_owned());
+        }
+    }
+
+    /// Whether a topic took a message in this term that is not held.
+    fn others_work(&self) -> bool {
+        self.seen.iter().any(|topic| !self.held.contains_key(topic))
+    }
+
     /// Whether any is held.
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()
@@ -171,9 +188,11 @@ impl Lead<'_> {
             "the topic takes nothing: {}; its events wait, all others go on (makegood outbox list)",
             refusal.reason
         );
-        self.trouble = Some((format!("topic {topic}: {}", refusal.reason), refusal.advice.clone()));
         (self.unproven, self.holds) = (true, self.holds.saturating_add(1));
         self.topics.hold(&topic, refusal.clone());
+        // What was said before of the silence is answered.
+        let said = format!("topic {topic}: {}", refusal.reason);
+        self.trouble = (!self.topics.others_work()).then(|| (said, refusal.advice.clone()));
         let open = self.window.all_open().filter(|(_, item)| item.row.topic == topic);
         let tokens: Vec<u64> = open.map(|(token, _)| token).collect();
         for token in tokens {

@@ -79,7 +79,7 @@ impl Lead<'_> {
         match report.outcome {
             Ok(()) => {
                 self.published += 1;
-                self.works();
+                self.works(&row.topic);
                 self.topics.sent.push(row.seq);
                 if let Some(held) = self.topics.held.get_mut(&row.topic) {
                     held.state = State::Draining;

@@ -12,6 +12,7 @@ use rdkafka::mocking::MockCluster;
 use tokio_util::sync::CancellationToken;
 
 use crate::set_aside::numbers;
+use crate::support::daemon::command;
 use crate::support::eventually;
 use crate::support::load::chance;
 use crate::support::outbox::{held_in, read_topic};
@@ -101,6 +102,60 @@ async fn a_topic_that_appears_under_load_gets_all_of_its_events_in_order() {
     .await;
     let written = writers.stop().await;
     site.assert_relayed(&written).await;
+}
+
+/// What a command says, and how it ends.
+async fn said(site: &Site, args: &[&str]) -> (Option<i32>, String) {
+    let config = site.config("", "");
+    let mut command = command();
+    command.args(args).arg("--config").arg(config);
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout) + &text(output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_a_misspelt_topic_are_listed_and_sent_on_or_given_up_when_confirmed() {
+    let site = Site::new(Place::Beside, 1).await;
+    let [typo, junk] = ["typo", "junk"].map(|what| format!("{}-{what}", site.rig.topic));
+    let _daemon = site.daemon();
+    publish(&site, &site.rig.topic, "k", 1).await;
+    publish(&site, &typo, "t", 3).await;
+    publish(&site, &junk, "j", 2).await;
+    stands(&site, "set_aside", 5, &[&junk, &typo]).await;
+    let (_, status) = said(&site, &["status"]).await;
+    assert!(status.contains("set_aside: 3 events of topic") && status.contains(&typo), "{status}");
+    let (_, list) = said(&site, &["outbox", "list", "--topic", &typo]).await;
+    assert_eq!(list.matches("held").count(), 3, "{list}");
+    let sql = "SELECT event_id::text FROM makegood.outbox_pending WHERE topic = $1 LIMIT 1";
+    let id: String = site.client.query_one(sql, &[&junk]).await.unwrap().get(0);
+    let (_, shown) = said(&site, &["outbox", "show", &id]).await;
+    assert!(shown.contains("held") && shown.contains("--to-topic OTHER"), "{shown}");
+
+    let on = ["outbox", "retry", "--topic", &typo, "--to-topic", &site.rig.topic];
+    let (code, plan) = said(&site, &on).await;
+    assert!(code == Some(0) && plan.contains(&format!("--execute --confirm {typo}")), "{plan}");
+    let (code, _) = said(&site, &[&on[..], &["--execute"]].concat()).await;
+    assert_eq!(code, Some(5));
+    stands(&site, "set_aside", 5, &[&junk, &typo]).await;
+    let (code, done) = said(&site, &[&on[..], &["--execute", "--confirm", &typo]].concat()).await;
+    assert_eq!(code, Some(0), "{done}");
+    stands(&site, "set_aside", 2, &[&junk]).await;
+    assert_eq!(numbers(&read_topic(&site.rig), "t"), [0, 1, 2]);
+
+    let up = ["outbox", "discard", "--topic", &junk];
+    let (code, plan) = said(&site, &up).await;
+    assert!(code == Some(0) && plan.contains(&format!("--execute --confirm {junk}")), "{plan}");
+    let (code, _) = said(&site, &[&up[..], &["--execute", "--why", "a test"]].concat()).await;
+    assert_eq!(code, Some(5));
+    let confirmed = ["--execute", "--why", "a test", "--confirm", &junk];
+    let (code, done) = said(&site, &[&up[..], &confirmed].concat()).await;
+    assert_eq!(code, Some(0), "{done}");
+    stands(&site, "ok", 0, &[]).await;
+    let (_, shown) = said(&site, &["outbox", "show", &id]).await;
+    assert!(shown.contains("discarded") && shown.contains("a test"), "{shown}");
+    let (_, explained) = said(&site, &["explain", &id]).await;
+    assert!(explained.contains("given up"), "{explained}");
 }
 
 /// A relay of its own, to a broker whose partitions can lose their leader.

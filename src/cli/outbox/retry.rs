@@ -1,51 +1,56 @@
-//! Sends again what was set aside: first a plan, then the deed.
+//! Sends again what was set aside, perhaps to another topic: first a plan, then the deed.
 
-use std::collections::BTreeSet;
-
-use super::super::print::{self, Format, Output};
+use super::super::print::Output;
+use super::select::{Which, confirmed, in_words, topic_of};
 use crate::pure::problem::{Code, Problem};
+use crate::pure::refusal::topic_fault;
 use crate::store::Store;
-use crate::store::outbox::report::{self, Event};
+use crate::store::outbox::report;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A key, or an event's id
-    #[arg(value_name = "KEY_OR_ID", required_unless_present = "all", conflicts_with = "all")]
-    of: Option<String>,
-    /// Everything that was set aside
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    which: Which,
+    /// Send them to this topic instead
+    #[arg(long, value_name = "TOPIC", requires = "topic")]
+    to_topic: Option<String>,
     /// Do it
     #[arg(long)]
     execute: bool,
+    /// The topic whose events are sent to another one
+    #[arg(long, value_name = "TOPIC", requires = "to_topic")]
+    confirm: Option<String>,
     #[command(flatten)]
     output: Output,
 }
 
 pub(super) async fn run(store: &Store, args: &Args) -> Result<(), Problem> {
-    let plan = report::parked(store, args.of.as_deref(), None).await.map_err(super::unreadable)?;
-    let (numbers, events): (Vec<i64>, Vec<Event>) = plan.into_iter().unzip();
-    if let Some(of) = args.of.as_ref().filter(|_| events.is_empty()) {
-        let cause = format!("nothing of key or id {of} is set aside");
-        return Err(Problem::new(Code::NotFound, cause)
-            .hint("`makegood outbox list --set-aside` shows what is"));
+    let to = args.to_topic.as_deref();
+    if let Some(fault) = to.and_then(topic_fault) {
+        return Err(Problem::new(Code::Usage, format!("no topic can have that name: {fault}")));
     }
-    match args.output.output {
-        Format::Table if events.is_empty() => {}
-        Format::Table => super::table(&events)?,
-        Format::Json => print::json("events", events.iter().map(super::object).collect())?,
-        Format::Jsonl => print::lines(events.iter().map(super::object))?,
-    }
+    let (numbers, events) = args.which.find(store, &args.output).await?;
     if events.is_empty() {
-        eprintln!("nothing is set aside");
         return Ok(());
     }
     let what = in_words(&events);
     if !args.execute {
-        eprintln!("{what} would be sent again, those of a key in this order; --execute does it");
+        match to {
+            None => eprintln!(
+                "{what} would be sent again, those of a key in this order; --execute does it"
+            ),
+            Some(to) => eprintln!(
+                "{what} would be sent to topic {to}; --execute --confirm {} does it",
+                topic_of(&events)?
+            ),
+        }
         return Ok(());
     }
-    let asked = report::retry(store, &numbers, None).await;
+    if let Some(to) = to {
+        let does = format!("{what} go to topic {to} instead, for good");
+        confirmed(topic_of(&events)?, args.confirm.as_deref(), &does)?;
+    }
+    let asked = report::retry(store, &numbers, to).await;
     asked.map_err(|fault| fault.problem("cannot ask for it to be sent again"))?;
     let status = report::status(store).await.map_err(super::unreadable)?;
     let when = match (status.relays.len() as i64) < status.shards {
@@ -53,21 +58,7 @@ pub(super) async fn run(store: &Store, args: &Args) -> Result<(), Problem> {
         false => "the relay sends them now",
     };
     eprintln!(
-        "asked for {what}: {when}; what Kafka refuses once more stays in `makegood outbox list --set-aside`"
+        "asked for {what}: {when}; what Kafka refuses once more stays in `makegood outbox list`"
     );
     Ok(())
-}
-
-/// How many events of how many keys.
-fn in_words(events: &[Event]) -> String {
-    let keys: BTreeSet<_> = events.iter().filter(|e| e.key.is_some()).map(place).collect();
-    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    match keys.len() {
-        0 => count(events.len(), "event"),
-        n => format!("{} of {}", count(events.len(), "event"), count(n, "key")),
-    }
-}
-
-fn place(event: &Event) -> (&str, Option<&str>) {
-    (&event.topic, event.key.as_deref())
 }

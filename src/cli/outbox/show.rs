@@ -60,6 +60,15 @@ fn advice(whole: &Whole, status: &Status, config: &Config) -> String {
             )
         }
         ("published", ..) => "nothing, Kafka has it".to_owned(),
+        ("discarded", ..) => "nothing, it was given up".to_owned(),
+        ("held", ..) => format!(
+            "{}; it goes by itself as soon as its topic takes it; or makegood outbox retry --topic {} --to-topic OTHER, or makegood outbox discard {}",
+            event.advice.as_deref().unwrap_or_default(),
+            event.topic,
+            event.event_id
+        )
+        .trim_start_matches("; ")
+        .to_owned(),
         ("behind", Some(first), _) => {
             format!("see what it waits for: makegood outbox show {first}")
         }

@@ -141,12 +141,15 @@ fn outbox(outbox: &Outbox) -> String {
         0 => "0".to_owned(),
         n => format!("{n}, of which Kafka refused {}", status.refused),
     };
+    let held = status.held.iter().map(|h| format!("{} ({})", h.topic, h.events));
+    let held = held.collect::<Vec<_>>().join(", ");
     text.push('\n');
     text += &print::sheet(&[
         ("pending", pending),
         ("oldest", print::or_dash(status.oldest_age.map(print::seconds))),
         ("in flight", status.in_flight.to_string()),
         ("set aside", aside),
+        ("held", print::or_dash((!held.is_empty()).then_some(held))),
         ("published", status.published.to_string()),
         ("relayed by", print::or_dash((!relays.is_empty()).then(|| relays.join("; ")))),
     ]);

@@ -7,7 +7,7 @@ pub fn next(word: Word) -> Option<&'static str> {
     match word {
         Word::Ok | Word::Behind => None,
         Word::Quarantine => Some("makegood quarantine list"),
-        Word::SetAside => Some("makegood outbox list --set-aside"),
+        Word::SetAside => Some("makegood outbox list"),
         Word::Gap | Word::Unpurchased => Some("makegood reconcile run --wait"),
         Word::MadeAnew => Some("makegood offsets show"),
         Word::Down => Some("makegood run"),
@@ -18,6 +18,7 @@ pub fn next(word: Word) -> Option<&'static str> {
         | Word::Stalled
         | Word::NoTopic
         | Word::Held
+        | Word::Overdue
         | Word::Unreachable => Some("makegood doctor"),
     }
 }

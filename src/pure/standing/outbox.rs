@@ -11,8 +11,12 @@ pub struct Outbox<'a> {
     pub relays: usize,
     /// Shards there are.
     pub shards: usize,
-    /// How long ago a relay last wrote; `None` if none ever did.
+    /// How long ago a relay last wrote; `None` if none did, by a clock that can be believed.
     pub seen: Option<Duration>,
+    /// Whether a relay ever had it.
+    pub was_relayed: bool,
+    /// Daemons that are connected to relay, where not every shard is relayed; and what they are refused, if that is known.
+    pub unclaimed: Option<(i64, Option<(&'a str, &'a str)>)>,
     /// Why nothing is sent, and what to do about it.
     pub held: Option<(&'a str, &'a str)>,
     /// Events that Kafka has not acknowledged.
@@ -23,41 +27,106 @@ pub struct Outbox<'a> {
     pub refused: i64,
     /// Events that wait behind one of their key that was refused.
     pub behind: i64,
+    /// The topic that takes nothing while others do: its name, its events, why, and what to do about it; and how many
+    /// such topics there are.
+    pub topic: Option<(&'a str, i64, &'a str, &'a str)>,
+    /// How many such topics there are.
+    pub topics: usize,
+    /// Why published rows stay longer than they should.
+    pub remark: Option<&'a str>,
+    /// How full the server's queue of notifications is, from 0 to 1.
+    pub notify_queue: f64,
 }
+
+/// From here on makegood notifies nobody, and others' transactions may fail before long.
+pub const QUEUE_FULL: f64 = 0.5;
 
 /// The verdict. The same order as for a route: what explains the others comes first.
 pub fn judge(facts: &Outbox<'_>) -> Standing {
+    let refused = match facts.unclaimed {
+        Some((_, refusal)) if facts.relays < facts.shards => Some(refusal),
+        _ => None,
+    };
     let word = match facts {
+        _ if refused.is_some() => Word::Held,
         _ if facts.relays < facts.shards => Word::Down,
         Outbox { held: Some(_), .. } => Word::Held,
-        _ if facts.refused + facts.behind > 0 => Word::SetAside,
+        Outbox { remark: Some(_), .. } => Word::Overdue,
+        _ if facts.refused + facts.behind > 0 || facts.topic.is_some() => Word::SetAside,
         Outbox { pending: 0, .. } => Word::Ok,
         _ => Word::Behind,
     };
-    let sentence = match (word, facts.held) {
-        (Word::Down, _) => down(facts),
-        (Word::Held, Some((reason, advice))) => {
+    let sentence = match (word, refused, facts.held.or(facts.remark.map(|remark| (remark, "")))) {
+        (Word::Down, ..) => down(facts),
+        (Word::Held, Some(refusal), _) => unclaimed(facts, refusal),
+        (Word::Held | Word::Overdue, _, Some((reason, advice))) => {
             let reason = reason.trim_end_matches('.');
-            let said = format!("held: {reason}. {advice}");
+            let said = format!("{}: {reason}. {advice}", word.as_str());
             format!("{}; {}", said.trim_end().trim_end_matches('.'), flow(facts))
         }
-        (Word::SetAside, _) => format!(
-            "set_aside: Kafka refused {}, and {} behind, see `makegood outbox list --set-aside`; {}",
-            count(facts.refused),
-            match facts.behind {
-                1 => "1 waits".to_owned(),
-                n => format!("{n} wait"),
-            },
-            flow(facts)
-        ),
+        (Word::SetAside, ..) => format!("set_aside: {}; {}", aside(facts), flow(facts)),
         _ => format!("{}: {}", word.as_str(), flow(facts)),
     };
-    Standing { word, sentence }
+    Standing { word, sentence: sentence + &queue(facts) }
+}
+
+/// Daemons are here and do not relay: what this role is refused is most likely what they are.
+fn unclaimed(facts: &Outbox<'_>, refusal: Option<(&str, &str)>) -> String {
+    match refusal {
+        Some((reason, advice)) => {
+            let said = format!("held: no daemon can claim the outbox: {reason}. {advice}");
+            format!("{}; {}", said.trim_end().trim_end_matches('.'), flow(facts))
+        }
+        None => format!(
+            "held: a daemon is connected and does not relay the outbox, or not all of it: its log says why, if that lasts; {}",
+            flow(facts)
+        ),
+    }
+}
+
+/// What does not go: by topic, and by itself.
+fn aside(facts: &Outbox<'_>) -> String {
+    let mut parts = Vec::new();
+    if let Some((topic, events, reason, advice)) = facts.topic {
+        let verb = if events == 1 { "waits" } else { "wait" };
+        let mut part = format!("{} of topic {topic} {verb}: {reason}", count(events));
+        if !advice.is_empty() {
+            part += &format!(" ({advice})");
+        }
+        if facts.topics > 1 {
+            part += &format!(", and {} more topics are held", facts.topics - 1);
+        }
+        parts.push(part + ", see `makegood outbox list`");
+    }
+    if facts.refused + facts.behind > 0 {
+        let behind = match facts.behind {
+            1 => "1 waits".to_owned(),
+            n => format!("{n} wait"),
+        };
+        parts.push(format!(
+            "Kafka refused {}, and {behind} behind, see `makegood outbox list --set-aside`",
+            count(facts.refused)
+        ));
+    }
+    parts.join("; ")
+}
+
+fn queue(facts: &Outbox<'_>) -> String {
+    if facts.notify_queue < QUEUE_FULL {
+        return String::new();
+    }
+    format!(
+        "; the server's queue of notifications is {:.0} % full: when it is, every NOTIFY fails; see `makegood doctor`",
+        facts.notify_queue * 100.0
+    )
 }
 
 fn down(facts: &Outbox<'_>) -> String {
     let who = match facts {
-        Outbox { seen: None, .. } => "no makegood daemon has ever relayed the outbox".to_owned(),
+        Outbox { was_relayed: false, .. } => {
+            "no makegood daemon has ever relayed the outbox".to_owned()
+        }
+        Outbox { relays: 0, seen: None, .. } => "no makegood daemon relays the outbox".to_owned(),
         Outbox { relays: 0, seen: Some(seen), .. } => {
             format!(
                 "no makegood daemon relays the outbox, the last one was seen {} ago",
@@ -101,6 +170,12 @@ mod tests {
             oldest: None,
             refused: 0,
             behind: 0,
+            was_relayed: true,
+            unclaimed: None,
+            topic: None,
+            topics: 0,
+            remark: None,
+            notify_queue: 0.0,
         }
     }
 
@@ -132,9 +207,40 @@ mod tests {
         let down = Outbox { relays: 0, ..held };
         let (word, sentence) = judged(&down);
         assert!(word == Word::Down && sentence.contains("last one was seen 1 s ago"), "{sentence}");
-        let (_, sentence) = judged(&Outbox { seen: None, ..down });
+        let (_, sentence) = judged(&Outbox { was_relayed: false, ..down });
         assert!(sentence.contains("has ever relayed"), "{sentence}");
         let (_, sentence) = judged(&Outbox { relays: 1, shards: 2, ..facts() });
         assert!(sentence.contains("only 1 of the outbox's 2 shards"), "{sentence}");
+    }
+
+    #[test]
+    fn a_topic_that_takes_nothing_is_named_with_its_events() {
+        let topic = Some(("typo", 3, "UnknownTopic", "create it"));
+        let (word, sentence) = judged(&Outbox { topic, topics: 2, pending: 3, ..facts() });
+        assert_eq!(word, Word::SetAside);
+        let start = "set_aside: 3 events of topic typo wait: UnknownTopic (create it), and 1 more topics are held";
+        assert!(sentence.starts_with(start), "{sentence}");
+    }
+
+    #[test]
+    fn a_daemon_that_is_here_and_cannot_relay_is_not_called_missing() {
+        let none = Outbox { relays: 0, was_relayed: false, ..facts() };
+        let denied = Some((1, Some(("permission denied", "grant it"))));
+        let (word, sentence) = judged(&Outbox { unclaimed: denied, ..none.clone() });
+        assert!(
+            word == Word::Held && sentence.contains("permission denied. grant it"),
+            "{sentence}"
+        );
+        let (word, sentence) = judged(&Outbox { unclaimed: Some((1, None)), ..none });
+        assert!(word == Word::Held && sentence.contains("its log says why"), "{sentence}");
+    }
+
+    #[test]
+    fn rows_that_stay_too_long_are_a_finding_and_a_full_queue_is_told() {
+        let (word, sentence) = judged(&Outbox { remark: Some("pid 7 uses it"), ..facts() });
+        assert_eq!((word, word.is_fine()), (Word::Overdue, false));
+        assert_eq!(sentence, "overdue: pid 7 uses it; nothing is waiting");
+        let (_, sentence) = judged(&Outbox { notify_queue: 0.9, ..facts() });
+        assert!(sentence.contains("90 % full"), "{sentence}");
     }
 }

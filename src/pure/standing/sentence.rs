@@ -102,7 +102,7 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
             flow(facts)
         ),
         // Only the outbox sets aside, and without the database there are no facts to judge.
-        Word::Behind | Word::Ok | Word::SetAside | Word::Unreachable => {
+        Word::Behind | Word::Ok | Word::SetAside | Word::Overdue | Word::Unreachable => {
             format!("{}: {}", word.as_str(), flow(facts))
         }
     }

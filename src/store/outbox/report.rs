@@ -10,6 +10,9 @@ use uuid::Uuid;
 use crate::store::when::Times;
 use crate::store::{Fault, Store};
 
+/// Held topics that are named.
+const TOPICS: i64 = 10;
+
 /// Whether events get from the outbox to Kafka.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Status {
@@ -33,10 +36,44 @@ pub struct Status {
     pub refused: i64,
     /// Events acknowledged so far.
     pub published: i64,
+    /// Topics that take nothing while others do, those with the most events first.
+    pub held: Vec<HeldTopic>,
+    /// Why published rows stay longer than they should.
+    pub remark: Option<String>,
+    /// How full the server's queue of notifications is, from 0 to 1.
+    pub notify_queue: f64,
+    /// Whether a relay ever had it.
+    pub was_relayed: bool,
+    /// Where not every shard is relayed though daemons are here: why they may not do it, if this role may not either.
+    pub unclaimed: Option<Unclaimed>,
     /// When a relay last wrote; `None` if none ever did.
     pub seen_at: Option<Timestamp>,
     /// How long ago that was, in seconds.
     pub seen_age: Option<f64>,
+}
+
+/// A topic that takes nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldTopic {
+    /// Its name.
+    pub topic: String,
+    /// How many events wait for it.
+    pub events: i64,
+    /// Why, as Kafka last said.
+    pub reason: String,
+    /// What to do about it.
+    pub advice: String,
+    /// How long it has been so, in seconds.
+    pub held_for: f64,
+}
+
+/// Relays are connected, and do not relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unclaimed {
+    /// How many.
+    pub sessions: i64,
+    /// What this role is told when it tries what they do.
+    pub refusal: Option<(String, String)>,
 }
 
 /// A daemon that relays a shard.
@@ -93,7 +130,19 @@ pub async fn status(store: &Store) -> Result<Status, Fault> {
     let relays = store.query(include_str!("../../../sql/core/outbox_relays.sql"), &[]).await?;
     let reason: Option<String> = row.get("reason");
     let advice: Option<String> = row.get("advice");
+    let held = store.query(include_str!("../../../sql/core/outbox_held.sql"), &[&TOPICS]).await?;
+    let sessions: i64 = row.get("sessions");
+    let unclaimed = (relays.len() as i64) < row.get("shards") && sessions > 0;
+    let unclaimed = match unclaimed {
+        true => Some(Unclaimed { sessions, refusal: rehearse(store).await?.err() }),
+        false => None,
+    };
     Ok(Status {
+        held: held.iter().map(held_topic).collect(),
+        remark: row.get("remark"),
+        notify_queue: row.get("notify_queue"),
+        was_relayed: row.get("was_relayed"),
+        unclaimed,
         shards: row.get("shards"),
         relays: relays.iter().map(relay).collect(),
         trouble: reason.map(|reason| (reason, advice.unwrap_or_default())),
@@ -173,6 +222,31 @@ pub async fn discard(store: &Store, numbers: &[i64], why: &str) -> Result<i64, F
     let sql = include_str!("../../../sql/core/outbox_discard.sql");
     let rows = store.query(sql, &[&numbers, &why]).await?;
     Ok(rows.first().map_or(0, |row| row.get(0)))
+}
+
+/// Does what a relay does to its tables, and takes it back: `Err` has why that is refused, and what to do about it.
+pub async fn rehearse(store: &Store) -> Result<Result<(), (String, String)>, Fault> {
+    let tx = store.begin("outbox_rehearse").await?;
+    let done = tx.query(include_str!("../../../sql/core/outbox_rehearse.sql"), &[]).await;
+    tx.rollback().await;
+    match done {
+        Ok(_) => Ok(Ok(())),
+        Err(fault @ Fault::Refused { .. }) => {
+            let problem = fault.problem("the outbox cannot be relayed");
+            Ok(Err((problem.cause, problem.hint)))
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+fn held_topic(row: &Row) -> HeldTopic {
+    HeldTopic {
+        topic: row.get("topic"),
+        events: row.get("events"),
+        reason: row.get::<_, Option<String>>("reason").unwrap_or_default(),
+        advice: row.get::<_, Option<String>>("advice").unwrap_or_default(),
+        held_for: row.get("held_for"),
+    }
 }
 
 fn relay(row: &Row) -> Relay {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Session;
+use crate::pure::standing::age;
 use crate::store::Fault;
 
 /// The tables, by turn modulo three.
@@ -13,8 +14,9 @@ const TABLES: [&str; 3] = ["makegood.outbox_0", "makegood.outbox_1", "makegood.o
 pub enum Turn {
     /// It is not time yet.
     Early,
-    /// The next table is in use: by a writer whose transaction is open, a reader, or a row that was not sent.
-    Busy,
+    /// The next table is in use: by a writer whose transaction is open, a reader, or a row that was not sent. The turn
+    /// has lasted so long.
+    Busy(Duration),
     /// The next table was emptied and is filled from now on.
     Begun,
 }
@@ -35,7 +37,29 @@ impl Session {
         self.batch("BEGIN; SET LOCAL synchronous_commit = on").await?;
         let begun = self.empty(turn + 1).await;
         self.batch(if matches!(begun, Ok(true)) { "COMMIT" } else { "ROLLBACK" }).await?;
-        begun.map(|begun| if begun { Turn::Begun } else { Turn::Busy })
+        let lasted = Duration::try_from_secs_f64(lasted).unwrap_or_default();
+        begun.map(|begun| if begun { Turn::Begun } else { Turn::Busy(lasted) })
+    }
+
+    /// Who keeps the next table from being emptied, in words for people.
+    pub async fn blocker(&self) -> Result<Option<String>, Fault> {
+        let newest = self.one(include_str!("../../../sql/core/outbox_turn.sql"), &[]).await?;
+        let slot = (newest.get::<_, i64>(0) + 1).rem_euclid(3);
+        let table = TABLES[usize::try_from(slot).unwrap_or_default()];
+        let sql = include_str!("../../../sql/core/outbox_blockers.sql");
+        let rows = self.query(sql, &[&table]).await?;
+        Ok(rows.first().map(|row| {
+            let text = |at| row.get::<_, Option<String>>(at).filter(|text| !text.is_empty());
+            let since =
+                row.get::<_, Option<f64>>(4).and_then(|s| Duration::try_from_secs_f64(s).ok());
+            let since = since.map(|since| format!("in a transaction for {}", age(since)));
+            let known = [text(1), text(2), text(3), since];
+            let known: Vec<String> = known.into_iter().flatten().collect();
+            match row.get::<_, Option<i32>>(0) {
+                Some(pid) => format!("pid {pid} ({})", known.join(", ")),
+                None => "a prepared transaction (pg_prepared_xacts)".to_owned(),
+            }
+        }))
     }
 
     async fn empty(&self, turn: i64) -> Result<bool, Fault> {

@@ -123,6 +123,11 @@ fn outbox_wrong(outbox: &Outbox) -> Option<String> {
         Err(problem) => Some(problem.cause.clone()),
         Ok(status) => match &status.trouble {
             Some((reason, _)) => Some(reason.clone()),
+            None if !status.held.is_empty() => {
+                let topics: Vec<&str> =
+                    status.held.iter().map(|held| held.topic.as_str()).collect();
+                Some(format!("takes nothing: {}", topics.join(", ")))
+            }
             None if status.set_aside > 0 => Some(format!("{} set aside", number(status.set_aside))),
             None => None,
         },

@@ -177,6 +177,7 @@ impl OutboxView {
                     ("in flight", number(s.in_flight)),
                     ("set aside", number(s.set_aside)),
                     ("refused by Kafka", number(s.refused)),
+                    ("held topics", number(s.held.len() as i64)),
                     ("published", number(s.published)),
                     ("sent in p50 · p99", or_dash(outbox.acknowledging, soon)),
                     ("relayed by", relays(s)),

@@ -1,0 +1,72 @@
+//! The outbox: may this role relay it, and do its events and its old rows go?
+
+use super::{Check, failed, unknown};
+use crate::config::Config;
+use crate::pure::standing::outbox::QUEUE_FULL;
+use crate::store::Store;
+use crate::store::outbox::report::{self, HeldTopic, Status};
+
+/// Checks the database with the outbox, if there is one.
+pub(super) async fn check(config: &Config, checks: &mut Vec<Check>) {
+    if !config.outbox.enabled {
+        return;
+    }
+    let store = match super::postgres::open(config.outbox_database()).await {
+        Ok(store) => store,
+        Err(problem) => return checks.push(failed("outbox.claim", problem)),
+    };
+    checks.push(claim(&store).await);
+    match report::status(&store).await {
+        Ok(status) => checks.extend([topics(&status), retention(&status), notify(&status)]),
+        Err(fault) => checks.push(unknown("outbox.topics", &fault)),
+    }
+}
+
+async fn claim(store: &Store) -> Check {
+    let name = "outbox.claim";
+    match report::rehearse(store).await {
+        Ok(Ok(())) => Check::pass(name, "the role may relay the outbox"),
+        Ok(Err((reason, advice))) => Check::fail(name, reason, advice),
+        Err(fault) => unknown(name, &fault),
+    }
+}
+
+fn topics(status: &Status) -> Check {
+    let name = "outbox.topics";
+    let Some(first) = status.held.first() else {
+        return Check::pass(name, "no topic holds up its events");
+    };
+    let said = |held: &HeldTopic| format!("{} ({}, {})", held.topic, held.events, held.reason);
+    let says = status.held.iter().map(said).collect::<Vec<_>>().join(", ");
+    let advice = format!(
+        "{}; or makegood outbox retry --topic {} --to-topic OTHER, or makegood outbox discard --topic {}",
+        first.advice, first.topic, first.topic
+    );
+    Check::fail(name, format!("events wait for topics that take nothing: {says}"), advice)
+}
+
+fn retention(status: &Status) -> Check {
+    let name = "outbox.retention";
+    match &status.remark {
+        Some(remark) => Check::warn(name, remark.clone(), "end the transaction"),
+        None => Check::pass(name, "published rows are removed in time"),
+    }
+}
+
+fn notify(status: &Status) -> Check {
+    let name = "outbox.notify";
+    let says =
+        format!("the server's queue of notifications is {:.0} % full", status.notify_queue * 100.0);
+    if status.notify_queue < QUEUE_FULL {
+        return Check::pass(name, says);
+    }
+    Check::warn(
+        name,
+        format!(
+            "{says}; makegood notifies nobody meanwhile, but when it is full, the COMMIT of whoever does fails"
+        ),
+        "a session that has run LISTEN is idle in a transaction, in any database of this server; find it and end it: \
+         SELECT pid, datname, usename, application_name, xact_start FROM pg_stat_activity \
+         WHERE state LIKE 'idle in transaction%' ORDER BY xact_start;",
+    )
+}
