@@ -1,7 +1,10 @@
 //! Promise: the status page tells the truth in a real browser: each state, as it changes, with JavaScript and
 //! without, to everybody, and it does what no stranger tells it to.
 
+use std::time::Duration;
+
 use serde_json::json;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::reconcile::{job_section, recorded};
 use crate::support::browser::Browser;
@@ -76,9 +79,10 @@ async fn the_page_tells_of_each_state_and_of_its_change() {
 
     reconciling(&rig, &browser).await;
     let stalled = "INSERT INTO makegood.workers (id, route_id, host, pid, version, seen_at, state, reason, advice)
-        SELECT gen_random_uuid(), id, 'elsewhere', 7, '0', now() + interval '1 h', 'stalled',
+        SELECT gen_random_uuid(), id, 'elsewhere', 7, '0', now(), 'stalled',
                'partition 1 has not moved for 2 min', 'The watchdog replaces the client.' FROM makegood.routes";
     rig.client.batch_execute(stalled).await.unwrap();
+    let _alive = alive(&rig).await;
     browser.verdict("stalled").await;
     browser.shot("stalled", 1440).await;
 
@@ -89,6 +93,18 @@ async fn the_page_tells_of_each_state_and_of_its_change() {
     browser.ask("const now = performance.now(); performance.now = () => now + 60000").await;
     browser.shows("makegood has not been heard of for").await;
     browser.close().await;
+}
+
+/// Keeps the row of a daemon elsewhere as a living one keeps its own.
+async fn alive(rig: &Rig) -> AbortOnDropHandle<()> {
+    let client = connect(&rig.url()).await;
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        loop {
+            let beat = "UPDATE makegood.workers SET seen_at = now() WHERE pid = 7";
+            client.batch_execute(beat).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+    }))
 }
 
 /// A run that waits for a person, and one that is at work.
@@ -127,8 +143,9 @@ async fn everybody_can_use_the_page_and_no_stranger_can_misuse_it() {
     let spoil = "UPDATE makegood.quarantine SET reason = $1";
     rig.client.execute(spoil, &[&HOSTILE]).await.unwrap();
     let worker = "INSERT INTO makegood.workers (id, route_id, host, pid, version, seen_at, state, reason, advice)
-        SELECT gen_random_uuid(), id, $1, 7, $1, now() + interval '1 h', 'held', $1, $1 FROM makegood.routes";
+        SELECT gen_random_uuid(), id, $1, 7, $1, now(), 'held', $1, $1 FROM makegood.routes";
     rig.client.execute(worker, &[&HOSTILE]).await.unwrap();
+    let _alive = alive(&rig).await;
     let browser = Browser::start().await;
     browser.open(&at, "/").await;
     browser.verdict("held").await;
