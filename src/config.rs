@@ -106,22 +106,14 @@ pub struct Inbox {
     pub type_from: Vec<Place>,
     /// The largest record applied, in bytes; a larger one is quarantined.
     pub max_record: usize,
-    /// How many bad records are too many.
-    pub max_quarantine: MaxQuarantine,
+    /// How many refused records may wait for a verdict before the route slows down, at least 1.
+    pub suspects: usize,
+    /// How many bytes on the database's disk the quarantine may take; what is put away beyond that is only noted as a gap.
+    pub max_quarantine: u64,
     /// How many partitions are applied at the same time.
     pub lanes: usize,
     /// When a batch is full.
     pub batch: Batch,
-}
-
-/// The brake on bad records: with more, the route is held until they can be applied, or somebody accepts
-/// them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MaxQuarantine {
-    /// At most this share of the last records, in percent, 0 to 100; 100 never holds.
-    pub share: u8,
-    /// How many records that is a share of; with fewer read so far nothing holds.
-    pub share_from: u64,
 }
 
 /// The limits of one batch, whichever is reached first.

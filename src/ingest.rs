@@ -25,6 +25,7 @@
 mod aside;
 mod attempt;
 mod barred;
+mod batch_work;
 mod beat;
 mod claim;
 mod cure;

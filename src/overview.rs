@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::pure::problem::Problem;
 use crate::pure::standing::{self, Standing, Word};
 use crate::store::gaps::Gap;
-use crate::store::report::{Job, Position, Worker};
+use crate::store::report::{Job, Position, Suspects, Worker};
 
 pub use history::{History, Sample};
 pub use judging::{age, made_anew};
@@ -64,6 +64,8 @@ pub struct Route {
     pub quarantine: Vec<(String, i64)>,
     /// When the newest record in it was put there.
     pub quarantined_at: Option<Timestamp>,
+    /// Refused records that wait for a verdict.
+    pub suspects: Option<Suspects>,
     /// Offsets that were never read and that no sweep has covered yet.
     pub gaps: Vec<Gap>,
     /// Payments without a purchase, and when the oldest became paid.

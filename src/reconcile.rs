@@ -36,10 +36,10 @@ use uuid::Uuid;
 pub use self::reconciler::Reconciler;
 use crate::admission::Admission;
 use crate::config;
+use crate::control::Control;
 use crate::liveness::Sign;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::Problem;
-use crate::pure::verdict::{Scope, Verdict, verdict};
 use crate::store::mapping::{Mapping, Unfit};
 use crate::store::payments::LookFault;
 use crate::store::{Fault, Store, jobs};
@@ -66,6 +66,10 @@ pub struct Job {
     pub route: i16,
     /// The route's topic.
     pub topic: String,
+    /// How many suspects of the route slow it down.
+    pub suspects: usize,
+    /// What the route's loops tell each other about them.
+    pub control: Control,
     /// The payments' database, if it is not the one with the purchases.
     pub source: Option<Store>,
     /// Where the loop shows signs of life.
@@ -191,9 +195,4 @@ async fn beat(store: Store, owner: Uuid) {
 /// A guess is whole at every moment, so a panic elsewhere does not spoil it.
 fn lock<T>(memory: &Mutex<T>) -> MutexGuard<'_, T> {
     memory.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What an error of the database means for the events that met it.
-fn judge(sqlstate: &str, events: usize, witnessed: bool) -> Verdict {
-    verdict(Some(sqlstate), Scope { records: events, witnessed })
 }

@@ -1,20 +1,20 @@
-//! The loop that applies quarantined records again when people ask for it, one per route.
+//! The loop that applies records that were put away again, one per route: replays that people ask for, suspects, and
+//! judged records that may get through by now.
 //!
 //! # States
 //!
-//! * **Idle**: no replay was asked for. Left by a row in `makegood.decisions`; a notification only makes it
+//! * **Idle**: nothing is due. Left by a row in `makegood.decisions` or a suspect; a notification only makes it
 //!   quicker.
-//! * **Replaying**: what waits is applied in chunks, each a transaction that also writes what came of it.
-//!   Records that fail alone are judged as in a batch from Kafka; they stay in quarantine, with their
-//!   newest reason.
-//! * **Waiting**: the world is broken or the route is held. No decision is ended for it; they say why they
-//!   wait, and are tried again. While another daemon applies the route's records, one that may not yet
-//!   leaves them to it.
+//! * **Replaying**: what is due is applied in chunks, each a transaction that also writes what came of it. What is
+//!   refused alone is a suspect; one that is proven and refused once more is judged.
+//! * **Waiting**: some are refused, and nothing has proven yet whether that is their own fault. They are tried again
+//!   after a pause; a replay says what it waits for. While another daemon applies the route's records, one that may
+//!   not yet leaves them to it.
 //!
 //! None of the states is in memory. Several daemons share the work: a row locked by one is passed over by
 //! the others.
 
-mod judge;
+mod case_work;
 mod rehearse;
 mod replayer;
 
@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
+use crate::control::Control;
 use crate::liveness::Sign;
 use crate::pure::backoff::Backoff;
 use crate::pure::envelope::Rules;
@@ -52,6 +53,8 @@ pub struct Route {
     pub source: Option<Store>,
     /// Whether anything may be applied yet.
     pub admission: Admission,
+    /// An event that the route's loops know to be sound.
+    pub control: Control,
     /// Where the loop shows signs of life.
     pub sign: Arc<Sign>,
 }
@@ -73,6 +76,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), Problem> {
     let mut failures = 0;
+    let news = replayer.route.control.clone();
     loop {
         replayer.route.sign.tick();
         let pause = match replayer.run_once(&stop).await {
@@ -90,6 +94,7 @@ pub async fn run(
             () = stop.cancelled() => return Ok(()),
             Ok(()) = heard.changed() => {}
             Ok(()) = replayer.mapping.changed() => {}
+            () = news.news() => {}
             () = tokio::time::sleep(pause) => {}
         }
     }

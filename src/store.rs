@@ -2,7 +2,6 @@
 //! either known, refused or unknown, and never guessed.
 
 mod bounded;
-mod brake;
 pub mod connect;
 pub mod copy;
 pub mod decisions;
@@ -20,6 +19,7 @@ pub mod migrate;
 pub mod outbox;
 pub mod payments;
 pub mod positions;
+mod purchased;
 pub mod quarantine;
 pub mod report;
 pub mod routes;

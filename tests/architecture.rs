@@ -49,7 +49,7 @@ fn shipped((path, text): &(PathBuf, String)) -> String {
 }
 
 /// What every layer but the rules may use: settings, counters, signs of life, what loops are told.
-const EVERYWHERE: &str = "pure config vitals meter liveness admission";
+const EVERYWHERE: &str = "pure config vitals meter liveness admission control";
 
 /// Each layer with those below that it may use; the loops never use one another.
 const LAYERS: &[(&str, &str)] = &[
@@ -58,6 +58,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("meter", ""),
     ("liveness", ""),
     ("admission", ""),
+    ("control", ""),
     ("config", ""),
     ("store", ""),
     ("kafka", ""),
@@ -65,16 +66,17 @@ const LAYERS: &[(&str, &str)] = &[
     ("feed", ""),
     ("explain", "store"),
     ("trace", "store web"),
-    ("ingest", "store kafka trace"),
+    ("isolate", "store"),
+    ("ingest", "store kafka trace isolate"),
     ("relay", "store kafka trace"),
-    ("reconcile", "store"),
-    ("replay", "store"),
+    ("reconcile", "store isolate"),
+    ("replay", "store isolate"),
     ("watchdog", "store kafka"),
     ("overview", "store kafka"),
     ("alert", "store overview web"),
     ("http", "store overview explain feed"),
     // It asks ingest what it would do, so that it cannot say anything else.
-    ("doctor", "store kafka ingest"),
+    ("doctor", "store kafka ingest isolate"),
     (
         "daemon",
         "store kafka ingest relay reconcile replay watchdog overview alert http doctor feed",

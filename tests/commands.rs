@@ -46,9 +46,9 @@ async fn status_says_in_one_sentence_whether_it_works_and_what_to_do() {
         .await
         .unwrap();
     rig.pay(&payments(1)).await;
-    let held = eventually("status to say that the route is held", || async {
+    let held = eventually("status to say what was refused", || async {
         let output = run(&rig, &["status", "--exit-code"]).await;
-        stdout(&output).contains("held").then_some(output)
+        stdout(&output).contains("suspect for ").then_some(output)
     })
     .await;
     assert_eq!(held.status.code(), Some(3));

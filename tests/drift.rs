@@ -82,6 +82,7 @@ async fn a_column_that_a_trigger_sets_is_no_drift_and_one_that_a_real_payment_br
         .await
         .unwrap();
     let _daemon = rig.daemon();
+    // All of the real payments that it was tried on were refused, whatever the code.
     let held = held(&rig).await;
     assert!(held.reason.contains("nobody"), "{held:?}");
     assert_eq!(rig.number("SELECT count(*) FROM student_course_purchases").await, 3);

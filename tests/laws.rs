@@ -5,8 +5,6 @@
 
 #[path = "laws/alarm.rs"]
 mod alarm;
-#[path = "laws/brake.rs"]
-mod brake;
 #[path = "laws/stall.rs"]
 mod stall;
 #[path = "laws/trace.rs"]
@@ -20,11 +18,11 @@ use std::time::{Duration, Instant};
 
 use makegood::pure::backoff::Backoff;
 use makegood::pure::batch::{Batcher, Limits};
-use makegood::pure::bisect::Bisect;
 use makegood::pure::envelope::{Envelope, Reader, Reason, Rules, reused_id};
+use makegood::pure::isolate::{EACH, Isolate, Try};
 use makegood::pure::offsets::{Known, Policy, Why, start_at};
 use makegood::pure::record::{Header, Record};
-use makegood::pure::verdict::{Scope, Verdict, advice, verdict};
+use makegood::pure::verdict::{Verdict, advice, verdict};
 use proptest::collection::{btree_set, hash_map, vec};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseResult, TestRunner};
@@ -237,31 +235,37 @@ fn a_batch_is_due_at_once_when_alone_or_full_and_else_a_linger_after_its_first()
 }
 
 #[test]
-fn bisection_finds_exactly_the_culprits_and_passes_the_rest_once_in_order() {
-    let cases =
-        (0usize..200).prop_flat_map(|len| (Just(len), btree_set(0..len.max(1), 0..=len.min(12))));
-    law(cases, |(len, culprits)| {
-        let culprits: BTreeSet<usize> = culprits.into_iter().filter(|n| *n < len).collect();
-        let (mut bisect, mut seen, mut tries) = (Bisect::new(len), 0, 0);
-        while let Some(range) = bisect.next() {
+fn isolating_finds_exactly_the_refused_and_passes_the_rest_once_in_order() {
+    let cases = (0usize..200, any::<bool>())
+        .prop_flat_map(|(len, each)| (Just(len), Just(each), btree_set(0..len.max(1), 0..=len)));
+    law(cases, |(len, can_each, refused)| {
+        let refused: BTreeSet<usize> = refused.into_iter().filter(|n| *n < len).collect();
+        let (mut isolate, mut seen, mut tries) = (Isolate::new(len, can_each), 0, 0);
+        let mut alone = BTreeSet::new();
+        while let Some(next) = isolate.next() {
             tries += 1;
+            let (Try::Together(range) | Try::Each(range)) = next.clone();
             prop_assert_eq!(range.start, seen, "left to right");
-            match culprits.range(range.clone()).next() {
-                Some(_) if range.len() > 1 => bisect.failed(),
-                Some(_) => {
-                    seen = range.end;
-                    bisect.failed();
+            let bad: Vec<usize> = refused.range(range.clone()).copied().collect();
+            match next {
+                Try::Each(_) => {
+                    prop_assert!(can_each && range.len() <= EACH);
+                    isolate.passed(bad.len());
                 }
-                None => {
-                    seen = range.end;
-                    bisect.passed();
+                Try::Together(_) if bad.is_empty() => isolate.passed(0),
+                Try::Together(_) if range.len() > 1 => {
+                    isolate.failed();
+                    continue;
                 }
+                Try::Together(_) => isolate.failed(),
             }
+            seen = range.end;
+            alone.extend(bad);
         }
         prop_assert_eq!(seen, len);
-        prop_assert!(bisect.culprits().iter().eq(&culprits));
+        prop_assert_eq!(&alone, &refused);
         let halvings = len.next_power_of_two().ilog2() as usize;
-        prop_assert!(tries <= 1 + 2 * culprits.len() * halvings);
+        prop_assert!(tries <= 1 + 2 * refused.len() * halvings.max(1));
         Ok(())
     });
 }
@@ -343,18 +347,14 @@ fn kafkas_offset_moves_a_start_back_but_never_ahead_of_postgres() {
 }
 
 #[test]
-fn every_error_has_one_verdict_and_only_a_record_alone_is_ever_quarantined() {
+fn every_error_has_one_verdict_and_advice_of_one_sentence() {
     let code = prop_oneof!["[0-9A-Z]{5}", "(22|23|54|40|08|57)[0-9P]{3}", ".{0,6}"];
-    law((prop::option::of(code), 0usize..4, any::<bool>()), |(code, records, witnessed)| {
-        let scope = Scope { records, witnessed };
-        let verdict = verdict(code.as_deref(), scope);
-        prop_assert!(verdict != Verdict::Quarantine || records == 1);
-        prop_assert!(verdict != Verdict::Bisect || records > 1);
-        prop_assert!(advice(code.as_deref()).ends_with('.'));
+    law(prop::option::of(code), |code| {
         let class = code.as_deref().and_then(|code| code.get(..2));
-        if !matches!(class, Some("22" | "23" | "54")) {
-            prop_assert!(matches!(verdict, Verdict::Retry | Verdict::Hold));
+        if matches!(class, Some("22" | "23" | "42" | "P0" | "XX")) {
+            prop_assert_eq!(verdict(code.as_deref()), Verdict::Isolate);
         }
+        prop_assert!(advice(code.as_deref()).ends_with('.'));
         Ok(())
     });
 }

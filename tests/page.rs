@@ -59,11 +59,11 @@ async fn the_page_tells_of_each_state_and_of_its_change() {
     let rename = |from, to| format!("ALTER TABLE student_course_purchases RENAME {from} TO {to}");
     rig.client.batch_execute(&rename("amount", "price")).await.unwrap();
     rig.pay(&payments(1)).await;
-    browser.verdict("held").await;
-    browser.shows("makegood doctor").await;
+    browser.verdict("suspect").await;
+    browser.shows("makegood quarantine list").await;
     let announced = browser.ask("return document.getElementById('announce').textContent").await;
-    assert!(announced.as_str().unwrap().starts_with("held: "), "{announced}");
-    browser.shot("held", 1440).await;
+    assert!(announced.as_str().unwrap().starts_with("suspect: "), "{announced}");
+    browser.shot("suspect", 1440).await;
     rig.client.batch_execute(&rename("price", "amount")).await.unwrap();
     browser.verdict("quarantine").await;
 
@@ -71,7 +71,7 @@ async fn the_page_tells_of_each_state_and_of_its_change() {
     proxy.cut_all();
     browser.verdict("unreachable").await;
     browser.shows("The database does not answer. What is shown of it was read").await;
-    browser.shows("applied\n41").await;
+    browser.shows("applied\n40").await;
     assert_eq!(get(&at, "/").await.status, 200);
     browser.shot("database-down", 1440).await;
     proxy.refuse(false);

@@ -13,7 +13,7 @@ use tokio_postgres::Row;
 use crate::support::corpus::{Fate, corpus, with_field};
 use crate::support::events::{Payment, payments, raw};
 use crate::support::eventually;
-use crate::support::holding::held_for;
+use crate::support::holding::held;
 use crate::support::ledger;
 use crate::support::rig::Rig;
 use crate::support::wire;
@@ -342,11 +342,12 @@ async fn a_bad_record_among_old_ones_is_judged_once_another_partition_makes_a_pu
     rig.pay_to(Some(0), std::slice::from_ref(bad)).await;
     rig.commit_as_another_worker(0, 0);
     let _daemon = rig.daemon();
-    held_for(&rig, "23514").await;
-    assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine").await, 0);
+    let why = held(&rig).await;
+    assert!(why.reason.contains("23514"), "{why:?}");
+    assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine_open").await, 0);
     rig.pay_to(Some(1), &paid[21..]).await;
-    eventually("the bad record to be put away", || async {
-        (rig.number("SELECT count(*) FROM makegood.quarantine").await == 1).then_some(())
+    eventually("the bad record to be judged", || async {
+        (rig.number("SELECT count(*) FROM makegood.quarantine_open").await == 1).then_some(())
     })
     .await;
     rig.caught_up().await;

@@ -13,7 +13,7 @@ use crate::commands::stdout;
 use crate::reconcile::job_section;
 use crate::support::daemon::{Daemon, command};
 use crate::support::events::{Payment, payments};
-use crate::support::holding::{held_for, pinned, running};
+use crate::support::holding::{PUT_AWAY, held_for, pinned, running};
 use crate::support::rig::Rig;
 use crate::support::{eventually, ledger};
 
@@ -110,7 +110,7 @@ async fn a_restart_in_the_middle_of_the_drift_ends_in_the_same() {
     rig.client.batch_execute(DRIFT).await.unwrap();
     let paid = payments(5);
     rig.pay(&paid[..3]).await;
-    assert_held(&rig, &first).await;
+    assert_held(&rig).await;
     // Restarted the hard way and the soft way, as people do when something does not work.
     drop(first);
     let mut second = rig.quick_daemon("");
@@ -122,7 +122,7 @@ async fn a_restart_in_the_middle_of_the_drift_ends_in_the_same() {
     second.signal("TERM");
     assert!(second.wait(Duration::from_secs(20)).success());
     let third = rig.quick_daemon("");
-    assert_held(&rig, &third).await;
+    assert_held(&rig).await;
     eventually("the daemon to be a member with all partitions", || async {
         let worker = rig.worker(&third).await?;
         (worker.state == "held" && worker.partitions.len() == 3).then_some(())
@@ -131,22 +131,20 @@ async fn a_restart_in_the_middle_of_the_drift_ends_in_the_same() {
     assert_eq!(ledger::count(&rig.client).await, 0);
     rig.client.batch_execute(MEND).await.unwrap();
     rig.caught_up().await;
+    running(&rig).await;
     ledger::assert_exactly(&rig.client, &paid).await;
     rig.reads(&third).await;
     eventually("Kafka to know", || async { (rig.committed() == rig.log_ends()).then_some(()) })
         .await;
-    assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine").await, 0);
+    assert_eq!(rig.number(PUT_AWAY).await, 0);
 }
 
-/// Held, with the column named; nothing moved, nothing put away.
-async fn assert_held(rig: &Rig, daemon: &Daemon) {
-    let worker = eventually("the daemon to hold", || async {
-        rig.worker(daemon).await.filter(|worker| worker.state == "held")
-    })
-    .await;
-    let reason = worker.reason.unwrap_or_default();
-    assert!(reason.contains("purchased_at"), "the reason names no column: {reason}");
-    pinned(rig).await;
+/// Red, with the column named; nothing made, nothing judged.
+async fn assert_held(rig: &Rig) {
+    let why = held_for(rig, "purchased_at").await;
+    assert!(why.advice.contains("start_date"), "the advice names no column: {why:?}");
+    assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine_open").await, 0);
+    assert_eq!(ledger::count(&rig.client).await, 0);
 }
 
 /// A configuration with a mapping that inserts what the worker of the story did.

@@ -22,7 +22,7 @@ Those whose name begins with `outbox` are where the outbox is, which may be anot
 ";
 
 /// Each view, in the order of the reference, with a question that people ask it.
-const VIEWS: [(&str, &str, &str); 14] = [
+const VIEWS: [(&str, &str, &str); 15] = [
     (
         "status",
         "Which routes do not work, and what is to be done?",
@@ -52,6 +52,11 @@ const VIEWS: [(&str, &str, &str); 14] = [
         "quarantine_open",
         "What waits for a decision, and why?",
         "SELECT route, reason, count(*) AS records, min(quarantined_at) AS since\nFROM makegood.quarantine_open\nGROUP BY route, reason\nORDER BY records DESC",
+    ),
+    (
+        "suspects",
+        "What was refused, and may be the world's fault?",
+        "SELECT route, state, detail, advice, business_key, refused_at\nFROM makegood.suspects\nORDER BY refused_at",
     ),
     (
         "quarantine_decisions",

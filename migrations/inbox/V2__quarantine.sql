@@ -18,7 +18,15 @@ CREATE TABLE makegood.quarantine (
     reason text NOT NULL,
     sqlstate text,
     detail text,
+    advice text,
+    -- Set while it is not known whether the record or the world is at fault. unproven: nothing was applied by
+    -- the mapping that refused it since it did; proven: something was, so one more refusal is the record's own.
+    suspect text COLLATE "C" CHECK (suspect IN ('unproven', 'proven')),
+    -- The mapping that refused it last; null for what no mapping has seen.
+    fingerprint text COLLATE "C",
     quarantined_at timestamptz NOT NULL DEFAULT now(),
+    -- When it was first known to be the record's own fault; null for a suspect.
+    judged_at timestamptz,
     attempts integer NOT NULL DEFAULT 0,
     resolved_at timestamptz,
     resolution text CHECK (resolution IN ('replayed', 'made_good', 'discarded')),
@@ -37,8 +45,14 @@ CREATE UNIQUE INDEX quarantine_open_payment ON makegood.quarantine (route_id, bu
 -- The mapping may name the payment of a record that it rejects; several records may be about one.
 CREATE INDEX quarantine_business_key ON makegood.quarantine (business_key) WHERE business_key IS NOT NULL;
 
+-- What waits for a verdict, oldest first; nearly always empty.
+CREATE INDEX quarantine_suspects ON makegood.quarantine (route_id, id) WHERE suspect IS NOT NULL AND resolved_at IS NULL;
+-- What a record that goes through may close: the open cases of its payment.
+CREATE INDEX quarantine_open_key ON makegood.quarantine (route_id, business_key)
+    WHERE resolved_at IS NULL AND business_key IS NOT NULL;
+
 -- What people decided. A replay is a request first: the daemon carries it out, and one that is down finds
--- it when it starts. An acceptance lets bad records past the brake.
+-- it when it starts. An acceptance lets refused records into quarantine without a proof.
 CREATE TABLE makegood.decisions (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind text NOT NULL CHECK (kind IN ('replay', 'discard', 'accept')),

@@ -81,7 +81,7 @@ SELECT q.id, r.name AS route, q.reason, q.sqlstate, q.detail, q.topic, q.topic_i
        q.attempts
 FROM makegood.quarantine q
 JOIN makegood.routes r ON r.id = q.route_id
-WHERE q.resolved_at IS NULL;
+WHERE q.resolved_at IS NULL AND q.judged_at IS NOT NULL;
 COMMENT ON VIEW makegood.quarantine_open IS
     'Records waiting for a decision, without their contents; makegood quarantine show ID has those.';
 COMMENT ON COLUMN makegood.quarantine_open.id IS 'The number that quarantine show takes.';
@@ -99,4 +99,27 @@ COMMENT ON COLUMN makegood.quarantine_open.headers IS 'How many headers it has.'
 COMMENT ON COLUMN makegood.quarantine_open.record_at IS 'The Kafka record''s timestamp.';
 COMMENT ON COLUMN makegood.quarantine_open.quarantined_at IS 'When it was put here.';
 COMMENT ON COLUMN makegood.quarantine_open.attempts IS 'How often it was replayed in vain.';
-COMMENT ON COLUMN makegood.quarantine_open.business_key IS 'The payment that the event was made from; null for a record from Kafka.';
+COMMENT ON COLUMN makegood.quarantine_open.business_key IS 'The payment, if the event could be read so far.';
+
+CREATE VIEW makegood.suspects AS
+SELECT q.id, r.name AS route, q.suspect AS state, q.sqlstate, q.detail, q.advice, q.business_key, q.event_id, q.topic, q.partition,
+       q."offset", q.quarantined_at AS refused_at, q.fingerprint
+FROM makegood.quarantine q
+JOIN makegood.routes r ON r.id = q.route_id
+WHERE q.resolved_at IS NULL AND q.judged_at IS NULL;
+COMMENT ON VIEW makegood.suspects IS
+    'Records that PostgreSQL refused while it is not known whether they or the world are at fault. They are tried again without anybody''s help.';
+COMMENT ON COLUMN makegood.suspects.id IS 'The number that quarantine show takes.';
+COMMENT ON COLUMN makegood.suspects.route IS 'The route that read the record.';
+COMMENT ON COLUMN makegood.suspects.state IS
+    'unproven: nothing was applied by the same mapping since; proven: something was, so that one more refusal is the record''s own fault.';
+COMMENT ON COLUMN makegood.suspects.sqlstate IS 'PostgreSQL''s error code.';
+COMMENT ON COLUMN makegood.suspects.detail IS 'What PostgreSQL said, without the record''s contents.';
+COMMENT ON COLUMN makegood.suspects.advice IS 'What would mend it, if the world is at fault.';
+COMMENT ON COLUMN makegood.suspects.business_key IS 'The payment, if the event could be read so far.';
+COMMENT ON COLUMN makegood.suspects.event_id IS 'Its event id; derived from its place where it has none.';
+COMMENT ON COLUMN makegood.suspects.topic IS 'The topic it was read from.';
+COMMENT ON COLUMN makegood.suspects.partition IS 'Its partition; null for an event that makegood made from a payment.';
+COMMENT ON COLUMN makegood.suspects."offset" IS 'Its offset.';
+COMMENT ON COLUMN makegood.suspects.refused_at IS 'When it was refused first.';
+COMMENT ON COLUMN makegood.suspects.fingerprint IS 'The mapping that refused it last, as the log names it.';

@@ -201,7 +201,10 @@ WITH position AS (
     ) w
     GROUP BY route_id
 ), waiting AS (
-    SELECT route_id, count(*) AS quarantine_open
+    SELECT route_id, count(judged_at) AS quarantine_open, count(*) FILTER (WHERE judged_at IS NULL) AS suspects,
+           min(quarantined_at) FILTER (WHERE judged_at IS NULL) AS suspects_since,
+           (array_agg(detail ORDER BY id) FILTER (WHERE judged_at IS NULL))[1] AS reason,
+           (array_agg(advice ORDER BY id) FILTER (WHERE judged_at IS NULL))[1] AS advice
     FROM makegood.quarantine
     WHERE resolved_at IS NULL
     GROUP BY route_id
@@ -217,15 +220,16 @@ WITH position AS (
 )
 SELECT r.name AS route,
        CASE WHEN coalesce(w.workers, 0) = 0 THEN 'down' WHEN w.held > 0 THEN 'held' WHEN w.stalled > 0 THEN 'stalled' WHEN p.partitions IS NULL THEN 'joining'
-            WHEN p.lag > 0 THEN 'behind' ELSE 'ok' END AS verdict,
-       coalesce(w.workers, 0) AS workers, w.held_since, w.reason, w.advice, coalesce(p.partitions, 0) AS partitions,
+            WHEN q.suspects > 0 THEN 'suspect' WHEN p.lag > 0 THEN 'behind' ELSE 'ok' END AS verdict,
+       coalesce(w.workers, 0) AS workers, coalesce(w.held_since, q.suspects_since) AS held_since,
+       coalesce(w.reason, q.reason) AS reason, coalesce(w.advice, q.advice) AS advice, coalesce(p.partitions, 0) AS partitions,
        p.lag, p.progress_at, p.log_seen_at, coalesce(p.applied, 0) AS applied, coalesce(p.already, 0) AS already,
        coalesce(p.conflict, 0) AS conflict, coalesce(p.ignored, 0) AS ignored,
        coalesce(p.duplicate, 0) AS duplicate, coalesce(p.quarantined, 0) AS quarantined,
        coalesce(p.other_type, 0) AS other_type, coalesce(q.quarantine_open, 0) AS quarantine_open,
        r.topic, r.consumer_group, greatest(w.seen_at, p.seen_at) AS seen_at,
        coalesce(u.payments, 0) AS paid_not_purchased, u.paid_at AS oldest_not_purchased_at,
-       coalesce(g.gaps_open, 0) AS gaps_open
+       coalesce(g.gaps_open, 0) AS gaps_open, coalesce(q.suspects, 0) AS suspects
 FROM makegood.routes r
 LEFT JOIN position p ON p.route = r.name
 LEFT JOIN worker w ON w.route_id = r.id
@@ -235,10 +239,10 @@ LEFT JOIN gap g ON g.route_id = r.id;
 COMMENT ON VIEW makegood.status IS 'One row a route: is it working, and if not, why and what to do. Never reads the inbox.';
 COMMENT ON COLUMN makegood.status.route IS 'The route''s name.';
 COMMENT ON COLUMN makegood.status.verdict IS
-    'ok: all done; behind: records wait; held: stopped on purpose, stalled: records wait and nothing moves, see reason; joining: no partition yet; down: no daemon runs.';
+    'ok: all done; behind: records wait; held: stopped on purpose, stalled: records wait and nothing moves, see reason; joining: no partition yet; suspect: refused records wait for a verdict, see makegood.suspects; down: no daemon runs.';
 COMMENT ON COLUMN makegood.status.workers IS 'Daemons seen within the last thirty seconds.';
-COMMENT ON COLUMN makegood.status.held_since IS 'Since when the route is held or stalled.';
-COMMENT ON COLUMN makegood.status.reason IS 'Why it is held or stalled.';
+COMMENT ON COLUMN makegood.status.held_since IS 'Since when the route is held or stalled, or the oldest suspect waits.';
+COMMENT ON COLUMN makegood.status.reason IS 'Why it is held or stalled, or what the oldest suspect was refused for.';
 COMMENT ON COLUMN makegood.status.advice IS 'What to do about it.';
 COMMENT ON COLUMN makegood.status.partitions IS
     'Partitions with a position; of a topic made anew only those of its newest id count, here and below.';
@@ -253,6 +257,7 @@ COMMENT ON COLUMN makegood.status.duplicate IS 'Records of an event already in t
 COMMENT ON COLUMN makegood.status.quarantined IS 'Records ever put into quarantine.';
 COMMENT ON COLUMN makegood.status.other_type IS 'Records of another event type.';
 COMMENT ON COLUMN makegood.status.quarantine_open IS 'Records in quarantine that wait for a decision.';
+COMMENT ON COLUMN makegood.status.suspects IS 'Refused records that wait for a verdict, as in the view suspects.';
 COMMENT ON COLUMN makegood.status.topic IS 'The topic it reads.';
 COMMENT ON COLUMN makegood.status.consumer_group IS 'The Kafka consumer group it reads in.';
 COMMENT ON COLUMN makegood.status.seen_at IS 'When a daemon last wrote anything for this route.';
@@ -358,7 +363,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     JOIN makegood.routes r ON r.id = i.route_id
     WHERE i.business_key = ANY (ARRAY(SELECT key.business_key FROM key)) OR i.event_id = ANY (ARRAY(SELECT given.event_id FROM given))
     UNION ALL
-    SELECT q.quarantined_at, 'quarantine', CASE WHEN q.resolved_at IS NULL THEN 'open' ELSE coalesce(q.resolution, 'dealt with') END, q.business_key,
+    SELECT q.quarantined_at, 'quarantine', CASE WHEN q.resolved_at IS NOT NULL THEN coalesce(q.resolution, 'dealt with') WHEN q.judged_at IS NULL THEN 'suspect' ELSE 'open' END, q.business_key,
            jsonb_build_object('quarantineId', q.id, 'eventId', q.event_id, 'route', r.name, 'reason', q.reason,
                               'detail', q.detail, 'topic', q.topic, 'partition', q.partition, 'offset', q."offset",
                               'attempts', q.attempts, 'resolvedAt', q.resolved_at)

@@ -12,7 +12,7 @@ COMMENT ON VIEW makegood.quarantine_decisions IS
     'What people decided on quarantined records: replayed, discarded, or accepted too many of them.';
 COMMENT ON COLUMN makegood.quarantine_decisions.decision IS 'Its number, as the function returned it.';
 COMMENT ON COLUMN makegood.quarantine_decisions.kind IS
-    'replay: apply the record again; discard: give it up; accept: let bad records past the brake.';
+    'replay: apply the record again; discard: give it up; accept: let refused records into quarantine without a proof.';
 COMMENT ON COLUMN makegood.quarantine_decisions.route IS 'The route.';
 COMMENT ON COLUMN makegood.quarantine_decisions.quarantine_id IS 'The record; null for accept.';
 COMMENT ON COLUMN makegood.quarantine_decisions.decided_by IS 'The role that decided.';
@@ -20,7 +20,7 @@ COMMENT ON COLUMN makegood.quarantine_decisions.decided_via IS 'How: sql or cli.
 COMMENT ON COLUMN makegood.quarantine_decisions.decided_at IS 'When.';
 COMMENT ON COLUMN makegood.quarantine_decisions.reason IS 'Why, if that was said.';
 COMMENT ON COLUMN makegood.quarantine_decisions.state IS
-    'waiting: for a daemon, or for bad records; held: see held, it goes on by itself; in force: records pass the brake; done.';
+    'waiting: for a daemon, or for refused records; held: see held, it goes on by itself; in force: refused records go to quarantine; done.';
 COMMENT ON COLUMN makegood.quarantine_decisions.held IS 'Why a replay waits, if it was tried.';
 COMMENT ON COLUMN makegood.quarantine_decisions.started_at IS 'When it first took effect.';
 COMMENT ON COLUMN makegood.quarantine_decisions.finished_at IS 'When it was over.';
@@ -123,6 +123,6 @@ BEGIN
     RETURN decision;
 END $$;
 COMMENT ON FUNCTION makegood.accept IS
-    'Lets a route that is held for too many bad records put them into quarantine, until the bad stretch ends. Void if not needed within an hour.';
+    'Lets what a route''s database refuses into quarantine without a proof, until a record is applied. Void if not needed within an hour.';
 
 REVOKE ALL ON FUNCTION makegood.replay, makegood.discard, makegood.accept, makegood.decided_via FROM PUBLIC;

@@ -12,6 +12,6 @@ SELECT t.written,
                  AND a.atttypid = 'pg_catalog.timestamp'::pg_catalog.regtype
            ORDER BY a.attnum
        ) AS without_zone
-FROM pg_catalog.unnest($1::text[]) AS t (written)
+FROM unnest($1::text[]) AS t (written)
 JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(t.written)::oid AND c.relkind IN ('r', 'p')
 ORDER BY 1

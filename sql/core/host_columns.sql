@@ -12,7 +12,7 @@ SELECT t.written, a.attname::text AS column_name, pg_catalog.format_type(a.attty
        pg_catalog.has_any_column_privilege(t.oid, 'INSERT') AS insertable
 FROM (
     SELECT written, pg_catalog.to_regclass(written)::oid AS oid
-    FROM pg_catalog.unnest($1::text[]) AS written
+    FROM unnest($1::text[]) AS written
 ) t
 JOIN pg_catalog.pg_class c ON c.oid = t.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped

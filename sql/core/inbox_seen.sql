@@ -2,7 +2,7 @@
 -- Which of some event ids this route has taken in already, and what bytes they came with. One look-up
 -- an id: `= ANY` reads the whole inbox while the statistics still take it for small.
 SELECT i.event_id, i.digest
-FROM pg_catalog.unnest($1::uuid[]) AS wanted (event_id)
+FROM unnest($1::uuid[]) AS wanted (event_id)
 CROSS JOIN LATERAL (
     SELECT seen.event_id, seen.digest
     FROM makegood.inbox seen

@@ -6,7 +6,7 @@ SELECT EXISTS (
     WHERE i.indrelid = pg_catalog.to_regclass($1)::oid AND i.indisvalid AND i.indpred IS NULL
           AND (
               SELECT pg_catalog.array_agg(a.attname::text ORDER BY k.place)
-              FROM pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place)
+              FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place)
               JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
               WHERE k.place <= pg_catalog.cardinality($2::text[])
           ) = $2::text[]

@@ -11,7 +11,7 @@ SELECT key,
        CASE WHEN dismissed THEN 'dismissed' WHEN had OR made THEN 'gone' WHEN refused THEN 'refused' ELSE 'ignored' END
 FROM (
     SELECT k.key, i.had, i.ignored, f.dismissed, f.refused, f.made
-    FROM pg_catalog.unnest($3::text[]) k (key)
+    FROM unnest($3::text[]) k (key)
     LEFT JOIN LATERAL (
         SELECT bool_or(outcome <> 'ignored') AS had,
                bool_or(outcome = 'ignored' AND origin = 'reconcile') AS ignored

@@ -1,7 +1,7 @@
 -- makegood: position_read
 -- The newest step of each of some partitions of one topic id.
 SELECT p.partition, p.step, p.epoch, p.next_offset, p.writer, p.anchor_offset, p.anchor_timestamp_ms, p.anchor_digest
-FROM pg_catalog.unnest($3::integer[]) AS wanted (partition)
+FROM unnest($3::integer[]) AS wanted (partition)
 CROSS JOIN LATERAL (
     SELECT *
     FROM makegood.positions q

@@ -1,5 +1,5 @@
 -- makegood: apply
--- makegood: business-key student_course_purchases(payment_id)
+-- makegood: business-key student_course_purchases(payment_id) /data/paymentId
 -- makegood: field uuid /data/paymentId
 -- makegood: field uuid /data/studentId
 -- makegood: field uuid /data/courseId
@@ -28,7 +28,7 @@
 --
 -- Other shapes: a flat event in snake_case has the line `field uuid /payment_id`; other columns change
 -- the INSERT's list, its SELECT and the comparison of `found` below. The business-key line above names
--- the table and the column that must have a unique index.
+-- the table and the column that must have a unique index, and where the key stands in an event.
 WITH event AS MATERIALIZED (
     SELECT e.event_id, e.payment_id, e.student_id, e.course_id, e.amount, e.currency,
            coalesce(e.occurred_at, e.at) AS purchased_at,

@@ -37,6 +37,7 @@ The first line is the verdict on the worst of all routes and the outbox:
   renewed     the topic was deleted and created again
   stalled     records wait, and it does not move
   missing     the topic does not exist
+  suspect     refused records wait for a verdict, and nothing was applied since
   held        stopped on purpose until something is mended; it resumes by itself
   down        no daemon runs, or none relays the outbox
   unreachable PostgreSQL is out of reach

@@ -10,8 +10,8 @@ use super::layers::Raw;
 use super::libpq::Libpq;
 use super::reader::{Reader, some_text, text};
 use super::{
-    Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, MaxQuarantine, Migrate,
-    MigrateMode, Outbox, Pooler, Postgres, Reconcile, Retention, Start, Watchdog, alert, url,
+    Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, Migrate, MigrateMode, Outbox,
+    Pooler, Postgres, Reconcile, Retention, Start, Watchdog, alert, url,
 };
 
 /// Folders that relative paths depend on.
@@ -198,11 +198,8 @@ fn inbox(from: &mut Reader, index: usize, default: &Inbox, folders: &Folders<'_>
         id_from: from.places(&key("id_from"), &default.id_from),
         type_from: from.places(&key("type_from"), &default.type_from),
         max_record: from.size(&key("max_record"), default.max_record),
-        max_quarantine: MaxQuarantine {
-            share: share(from, &key("max_quarantine.share"), default.max_quarantine.share),
-            share_from: from
-                .count(&key("max_quarantine.share_from"), default.max_quarantine.share_from),
-        },
+        suspects: from.count(&key("suspects"), default.suspects as u64).max(1) as usize,
+        max_quarantine: from.size(&key("max_quarantine"), default.max_quarantine as usize) as u64,
         lanes: from.count(&key("lanes"), default.lanes as u64) as usize,
         batch: Batch {
             rows: from.count(&key("batch.rows"), rows) as usize,

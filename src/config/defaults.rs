@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::{
-    Alert, Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, MaxQuarantine, Migrate,
-    MigrateMode, Outbox, Postgres, Reconcile, Retention, Start, Watchdog,
+    Alert, Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, Migrate, MigrateMode,
+    Outbox, Postgres, Reconcile, Retention, Start, Watchdog,
 };
 use crate::pure::place::Place;
 
@@ -67,7 +67,8 @@ impl Inbox {
             id_from: list(headers(&["id", "ce_id", "event-id"]), pointers(&["/eventId"])),
             type_from: list(headers(&["type", "ce_type"]), pointers(&["/eventType", "/type"])),
             max_record: 1 << 20,
-            max_quarantine: MaxQuarantine { share: 50, share_from: 1000 },
+            suspects: 10,
+            max_quarantine: 1 << 30,
             lanes: 4,
             batch: Batch { rows: 4000, bytes: 4 << 20, linger: Duration::from_millis(1) },
         }

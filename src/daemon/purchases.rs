@@ -176,7 +176,8 @@ fn jobs(config: &Config, liveness: &Liveness, route: &Route) -> Result<Vec<Job>,
         let source = source(config, &settings)?;
         let sign = liveness.expect(format!("reconcile {}", settings.name));
         let admission = route.admission.clone();
-        Ok(Job { settings, route: route.id, topic, source, sign, admission })
+        let (suspects, control) = (route.settings.suspects, route.control.clone());
+        Ok(Job { settings, route: route.id, topic, suspects, control, source, sign, admission })
     })
     .collect()
 }
@@ -184,9 +185,9 @@ fn jobs(config: &Config, liveness: &Liveness, route: &Route) -> Result<Vec<Job>,
 /// A route as the replays of its records need it.
 fn replays(route: &Route, source: Option<Store>, liveness: &Liveness) -> replay::Route {
     let (name, rules) = (route.settings.name.clone(), route.rules.clone());
-    let admission = route.admission.clone();
+    let (admission, control) = (route.admission.clone(), route.control.clone());
     let sign = liveness.expect(format!("replay {name}"));
-    replay::Route { id: route.id, name, rules, source, admission, sign }
+    replay::Route { id: route.id, name, rules, source, admission, control, sign }
 }
 
 /// The database that a job reads payments from, if it is another one.

@@ -120,7 +120,7 @@ async fn tried(mapping: &Mapping, store: &Store, source: Option<&Store>) -> Chec
             format!("tried on payment {key}: {outcome}; rolled back, all constraints checked"),
         ),
         Ok(Trial::NoPayment) => Check::pass(name, "there is no payment to try it on"),
-        Ok(Trial::Fails { key, fault }) => {
+        Ok(Trial::Fails { key, fault, .. }) => {
             let (reason, general) = fault.reason_and_advice();
             let fix = match &fault {
                 ApplyFault::Mapping(inner) => {

@@ -1,12 +1,14 @@
 //! A mapping tried on events in transactions that are rolled back.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::ingest::Route;
+use crate::isolate::{Work, isolate};
 use crate::pure::record::Record;
 use crate::store::inbox::{self, ApplyFault, Batch, Entry, Kind, Rehearsed};
 use crate::store::mapping::Mapping;
@@ -38,8 +40,8 @@ pub struct Tried {
     pub rows: Vec<Value>,
 }
 
-/// Tries `records` as the route would apply them, each event id once, many in one transaction. Where those
-/// fail together, each is tried alone. `Err` when the database is away.
+/// Tries `records` as the route would apply them, each event id once, many in one transaction, by the driver that
+/// isolates what is refused. `Err` when the database is away.
 pub async fn run(
     route: &Route,
     store: &Store,
@@ -54,30 +56,30 @@ pub async fn run(
         records.iter().map(|record| Entry::decode(record, topic_id, &reader)).collect();
     let mut tried = Vec::with_capacity(entries.len());
     for entries in entries.chunks(TOGETHER) {
-        let stand = Stand { route, store, mapping, log: &log };
-        match stand.rehearse(entries).await {
-            Ok(rehearsed) => tried.extend(told(entries, rehearsed)),
-            Err(ApplyFault::Engine(fault)) => return Err(fault),
-            Err(_) => {
-                for entry in entries {
-                    tried.push(stand.alone(entry).await?);
-                }
+        let mut rehearsal = Rehearsal { store, mapping, log: &log, entries, tried: Vec::new() };
+        isolate(&mut rehearsal, entries.len(), false).await.map_err(|fault| match fault {
+            ApplyFault::Mapping(fault) | ApplyFault::Engine(fault) | ApplyFault::Unknown(fault) => {
+                fault
             }
-        }
+            other => Fault::Lost { cause: other.reason_and_advice().0 },
+        })?;
+        tried.append(&mut rehearsal.tried);
     }
     Ok(tried)
 }
 
-/// What a rehearsal works with.
-struct Stand<'a> {
-    route: &'a Route,
+/// Entries as the isolating driver tries them; everything is rolled back.
+struct Rehearsal<'a> {
     store: &'a Store,
     mapping: &'a Mapping,
     log: &'a Log,
+    entries: &'a [Entry<'a>],
+    tried: Vec<Tried>,
 }
 
-impl Stand<'_> {
-    async fn rehearse(&self, entries: &[Entry<'_>]) -> Result<Vec<Rehearsed>, ApplyFault> {
+impl Work for Rehearsal<'_> {
+    async fn together(&mut self, range: Range<usize>) -> Result<(), ApplyFault> {
+        let entries = &self.entries[range];
         let batch = Batch {
             route: 0,
             log: self.log,
@@ -85,23 +87,16 @@ impl Stand<'_> {
             writer: Uuid::nil(),
             now: Timestamp::now(),
             steps: &BTreeMap::new(),
-            brake: self.route.brake,
+            max_quarantine: u64::MAX,
             looks: true,
             entries,
         };
-        inbox::rehearse(self.store, &batch, true).await
+        let rehearsed = inbox::rehearse(self.store, &batch, true).await?;
+        self.tried.extend(told(entries, rehearsed));
+        Ok(())
     }
 
-    async fn alone(&self, entry: &Entry<'_>) -> Result<Tried, Fault> {
-        let one = std::slice::from_ref(entry);
-        let fault = match self.rehearse(one).await {
-            Ok(rehearsed) => {
-                let known = told(one, rehearsed).pop();
-                return Ok(known.unwrap_or_else(|| unmapped(entry)));
-            }
-            Err(ApplyFault::Engine(fault)) => return Err(fault),
-            Err(fault) => fault,
-        };
+    async fn refused(&mut self, at: usize, fault: ApplyFault) -> Result<(), ApplyFault> {
         let (reason, general) = fault.reason_and_advice();
         let fix = match &fault {
             ApplyFault::Mapping(inner) => {
@@ -109,7 +104,14 @@ impl Stand<'_> {
             }
             _ => general.to_owned(),
         };
-        Ok(Tried { outcome: "failed", detail: Some(reason), fix: Some(fix), ..unmapped(entry) })
+        let failed = unmapped(&self.entries[at]);
+        self.tried.push(Tried {
+            outcome: "failed",
+            detail: Some(reason),
+            fix: Some(fix),
+            ..failed
+        });
+        Ok(())
     }
 }
 

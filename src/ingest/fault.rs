@@ -4,7 +4,7 @@ use tracing::debug;
 
 use super::attempt::{Attempt, Ending};
 use super::lane::Hold;
-use crate::pure::verdict::{Scope, Verdict, verdict};
+use crate::pure::verdict::{Verdict, verdict};
 use crate::store::Fault;
 use crate::store::inbox::ApplyFault;
 
@@ -19,14 +19,6 @@ impl Attempt<'_> {
             ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) | ApplyFault::Mapping(inner) => {
                 again(inner, self.hold_of(fault).await)
             }
-            ApplyFault::Braked(reason) => Ending::Hold(Hold {
-                reason: reason.clone(),
-                advice: format!(
-                    "Mend the mapping and send makegood SIGHUP, and it goes on by itself if the records then \
-                     pass; or have them put into quarantine: makegood quarantine accept {} --execute",
-                    self.route.settings.name
-                ),
-            }),
             ApplyFault::Breach(_) | ApplyFault::NoOutcome | ApplyFault::Raced => {
                 Ending::Hold(hold_of(fault))
             }
@@ -50,9 +42,9 @@ impl Attempt<'_> {
 
 /// Whether to come back soon or at leisure after a fault of the database.
 pub(super) fn again(fault: &Fault, hold: Hold) -> Ending {
-    match verdict(fault.sqlstate(), Scope { records: 0, witnessed: false }) {
+    match verdict(fault.sqlstate()) {
         Verdict::Retry => Ending::Again(hold),
-        Verdict::Hold | Verdict::Bisect | Verdict::Quarantine => Ending::Hold(hold),
+        Verdict::Hold | Verdict::Isolate => Ending::Hold(hold),
     }
 }
 

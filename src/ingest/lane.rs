@@ -7,6 +7,8 @@
 //! * **Applying**: a batch is in a transaction; orders wait until it ends.
 //! * **Waiting**: the batch could not be applied; it is kept and tried again after a pause, together
 //!   with what has come since. An order is heard at once.
+//! * **Slow**: too many suspects wait for a proof. After each pause one more record of each partition is tried,
+//!   until something gets through.
 
 #[cfg(test)]
 mod tests;
@@ -14,13 +16,13 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::kafka::board::OffsetBoard;
 use crate::kafka::consumer::Delivery;
 use crate::pure::problem::Problem;
-use crate::pure::suspects::Suspects;
 use crate::store::positions::Log;
 use crate::vitals::Track;
 
@@ -85,8 +87,10 @@ pub(super) struct Claim {
     pub trimmed: BTreeMap<i32, i64>,
     /// Whether the next batch asks the inbox first, however large it is: the last one was not all new and good.
     pub looks: bool,
-    /// Records of the batch at hand that failed alone, by partition and offset.
-    pub suspects: Suspects<(i32, i64)>,
+    /// How many suspects of the mapping wait, when last counted.
+    pub waiting: usize,
+    /// When the log was last told of records that need a look.
+    pub told: Option<Instant>,
     /// Where each partition's last delivery ended, at first where it begins.
     pub ends: BTreeMap<i32, i64>,
     /// Where the watchdog sees how far each is.
@@ -104,7 +108,8 @@ impl Claim {
             steps: BTreeMap::new(),
             trimmed: BTreeMap::new(),
             looks: true,
-            suspects: Suspects::default(),
+            waiting: 0,
+            told: None,
             ends: BTreeMap::new(),
             tracks: BTreeMap::new(),
             board: OffsetBoard::default(),

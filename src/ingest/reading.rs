@@ -16,7 +16,6 @@ use super::{ClaimEnd, Ingest, Outcome};
 use crate::kafka::consumer::{Command, Source};
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::Problem;
-use crate::pure::suspects::Suspects;
 use crate::vitals::Track;
 
 /// Pauses between attempts to claim; the first is long enough for a zombie to learn its fate.
@@ -173,7 +172,8 @@ impl Ingest {
                 trimmed: steps.clone(),
                 steps,
                 looks: true,
-                suspects: Suspects::default(),
+                waiting: 0,
+                told: None,
                 ends,
                 tracks: tracks.clone(),
                 board: self.member.board.clone(),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::admission::Admission;
 use crate::config;
+use crate::control::Control;
 use crate::liveness::{Liveness, Sign};
-use crate::pure::brake::Brake;
 use crate::pure::envelope::{Reader, Rules};
 use crate::store::mapping::Mapping;
 
@@ -20,10 +20,10 @@ pub struct Route {
     pub rules: Rules,
     /// Where its loop shows signs of life.
     pub sign: Arc<Sign>,
-    /// How many bad ones are too many.
-    pub brake: Brake,
     /// Whether anything may be applied yet.
     pub admission: Admission,
+    /// An event that its loops know to be sound.
+    pub control: Control,
 }
 
 impl Route {
@@ -41,8 +41,7 @@ impl Route {
             event_type: settings.event_type.clone(),
             max_bytes: settings.max_record,
         };
-        let config::MaxQuarantine { share, share_from } = settings.max_quarantine;
-        Route { id, settings, rules, sign, brake: Brake { share, share_from }, admission }
+        Route { id, settings, rules, sign, admission, control: Control::default() }
     }
 
     /// What reads its records, for events that go through this mapping.

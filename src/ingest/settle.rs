@@ -20,16 +20,25 @@ const ROUNDS: u32 = 10;
 /// batch was all new and good: a backlog mostly is, and the inbox's primary key tells of what is not.
 const LARGE: usize = 256;
 
+/// How entries are applied in one transaction.
+#[derive(Clone, Copy)]
+pub(super) enum How<'a> {
+    /// All or nothing; with a refusal, the only one is put away for it.
+    Together(Option<&'a Refusal>),
+    /// One by one, with an event that is known to be sound.
+    Each(Option<&'a str>),
+}
+
 impl Attempt<'_> {
     /// Applies entries in one transaction.
     pub(super) async fn apply(
         &self,
         claim: &Claim,
         entries: &[Entry<'_>],
-        refusal: Option<&Refusal>,
+        how: How<'_>,
     ) -> Result<Applied, ApplyFault> {
         let spans = trace::Batch::begin(entries);
-        let outcome = self.settle(claim, entries, refusal).await;
+        let outcome = self.settle(claim, entries, how).await;
         spans.end(&self.route.settings, entries, &outcome);
         outcome
     }
@@ -40,7 +49,7 @@ impl Attempt<'_> {
         &self,
         claim: &Claim,
         entries: &[Entry<'_>],
-        refusal: Option<&Refusal>,
+        how: How<'_>,
     ) -> Result<Applied, ApplyFault> {
         let mut batch = self.batch(claim, entries);
         batch.looks = claim.looks || entries.len() < LARGE;
@@ -48,7 +57,11 @@ impl Attempt<'_> {
             batch.writer = Uuid::new_v4();
             self.work.applying.touch();
             let began = Instant::now();
-            match inbox::apply(self.store, &batch, refusal).await {
+            let applied = match how {
+                How::Together(refusal) => inbox::apply(self.store, &batch, refusal).await,
+                How::Each(sound) => inbox::apply_each(self.store, &batch, sound).await,
+            };
+            match applied {
                 // The statements are prepared anew by now; each ALTER under load may do it once more.
                 Err(ApplyFault::Mapping(fault) | ApplyFault::Engine(fault))
                     if fault.is_stale_plan() && round < ROUNDS => {}
@@ -59,7 +72,7 @@ impl Attempt<'_> {
                 Err(ApplyFault::Unknown(fault)) => {
                     warn!(route = self.route.settings.name, %fault, "a commit was not answered; looking whether it landed");
                     if self.landed(claim, &batch).await? {
-                        return Ok(Applied::default());
+                        return Ok(Applied { waiting: claim.waiting, ..Applied::default() });
                     }
                 }
                 settled => {
@@ -92,7 +105,7 @@ impl Attempt<'_> {
             writer: Uuid::nil(),
             now: Timestamp::now(),
             steps: &claim.steps,
-            brake: self.route.brake,
+            max_quarantine: self.route.settings.max_quarantine,
             looks: true,
             entries,
         }

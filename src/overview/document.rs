@@ -55,6 +55,9 @@ impl Route {
             "quarantine": {
                 "open": route.quarantine.iter().map(|q| q.1).sum::<i64>(), "by_reason": reasons,
             },
+            "suspects": route.suspects.as_ref().map(|s| json!({
+                "records": s.records, "since": s.since, "reason": s.detail, "advice": s.advice,
+            })),
             "gaps": route.gaps.iter().map(gap).collect::<Vec<_>>(),
             "paid_not_purchased": {
                 "payments": route.unpurchased.0, "oldest_paid_at": route.unpurchased.1,

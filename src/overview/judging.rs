@@ -125,6 +125,7 @@ fn route(config: &Config, report: &Report, name: &str, topic: &str, group: &str)
             .filter(|(route, ..)| route == name)
             .map(|(.., newest)| *newest)
             .max(),
+        suspects: report.suspects.iter().find(|s| s.route == name).cloned(),
         gaps: (report.gaps.iter().filter(|open| open.route == name))
             .map(|open| open.gap.clone())
             .collect(),
@@ -214,6 +215,10 @@ fn judge(route: &Route, report: &Report) -> Standing {
             .sum(),
         other_type: count("other_type"),
         quarantined: route.quarantine.iter().map(|q| q.1).sum(),
+        suspects: route.suspects.as_ref().map(|s| {
+            let held = Held { age: age(s.since), reason: &s.detail, advice: &s.advice };
+            (s.records, held)
+        }),
         gaps: (route.gaps.len(), route.gaps.iter().map(|gap| gap.to - gap.from).sum()),
         unpurchased: known.map_or((0, None), |r| (r.unpurchased, r.unpurchased_since.map(age))),
         unlooked: route.unlooked.as_ref().map(|(since, why)| (*since, why.as_deref())),

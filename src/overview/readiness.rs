@@ -118,7 +118,7 @@ fn outbox(overview: &Overview) -> Check {
     };
     check(
         "outbox",
-        standing.word < Word::Held && standing.word != Word::Unknown,
+        standing.word < Word::Suspect && standing.word != Word::Unknown,
         &standing.sentence,
     )
 }

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::fields::{Body, Field};
+use super::fields::{self, Body, Field};
 use super::json::{self, Found, Pointers};
 use super::place::Place;
 use super::record::Record;
@@ -113,6 +113,24 @@ impl<'r> Reader<'r> {
             Ok(None) => Envelope::Foreign,
             Err(rejection) => Envelope::Rejected(rejection),
         }
+    }
+
+    /// The id of a record that was rejected, where its JSON can be read all the same.
+    pub fn id_as_far_as_readable(&self, record: &Record) -> Option<Uuid> {
+        let json: Option<serde_json::Value> = (record.value.as_deref())
+            .filter(|value| value.len() <= self.rules.max_bytes)
+            .and_then(|value| serde_json::from_slice(value).ok());
+        let mut texts = self.rules.id_from.iter().filter_map(|place| match place {
+            Place::Header(name) => {
+                let mut headers = record.headers.iter().rev();
+                let header = headers.find(|header| header.name == name.as_bytes())?;
+                Some(header.value.clone()?)
+            }
+            Place::Json(pointer) => {
+                Some(fields::text_of(json.as_ref()?.pointer(pointer)?)?.into_bytes())
+            }
+        });
+        texts.find_map(|text| id_of_text(&text).filter(|_| !text.is_empty()))
     }
 
     /// The event's id and body; `None` for an event of another type.

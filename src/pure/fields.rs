@@ -4,6 +4,7 @@
 //! that is none of its type is a fault to reject one event for, not an error that fails its batch.
 
 mod field;
+mod key;
 mod numeric;
 mod time;
 
@@ -13,6 +14,7 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 pub use self::field::{Field, Kind};
+pub use self::key::{key_at, text_of, with_key};
 use super::json::{self, Found, Pointers};
 
 /// An event's JSON, and what of it a mapping's fields are read from.

@@ -47,6 +47,8 @@ pub struct Facts<'a> {
     pub other_type: i64,
     /// Records in quarantine that wait for a decision.
     pub quarantined: i64,
+    /// Refused records that wait for a verdict: how many, and since when and why the oldest does.
+    pub suspects: Option<(i64, Held<'a>)>,
     /// Ranges of offsets that were never read and that nothing has covered yet, and the offsets in them.
     pub gaps: (usize, i64),
     /// Payments that succeeded and have no purchase, and how long ago the oldest of them became paid.
@@ -125,6 +127,8 @@ pub enum Word {
     Stalled,
     /// The topic does not exist.
     NoTopic,
+    /// Records were refused, and nobody knows yet whether they or the world are at fault.
+    Suspect,
     /// Stopped on purpose until the world is mended.
     Held,
     /// No daemon runs.
@@ -144,7 +148,7 @@ pub struct Standing {
 
 impl Word {
     /// Every word, the best first.
-    pub const ALL: [Word; 17] = [
+    pub const ALL: [Word; 18] = [
         Word::Ok,
         Word::Behind,
         Word::Quarantine,
@@ -159,6 +163,7 @@ impl Word {
         Word::MadeAnew,
         Word::Stalled,
         Word::NoTopic,
+        Word::Suspect,
         Word::Held,
         Word::Down,
         Word::Unreachable,
@@ -181,6 +186,7 @@ impl Word {
             Word::MadeAnew => "renewed",
             Word::Stalled => "stalled",
             Word::NoTopic => "missing",
+            Word::Suspect => "suspect",
             Word::Held => "held",
             Word::Down => "down",
             Word::Unreachable => "unreachable",
@@ -206,6 +212,9 @@ fn word(facts: &Facts<'_>) -> Word {
     }
     if facts.held.is_some() {
         return Word::Held;
+    }
+    if facts.suspects.is_some() {
+        return Word::Suspect;
     }
     match facts.kafka {
         Kafka::NoTopic => return Word::NoTopic,

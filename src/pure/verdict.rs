@@ -1,96 +1,33 @@
-//! What a failed batch means: try again, wait, look for the culprit, or set it aside. [`kafka`] says
-//! the same of the Kafka client's errors.
+//! What an error of PostgreSQL means before anything is proved: try again, wait, or look for who is at fault.
+//! [`kafka`] says the same of the Kafka client's errors.
 
 pub mod kafka;
-
-/// How many other records are tried, each in a transaction of its own, to tell a broken record from a
-/// broken world.
-const WITNESSES: usize = 8;
 
 /// What to do after an error from PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It will pass by itself: try the same again soon.
     Retry,
-    /// The world is broken, not the record: keep the place, say why, try again at leisure.
+    /// The server's own state: keep the place, say why, try again at leisure.
     Hold,
-    /// Some record may be to blame: find it by halving.
-    Bisect,
-    /// This record is to blame: set it aside and go on.
-    Quarantine,
+    /// A record or the world may be at fault. The code cannot tell: isolate the record, and let what happens
+    /// to others prove it.
+    Isolate,
 }
 
-/// What failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scope {
-    /// How many records the failed transaction had.
-    pub records: usize,
-    /// Another record was applied since this failure was first seen, so the world works.
-    pub witnessed: bool,
-}
-
-/// What an error means for a batch. `sqlstate` is PostgreSQL's five characters (PostgreSQL docs,
-/// Appendix A), `None` when the connection failed without any. Total: what is not known holds.
-///
-/// Class 23 needs a witness, because a broken world looks the same: after a new `NOT NULL` column
-/// every record fails with 23502.
-pub fn verdict(sqlstate: Option<&str>, scope: Scope) -> Verdict {
-    match (blame(sqlstate), scope.records) {
-        (Blame::Passing, _) | (Blame::Time, 0 | 1) => Verdict::Retry,
-        (Blame::World, _) | (_, 0) => Verdict::Hold,
-        (_, 2..) => Verdict::Bisect,
-        (Blame::Record, 1) => Verdict::Quarantine,
-        (Blame::RecordOrWorld, 1) if scope.witnessed => Verdict::Quarantine,
-        (Blame::RecordOrWorld | Blame::Batch, 1) => Verdict::Hold,
-    }
-}
-
-/// Whether another record's success would change what is done about a record that failed alone. Only
-/// then is it worth to look for one.
-pub fn wants_witness(sqlstate: Option<&str>) -> bool {
-    let alone = |witnessed| verdict(sqlstate, Scope { records: 1, witnessed });
-    alone(true) != alone(false)
-}
-
-/// Which of the other records to try as a witness: a few, spread over all of them, others with each `chance`.
-pub fn witnesses<T>(others: &[T], chance: usize) -> impl Iterator<Item = &T> {
-    let stride = others.len().div_ceil(WITNESSES).max(1);
-    others.iter().skip(chance % stride).step_by(stride)
-}
-
-/// What an error may be put down to.
-enum Blame {
-    /// A state that ends by itself.
-    Passing,
-    /// Something a person has to mend; the default.
-    World,
-    /// The data of a record.
-    Record,
-    /// Either: only another record's success tells.
-    RecordOrWorld,
-    /// Too much at once: less may go through.
-    Batch,
-    /// It took too long: less may be in time, and the same may be at another moment.
-    Time,
-}
-
-fn blame(sqlstate: Option<&str>) -> Blame {
-    let Some(sqlstate) = sqlstate else { return Blame::Passing };
+/// What an error means. `sqlstate` is PostgreSQL's five characters (PostgreSQL docs, Appendix A), `None` when the
+/// connection failed without any. Only what is surely passing or surely the server's is named here: any code at
+/// all can be raised by a trigger for one row.
+pub fn verdict(sqlstate: Option<&str>) -> Verdict {
+    let Some(sqlstate) = sqlstate else { return Verdict::Retry };
     match sqlstate {
-        // The first two are a plan that DDL made useless, gone by the next attempt.
-        "0A000" | "26000" | "40001" | "40P01" | "55P03" => Blame::Passing,
-        "57014" => Blame::Time,
-        "53200" => Blame::Batch,
-        // A narrowed column refuses every row with the first two; a trigger, a view's check option and a
-        // mapping's subquery may refuse one row or all.
-        "22001" | "22003" | "54000" | "54001" | "P0001" | "44000" | "21000" => Blame::RecordOrWorld,
-        _ if sqlstate.starts_with("57P0") => Blame::Passing,
+        "40001" | "40P01" | "55P03" => Verdict::Retry,
+        "25006" => Verdict::Hold,
+        _ if sqlstate.starts_with("57P0") => Verdict::Retry,
         _ => match sqlstate.get(..2) {
-            Some("08") => Blame::Passing,
-            Some("22") => Blame::Record,
-            Some("23") => Blame::RecordOrWorld,
-            Some("54") => Blame::Batch,
-            _ => Blame::World,
+            Some("08") => Verdict::Retry,
+            Some("53" | "28") => Verdict::Hold,
+            _ => Verdict::Isolate,
         },
     }
 }
@@ -176,90 +113,34 @@ fn by_class(sqlstate: &str) -> &'static str {
 mod tests {
     use super::*;
 
-    const ALONE: Scope = Scope { records: 1, witnessed: false };
-    const WITNESSED: Scope = Scope { records: 1, witnessed: true };
-    const MANY: Scope = Scope { records: 2, witnessed: false };
-
-    fn verdicts(sqlstate: &str) -> [Verdict; 3] {
-        [MANY, ALONE, WITNESSED].map(|scope| verdict(Some(sqlstate), scope))
-    }
-
-    #[test]
-    fn a_value_that_fits_nowhere_is_the_records_own_fault() {
-        for code in ["22P02", "22007", "22021", "22000"] {
-            let expected = [Verdict::Bisect, Verdict::Quarantine, Verdict::Quarantine];
-            assert_eq!(verdicts(code), expected, "{code}");
-        }
-    }
-
-    #[test]
-    fn a_refused_row_is_the_records_fault_only_when_others_get_through() {
-        for code in [
-            "21000", "22001", "22003", "23502", "23503", "23505", "23514", "44000", "54000",
-            "54001", "P0001",
-        ] {
-            let expected = [Verdict::Bisect, Verdict::Hold, Verdict::Quarantine];
-            assert_eq!(verdicts(code), expected, "{code}");
-        }
-    }
-
-    #[test]
-    fn a_witness_is_asked_for_only_where_its_word_counts() {
-        for (code, wanted) in [("23514", true), ("22003", true), ("22P02", false), ("57014", false)]
-        {
-            assert_eq!(wants_witness(Some(code)), wanted, "{code}");
-        }
-        assert!(!wants_witness(None));
-    }
-
-    #[test]
-    fn witnesses_are_few_and_from_everywhere() {
-        assert_eq!(witnesses::<u8>(&[], 7).count(), 0);
-        assert_eq!(witnesses(&[1, 2, 3], 7).count(), 3);
-        let many: Vec<usize> = (0..1000).collect();
-        let tried = |chance| witnesses(&many, chance).copied().collect::<Vec<_>>();
-        assert_eq!(tried(0), [0, 125, 250, 375, 500, 625, 750, 875]);
-        assert_eq!(tried(126), [1, 126, 251, 376, 501, 626, 751, 876]);
-    }
-
-    #[test]
-    fn what_was_too_much_for_one_statement_is_tried_in_parts_and_then_held() {
-        for code in ["54023", "53200"] {
-            assert_eq!(verdicts(code), [Verdict::Bisect, Verdict::Hold, Verdict::Hold], "{code}");
-        }
-    }
-
-    #[test]
-    fn what_took_too_long_is_tried_in_parts_and_then_again() {
-        assert_eq!(verdicts("57014"), [Verdict::Bisect, Verdict::Retry, Verdict::Retry]);
-        let statement = Scope { records: 0, witnessed: false };
-        assert_eq!(verdict(Some("57014"), statement), Verdict::Retry);
-    }
-
     #[test]
     fn what_passes_by_itself_is_tried_again_soon() {
-        for code in
-            ["0A000", "26000", "40001", "40P01", "55P03", "57P01", "57P03", "08006", "08P01"]
-        {
-            assert_eq!(verdicts(code), [Verdict::Retry; 3], "{code}");
+        for code in ["40001", "40P01", "55P03", "57P01", "57P03", "08006", "08P01"] {
+            assert_eq!(verdict(Some(code)), Verdict::Retry, "{code}");
         }
-        assert_eq!(verdict(None, ALONE), Verdict::Retry);
+        assert_eq!(verdict(None), Verdict::Retry);
     }
 
     #[test]
-    fn a_broken_world_and_anything_unknown_quarantines_nothing() {
-        for code in [
-            "42703", "42501", "53100", "58030", "25006", "0A001", "25P02", "P0002", "", "2", "é",
-            "zzzzz",
-        ] {
-            assert_eq!(verdicts(code), [Verdict::Hold; 3], "{code}");
+    fn what_is_surely_the_servers_holds() {
+        for code in ["53100", "53200", "53300", "25006", "28P01"] {
+            assert_eq!(verdict(Some(code)), Verdict::Hold, "{code}");
         }
-        assert_eq!(verdict(Some("22003"), Scope { records: 0, witnessed: true }), Verdict::Hold);
+    }
+
+    #[test]
+    fn everything_else_is_for_others_to_prove() {
+        for code in [
+            "22P02", "23502", "2200H", "42703", "42501", "45000", "P0001", "P0002", "0A000",
+            "26000", "57014", "25P02", "XX000", "zzzzz", "", "2", "\u{e9}",
+        ] {
+            assert_eq!(verdict(Some(code)), Verdict::Isolate, "{code}");
+        }
     }
 
     #[test]
     fn every_error_has_advice_of_one_sentence() {
-        for code in ["22003", "23502", "42703", "53100", "57P01", "XX000", "", "é"] {
+        for code in ["22003", "23502", "42703", "53100", "57P01", "XX000", "", "\u{e9}"] {
             assert!(advice(Some(code)).ends_with('.'), "{code}");
         }
         assert_ne!(advice(None), advice(Some("53100")));

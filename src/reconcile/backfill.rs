@@ -1,33 +1,36 @@
-//! The step that makes good: a chunk of payments through the apply path, and what a failure means.
-//!
-//! The rules are those of a batch from Kafka: what a value of its own makes fail is found by halving and
-//! quarantined; what a broken world would make fail as well needs a witness.
+//! The step that makes good: a chunk of payments through the apply path, isolated by the same driver as a batch from
+//! Kafka. What is refused alone is a suspect, which the replay loop tries again.
+
+use std::ops::Range;
 
 use tracing::{debug, warn};
 
+use super::Trouble;
 use super::compare::CHUNK;
 use super::context::Context;
-use super::{Trouble, judge, lock};
+use crate::isolate::{Ended, Work, isolate};
 use crate::meter;
-use crate::pure::bisect::Bisect;
-use crate::pure::verdict::{Verdict, wants_witness, witnesses};
 use crate::store::decisions;
 use crate::store::findings::{self, Paid, Wanted};
 use crate::store::inbox::{self, ApplyFault, Backfill, MadeGood};
 use crate::store::payments::{Missing, Place};
-use crate::store::quarantine::Refusal;
+use crate::store::quarantine::{Refusal, suspects};
 use crate::store::runs::{self, Phase, Run, Step};
 
 /// How many lost races a chunk starts over after at once.
 const ROUNDS: u32 = 10;
 
-/// Makes good the next chunk of what a run has found; goes on to the contradictions after the last.
+/// Makes good the next chunk of what a run has found; goes on to the contradictions after the last. With too many
+/// suspects it takes one payment, and waits.
 pub(super) async fn step(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
+    let fingerprint = context.looker.mapping().fingerprint();
+    let waiting = suspects::waiting(context.store, context.job.route, &fingerprint).await?;
+    let is_slow = waiting.count >= context.job.suspects;
     let wanted = Wanted {
         since: run.since,
         until: run.until,
         after: &run.place,
-        limit: CHUNK,
+        limit: if is_slow { 1 } else { CHUNK },
         retry: run.by_person,
     };
     let tx = context.store.begin("to_make_good").await?;
@@ -37,34 +40,80 @@ pub(super) async fn step(context: &Context<'_>, run: &Run) -> Result<(), Trouble
         let next = Step::to(Phase::Conflicts, Place::default());
         return context.commit(async |tx| runs::step(tx, run.id, &next).await).await;
     }
-    let mut bisect = Bisect::new(paid.len());
-    // Whether the chunk has failed, and whether a payment got through after that.
-    let (mut failed, mut witnessed) = (false, false);
-    while let Some(range) = bisect.next() {
-        let part = &paid[range.clone()];
-        context.job.sign.tick();
-        match make_good(context, run, part, None).await {
-            Ok(made) => {
-                witnessed |= failed && !made.made_good.is_empty();
-                tell(context, run, &made);
-                bisect.passed();
-            }
-            Err(fault) if part.len() == 1 && fault.blamable().is_some() => {
-                let rest = Rest { paid: &paid[range.end..], witnessed };
-                suspect(context, run, part, &rest, fault).await?;
-                failed = true;
-                bisect.passed();
-            }
-            Err(fault) => match fault.blamable().map(|code| judge(code, part.len(), false)) {
-                Some(Verdict::Bisect) => {
-                    failed = true;
-                    bisect.failed();
-                }
-                _ => return Err(trouble(&fault)),
-            },
-        }
+    let mut work = PaymentWork { context, run, paid: &paid, waiting: waiting.count };
+    // One at a time is never full: it is what reaches a good one behind bad ones.
+    let ended = isolate(&mut work, paid.len(), true).await.map_err(|fault| trouble(&fault))?;
+    let is_refused = work.waiting > waiting.count;
+    match ended {
+        Ended::Full if is_slow && is_refused => Err(Trouble::Waits(waiting.detail)),
+        Ended::Full | Ended::Done => Ok(()),
     }
-    Ok(())
+}
+
+/// Payments of a run as the isolating driver tries them.
+struct PaymentWork<'a> {
+    context: &'a Context<'a>,
+    run: &'a Run,
+    paid: &'a [Paid],
+    /// How many suspects of the mapping wait.
+    waiting: usize,
+}
+
+impl Work for PaymentWork<'_> {
+    async fn together(&mut self, range: Range<usize>) -> Result<(), ApplyFault> {
+        let made = self.make_good(range, None).await?;
+        if !made.made_good.is_empty() && self.waiting > 0 {
+            self.waiting = 0;
+            self.context.job.control.tell();
+        }
+        Ok(())
+    }
+
+    async fn refused(&mut self, at: usize, fault: ApplyFault) -> Result<(), ApplyFault> {
+        let (store, mapping) = (self.context.store, self.context.looker.mapping());
+        let advice = match &fault {
+            ApplyFault::Mapping(inner) => {
+                mapping.advice(store, "apply.sql", &mapping.apply, inner).await
+            }
+            _ => fault.reason_and_advice().1.to_owned(),
+        };
+        let accepts = decisions::accepts(store, self.context.job.route).await;
+        let is_suspect = !accepts.map_err(ApplyFault::Engine)?;
+        let refusal = Refusal { is_suspect, ..fault.refusal(advice) };
+        self.make_good(at..at + 1, Some(&refusal)).await?;
+        self.waiting += usize::from(is_suspect);
+        self.context.job.control.tell();
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting >= self.context.job.suspects
+    }
+}
+
+impl PaymentWork<'_> {
+    async fn make_good(
+        &self,
+        range: Range<usize>,
+        refusal: Option<&Refusal>,
+    ) -> Result<MadeGood, ApplyFault> {
+        let (context, run, paid) = (self.context, self.run, &self.paid[range]);
+        context.job.sign.tick();
+        let keys: Vec<String> = paid.iter().map(|one| one.key.clone()).collect();
+        let step = Step::to(Phase::MakeGood, place_of(paid));
+        let backfill = backfill(context, run);
+        for _ in 0..ROUNDS {
+            match inbox::make_good(context.store, &backfill, &keys, refusal, &step).await {
+                Err(ApplyFault::Raced) => debug!("another transaction took one of these payments"),
+                Ok(made) => {
+                    tell(context, run, &made);
+                    return Ok(made);
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(ApplyFault::Raced)
+    }
 }
 
 /// What would come of payments, by the same rules.
@@ -73,40 +122,38 @@ pub(super) async fn rehearse(
     run: &Run,
     missing: &[Missing],
 ) -> Result<MadeGood, Trouble> {
-    let mut would = MadeGood::default();
     let keys: Vec<String> = missing.iter().map(|m| m.key.clone()).collect();
-    for chunk in keys.chunks(usize::try_from(CHUNK).unwrap_or(usize::MAX)) {
-        rehearse_chunk(context, run, chunk, &mut would).await?;
+    let mut rehearsal = Rehearsal { context, run, keys: &keys, would: MadeGood::default() };
+    let mut would = MadeGood::default();
+    for keys in keys.chunks(usize::try_from(CHUNK).unwrap_or(usize::MAX)) {
+        rehearsal.keys = keys;
+        isolate(&mut rehearsal, keys.len(), true).await.map_err(|fault| trouble(&fault))?;
+        would.made_good.append(&mut rehearsal.would.made_good);
+        would.quarantined.append(&mut rehearsal.would.quarantined);
     }
     Ok(would)
 }
 
-async fn rehearse_chunk(
-    context: &Context<'_>,
-    run: &Run,
-    keys: &[String],
-    would: &mut MadeGood,
-) -> Result<(), Trouble> {
-    let mut bisect = Bisect::new(keys.len());
-    while let Some(range) = bisect.next() {
-        let part = &keys[range];
-        match inbox::rehearse_backfill(context.store, &backfill(context, run), part).await {
-            Ok(made) => {
-                would.made_good.extend(made.made_good);
-                would.quarantined.extend(made.quarantined);
-                bisect.passed();
-            }
-            Err(fault) => match fault.blamable().map(|code| judge(code, part.len(), true)) {
-                Some(Verdict::Bisect) => bisect.failed(),
-                Some(Verdict::Quarantine) => {
-                    would.quarantined.push(part[0].clone());
-                    bisect.passed();
-                }
-                _ => return Err(trouble(&fault)),
-            },
-        }
+struct Rehearsal<'a> {
+    context: &'a Context<'a>,
+    run: &'a Run,
+    keys: &'a [String],
+    would: MadeGood,
+}
+
+impl Work for Rehearsal<'_> {
+    async fn together(&mut self, range: Range<usize>) -> Result<(), ApplyFault> {
+        let (store, backfill) = (self.context.store, backfill(self.context, self.run));
+        let made = inbox::rehearse_backfill(store, &backfill, &self.keys[range]).await?;
+        self.would.made_good.extend(made.made_good);
+        self.would.quarantined.extend(made.quarantined);
+        Ok(())
     }
-    Ok(())
+
+    async fn refused(&mut self, at: usize, _: ApplyFault) -> Result<(), ApplyFault> {
+        self.would.quarantined.push(self.keys[at].clone());
+        Ok(())
+    }
 }
 
 fn backfill<'a>(context: &'a Context<'_>, run: &Run) -> Backfill<'a> {
@@ -120,112 +167,9 @@ fn backfill<'a>(context: &'a Context<'_>, run: &Run) -> Backfill<'a> {
     }
 }
 
-async fn make_good(
-    context: &Context<'_>,
-    run: &Run,
-    paid: &[Paid],
-    refusal: Option<&Refusal>,
-) -> Result<MadeGood, ApplyFault> {
-    let keys: Vec<String> = paid.iter().map(|one| one.key.clone()).collect();
-    let step = Step::to(Phase::MakeGood, place_of(paid));
-    for _ in 0..ROUNDS {
-        match inbox::make_good(context.store, &backfill(context, run), &keys, refusal, &step).await
-        {
-            Err(ApplyFault::Raced) => debug!("another transaction took one of these payments"),
-            settled => return settled,
-        }
-    }
-    Err(ApplyFault::Raced)
-}
-
 fn place_of(paid: &[Paid]) -> Place {
     let last = paid.last();
     Place { at: last.map(|one| one.at), key: last.map(|one| one.key.clone()) }
-}
-
-/// What may tell whether a payment or the world is to blame.
-struct Rest<'a> {
-    /// Those of the chunk that were not tried yet.
-    paid: &'a [Paid],
-    /// Another one got through since the chunk failed.
-    witnessed: bool,
-}
-
-/// Judges a payment that failed alone.
-async fn suspect(
-    context: &Context<'_>,
-    run: &Run,
-    paid: &[Paid],
-    rest: &Rest<'_>,
-    mut fault: ApplyFault,
-) -> Result<(), Trouble> {
-    let witnessed = rest.witnessed
-        || (wants_witness(fault.blamable())
-            && is_witnessed(context, run, &paid[0].key, rest.paid).await);
-    if witnessed && !rest.witnessed {
-        // The world may have been mended since; what counts is a failure after another got through.
-        fault = match make_good(context, run, paid, None).await {
-            Ok(made) => {
-                tell(context, run, &made);
-                return Ok(());
-            }
-            Err(fault) => fault,
-        };
-    }
-    let Some(sqlstate) = fault.blamable() else { return Err(trouble(&fault)) };
-    match judge(sqlstate, 1, witnessed) {
-        Verdict::Quarantine => {
-            let made = make_good(context, run, paid, Some(&fault.refusal())).await;
-            tell(context, run, &made.map_err(|fault| trouble(&fault))?);
-            Ok(())
-        }
-        // Nothing tells whether it is the payment or the world. It is left as it is found, with the
-        // reason, and stops nobody; the next sweep tries it again. One that was judged before is in
-        // quarantine as it is.
-        Verdict::Hold if rest.paid.is_empty() || paid[0].refused => {
-            leave(context, run, paid, &fault).await
-        }
-        Verdict::Hold | Verdict::Retry | Verdict::Bisect => Err(trouble(&fault)),
-    }
-}
-
-async fn leave(
-    context: &Context<'_>,
-    run: &Run,
-    paid: &[Paid],
-    fault: &ApplyFault,
-) -> Result<(), Trouble> {
-    let (reason, _) = fault.reason_and_advice();
-    warn!(job = context.lease.job, run = run.id, "a payment could not be made good: {reason}");
-    let step = Step::to(Phase::MakeGood, place_of(paid));
-    context
-        .commit(async |tx| {
-            for one in paid {
-                findings::tell(tx, &context.lease.job, &one.key, &reason).await?;
-            }
-            runs::step(tx, run.id, &step).await
-        })
-        .await
-}
-
-/// Whether another payment can be made good, which shows that the world works: by another daemon's word since
-/// this one failed first, one of the same chunk, or one that became paid since the run began.
-async fn is_witnessed(context: &Context<'_>, run: &Run, suspect: &str, rest: &[Paid]) -> bool {
-    if let Ok(applied) = decisions::applied(context.store, context.job.route).await
-        && lock(context.suspects).has_moved_since(suspect.to_owned(), applied)
-    {
-        return true;
-    }
-    let of_chunk = witnesses(rest, fastrand::usize(..)).map(|one| one.key.clone());
-    let newest = findings::newest_missing(context.store, &context.lease.job).await;
-    for key in of_chunk.chain(newest.unwrap_or_default()) {
-        let keys = std::slice::from_ref(&key);
-        let would = inbox::rehearse_backfill(context.store, &backfill(context, run), keys).await;
-        if would.is_ok_and(|would| !would.made_good.is_empty()) {
-            return true;
-        }
-    }
-    false
 }
 
 fn trouble(fault: &ApplyFault) -> Trouble {

@@ -1,12 +1,9 @@
 //! What a step of a run works with, and how its transactions end.
 
-use std::sync::Mutex;
-
 use super::ahead::Lately;
 use super::{Job, Trouble};
 use crate::config;
 use crate::pure::schedule::Brake;
-use crate::pure::suspects::Suspects;
 use crate::store::jobs::{self, Lease};
 use crate::store::payments::Looker;
 use crate::store::runs::{self, Run};
@@ -20,8 +17,6 @@ pub(super) struct Context<'a> {
     pub looker: &'a Looker,
     pub lease: &'a Lease,
     pub lately: &'a Lately,
-    /// Payments that failed alone.
-    pub suspects: &'a Mutex<Suspects<String>>,
 }
 
 impl Context<'_> {

@@ -1,6 +1,6 @@
 //! A job's runner: keeps the lease, asks for the runs that are due, and takes the run at hand one step further.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -9,9 +9,8 @@ use uuid::Uuid;
 
 use super::ahead::Lately;
 use super::context::Context;
-use super::{Job, Report, Trouble, backfill, compare, lock, look};
+use super::{Job, Report, Trouble, backfill, compare, look};
 use crate::pure::schedule::Schedule;
-use crate::pure::suspects::Suspects;
 use crate::store::jobs::{self, Lease};
 use crate::store::mapping::Mapping;
 use crate::store::payments::Looker;
@@ -33,8 +32,6 @@ pub struct Reconciler {
     /// What was last told in the log.
     told: Option<String>,
     lately: Lately,
-    /// Payments of the run at hand that failed alone.
-    suspects: Mutex<Suspects<String>>,
 }
 
 impl Reconciler {
@@ -50,7 +47,6 @@ impl Reconciler {
             checked: None,
             told: None,
             lately: Lately::default(),
-            suspects: Mutex::default(),
         }
     }
 
@@ -108,12 +104,10 @@ impl Reconciler {
             looker: &looker,
             lease,
             lately: &self.lately,
-            suspects: &self.suspects,
         };
         look::look(&context).await?;
         let grace = self.job.settings.grace;
         let Some(run) = runs::take(&self.store, lease, grace).await? else {
-            lock(&self.suspects).clear();
             return self.schedule(lease).await;
         };
         match advance(&context, &run).await {

@@ -1,41 +1,48 @@
-//! One turn of the loop: what waits is applied in chunks, and what fails alone is judged.
+//! One turn of the loop: replays that people asked for, suspects, and what may get through by now.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::warn;
 
-use super::judge::{World, judge};
+use super::case_work::CaseWork;
 use super::{Report, Route};
-use crate::pure::bisect::Bisect;
-use crate::pure::suspects::Suspects;
-use crate::pure::verdict::{Verdict, wants_witness, witnesses};
-use crate::store::inbox::{self, ApplyFault, Replay, Replayed};
+use crate::isolate::isolate;
+use crate::store::inbox::{self, ApplyFault, Replay};
 use crate::store::mapping::Mapping;
-use crate::store::quarantine::Refusal;
+use crate::store::quarantine;
+use crate::store::quarantine::suspects::{self, Due};
 use crate::store::{Fault, Store, decisions, jobs};
 
-/// How many records one transaction takes, and how many bytes.
-const CHUNK: i64 = 200;
-const CHUNK_BYTES: i64 = 16 << 20;
-/// How many lost races a chunk starts over after at once.
-const ROUNDS: u32 = 10;
+/// How many records are taken at once, and how many bytes.
+const CHUNK: (i64, i64) = (200, 16 << 20);
+/// How long one turn may try judged records again, and how often.
+const RETRY_FOR: Duration = Duration::from_secs(1);
+const RETRY_EVERY: Duration = Duration::from_secs(10);
+/// For so long a suspect waits for another record to be applied before a control is asked.
+const CONTROL_AFTER: Duration = Duration::from_secs(30);
 
 /// The loop's state; all of it can be lost.
 pub struct Replayer {
     pub(super) route: Route,
-    store: Store,
+    pub(super) store: Store,
     pub(super) mapping: watch::Receiver<Arc<Mapping>>,
-    /// Replays that failed alone, and how many purchases the route had made by then.
-    suspects: Suspects<i64>,
+    /// The last judged record that was tried again, and when such a turn began.
+    retried: i64,
+    /// The last record that was looked at for a purchase that somebody else made.
+    healed: i64,
+    retried_at: Option<Instant>,
+    /// Since when the oldest suspect has been refused again and again with no other record applied.
+    stuck_since: Option<Instant>,
     /// What was last told in the log.
     told: Option<String>,
 }
 
 /// What a turn ends early for: it passes, or somebody must mend it.
-struct Trouble(String);
+pub(super) struct Trouble(pub String);
 
 impl From<Fault> for Trouble {
     fn from(fault: Fault) -> Trouble {
@@ -52,10 +59,19 @@ impl From<ApplyFault> for Trouble {
 impl Replayer {
     /// A replayer of a route.
     pub fn new(route: Route, store: Store, mapping: watch::Receiver<Arc<Mapping>>) -> Replayer {
-        Replayer { route, store, mapping, suspects: Suspects::default(), told: None }
+        Replayer {
+            route,
+            store,
+            mapping,
+            retried: 0,
+            healed: 0,
+            retried_at: None,
+            stuck_since: None,
+            told: None,
+        }
     }
 
-    /// One turn: everything that was asked for is tried once.
+    /// One turn: everything that is due is tried once.
     pub async fn run_once(&mut self, stop: &CancellationToken) -> Report {
         match self.turn(stop).await {
             Ok(None) => {
@@ -75,134 +91,135 @@ impl Replayer {
         }
     }
 
-    /// Tries what waits; returns why some of it still does.
+    /// Tries what is due; returns why some of it still waits.
     async fn turn(&mut self, stop: &CancellationToken) -> Result<Option<String>, Trouble> {
-        let (mut after, mut waits, mut world) = (0, None, World::default());
-        while !stop.is_cancelled() {
-            let (store, route) = (&self.store, self.route.id);
-            let asked = decisions::waiting(store, route, after, CHUNK, CHUNK_BYTES).await?;
-            let Some(last) = asked.last() else { break };
-            let admission = &self.route.admission;
-            if jobs::are_left_to_another(store, route, admission).await? {
-                return Ok(None);
-            }
-            if let Some(why) = jobs::route_held(store, route, admission).await? {
-                return Err(Trouble(format!("the route is held: {why}")));
-            }
-            after = *last;
-            waits = self.chunk(&asked, &mut world).await?.or(waits);
+        let (store, route) = (self.store.clone(), self.route.id);
+        if jobs::are_left_to_another(&store, route, &self.route.admission).await? {
+            return Ok(None);
         }
-        if after == 0 {
-            self.suspects.clear();
+        if let Some(why) = self.route.admission.held() {
+            return Err(Trouble(format!("the route is held: {}", why.reason)));
         }
-        Ok(waits)
+        decisions::end_acceptance(&store, route).await?;
+        let mapping = self.mapping.borrow().clone();
+        let asked = self.asked(&mapping, stop).await?;
+        let suspects = self.suspects(&mapping, stop).await?;
+        self.retry(&mapping, stop).await?;
+        Ok(suspects.or(asked))
     }
 
-    async fn chunk(&mut self, asked: &[i64], world: &mut World) -> Result<Option<String>, Trouble> {
-        let mut bisect = Bisect::new(asked.len());
-        // Whether the chunk has failed, and whether a record got through after that.
-        let (mut failed, mut witnessed, mut waits) = (false, false, None);
-        while let Some(range) = bisect.next() {
-            let part = &asked[range.clone()];
-            self.route.sign.tick();
-            match self.replay(part, None).await {
-                Ok(done) => {
-                    world.works();
-                    witnessed |= failed && has_applied(&done);
-                    bisect.passed();
-                }
-                Err(fault) if part.len() == 1 && fault.blamable().is_some() => {
-                    if world.is_broken(&fault, false) {
-                        return Err(fault.into());
-                    }
-                    failed = true;
-                    let rest = &asked[range.end..];
-                    waits = self.suspect(part, rest, witnessed, fault).await?.or(waits);
-                    bisect.passed();
-                }
-                Err(fault) => match judge(&fault, part.len(), false) {
-                    Verdict::Bisect => {
-                        failed = true;
-                        bisect.failed();
-                    }
-                    _ => return Err(fault.into()),
-                },
-            }
-        }
-        Ok(waits)
-    }
-
-    /// Judges a record that failed alone; returns why it waits, if it does.
-    async fn suspect(
+    /// Replays that people asked for.
+    async fn asked(
         &mut self,
-        part: &[i64],
-        rest: &[i64],
-        witnessed: bool,
-        mut fault: ApplyFault,
+        mapping: &Arc<Mapping>,
+        stop: &CancellationToken,
     ) -> Result<Option<String>, Trouble> {
-        let applied = decisions::applied(&self.store, self.route.id).await?;
-        let has_moved = self.suspects.has_moved_since(part[0], applied);
-        let witnessed = witnessed
-            || has_moved
-            || (wants_witness(fault.blamable()) && self.is_witnessed(rest).await);
-        if witnessed {
-            // The world may have been mended since; what counts is a failure after another got through.
-            fault = match self.replay(part, None).await {
-                Ok(_) => return Ok(None),
-                Err(fault) => fault,
+        let (mut after, mut waits) = (0, None);
+        let fingerprint = mapping.fingerprint();
+        while !stop.is_cancelled() {
+            let asked =
+                decisions::waiting(&self.store, self.route.id, after, CHUNK, &fingerprint).await?;
+            let Some(last) = asked.last() else { break };
+            after = last.decision;
+            let cases: Vec<i64> = asked.iter().map(|asked| asked.case).collect();
+            let mut work = CaseWork::new(self, mapping, &cases);
+            isolate(&mut work, cases.len(), true).await?;
+            waits = work.waits().or(waits);
+        }
+        Ok(waits)
+    }
+
+    /// Suspects: those that are proven, those that another mapping refused, and the oldest of the rest. Once one gets
+    /// through the others are proven, and tried at once.
+    async fn suspects(
+        &mut self,
+        mapping: &Arc<Mapping>,
+        stop: &CancellationToken,
+    ) -> Result<Option<String>, Trouble> {
+        let fingerprint = mapping.fingerprint();
+        let (mut tried, mut waits) = (Vec::new(), None);
+        while !stop.is_cancelled() {
+            let route = self.route.id;
+            let due = suspects::due(&self.store, route, &fingerprint, CHUNK, &tried).await?;
+            if due.is_empty() {
+                break;
+            }
+            let (same, others): (Vec<Due>, Vec<Due>) = due.into_iter().partition(|due| due.is_same);
+            let cases: Vec<i64> = others.iter().map(|due| due.id).collect();
+            let mut work = CaseWork::new(self, mapping, &cases);
+            isolate(&mut work, cases.len(), false).await?;
+            waits = work.waits().or(waits);
+            tried.extend(cases);
+            for due in same {
+                waits = self.oldest(mapping, due.id).await?.or(waits);
+                tried.push(due.id);
+            }
+        }
+        if waits.is_none() {
+            self.stuck_since = None;
+        }
+        Ok(waits)
+    }
+
+    /// Tries the oldest suspect that nothing has proven.
+    async fn oldest(&mut self, mapping: &Arc<Mapping>, id: i64) -> Result<Option<String>, Trouble> {
+        let since = *self.stuck_since.get_or_insert_with(Instant::now);
+        let replay = self.with(mapping);
+        let fault = match inbox::replay(&self.store, &replay, &[id], None).await {
+            Ok(_) => return Ok(None),
+            Err(fault) => fault,
+        };
+        let control = self.route.control.event().filter(|_| since.elapsed() >= CONTROL_AFTER);
+        let is_own = match control {
+            Some(event) => inbox::is_own_fault(&self.store, &replay, id, &event).await?,
+            None => decisions::accepts(&self.store, self.route.id).await?,
+        };
+        let mut work = CaseWork::new(self, mapping, std::slice::from_ref(&id));
+        match is_own {
+            true => work.judge(0, &fault).await?,
+            false => work.says(fault.reason_and_advice().0),
+        }
+        Ok(work.waits())
+    }
+
+    /// Judged records that may get through by now: with another mapping, or with what they lacked.
+    async fn retry(
+        &mut self,
+        mapping: &Arc<Mapping>,
+        stop: &CancellationToken,
+    ) -> Result<(), Trouble> {
+        if self.retried_at.is_some_and(|at| at.elapsed() < RETRY_EVERY) {
+            return Ok(());
+        }
+        let began = Instant::now();
+        self.retried_at = Some(began);
+        let healed = quarantine::heal(&self.store, self.route.id, mapping, self.healed, CHUNK.0);
+        self.healed = healed.await?.unwrap_or(0);
+        let fingerprint = mapping.fingerprint();
+        while !stop.is_cancelled() && began.elapsed() < RETRY_FOR {
+            let (store, route) = (&self.store, self.route.id);
+            let cases = quarantine::retry(store, route, &fingerprint, self.retried, CHUNK).await?;
+            let Some(last) = cases.last() else {
+                self.retried = 0;
+                break;
             };
-        }
-        match judge(&fault, 1, witnessed) {
-            Verdict::Quarantine => {
-                self.replay(part, Some(&fault.refusal())).await?;
-                Ok(None)
-            }
-            // Nothing tells yet whether it is the record or the world. Others go on.
-            Verdict::Hold if fault.blamable().is_some() => {
-                let (why, _) = fault.reason_and_advice();
-                decisions::hold(&self.store, self.route.id, Some(part), &why).await?;
-                Ok(Some(why))
-            }
-            Verdict::Hold | Verdict::Retry | Verdict::Bisect => Err(fault.into()),
-        }
-    }
-
-    /// Whether another replay that waits could be done, which shows that the world works.
-    async fn is_witnessed(&self, rest: &[i64]) -> bool {
-        let mapping = self.mapping.borrow().clone();
-        for other in witnesses(rest, fastrand::usize(..)) {
-            let other = std::slice::from_ref(other);
-            let Ok(ids) = decisions::records(&self.store, other).await else { return false };
-            let would = inbox::rehearse_replay(&self.store, &self.with(&mapping), &ids, None).await;
-            if would.is_ok_and(|would| has_applied(&would)) {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Carries replays out. A race for an event starts over; an unanswered commit is found out by the
-    /// next turn, from the rows.
-    async fn replay(
-        &self,
-        asked: &[i64],
-        refusal: Option<&Refusal>,
-    ) -> Result<Vec<Replayed>, ApplyFault> {
-        let mapping = self.mapping.borrow().clone();
-        for _ in 0..ROUNDS {
-            match inbox::replay(&self.store, &self.with(&mapping), asked, refusal).await {
-                Err(ApplyFault::Raced) => debug!("another transaction took one of these events"),
-                Ok(done) => {
-                    self.tell(&done);
-                    return Ok(done);
+            self.retried = *last;
+            self.route.sign.tick();
+            for case in &cases {
+                // What is refused once more stays as it is.
+                let _ = inbox::replay(store, &self.with(mapping), &[*case], None).await;
+                if began.elapsed() >= RETRY_FOR {
+                    self.retried = *case;
+                    break;
                 }
-                Err(fault) => return Err(fault),
             }
+            let tried: Vec<i64> = cases.into_iter().filter(|id| *id <= self.retried).collect();
+            quarantine::seen_by(store, &tried, &fingerprint).await?;
         }
-        Err(ApplyFault::Raced)
+        Ok(())
     }
 
-    fn with<'a>(&'a self, mapping: &'a Arc<Mapping>) -> Replay<'a> {
+    pub(super) fn with<'a>(&'a self, mapping: &'a Arc<Mapping>) -> Replay<'a> {
         Replay {
             route: self.route.id,
             rules: &self.route.rules,
@@ -211,16 +228,4 @@ impl Replayer {
             now: Timestamp::now(),
         }
     }
-
-    fn tell(&self, done: &[Replayed]) {
-        let failed = done.iter().filter(|one| one.failed()).count();
-        if !done.is_empty() {
-            let applied = done.iter().filter(|one| one.outcome == "applied").count();
-            info!(route = self.route.name, records = done.len(), applied, failed, "replayed");
-        }
-    }
-}
-
-fn has_applied(replayed: &[Replayed]) -> bool {
-    replayed.iter().any(|one| one.outcome == "applied")
 }

@@ -9,10 +9,7 @@ use tokio_postgres::Row;
 use super::json::JsonText;
 use super::payments::{Conflict, Missing, Place};
 use super::when::{Sent, Times};
-use super::{Fault, Store, Tx};
-
-/// How many findings are taken for the newest.
-const NEWEST: i64 = 4;
+use super::{Fault, Tx};
 
 /// A finding to record.
 #[derive(Clone, Copy, Debug)]
@@ -214,13 +211,6 @@ pub async fn to_make_good(tx: &Tx, job: &str, wanted: &Wanted<'_>) -> Result<Vec
     let rows = tx.query(sql, &[&job, &since, &until, &at, &after.key, limit, retry]).await?;
     let paid = |row: &Row| Paid { key: row.get(0), at: row.moment("paid_at"), refused: row.get(2) };
     Ok(rows.iter().map(paid).collect())
-}
-
-/// The keys of the last few payments without a purchase that nobody has tried in vain, of whatever run.
-pub async fn newest_missing(store: &Store, job: &str) -> Result<Vec<String>, Fault> {
-    let sql = include_str!("../../sql/core/finding_newest_missing.sql");
-    let rows = store.query(sql, &[&job, &NEWEST]).await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// An open finding.

@@ -48,6 +48,16 @@ pub async fn put(tx: &Tx, route: i16, log: &Log, gaps: &[Gap]) -> Result<(), Fau
     Ok(())
 }
 
+/// Records gaps; an open one for the same reason that ends where one begins gets longer instead.
+pub async fn extend(tx: &Tx, route: i16, log: &Log, gaps: &[Gap]) -> Result<(), Fault> {
+    let sql = include_str!("../../sql/core/gap_extend.sql");
+    for gap in gaps {
+        let Gap { partition, from, to, reason } = gap;
+        tx.execute(sql, &[&route, &log.topic, &log.topic_id, partition, from, to, reason]).await?;
+    }
+    Ok(())
+}
+
 /// Records what a topic that was made anew had under its earlier ids and nobody had read; returns what is
 /// new. How much came after a daemon last looked nobody can know.
 pub async fn put_deleted(tx: &Tx, route: i16, log: &Log) -> Result<Vec<Gap>, Fault> {

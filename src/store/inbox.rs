@@ -1,43 +1,49 @@
 //! The transaction that the promise rests on: inbox, mapping, quarantine and position, all or nothing.
 //!
-//! Order inside it: look which events are new → run the mapping on those → write their inbox rows →
-//! quarantine → constraints → the position's compare-and-set, its answer read. The inbox rows come
+//! Order inside it: look which records were put away before and which events are new → run the mapping on those →
+//! write their inbox rows → quarantine → what was applied proves suspects and closes cases → constraints → the position's compare-and-set, its answer read. The inbox rows come
 //! after the mapping because only it knows outcome and business key; writing them first would mean
 //! writing each twice. Two transactions with the same event cannot both insert its inbox row, so one
 //! of them starts over and sees the other's.
 
 mod answers;
 mod batch;
+mod control;
+mod each;
 mod entry;
 mod fault;
+mod gone;
 mod input;
 mod make_good;
 mod params;
+mod put_away;
 mod rehearse;
 mod replay;
 mod unseen;
 
 use std::collections::HashMap;
 
-use tracing::debug;
 use uuid::Uuid;
 
 use answers::{Answer, Answers, Outcome};
 pub use batch::{Applied, Batch};
 use batch::{Fresh, Sorted};
+pub use each::apply_each;
 pub use entry::{Entry, Kind};
 pub use fault::ApplyFault;
+use gone::map_unless_gone;
 use input::Input;
 pub use make_good::{Backfill, MadeGood, make_good, rehearse_backfill};
 use params::Rows;
 pub use rehearse::{Rehearsed, rehearse};
-pub use replay::{Replay, Replayed, rehearse_replay, replay};
+pub use replay::{Replay, Replayed, is_own_fault, rehearse_replay, replay};
 pub use unseen::{Unseen, unseen};
 
 use super::mapping::Mapping;
 use super::positions::{self, Counts};
-use super::quarantine::{self, Refusal};
-use super::{CommitFault, Fault, Store, Tx, brake, test_events};
+use super::quarantine::{self, Look, Refusal};
+use super::{CommitFault, Fault, Store, Tx, purchased, test_events};
+use put_away::put_away;
 
 /// Applies a batch. `refusal`, if given, is the verdict on the batch's only record: it is quarantined
 /// instead of going through the mapping.
@@ -49,11 +55,7 @@ pub async fn apply(
     let mut sorted = Sorted::new(batch, refusal);
     let tx = store.begin("apply_batch").await.map_err(ApplyFault::Engine)?;
     let outcome = run(&tx, batch, &mut sorted).await;
-    let ended = end(tx, outcome).await;
-    if let Err(ApplyFault::Braked(_)) = ended {
-        brake::ended(store, batch.route).await.map_err(ApplyFault::Engine)?;
-    }
-    ended.map(|()| sorted.applied())
+    end(tx, outcome).await.map(|()| sorted.applied())
 }
 
 /// Commits what went well, and rolls back what did not.
@@ -74,18 +76,45 @@ async fn end<T>(tx: Tx, outcome: Result<T, ApplyFault>) -> Result<T, ApplyFault>
 }
 
 async fn run(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(), ApplyFault> {
-    if batch.looks {
-        drop_seen(tx, batch, sorted).await.map_err(ApplyFault::Engine)?;
-    }
-    let answers = map(tx, batch.mapping, &sorted.fresh).await?;
-    // An event that was applied long ago is none to reject now.
+    look(tx, batch, sorted).await?;
+    let answers = answers(tx, batch, &sorted.fresh).await?;
+    // Without the look-up a rejection could be of an event that was applied before: start over with it.
     if !batch.looks && answers.iter().any(|answer| answer.outcome == Outcome::Rejected) {
         return Err(ApplyFault::Raced);
     }
-    let rejected = keep(tx, batch, sorted, answers).await?;
-    sorted.refused.extend(rejected);
-    sorted.refused.sort_by_key(|(entry, _)| *entry);
-    quarantine(tx, batch, sorted).await?;
+    keep(tx, batch, sorted, answers).await?;
+    finish(tx, batch, sorted).await
+}
+
+/// Runs the mapping on a batch's events.
+async fn answers(
+    tx: &Tx,
+    batch: &Batch<'_>,
+    fresh: &[Fresh<'_>],
+) -> Result<Vec<Answer>, ApplyFault> {
+    if fresh.iter().any(|event| batch.is_placed(event)) {
+        return map_unless_gone(tx, batch.route, batch.mapping, fresh).await;
+    }
+    map(tx, batch.mapping, fresh).await
+}
+
+/// Asks what is known of the batch before the mapping runs, and drops what is known.
+async fn look(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(), ApplyFault> {
+    let (ranges, fingerprint) = (batch.ranges(), batch.mapping.fingerprint());
+    let look = Look::take(tx, batch.route, batch.log.topic_id, &ranges, &fingerprint).await;
+    sorted.drop_known(batch, look.map_err(ApplyFault::Engine)?);
+    if batch.looks {
+        drop_seen(tx, batch, sorted).await.map_err(ApplyFault::Engine)?;
+    }
+    Ok(())
+}
+
+/// Everything after the inbox rows; the compare-and-set is the last statement.
+async fn finish(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(), ApplyFault> {
+    if sorted.made() > 0 {
+        sorted.look.prove(tx, &[]).await.map_err(ApplyFault::Engine)?;
+    }
+    put_away(tx, batch, sorted).await?;
     for (id, record, verdict) in batch.tests() {
         test_events::answer(tx, id, record, verdict).await.map_err(ApplyFault::Engine)?;
     }
@@ -120,32 +149,42 @@ async fn seen(tx: &Tx, route: i16, ids: &[Uuid]) -> Result<HashMap<Uuid, Vec<u8>
 
 /// Runs the mapping, once more for events without an outcome: another transaction may have won the
 /// race for their key, and a new statement sees it. Returns an answer for each event, in their order.
+///
+/// Where a trigger puts rows elsewhere, an INSERT returns nothing and the second run finds the row: it was made here all
+/// the same.
 async fn map(tx: &Tx, mapping: &Mapping, fresh: &[Fresh<'_>]) -> Result<Vec<Answer>, ApplyFault> {
     let mut answers = Answers::to(fresh);
-    for _ in 0..2 {
+    for round in 0..2 {
         let open = answers.open();
         if open.is_empty() {
-            break;
+            return answers.all().ok_or(ApplyFault::NoOutcome);
         }
+        let again = if round == 1 { open.clone() } else { Vec::new() };
         let open: Vec<&Fresh<'_>> = open.into_iter().map(|at| &fresh[at]).collect();
         let input = Input::of(mapping, &open);
         let rows = tx.query(&mapping.apply, &input.params()).await.map_err(ApplyFault::Mapping)?;
         for row in &rows {
             answers.take(row)?;
         }
+        let keys = answers.already(&again);
+        if !keys.is_empty() {
+            let own = purchased::own(tx, mapping, &keys).await.map_err(ApplyFault::Engine)?;
+            answers.made_here(&again, &own);
+        }
     }
     answers.all().ok_or(ApplyFault::NoOutcome)
 }
 
-/// Writes the inbox rows and returns what the mapping rejected.
+/// Writes the inbox rows, closes the cases of payments that have their purchase now, and notes what the mapping
+/// rejected.
 async fn keep(
     tx: &Tx,
     batch: &Batch<'_>,
     sorted: &mut Sorted<'_>,
     answers: Vec<Answer>,
-) -> Result<Vec<(usize, Refusal)>, ApplyFault> {
+) -> Result<(), ApplyFault> {
     let mut rows = Rows::with_capacity(sorted.fresh.len());
-    let mut rejected = Vec::new();
+    let mut keys = Vec::new();
     for (fresh, answer) in sorted.fresh.iter().zip(answers) {
         let record = batch.entries[fresh.entry].record;
         let counts: &mut Counts = sorted.counts.entry(record.partition).or_default();
@@ -155,41 +194,23 @@ async fn keep(
             Outcome::Conflict => counts.conflict += 1,
             Outcome::Ignored => counts.ignored += 1,
             Outcome::Rejected => {
-                rejected.push((fresh.entry, answer.rejection()));
+                sorted.refused.push((fresh.entry, answer.rejection()));
                 continue;
             }
         }
         if fresh.reused.is_some() {
             counts.id_reused += 1;
         }
+        if matches!(answer.outcome, Outcome::Applied | Outcome::Already) {
+            sorted.sound = Some(fresh.entry);
+        }
         rows.push(batch.route, fresh, Some((record.partition, record.offset)), &answer);
+        if sorted.look.keyed && answer.outcome != Outcome::Ignored {
+            keys.extend(answer.business_key);
+        }
     }
     if !rows.is_empty() {
         rows.write(tx).await?;
     }
-    Ok(rejected)
-}
-
-/// Puts away what could not be decoded, what the mapping rejected, and the record under a verdict,
-/// unless that is too much.
-async fn quarantine(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(), ApplyFault> {
-    let Some((_, Refusal { reason, detail, .. })) = sorted.refused.first() else { return Ok(()) };
-    let parts = batch.parts(&sorted.refused);
-    brake::check(tx, batch, &batch.brake, &parts, &format!("{reason}, {detail}")).await?;
-    for (entry, refusal) in sorted.refused.drain(..) {
-        let Entry { record, event_id, digest, .. } = &batch.entries[entry];
-        let is_new =
-            quarantine::put(tx, batch.route, batch.log, record, *event_id, digest, &refusal)
-                .await
-                .map_err(ApplyFault::Engine)?;
-        let counts = sorted.counts.entry(record.partition).or_default();
-        if is_new {
-            counts.quarantined += 1;
-            sorted.quarantined.push(entry);
-        } else {
-            counts.duplicate += 1;
-            debug!(partition = record.partition, offset = record.offset, "already in quarantine");
-        }
-    }
-    Ok(())
+    quarantine::made_good(tx, batch.route, &keys).await.map_err(ApplyFault::Engine)
 }

@@ -8,12 +8,13 @@ use std::fs;
 use std::path::Path;
 
 use tokio_postgres::types::Type;
+use uuid::Uuid;
 
 pub use looks::{Index, Look, Looks};
 
 use super::{Fault, Shape, Store};
 use crate::pure::envelope;
-use crate::pure::fields::{Field, Kind};
+use crate::pure::fields::{self, Field, Kind};
 use crate::pure::problem::{Code, Problem};
 use crate::pure::verdict::advice;
 
@@ -47,6 +48,8 @@ pub struct Mapping {
     pub table: String,
     /// Its business key column.
     pub column: String,
+    /// Where the business key stands in an event, if the mapping says so.
+    pub key_pointer: Option<String>,
     /// The fields of an event that `apply.sql` is handed; if it names none, the whole payload.
     pub fields: Vec<Field>,
     /// The statements that only read.
@@ -113,15 +116,15 @@ impl Mapping {
             }
             None => (BUILT_IN.to_owned(), Looks::built_in(), "built in".to_owned()),
         };
-        let (table, column) = business_key(&apply).ok_or_else(|| {
+        let (table, column, key_pointer) = business_key(&apply).ok_or_else(|| {
             Problem::new(Code::Mapping, format!("{origin}: no line names the business key"))
-                .hint(format!("add a line like: {DIRECTIVE}student_course_purchases(payment_id)"))
+                .hint(format!("add a line like: {DIRECTIVE}student_course_purchases(payment_id) /data/paymentId"))
         })?;
         let fields = fields(&apply).map_err(|(line, why)| {
             Problem::new(Code::Mapping, format!("{origin}, line {line}: {why}"))
                 .hint(format!("a line is like: {FIELD}uuid /data/paymentId"))
         })?;
-        Ok(Mapping { apply, table, column, fields, looks, origin })
+        Ok(Mapping { apply, table, column, key_pointer, fields, looks, origin })
     }
 
     /// That of a route whose files cannot be read: it applies nothing and looks at nothing.
@@ -130,6 +133,7 @@ impl Mapping {
             apply: String::new(),
             table: String::new(),
             column: String::new(),
+            key_pointer: None,
             fields: Vec::new(),
             looks: Looks::default(),
             origin: "a mapping that cannot be read".to_owned(),
@@ -139,6 +143,19 @@ impl Mapping {
     /// A short fingerprint of the text, for logs: which version ran.
     pub fn fingerprint(&self) -> String {
         envelope::digest(self.apply.as_bytes()).iter().take(4).map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// The business key of an event, as the database writes it, without a word of the database.
+    pub fn key_in(&self, json: &str) -> Option<String> {
+        let pointer = self.key_pointer.as_ref()?;
+        let kind =
+            self.fields.iter().find(|field| field.pointer == *pointer).map(|field| field.kind);
+        fields::key_at(json, pointer, kind)
+    }
+
+    /// The same event with a business key that nobody has, to see whether an event like it would be taken.
+    pub fn with_fresh_key(&self, json: &str, id: Uuid) -> Option<String> {
+        fields::with_key(json, self.key_pointer.as_ref()?, id)
     }
 
     /// Checks the contract against the database: the types that go in and come out, that the purchases
@@ -244,13 +261,19 @@ fn fields(sql: &str) -> Result<Vec<Field>, (usize, String)> {
     fields.map(|(field, number)| field.parse().map_err(|why| (number, why))).collect()
 }
 
-/// The table and the column of the business-key line.
-fn business_key(sql: &str) -> Option<(String, String)> {
+/// The table and the column of the business-key line, and where the key stands in an event.
+fn business_key(sql: &str) -> Option<(String, String, Option<String>)> {
     let line = sql.lines().find_map(|line| line.strip_prefix(DIRECTIVE))?;
     let (table, rest) = line.trim().split_once('(')?;
-    let column = rest.strip_suffix(')')?.trim();
+    let (column, pointer) = rest.split_once(')')?;
+    let (table, column, pointer) = (table.trim(), column.trim(), pointer.trim());
     let is_name = |text: &str| !text.is_empty() && !text.contains(['(', ')', ',', ';']);
-    (is_name(table.trim()) && is_name(column)).then(|| (table.trim().to_owned(), column.to_owned()))
+    let pointer = match pointer {
+        "" => None,
+        _ if pointer.starts_with('/') => Some(pointer.to_owned()),
+        _ => return None,
+    };
+    (is_name(table) && is_name(column)).then(|| (table.to_owned(), column.to_owned(), pointer))
 }
 
 #[cfg(test)]
@@ -260,13 +283,17 @@ mod tests {
     #[test]
     fn the_business_key_is_read_from_its_line() {
         let read = |line: &str| business_key(&format!("-- makegood: apply\n{line}\nSELECT 1"));
-        let key = |t: &str, c: &str| Some((t.to_owned(), c.to_owned()));
+        let key = |t: &str, c: &str| Some((t.to_owned(), c.to_owned(), None));
         assert_eq!(
             read("-- makegood: business-key orders(payment_id)"),
             key("orders", "payment_id")
         );
         assert_eq!(read("-- makegood: business-key shop.orders (pay)"), key("shop.orders", "pay"));
-        for wrong in ["orders", "orders()", "(x)", "orders(a, b)", "orders(lower(x))"] {
+        let at = Some(("orders".to_owned(), "id".to_owned(), Some("/data/id".to_owned())));
+        assert_eq!(read("-- makegood: business-key orders(id) /data/id"), at);
+        for wrong in
+            ["orders", "orders()", "(x)", "orders(a, b)", "orders(lower(x))", "orders(id) data"]
+        {
             assert_eq!(read(&format!("{DIRECTIVE}{wrong}")), None, "{wrong:?} was taken");
         }
         assert_eq!(business_key("SELECT 1"), None);

@@ -27,6 +27,8 @@ pub struct Report {
     pub workers: Vec<Worker>,
     /// Open quarantine: route, reason, records, and when the newest came.
     pub quarantine: Vec<(String, String, i64, Timestamp)>,
+    /// Refused records that wait for a verdict, by route.
+    pub suspects: Vec<Suspects>,
     /// Offsets that were never read and that no sweep has covered yet.
     pub gaps: Vec<gaps::Open>,
     /// The reconciliation jobs by name.
@@ -43,10 +45,26 @@ impl Report {
             positions,
             workers,
             quarantine: Vec::new(),
+            suspects: Vec::new(),
             gaps: Vec::new(),
             jobs: Vec::new(),
         }
     }
+}
+
+/// Refused records of one route that wait for a verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspects {
+    /// The route.
+    pub route: String,
+    /// How many there are.
+    pub records: i64,
+    /// When the oldest was refused.
+    pub since: Timestamp,
+    /// What for.
+    pub detail: String,
+    /// What would mend that.
+    pub advice: String,
 }
 
 /// One reconciliation job.
@@ -170,6 +188,7 @@ async fn read_in(tx: &Tx) -> Result<Report, Fault> {
     let positions = tx.query(include_str!("../../sql/core/status_positions.sql"), &[]).await?;
     let workers = tx.query(include_str!("../../sql/core/status_workers.sql"), &[]).await?;
     let waiting = tx.query(include_str!("../../sql/core/status_quarantine.sql"), &[]).await?;
+    let suspects = tx.query(include_str!("../../sql/core/status_suspects.sql"), &[]).await?;
     let jobs = tx.query(include_str!("../../sql/core/status_jobs.sql"), &[]).await?;
     let findings = tx.query(include_str!("../../sql/core/status_findings.sql"), &[]).await?;
     let now = tx.query("SELECT now()", &[]).await?;
@@ -183,9 +202,20 @@ async fn read_in(tx: &Tx) -> Result<Report, Fault> {
             .iter()
             .map(|row| (row.get(0), row.get(1), row.get(2), row.moment("newest_at")))
             .collect(),
+        suspects: suspects.iter().map(suspected).collect(),
         gaps: gaps.iter().map(gaps::read).collect(),
         jobs: jobs.iter().map(|row| job(row, &findings)).collect(),
     })
+}
+
+fn suspected(row: &Row) -> Suspects {
+    Suspects {
+        route: row.get("route"),
+        records: row.get("records"),
+        since: row.moment("since"),
+        detail: row.get::<_, Option<String>>("detail").unwrap_or_default(),
+        advice: row.get::<_, Option<String>>("advice").unwrap_or_default(),
+    }
 }
 
 fn job(row: &Row, findings: &[Row]) -> Job {

@@ -12,11 +12,9 @@ use super::mapping::{Mapping, Unfit};
 use super::payments::{self, Place, Scope};
 use super::positions::Log;
 use super::{Fault, Store};
-use crate::pure::brake::Brake;
 use crate::pure::envelope;
 use crate::pure::fields::Body;
 use crate::pure::record::Record;
-use crate::pure::verdict::{Scope as Blamed, Verdict, verdict};
 
 /// How far back a payment is looked for, the youngest first: days, and at last any time.
 const DAYS: [Option<i64>; 3] = [Some(1), Some(30), None];
@@ -24,6 +22,9 @@ const DAYS: [Option<i64>; 3] = [Some(1), Some(30), None];
 const ROWS: i64 = 20;
 /// How many are tried. One that fails may be a bad one; all of them are not.
 const TRIED: usize = 5;
+/// Where so many real payments were tried and all of them failed, nothing is begun: the next payment is tried as soon as
+/// it is there.
+const PROOF: usize = 3;
 
 /// What a trial came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub enum Trial {
     Fails {
         /// The payment.
         key: String,
+        /// How many were tried.
+        tried: usize,
         /// Why.
         fault: ApplyFault,
     },
@@ -54,15 +57,16 @@ pub async fn trial(
     source: Option<&Store>,
     mapping: &Mapping,
 ) -> Result<Trial, Fault> {
-    let mut failed = None;
+    let (mut failed, mut tried) = (None, 0);
     for (key, event) in recent(source.unwrap_or(store), mapping).await?.into_iter().take(TRIED) {
         match apply(store, mapping, &event).await {
             Ok(outcome) => return Ok(Trial::Fits { key, outcome }),
             Err(ApplyFault::Engine(fault)) => return Err(fault),
-            Err(fault) => failed = failed.or(Some(Trial::Fails { key, fault })),
+            Err(fault) => failed = failed.or(Some((key, fault))),
         }
+        tried += 1;
     }
-    Ok(failed.unwrap_or(Trial::NoPayment))
+    Ok(failed.map_or(Trial::NoPayment, |(key, fault)| Trial::Fails { key, tried, fault }))
 }
 
 async fn apply(store: &Store, mapping: &Mapping, event: &str) -> Result<&'static str, ApplyFault> {
@@ -78,8 +82,7 @@ async fn apply(store: &Store, mapping: &Mapping, event: &str) -> Result<&'static
         writer: Uuid::nil(),
         now: Timestamp::now(),
         steps: &BTreeMap::new(),
-        // A rehearsal puts nothing into quarantine.
-        brake: Brake { share: 100, share_from: 0 },
+        max_quarantine: u64::MAX,
         looks: true,
         entries: &entries,
     };
@@ -116,17 +119,15 @@ async fn recent(store: &Store, mapping: &Mapping) -> Result<Vec<(String, String)
     Ok(Vec::new())
 }
 
-/// Checks a mapping's contract, then tries it. A trial that fails for reasons that may be the payment's
-/// own is only told: the batch will judge it. `source` is as in [`trial`].
+/// Checks a mapping's contract, then tries it. Where few payments were tried and failed that is only told: what they
+/// are refused for is judged when their events come. `source` is as in [`trial`].
 pub async fn check(store: &Store, source: Option<&Store>, mapping: &Mapping) -> Result<(), Unfit> {
     mapping.check(store).await?;
     match trial(store, source, mapping).await {
         Ok(Trial::Fails { fault: ApplyFault::Breach(what), .. }) => Err(mapping.broken(what)),
-        Ok(Trial::Fails { key, fault: ApplyFault::Mapping(fault) }) => {
+        Ok(Trial::Fails { key, tried, fault: ApplyFault::Mapping(fault) }) => {
             let advice = mapping.advice(store, "apply.sql", &mapping.apply, &fault).await;
-            // What no record can be blamed for, whatever became of others.
-            let alone = Blamed { records: 1, witnessed: true };
-            if verdict(fault.sqlstate(), alone) == Verdict::Hold {
+            if tried >= PROOF {
                 return Err(Unfit::Drifted { reason: fault.to_string(), advice });
             }
             warn!(

@@ -23,7 +23,7 @@ BEGIN
     RETURN decision;
 END $$;
 
-COMMENT ON FUNCTION makegood.accept(route text, reason text) IS 'Lets a route that is held for too many bad records put them into quarantine, until the bad stretch ends. Void if not needed within an hour.';
+COMMENT ON FUNCTION makegood.accept(route text, reason text) IS 'Lets what a route''s database refuses into quarantine without a proof, until a record is applied. Void if not needed within an hour.';
 
 CREATE FUNCTION makegood.approve(run bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -140,7 +140,7 @@ CREATE FUNCTION makegood.explain(id text) RETURNS TABLE(at timestamp with time z
     JOIN makegood.routes r ON r.id = i.route_id
     WHERE i.business_key = ANY (ARRAY(SELECT key.business_key FROM key)) OR i.event_id = ANY (ARRAY(SELECT given.event_id FROM given))
     UNION ALL
-    SELECT q.quarantined_at, 'quarantine', CASE WHEN q.resolved_at IS NULL THEN 'open' ELSE coalesce(q.resolution, 'dealt with') END, q.business_key,
+    SELECT q.quarantined_at, 'quarantine', CASE WHEN q.resolved_at IS NOT NULL THEN coalesce(q.resolution, 'dealt with') WHEN q.judged_at IS NULL THEN 'suspect' ELSE 'open' END, q.business_key,
            jsonb_build_object('quarantineId', q.id, 'eventId', q.event_id, 'route', r.name, 'reason', q.reason,
                               'detail', q.detail, 'topic', q.topic, 'partition', q.partition, 'offset', q."offset",
                               'attempts', q.attempts, 'resolvedAt', q.resolved_at)
@@ -1318,12 +1318,17 @@ CREATE TABLE makegood.quarantine (
     reason text NOT NULL,
     sqlstate text,
     detail text,
+    advice text,
+    suspect text COLLATE pg_catalog."C",
+    fingerprint text COLLATE pg_catalog."C",
     quarantined_at timestamp with time zone DEFAULT now() NOT NULL,
+    judged_at timestamp with time zone,
     attempts integer DEFAULT 0 NOT NULL,
     resolved_at timestamp with time zone,
     resolution text,
     CONSTRAINT quarantine_check CHECK (((num_nonnulls(topic_id, partition, "offset") = 3) OR (business_key IS NOT NULL))),
-    CONSTRAINT quarantine_resolution_check CHECK ((resolution = ANY (ARRAY['replayed'::text, 'made_good'::text, 'discarded'::text])))
+    CONSTRAINT quarantine_resolution_check CHECK ((resolution = ANY (ARRAY['replayed'::text, 'made_good'::text, 'discarded'::text]))),
+    CONSTRAINT quarantine_suspect_check CHECK ((suspect = ANY (ARRAY['unproven'::text, 'proven'::text])))
 );
 
 COMMENT ON TABLE makegood.quarantine IS 'Records that could not be applied, with their exact bytes. Holds personal data: readable by makegood only.';
@@ -1399,7 +1404,7 @@ COMMENT ON VIEW makegood.quarantine_decisions IS 'What people decided on quarant
 
 COMMENT ON COLUMN makegood.quarantine_decisions.decision IS 'Its number, as the function returned it.';
 
-COMMENT ON COLUMN makegood.quarantine_decisions.kind IS 'replay: apply the record again; discard: give it up; accept: let bad records past the brake.';
+COMMENT ON COLUMN makegood.quarantine_decisions.kind IS 'replay: apply the record again; discard: give it up; accept: let refused records into quarantine without a proof.';
 
 COMMENT ON COLUMN makegood.quarantine_decisions.route IS 'The route.';
 
@@ -1413,7 +1418,7 @@ COMMENT ON COLUMN makegood.quarantine_decisions.decided_at IS 'When.';
 
 COMMENT ON COLUMN makegood.quarantine_decisions.reason IS 'Why, if that was said.';
 
-COMMENT ON COLUMN makegood.quarantine_decisions.state IS 'waiting: for a daemon, or for bad records; held: see held, it goes on by itself; in force: records pass the brake; done.';
+COMMENT ON COLUMN makegood.quarantine_decisions.state IS 'waiting: for a daemon, or for refused records; held: see held, it goes on by itself; in force: refused records go to quarantine; done.';
 
 COMMENT ON COLUMN makegood.quarantine_decisions.held IS 'Why a replay waits, if it was tried.';
 
@@ -1453,7 +1458,7 @@ CREATE VIEW makegood.quarantine_open AS
     q.attempts
    FROM (makegood.quarantine q
      JOIN makegood.routes r ON ((r.id = q.route_id)))
-  WHERE (q.resolved_at IS NULL);
+  WHERE ((q.resolved_at IS NULL) AND (q.judged_at IS NOT NULL));
 
 COMMENT ON VIEW makegood.quarantine_open IS 'Records waiting for a decision, without their contents; makegood quarantine show ID has those.';
 
@@ -1485,7 +1490,7 @@ COMMENT ON COLUMN makegood.quarantine_open.record_at IS 'The Kafka record''s tim
 
 COMMENT ON COLUMN makegood.quarantine_open.quarantined_at IS 'When it was put here.';
 
-COMMENT ON COLUMN makegood.quarantine_open.business_key IS 'The payment that the event was made from; null for a record from Kafka.';
+COMMENT ON COLUMN makegood.quarantine_open.business_key IS 'The payment, if the event could be read so far.';
 
 COMMENT ON COLUMN makegood.quarantine_open.attempts IS 'How often it was replayed in vain.';
 
@@ -1766,7 +1771,11 @@ CREATE VIEW makegood.status AS
           GROUP BY w_1.route_id
         ), waiting AS (
          SELECT quarantine.route_id,
-            count(*) AS quarantine_open
+            count(quarantine.judged_at) AS quarantine_open,
+            count(*) FILTER (WHERE (quarantine.judged_at IS NULL)) AS suspects,
+            min(quarantine.quarantined_at) FILTER (WHERE (quarantine.judged_at IS NULL)) AS suspects_since,
+            (array_agg(quarantine.detail ORDER BY quarantine.id) FILTER (WHERE (quarantine.judged_at IS NULL)))[1] AS reason,
+            (array_agg(quarantine.advice ORDER BY quarantine.id) FILTER (WHERE (quarantine.judged_at IS NULL)))[1] AS advice
            FROM makegood.quarantine
           WHERE (quarantine.resolved_at IS NULL)
           GROUP BY quarantine.route_id
@@ -1789,13 +1798,14 @@ CREATE VIEW makegood.status AS
             WHEN (w.held > 0) THEN 'held'::text
             WHEN (w.stalled > 0) THEN 'stalled'::text
             WHEN (p.partitions IS NULL) THEN 'joining'::text
+            WHEN (q.suspects > 0) THEN 'suspect'::text
             WHEN (p.lag > 0) THEN 'behind'::text
             ELSE 'ok'::text
         END AS verdict,
     COALESCE(w.workers, (0)::bigint) AS workers,
-    w.held_since,
-    w.reason,
-    w.advice,
+    COALESCE(w.held_since, q.suspects_since) AS held_since,
+    COALESCE(w.reason, q.reason) AS reason,
+    COALESCE(w.advice, q.advice) AS advice,
     COALESCE(p.partitions, (0)::bigint) AS partitions,
     p.lag,
     p.progress_at,
@@ -1813,7 +1823,8 @@ CREATE VIEW makegood.status AS
     GREATEST(w.seen_at, p.seen_at) AS seen_at,
     COALESCE(u.payments, (0)::bigint) AS paid_not_purchased,
     u.paid_at AS oldest_not_purchased_at,
-    COALESCE(g.gaps_open, (0)::bigint) AS gaps_open
+    COALESCE(g.gaps_open, (0)::bigint) AS gaps_open,
+    COALESCE(q.suspects, (0)::bigint) AS suspects
    FROM (((((makegood.routes r
      LEFT JOIN "position" p ON ((p.route = r.name)))
      LEFT JOIN worker w ON ((w.route_id = r.id)))
@@ -1825,13 +1836,13 @@ COMMENT ON VIEW makegood.status IS 'One row a route: is it working, and if not, 
 
 COMMENT ON COLUMN makegood.status.route IS 'The route''s name.';
 
-COMMENT ON COLUMN makegood.status.verdict IS 'ok: all done; behind: records wait; held: stopped on purpose, stalled: records wait and nothing moves, see reason; joining: no partition yet; down: no daemon runs.';
+COMMENT ON COLUMN makegood.status.verdict IS 'ok: all done; behind: records wait; held: stopped on purpose, stalled: records wait and nothing moves, see reason; joining: no partition yet; suspect: refused records wait for a verdict, see makegood.suspects; down: no daemon runs.';
 
 COMMENT ON COLUMN makegood.status.workers IS 'Daemons seen within the last thirty seconds.';
 
-COMMENT ON COLUMN makegood.status.held_since IS 'Since when the route is held or stalled.';
+COMMENT ON COLUMN makegood.status.held_since IS 'Since when the route is held or stalled, or the oldest suspect waits.';
 
-COMMENT ON COLUMN makegood.status.reason IS 'Why it is held or stalled.';
+COMMENT ON COLUMN makegood.status.reason IS 'Why it is held or stalled, or what the oldest suspect was refused for.';
 
 COMMENT ON COLUMN makegood.status.advice IS 'What to do about it.';
 
@@ -1870,6 +1881,54 @@ COMMENT ON COLUMN makegood.status.paid_not_purchased IS 'Payments that succeeded
 COMMENT ON COLUMN makegood.status.oldest_not_purchased_at IS 'When the oldest of them became paid.';
 
 COMMENT ON COLUMN makegood.status.gaps_open IS 'Ranges of offsets that were never read and no sweep has covered yet, as in gaps_open.';
+
+COMMENT ON COLUMN makegood.status.suspects IS 'Refused records that wait for a verdict, as in the view suspects.';
+
+CREATE VIEW makegood.suspects AS
+ SELECT q.id,
+    r.name AS route,
+    q.suspect AS state,
+    q.sqlstate,
+    q.detail,
+    q.advice,
+    q.business_key,
+    q.event_id,
+    q.topic,
+    q.partition,
+    q."offset",
+    q.quarantined_at AS refused_at,
+    q.fingerprint
+   FROM (makegood.quarantine q
+     JOIN makegood.routes r ON ((r.id = q.route_id)))
+  WHERE ((q.resolved_at IS NULL) AND (q.judged_at IS NULL));
+
+COMMENT ON VIEW makegood.suspects IS 'Records that PostgreSQL refused while it is not known whether they or the world are at fault. They are tried again without anybody''s help.';
+
+COMMENT ON COLUMN makegood.suspects.id IS 'The number that quarantine show takes.';
+
+COMMENT ON COLUMN makegood.suspects.route IS 'The route that read the record.';
+
+COMMENT ON COLUMN makegood.suspects.state IS 'unproven: nothing was applied by the same mapping since; proven: something was, so that one more refusal is the record''s own fault.';
+
+COMMENT ON COLUMN makegood.suspects.sqlstate IS 'PostgreSQL''s error code.';
+
+COMMENT ON COLUMN makegood.suspects.detail IS 'What PostgreSQL said, without the record''s contents.';
+
+COMMENT ON COLUMN makegood.suspects.advice IS 'What would mend it, if the world is at fault.';
+
+COMMENT ON COLUMN makegood.suspects.business_key IS 'The payment, if the event could be read so far.';
+
+COMMENT ON COLUMN makegood.suspects.event_id IS 'Its event id; derived from its place where it has none.';
+
+COMMENT ON COLUMN makegood.suspects.topic IS 'The topic it was read from.';
+
+COMMENT ON COLUMN makegood.suspects.partition IS 'Its partition; null for an event that makegood made from a payment.';
+
+COMMENT ON COLUMN makegood.suspects."offset" IS 'Its offset.';
+
+COMMENT ON COLUMN makegood.suspects.refused_at IS 'When it was refused first.';
+
+COMMENT ON COLUMN makegood.suspects.fingerprint IS 'The mapping that refused it last, as the log names it.';
 
 CREATE TABLE makegood.test_events (
     id uuid NOT NULL,
@@ -2026,7 +2085,11 @@ CREATE INDEX quarantine_business_key ON makegood.quarantine USING btree (busines
 
 CREATE UNIQUE INDEX quarantine_open_event ON makegood.quarantine USING btree (route_id, event_id, digest) WHERE (resolved_at IS NULL);
 
+CREATE INDEX quarantine_open_key ON makegood.quarantine USING btree (route_id, business_key) WHERE ((resolved_at IS NULL) AND (business_key IS NOT NULL));
+
 CREATE UNIQUE INDEX quarantine_open_payment ON makegood.quarantine USING btree (route_id, business_key) WHERE ((resolved_at IS NULL) AND (topic_id IS NULL));
+
+CREATE INDEX quarantine_suspects ON makegood.quarantine USING btree (route_id, id) WHERE ((suspect IS NOT NULL) AND (resolved_at IS NULL));
 
 CREATE INDEX runs_open ON makegood.runs USING btree (id) WHERE (state = ANY (ARRAY['requested'::text, 'running'::text, 'held'::text]));
 

@@ -1,116 +1,91 @@
-//! When most of what comes is bad, the route holds: a deploy went wrong, and a full quarantine hides it.
+//! When all that comes is bad: a deploy went wrong. Nothing stands still for it, and what was put away is made good once
+//! it is mended; a quarantine that is full notes offsets, which the reconciler covers.
 
 use super::{Mapping, REFUSES_ALL, decisions};
 use crate::commands::{run, stderr, stdout};
 use crate::support::events::{Payment, payments, raw};
-use crate::support::holding::{held, running};
+use crate::support::holding::{PUT_AWAY, held, running};
 use crate::support::rig::Rig;
 use crate::support::{eventually, ledger};
 
-const QUARANTINED: &str = "SELECT count(*) FROM makegood.quarantine";
-const BRAKE: &str =
-    "max_quarantine = { share = \"50%\", share_from = 40 }\nlanes = 1\nbatch = { rows = 15 }\n";
+const JUDGED: &str = "SELECT count(*) FROM makegood.quarantine_open";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deploy_gone_wrong_holds_also_after_restarts_and_goes_on_once_the_mapping_is_mended() {
-    let rig = Rig::new(3).await;
-    let mapping = Mapping::new(&rig);
-    let mut daemon = rig.daemon_with(&mapping.route(BRAKE));
-    let mut paid = payments(150);
-    rig.pay(&paid).await;
-    rig.caught_up().await;
-    // Now no event is what apply.sql expects.
-    mapping.change(&[REFUSES_ALL]);
-    daemon.signal("HUP");
-    eventually("the mapping to be reloaded", || async {
-        daemon.log().contains("mapping reloaded").then_some(())
+async fn count(rig: &Rig, sql: &str, wanted: i64) {
+    eventually(&format!("{wanted} from {sql}"), || async {
+        (rig.number(sql).await == wanted).then_some(())
     })
     .await;
-    let behind: Vec<Payment> = (0..240).map(Payment::new).collect();
-    rig.pay(&behind).await;
-    for round in 0..3 {
-        let why = held(&rig).await;
-        assert!(why.reason.contains("max_quarantine.share"), "{why:?}");
-        assert!(why.reason.contains("rejected, nobody"), "{why:?}");
-        let ways = ["SIGHUP", "makegood quarantine accept purchases --execute"];
-        assert!(ways.iter().all(|way| why.advice.contains(way)), "{why:?}");
-        // Half of the last 40, or of each partition's where it is one that goes bad before the others.
-        let put_away = rig.number(QUARANTINED).await;
-        assert!((1..=40).contains(&put_away), "{put_away} in quarantine in round {round}");
-        daemon.kill();
-        rig.client.batch_execute("DELETE FROM makegood.workers").await.unwrap();
-        daemon = rig.daemon_with(&mapping.route(BRAKE));
-    }
-    held(&rig).await;
-    let place = rig.positions().await;
-    mapping.restore();
-    daemon.signal("HUP");
-    rig.caught_up().await;
-    running(&rig).await;
-    assert!(place.values().sum::<i64>() < 200, "it did not keep its place: {place:?}");
-    rig.number("SELECT count(makegood.replay(id)) FROM makegood.quarantine_open").await;
-    paid.extend(behind);
-    eventually("the replays to be done", || async {
-        (ledger::count(&rig.client).await == paid.len()).then_some(())
-    })
-    .await;
-    ledger::assert_exactly(&rig.client, &paid).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn accepting_lets_a_bad_stretch_into_quarantine_and_the_next_one_holds_again() {
+async fn what_a_deploy_gone_wrong_put_away_is_made_good_once_the_mapping_is_mended() {
+    let rig = Rig::new(3).await;
+    let mapping = Mapping::new(&rig);
+    mapping.change(&[REFUSES_ALL]);
+    let daemon = rig.daemon_with(&mapping.route(""));
+    let paid: Vec<Payment> = payments(240);
+    rig.pay(&paid).await;
+    rig.caught_up().await;
+    assert_eq!(rig.number(JUDGED).await, 240);
+    mapping.restore();
+    daemon.signal("HUP");
+    count(&rig, PUT_AWAY, 0).await;
+    ledger::assert_exactly(&rig.client, &paid).await;
+    assert_eq!(rig.number("SELECT count(*) FROM makegood.decisions").await, 0, "nobody was asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accepting_judges_what_is_refused_until_something_is_applied() {
     let rig = Rig::new(1).await;
-    let poison = async |count: usize| {
-        for n in 0..count {
-            rig.send(&raw(None, Some(format!("poison {n}").as_bytes()))).await;
-        }
-    };
-    let mut paid = payments(60);
-    let nothing = run(&rig, &["quarantine", "accept", "purchases"]).await;
-    assert_eq!(nothing.status.code(), Some(1), "{}", stderr(&nothing));
-    let mut daemon = rig.daemon_with(BRAKE);
-    // A lone one among good ones holds nobody.
-    rig.pay(&paid[..30]).await;
-    poison(1).await;
-    rig.pay(&paid[30..]).await;
+    let daemon = rig.daemon();
+    let check =
+        "ALTER TABLE student_course_purchases ADD CONSTRAINT cheap CHECK (amount < 1) NOT VALID";
+    rig.client.batch_execute(check).await.unwrap();
+    let behind = payments(40);
+    rig.pay(&behind).await;
+    let why = held(&rig).await;
+    assert!(why.reason.contains("23514"), "{why:?}");
+    let accept = ["quarantine", "accept", "purchases", "--why", "old prices"];
+    let plan = run(&rig, &accept).await;
+    assert!(stderr(&plan).contains("--execute"), "{}", stderr(&plan));
+    assert_eq!(rig.number("SELECT count(*) FROM makegood.decisions").await, 0);
+    let done = run(&rig, &[&accept[..], &["--execute"]].concat()).await;
+    assert_eq!(done.status.code(), Some(0), "{}{}", stdout(&done), stderr(&done));
     rig.caught_up().await;
-    let nothing = run(&rig, &["quarantine", "accept", "purchases"]).await;
-    assert!(stderr(&nothing).contains("not held for bad records"), "{}", stderr(&nothing));
+    count(&rig, JUDGED, 40).await;
+    running(&rig).await;
+    rig.client
+        .batch_execute("ALTER TABLE student_course_purchases DROP CONSTRAINT cheap")
+        .await
+        .unwrap();
+    count(&rig, PUT_AWAY, 0).await;
+    ledger::assert_exactly(&rig.client, &behind).await;
+    count(&rig, "SELECT count(*) FROM makegood.decisions WHERE finished_at IS NULL", 0).await;
+    assert_eq!(decisions(&rig).await, ["accept ended: 1"]);
+    drop(daemon);
+}
 
-    // Somebody accepted long ago, in vain: that is no answer to what comes now.
-    rig.number("SELECT makegood.accept('purchases', 'too early')").await;
-    let long_ago = "UPDATE makegood.decisions SET decided_at = now() - interval '2 hours'";
-    rig.client.batch_execute(long_ago).await.unwrap();
-
-    for stretch in 1..=2 {
-        let before = rig.number(QUARANTINED).await;
-        poison(100).await;
-        held(&rig).await;
-        let place = rig.positions().await;
-        let plan = run(&rig, &["quarantine", "accept", "purchases"]).await;
-        assert!(plan.status.success() && stderr(&plan).contains("--execute"), "{}", stderr(&plan));
-        assert_eq!(rig.positions().await, place, "a plan changed something");
-        let done = run(
-            &rig,
-            &["quarantine", "accept", "purchases", "--execute", "--why", "seen", "-o", "json"],
-        )
-        .await;
-        assert!(done.status.success(), "{}", stderr(&done));
-        assert!(stdout(&done).contains("\"decision\""), "{}", stdout(&done));
-        rig.caught_up().await;
-        running(&rig).await;
-        assert_eq!(rig.number(QUARANTINED).await, before + 100, "stretch {stretch}");
-        let mut good: Vec<Payment> = (0..80).map(Payment::new).collect();
-        rig.pay(&good).await;
-        rig.caught_up().await;
-        paid.append(&mut good);
-        ledger::assert_exactly(&rig.client, &paid).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn noise_fills_no_disk_and_holds_nobody() {
+    let rig = Rig::new(1).await;
+    let _daemon = rig.daemon_with("max_quarantine = \"256KiB\"\nbatch = { rows = 16 }");
+    let paid = payments(2);
+    rig.pay(&paid[..1]).await;
+    for n in 0..200 {
+        let noise: String =
+            (0..400).map(|k| format!("{:x}", (n * 7919 + k * 104_729) % 65_521)).collect();
+        rig.send(&raw(None, Some(noise.as_bytes()))).await;
     }
-    let in_force = "SELECT count(*) FROM makegood.quarantine_decisions
-                    WHERE kind = 'accept' AND decided_via = 'cli' AND reason = 'seen' AND started_at IS NOT NULL";
-    assert_eq!(rig.number(in_force).await, 2);
-    poison(1).await;
+    rig.pay(&paid[1..]).await;
     rig.caught_up().await;
-    assert_eq!(decisions(&rig).await, ["accept ended: 3"]);
-    assert_eq!(daemon.ended(), None);
+    ledger::assert_exactly(&rig.client, &paid).await;
+    let kept = rig.number("SELECT count(*) FROM makegood.quarantine").await;
+    assert!((1..200).contains(&kept), "{kept} kept");
+    let noted = "SELECT sum(to_offset - from_offset)::bigint FROM makegood.gaps WHERE reason = 'quarantine_full'";
+    assert_eq!(rig.number(noted).await, 200 - kept);
+    assert_eq!(
+        rig.number("SELECT count(*) FROM makegood.gaps").await,
+        1,
+        "one range, not a row each"
+    );
 }

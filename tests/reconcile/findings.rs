@@ -6,9 +6,11 @@ use crate::quarantine::Mapping;
 use crate::support::corpus::with_field;
 use crate::support::daemon::Daemon;
 use crate::support::events::{Payment, payments, raw};
-use crate::support::holding::held;
+use crate::support::holding::{PUT_AWAY, held};
 use crate::support::rig::Rig;
 use crate::support::{eventually, ledger};
+
+const JUDGED: &str = "SELECT count(*) FROM makegood.quarantine_open";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn contradictions_are_found_once_heal_and_can_be_dismissed() {
@@ -141,7 +143,7 @@ async fn while_the_route_is_held_nothing_is_made_good_and_nothing_quarantined() 
     paid.extend(recorded(&rig, 30).await);
     let run = rig.ask("").await;
     eventually("the run to say why it waits", || async { rig.run(run).await.held }).await;
-    assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine").await, 0);
+    assert_eq!(rig.number(JUDGED).await, 0);
     assert_eq!(ledger::count(&rig.client).await, 0);
     rig.client
         .batch_execute("ALTER TABLE student_course_purchases RENAME start_date TO purchased_at")
@@ -149,8 +151,7 @@ async fn while_the_route_is_held_nothing_is_made_good_and_nothing_quarantined() 
         .unwrap();
     rig.run_is(run, &["done"]).await;
     rig.caught_up().await;
-    ledger::assert_exactly(&rig.client, &paid).await;
-    assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine").await, 0);
+    made_good(&rig, &paid).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,10 +166,19 @@ async fn a_drift_that_no_event_has_met_yet_quarantines_no_payment_either() {
     let run = rig.ask("").await;
     let why = eventually("the run to say why it waits", || async { rig.run(run).await.held }).await;
     assert!(why.contains("23502"), "{why}");
-    assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine").await, 0);
+    assert_eq!(rig.number(JUDGED).await, 0);
     rig.client.batch_execute("ALTER TABLE student_course_purchases DROP seat").await.unwrap();
     rig.run_is(run, &["done"]).await;
-    ledger::assert_exactly(&rig.client, &paid).await;
+    made_good(&rig, &paid).await;
+}
+
+/// Waits until nothing waits for a verdict, and expects a purchase for each payment.
+async fn made_good(rig: &Rig, paid: &[Payment]) {
+    eventually("what was refused to be made good", || async {
+        (rig.number(PUT_AWAY).await == 0).then_some(())
+    })
+    .await;
+    ledger::assert_exactly(&rig.client, paid).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,6 +197,8 @@ async fn a_payment_that_cannot_be_made_good_is_quarantined_once_with_its_reason(
         .unwrap();
     let run = rig.reconcile("").await;
     assert_eq!((run.missing, run.made_good, run.quarantined), (40, 38, 2), "{run:?}");
+    eventually("a verdict on both", || async { (rig.number(JUDGED).await == 2).then_some(()) })
+        .await;
     let sql = "SELECT business_key, reason, sqlstate FROM makegood.quarantine WHERE resolved_at IS NULL ORDER BY reason";
     let rows = rig.client.query(sql, &[]).await.unwrap();
     let cases: Vec<(String, String, Option<String>)> =
@@ -317,16 +329,15 @@ async fn payments_that_all_fail_are_judged_once_a_later_one_gets_through() {
         ))
         .await
         .unwrap();
-    let run = rig.ask("").await;
-    let why = eventually("the run to say why it waits", || async { rig.run(run).await.held }).await;
-    assert!(why.contains("23514"), "{why}");
-    assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine").await, 0);
-    // Nothing comes from Kafka; the frequent look alone knows of this one.
+    let run = rig.reconcile("").await;
+    assert_eq!((run.made_good, run.quarantined), (0, 2), "{run:?}; {}", daemon.log());
+    assert_eq!((rig.number(PUT_AWAY).await, rig.number(JUDGED).await), (2, 0));
+    // Nothing comes from Kafka; the next payment alone tells.
     let later = payments(1);
     rig.record(&later, 180.0).await;
-    let run = rig.run_is(run, &["done"]).await;
-    assert_eq!(run.quarantined, 2, "{run:?}; {}", daemon.log());
     rig.reconcile("").await;
+    eventually("a verdict on both", || async { (rig.number(JUDGED).await == 2).then_some(()) })
+        .await;
     ledger::assert_exactly(&rig.client, &later).await;
 }
 

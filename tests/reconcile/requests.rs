@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use makegood::admission::admission;
 use makegood::config;
+use makegood::control::Control;
 use makegood::liveness::Liveness;
 use makegood::reconcile::{Job, Reconciler, Report};
 use makegood::store::mapping::Mapping;
@@ -208,6 +209,8 @@ async fn a_runner_that_may_not_apply_anything_yet_leaves_its_job_to_a_daemon_tha
         settings: loaded.config.reconcile[0].clone(),
         route: route(&rig).await,
         topic: rig.topic.clone(),
+        suspects: 10,
+        control: Control::default(),
         source: None,
         sign: Liveness::default().expect("reconcile"),
         admission,

@@ -6,6 +6,7 @@ use crate::commands::{run, stderr, stdout};
 use crate::support::events::{Payment, payments};
 use crate::support::rig::Rig;
 use crate::support::transactions::Transactions;
+use crate::support::world::connect;
 use crate::support::{eventually, ledger};
 
 /// Waits until these payments, and no others, have their purchases.
@@ -86,17 +87,15 @@ async fn runs_of_the_schedule_go_on_behind_a_mark_and_behind_aborted_records() {
     .await;
 
     // Records behind the mark do wait, and so do those that a person wants to be read again.
-    let rename = async |from: &str, to: &str| {
-        let sql = format!("ALTER TABLE student_course_purchases RENAME {from} TO {to}");
-        rig.client.batch_execute(&sql).await.unwrap();
-    };
-    rename("purchased_at", "start_date").await;
+    let mut blocker = connect(&rig.url()).await;
+    let lock = blocker.transaction().await.unwrap();
+    lock.batch_execute("LOCK TABLE student_course_purchases").await.unwrap();
     let waiting = payments(2);
     rig.record(&waiting, 0.0).await;
     producer.begin(&rig, 0, &waiting);
     producer.commit();
     lags(&rig, 0, 4).await;
-    rename("start_date", "purchased_at").await;
+    lock.rollback().await.unwrap();
     paid.extend(waiting);
     bought(&rig, &paid).await;
     lags(&rig, 0, 0).await;

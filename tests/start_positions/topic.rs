@@ -7,6 +7,7 @@ use crate::support::events::payments;
 use crate::support::eventually;
 use crate::support::load::{Load, chance};
 use crate::support::rig::Rig;
+use crate::support::world::connect;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_that_expired_unread_are_on_record_as_exactly_the_lost_range() {
@@ -68,7 +69,7 @@ async fn a_topic_made_anew_with_fewer_partitions_is_read_and_what_the_old_one_ha
     for partition in 0..3 {
         pay_more(&rig, partition, 20, &mut paid).await;
     }
-    let daemon = rig.daemon_with("batch = { rows = 1 }");
+    let daemon = rig.daemon_with("suspects = 1\nbatch = { rows = 1 }");
     rig.caught_up().await;
     // Held, so that records wait unread, and a look that sees them.
     let rename = async |from: &str, to: &str| {
@@ -84,12 +85,15 @@ async fn a_topic_made_anew_with_fewer_partitions_is_read_and_what_the_old_one_ha
     })
     .await;
     daemon.stop();
+    // Some were tried, and put away with their bytes: only the others are lost with the log.
+    let at = rig.positions().await[&2];
+    paid.extend(lost[..usize::try_from(at - 20).unwrap()].to_vec());
     rename("start_date", "purchased_at").await;
     rig.recreate_topic(1).await;
     pay_more(&rig, 0, 30, &mut paid).await;
     let daemon = rig.daemon();
     assert_nothing_skipped(&rig, &paid).await;
-    assert_eq!(gaps(&rig).await, [(2, 20, 28, "deleted".to_owned())]);
+    assert_eq!(gaps(&rig).await, [(2, at, 28, "deleted".to_owned())]);
     assert!(daemon.log().contains("deleted before these records were read"), "{}", daemon.log());
     // And once more, under the running daemon.
     rig.recreate_topic(2).await;
@@ -99,7 +103,7 @@ async fn a_topic_made_anew_with_fewer_partitions_is_read_and_what_the_old_one_ha
     rig.recreate_topic(1).await;
     pay_more(&rig, 0, 40, &mut paid).await;
     assert_nothing_skipped(&rig, &paid).await;
-    assert_eq!(gaps(&rig).await, [(2, 20, 28, "deleted".to_owned())]);
+    assert_eq!(gaps(&rig).await, [(2, at, 28, "deleted".to_owned())]);
 }
 
 /// What a held daemon has in hand is not lost with the log; what it had not fetched is exactly the gap.
@@ -110,10 +114,9 @@ async fn records_that_expire_while_the_route_is_held_are_on_record_unless_they_w
     let daemon = rig.daemon_with("batch = { rows = 1 }");
     pay_more(&rig, 0, 5, &mut paid).await;
     rig.caught_up().await;
-    rig.client
-        .batch_execute("ALTER TABLE student_course_purchases RENAME purchased_at TO start_date")
-        .await
-        .unwrap();
+    let mut blocker = connect(&rig.url()).await;
+    let lock = blocker.transaction().await.unwrap();
+    lock.batch_execute("LOCK TABLE student_course_purchases").await.unwrap();
     let held = payments(12);
     rig.pay(&held).await;
     // The lane is full; after a while nothing more is fetched.
@@ -122,10 +125,7 @@ async fn records_that_expire_while_the_route_is_held_are_on_record_unless_they_w
     })
     .await;
     rig.delete_records(0, 15).await;
-    rig.client
-        .batch_execute("ALTER TABLE student_course_purchases RENAME start_date TO purchased_at")
-        .await
-        .unwrap();
+    lock.rollback().await.unwrap();
     rig.caught_up().await;
     let found = gaps(&rig).await;
     let [(0, from, 15, why)] = found.as_slice() else { panic!("no such gap: {found:?}") };

@@ -1,6 +1,7 @@
 //! What a skip would leave out: the records are read, tried on the mapping, and everything is rolled back.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -11,10 +12,11 @@ use super::ground::Ground;
 use super::plan::Move;
 use crate::cli::session::Session;
 use crate::ingest::survey::blocking;
+use crate::isolate::{Work, isolate};
 use crate::kafka::probe::Reader;
-use crate::pure::problem::Problem;
+use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
-use crate::store::inbox::{self, Batch, Entry, Kind, Unseen};
+use crate::store::inbox::{self, ApplyFault, Batch, Entry, Kind, Unseen};
 use crate::store::mapping::Mapping;
 use crate::store::payments::{Looker, Scope};
 use crate::store::{Store, test_events};
@@ -43,6 +45,44 @@ pub(super) struct Forgone {
     pub paid: Vec<Event>,
     /// Why the mapping, or the reconciler's look, could not tell, if so.
     pub trouble: Option<String>,
+}
+
+/// Records of one partition as the isolating driver tries them; everything is rolled back.
+struct Rehearsal<'a> {
+    session: &'a Session,
+    ground: &'a Ground,
+    mapping: &'a Mapping,
+    entries: &'a [Entry<'a>],
+    unseen: Vec<Unseen>,
+    trouble: Option<String>,
+}
+
+impl Work for Rehearsal<'_> {
+    async fn together(&mut self, range: Range<usize>) -> Result<(), ApplyFault> {
+        let batch = Batch {
+            route: self.ground.route.id,
+            log: &self.ground.look.log,
+            mapping: self.mapping,
+            writer: Uuid::nil(),
+            now: Timestamp::now(),
+            max_quarantine: u64::MAX,
+            looks: true,
+            steps: &BTreeMap::new(),
+            entries: &self.entries[range.clone()],
+        };
+        let unseen = inbox::unseen(&self.session.store, &batch).await?;
+        let place = |one: Unseen| Unseen { entry: one.entry + range.start, ..one };
+        self.unseen.extend(unseen.into_iter().map(place));
+        Ok(())
+    }
+
+    async fn refused(&mut self, at: usize, fault: ApplyFault) -> Result<(), ApplyFault> {
+        let entry = &self.entries[at];
+        let answer = Some(("suspect", entry.business_key(self.mapping)));
+        self.unseen.push(Unseen { entry: at, event_id: entry.event_id, answer });
+        self.trouble = Some(fault.reason_and_advice().0);
+        Ok(())
+    }
 }
 
 /// An event without a purchase.
@@ -114,20 +154,21 @@ impl Forgone {
             .collect();
         let refused = entries.iter().filter(|e| matches!(e.kind, Kind::Undecodable(_))).count();
         entries.retain(|entry| matches!(entry.kind, Kind::Event(_)));
-        let batch = Batch {
-            route: ground.route.id,
-            log: &ground.look.log,
+        let mut rehearsal = Rehearsal {
+            session,
+            ground,
             mapping,
-            writer: Uuid::nil(),
-            now: Timestamp::now(),
-            brake: ground.route.brake,
-            looks: true,
-            steps: &BTreeMap::new(),
             entries: &entries,
+            unseen: Vec::new(),
+            trouble: None,
         };
-        let (unseen, trouble) = inbox::unseen(&session.store, &batch)
-            .await
-            .map_err(|f| f.problem("cannot look which events were taken in"))?;
+        isolate(&mut rehearsal, entries.len(), true).await.map_err(|fault| {
+            Problem::new(
+                Code::Postgres,
+                format!("cannot look which events were taken in: {}", fault.reason_and_advice().0),
+            )
+        })?;
+        let Rehearsal { unseen, trouble, .. } = rehearsal;
         self.examined += records.len();
         self.refused += refused;
         self.other += records.len() - entries.len() - refused;
@@ -142,8 +183,8 @@ impl Forgone {
     fn sort(&mut self, one: Unseen, entries: &[Entry<'_>]) {
         let record = entries[one.entry].record;
         let payment = match one.answer {
-            Some(("applied", key)) => key,
-            // Nobody can tell: the worse is assumed.
+            // What the database refused may be no purchase for ever: the worse is assumed.
+            Some(("applied" | "suspect", key)) => key,
             None => None,
             Some(("rejected", _)) => {
                 self.refused += 1;

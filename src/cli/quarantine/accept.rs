@@ -1,4 +1,4 @@
-//! Lets a route go on that is held for too many bad records.
+//! Lets a route go on that is held for too many suspects.
 
 use serde_json::json;
 
@@ -9,9 +9,9 @@ use crate::store::report::{self, decisions};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A route holds when most of what it read lately cannot be applied (max_quarantine). Better than this: mend the
-mapping, send the daemon SIGHUP, and the route goes on by itself. Accepting puts the bad records into
-quarantine, from which they can be replayed; it is valid until fewer of them are bad, and written down.
+A route is held while too many refused records wait for a proof that the world works. Better than this: mend what
+refuses them, and they are made good by themselves. Accepting puts what is refused into quarantine without that
+proof; it is valid until a record is applied, and written down. What was put away is still tried again by itself.
 
 Examples:
   makegood quarantine accept purchase-confirmed
@@ -37,18 +37,21 @@ pub async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
         return Err(Problem::new(Code::NotFound, format!("no daemon ever ran a route {route}"))
             .hint(format!("the routes are: {}", known.join(", "))));
     }
-    let reasons = status.workers.iter().filter(|w| w.alive && w.route == *route);
-    let held = reasons.filter_map(|w| w.reason.as_ref()).find(|r| r.contains("max_quarantine"));
-    let Some(held) = held else {
+    let Some(waiting) = status.suspects.iter().find(|suspects| suspects.route == *route) else {
         return Err(Problem::new(
             Code::NotFound,
-            format!("the route {route} is not held for bad records; there is nothing to accept"),
+            format!("no refused record of the route {route} waits for a verdict; there is nothing to accept"),
         )
         .hint("`makegood status` says what it is at"));
     };
-    eprintln!("{route} is held: {held}");
+    eprintln!(
+        "{} refused records of {route} wait for a verdict: {}",
+        waiting.records, waiting.detail
+    );
     if !args.execute {
-        eprintln!("--execute has them put into quarantine, until fewer are bad");
+        eprintln!(
+            "--execute has them put into quarantine, and what is refused after them, until a record is applied"
+        );
         return Ok(());
     }
     let accepted = decisions::accept(&session.store, route, args.why.as_deref()).await;

@@ -94,6 +94,7 @@ fn counts(route: &Route) -> String {
     print::sheet(&[
         ("records", counted),
         ("never read", if gaps.is_empty() { "none".to_owned() } else { gaps.join("; ") }),
+        ("suspects", route.suspects.as_ref().map_or("none".to_owned(), |s| s.records.to_string())),
         ("open quarantine", open),
         ("paid, not purchased", unpurchased),
     ])

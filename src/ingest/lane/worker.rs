@@ -24,6 +24,9 @@ use crate::vitals::{Vitals, Work};
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_secs(5) };
 /// A passing failure is shown as a hold from this attempt on; the first ones usually mend by then.
 const SHOWN_FROM: u32 = 3;
+/// From so many failures on an error that should pass, or is the server's, has not: a trigger can raise it for one
+/// record as well, which is looked for then.
+const IMPATIENT_FROM: u32 = 6;
 
 impl Lane {
     /// Starts a lane; it ends when its handle is dropped.
@@ -178,8 +181,7 @@ impl Worker {
     async fn attempt(&mut self) {
         let limits = &self.route.settings.batch;
         if self.pending.is_empty() || (self.failures > 0 && self.pending.len() < limits.rows) {
-            // After a failure the batch takes in what came since: another record may be the witness
-            // that the world works.
+            // After a failure the batch takes in what came since: another record may get through.
             self.pending.extend(self.gathering.take());
         }
         let Some(claim) = &mut self.claim else {
@@ -188,13 +190,21 @@ impl Worker {
             return;
         };
         let mapping = self.mapping.borrow().clone();
-        let attempt =
-            Attempt { route: &self.route, store: &self.store, mapping: &mapping, work: &self.work };
+        let attempt = Attempt {
+            route: &self.route,
+            store: &self.store,
+            mapping: &mapping,
+            work: &self.work,
+            is_patient: self.failures < IMPATIENT_FROM,
+        };
         match attempt.run(claim, &mut self.pending).await {
             Ending::Done => {
-                claim.suspects.clear();
                 self.went_well();
                 self.trim().await;
+            }
+            Ending::More => {
+                self.went_well();
+                self.retry_at = Some(Instant::now());
             }
             Ending::Again(hold) => self.went_wrong(hold, SHOWN_FROM),
             Ending::Hold(hold) => self.went_wrong(hold, 1),

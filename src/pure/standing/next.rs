@@ -6,7 +6,7 @@ use super::Word;
 pub fn next(word: Word) -> Option<&'static str> {
     match word {
         Word::Ok | Word::Behind => None,
-        Word::Quarantine => Some("makegood quarantine list"),
+        Word::Quarantine | Word::Suspect => Some("makegood quarantine list"),
         Word::SetAside => Some("makegood outbox list"),
         Word::Gap | Word::Unpurchased => Some("makegood reconcile run --wait"),
         Word::MadeAnew => Some("makegood offsets show"),

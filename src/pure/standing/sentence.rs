@@ -51,6 +51,7 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
     match word {
         Word::Down => down(facts),
         Word::Held => kept("held", facts.held),
+        Word::Suspect => suspect(facts),
         Word::NoTopic => format!(
             "missing: Kafka has no topic {topic}; create it with kafka-topics --create, or correct `topic`"
         ),
@@ -155,6 +156,20 @@ fn kept(word: &str, why: Option<Held<'_>>) -> String {
     // Some advice is a sentence of its own.
     let stop = if why.advice.starts_with(char::is_lowercase) { ";" } else { "." };
     format!("{word} for {}: {reason}{stop} {}", age(why.age), why.advice).trim_end().to_owned()
+}
+
+/// What was refused, while nobody knows who is at fault.
+fn suspect(facts: &Facts<'_>) -> String {
+    let Some((count, why)) = facts.suspects else { return "suspect".to_owned() };
+    let (refused, it) = match count {
+        1 => ("1 record was refused".to_owned(), "it is"),
+        n => (format!("{n} records were refused"), "they are"),
+    };
+    let reason = format!(
+        "{refused}, nothing was applied since, and {it} tried again by itself: {}",
+        why.reason
+    );
+    kept("suspect", Some(Held { reason: &reason, ..why }))
 }
 
 /// The sentence of what is held: for how long, why, and what to do about it.

@@ -24,6 +24,7 @@ fn facts(partitions: &[Partition]) -> Facts<'_> {
         taken: 10,
         other_type: 0,
         quarantined: 0,
+        suspects: None,
         gaps: (0, 0),
         unpurchased: (0, None),
         unlooked: None,
@@ -298,4 +299,14 @@ fn a_record_of_which_nobody_knows_since_when_it_waits_is_not_taken_for_young() {
     assert_eq!(word, Word::Stalled);
     assert!(sentence.contains("1 record is waiting; look"), "{sentence}");
     assert_eq!(judged(&facts(&partition(1, None, Some(SECOND)))).0, Word::Behind);
+}
+
+#[test]
+fn a_refused_record_that_nobody_has_judged_is_not_ok() {
+    let idle = partition(0, None, Some(4 * SECOND));
+    let why = Held { age: MINUTE, reason: "no such column (SQLSTATE 42703)", advice: "Add it." };
+    let (word, sentence) = judged(&Facts { suspects: Some((1, why)), ..facts(&idle) });
+    assert_eq!(word, Word::Suspect);
+    assert!(sentence.starts_with("suspect for 1 min: 1 record was refused"), "{sentence}");
+    assert!(sentence.ends_with("42703). Add it."), "{sentence}");
 }

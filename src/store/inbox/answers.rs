@@ -18,8 +18,7 @@ impl Answer {
     /// Why an event that the mapping rejects goes to quarantine.
     pub(super) fn rejection(self) -> Refusal {
         let detail = self.detail.unwrap_or_else(|| "the mapping rejected it".to_owned());
-        let (reason, business_key) = ("rejected".to_owned(), self.business_key);
-        Refusal { reason, sqlstate: None, detail, business_key }
+        Refusal { business_key: self.business_key, ..Refusal::own("rejected", detail) }
     }
 }
 
@@ -78,6 +77,25 @@ impl Answers {
     /// All answers, if none is missing.
     pub(super) fn all(self) -> Option<Vec<Answer>> {
         self.answers.into_iter().collect()
+    }
+
+    /// The keys of those among some places whose purchase was found rather than made.
+    pub(super) fn already(&self, places: &[usize]) -> Vec<&str> {
+        let answers = places.iter().filter_map(|at| self.answers[*at].as_ref());
+        answers
+            .filter(|a| a.outcome == Outcome::Already)
+            .filter_map(|a| a.business_key.as_deref())
+            .collect()
+    }
+
+    /// Notes that the purchases of these keys were made here after all.
+    pub(super) fn made_here(&mut self, places: &[usize], keys: &[String]) {
+        for at in places {
+            let Some(answer) = &mut self.answers[*at] else { continue };
+            if answer.business_key.as_ref().is_some_and(|key| keys.contains(key)) {
+                answer.outcome = Outcome::Applied;
+            }
+        }
     }
 
     /// Takes one row of the mapping's answer, or says how it breaks the contract.

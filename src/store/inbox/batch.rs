@@ -8,14 +8,12 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::entry::{Entry, Kind};
-use crate::pure::brake::Brake;
-use crate::pure::envelope::reused_id;
+use crate::pure::envelope::{id_of_place, reused_id};
 use crate::pure::fields::Body;
 use crate::pure::record::Record;
-use crate::store::brake::Part;
 use crate::store::mapping::Mapping;
 use crate::store::positions::{Counts, Log, Move};
-use crate::store::quarantine::Refusal;
+use crate::store::quarantine::{Look, Range, Refusal};
 use crate::store::test_events::Verdict;
 
 /// Records to apply in one transaction, in the order they were read.
@@ -32,8 +30,8 @@ pub struct Batch<'a> {
     pub now: Timestamp,
     /// The step each partition builds on.
     pub steps: &'a BTreeMap<i32, i64>,
-    /// How many bad ones are too many.
-    pub brake: Brake,
+    /// From how many bytes on the quarantine is full.
+    pub max_quarantine: u64,
     /// Whether the inbox is asked first which events it has. If not, the first one it has, or one that the
     /// mapping rejects, is a lost race.
     pub looks: bool,
@@ -49,19 +47,20 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// The batch by partitions; `bad` are the entries to be put away.
-    pub(super) fn parts(&self, bad: &[(usize, Refusal)]) -> BTreeMap<i32, Part> {
-        let mut parts: BTreeMap<i32, Part> = BTreeMap::new();
-        for entry in self.entries {
-            let part = parts.entry(entry.record.partition).or_default();
-            part.records += 1;
-            part.until = entry.record.offset + 1;
+    /// Whether an event has no id but its place in the log.
+    pub(super) fn is_placed(&self, event: &Fresh<'_>) -> bool {
+        let entry = &self.entries[event.entry];
+        entry.event_id == id_of_place(entry.record, self.log.topic_id)
+    }
+
+    /// The offsets it covers in each partition.
+    pub(super) fn ranges(&self) -> BTreeMap<i32, Range> {
+        let mut ranges: BTreeMap<i32, Range> = BTreeMap::new();
+        for Entry { record: Record { partition, offset, .. }, .. } in self.entries {
+            let range = ranges.entry(*partition).or_insert((*offset, offset + 1));
+            *range = (range.0.min(*offset), range.1.max(offset + 1));
         }
-        for (at, _) in bad {
-            let Record { partition, offset, .. } = *self.entries[*at].record;
-            parts.entry(partition).or_default().bad.push(offset);
-        }
-        parts
+        ranges
     }
 }
 
@@ -72,9 +71,14 @@ pub struct Applied {
     pub counts: Counts,
     /// The entries that were put into quarantine, by their places.
     pub quarantined: Vec<usize>,
+    /// How many suspects of the mapping wait for a proof now.
+    pub waiting: usize,
+    /// An event whose purchase is there, by its place: others like it can be expected to get through.
+    pub sound: Option<usize>,
 }
 
 /// An event that may be new.
+#[derive(Clone)]
 pub(super) struct Fresh<'a> {
     pub entry: usize,
     pub id: Uuid,
@@ -108,6 +112,10 @@ pub(super) struct Sorted<'a> {
     /// Those of them that are in quarantine now.
     pub quarantined: Vec<usize>,
     pub counts: BTreeMap<i32, Counts>,
+    /// What the quarantine had before.
+    pub look: Look,
+    /// The last event whose purchase is there.
+    pub sound: Option<usize>,
 }
 
 impl<'a> Sorted<'a> {
@@ -117,6 +125,8 @@ impl<'a> Sorted<'a> {
             refused: Vec::new(),
             quarantined: Vec::new(),
             counts: BTreeMap::new(),
+            look: Look::default(),
+            sound: None,
         };
         let mut digests: HashMap<Uuid, [u8; 16]> = HashMap::with_capacity(batch.entries.len());
         for (index, entry) in batch.entries.iter().enumerate() {
@@ -150,6 +160,28 @@ impl<'a> Sorted<'a> {
         }
         sorted.fresh.sort_by_key(|f| f.id);
         sorted
+    }
+
+    /// Drops the records that were put away before: they are duplicates, whatever became of them since.
+    pub(super) fn drop_known(&mut self, batch: &Batch<'_>, look: Look) {
+        if look.knows_any() {
+            let mut known = |at: usize| {
+                let Entry { record, digest, .. } = &batch.entries[at];
+                let is_known = look.knows(record.partition, record.offset, digest);
+                if is_known {
+                    self.counts.entry(record.partition).or_default().duplicate += 1;
+                }
+                is_known
+            };
+            self.fresh.retain(|fresh| !known(fresh.entry));
+            self.refused.retain(|(at, _)| !known(*at));
+        }
+        self.look = look;
+    }
+
+    /// How many events made their purchase.
+    pub(super) fn made(&self) -> i64 {
+        self.counts.values().map(|counts| counts.applied).sum()
     }
 
     /// The ids nobody has looked up yet.
@@ -214,6 +246,11 @@ impl<'a> Sorted<'a> {
         for one in self.counts.values() {
             counts.add(one);
         }
-        Applied { counts, quarantined: self.quarantined }
+        Applied {
+            counts,
+            quarantined: self.quarantined,
+            waiting: self.look.waiting,
+            sound: self.sound,
+        }
     }
 }

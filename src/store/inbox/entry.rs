@@ -6,6 +6,7 @@ use crate::pure::envelope::{self, Envelope, Reader};
 use crate::pure::fields::Body;
 use crate::pure::record::Record;
 use crate::pure::rejection::Rejection;
+use crate::store::mapping::Mapping;
 use crate::store::quarantine::Refusal;
 use crate::store::test_events::Verdict;
 
@@ -46,22 +47,27 @@ impl<'a> Entry<'a> {
             Envelope::Tombstone => (None, Kind::Tombstone),
             Envelope::Rejected(rejection) => {
                 let Rejection { reason, detail } = rejection;
-                let reason = reason.as_str().to_owned();
-                (
-                    None,
-                    Kind::Undecodable(Refusal {
-                        reason,
-                        sqlstate: None,
-                        detail,
-                        business_key: None,
-                    }),
-                )
+                (None, Kind::Undecodable(Refusal::own(reason.as_str(), detail)))
             }
         };
         let (event_id, digest) = id_and_digest.unwrap_or_else(|| {
             let value = record.value.as_deref().unwrap_or_default();
-            (envelope::id_of_place(record, topic_id), envelope::digest(value))
+            let id = match kind {
+                Kind::Undecodable(_) => reader.id_as_far_as_readable(record),
+                _ => None,
+            };
+            (id.unwrap_or_else(|| envelope::id_of_place(record, topic_id)), envelope::digest(value))
         });
         Entry { record, event_id, digest, kind }
+    }
+
+    /// The payment it is about, as far as it can be read, where the mapping says where that stands.
+    pub fn business_key(&self, mapping: &Mapping) -> Option<String> {
+        let text = match &self.kind {
+            Kind::Event(body) => body.text,
+            Kind::Undecodable(_) => str::from_utf8(self.record.value.as_deref()?).ok()?,
+            Kind::OtherType | Kind::Tombstone | Kind::Test(..) => return None,
+        };
+        mapping.key_in(text)
     }
 }

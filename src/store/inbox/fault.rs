@@ -15,8 +15,6 @@ pub enum ApplyFault {
     Breach(String),
     /// The mapping twice gave no outcome for some events.
     NoOutcome,
-    /// Too many of the last records are bad: nothing is put away until somebody has looked.
-    Braked(String),
     /// Another transaction took one of the events in meanwhile: start over.
     Raced,
     /// These partitions have another owner by now; none of them for a run that has another runner.
@@ -33,32 +31,40 @@ impl ApplyFault {
             ApplyFault::Raced
             | ApplyFault::Collided(_)
             | ApplyFault::NoOutcome
-            | ApplyFault::Braked(_) => true,
-            ApplyFault::Mapping(Fault::Refused { sqlstate, .. }) => {
-                sqlstate.starts_with("22") || sqlstate.starts_with("23")
+            | ApplyFault::Breach(_) => true,
+            ApplyFault::Mapping(fault) | ApplyFault::Engine(fault) => {
+                fault.sqlstate().is_some()
+                    && !fault.is_of_the_connection()
+                    && !fault.is_stale_plan()
             }
-            _ => false,
+            ApplyFault::Unknown(_) => false,
         }
     }
 
-    /// The SQLSTATE of a failure that may be an event's own doing. An event without an outcome is
-    /// treated like one that violates a constraint: it may be the event, or the mapping.
-    pub fn blamable(&self) -> Option<&str> {
+    /// The SQLSTATE, if the database refused something.
+    pub fn sqlstate(&self) -> Option<&str> {
         match self {
-            ApplyFault::Mapping(Fault::Refused { sqlstate, .. }) => Some(sqlstate),
-            ApplyFault::NoOutcome => Some("23000"),
+            ApplyFault::Mapping(inner) | ApplyFault::Engine(inner) => inner.sqlstate(),
             _ => None,
         }
     }
 
-    /// Why an event goes to quarantine after a failure of its own.
-    pub fn refusal(&self) -> Refusal {
-        let (reason, sqlstate) = match self {
-            ApplyFault::NoOutcome => ("no_outcome", None),
-            _ => ("refused", self.blamable().map(str::to_owned)),
+    /// Why an event is a suspect after a failure with nobody else at hand. `advice` would mend the world, if that is
+    /// at fault.
+    pub fn refusal(&self, advice: String) -> Refusal {
+        let reason = match self {
+            ApplyFault::NoOutcome => "no_outcome",
+            ApplyFault::Breach(_) => "breach",
+            _ => "refused",
         };
-        let detail = self.reason_and_advice().0;
-        Refusal { reason: reason.to_owned(), sqlstate, detail, business_key: None }
+        Refusal {
+            reason: reason.to_owned(),
+            sqlstate: self.sqlstate().map(str::to_owned),
+            detail: self.reason_and_advice().0,
+            advice: (!advice.is_empty()).then_some(advice),
+            business_key: None,
+            is_suspect: true,
+        }
     }
 
     /// What happened, and what to do about it.
@@ -75,7 +81,6 @@ impl ApplyFault {
                 "apply.sql returned no row for an event".to_owned(),
                 "apply.sql must return exactly one row for each event it is given; mend it, then send SIGHUP",
             ),
-            ApplyFault::Braked(why) => (why.clone(), ""),
             ApplyFault::Raced => ("another daemon is applying the same events".to_owned(), ""),
             ApplyFault::Collided(_) => ("another daemon owns the partition".to_owned(), ""),
         }

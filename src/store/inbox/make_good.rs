@@ -6,7 +6,7 @@
 //! between the second look and the commit is still made good, and found as a contradiction later.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use crate::pure::fields::Body;
 use crate::store::findings::{self, Resolution};
 use crate::store::jobs::{self, Lease};
 use crate::store::payments::{LookFault, Looker, Missing, Scope};
-use crate::store::quarantine::{self, Refusal};
+use crate::store::quarantine::{self, Look, Refusal};
 use crate::store::runs::{self, Step};
 use crate::store::{Fault, Store, Tx, unpurchased};
 
@@ -109,7 +109,13 @@ async fn run(
     refusal: Option<&Refusal>,
     step: &Step,
 ) -> Result<MadeGood, ApplyFault> {
+    let fingerprint = backfill.looker.mapping().fingerprint();
+    let look = Look::take(tx, backfill.route, Uuid::nil(), &BTreeMap::new(), &fingerprint).await;
+    let mut look = look.map_err(ApplyFault::Engine)?;
     let made = attempt(tx, backfill, keys, refusal).await?;
+    if !made.made_good.is_empty() {
+        look.prove(tx, &[]).await.map_err(ApplyFault::Engine)?;
+    }
     runs::step(tx, backfill.run, &made.count(step)).await.map_err(ApplyFault::Engine)?;
     match jobs::hold(tx, backfill.lease).await {
         Ok(true) => Ok(made),
@@ -213,7 +219,9 @@ async fn refuse(
     refusal: &Refusal,
 ) -> Result<(), Fault> {
     let Backfill { route, topic, lease, .. } = *backfill;
-    let id = quarantine::put_payment(tx, route, topic, payment, event_id, refusal).await?;
+    let fingerprint = backfill.looker.mapping().fingerprint();
+    let why = (refusal, fingerprint.as_str());
+    let id = quarantine::put_payment(tx, route, topic, payment, event_id, why).await?;
     findings::refused(tx, &lease.job, &payment.key, id, &refusal.detail).await
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::batch::{Batch, Sorted};
 use super::{ApplyFault, map};
-use crate::store::mapping::Mapping;
-use crate::store::{Fault, Store, Tx};
+use crate::store::Store;
+use crate::store::purchased::rows_of;
 
 /// What would come of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,33 +56,4 @@ pub async fn rehearse(
     .await;
     tx.rollback().await;
     outcome
-}
-
-/// The rows of the table with the purchases under some keys, as this transaction sees them. A key that is
-/// no value of the column finds nothing, and so do all others then.
-async fn rows_of(
-    tx: &Tx,
-    mapping: &Mapping,
-    keys: &[&str],
-) -> Result<BTreeMap<String, Vec<String>>, Fault> {
-    let sql = include_str!("../../../sql/core/key_type.sql");
-    let found = tx.query(sql, &[&mapping.table, &mapping.column]).await?;
-    let Some(row) = found.first() else { return Ok(BTreeMap::new()) };
-    let (table, column, kind): (String, String, String) = (row.get(0), row.get(1), row.get(2));
-    // Names from the catalogue, written as it says; cast to the column's type, so that its index is used.
-    let sql = format!(
-        "SELECT t.{column}::text, to_jsonb(t)::text FROM {table} t WHERE t.{column} = ANY ($1::text[]::{kind}[])"
-    );
-    tx.batch("SAVEPOINT rows").await?;
-    let mut rows: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    match tx.query(&sql, &[&keys]).await {
-        Ok(found) => {
-            for row in &found {
-                rows.entry(row.get(0)).or_default().push(row.get(1));
-            }
-        }
-        Err(Fault::Refused { .. }) => tx.batch("ROLLBACK TO SAVEPOINT rows").await?,
-        Err(lost) => return Err(lost),
-    }
-    Ok(rows)
 }

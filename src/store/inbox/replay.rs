@@ -1,5 +1,5 @@
 //! Quarantined records once more, through the same mapping, in one transaction: records → mapping → inbox
-//! rows → quarantine → findings → constraints → the decisions, their answer read.
+//! rows → quarantine → findings → constraints → the decisions. People ask for it, and suspects are tried so.
 //!
 //! They pass by the inbox's filter: the business key decides. An event that the inbox has by now gets no
 //! second row. A record is decoded anew from its bytes; an event that was made from a payment is made anew
@@ -7,20 +7,23 @@
 
 mod events;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::batch::Fresh;
+use super::control::works;
+use super::each::back;
+use super::gone::map_unless_gone;
 use super::make_good::keyed;
 use super::params::Rows;
-use super::{Answer, ApplyFault, Outcome, end, map};
+use super::{Answer, ApplyFault, Outcome, end};
 use crate::pure::envelope::Rules;
-use crate::store::decisions::{self, Taken};
 use crate::store::mapping::Mapping;
-use crate::store::quarantine::{self, Case, Refusal};
-use crate::store::{Store, Tx};
+use crate::store::quarantine::{self, Case, Look, Refusal};
+use crate::store::{Store, Tx, decisions};
 use events::{Read, read, still_missing, tell_apart};
 
 /// What records are replayed with.
@@ -44,7 +47,7 @@ pub struct Replayed {
     /// Its number in quarantine.
     pub id: i64,
     /// One word: an outcome of the mapping's, or one of `other_type`, `healed`, `settled`, `refused` and
-    /// `undecodable`; in a rehearsal `held` too.
+    /// `undecodable`.
     pub outcome: &'static str,
     /// What there is to say about it.
     pub detail: Option<String>,
@@ -62,6 +65,11 @@ impl Replayed {
         self.refusal.is_some()
     }
 
+    /// Whether it is not known yet who is at fault.
+    pub fn is_suspect(&self) -> bool {
+        self.refusal.as_ref().is_some_and(|refusal| refusal.is_suspect)
+    }
+
     fn new(case: &Case, outcome: &'static str) -> Replayed {
         let (id, event_id) = (case.id, case.event_id);
         let business_key = case.business_key.clone();
@@ -74,17 +82,42 @@ impl Replayed {
     }
 }
 
-/// Carries out replays, those among `decisions` that nobody else has at hand. `refusal`, if given, is the
-/// verdict on the only one: its record stays in quarantine for that reason.
+/// Tries cases once more, those among `cases` that nobody else has at hand, and ends the replays that people asked
+/// for. `refusal`, if given, is what is known of the only one: it stays, as a suspect or judged.
 pub async fn replay(
     store: &Store,
     replay: &Replay<'_>,
-    decisions: &[i64],
+    cases: &[i64],
     refusal: Option<&Refusal>,
 ) -> Result<Vec<Replayed>, ApplyFault> {
     let tx = store.begin("replay").await.map_err(ApplyFault::Engine)?;
-    let outcome = run(&tx, replay, decisions, refusal).await;
+    let outcome = run(&tx, replay, cases, refusal).await;
     end(tx, outcome).await
+}
+
+/// Whether a case is refused although the world works: an event that is known to be sound gets through under a fresh
+/// key both before and after it. Changes nothing.
+pub async fn is_own_fault(
+    store: &Store,
+    replay: &Replay<'_>,
+    case: i64,
+    sound: &str,
+) -> Result<bool, ApplyFault> {
+    let tx = store.begin("control").await.map_err(ApplyFault::Engine)?;
+    let is_own = async {
+        if !works(&tx, replay.mapping, sound).await? {
+            return Ok(false);
+        }
+        let cases = quarantine::read(&tx, &[case]).await.map_err(ApplyFault::Engine)?;
+        tx.batch("SAVEPOINT each").await.map_err(ApplyFault::Engine)?;
+        let refused =
+            attempt(&tx, replay, &cases, None).await.is_err_and(|f| f.sqlstate().is_some());
+        back(&tx).await?;
+        Ok(refused && works(&tx, replay.mapping, sound).await?)
+    }
+    .await;
+    tx.rollback().await;
+    is_own
 }
 
 /// What would come of records, by their numbers: everything is done and rolled back.
@@ -107,17 +140,24 @@ pub async fn rehearse_replay(
 async fn run(
     tx: &Tx,
     replay: &Replay<'_>,
-    decisions: &[i64],
+    cases: &[i64],
     refusal: Option<&Refusal>,
 ) -> Result<Vec<Replayed>, ApplyFault> {
-    let taken = decisions::take(tx, decisions).await.map_err(ApplyFault::Engine)?;
-    let ids: Vec<i64> = taken.iter().map(|t| t.quarantine).collect();
-    let cases = quarantine::read(tx, &ids).await.map_err(ApplyFault::Engine)?;
+    let engine = ApplyFault::Engine;
+    // In this order, as makegood.discard() locks them.
+    decisions::lock(tx, cases).await.map_err(engine)?;
+    let ids = quarantine::take(tx, cases).await.map_err(engine)?;
+    let fingerprint = replay.mapping.fingerprint();
+    let look = Look::take(tx, replay.route, Uuid::nil(), &BTreeMap::new(), &fingerprint).await;
+    let mut look = look.map_err(engine)?;
+    let cases = quarantine::read(tx, &ids).await.map_err(engine)?;
     let replayed = attempt(tx, replay, &cases, refusal).await?;
-    let numbers: Vec<i64> = taken.iter().map(|Taken { decision, .. }| *decision).collect();
-    let finished = decisions::finish(tx, &numbers, &replayed).await.map_err(ApplyFault::Engine)?;
-    // Both are locked, so only a database that answers for another transaction could differ.
-    if finished == numbers.len() { Ok(replayed) } else { Err(ApplyFault::Raced) }
+    if replayed.iter().any(|one| one.outcome == Outcome::Applied.as_str()) {
+        look.prove(tx, &ids).await.map_err(engine)?;
+    }
+    let ended = replayed.iter().filter(|one| !one.is_suspect());
+    decisions::finish(tx, ended).await.map_err(engine)?;
+    Ok(replayed)
 }
 
 async fn attempt(
@@ -139,7 +179,7 @@ async fn attempt(
     fresh.sort_by_key(|(event, _)| event.id);
     let (fresh, is_new): (Vec<Fresh<'_>>, Vec<bool>) = fresh.into_iter().unzip();
     let mut rows = Rows::with_capacity(fresh.len());
-    let answers = map(tx, replay.mapping, &fresh).await?;
+    let answers = map_unless_gone(tx, replay.route, replay.mapping, &fresh).await?;
     for ((event, is_new), answer) in fresh.iter().zip(is_new).zip(answers) {
         let case = &cases[event.entry];
         let answer = match (case.place(), &case.business_key) {
@@ -157,7 +197,10 @@ async fn attempt(
     if !rows.is_empty() {
         rows.write(tx).await?;
     }
-    quarantine::replayed(tx, replay.route, &replayed).await.map_err(ApplyFault::Engine)?;
+    let fingerprint = replay.mapping.fingerprint();
+    quarantine::replayed(tx, replay.route, &replayed, &fingerprint)
+        .await
+        .map_err(ApplyFault::Engine)?;
     tx.batch("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(ApplyFault::Mapping)?;
     replayed.sort_by_key(|r| r.id);
     Ok(replayed)

@@ -30,7 +30,7 @@ pub async fn discard(store: &Store, ids: &[i64], why: &str) -> Result<(), Fault>
     Ok(())
 }
 
-/// Lets a route's bad records past the brake; returns the decision's number.
+/// Lets what a route's database refuses into quarantine without a proof; returns the decision's number.
 pub async fn accept(store: &Store, route: &str, why: Option<&str>) -> Result<i64, Fault> {
     let sql = include_str!("../../../sql/core/decision_accept.sql");
     let rows = store.query(sql, &[&route, &why]).await?;

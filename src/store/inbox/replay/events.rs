@@ -53,7 +53,13 @@ pub(super) fn read<'a>(
         return Read::Done(Replayed::new(case, "settled"));
     }
     if let Some(refusal) = refusal {
-        return Read::Done(Replayed::refused(case, "refused", refusal.clone()));
+        // What a person has given up is no suspect: it stays as it was.
+        let is_suspect = refusal.is_suspect && !case.is_discarded();
+        return Read::Done(Replayed::refused(
+            case,
+            "refused",
+            Refusal { is_suspect, ..refusal.clone() },
+        ));
     }
     let fields = &replay.mapping.fields;
     let time = case.record.timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());

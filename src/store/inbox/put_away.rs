@@ -1,0 +1,88 @@
+//! Puts records of a batch into quarantine, or notes them as a gap where that is full.
+
+use std::collections::BTreeMap;
+
+use tracing::debug;
+
+use super::batch::{Batch, Sorted};
+use super::{ApplyFault, Entry};
+use crate::store::Tx;
+use crate::store::gaps::{self, Gap};
+use crate::store::quarantine::{self, Put, Refusal};
+
+/// Why a record is in no quarantine.
+pub(super) const FULL: &str = "quarantine_full";
+
+/// Puts away what could not be decoded, what the mapping rejected, and what was refused alone.
+pub(super) async fn put_away(
+    tx: &Tx,
+    batch: &Batch<'_>,
+    sorted: &mut Sorted<'_>,
+) -> Result<(), ApplyFault> {
+    if sorted.refused.is_empty() {
+        return Ok(());
+    }
+    sorted.refused.sort_by_key(|(entry, _)| *entry);
+    if quarantine::bytes(tx).await.map_err(ApplyFault::Engine)? > batch.max_quarantine {
+        return leave_a_gap(tx, batch, sorted).await;
+    }
+    let fingerprint = batch.mapping.fingerprint();
+    for (at, mut refusal) in std::mem::take(&mut sorted.refused) {
+        let entry = &batch.entries[at];
+        refusal.business_key = refusal.business_key.or_else(|| entry.business_key(batch.mapping));
+        let by_mapping = !matches!(entry.kind, super::Kind::Undecodable(_));
+        let put = Put {
+            record: entry.record,
+            event_id: entry.event_id,
+            digest: &entry.digest,
+            refusal: &refusal,
+            fingerprint: by_mapping.then_some(fingerprint.as_str()),
+        };
+        let is_new = quarantine::put(tx, batch.route, batch.log, put).await;
+        note(batch, sorted, (at, &refusal), is_new.map_err(ApplyFault::Engine)?);
+    }
+    Ok(())
+}
+
+fn note(
+    batch: &Batch<'_>,
+    sorted: &mut Sorted<'_>,
+    (at, refusal): (usize, &Refusal),
+    is_new: bool,
+) {
+    let Entry { record, .. } = &batch.entries[at];
+    let counts = sorted.counts.entry(record.partition).or_default();
+    if is_new {
+        counts.quarantined += 1;
+        sorted.quarantined.push(at);
+        sorted.look.waiting += usize::from(refusal.is_suspect);
+    } else {
+        counts.duplicate += 1;
+        debug!(partition = record.partition, offset = record.offset, "already in quarantine");
+    }
+}
+
+/// Whoever can write to the topic must not be able to fill the disk. What is left out is a gap, which the reconciler
+/// covers from the payments.
+async fn leave_a_gap(
+    tx: &Tx,
+    batch: &Batch<'_>,
+    sorted: &mut Sorted<'_>,
+) -> Result<(), ApplyFault> {
+    let mut gaps: BTreeMap<(i32, i64), Gap> = BTreeMap::new();
+    for (at, _) in std::mem::take(&mut sorted.refused) {
+        let (partition, offset) =
+            (batch.entries[at].record.partition, batch.entries[at].record.offset);
+        let before = gaps.range_mut(..=(partition, offset)).next_back();
+        match before {
+            Some((_, gap)) if gap.partition == partition && gap.to == offset => gap.to = offset + 1,
+            _ => {
+                let gap = Gap { partition, from: offset, to: offset + 1, reason: FULL.to_owned() };
+                gaps.insert((partition, offset), gap);
+            }
+        }
+        sorted.counts.entry(partition).or_default().quarantined += 1;
+    }
+    let gaps: Vec<Gap> = gaps.into_values().collect();
+    gaps::extend(tx, batch.route, batch.log, &gaps).await.map_err(ApplyFault::Engine)
+}

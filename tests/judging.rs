@@ -1,0 +1,241 @@
+//! Promise 4, the line between its halves: whether a record or the world is at fault is proved by what happens to
+//! others, never read off an error code.
+
+use crate::support::events::{Payment, payments, raw};
+use crate::support::holding::{PUT_AWAY, running};
+use crate::support::rig::Rig;
+use crate::support::{eventually, ledger};
+
+/// The amount that the triggers below refuse.
+const MARKED: &str = "666.00";
+const JUDGED: &str = "SELECT count(*) FROM makegood.quarantine_open";
+const SUSPECTS: &str = "SELECT count(*) FROM makegood.suspects";
+
+fn marked(n: usize) -> Payment {
+    Payment { amount: MARKED.to_owned(), ..Payment::new(n) }
+}
+
+/// Has the purchases' table do something with each row that has the marked amount.
+async fn does(rig: &Rig, what: &str) {
+    let sql = format!(
+        "CREATE OR REPLACE FUNCTION marked() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF NEW.amount = {MARKED} THEN {what} END IF;
+             RETURN NEW;
+         END $$;
+         DROP TRIGGER IF EXISTS marked ON student_course_purchases;
+         CREATE TRIGGER marked BEFORE INSERT ON student_course_purchases
+             FOR EACH ROW EXECUTE FUNCTION marked()"
+    );
+    rig.client.batch_execute(&sql).await.unwrap();
+}
+
+async fn mended(rig: &Rig) {
+    rig.client.batch_execute("DROP TRIGGER marked ON student_course_purchases").await.unwrap();
+}
+
+async fn count(rig: &Rig, sql: &str, wanted: i64) {
+    eventually(&format!("{wanted} from {sql}"), || async {
+        (rig.number(sql).await == wanted).then_some(())
+    })
+    .await;
+}
+
+/// One record in 21 is refused, with codes of every kind: those that pass, those that are the server's, those of
+/// stale plans, and any other. Twenty get through, one is judged; after the mend it is made good without anybody.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_refused_record_of_many_stops_nobody_whatever_its_code() {
+    let rig = Rig::new(1).await;
+    let _daemon = rig.daemon();
+    let mut paid = Vec::new();
+    for code in [
+        "22P02", "P0002", "45000", "42501", "42703", "44000", "21000", "XX000", "0A000", "26000",
+        "57014", "40001", "55P03", "53100", "25006", "28000", "08006",
+    ] {
+        does(&rig, &format!("RAISE EXCEPTION 'no' USING ERRCODE = '{code}';")).await;
+        let mut batch = payments(21);
+        batch[10] = marked(10);
+        rig.pay(&batch).await;
+        rig.caught_up().await;
+        paid.extend(batch.iter().filter(|p| p.amount != MARKED).cloned());
+        ledger::assert_exactly(&rig.client, &paid).await;
+        mended(&rig).await;
+        count(&rig, PUT_AWAY, 0).await;
+        paid.push(batch[10].clone());
+        ledger::assert_exactly(&rig.client, &paid).await;
+    }
+    running(&rig).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lone_refused_record_blocks_nothing_and_is_judged_once_another_is_applied() {
+    let rig = Rig::new(1).await;
+    let _daemon = rig.daemon();
+    does(&rig, "RAISE EXCEPTION 'no' USING ERRCODE = '23514';").await;
+    rig.pay(&[marked(0)]).await;
+    count(&rig, SUSPECTS, 1).await;
+    // Neither of these proves anything about the table, and the position is past all of them.
+    rig.send(&raw(None, Some(b"not json"))).await;
+    rig.send(&raw(None, None)).await;
+    rig.caught_up().await;
+    assert_eq!(rig.number(SUSPECTS).await, 1);
+    let verdict: String =
+        rig.client.query_one("SELECT verdict FROM makegood.status", &[]).await.unwrap().get(0);
+    assert_eq!(verdict, "suspect");
+    let good = payments(1);
+    rig.pay(&good).await;
+    count(&rig, SUSPECTS, 0).await;
+    ledger::assert_exactly(&rig.client, &good).await;
+    let sql = "SELECT reason || coalesce(' ' || sqlstate, '') FROM makegood.quarantine_open ORDER BY \"offset\"";
+    let found: Vec<String> =
+        rig.client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(found, ["refused 23514", "not_json"]);
+    // It knows its payment and its event, and whoever asks for either finds it.
+    let key: String = (rig.client)
+        .query_one(
+            "SELECT business_key FROM makegood.quarantine_open WHERE reason = 'refused'",
+            &[],
+        )
+        .await
+        .unwrap()
+        .get(0);
+    let found = rig.number(&format!("SELECT count(*) FROM makegood.explain('{key}')")).await;
+    assert_eq!(found, 1, "explain finds the payment {key}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_record_behind_eleven_bad_ones_is_made() {
+    let rig = Rig::new(1).await;
+    let _daemon = rig.daemon();
+    does(&rig, "RAISE EXCEPTION 'no' USING ERRCODE = 'P0001';").await;
+    let bad: Vec<Payment> = (0..11).map(marked).collect();
+    let good = payments(1);
+    rig.pay(&bad).await;
+    rig.pay(&good).await;
+    rig.caught_up().await;
+    ledger::assert_exactly(&rig.client, &good).await;
+    count(&rig, SUSPECTS, 0).await;
+    assert_eq!(rig.number(JUDGED).await, 11);
+    running(&rig).await;
+    mended(&rig).await;
+    count(&rig, PUT_AWAY, 0).await;
+    ledger::assert_exactly(&rig.client, &[bad, good].concat()).await;
+}
+
+/// A world that is broken for hours moves on record by record, and makes good everything once it is mended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_world_is_slow_and_not_still_and_all_is_made_good() {
+    let rig = Rig::new(2).await;
+    let mut daemon = rig.daemon();
+    let paid = payments(63);
+    rig.pay(&paid[..3]).await;
+    rig.caught_up().await;
+    let sql = "ALTER TABLE student_course_purchases RENAME purchased_at TO start_date";
+    rig.client.batch_execute(sql).await.unwrap();
+    rig.pay(&paid[3..]).await;
+    eventually("more records to be tried than may wait", || async {
+        (rig.number(SUSPECTS).await > 12).then_some(())
+    })
+    .await;
+    assert_eq!(rig.number("SELECT count(*) FROM makegood.workers WHERE state = 'held'").await, 1);
+    assert_eq!(rig.number(JUDGED).await, 0);
+    daemon.kill();
+    rig.client.batch_execute("DELETE FROM makegood.workers").await.unwrap();
+    daemon = rig.daemon();
+    count(&rig, "SELECT count(*) FROM makegood.workers WHERE state = 'held'", 1).await;
+    let sql = "ALTER TABLE student_course_purchases RENAME start_date TO purchased_at";
+    rig.client.batch_execute(sql).await.unwrap();
+    rig.caught_up().await;
+    count(&rig, PUT_AWAY, 0).await;
+    ledger::assert_exactly(&rig.client, &paid).await;
+    running(&rig).await;
+    assert_eq!(daemon.ended(), None);
+}
+
+/// Refusals that only COMMIT raises are judged alike.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_commit_refuses_is_found_among_the_others() {
+    let rig = Rig::new(1).await;
+    let (port, url) = (rig.world.postgres.port(), rig.url());
+    let password = url.split([':', '@']).nth(2).unwrap();
+    rig.client
+        .batch_execute(&format!(
+            "CREATE EXTENSION postgres_fdw;
+             CREATE TABLE remote (amount numeric, UNIQUE (amount) DEFERRABLE INITIALLY DEFERRED);
+             INSERT INTO remote VALUES ({MARKED});
+             CREATE SERVER loop FOREIGN DATA WRAPPER postgres_fdw
+                 OPTIONS (host '127.0.0.1', port '{port}', dbname '{}');
+             CREATE USER MAPPING FOR CURRENT_USER SERVER loop OPTIONS (user 'postgres', password '{password}');
+             CREATE FOREIGN TABLE far (amount numeric) SERVER loop OPTIONS (table_name 'remote')",
+            rig.database
+        ))
+        .await
+        .unwrap();
+    does(&rig, "INSERT INTO far VALUES (NEW.amount);").await;
+    let mut batch = payments(41);
+    batch[10] = marked(10);
+    rig.pay(&batch).await;
+    let _daemon = rig.daemon();
+    rig.caught_up().await;
+    count(&rig, SUSPECTS, 0).await;
+    assert_eq!(rig.number(JUDGED).await, 1);
+    let good: Vec<Payment> = batch.iter().filter(|p| p.amount != MARKED).cloned().collect();
+    ledger::assert_exactly(&rig.client, &good).await;
+    mended(&rig).await;
+    count(&rig, PUT_AWAY, 0).await;
+    ledger::assert_exactly(&rig.client, &batch).await;
+}
+
+/// A trigger that takes ages for one row costs the others seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_row_that_takes_a_minute_keeps_nobody_waiting() {
+    let rig = Rig::new(1).await;
+    does(&rig, "PERFORM pg_catalog.pg_sleep(60);").await;
+    let mut batch = payments(100);
+    batch[40] = marked(40);
+    rig.pay(&batch).await;
+    let _daemon = rig.daemon();
+    rig.caught_up().await;
+    let good: Vec<Payment> = batch.iter().filter(|p| p.amount != MARKED).cloned().collect();
+    ledger::assert_exactly(&rig.client, &good).await;
+    assert_eq!(rig.number(PUT_AWAY).await, 1);
+    mended(&rig).await;
+    count(&rig, PUT_AWAY, 0).await;
+    ledger::assert_exactly(&rig.client, &batch).await;
+}
+
+/// An old topic that is read again: nothing new is left to insert, and many of its events have lost what they refer to.
+#[tokio::test(flavor = "multi_thread")]
+async fn orphans_among_rows_that_exist_already_are_judged_by_a_control() {
+    let rig = Rig::new(1).await;
+    rig.client
+        .batch_execute(
+            "CREATE TABLE courses (id uuid PRIMARY KEY);
+             ALTER TABLE student_course_purchases ADD FOREIGN KEY (course_id) REFERENCES courses",
+        )
+        .await
+        .unwrap();
+    let paid = payments(500);
+    for Payment { id, student, course, amount, currency, .. } in paid.iter().step_by(2) {
+        let insert = "INSERT INTO student_course_purchases (payment_id, student_id, course_id, amount, currency)
+                      VALUES ($1, $2, $3, $4::text::numeric, $5)";
+        rig.client.execute("INSERT INTO courses VALUES ($1)", &[course]).await.unwrap();
+        rig.client.execute(insert, &[id, student, course, amount, currency]).await.unwrap();
+        let insert = "INSERT INTO payments (id, student_id, course_id, amount, currency)
+                      VALUES ($1, $2, $3, $4::text::numeric, $5)";
+        rig.client.execute(insert, &[id, student, course, amount, currency]).await.unwrap();
+    }
+    rig.pay(&paid).await;
+    let daemon = rig.daemon();
+    rig.caught_up().await;
+    count(&rig, SUSPECTS, 0).await;
+    assert_eq!(rig.number(JUDGED).await, 250);
+    assert_eq!(rig.number("SELECT count(*) FROM student_course_purchases").await, 250);
+    assert!(!daemon.log().contains("held:"), "it moved all the time");
+    // Read again from the beginning, also after a crash, every one of them is a duplicate.
+    daemon.stop();
+    rig.commit_as_another_worker(0, 0);
+    let daemon = rig.daemon();
+    count(&rig, "SELECT count(*) FROM makegood.consumer_positions WHERE duplicate >= 500", 1).await;
+    assert_eq!(rig.number(JUDGED).await, 250);
+    assert!(!daemon.log().contains("held:"), "what was put away before holds nobody");
+}
