@@ -1,0 +1,10 @@
+-- makegood: inbox_had
+-- Of some payments those that had their purchase, as far as this route's inbox knows. One look-up a key, as in
+-- inbox_seen.
+SELECT k.key
+FROM pg_catalog.unnest($1::text[]) AS k (key)
+CROSS JOIN LATERAL (
+    SELECT FROM makegood.inbox i
+    WHERE i.business_key = k.key AND i.route_id = $2 AND i.outcome <> 'ignored'
+    LIMIT 1
+) had
