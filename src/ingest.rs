@@ -8,7 +8,7 @@
 //!   collision, when the member stopped fetching by itself, when the topic was made anew or the
 //!   database lost steps, and when the watchdog asks for it: each of these claims again, the one way to
 //!   begin reading.
-//!   A partition that cannot be claimed or read is left out and looked at again by itself ([`silent`]), and shown
+//!   A partition that cannot be claimed or read is left out and looked at again by itself (`ingest/silent.rs`), and shown
 //!   as a stall; the others run.
 //! * **Barred**: the group does not take the member in, because workers of another kind are in it for example.
 //!   Shown as stalled, with who is in the way; the client goes on asking. Left when the group gives partitions.
@@ -16,7 +16,7 @@
 //!   stays in the group, and gives up fetching when the lanes have been full for a while. Left when the
 //!   batch is applied. A route that may not apply anything yet, see [`crate::admission`], is held from its
 //!   first moment: it joins, claims and pins its positions, and fetches nothing. Left when it is admitted,
-//!   by claiming again; and when another daemon would run the route, by leaving the group to it ([`aside`]).
+//!   by claiming again; and when another daemon would run the route, by leaving the group to it (`ingest/aside.rs`).
 //!
 //! A member that broke or is stuck, or knew the topic before it was made anew, is left behind for a new one, which brings the loop back to Joining.
 //!

@@ -1,6 +1,8 @@
 //! Promise 4, the line between its halves: whether a record or the world is at fault is proved by what happens to
 //! others, never read off an error code.
 
+use crate::quarantine::Mapping;
+use crate::support::corpus::with_field;
 use crate::support::events::{Payment, payments, raw};
 use crate::support::holding::{PUT_AWAY, running};
 use crate::support::rig::Rig;
@@ -238,4 +240,138 @@ async fn orphans_among_rows_that_exist_already_are_judged_by_a_control() {
     count(&rig, "SELECT count(*) FROM makegood.consumer_positions WHERE duplicate >= 500", 1).await;
     assert_eq!(rig.number(JUDGED).await, 250);
     assert!(!daemon.log().contains("held:"), "what was put away before holds nobody");
+}
+
+/// Many of a backlog lack what they refer to. Nothing is held, and all are made good when it is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_of_which_two_fifths_are_refused_is_no_reason_to_hold() {
+    let rig = Rig::new(1).await;
+    rig.client
+        .batch_execute(
+            "CREATE TABLE courses (id uuid PRIMARY KEY);
+             ALTER TABLE student_course_purchases ADD FOREIGN KEY (course_id) REFERENCES courses",
+        )
+        .await
+        .unwrap();
+    let paid = payments(1000);
+    let courses = |is_wanted: fn(usize) -> bool| -> Vec<uuid::Uuid> {
+        (0..paid.len()).filter(|at| is_wanted(*at)).map(|at| paid[at].course).collect()
+    };
+    let insert = "INSERT INTO courses SELECT unnest($1::uuid[])";
+    rig.client.execute(insert, &[&courses(|at| at % 5 < 3)]).await.unwrap();
+    rig.pay(&paid).await;
+    let daemon = rig.daemon();
+    rig.caught_up().await;
+    count(&rig, SUSPECTS, 0).await;
+    assert_eq!(rig.number(JUDGED).await, 400);
+    let good: Vec<Payment> =
+        paid.iter().enumerate().filter(|(at, _)| at % 5 < 3).map(|(_, p)| p.clone()).collect();
+    ledger::assert_exactly(&rig.client, &good).await;
+    assert!(!daemon.log().contains("held:"), "it moved all the time");
+    rig.client.execute(insert, &[&courses(|at| at % 5 >= 3)]).await.unwrap();
+    count(&rig, PUT_AWAY, 0).await;
+    ledger::assert_exactly(&rig.client, &paid).await;
+}
+
+/// A trigger that puts rows into a table of its own makes an INSERT return nothing: they were made all the same, so they
+/// prove that the world works.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_a_trigger_puts_elsewhere_are_made_and_prove_it() {
+    let rig = Rig::new(1).await;
+    rig.client
+        .batch_execute(&format!(
+            "CREATE TABLE purchases_of_2026 (UNIQUE (payment_id)) INHERITS (student_course_purchases);
+             CREATE FUNCTION redirect() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF NEW.amount = {MARKED} THEN RAISE EXCEPTION 'no'; END IF;
+                 INSERT INTO purchases_of_2026 VALUES (NEW.*);
+                 RETURN NULL;
+             END $$;
+             CREATE TRIGGER redirect BEFORE INSERT ON student_course_purchases
+                 FOR EACH ROW EXECUTE FUNCTION redirect()"
+        ))
+        .await
+        .unwrap();
+    let _daemon = rig.daemon();
+    let mut batch = payments(21);
+    batch[10] = marked(10);
+    rig.pay(&batch).await;
+    rig.caught_up().await;
+    count(&rig, SUSPECTS, 0).await;
+    assert_eq!(rig.number(JUDGED).await, 1);
+    batch.remove(10);
+    ledger::assert_exactly(&rig.client, &batch).await;
+    let made = "SELECT applied FROM makegood.consumer_positions";
+    assert_eq!(rig.number(made).await, 20);
+}
+
+/// No index takes such a key: it is the record's own fault, wherever it is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_business_key_of_eight_thousand_characters_keeps_nobody_waiting() {
+    let rig = Rig::new(1).await;
+    let alter = "ALTER TABLE student_course_purchases ALTER payment_id TYPE text";
+    rig.client.batch_execute(alter).await.unwrap();
+    let mapping = Mapping::new(&rig);
+    mapping.change(&[
+        ("field uuid /data/paymentId", "field text /data/paymentId"),
+        ("$4::uuid[]", "$4::text[]"),
+    ]);
+    let _daemon = rig.daemon_with(&mapping.route(""));
+    let paid = payments(20);
+    rig.pay(&paid[..10]).await;
+    let key: String = (0..250).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect();
+    rig.send(&raw(
+        None,
+        Some(with_field(&Payment::new(7).json(), "paymentId", &format!("\"{key}\"")).as_bytes()),
+    ))
+    .await;
+    rig.pay(&paid[10..]).await;
+    rig.caught_up().await;
+    count(&rig, SUSPECTS, 0).await;
+    assert_eq!(rig.number(JUDGED).await, 1);
+    assert_eq!(rig.number("SELECT count(*) FROM student_course_purchases").await, 20);
+}
+
+/// What a broken mapping refuses is tried with the good one of another daemon, whose successes prove nothing about the
+/// broken one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_daemon_makes_good_what_one_with_a_broken_mapping_refuses() {
+    let rig = Rig::new(2).await;
+    let broken = Mapping::new(&rig);
+    broken.change(&[("SELECT payment_id, student_id, course_id, amount, currency, event_id, purchased_at\n    FROM good",
+        "SELECT payment_id, student_id, course_id, amount / (amount - amount), currency, event_id, purchased_at\n    FROM good")]);
+    let bad = rig.daemon_with(&broken.route(""));
+    let good = rig.daemon();
+    rig.reads(&bad).await;
+    rig.reads(&good).await;
+    let paid = payments(24);
+    for (at, payment) in paid.iter().enumerate() {
+        rig.pay_to(Some((at % 2) as i32), std::slice::from_ref(payment)).await;
+    }
+    rig.caught_up().await;
+    count(&rig, PUT_AWAY, 0).await;
+    ledger::assert_exactly(&rig.client, &paid).await;
+    let judged = "SELECT count(*) FROM makegood.quarantine WHERE judged_at IS NOT NULL";
+    assert_eq!(rig.number(judged).await, 0, "no good record was taken for a bad one");
+}
+
+/// What could not be decoded is found by its payment and its event, and is closed once somebody made the purchase.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undecodable_record_is_found_by_its_payment_and_closed_by_its_purchase() {
+    let rig = Rig::new(1).await;
+    let _daemon = rig.daemon();
+    let paid = Payment::new(1);
+    let twice = paid.json().replacen('{', "{\"note\":1,\"note\":2,", 1);
+    rig.send(&raw(None, Some(twice.as_bytes()))).await;
+    rig.caught_up().await;
+    assert_eq!(rig.number(JUDGED).await, 1);
+    for id in [paid.id, paid.event] {
+        let found =
+            format!("SELECT count(*) FROM makegood.explain('{id}') WHERE part = 'quarantine'");
+        assert_eq!(rig.number(&found).await, 1, "by {id}");
+    }
+    rig.by_hand(std::slice::from_ref(&paid)).await;
+    count(&rig, PUT_AWAY, 0).await;
+    let how = "SELECT count(*) FROM makegood.quarantine WHERE resolution = 'made_good'";
+    assert_eq!(rig.number(how).await, 1);
+    ledger::assert_exactly(&rig.client, &[paid]).await;
 }
