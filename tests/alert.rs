@@ -68,10 +68,10 @@ async fn a_webhook_is_told_of_a_held_route_again_and_again_and_of_its_end() {
     })
     .await;
     receiver.answer(204);
-    assert_eq!((&first["event"], &first["verdict"]), (&"bad".into(), &"held".into()));
+    assert_eq!((&first["event"], &first["verdict"]), (&"bad".into(), &"suspect".into()));
     assert_eq!(first["ok"], false);
     let sentence = first["sentence"].as_str().unwrap();
-    assert!(sentence.starts_with("purchases: held") && sentence.contains("42703"), "{sentence}");
+    assert!(sentence.starts_with("purchases: suspect") && sentence.contains("42703"), "{sentence}");
     assert!(first["text"].as_str().unwrap().ends_with(sentence));
     assert!(first["advice"].as_str().unwrap().contains("ALTER TABLE"), "{first}");
     assert_eq!(first["host"], makegood::store::workers::host());

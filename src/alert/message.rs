@@ -77,12 +77,18 @@ fn route(route: &Route) -> Value {
     })
 }
 
+/// What a daemon says to do, or what would mend the refusal of a suspect.
+fn route_advice(route: &Route) -> Option<&str> {
+    let mut alive = route.workers.iter().filter(|worker| worker.alive);
+    let said = alive.find_map(|worker| worker.advice.as_deref());
+    said.or_else(|| route.suspects.as_ref().map(|suspects| suspects.advice.as_str()))
+}
+
 /// What whoever holds the worst route says to do, or the one who could not be reached.
 fn advice(overview: &Overview) -> String {
     let trouble = overview.trouble.as_ref().map(|problem| problem.hint.as_str());
-    let routes =
+    let mut routes =
         overview.routes.iter().filter(|route| Some(route.standing.word) == overview.worst());
-    let held = routes.flat_map(|route| &route.workers).filter(|worker| worker.alive);
-    let said = trouble.or_else(|| held.filter_map(|worker| worker.advice.as_deref()).next());
+    let said = trouble.or_else(|| routes.find_map(route_advice));
     said.filter(|text| !text.is_empty()).unwrap_or(ADVICE).to_owned()
 }

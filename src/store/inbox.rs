@@ -21,7 +21,7 @@ mod rehearse;
 mod replay;
 mod unseen;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -149,30 +149,67 @@ async fn seen(tx: &Tx, route: i16, ids: &[Uuid]) -> Result<HashMap<Uuid, Vec<u8>
 
 /// Runs the mapping, once more for events without an outcome: another transaction may have won the
 /// race for their key, and a new statement sees it. Returns an answer for each event, in their order.
-///
-/// Where a trigger puts rows elsewhere, an INSERT returns nothing and the second run finds the row: it was made here all
-/// the same.
 async fn map(tx: &Tx, mapping: &Mapping, fresh: &[Fresh<'_>]) -> Result<Vec<Answer>, ApplyFault> {
     let mut answers = Answers::to(fresh);
-    for round in 0..2 {
-        let open = answers.open();
-        if open.is_empty() {
-            return answers.all().ok_or(ApplyFault::NoOutcome);
-        }
-        let again = if round == 1 { open.clone() } else { Vec::new() };
-        let open: Vec<&Fresh<'_>> = open.into_iter().map(|at| &fresh[at]).collect();
-        let input = Input::of(mapping, &open);
-        let rows = tx.query(&mapping.apply, &input.params()).await.map_err(ApplyFault::Mapping)?;
-        for row in &rows {
-            answers.take(row)?;
-        }
-        let keys = answers.already(&again);
-        if !keys.is_empty() {
-            let own = purchased::own(tx, mapping, &keys).await.map_err(ApplyFault::Engine)?;
-            answers.made_here(&again, &own);
-        }
+    ask(tx, mapping, fresh, &mut answers).await?;
+    if !answers.open().is_empty() {
+        made_elsewhere(tx, mapping, fresh, &mut answers).await?;
+        ask(tx, mapping, fresh, &mut answers).await?;
     }
     answers.all().ok_or(ApplyFault::NoOutcome)
+}
+
+/// Runs the mapping on the events that have no answer yet.
+async fn ask(
+    tx: &Tx,
+    mapping: &Mapping,
+    fresh: &[Fresh<'_>],
+    answers: &mut Answers,
+) -> Result<(), ApplyFault> {
+    let open: Vec<&Fresh<'_>> = answers.open().into_iter().map(|at| &fresh[at]).collect();
+    if open.is_empty() {
+        return Ok(());
+    }
+    let input = Input::of(mapping, &open);
+    let rows = tx.query(&mapping.apply, &input.params()).await.map_err(ApplyFault::Mapping)?;
+    rows.iter().try_for_each(|row| answers.take(row))
+}
+
+/// Where a trigger puts rows elsewhere, an INSERT returns nothing, though the purchase was made. The mapping then finds
+/// it when it is run once more, which would make it twice: so that is done and rolled back, and what it found of this
+/// transaction's own rows was made here.
+async fn made_elsewhere(
+    tx: &Tx,
+    mapping: &Mapping,
+    fresh: &[Fresh<'_>],
+    answers: &mut Answers,
+) -> Result<(), ApplyFault> {
+    let open = answers.open().into_iter();
+    let mut keyed: Vec<(usize, String)> =
+        open.filter_map(|at| Some((at, mapping.key_in(fresh[at].body.text)?))).collect();
+    if keyed.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<&str> = keyed.iter().map(|(_, key)| key.as_str()).collect();
+    let own = purchased::own(tx, mapping, &keys).await.map_err(ApplyFault::Engine)?;
+    keyed.retain(|(_, key)| own.contains(key));
+    if keyed.is_empty() {
+        return Ok(());
+    }
+    tx.batch("SAVEPOINT elsewhere").await.map_err(ApplyFault::Engine)?;
+    let mut found = answers.clone();
+    ask(tx, mapping, fresh, &mut found).await?;
+    let back = "ROLLBACK TO SAVEPOINT elsewhere; RELEASE SAVEPOINT elsewhere";
+    tx.batch(back).await.map_err(ApplyFault::Engine)?;
+    let mut made = HashSet::new();
+    for (at, key) in keyed {
+        if found.has_purchase(at) {
+            let outcome =
+                if made.insert(key.clone()) { Outcome::Applied } else { Outcome::Already };
+            answers.give(at, Answer { outcome, business_key: Some(key), detail: None });
+        }
+    }
+    Ok(())
 }
 
 /// Writes the inbox rows, closes the cases of payments that have their purchase now, and notes what the mapping

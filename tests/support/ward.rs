@@ -9,6 +9,7 @@ use makegood::demo::postgres::PrivatePostgres;
 
 use super::daemon::{Daemon, command};
 use super::events::{Payment, payments};
+use super::holding::PUT_AWAY;
 use super::payments::{Place, Site};
 use super::proxy::Proxy;
 use super::rig::Rig;
@@ -94,8 +95,14 @@ impl Ward {
         .await;
         let soon = tokio::time::timeout(RECOVERY, self.rig.caught_up()).await;
         assert!(soon.is_ok(), "30 s after {from} events still wait");
+        // What did not pass for a while was looked for record by record, and is tried again by itself.
+        eventually(&format!("nothing to wait for a verdict after {from}"), || async {
+            (self.rig.number(PUT_AWAY).await == 0).then_some(())
+        })
+        .await;
         ledger::assert_exactly(&self.rig.client, &self.paid).await;
-        assert_eq!(self.rig.number("SELECT count(*) FROM makegood.quarantine").await, 0, "{from}");
+        let judged = "SELECT count(*) FROM makegood.quarantine WHERE judged_at IS NOT NULL";
+        assert_eq!(self.rig.number(judged).await, 0, "{from}");
         let held = "SELECT count(*) FROM makegood.workers WHERE state = 'held'";
         eventually(&format!("nothing to be held after {from}"), || async {
             (self.rig.number(held).await == 0).then_some(())

@@ -8,6 +8,7 @@ use super::batch::Fresh;
 use crate::store::quarantine::Refusal;
 
 /// What the mapping said of one event.
+#[derive(Clone)]
 pub(super) struct Answer {
     pub outcome: Outcome,
     pub business_key: Option<String>,
@@ -54,6 +55,7 @@ impl Outcome {
 }
 
 /// The answers to some events, as they come in.
+#[derive(Clone)]
 pub(super) struct Answers {
     /// Of the events, in their order.
     ids: Vec<Uuid>,
@@ -79,23 +81,16 @@ impl Answers {
         self.answers.into_iter().collect()
     }
 
-    /// The keys of those among some places whose purchase was found rather than made.
-    pub(super) fn already(&self, places: &[usize]) -> Vec<&str> {
-        let answers = places.iter().filter_map(|at| self.answers[*at].as_ref());
-        answers
-            .filter(|a| a.outcome == Outcome::Already)
-            .filter_map(|a| a.business_key.as_deref())
-            .collect()
+    /// Whether the purchase of an event was found as it should be.
+    pub(super) fn has_purchase(&self, at: usize) -> bool {
+        self.answers[at]
+            .as_ref()
+            .is_some_and(|a| matches!(a.outcome, Outcome::Already | Outcome::Applied))
     }
 
-    /// Notes that the purchases of these keys were made here after all.
-    pub(super) fn made_here(&mut self, places: &[usize], keys: &[String]) {
-        for at in places {
-            let Some(answer) = &mut self.answers[*at] else { continue };
-            if answer.business_key.as_ref().is_some_and(|key| keys.contains(key)) {
-                answer.outcome = Outcome::Applied;
-            }
-        }
+    /// Gives an answer that the mapping could not give.
+    pub(super) fn give(&mut self, at: usize, answer: Answer) {
+        self.answers[at] = Some(answer);
     }
 
     /// Takes one row of the mapping's answer, or says how it breaks the contract.
