@@ -47,6 +47,8 @@ CREATE INDEX quarantine_business_key ON makegood.quarantine (business_key) WHERE
 
 -- What waits for a verdict, oldest first; nearly always empty.
 CREATE INDEX quarantine_suspects ON makegood.quarantine (route_id, id) WHERE suspect IS NOT NULL AND resolved_at IS NULL;
+-- What is tried again and counted, however much was dealt with before.
+CREATE INDEX quarantine_open_cases ON makegood.quarantine (route_id, id) WHERE resolved_at IS NULL;
 -- What a record that goes through may close: the open cases of its payment.
 CREATE INDEX quarantine_open_key ON makegood.quarantine (route_id, business_key)
     WHERE resolved_at IS NULL AND business_key IS NOT NULL;

@@ -165,9 +165,13 @@ impl Replayer {
     async fn oldest(&mut self, mapping: &Arc<Mapping>, id: i64) -> Result<Option<String>, Trouble> {
         let since = *self.stuck_since.get_or_insert_with(Instant::now);
         let replay = self.with(mapping);
-        let fault = match inbox::replay(&self.store, &replay, &[id], None).await {
-            Ok(_) => return Ok(None),
+        // First without its row locked: what is applied meanwhile must be able to prove it.
+        let fault = match inbox::rehearse_replay(&self.store, &replay, &[id], None).await {
             Err(fault) => fault,
+            Ok(_) => match inbox::replay(&self.store, &replay, &[id], None).await {
+                Ok(_) => return Ok(None),
+                Err(fault) => fault,
+            },
         };
         let control = self.route.control.event().filter(|_| since.elapsed() >= CONTROL_AFTER);
         let is_own = match control {
@@ -196,25 +200,34 @@ impl Replayer {
         let healed = quarantine::heal(&self.store, self.route.id, mapping, self.healed, CHUNK.0);
         self.healed = healed.await?.unwrap_or(0);
         let fingerprint = mapping.fingerprint();
-        while !stop.is_cancelled() && began.elapsed() < RETRY_FOR {
+        let mut together = 1;
+        while !stop.is_cancelled() && (began.elapsed() < RETRY_FOR || together > 1) {
             let (store, route) = (&self.store, self.route.id);
             let cases = quarantine::retry(store, route, &fingerprint, self.retried, CHUNK).await?;
-            let Some(last) = cases.last() else {
+            if cases.is_empty() {
                 self.retried = 0;
                 break;
-            };
-            self.retried = *last;
-            self.route.sign.tick();
-            for case in &cases {
-                // What is refused once more stays as it is.
-                let _ = inbox::replay(store, &self.with(mapping), &[*case], None).await;
-                if began.elapsed() >= RETRY_FOR {
-                    self.retried = *case;
-                    break;
+            }
+            let mut tried = 0;
+            while tried < cases.len() && (began.elapsed() < RETRY_FOR || together > 1) {
+                self.route.sign.tick();
+                let part = &cases[tried..cases.len().min(tried + together)];
+                match inbox::replay(store, &self.with(mapping), part, None).await {
+                    // Where one gets through, what they lacked is there: the others go by ever more together.
+                    Ok(_) => {
+                        tried += part.len();
+                        together = (together * 2).min(cases.len());
+                    }
+                    // What is refused alone once more stays as it is.
+                    Err(_) if part.len() == 1 => {
+                        tried += 1;
+                        together = 1;
+                    }
+                    Err(_) => together = 1,
                 }
             }
-            let tried: Vec<i64> = cases.into_iter().filter(|id| *id <= self.retried).collect();
-            quarantine::seen_by(store, &tried, &fingerprint).await?;
+            quarantine::seen_by(store, &cases[..tried], &fingerprint).await?;
+            self.retried = cases[..tried].last().copied().unwrap_or(self.retried);
         }
         Ok(())
     }

@@ -2083,6 +2083,8 @@ CREATE INDEX outbox_parked_topic ON makegood.outbox_parked USING btree (aggregat
 
 CREATE INDEX quarantine_business_key ON makegood.quarantine USING btree (business_key) WHERE (business_key IS NOT NULL);
 
+CREATE INDEX quarantine_open_cases ON makegood.quarantine USING btree (route_id, id) WHERE (resolved_at IS NULL);
+
 CREATE UNIQUE INDEX quarantine_open_event ON makegood.quarantine USING btree (route_id, event_id, digest) WHERE (resolved_at IS NULL);
 
 CREATE INDEX quarantine_open_key ON makegood.quarantine USING btree (route_id, business_key) WHERE ((resolved_at IS NULL) AND (business_key IS NOT NULL));
