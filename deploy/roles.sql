@@ -8,6 +8,11 @@
 --
 -- Running it again changes nothing that is in place. Run it after every upgrade that brings migrations.
 
+-- All or nothing. And only PostgreSQL's own functions: where everybody may create in a schema that is searched, as in
+-- public before PostgreSQL 15, somebody's format(text, text) would be run with the rights of whoever runs this.
+BEGIN;
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 -- Owns the schema makegood; nobody logs in as it. Migrations run as this role.
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'makegood_owner') THEN
@@ -51,6 +56,16 @@ DO $$ BEGIN
 END $$;
 
 CREATE SCHEMA IF NOT EXISTS makegood AUTHORIZATION makegood_owner;
+-- A schema of that name that somebody else made is not trusted: what is in it would be theirs.
+DO $$
+DECLARE
+    owner text := (SELECT nspowner::regrole FROM pg_namespace WHERE nspname = 'makegood');
+BEGIN
+    IF NOT pg_has_role('makegood_owner', owner, 'USAGE') AND NOT pg_has_role(owner, 'makegood_owner', 'USAGE') THEN
+        RAISE EXCEPTION 'the schema makegood belongs to %, not to makegood_owner', owner
+            USING HINT = format('if %s is to be trusted: GRANT makegood_owner TO %s; else look who made it, and drop it', owner, owner);
+    END IF;
+END $$;
 GRANT USAGE ON SCHEMA makegood TO makegood_app, makegood_ops, makegood_reader, makegood_publisher;
 
 -- makegood's own tables: rows yes, definitions no. The default privileges cover later migrations.
@@ -108,3 +123,4 @@ DO $$ BEGIN
         GRANT SELECT, INSERT ON public.student_course_purchases TO makegood_app;
     END IF;
 END $$;
+COMMIT;

@@ -9,6 +9,7 @@ mod elsewhere;
 mod fault;
 pub mod findings;
 pub mod gaps;
+mod host_tables;
 pub mod inbox;
 pub mod jobs;
 mod json;
@@ -24,6 +25,7 @@ pub mod quarantine;
 pub mod report;
 pub mod routes;
 pub mod runs;
+mod search_path;
 pub mod strangers;
 pub mod test_events;
 pub mod trial;
@@ -136,7 +138,19 @@ impl Store {
         answer
     }
 
-    /// What a statement takes and returns, without running it.
+    /// Runs one of the mapping's statements, or one about the host's tables, and keeps nothing of what it did.
+    pub async fn query_host(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Fault> {
+        let tx = self.begin("host").await?;
+        let answer = tx.query_host(sql, params).await;
+        tx.rollback().await;
+        answer
+    }
+
+    /// What a statement of the mapping takes and returns, without running it.
     pub async fn describe(&self, sql: &str) -> Result<Shape, Fault> {
         let mut attempt = 0;
         loop {

@@ -159,6 +159,41 @@ fn every_conflict_names_its_target() {
     }
 }
 
+/// The mapping is run with the host's schemas searched, where others may have put a function that fits better.
+#[test]
+fn every_function_of_the_mapping_is_of_postgresql() {
+    // Words of the grammar, and aggregates whose exact types are PostgreSQL's. Of several arrays at once PostgreSQL
+    // takes its own `unnest`, and only by its bare name.
+    const OTHERS: &str = "as in any and when coalesce greatest least exists count min max unnest values materialized numeric using \
+                          student_course_purchases payments lateral from where on conflict";
+    for (path, text) in files("sql/purchases", "sql") {
+        let code: Vec<&str> =
+            text.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+        let code = code.join("\n");
+        for (at, _) in code.match_indices('(') {
+            let before = code[..at].trim_end_matches(' ');
+            let is_part = |c: char| c.is_alphanumeric() || "_.".contains(c);
+            let name = before.rsplit(|c| !is_part(c)).next().unwrap_or_default().to_lowercase();
+            let is_of_postgresql = name.starts_with("pg_catalog.");
+            let is_other = name.is_empty() || OTHERS.split_whitespace().any(|word| word == name);
+            let is_alias = before.len() >= name.len() && {
+                let head = before[..before.len() - name.len()].trim_end();
+                head.ends_with(" AS") || head.ends_with(')')
+            };
+            assert!(
+                is_of_postgresql || is_other || is_alias,
+                "{}: {name}() may be somebody else's",
+                path.display()
+            );
+            // Of a single array it is a function like any other.
+            if name == "unnest" {
+                let list = code[at + 1..].split(')').next().unwrap_or_default();
+                assert!(list.contains(','), "{}: unnest({list})", path.display());
+            }
+        }
+    }
+}
+
 #[test]
 fn every_statement_is_used() {
     let code: String =

@@ -16,6 +16,7 @@ mod doctor;
 mod drift;
 mod encodings;
 mod exactly_once;
+mod foreign_code;
 mod holds;
 mod http;
 mod isolation;

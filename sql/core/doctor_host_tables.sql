@@ -1,6 +1,6 @@
 -- makegood: doctor_host_tables
--- Of those tables of $1 that exist: what the role could do to them that makegood never does, and columns of
--- a type that has no zone.
+-- Of the tables $2, which the mapping calls $1 and of which some may not exist: what the role could do to them that
+-- makegood never does, and columns of a type that has no zone.
 SELECT t.written,
        pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owns,
        pg_catalog.has_any_column_privilege(c.oid, 'UPDATE') AS may_update,
@@ -12,6 +12,6 @@ SELECT t.written,
                  AND a.atttypid = 'pg_catalog.timestamp'::pg_catalog.regtype
            ORDER BY a.attnum
        ) AS without_zone
-FROM unnest($1::text[]) AS t (written)
-JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(t.written)::oid AND c.relkind IN ('r', 'p')
+FROM unnest($1::text[], $2::oid[]) AS t (written, oid)
+JOIN pg_catalog.pg_class c ON c.oid = t.oid AND c.relkind IN ('r', 'p')
 ORDER BY 1

@@ -1,9 +1,9 @@
 -- makegood: index_on
--- Whether a table has a valid index that begins with these columns in this order.
+-- Whether the table $1 has a valid index that begins with these columns in this order.
 SELECT EXISTS (
     SELECT
     FROM pg_catalog.pg_index i
-    WHERE i.indrelid = pg_catalog.to_regclass($1)::oid AND i.indisvalid AND i.indpred IS NULL
+    WHERE i.indrelid = $1::oid AND i.indisvalid AND i.indpred IS NULL
           AND (
               SELECT pg_catalog.array_agg(a.attname::text ORDER BY k.place)
               FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place)

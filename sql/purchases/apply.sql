@@ -38,7 +38,7 @@ WITH event AS MATERIALIZED (
                WHEN e.student_id IS NULL THEN 'data.studentId is missing'
                WHEN e.course_id IS NULL THEN 'data.courseId is missing'
                WHEN e.amount IS NULL THEN 'data.amount is missing'
-               WHEN e.amount < 0 THEN 'data.amount is negative'
+               WHEN e.amount < 0.0 THEN 'data.amount is negative'
                WHEN e.currency IS NULL OR e.currency !~ '^[A-Z]{3}$' THEN 'data.currency is not three capital letters'
            END AS fault
     FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[],
@@ -60,7 +60,7 @@ WITH event AS MATERIALIZED (
     -- Mostly every event makes its row, and then there is nothing to look for.
     SELECT event_id, payment_id, student_id, course_id, amount, currency
     FROM good g
-    WHERE (SELECT count(*) FROM inserted) < cardinality($1::uuid[])
+    WHERE (SELECT count(*) FROM inserted) < pg_catalog.cardinality($1::uuid[])
           AND NOT EXISTS (SELECT FROM inserted i WHERE i.event_id = g.event_id)
 ), found AS (
     SELECT payment_id, student_id, course_id, amount, currency FROM inserted

@@ -65,7 +65,7 @@ WITH page AS MATERIALIZED (
         LIMIT $4::bigint
     )
     UNION ALL
-    SELECT NULL, unnest($5::text[]::uuid[])
+    SELECT NULL, pg_catalog.unnest($5::text[]::uuid[])
 ), span AS MATERIALIZED (
     SELECT min(at) AS first, max(at) AS last, count(*) AS compared FROM page
 ), near_payments AS (
@@ -125,10 +125,10 @@ WITH page AS MATERIALIZED (
 )
 SELECT id::text AS business_key, at, kind,
        CASE WHEN has_payment THEN
-           jsonb_build_object('status', status, 'amount', amount::text, 'currency', currency,
+           pg_catalog.jsonb_build_object('status', status, 'amount', amount::text, 'currency', currency,
                               'student', student_id, 'course', course_id)
        END AS expected,
-       jsonb_build_object('amount', found_amount::text, 'currency', found_currency,
+       pg_catalog.jsonb_build_object('amount', found_amount::text, 'currency', found_currency,
                           'student', found_student, 'course', found_course) AS found,
        NULL::bigint AS compared
 FROM judged

@@ -15,13 +15,13 @@ WITH wanted AS MATERIALIZED (
     SELECT s.payment_id FROM student_course_purchases s JOIN wanted w ON s.id = w.id
 )
 SELECT 'payment' AS part, p.id::text AS business_key, p.updated_at AS at,
-       jsonb_build_object('id', p.id, 'status', p.status, 'amount', p.amount::text, 'currency', p.currency,
+       pg_catalog.jsonb_build_object('id', p.id, 'status', p.status, 'amount', p.amount::text, 'currency', p.currency,
                           'studentId', p.student_id, 'courseId', p.course_id, 'createdAt', p.created_at) AS contents
 FROM payments p
 JOIN payment USING (id)
 UNION ALL
 SELECT 'purchase', s.payment_id::text, s.purchased_at,
-       jsonb_build_object('id', s.id, 'amount', s.amount::text, 'currency', s.currency, 'studentId', s.student_id,
+       pg_catalog.jsonb_build_object('id', s.id, 'amount', s.amount::text, 'currency', s.currency, 'studentId', s.student_id,
                           'courseId', s.course_id, 'eventId', s.event_id)
 FROM student_course_purchases s
 JOIN payment ON payment.id = s.payment_id

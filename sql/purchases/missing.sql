@@ -81,13 +81,13 @@ WITH ahead AS NOT MATERIALIZED (
     WHERE NOT EXISTS (SELECT FROM near WHERE near.payment_id = page.id)
 )
 SELECT far.id::text AS business_key, far.at AS paid_at,
-       jsonb_build_object(
+       pg_catalog.jsonb_build_object(
            'eventType', 'PURCHASE_CONFIRMED',
            -- A time that no event can tell is left out; then it is the record's.
            'occurredAt', CASE WHEN far.at BETWEEN '0001-01-01Z' AND '9999-12-30Z' THEN
-               to_char(far.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+               pg_catalog.to_char(far.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
            END,
-           'data', jsonb_build_object('paymentId', far.id, 'studentId', p.student_id, 'courseId', p.course_id,
+           'data', pg_catalog.jsonb_build_object('paymentId', far.id, 'studentId', p.student_id, 'courseId', p.course_id,
                                       'amount', p.amount::text, 'currency', p.currency)
        ) AS event,
        NULL::bigint AS compared

@@ -15,16 +15,16 @@
 --    number needs leading zeros.
 SELECT id::text AS business_key, updated_at AS at,
        CASE status WHEN 'succeeded' THEN 'paid' WHEN 'refunded' THEN 'refunded' ELSE 'not_paid' END AS state,
-       jsonb_build_object('status', status, 'amount', amount::text, 'currency', currency,
+       pg_catalog.jsonb_build_object('status', status, 'amount', amount::text, 'currency', currency,
                           'student', student_id, 'course', course_id) AS terms,
        CASE WHEN status = 'succeeded' THEN
-           jsonb_build_object(
+           pg_catalog.jsonb_build_object(
                'eventType', 'PURCHASE_CONFIRMED',
                -- A time that no event can tell is left out; then it is the record's.
                'occurredAt', CASE WHEN updated_at BETWEEN '0001-01-01Z' AND '9999-12-30Z' THEN
-                   to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+                   pg_catalog.to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
                END,
-               'data', jsonb_build_object('paymentId', id, 'studentId', student_id, 'courseId', course_id,
+               'data', pg_catalog.jsonb_build_object('paymentId', id, 'studentId', student_id, 'courseId', course_id,
                                           'amount', amount::text, 'currency', currency)
            )
        END AS event

@@ -7,7 +7,7 @@
 -- Out: business_key text, at timestamptz  as in payments.sql
 --      terms jsonb                        what the purchase says
 SELECT payment_id::text AS business_key, purchased_at AS at,
-       jsonb_build_object('amount', amount::text, 'currency', currency, 'student', student_id, 'course', course_id) AS terms
+       pg_catalog.jsonb_build_object('amount', amount::text, 'currency', currency, 'student', student_id, 'course', course_id) AS terms
 FROM (
     (
         SELECT payment_id, student_id, course_id, amount, currency, purchased_at

@@ -13,10 +13,10 @@
 --                          for a person to run; null if there is none
 -- It is run before the route first applies anything. makegood never runs what is in `link`.
 SELECT s.id::text AS purchase, s.payment_id::text AS business_key, s.purchased_at AS at,
-       jsonb_build_object('amount', s.amount::text, 'currency', s.currency, 'studentId', s.student_id,
+       pg_catalog.jsonb_build_object('amount', s.amount::text, 'currency', s.currency, 'studentId', s.student_id,
                           'courseId', s.course_id) AS contents,
        (
-           SELECT format('UPDATE student_course_purchases SET payment_id = %L WHERE id = %L;', p.id, s.id)
+           SELECT pg_catalog.format('UPDATE student_course_purchases SET payment_id = %L WHERE id = %L;', p.id, s.id)
            FROM payments p
            WHERE p.student_id = s.student_id AND p.course_id = s.course_id AND p.amount = s.amount
                  AND p.currency = s.currency AND p.status = 'succeeded'

@@ -2,11 +2,11 @@
 
 use super::{Check, failed, unknown};
 use crate::config::Inbox;
-use crate::pure::verdict;
+use crate::pure::{sql, verdict};
 use crate::store::inbox::ApplyFault;
 use crate::store::mapping::{Look, Mapping, Unfit};
 use crate::store::trial::{Trial, trial};
-use crate::store::{Store, report};
+use crate::store::{Store, report, vitals};
 
 /// Checks all that a mapping promises. `source` is the payments' database, if it is another one.
 pub async fn check(route: &Inbox, store: &Store, source: Option<&Store>) -> Vec<Check> {
@@ -16,6 +16,9 @@ pub async fn check(route: &Inbox, store: &Store, source: Option<&Store>) -> Vec<
             checks.push(loaded(&mapping));
             checks.push(purchases(&mapping, store).await);
             checks.push(key(&mapping, store).await);
+            for store in [Some(store), source].into_iter().flatten() {
+                checks.push(schemas(&mapping, store).await);
+            }
             for look in mapping.looks_for(source.is_some()) {
                 let store = source.filter(|_| look.in_source).unwrap_or(store);
                 checks.push(reads(&mapping, &look, store).await);
@@ -30,7 +33,7 @@ pub async fn check(route: &Inbox, store: &Store, source: Option<&Store>) -> Vec<
 
 fn loaded(mapping: &Mapping) -> Check {
     let print = mapping.fingerprint();
-    if mapping.origin == "built in" {
+    if mapping.is_built_in() {
         return Check::pass(
             "mapping.files",
             format!("built in ({print}), for the route names no folder"),
@@ -53,6 +56,34 @@ async fn purchases(mapping: &Mapping, store: &Store) -> Check {
             format!("apply.sql fits {}, sets what it requires, and may be run", mapping.table),
         ),
         Err(unfit) => failed(name, unfit.problem("apply.sql does not fit")),
+    }
+}
+
+/// Whether others may put functions before those that the mapping means.
+async fn schemas(mapping: &Mapping, store: &Store) -> Check {
+    let name = "mapping.schemas";
+    let open = match vitals::open_schemas(store).await {
+        Ok(open) => open,
+        Err(fault) => return unknown(name, &fault),
+    };
+    if open.is_empty() {
+        return Check::pass(
+            name,
+            "not everybody may create in the schemas that are searched for the mapping",
+        );
+    }
+    let says = format!(
+        "everybody may create in the schema {}, so that somebody's function or operator may be run in place of PostgreSQL's",
+        open.join(", ")
+    );
+    let fix: Vec<String> = open
+        .iter()
+        .map(|schema| format!("REVOKE CREATE ON SCHEMA {} FROM PUBLIC;", sql::quoted(schema)))
+        .collect();
+    match mapping.is_built_in() {
+        // It names PostgreSQL's in full. Triggers of the host's may not.
+        true => Check::warn(name, format!("{says} by a trigger on your tables"), fix.join("\n")),
+        false => Check::fail(name, format!("{says} by the mapping"), fix.join("\n")),
     }
 }
 

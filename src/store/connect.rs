@@ -24,7 +24,7 @@ use hosts::{HEAD_START, Hosts};
 
 /// What every session sets first. Statements rather than startup options, which PgBouncer refuses. Everything is built
 /// for READ COMMITTED, and a serializable transaction of ours could fail one of the payments'.
-const SESSION: &str = "SET default_transaction_isolation = 'read committed'; \
+const SESSION: &str = "SET search_path = pg_catalog, pg_temp; SET default_transaction_isolation = 'read committed'; \
     SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
     SET idle_in_transaction_session_timeout = '60s'; SET TimeZone = 'UTC'; SET jit = off";
 

@@ -118,8 +118,7 @@ async fn finish(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(
     for (id, record, verdict) in batch.tests() {
         test_events::answer(tx, id, record, verdict).await.map_err(ApplyFault::Engine)?;
     }
-    // A deferred constraint would otherwise speak up inside COMMIT, after the last answer was read.
-    tx.batch("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(ApplyFault::Mapping)?;
+    tx.settle_constraints().await.map_err(ApplyFault::Mapping)?;
     let moves = sorted.moves(batch);
     let collided = positions::advance(tx, batch.log, batch.writer, &moves)
         .await
@@ -171,7 +170,7 @@ async fn ask(
         return Ok(());
     }
     let input = Input::of(mapping, &open);
-    let rows = tx.query(&mapping.apply, &input.params()).await.map_err(ApplyFault::Mapping)?;
+    let rows = tx.query_host(&mapping.apply, &input.params()).await.map_err(ApplyFault::Mapping)?;
     rows.iter().try_for_each(|row| answers.take(row))
 }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 pub use looks::{Index, Look, Looks};
 
-use super::{Fault, Shape, Store};
+use super::{Fault, Shape, Store, host_tables};
 use crate::pure::envelope;
 use crate::pure::fields::{self, Field, Kind};
 use crate::pure::problem::{Code, Problem};
@@ -140,6 +140,11 @@ impl Mapping {
         }
     }
 
+    /// Whether it is the compiled-in one.
+    pub fn is_built_in(&self) -> bool {
+        self.origin == "built in"
+    }
+
     /// A short fingerprint of the text, for logs: which version ran.
     pub fn fingerprint(&self) -> String {
         envelope::digest(self.apply.as_bytes()).iter().take(4).map(|b| format!("{b:02x}")).collect()
@@ -195,7 +200,8 @@ impl Mapping {
     /// Checks that the purchases have the unique key that makes a second one impossible.
     pub async fn check_key(&self, store: &Store) -> Result<(), Unfit> {
         let sql = include_str!("../../sql/core/unique_key.sql");
-        let rows = store.query(sql, &[&self.table, &self.column]).await?;
+        let table = host_tables::find(store, std::slice::from_ref(&self.table)).await?;
+        let rows = store.query(sql, &[&table.first().copied().flatten(), &self.column]).await?;
         let is = |column: usize| rows.first().is_some_and(|row| row.get::<_, bool>(column));
         if !is(0) {
             return Err(

@@ -75,20 +75,20 @@ pub fn places(config: &Config) -> Vec<(&Postgres, &'static [Set])> {
 /// nothing left to do.
 pub async fn up(client: &mut Client, sets: &[Set]) -> Result<Vec<String>, Problem> {
     let failed = |e: tokio_postgres::Error| Fault::from(e).problem("cannot migrate");
+    let before = client
+        .query_one(
+            "SELECT pg_catalog.current_setting('search_path'), pg_catalog.current_setting('standard_conforming_strings')",
+            &[],
+        )
+        .await
+        .map_err(failed)?;
+    client.batch_execute(SETTINGS).await.map_err(failed)?;
     // Waiting for another migrator is not a statement that hangs.
     client
         .batch_execute("SET statement_timeout = 0; SET lock_timeout = 0")
         .await
         .map_err(failed)?;
     client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await.map_err(failed)?;
-    let before = client
-        .query_one(
-            "SELECT current_setting('search_path'), current_setting('standard_conforming_strings')",
-            &[],
-        )
-        .await
-        .map_err(failed)?;
-    client.batch_execute(SETTINGS).await.map_err(failed)?;
     let mut outcome = Ok(Vec::new());
     for set in sets {
         if let Ok(done) = &mut outcome {

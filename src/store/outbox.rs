@@ -34,8 +34,8 @@ use crate::pure::problem::Problem;
 pub const LEASE: Duration = Duration::from_secs(6);
 /// A cursor that is lost costs duplicates, never a row, so its commits need not wait for the disk. Scans and sorts of
 /// whole tables are what the planner falls for while statistics are young. A relay that is frozen within a transaction
-/// must not keep the next one waiting. What others create in the schemas that the role searches by default is not run.
-const SESSION: &str = "SET search_path = pg_catalog, pg_temp; SET synchronous_commit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; \
+/// must not keep the next one waiting.
+const SESSION: &str = "SET synchronous_commit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; \
     SET enable_sort = off; SET max_parallel_workers_per_gather = 0; \
     SET idle_in_transaction_session_timeout = '5s'; LISTEN makegood_outbox";
 

@@ -166,8 +166,8 @@ impl Looker {
         };
         let sql = format!("SELECT EXISTS (SELECT FROM {table})");
         let rows = match &self.source {
-            Some(source) => source.query(&sql, &[]).await?,
-            None => tx.query(&sql, &[]).await?,
+            Some(source) => source.query_host(&sql, &[]).await?,
+            None => tx.query_host(&sql, &[]).await?,
         };
         Ok(rows.first().is_some_and(|row| row.get(0)).then_some(table))
     }
@@ -209,11 +209,11 @@ async fn read_rows(tx: &Tx, sql: &str, scope: Scope<'_>) -> Result<Vec<Row>, Fau
         Scope::Window { after, until, rows } => {
             let keys = None::<&[String]>;
             let (at, until) = (after.at.sent(), until.sent());
-            tx.query(sql, &[&at, &after.key, &until, &rows, &keys]).await
+            tx.query_host(sql, &[&at, &after.key, &until, &rows, &keys]).await
         }
         Scope::Keys(keys) => {
             let keys = Some(keys);
-            tx.query(sql, &[&none.0, &none.1, &none.0, &None::<i64>, &keys]).await
+            tx.query_host(sql, &[&none.0, &none.1, &none.0, &None::<i64>, &keys]).await
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio_postgres::Row;
 
 use super::mapping::Mapping;
-use super::{Fault, Tx};
+use super::{Fault, Tx, host_tables};
 
 /// The rows under some keys as JSON, as this transaction sees them. A key that is no value of the column finds
 /// nothing, and so do all others then.
@@ -38,13 +38,16 @@ pub(super) async fn own(tx: &Tx, mapping: &Mapping, keys: &[&str]) -> Result<Vec
 }
 
 async fn ask(tx: &Tx, mapping: &Mapping, what: &str, keys: &[&str]) -> Result<Vec<Row>, Fault> {
+    let table = host_tables::ids(tx, std::slice::from_ref(&mapping.table)).await?;
     let sql = include_str!("../../sql/core/key_type.sql");
-    let found = tx.query(sql, &[&mapping.table, &mapping.column]).await?;
+    let found = tx.query(sql, &[&table.first().copied().flatten(), &mapping.column]).await?;
     let Some(row) = found.first() else { return Ok(Vec::new()) };
-    let (table, column, kind): (String, String, String) = (row.get(0), row.get(1), row.get(2));
+    let part = |column: usize| row.get::<_, String>(column);
+    let (table, column, kind, equals) = (part(0), part(1), part(2), part(3));
     // Names from the catalogue, written as it says; cast to the column's type, so that its index is used.
     let sql = format!(
-        "SELECT t.{column}::text, {what} FROM {table} t WHERE t.{column} = ANY ($1::text[]::{kind}[])"
+        "SELECT t.{column}::text, {what} FROM {table} t
+         WHERE t.{column} OPERATOR({equals}.=) ANY ($1::text[]::{kind}[])"
     );
     tx.batch("SAVEPOINT rows").await?;
     let found = tx.query(&sql, &[&keys]).await;

@@ -8,6 +8,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tracing::trace;
 
 use super::copy::Rows;
+use super::search_path::{HOST, OWN};
 use super::{Fault, Shape, bounded, typed};
 use crate::config::Pooler;
 
@@ -15,7 +16,8 @@ use crate::config::Pooler;
 /// thousand rows by nested loops. JIT would cost more than the statement.
 const BEGIN: &str = "BEGIN; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off";
 /// Behind a pooler the session is anybody's, and what would be set on connecting is set here.
-const BEGIN_POOLED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL jit = off; SET LOCAL TimeZone = 'UTC'; \
+const BEGIN_POOLED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
+    SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL jit = off; SET LOCAL TimeZone = 'UTC'; \
     SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '10s'; \
     SET LOCAL idle_in_transaction_session_timeout = '60s'";
 
@@ -68,6 +70,27 @@ impl Tx {
         self.judged(super::query(self.client(), self.pooler, sql, params).await)
     }
 
+    /// Runs one of the mapping's statements, or one about the host's tables: the host's schemas are searched for it. A
+    /// refusal leaves them so, as the transaction goes back to a savepoint or ends.
+    pub async fn query_host(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Fault> {
+        // Both are sent before the first is answered.
+        let (host, answer) = tokio::join!(self.batch(HOST), self.query(sql, params));
+        host?;
+        let rows = answer?;
+        self.batch(OWN).await?;
+        Ok(rows)
+    }
+
+    /// Has the host's deferred constraints and triggers speak up now, rather than inside COMMIT, after the last answer
+    /// was read.
+    pub async fn settle_constraints(&self) -> Result<(), Fault> {
+        self.batch(&format!("{HOST}; SET CONSTRAINTS ALL IMMEDIATE; {OWN}")).await
+    }
+
     /// Runs a statement and returns how many rows it wrote.
     pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Fault> {
         let client = self.client();
@@ -81,8 +104,9 @@ impl Tx {
         self.judged(bounded::answer(run).await)
     }
 
-    /// What a statement takes and returns.
+    /// What a statement of the mapping takes and returns.
     pub(super) async fn describe(&self, sql: &str) -> Result<Shape, Fault> {
+        self.batch(HOST).await?;
         let prepared = async { self.client().prepare(sql).await.map_err(Fault::of_text) };
         let statement = bounded::answer(prepared).await?;
         let columns = statement.columns().iter();

@@ -8,7 +8,7 @@ use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{ToSql, Type, WrongType};
 
 /// The types that makegood's parameters have.
-const TYPES: [Type; 21] = [
+const TYPES: [Type; 23] = [
     Type::TEXT,
     Type::UUID,
     Type::INT8,
@@ -30,6 +30,8 @@ const TYPES: [Type; 21] = [
     Type::TIMESTAMPTZ_ARRAY,
     Type::JSONB_ARRAY,
     Type::NUMERIC_ARRAY,
+    Type::OID,
+    Type::OID_ARRAY,
 ];
 
 /// Each parameter with the type that it is sent as.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Fault, Store};
+use super::{Fault, Store, host_tables};
 use crate::pure::checkup::server::{Oldest, Server, Transactions};
 
 /// What was read of the server.
@@ -96,8 +96,9 @@ pub async fn unusable(store: &Store) -> Result<Vec<String>, Fault> {
 
 /// Those of `names` that are tables.
 pub async fn host_tables(store: &Store, names: &[String]) -> Result<Vec<HostTable>, Fault> {
-    let rows =
-        store.query(include_str!("../../sql/core/doctor_host_tables.sql"), &[&names]).await?;
+    let tables = host_tables::find(store, names).await?;
+    let sql = include_str!("../../sql/core/doctor_host_tables.sql");
+    let rows = store.query(sql, &[&names, &tables]).await?;
     let excess = |row: &tokio_postgres::Row| {
         let rights = [("may_update", "UPDATE"), ("may_delete", "DELETE")];
         rights.into_iter().filter(|(column, _)| row.get(*column)).map(|(_, right)| right).collect()
@@ -110,6 +111,12 @@ pub async fn host_tables(store: &Store, names: &[String]) -> Result<Vec<HostTabl
             without_zone: row.get("without_zone"),
         })
         .collect())
+}
+
+/// The schemas that are searched for the mapping and in which everybody may create.
+pub async fn open_schemas(store: &Store) -> Result<Vec<String>, Fault> {
+    let rows = store.query_host(include_str!("../../sql/core/doctor_schemas.sql"), &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// Whether two connections share one server process, as only a pooler in transaction mode has it.

@@ -27,6 +27,7 @@ pub mod sending;
 pub mod standby;
 pub mod topic;
 pub mod transactions;
+pub mod traps;
 pub mod ward;
 pub mod watched;
 pub mod wire;

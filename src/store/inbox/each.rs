@@ -81,7 +81,7 @@ async fn try_one(tx: &Tx, batch: &Batch<'_>, event: &Fresh<'_>) -> Result<Tried,
     tx.batch("SAVEPOINT each").await.map_err(ApplyFault::Engine)?;
     let answered = async {
         let answers = answers(tx, batch, std::slice::from_ref(event)).await?;
-        tx.batch("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(ApplyFault::Mapping)?;
+        tx.settle_constraints().await.map_err(ApplyFault::Mapping)?;
         Ok(answers)
     }
     .await;
@@ -160,7 +160,7 @@ async fn is_refused_again(
     tx.batch("SAVEPOINT each").await.map_err(ApplyFault::Engine)?;
     let answered = async {
         map(tx, batch.mapping, std::slice::from_ref(event)).await?;
-        tx.batch("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(ApplyFault::Mapping)
+        tx.settle_constraints().await.map_err(ApplyFault::Mapping)
     }
     .await;
     if let Err(fault) = &answered

@@ -33,7 +33,7 @@ pub async fn rehearse(
     let tx = store.begin("rehearse").await.map_err(ApplyFault::Engine)?;
     let outcome = async {
         let answers = map(&tx, batch.mapping, &sorted.fresh).await?;
-        tx.batch("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(ApplyFault::Mapping)?;
+        tx.settle_constraints().await.map_err(ApplyFault::Mapping)?;
         let keys: Vec<&str> = answers.iter().filter_map(|a| a.business_key.as_deref()).collect();
         let rows = match shown && !keys.is_empty() {
             true => rows_of(&tx, batch.mapping, &keys).await.map_err(ApplyFault::Engine)?,

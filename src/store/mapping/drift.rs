@@ -3,13 +3,14 @@
 use super::{Mapping, Unfit};
 use crate::pure::drift::{self, Catalogue, Column, Complaint, Source, Table};
 use crate::pure::{sql, verdict};
-use crate::store::{Fault, Store};
+use crate::store::{Fault, Store, host_tables};
 
 /// Reads what a statement touches of the catalogue.
 pub async fn catalogue(store: &Store, statement: &str) -> Result<Catalogue, Fault> {
     let written = sql::names(statement).tables;
-    let columns =
-        store.query(include_str!("../../../sql/core/host_columns.sql"), &[&written]).await?;
+    let tables = host_tables::find(store, &written).await?;
+    let sql = include_str!("../../../sql/core/host_columns.sql");
+    let columns = store.query(sql, &[&written, &tables]).await?;
     let mut found = Catalogue::default();
     for row in &columns {
         let written: String = row.get("written");
@@ -32,7 +33,7 @@ pub async fn catalogue(store: &Store, statement: &str) -> Result<Catalogue, Faul
         }
     }
     let others =
-        store.query(include_str!("../../../sql/core/host_tables_visible.sql"), &[]).await?;
+        store.query_host(include_str!("../../../sql/core/host_tables_visible.sql"), &[]).await?;
     found.role = others.first().map(|row| row.get("role")).unwrap_or_default();
     found.others = others.iter().map(|row| row.get("table_name")).collect();
     Ok(found)

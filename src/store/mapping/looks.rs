@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 
 use super::{Columns, FILES, Mapping, Unfit, breach};
 use crate::pure::problem::{Code, Problem};
-use crate::store::{Fault, Shape, Store};
+use crate::store::{Fault, Shape, Store, host_tables};
 
 const INDEX: &str = "-- makegood: index ";
 
@@ -222,7 +222,9 @@ impl Mapping {
         let lines = texts.flat_map(|(store, text)| indexes(text).map(move |index| (store, index)));
         let mut wanted = Vec::new();
         for (store, index) in lines {
-            let rows = store.query(sql, &[&index.table, &index.columns]).await?;
+            let table = host_tables::find(store, std::slice::from_ref(&index.table)).await?;
+            let table = table.first().copied().flatten();
+            let rows = store.query(sql, &[&table, &index.columns]).await?;
             let create = format!(
                 "CREATE INDEX CONCURRENTLY ON {} ({});",
                 index.table,

@@ -45,7 +45,7 @@ impl Mapping {
         params: usize,
     ) -> Result<(), Unfit> {
         let nulls: Vec<&(dyn ToSql + Sync)> = (0..params).map(|_| &Null as _).collect();
-        match store.query(&format!("EXPLAIN {sql}"), &nulls).await {
+        match store.query_host(&format!("EXPLAIN {sql}"), &nulls).await {
             Ok(_) => Ok(()),
             Err(fault @ Fault::Lost { .. }) => Err(Unfit::Unknown(fault)),
             Err(fault) => Err(self.refused(store, file, sql, fault).await),

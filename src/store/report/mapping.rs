@@ -1,12 +1,13 @@
 //! What stands in the way of a mapping.
 
 use crate::store::mapping::Mapping;
-use crate::store::{Fault, Store};
+use crate::store::{Fault, Store, host_tables};
 
 /// Business keys that are there more than once, and how often; at most ten.
 pub async fn duplicates(store: &Store, mapping: &Mapping) -> Result<Vec<(String, i64)>, Fault> {
+    let table = host_tables::find(store, std::slice::from_ref(&mapping.table)).await?;
     let sql = include_str!("../../../sql/core/key_type.sql");
-    let rows = store.query(sql, &[&mapping.table, &mapping.column]).await?;
+    let rows = store.query(sql, &[&table.first().copied().flatten(), &mapping.column]).await?;
     let Some(row) = rows.first() else { return Ok(Vec::new()) };
     let sql = include_str!("../../../sql/core/key_duplicates.sql")
         .replace("{table}", row.get("table_name"))

@@ -171,7 +171,7 @@ pub async fn jobs(store: &Store) -> Result<Vec<Job>, Fault> {
 
 /// What makegood's own tables know of a payment or an event.
 pub async fn explain(store: &Store, id: &str) -> Result<Vec<Trace>, Fault> {
-    let rows = look(store, include_str!("../../../sql/core/explain.sql"), &[&id]).await?;
+    let rows = look(store, include_str!("../../../sql/core/explain.sql"), false, &[&id]).await?;
     Ok(rows.iter().map(read_trace).collect())
 }
 
@@ -179,7 +179,7 @@ pub async fn explain(store: &Store, id: &str) -> Result<Vec<Trace>, Fault> {
 pub async fn explain_outbox(store: &Store, ids: &[String]) -> Result<Vec<Trace>, Fault> {
     let events: Vec<uuid::Uuid> = ids.iter().filter_map(|id| id.parse().ok()).collect();
     let sql = include_str!("../../../sql/core/explain_outbox.sql");
-    Ok(look(store, sql, &[&ids, &events]).await?.iter().map(read_trace).collect())
+    Ok(look(store, sql, false, &[&ids, &events]).await?.iter().map(read_trace).collect())
 }
 
 /// What the host's tables have of it: by the mapping's `lookup.sql`; for payments that live in another
@@ -193,7 +193,7 @@ pub async fn host_rows(
     match (source, &looks.lookup) {
         (Some(source), _) => lookup_elsewhere(store, source, looks, id).await,
         (None, Some(sql)) => {
-            let rows = look(store, sql, &[&id]).await?;
+            let rows = look(store, sql, true, &[&id]).await?;
             Ok(rows
                 .iter()
                 .map(|row| host_row(row, cell(row, "part").unwrap_or_default(), "contents"))
@@ -216,7 +216,9 @@ async fn lookup_elsewhere(
         [("payment", source, &looks.payments), ("purchase", store, &looks.purchases)]
     {
         let Some(sql) = sql else { continue };
-        let rows = match look(store, sql, &[&time, &text, &time, &limit, &keys.as_slice()]).await {
+        let rows = match look(store, sql, true, &[&time, &text, &time, &limit, &keys.as_slice()])
+            .await
+        {
             // A text that cannot be a payment's id is none.
             Err(fault) if fault.sqlstate().is_some_and(|code| code.starts_with("22")) => continue,
             answer => answer?,
@@ -226,15 +228,19 @@ async fn lookup_elsewhere(
     Ok(traces)
 }
 
-/// One statement that can change nothing, whoever wrote it, and that ends soon.
+/// One statement that can change nothing, whoever wrote it, and that ends soon. `is_host`: it is the mapping's.
 async fn look(
     store: &Store,
     sql: &str,
+    is_host: bool,
     params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
 ) -> Result<Vec<Row>, Fault> {
     let tx = store.begin("explain").await?;
     tx.batch("SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = '10s'; SET LOCAL row_security = off").await?;
-    let rows = tx.query(sql, params).await;
+    let rows = match is_host {
+        true => tx.query_host(sql, params).await,
+        false => tx.query(sql, params).await,
+    };
     tx.rollback().await;
     rows
 }
