@@ -46,6 +46,7 @@ mod sending;
 mod set_aside;
 mod settings;
 mod shutdown;
+mod situations;
 mod start_positions;
 mod story;
 mod support;

@@ -172,9 +172,14 @@ impl Rig {
 
     /// Sends the events of payments to a partition of the test's choice, in order.
     pub async fn pay_to(&self, partition: Option<i32>, payments: &[Payment]) {
-        for chunk in payments.chunks(1000) {
-            let sent: Vec<_> =
-                chunk.iter().map(|one| self.enqueue(partition, &one.record())).collect();
+        let records: Vec<Record> = payments.iter().map(Payment::record).collect();
+        self.send_all(partition, &records).await;
+    }
+
+    /// Sends records in order, without waiting for the broker's answer to each.
+    pub async fn send_all(&self, partition: Option<i32>, records: &[Record]) {
+        for chunk in records.chunks(1000) {
+            let sent: Vec<_> = chunk.iter().map(|one| self.enqueue(partition, one)).collect();
             for one in sent {
                 one.await.unwrap().map_err(|(e, _)| e).unwrap();
             }

@@ -16,6 +16,8 @@ use crate::pure::verdict::kafka::{OLD_FORMAT, OLD_FORMAT_ADVICE, Verdict, verdic
 
 /// How long the others may take to answer once the client has complained of a record.
 const AFTERWARDS: Duration = Duration::from_secs(1);
+/// How often records that the client says are out of range are asked for again.
+const AGAIN: u32 = 3;
 
 impl Probe {
     /// Reads the record at each given offset; asks for at most a few times the time-out. An offset without a record
@@ -71,8 +73,8 @@ impl Probe {
         found: &mut Found<Option<Record>>,
     ) -> Result<Option<KafkaError>, Problem> {
         let is_one = open.len() == 1;
-        let list = self.list(open.iter().map(|(p, o)| (*p, Offset::Offset(*o))));
-        client.assign(&list).map_err(|e| problem(&e, "cannot read records"))?;
+        self.ask_from(client, open)?;
+        let mut again = AGAIN;
         let mut deadline = Instant::now() + self.timeout;
         // Those whose answer may lie behind a record that could not be read.
         let (mut unsure, mut trouble) = (BTreeMap::new(), None);
@@ -85,6 +87,12 @@ impl Probe {
                 Err(error) => {
                     if !passes(&error) && !is_doubtful {
                         deadline = deadline.min(Instant::now() + AFTERWARDS);
+                    }
+                    // What was asked for before can be said to be out of range late, and the client then stops
+                    // fetching what is asked for now.
+                    if means(&error) == Verdict::Reclaim && again > 0 {
+                        again -= 1;
+                        self.ask_from(client, open)?;
                     }
                     trouble = trouble.filter(|t| !passes(t)).or(Some(error));
                     if is_one && trouble.as_ref().is_some_and(|t| !passes(t)) {
@@ -112,6 +120,11 @@ impl Probe {
         let _ = client.unassign();
         open.append(&mut unsure);
         Ok(trouble)
+    }
+
+    fn ask_from(&self, client: &BaseConsumer, open: &BTreeMap<i32, i64>) -> Result<(), Problem> {
+        let list = self.list(open.iter().map(|(p, o)| (*p, Offset::Offset(*o))));
+        client.assign(&list).map_err(|e| problem(&e, "cannot read records"))
     }
 
     /// Reads at most `limit` records: those of each partition from an offset on, up to another. Ends early
@@ -181,11 +194,13 @@ impl Probe {
     }
 }
 
-/// Whether there may be an answer all the same. That an offset is out of range is said late of what was asked for
-/// before, too.
+/// Whether there may be an answer all the same.
 fn passes(error: &KafkaError) -> bool {
-    let code = error.rdkafka_error_code().map(name).unwrap_or_default();
-    matches!(verdict(&code), Verdict::Retry | Verdict::Reclaim)
+    matches!(means(error), Verdict::Retry | Verdict::Reclaim)
+}
+
+fn means(error: &KafkaError) -> Verdict {
+    verdict(&error.rdkafka_error_code().map(name).unwrap_or_default())
 }
 
 /// What is wrong where a partition's record was asked for and it did not answer.

@@ -137,6 +137,9 @@ pub fn advice(code: &str) -> &'static str {
         "UnknownTopic" | "UnknownTopicOrPartition" | "UnknownPartition" => {
             "the topic does not exist: create it with kafka-topics --create, or correct `topic`"
         }
+        "OffsetOutOfRange" | "AutoOffsetReset" | "LogTruncation" => {
+            "the log no longer has this offset: makegood asks again, and records what is gone as a gap"
+        }
         "InvalidTopic" => "Kafka allows no topic of this name: correct `topic`",
         "TopicAuthorizationFailed" => "grant this user Read and Describe on the topic",
         "GroupAuthorizationFailed" => "grant this user Read on the consumer group",

@@ -9,8 +9,10 @@ use crate::pure::verdict::{Verdict, verdict};
 use crate::store::quarantine::Refusal;
 use crate::store::{Store, Tx};
 
-/// So long may one record take here. What takes longer is a suspect, and is tried again alone with all the time.
-const BOUND: &str = "SET LOCAL statement_timeout = '3s'";
+/// So long may one record take here. What takes longer is a suspect, and is tried again alone with all the time. And a
+/// plan for few rows is made once, not for each of them.
+const BOUND: &str =
+    "SET LOCAL statement_timeout = '3s'; SET LOCAL plan_cache_mode = force_generic_plan";
 
 /// What came of one record.
 enum Tried {

@@ -1,0 +1,111 @@
+//! Situations that people were in, as data: tables, records and what is right. Each file in `situations/` is one.
+//!
+//! A step runs its `sql` as the owner of the host's tables, sends the texts that `records` selects, and waits until
+//! each query of `right` gives its value. The daemon starts once the first step's records are sent.
+
+use std::fs;
+
+use serde::Deserialize;
+use tokio_postgres::Row;
+
+use crate::commands::{run, stdout};
+use crate::support::events::raw;
+use crate::support::eventually;
+use crate::support::rig::Rig;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Situation {
+    /// What it is about, for people.
+    #[serde(rename = "what")]
+    _what: String,
+    /// More for the `[[inbox]]` section.
+    #[serde(default)]
+    route: String,
+    /// What the daemon's log must never say.
+    #[serde(default)]
+    never: Vec<String>,
+    step: Vec<Step>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    #[serde(default)]
+    sql: String,
+    /// A query; its only column is the records' text.
+    #[serde(default)]
+    records: String,
+    /// Queries with the value that each must give, as text.
+    #[serde(default)]
+    right: Vec<(String, String)>,
+    /// Commands, and words of what each prints.
+    #[serde(default)]
+    says: Vec<(Vec<String>, String)>,
+}
+
+async fn comes_out_right(name: &str) {
+    let file = format!("{}/tests/situations/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+    let situation: Situation = toml::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let rig = Rig::new(1).await;
+    let mut daemon = None;
+    for step in &situation.step {
+        rig.client.batch_execute(&step.sql).await.unwrap();
+        if !step.records.is_empty() {
+            let rows = rig.client.query(&step.records, &[]).await.unwrap();
+            let record = |row: &Row| raw(None, Some(row.get::<_, &str>(0).as_bytes()));
+            rig.send_all(None, &rows.iter().map(record).collect::<Vec<_>>()).await;
+        }
+        daemon.get_or_insert_with(|| rig.daemon_with(&situation.route));
+        for (query, value) in &step.right {
+            gives(&rig, query, value).await;
+        }
+        for (args, words) in &step.says {
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            let output = run(&rig, &args).await;
+            assert!(stdout(&output).contains(words), "{args:?}: {}", stdout(&output));
+        }
+    }
+    let log = daemon.map(|daemon| daemon.log()).unwrap_or_default();
+    for words in &situation.never {
+        assert!(!log.contains(words), "{words}");
+    }
+}
+
+async fn gives(rig: &Rig, query: &str, value: &str) {
+    let as_text = format!("SELECT ({query})::text");
+    eventually(&format!("{value} from {query}"), || async {
+        let row = rig.client.query_one(&as_text, &[]).await.unwrap();
+        (row.get::<_, Option<&str>>(0) == Some(value)).then_some(())
+    })
+    .await;
+}
+
+/// One test a file, so that each has a name and a verdict of its own.
+macro_rules! situations {
+    ($($name:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                comes_out_right(stringify!($name)).await;
+            }
+        )*
+
+        #[test]
+        fn every_file_is_tried() {
+            let folder = format!("{}/tests/situations", env!("CARGO_MANIFEST_DIR"));
+            for entry in fs::read_dir(folder).unwrap() {
+                let file = entry.unwrap().file_name().into_string().unwrap();
+                let tried = [$(concat!(stringify!($name), ".toml")),*];
+                assert!(tried.contains(&file.as_str()), "nothing tries {file}");
+            }
+        }
+    };
+}
+
+situations! {
+    a_rule_refuses_one_of_many
+    a_student_comes_late
+    most_were_bought_already
+    two_fifths_have_no_course
+}
