@@ -148,7 +148,7 @@ async fn the_driver_calls_a_rolled_back_commit_a_success_and_the_last_statement_
     let store = store(&rig.url());
     let swallow_an_error = async || {
         let tx = store.begin("test").await.unwrap();
-        let put = "INSERT INTO student_course_purchases
+        let put = "INSERT INTO public.student_course_purchases
                    (payment_id, student_id, course_id, amount, currency)
                    VALUES ('11111111-1111-1111-1111-111111111111', gen_random_uuid(), gen_random_uuid(), 1, 'INR')";
         tx.batch(put).await.unwrap();

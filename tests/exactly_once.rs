@@ -193,7 +193,7 @@ async fn what_was_applied_long_ago_is_not_rejected_when_it_comes_again_in_a_back
     rig.caught_up().await;
     daemon.stop();
     let first = format!("WHEN e.payment_id = '{}' THEN 'no more'", paid[0].id);
-    mapping.change(&[("WHEN e.amount < 0 THEN 'data.amount is negative'", &first)]);
+    mapping.change(&[("WHEN e.amount < 0.0 THEN 'data.amount is negative'", &first)]);
     rig.pay(&paid[1..]).await;
     rig.pay(&paid[..1]).await;
     let daemon = rig.daemon_with(&mapping.route(LARGE_BATCHES));

@@ -23,6 +23,7 @@ mod isolation;
 mod judging;
 mod mapping_commands;
 mod membership;
+mod migrating;
 mod monitoring;
 mod numbers;
 mod offsets_commands;

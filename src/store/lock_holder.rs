@@ -1,5 +1,7 @@
 //! Who holds the lock that makegood's own statements wait for.
 
+use tokio_postgres::Row;
+
 use super::{Fault, Store};
 use crate::pure::standing::age;
 
@@ -16,7 +18,12 @@ pub struct Holder {
 pub async fn find(store: &Store, application_name: &str) -> Result<Option<Holder>, Fault> {
     let sql = include_str!("../../sql/core/lock_holder.sql");
     let rows = store.query(sql, &[&application_name]).await?;
-    Ok(rows.first().map(|row| {
+    Ok(rows.first().map(Holder::of))
+}
+
+impl Holder {
+    /// Of a row with pid, application, state, role, and the seconds for which it is so.
+    pub(super) fn of(row: &Row) -> Holder {
         let part = |index: usize| {
             row.get::<_, Option<String>>(index).filter(|text| !text.is_empty()).unwrap_or_default()
         };
@@ -32,5 +39,5 @@ pub async fn find(store: &Store, application_name: &str) -> Result<Option<Holder
         let known: Vec<&str> = parts.iter().map(String::as_str).filter(|p| !p.is_empty()).collect();
         let who = if known.is_empty() { "unknown".to_owned() } else { known.join(", ") };
         Holder { pid: row.get(0), who }
-    }))
+    }
 }

@@ -9,6 +9,7 @@ use refinery::{Migration, Runner};
 use tokio_postgres::Client;
 
 pub use self::script::{missing_sql, sql};
+use super::lock_holder::Holder;
 use super::{Fault, Store};
 use crate::config::{Config, Postgres};
 use crate::pure::problem::{Code, Problem};
@@ -25,6 +26,8 @@ const LOCK: i64 = 0x6d61_6b65_676f_6f64;
 /// What a migration is run under, whatever the role's or the database's own settings are.
 const SETTINGS: &str =
     "SET search_path = pg_catalog, pg_temp; SET standard_conforming_strings = on";
+/// The SQLSTATE of a lock that was waited for too long.
+const LOCKED: &str = "55P03";
 /// The SQLSTATE with which [`ENCODING`] refuses a database.
 const REFUSED: &str = "0A000";
 /// Refuses a database that cannot hold every event. One of the encoding SQL_ASCII holds any bytes, and `publish` looks
@@ -83,12 +86,31 @@ pub async fn up(client: &mut Client, sets: &[Set]) -> Result<Vec<String>, Proble
         .await
         .map_err(failed)?;
     client.batch_execute(SETTINGS).await.map_err(failed)?;
-    // Waiting for another migrator is not a statement that hangs.
-    client
-        .batch_execute("SET statement_timeout = 0; SET lock_timeout = 0")
-        .await
-        .map_err(failed)?;
-    client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await.map_err(failed)?;
+    // A migration may take long; what it waits for must not, for others then wait behind it.
+    let patience = "SET statement_timeout = 0; SET lock_timeout = '10s'";
+    client.batch_execute(patience).await.map_err(failed)?;
+    let outcome = locked_up(client, sets).await;
+    let again = "SELECT set_config('search_path', $1, false), set_config('standard_conforming_strings', $2, false)";
+    let (path, strings): (String, String) = (before.get(0), before.get(1));
+    let _ = client.execute(again, &[&path, &strings]).await;
+    outcome
+}
+
+/// Applies what is missing under the lock. Anybody can take that: who holds it is told, and where nothing is missing
+/// nobody is waited for.
+async fn locked_up(client: &mut Client, sets: &[Set]) -> Result<Vec<String>, Problem> {
+    let mut lacks = false;
+    for set in sets {
+        lacks |= set.lacks(client).await?;
+    }
+    if !lacks {
+        return Ok(Vec::new());
+    }
+    if let Err(error) = client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await {
+        let fault = Fault::from(error);
+        let problem = fault.problem("cannot migrate: somebody has the lock of those who migrate");
+        return Err(told(client, fault.sqlstate(), problem).await);
+    }
     let mut outcome = Ok(Vec::new());
     for set in sets {
         if let Ok(done) = &mut outcome {
@@ -100,10 +122,26 @@ pub async fn up(client: &mut Client, sets: &[Set]) -> Result<Vec<String>, Proble
     }
     // The lock ends with the session at the latest, so a failure here is no failure.
     let _ = client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await;
-    let again = "SELECT set_config('search_path', $1, false), set_config('standard_conforming_strings', $2, false)";
-    let (path, strings): (String, String) = (before.get(0), before.get(1));
-    let _ = client.execute(again, &[&path, &strings]).await;
     outcome
+}
+
+/// A problem with the name of who was waited for in vain, if somebody was.
+async fn told(client: &Client, sqlstate: Option<&str>, problem: Problem) -> Problem {
+    if sqlstate != Some(LOCKED) {
+        return problem;
+    }
+    let sql = include_str!("../../sql/core/migrate_holders.sql");
+    let holder = client.query_opt(sql, &[&LOCK]).await.ok().flatten();
+    let Some(Holder { pid, who }) = holder.as_ref().map(Holder::of) else {
+        return problem.hint("whoever it was has ended meanwhile: run it again");
+    };
+    let cause = format!("{}; pid {pid} ({who}) holds a lock on it", problem.cause);
+    let end = match pid {
+        0 => "a prepared transaction holds it: SELECT gid, owner FROM pg_prepared_xacts; then COMMIT PREPARED or ROLLBACK PREPARED".to_owned(),
+        _ => format!("wait for its end, or end it: SELECT pg_terminate_backend({pid});"),
+    };
+    Problem::new(problem.code, cause)
+        .hint(format!("{end}\nthen run it again; nothing is half done"))
 }
 
 /// `IF NOT EXISTS` would not do: it wants the right to create schemas also where there is nothing to
@@ -157,10 +195,14 @@ impl Set {
         self.runner().get_migrations().clone()
     }
 
+    /// Whether anything is missing; with it a role with few rights can start a daemon when there is nothing to do.
+    async fn lacks(self, client: &mut Client) -> Result<bool, Problem> {
+        Ok(!self.runner().get_migrations().iter().eq(&self.applied(client).await?))
+    }
+
     async fn migrate(self, client: &mut Client) -> Result<Vec<String>, Problem> {
-        // A role with few rights can start a daemon when there is nothing to do.
-        let (known, applied) = (self.runner(), self.applied(client).await?);
-        if known.get_migrations().iter().eq(&applied) {
+        // Somebody else may have done it while the lock was waited for.
+        if !self.lacks(client).await? {
             return Ok(Vec::new());
         }
         let refused = |error: tokio_postgres::Error| {
@@ -179,15 +221,19 @@ impl Set {
                  CREATE SCHEMA makegood AUTHORIZATION your_makegood_role;",
             )
         })?;
-        let report = known.run_async(client).await.map_err(|e| {
-            let problem = problem(&e, "a migration failed");
-            match problem.code {
-                Code::PostgresUnreachable => problem,
-                _ => problem.hint(
-                    "nothing of it was kept; `makegood migrate status` shows what is applied",
-                ),
+        let report = match self.runner().run_async(client).await {
+            Ok(report) => report,
+            Err(error) => {
+                let (problem, sqlstate) = problem(&error, "a migration failed");
+                let problem = match problem.code {
+                    Code::PostgresUnreachable => problem,
+                    _ => problem.hint(
+                        "nothing of it was kept; `makegood migrate status` shows what is applied",
+                    ),
+                };
+                return Err(told(client, sqlstate.as_deref(), problem).await);
             }
-        })?;
+        };
         Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
     }
 
@@ -231,7 +277,7 @@ impl Set {
             return Ok(Vec::new());
         }
         let applied = self.runner().get_applied_migrations_async(client).await;
-        applied.map_err(|e| problem(&e, "cannot read what is migrated"))
+        applied.map_err(|e| problem(&e, "cannot read what is migrated").0)
     }
 }
 
@@ -243,14 +289,15 @@ fn lacking(mut known: Vec<Migration>, applied: &[(i32, String)]) -> Vec<Migratio
 
 /// What PostgreSQL says, if it is behind the error, is of the database and can end by itself; only the rest
 /// means that the schema does not fit. Refinery's own words hide both.
-fn problem(error: &refinery::Error, doing: &str) -> Problem {
+fn problem(error: &refinery::Error, doing: &str) -> (Problem, Option<String>) {
     let mut cause: &(dyn Error + 'static) = error;
     loop {
         if let Some(of_postgres) = cause.downcast_ref::<tokio_postgres::Error>() {
-            return Fault::from(of_postgres).problem(doing);
+            let fault = Fault::from(of_postgres);
+            return (fault.problem(doing), fault.sqlstate().map(str::to_owned));
         }
         let Some(next) = cause.source() else {
-            return Problem::new(Code::Schema, format!("{doing}: {cause}"));
+            return (Problem::new(Code::Schema, format!("{doing}: {cause}")), None);
         };
         cause = next;
     }

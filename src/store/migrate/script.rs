@@ -25,7 +25,7 @@ pub async fn missing_sql(store: &Store, sets: &[Set]) -> Result<String, Problem>
 }
 
 fn script(parts: impl IntoIterator<Item = (Set, Vec<Migration>)>) -> String {
-    let local = SETTINGS.replace("SET ", "SET LOCAL ");
+    let local = SETTINGS.replace("SET ", "SET LOCAL ") + "; SET LOCAL lock_timeout = '10s'";
     let mut text = format!("BEGIN;\n{local};\n{ENCODING}CREATE SCHEMA IF NOT EXISTS makegood;\n");
     for (set, migrations) in parts {
         let history = set.history();
