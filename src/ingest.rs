@@ -38,6 +38,7 @@ mod route;
 mod settle;
 mod silent;
 pub mod survey;
+mod unreadable;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc as std_mpsc};

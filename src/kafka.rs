@@ -1,6 +1,8 @@
 //! Everything Kafka: one consumer thread, a second handle to look with, and the one unsafe module.
 
 pub mod board;
+#[allow(unsafe_code)]
+mod bounds;
 mod callbacks;
 pub mod consumer;
 pub mod describe;

@@ -29,5 +29,6 @@ pub mod standing;
 pub mod stride;
 pub mod trace;
 pub mod trust;
+pub mod unpacked;
 pub mod verdict;
 pub mod window;

@@ -7,6 +7,7 @@
 
 mod agreement;
 mod alert;
+mod bombs;
 mod commands;
 mod commit;
 mod contract;

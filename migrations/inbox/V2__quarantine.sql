@@ -11,6 +11,8 @@ CREATE TABLE makegood.quarantine (
     record_at timestamptz,
     key bytea,
     value bytea,
+    -- How long the value was, where only its beginning is kept; the digest is the whole one's.
+    whole_bytes integer,
     header_names bytea[] NOT NULL DEFAULT '{}',
     header_values bytea[] NOT NULL DEFAULT '{}',
     event_id uuid NOT NULL,

@@ -77,7 +77,7 @@ COMMENT ON COLUMN makegood.consumer_positions.is_current IS
 
 CREATE VIEW makegood.quarantine_open AS
 SELECT q.id, r.name AS route, q.reason, q.sqlstate, q.detail, q.topic, q.topic_id, q.partition, q."offset", q.event_id,
-       octet_length(q.value) AS value_bytes, cardinality(q.header_names) AS headers, q.record_at, q.quarantined_at, q.business_key,
+       coalesce(q.whole_bytes, octet_length(q.value)) AS value_bytes, cardinality(q.header_names) AS headers, q.record_at, q.quarantined_at, q.business_key,
        q.attempts
 FROM makegood.quarantine q
 JOIN makegood.routes r ON r.id = q.route_id

@@ -16,7 +16,7 @@ COMMENT ON COLUMN makegood.gaps_open.from_offset IS 'The first offset that was n
 COMMENT ON COLUMN makegood.gaps_open.to_offset IS 'One past the last.';
 COMMENT ON COLUMN makegood.gaps_open.records IS 'How many offsets that are; in a compacted or transactional topic fewer are records.';
 COMMENT ON COLUMN makegood.gaps_open.reason IS
-    'expired: deleted before they were read; taken_over: before the offset of the group''s worker before makegood; first_start: before the configured start; deleted: the topic was deleted before they were read; recreated, truncated: the log that came after begins later; reset by ...: a person skipped them.';
+    'expired: deleted before they were read; taken_over: before the offset of the group''s worker before makegood; first_start: before the configured start; deleted: the topic was deleted before they were read; recreated, truncated: the log that came after begins later; unreadable: a batch that unpacks to too much, or to nothing; quarantine_full: put away beyond max_quarantine; reset by ...: a person skipped them.';
 COMMENT ON COLUMN makegood.gaps_open.found_at IS 'When it was found; every payment they can be about became paid before.';
 
 CREATE FUNCTION makegood.dismiss_gap(gap bigint, reason text) RETURNS void

@@ -198,9 +198,13 @@ fn sheet(c: &Case, record: &Record) -> String {
         text += &print::visible(&format!("header          {name}: {value}"), false);
         text.push('\n');
     }
-    let bytes = record.value.as_ref().map_or(0, Vec::len);
+    let kept = record.value.as_ref().map_or(0, Vec::len);
+    let bytes = match record.cut {
+        Some(whole) => format!("{} bytes, of which these are the first {kept}", whole.bytes),
+        None => format!("{kept} bytes"),
+    };
     let value = print::visible(&shown(record.value.as_deref()), true);
-    text + &format!("value           {bytes} bytes\n{value}\n")
+    text + &format!("value           {bytes}\n{value}\n")
 }
 
 /// Bytes in JSON: as `text` if they are UTF-8, else as `hex`, and null for null.

@@ -7,8 +7,9 @@ use tracing::{info, warn};
 
 use super::Route;
 use super::survey::{self, Look, Surveyed, blocking};
+use super::unreadable;
 use crate::config::Start;
-use crate::kafka::probe::{Found, Probe};
+use crate::kafka::probe::Probe;
 use crate::pure::offsets::{self, Notice, StartAt, Why};
 use crate::pure::problem::{Code, Problem};
 use crate::store::Store;
@@ -40,7 +41,7 @@ pub(super) struct Begin {
 
 /// Claims `partitions`: looks at Kafka and PostgreSQL, resolves each start, writes the claims. Dropped midway, it
 /// claims nothing, or what the next claim finds as the newest step. `careful`: a partition whose next record
-/// cannot be read is not claimed.
+/// cannot be read is not claimed, or behind it if nobody ever can.
 pub(super) async fn claim(
     route: &Arc<Route>,
     store: &Store,
@@ -53,12 +54,12 @@ pub(super) async fn claim(
         let (mut look, survey) = look(route, store, probe, partitions).await?;
         let mut starts: BTreeMap<i32, StartAt> =
             survey.iter().map(|(p, s)| (*p, offsets::start_at(s.policy, s.known))).collect();
+        let mut passed = Vec::new();
         if careful {
-            let mut illegible = illegible(probe, &look, &starts).await?;
-            starts.retain(|partition, _| !illegible.contains_key(partition));
-            look.silent.append(&mut illegible);
+            passed = unreadable::go_past(probe, &mut look, &mut starts).await?;
         }
-        let (claims, gaps) = rows(&starts, &survey);
+        let (claims, mut gaps) = rows(&starts, &survey);
+        gaps.extend(passed.iter().cloned());
         let replaced = starts.values().any(|s| matches!(s.why, Why::Recreated | Why::Truncated));
         let (mut steps, deleted) =
             positions::claim(store, route.id, &look.log, &claims, &gaps, replaced)
@@ -69,6 +70,7 @@ pub(super) async fn claim(
         steps.retain(|partition, _| partitions.contains(partition));
         if steps.len() == starts.len() {
             report(route, &starts);
+            unreadable::report(route, &passed);
             for Gap { partition, from, to, .. } in deleted {
                 warn!(
                     route = route.settings.name,
@@ -105,7 +107,7 @@ pub(super) async fn still_silent(
 ) -> Result<BTreeMap<i32, Problem>, Problem> {
     let (mut look, survey) = survey::survey(route, store, probe, partitions).await?;
     let starts = survey.iter().map(|(p, s)| (*p, offsets::start_at(s.policy, s.known))).collect();
-    let mut illegible = illegible(probe, &look, &starts).await?;
+    let mut illegible = unreadable::illegible(probe, &look, &starts).await?;
     look.silent.append(&mut illegible);
     Ok(look.silent)
 }
@@ -129,21 +131,6 @@ async fn look(
     all.sort_unstable();
     all.dedup();
     survey::survey(route, store, probe, &all).await
-}
-
-/// The partitions whose next record cannot be read, and why.
-async fn illegible(
-    probe: &Arc<Probe>,
-    look: &Look,
-    starts: &BTreeMap<i32, StartAt>,
-) -> Result<BTreeMap<i32, Problem>, Problem> {
-    let ahead: BTreeMap<i32, i64> = (starts.iter())
-        .filter(|(p, start)| look.ends.get(p).is_some_and(|ends| start.offset < ends.high))
-        .map(|(partition, start)| (*partition, start.offset))
-        .collect();
-    let probe = probe.clone();
-    let Found { failed, .. } = blocking(move || probe.first_from(&ahead)).await?;
-    Ok(failed)
 }
 
 fn rows(

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::Route;
 use crate::config::Start;
 use crate::kafka::probe::{Found, Probe, Watermarks};
-use crate::pure::envelope::digest;
 use crate::pure::offsets::{Known, Policy};
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
@@ -156,8 +155,7 @@ fn or_none<T: Default>(read: Result<T, Fault>) -> Result<T, Fault> {
 }
 
 fn is_same(anchor: &Anchor, record: &Record) -> bool {
-    anchor.timestamp_ms == record.timestamp_ms
-        && anchor.digest == digest(record.value.as_deref().unwrap_or_default())
+    anchor.timestamp_ms == record.timestamp_ms && anchor.digest == record.digest()
 }
 
 /// Runs a call that waits for Kafka where waiting is allowed.

@@ -5,6 +5,7 @@
 mod ends;
 mod group;
 mod handle;
+mod packed;
 mod range;
 mod read;
 

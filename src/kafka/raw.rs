@@ -57,6 +57,46 @@ pub(super) fn leader_epoch(message: &BorrowedMessage<'_>) -> i32 {
     unsafe { sys::rd_kafka_message_leader_epoch(message.ptr()) }
 }
 
+/// What a client has to say of a partition next.
+pub(super) enum Said {
+    /// The first record at or after the offset that was asked for.
+    Record,
+    /// There is none.
+    End,
+    /// The batch that begins at this offset could not be read, and why in the client's words.
+    Unread(i64, String),
+}
+
+/// Waits for what the client has to say of `partition`, for at most `timeout`. Nothing else may be assigned to it.
+/// rdkafka leaves out where an error is.
+pub(super) fn listen<C: ClientContext>(
+    client: &Client<C>,
+    partition: i32,
+    timeout: Duration,
+) -> Option<Said> {
+    const NO_ERROR: sys::rd_kafka_resp_err_t = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+    let millis = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
+    // SAFETY: the client is alive while it is borrowed; the message is this function's own, everything is copied out
+    // of it, and it is destroyed once. Its errstr is its own, too, or static.
+    unsafe {
+        let message = sys::rd_kafka_consumer_poll(client.native_ptr(), millis);
+        if message.is_null() {
+            return None;
+        }
+        let said = match (*message).err {
+            _ if (*message).rkt.is_null() || (*message).partition != partition => None,
+            NO_ERROR => Some(Said::Record),
+            sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => Some(Said::End),
+            _ => {
+                let words = text(sys::rd_kafka_message_errstr(message));
+                Some(Said::Unread((*message).offset, words))
+            }
+        };
+        sys::rd_kafka_message_destroy(message);
+        said
+    }
+}
+
 /// Where a partition's log ended when the client last heard of it, open transactions included; `None`
 /// if it never did. Asks nobody.
 pub(super) fn known_end<C: ClientContext>(

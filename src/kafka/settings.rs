@@ -55,7 +55,8 @@ pub fn member(kafka: &config::Kafka, group: &str, client_id: &str) -> ClientConf
         .set("topic.metadata.refresh.interval.ms", "10000")
         // A broker that is back is found within a second; it would be ten.
         .set("reconnect.backoff.max.ms", "1000")
-        .set("check.crcs", "true")
+        // What one answer holds may be a hundred times that unpacked, and kafka/bounds.rs has room for so much.
+        .set("fetch.max.bytes", "1048576")
         .set("partition.assignment.strategy", "range");
     let given = |name: &str| kafka.properties.get(name).and_then(|text| text.parse().ok());
     let session = given("session.timeout.ms").map_or(SESSION_TIMEOUT, Duration::from_millis);
@@ -75,7 +76,9 @@ pub fn member(kafka: &config::Kafka, group: &str, client_id: &str) -> ClientConf
         // Where a log ends in what no consumer is given, the position stays below the end for good;
         // only the client can tell that there is nothing more to read.
         .set("enable.partition.eof", "true")
-        .set("isolation.level", "read_committed");
+        .set("isolation.level", "read_committed")
+        // What is damaged must not be taken for what was sent: a batch that cannot be unpacked is gone past.
+        .set("check.crcs", "true");
     if !kafka.properties.contains_key("max.poll.interval.ms") {
         settings.set("max.poll.interval.ms", MAX_POLL_INTERVAL.as_millis().to_string());
     }
@@ -88,6 +91,9 @@ pub fn onlooker(kafka: &config::Kafka, group: &str, client_id: &str) -> ClientCo
     settings
         .set("fetch.wait.max.ms", "100")
         .set("queued.max.messages.kbytes", "1024")
+        // It wants a record or two of each partition, and asks again at once where one could not be read.
+        .set("fetch.message.max.bytes", "65536")
+        .set("fetch.error.backoff.ms", "20")
         .set("enable.partition.eof", "true");
     settings
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::fields::{self, Body, Field};
 use super::json::{self, Found, Pointers};
 use super::place::Place;
-use super::record::Record;
+use super::record::{Record, Whole};
 pub use super::rejection::{Reason, Rejection};
 
 /// How a route reads its records.
@@ -106,6 +106,10 @@ impl<'r> Reader<'r> {
         {
             return Envelope::Foreign;
         }
+        if let Some(Whole { bytes, .. }) = record.cut {
+            let detail = format!("{bytes} bytes, of which only the first {} are kept", value.len());
+            return Envelope::Rejected(Rejection::new(Reason::Oversize, detail));
+        }
         let read = text_of(value, self.rules.max_bytes)
             .and_then(|text| self.read_object(record, topic_id, text));
         match read {
@@ -118,7 +122,7 @@ impl<'r> Reader<'r> {
     /// The id of a record that was rejected, where its JSON can be read all the same.
     pub fn id_as_far_as_readable(&self, record: &Record) -> Option<Uuid> {
         let json: Option<serde_json::Value> = (record.value.as_deref())
-            .filter(|value| value.len() <= self.rules.max_bytes)
+            .filter(|value| record.cut.is_none() && value.len() <= self.rules.max_bytes)
             .and_then(|value| serde_json::from_slice(value).ok());
         let mut texts = self.rules.id_from.iter().filter_map(|place| match place {
             Place::Header(name) => {

@@ -14,7 +14,7 @@ use super::positions::Log;
 use super::when::{Sent, Times};
 use super::{CommitFault, Fault, Store, Tx, purchased};
 use crate::pure::envelope;
-use crate::pure::record::{Header, Record};
+use crate::pure::record::{Header, Record, Whole};
 pub use look::{Look, Range};
 
 /// Why a record is put away.
@@ -110,6 +110,10 @@ pub(super) async fn read(tx: &Tx, ids: &[i64]) -> Result<Vec<Case>, Fault> {
 pub(super) fn record(row: &Row) -> Record {
     let names: Vec<Vec<u8>> = row.get("header_names");
     let values: Vec<Option<Vec<u8>>> = row.get("header_values");
+    let whole = |bytes: i32| Whole {
+        bytes: usize::try_from(bytes).unwrap_or_default(),
+        digest: row.get::<_, Vec<u8>>("digest").try_into().unwrap_or_default(),
+    };
     let headers = names.into_iter().zip(values).map(|(name, value)| Header { name, value });
     Record {
         partition: row.get::<_, Option<i32>>("partition").unwrap_or_default(),
@@ -118,6 +122,7 @@ pub(super) fn record(row: &Row) -> Record {
         key: row.get("key"),
         value: row.get("value"),
         headers: headers.collect(),
+        cut: row.get::<_, Option<i32>>("whole_bytes").map(whole),
     }
 }
 
@@ -165,6 +170,7 @@ pub async fn put(tx: &Tx, route: i16, log: &Log, put: Put<'_>) -> Result<bool, F
                 &refusal.is_suspect,
                 &fingerprint,
                 &refusal.advice,
+                &record.cut.map(|whole| i32::try_from(whole.bytes).unwrap_or(i32::MAX)),
             ],
         )
         .await?;

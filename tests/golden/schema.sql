@@ -752,7 +752,7 @@ COMMENT ON COLUMN makegood.gaps_open.to_offset IS 'One past the last.';
 
 COMMENT ON COLUMN makegood.gaps_open.records IS 'How many offsets that are; in a compacted or transactional topic fewer are records.';
 
-COMMENT ON COLUMN makegood.gaps_open.reason IS 'expired: deleted before they were read; taken_over: before the offset of the group''s worker before makegood; first_start: before the configured start; deleted: the topic was deleted before they were read; recreated, truncated: the log that came after begins later; reset by ...: a person skipped them.';
+COMMENT ON COLUMN makegood.gaps_open.reason IS 'expired: deleted before they were read; taken_over: before the offset of the group''s worker before makegood; first_start: before the configured start; deleted: the topic was deleted before they were read; recreated, truncated: the log that came after begins later; unreadable: a batch that unpacks to too much, or to nothing; quarantine_full: put away beyond max_quarantine; reset by ...: a person skipped them.';
 
 COMMENT ON COLUMN makegood.gaps_open.found_at IS 'When it was found; every payment they can be about became paid before.';
 
@@ -1311,6 +1311,7 @@ CREATE TABLE makegood.quarantine (
     record_at timestamp with time zone,
     key bytea,
     value bytea,
+    whole_bytes integer,
     header_names bytea[] DEFAULT '{}'::bytea[] NOT NULL,
     header_values bytea[] DEFAULT '{}'::bytea[] NOT NULL,
     event_id uuid NOT NULL,
@@ -1450,7 +1451,7 @@ CREATE VIEW makegood.quarantine_open AS
     q.partition,
     q."offset",
     q.event_id,
-    octet_length(q.value) AS value_bytes,
+    COALESCE(q.whole_bytes, octet_length(q.value)) AS value_bytes,
     cardinality(q.header_names) AS headers,
     q.record_at,
     q.quarantined_at,

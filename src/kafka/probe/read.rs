@@ -11,7 +11,7 @@ use rdkafka::message::{BorrowedMessage, Message, Timestamp};
 use super::{Found, Probe, Question};
 use crate::kafka::{name, problem, raw};
 use crate::pure::problem::{Code, Problem};
-use crate::pure::record::Record;
+use crate::pure::record::{Header, Record};
 use crate::pure::verdict::kafka::{OLD_FORMAT, OLD_FORMAT_ADVICE, Verdict, verdict};
 
 /// How long the others may take to answer once the client has complained of a record.
@@ -117,7 +117,7 @@ impl Probe {
                 }
             }
         }
-        let _ = client.unassign();
+        let_go(client);
         open.append(&mut unsure);
         Ok(trouble)
     }
@@ -170,7 +170,7 @@ impl Probe {
                     let end = open.get(&partition).copied().unwrap_or(offset);
                     if offset < end {
                         found.push(record(&message).inspect_err(|_| {
-                            let _ = client.unassign();
+                            let_go(client);
                         })?);
                     }
                     if offset + 1 < end {
@@ -182,14 +182,14 @@ impl Probe {
                 // The last offsets may be a transaction's marks, which are no records.
                 Some(Err(KafkaError::PartitionEOF(partition))) => partition,
                 Some(Err(e)) => {
-                    let _ = client.unassign();
+                    let_go(client);
                     return Err(problem(&e, doing));
                 }
             };
             open.remove(&partition);
             heard = Instant::now();
         }
-        let _ = client.unassign();
+        let_go(client);
         Ok(found)
     }
 }
@@ -203,6 +203,12 @@ fn means(error: &KafkaError) -> Verdict {
     verdict(&error.rdkafka_error_code().map(name).unwrap_or_default())
 }
 
+/// Reads no more. What has come and was not asked for is dropped by the next poll, and takes memory until then.
+pub(super) fn let_go(client: &BaseConsumer) {
+    let _ = client.unassign();
+    let _ = client.poll(Duration::ZERO);
+}
+
 /// What is wrong where a partition's record was asked for and it did not answer.
 fn silence(partition: i32, offset: i64, trouble: Option<&KafkaError>) -> Problem {
     let doing = format!("cannot read the record of partition {partition} at offset {offset}");
@@ -213,8 +219,17 @@ fn silence(partition: i32, offset: i64, trouble: Option<&KafkaError>) -> Problem
     }
 }
 
-/// Copies a message out of the client's buffers. Fails for one that the client itself cannot have read.
+/// A record that holds more is not kept as a whole: it is longer than any that a route takes.
+const KEPT: usize = 20 << 20;
+/// What is kept of it.
+const HEAD: usize = 64 << 10;
+
+/// Copies a message out of the client's buffers, of one that is too long its beginning. Fails for one that the client itself cannot have read.
 pub(in crate::kafka) fn record(message: &BorrowedMessage<'_>) -> Result<Record, Problem> {
+    let headers = raw::headers(message);
+    let (key, value) = (message.key(), message.payload());
+    let size = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+    let is_kept = size + headers.iter().map(Header::size).sum::<usize>() <= KEPT;
     let record = Record {
         partition: message.partition(),
         offset: message.offset(),
@@ -224,10 +239,12 @@ pub(in crate::kafka) fn record(message: &BorrowedMessage<'_>) -> Result<Record, 
             }
             _ => None,
         },
-        key: message.key().map(<[u8]>::to_vec),
-        value: message.payload().map(<[u8]>::to_vec),
-        headers: raw::headers(message),
+        key: key.map(<[u8]>::to_vec),
+        value: value.filter(|_| is_kept).map(<[u8]>::to_vec),
+        headers,
+        cut: None,
     };
+    let record = if is_kept { record } else { record.cut(value, HEAD) };
     let is_empty = record.key.is_none() && record.value.is_none() && record.headers.is_empty();
     if is_empty && raw::leader_epoch(message) < 0 {
         let Record { partition, offset, .. } = record;

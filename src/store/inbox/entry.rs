@@ -51,12 +51,11 @@ impl<'a> Entry<'a> {
             }
         };
         let (event_id, digest) = id_and_digest.unwrap_or_else(|| {
-            let value = record.value.as_deref().unwrap_or_default();
             let id = match kind {
                 Kind::Undecodable(_) => reader.id_as_far_as_readable(record),
                 _ => None,
             };
-            (id.unwrap_or_else(|| envelope::id_of_place(record, topic_id)), envelope::digest(value))
+            (id.unwrap_or_else(|| envelope::id_of_place(record, topic_id)), record.digest())
         });
         Entry { record, event_id, digest, kind }
     }

@@ -1,0 +1,16 @@
+//! Has the linker lead librdkafka's calls that unpack batches through `src/kafka/bounds.rs`.
+
+fn main() {
+    for function in [
+        "rd_gz_decompress",
+        "rd_kafka_lz4_decompress",
+        "rd_kafka_zstd_decompress",
+        "rd_kafka_snappy_uncompressed_length",
+        "rd_kafka_snappy_uncompress",
+        "rd_kafka_snappy_java_uncompress",
+        "rd_kafka_buf_new_shadow",
+    ] {
+        println!("cargo:rustc-link-arg=-Wl,--wrap={function}");
+    }
+    println!("cargo:rerun-if-changed=build.rs");
+}

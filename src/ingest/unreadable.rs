@@ -1,0 +1,91 @@
+//! Partitions whose next record cannot be read. One that is damaged on the broker's disk may be mended there, and is
+//! waited for. A batch that cannot be unpacked stays what it is: the claim goes past it, and a gap says so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tracing::warn;
+
+use super::Route;
+use super::survey::{Look, blocking};
+use crate::kafka::probe::{Found, Probe};
+use crate::pure::offsets::StartAt;
+use crate::pure::problem::Problem;
+use crate::store::gaps::Gap;
+
+/// The reason of a gap of records that cannot be unpacked.
+const UNREADABLE: &str = "unreadable";
+/// Past so many batches in a row one claim goes; the next one goes on from there.
+const ROUNDS: usize = 16;
+
+/// Leaves out the starts of partitions whose next record cannot be read, or leads them past it. Returns what is not
+/// read for that.
+pub(super) async fn go_past(
+    probe: &Arc<Probe>,
+    look: &mut Look,
+    starts: &mut BTreeMap<i32, StartAt>,
+) -> Result<Vec<Gap>, Problem> {
+    let mut gaps: BTreeMap<i32, Gap> = BTreeMap::new();
+    for _ in 0..ROUNDS {
+        let illegible = illegible(probe, look, starts).await?;
+        if illegible.is_empty() {
+            break;
+        }
+        for (partition, problem) in illegible {
+            let Some(start) = starts.get_mut(&partition) else { continue };
+            match behind(probe, look, partition, start.offset).await {
+                Ok(Some(to)) => {
+                    let from = std::mem::replace(&mut start.offset, to);
+                    let new = Gap { partition, from, to, reason: UNREADABLE.to_owned() };
+                    gaps.entry(partition).or_insert(new).to = to;
+                }
+                Ok(None) | Err(_) => {
+                    starts.remove(&partition);
+                    look.silent.insert(partition, problem);
+                }
+            }
+        }
+    }
+    Ok(gaps.into_values().collect())
+}
+
+/// Where the next record is that can be unpacked, if the one at `offset` cannot.
+async fn behind(
+    probe: &Arc<Probe>,
+    look: &Look,
+    partition: i32,
+    offset: i64,
+) -> Result<Option<i64>, Problem> {
+    let high = look.ends.get(&partition).map_or(offset, |ends| ends.high);
+    let probe = probe.clone();
+    let range = blocking(move || probe.packed_for_good(partition, offset, high)).await?;
+    Ok(range.map(|range| range.end))
+}
+
+/// The partitions whose next record cannot be read, and why.
+pub(super) async fn illegible(
+    probe: &Arc<Probe>,
+    look: &Look,
+    starts: &BTreeMap<i32, StartAt>,
+) -> Result<BTreeMap<i32, Problem>, Problem> {
+    let ahead: BTreeMap<i32, i64> = (starts.iter())
+        .filter(|(p, start)| look.ends.get(p).is_some_and(|ends| start.offset < ends.high))
+        .map(|(partition, start)| (*partition, start.offset))
+        .collect();
+    let probe = probe.clone();
+    let Found { failed, .. } = blocking(move || probe.first_from(&ahead)).await?;
+    Ok(failed)
+}
+
+/// Says what is left out.
+pub(super) fn report(route: &Route, gaps: &[Gap]) {
+    for Gap { partition, from, to, .. } in gaps {
+        warn!(
+            route = route.settings.name,
+            partition,
+            from,
+            to,
+            "these records unpack to too much, or to nothing; makegood.gaps has them, and the reconciler covers them with a sweep"
+        );
+    }
+}
