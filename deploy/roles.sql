@@ -73,6 +73,33 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA makegood TO makegoo
 ALTER DEFAULT PRIVILEGES FOR ROLE makegood_owner IN SCHEMA makegood
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO makegood_app;
 
+-- What people decided stays as it is: the daemon's role carries it out, and may neither invent nor change nor delete it.
+-- Rows come by the functions below, and the audit by triggers, which run with the owner's rights.
+DO $$ BEGIN
+    IF to_regclass('makegood.decisions') IS NOT NULL THEN
+        REVOKE INSERT, UPDATE, DELETE ON makegood.decisions, makegood.runs, makegood.findings, makegood.gaps FROM makegood_app;
+        REVOKE UPDATE ON makegood.positions, makegood.inbox FROM makegood_app;
+        GRANT INSERT (job, since, until, requested_by, requested_via, reason) ON makegood.runs TO makegood_app;
+        GRANT INSERT (job, business_key, kind, paid_at, expected, found, run_id) ON makegood.findings TO makegood_app;
+        GRANT INSERT (route_id, topic, topic_id, partition, from_offset, to_offset, reason) ON makegood.gaps TO makegood_app;
+        GRANT UPDATE (started_at, finished_at, outcome, detail, held) ON makegood.decisions TO makegood_app;
+        GRANT UPDATE (job, until, state, phase, place_at, place_key, compared, missing, made_good, gone, quarantined, conflicts,
+                      sample, held, stop_asked, runner, writer, started_at, moved_at, finished_at, error)
+            ON makegood.runs TO makegood_app;
+        GRANT UPDATE (paid_at, expected, found, detail, run_id, quarantine_id, resolved_at, resolution, resolved_run_id)
+            ON makegood.findings TO makegood_app;
+        GRANT UPDATE (to_offset, reason, found_at, covered_at, covered_how, covered_run, covered_by, note)
+            ON makegood.gaps TO makegood_app;
+        GRANT EXECUTE ON FUNCTION makegood.trim_runs TO makegood_app;
+    END IF;
+    IF to_regclass('makegood.outbox_discarded') IS NOT NULL THEN
+        REVOKE UPDATE, DELETE ON makegood.outbox_discarded FROM makegood_app;
+    END IF;
+    IF to_regclass('makegood.audit_entries') IS NOT NULL THEN
+        REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON makegood.audit_entries FROM makegood_app;
+    END IF;
+END $$;
+
 -- The views one by one: a grant on all tables would show the quarantine's contents to dashboards.
 DO $$
 DECLARE

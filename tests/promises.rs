@@ -7,6 +7,7 @@
 
 mod agreement;
 mod alert;
+mod audit;
 mod bombs;
 mod commands;
 mod commit;

@@ -22,7 +22,7 @@ Those whose name begins with `outbox` are where the outbox is, which may be anot
 ";
 
 /// Each view, in the order of the reference, with a question that people ask it.
-const VIEWS: [(&str, &str, &str); 15] = [
+const VIEWS: [(&str, &str, &str); 16] = [
     (
         "status",
         "Which routes do not work, and what is to be done?",
@@ -62,6 +62,11 @@ const VIEWS: [(&str, &str, &str); 15] = [
         "quarantine_decisions",
         "What was decided lately?",
         "SELECT decision, kind, route, quarantine_id, decided_by, decided_at, reason, state\nFROM makegood.quarantine_decisions\nORDER BY decision DESC\nLIMIT 20",
+    ),
+    (
+        "audit",
+        "Who decided what today?",
+        "SELECT at, role, application, address, action, subject, reason\nFROM makegood.audit\nWHERE at > now() - interval '1 day'\nORDER BY at",
     ),
     (
         "reconcile_runs",

@@ -15,8 +15,8 @@ COMMENT ON COLUMN makegood.quarantine_decisions.kind IS
     'replay: apply the record again; discard: give it up; accept: let refused records into quarantine without a proof.';
 COMMENT ON COLUMN makegood.quarantine_decisions.route IS 'The route.';
 COMMENT ON COLUMN makegood.quarantine_decisions.quarantine_id IS 'The record; null for accept.';
-COMMENT ON COLUMN makegood.quarantine_decisions.decided_by IS 'The role that decided.';
-COMMENT ON COLUMN makegood.quarantine_decisions.decided_via IS 'How: sql or cli.';
+COMMENT ON COLUMN makegood.quarantine_decisions.decided_by IS 'The role that decided, as it logged in.';
+COMMENT ON COLUMN makegood.quarantine_decisions.decided_via IS 'How: sql or cli, by what the application calls itself.';
 COMMENT ON COLUMN makegood.quarantine_decisions.decided_at IS 'When.';
 COMMENT ON COLUMN makegood.quarantine_decisions.reason IS 'Why, if that was said.';
 COMMENT ON COLUMN makegood.quarantine_decisions.state IS

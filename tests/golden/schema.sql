@@ -42,6 +42,38 @@ END $$;
 
 COMMENT ON FUNCTION makegood.approve(run bigint) IS 'Lets a held run go on where it stopped, without the brake.';
 
+CREATE FUNCTION makegood.audit_keep() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'what people decided is only ever added to (%)', TG_TABLE_NAME USING ERRCODE = '42501';
+END $$;
+
+CREATE FUNCTION makegood.audit_note() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    given CONSTANT jsonb := to_jsonb(NEW);
+BEGIN
+    INSERT INTO makegood.audit_entries (role, action, subject, reason)
+    VALUES (session_user, coalesce(given ->> TG_ARGV[0], TG_ARGV[0]), given ->> TG_ARGV[1], given ->> TG_ARGV[2]);
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION makegood.audit_stamp() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    NEW.at := clock_timestamp();
+    NEW.role := session_user;
+    NEW.application := nullif(current_setting('application_name'), '');
+    NEW.address := inet_client_addr();
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION makegood.decided_via() RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -197,6 +229,15 @@ EXCEPTION WHEN character_not_in_repertoire THEN
     RETURN 'the event is not in UTF-8, and this database (SQL_ASCII) does not convert it: set client_encoding to UTF8, and send that';
 END
 $$;
+
+CREATE FUNCTION makegood.outbox_discard_stamp() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    NEW.discarded_by := session_user;
+    RETURN NEW;
+END $$;
 
 CREATE FUNCTION makegood.outbox_headers_fault(headers jsonb) RETURNS text
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -441,6 +482,27 @@ END $$;
 
 COMMENT ON FUNCTION makegood.replay(quarantine_id bigint, reason text) IS 'Has a daemon apply a quarantined record again, with the mapping and the rules of today, from its exact bytes. Returns the decision''s number; quarantine_decisions tells what came of it.';
 
+CREATE FUNCTION makegood.run_stamp() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    NEW.requested_by := session_user;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION makegood.trim_runs(job text) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    DELETE FROM makegood.runs r
+    WHERE r.job = trim_runs.job AND r.requested_via = 'schedule' AND r.approved_at IS NULL AND r.state = 'done'
+          AND r.finished_at < now() - interval '7 days'
+          AND r.missing = 0 AND r.gone = 0 AND r.conflicts = 0 AND r.quarantined = 0
+$$;
+
+COMMENT ON FUNCTION makegood.trim_runs(job text) IS 'Deletes scheduled runs of a job that are a week old and found nothing.';
+
 CREATE FUNCTION makegood.wake(channel text, word text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -453,6 +515,45 @@ END
 $$;
 
 COMMENT ON FUNCTION makegood.wake(channel text, word text) IS 'Notifies those who listen, unless the server''s queue of notifications is half full.';
+
+CREATE TABLE makegood.audit_entries (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    role text NOT NULL,
+    application text,
+    address inet,
+    action text NOT NULL COLLATE pg_catalog."C",
+    subject text COLLATE pg_catalog."C",
+    reason text
+);
+
+COMMENT ON TABLE makegood.audit_entries IS 'What people decided: one row a decision, written by triggers with the decision itself. Never changed or deleted.';
+
+CREATE VIEW makegood.audit AS
+ SELECT audit_entries.at,
+    audit_entries.role,
+    audit_entries.application,
+    audit_entries.address,
+    audit_entries.action,
+    audit_entries.subject,
+    audit_entries.reason
+   FROM makegood.audit_entries;
+
+COMMENT ON VIEW makegood.audit IS 'What people decided, when and as whom. Only ever added to.';
+
+COMMENT ON COLUMN makegood.audit.at IS 'When.';
+
+COMMENT ON COLUMN makegood.audit.role IS 'The role that logged in.';
+
+COMMENT ON COLUMN makegood.audit.application IS 'What its application calls itself: a claim.';
+
+COMMENT ON COLUMN makegood.audit.address IS 'Where it connected from, a pooler perhaps; null for a socket.';
+
+COMMENT ON COLUMN makegood.audit.action IS 'reconcile, approve, dismiss, dismiss_gap, replay, discard, accept, offsets_reset, outbox_discard, outbox_topic or publisher.';
+
+COMMENT ON COLUMN makegood.audit.subject IS 'The run, finding, gap or record, by its number; the group; the event; the role that may publish.';
+
+COMMENT ON COLUMN makegood.audit.reason IS 'Why, or what exactly, if that was said.';
 
 CREATE TABLE makegood.positions (
     consumer_group text NOT NULL COLLATE pg_catalog."C",
@@ -1411,9 +1512,9 @@ COMMENT ON COLUMN makegood.quarantine_decisions.route IS 'The route.';
 
 COMMENT ON COLUMN makegood.quarantine_decisions.quarantine_id IS 'The record; null for accept.';
 
-COMMENT ON COLUMN makegood.quarantine_decisions.decided_by IS 'The role that decided.';
+COMMENT ON COLUMN makegood.quarantine_decisions.decided_by IS 'The role that decided, as it logged in.';
 
-COMMENT ON COLUMN makegood.quarantine_decisions.decided_via IS 'How: sql or cli.';
+COMMENT ON COLUMN makegood.quarantine_decisions.decided_via IS 'How: sql or cli, by what the application calls itself.';
 
 COMMENT ON COLUMN makegood.quarantine_decisions.decided_at IS 'When.';
 
@@ -1951,6 +2052,9 @@ ALTER TABLE ONLY makegood.outbox ATTACH PARTITION makegood.outbox_1 FOR VALUES I
 
 ALTER TABLE ONLY makegood.outbox ATTACH PARTITION makegood.outbox_2 FOR VALUES IN ('2');
 
+ALTER TABLE ONLY makegood.audit_entries
+    ADD CONSTRAINT audit_entries_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY makegood.decisions
     ADD CONSTRAINT decisions_pkey PRIMARY KEY (id);
 
@@ -2025,6 +2129,8 @@ ALTER TABLE ONLY makegood.watermarks
 
 ALTER TABLE ONLY makegood.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id, route_id);
+
+CREATE INDEX audit_entries_at ON makegood.audit_entries USING btree (at);
 
 CREATE UNIQUE INDEX decisions_open_accept ON makegood.decisions USING btree (route_id) WHERE ((kind = 'accept'::text) AND (finished_at IS NULL));
 
@@ -2122,6 +2228,26 @@ ALTER INDEX makegood.outbox_pkey ATTACH PARTITION makegood.outbox_2_pkey;
 
 ALTER INDEX makegood.outbox_xid ATTACH PARTITION makegood.outbox_2_xid_seq_idx;
 
+CREATE TRIGGER audit AFTER INSERT ON makegood.decisions FOR EACH ROW EXECUTE FUNCTION makegood.audit_note('kind', 'quarantine_id', 'reason');
+
+CREATE TRIGGER audit AFTER UPDATE OF resolution ON makegood.findings FOR EACH ROW WHEN (((new.resolution = 'dismissed'::text) AND (old.resolution IS DISTINCT FROM new.resolution))) EXECUTE FUNCTION makegood.audit_note('dismiss', 'id', 'note');
+
+CREATE TRIGGER audit AFTER UPDATE OF covered_how ON makegood.gaps FOR EACH ROW WHEN (((new.covered_how = 'dismissed'::text) AND (old.covered_how IS DISTINCT FROM new.covered_how))) EXECUTE FUNCTION makegood.audit_note('dismiss_gap', 'id', 'note');
+
+CREATE TRIGGER audit AFTER INSERT ON makegood.outbox_discarded FOR EACH ROW EXECUTE FUNCTION makegood.audit_note('outbox_discard', 'id', 'why');
+
+CREATE TRIGGER audit AFTER UPDATE OF aggregatetype ON makegood.outbox_parked FOR EACH ROW WHEN ((new.aggregatetype IS DISTINCT FROM old.aggregatetype)) EXECUTE FUNCTION makegood.audit_note('outbox_topic', 'id', 'aggregatetype');
+
+CREATE TRIGGER audit AFTER INSERT ON makegood.positions FOR EACH ROW WHEN (((new.kind = 'claim'::text) AND (new.why ~~ 'reset by %'::text))) EXECUTE FUNCTION makegood.audit_note('offsets_reset', 'consumer_group', 'why');
+
+CREATE TRIGGER audit AFTER INSERT ON makegood.runs FOR EACH ROW WHEN ((new.requested_via = ANY (ARRAY['sql'::text, 'cli'::text]))) EXECUTE FUNCTION makegood.audit_note('reconcile', 'id', 'job');
+
+CREATE TRIGGER audit_approval AFTER UPDATE OF approved_at ON makegood.runs FOR EACH ROW WHEN ((new.approved_at IS DISTINCT FROM old.approved_at)) EXECUTE FUNCTION makegood.audit_note('approve', 'id', 'job');
+
+CREATE TRIGGER keep BEFORE DELETE OR UPDATE OR TRUNCATE ON makegood.audit_entries FOR EACH STATEMENT EXECUTE FUNCTION makegood.audit_keep();
+
+CREATE TRIGGER keep BEFORE DELETE ON makegood.positions FOR EACH ROW WHEN ((old.why ~~ 'reset by %'::text)) EXECUTE FUNCTION makegood.audit_keep();
+
 CREATE TRIGGER keep_numbers_ahead BEFORE INSERT ON makegood.decisions FOR EACH STATEMENT EXECUTE FUNCTION makegood.keep_numbers_ahead();
 
 CREATE TRIGGER keep_numbers_ahead BEFORE INSERT ON makegood.findings FOR EACH STATEMENT EXECUTE FUNCTION makegood.keep_numbers_ahead();
@@ -2133,6 +2259,12 @@ CREATE TRIGGER keep_numbers_ahead BEFORE INSERT ON makegood.quarantine FOR EACH 
 CREATE TRIGGER keep_numbers_ahead BEFORE INSERT ON makegood.routes FOR EACH STATEMENT EXECUTE FUNCTION makegood.keep_numbers_ahead();
 
 CREATE TRIGGER keep_numbers_ahead BEFORE INSERT ON makegood.runs FOR EACH STATEMENT EXECUTE FUNCTION makegood.keep_numbers_ahead();
+
+CREATE TRIGGER stamp BEFORE INSERT ON makegood.audit_entries FOR EACH ROW EXECUTE FUNCTION makegood.audit_stamp();
+
+CREATE TRIGGER stamp BEFORE INSERT ON makegood.outbox_discarded FOR EACH ROW EXECUTE FUNCTION makegood.outbox_discard_stamp();
+
+CREATE TRIGGER stamp BEFORE INSERT ON makegood.runs FOR EACH ROW WHEN ((new.requested_via = ANY (ARRAY['sql'::text, 'cli'::text]))) EXECUTE FUNCTION makegood.run_stamp();
 
 ALTER TABLE ONLY makegood.decisions
     ADD CONSTRAINT decisions_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);

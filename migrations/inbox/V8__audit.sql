@@ -1,0 +1,105 @@
+-- The record of what people decide, the same text beside the payments and beside the purchases: only ever added to. Who did it
+-- is the role that logged in, whatever SET ROLE or the caller says; the application's name and the address are beside it,
+-- and the name is a mere claim.
+CREATE TABLE IF NOT EXISTS makegood.audit_entries (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    role text NOT NULL,
+    application text,
+    address inet,
+    action text COLLATE "C" NOT NULL,
+    subject text COLLATE "C",
+    reason text
+);
+COMMENT ON TABLE makegood.audit_entries IS
+    'What people decided: one row a decision, written by triggers with the decision itself. Never changed or deleted.';
+CREATE INDEX IF NOT EXISTS audit_entries_at ON makegood.audit_entries (at);
+
+-- Whoever inserts, who did it and when is what the server knows.
+CREATE OR REPLACE FUNCTION makegood.audit_stamp() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    NEW.at := clock_timestamp();
+    NEW.role := session_user;
+    NEW.application := nullif(current_setting('application_name'), '');
+    NEW.address := inet_client_addr();
+    RETURN NEW;
+END $$;
+CREATE OR REPLACE FUNCTION makegood.audit_keep() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'what people decided is only ever added to (%)', TG_TABLE_NAME USING ERRCODE = '42501';
+END $$;
+-- Notes a row: the action is the first argument or, if the row has a column of that name, what stands there; the second
+-- and third name the columns with the subject and the reason.
+CREATE OR REPLACE FUNCTION makegood.audit_note() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    given CONSTANT jsonb := to_jsonb(NEW);
+BEGIN
+    INSERT INTO makegood.audit_entries (role, action, subject, reason)
+    VALUES (session_user, coalesce(given ->> TG_ARGV[0], TG_ARGV[0]), given ->> TG_ARGV[1], given ->> TG_ARGV[2]);
+    RETURN NULL;
+END $$;
+REVOKE ALL ON FUNCTION makegood.audit_stamp, makegood.audit_keep, makegood.audit_note FROM PUBLIC;
+DROP TRIGGER IF EXISTS stamp ON makegood.audit_entries;
+CREATE TRIGGER stamp BEFORE INSERT ON makegood.audit_entries FOR EACH ROW EXECUTE FUNCTION makegood.audit_stamp();
+DROP TRIGGER IF EXISTS keep ON makegood.audit_entries;
+CREATE TRIGGER keep BEFORE UPDATE OR DELETE OR TRUNCATE ON makegood.audit_entries
+    FOR EACH STATEMENT EXECUTE FUNCTION makegood.audit_keep();
+
+CREATE OR REPLACE VIEW makegood.audit AS
+SELECT at, role, application, address, action, subject, reason
+FROM makegood.audit_entries;
+COMMENT ON VIEW makegood.audit IS 'What people decided, when and as whom. Only ever added to.';
+COMMENT ON COLUMN makegood.audit.at IS 'When.';
+COMMENT ON COLUMN makegood.audit.role IS 'The role that logged in.';
+COMMENT ON COLUMN makegood.audit.application IS 'What its application calls itself: a claim.';
+COMMENT ON COLUMN makegood.audit.address IS 'Where it connected from, a pooler perhaps; null for a socket.';
+COMMENT ON COLUMN makegood.audit.action IS
+    'reconcile, approve, dismiss, dismiss_gap, replay, discard, accept, offsets_reset, outbox_discard, outbox_topic or publisher.';
+COMMENT ON COLUMN makegood.audit.subject IS
+    'The run, finding, gap or record, by its number; the group; the event; the role that may publish.';
+COMMENT ON COLUMN makegood.audit.reason IS 'Why, or what exactly, if that was said.';
+
+-- Nobody asks in somebody else's name.
+CREATE FUNCTION makegood.run_stamp() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    NEW.requested_by := session_user;
+    RETURN NEW;
+END $$;
+REVOKE ALL ON FUNCTION makegood.run_stamp FROM PUBLIC;
+CREATE TRIGGER stamp BEFORE INSERT ON makegood.runs
+    FOR EACH ROW WHEN (NEW.requested_via IN ('sql', 'cli')) EXECUTE FUNCTION makegood.run_stamp();
+
+CREATE TRIGGER audit AFTER INSERT ON makegood.decisions
+    FOR EACH ROW EXECUTE FUNCTION makegood.audit_note('kind', 'quarantine_id', 'reason');
+CREATE TRIGGER audit AFTER INSERT ON makegood.runs
+    FOR EACH ROW WHEN (NEW.requested_via IN ('sql', 'cli')) EXECUTE FUNCTION makegood.audit_note('reconcile', 'id', 'job');
+CREATE TRIGGER audit_approval AFTER UPDATE OF approved_at ON makegood.runs
+    FOR EACH ROW WHEN (NEW.approved_at IS DISTINCT FROM OLD.approved_at)
+    EXECUTE FUNCTION makegood.audit_note('approve', 'id', 'job');
+CREATE TRIGGER audit AFTER UPDATE OF resolution ON makegood.findings
+    FOR EACH ROW WHEN (NEW.resolution = 'dismissed' AND OLD.resolution IS DISTINCT FROM NEW.resolution)
+    EXECUTE FUNCTION makegood.audit_note('dismiss', 'id', 'note');
+CREATE TRIGGER audit AFTER UPDATE OF covered_how ON makegood.gaps
+    FOR EACH ROW WHEN (NEW.covered_how = 'dismissed' AND OLD.covered_how IS DISTINCT FROM NEW.covered_how)
+    EXECUTE FUNCTION makegood.audit_note('dismiss_gap', 'id', 'note');
+CREATE TRIGGER audit AFTER INSERT ON makegood.positions
+    FOR EACH ROW WHEN (NEW.kind = 'claim' AND NEW.why LIKE 'reset by %')
+    EXECUTE FUNCTION makegood.audit_note('offsets_reset', 'consumer_group', 'why');
+-- Steps that a person set are kept when old ones are trimmed.
+CREATE TRIGGER keep BEFORE DELETE ON makegood.positions
+    FOR EACH ROW WHEN (OLD.why LIKE 'reset by %') EXECUTE FUNCTION makegood.audit_keep();
+
+-- Of old runs only those go that the schedule asked for and that found nothing; the daemon's role may delete no others.
+CREATE FUNCTION makegood.trim_runs(job text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    DELETE FROM makegood.runs r
+    WHERE r.job = trim_runs.job AND r.requested_via = 'schedule' AND r.approved_at IS NULL AND r.state = 'done'
+          AND r.finished_at < now() - interval '7 days'
+          AND r.missing = 0 AND r.gone = 0 AND r.conflicts = 0 AND r.quarantined = 0
+$$;
+COMMENT ON FUNCTION makegood.trim_runs IS 'Deletes scheduled runs of a job that are a week old and found nothing.';
+REVOKE ALL ON FUNCTION makegood.trim_runs FROM PUBLIC;
