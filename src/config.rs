@@ -108,6 +108,8 @@ pub struct Inbox {
     pub max_record: usize,
     /// How many refused records may wait for a verdict before the route slows down, at least 1.
     pub suspects: usize,
+    /// Whether a purchase is made only for a payment that is there, succeeded and says the same.
+    pub verify_payment: bool,
     /// How many bytes on the database's disk the quarantine may take; what is put away beyond that is only noted as a gap.
     pub max_quarantine: u64,
     /// How many partitions are applied at the same time.

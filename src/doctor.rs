@@ -38,7 +38,7 @@ pub async fn run(config: &Config) -> Vec<Check> {
         let route = Arc::new(Route::unwatched(0, settings.clone()));
         let there = kafka_is_there && kafka::route(config, &route, &mut checks).await;
         if let (true, Some(store)) = (there, &store) {
-            takeover::check(config, &route, store, source.is_some(), &mut checks).await;
+            takeover::check(config, &route, store, source.as_ref(), &mut checks).await;
         }
     }
     checks

@@ -98,6 +98,9 @@ fn may_be_an_items_own(fault: &ApplyFault, is_patient: bool) -> bool {
             inner.sqlstate().is_some() && verdict(inner.sqlstate()) == Verdict::Isolate
         }
         ApplyFault::NoOutcome | ApplyFault::Breach(_) => true,
-        ApplyFault::Raced | ApplyFault::Collided(_) | ApplyFault::Unknown(_) => false,
+        ApplyFault::Raced
+        | ApplyFault::Payments(_)
+        | ApplyFault::Collided(_)
+        | ApplyFault::Unknown(_) => false,
     }
 }

@@ -66,6 +66,8 @@ pub struct Route {
     pub quarantined_at: Option<Timestamp>,
     /// Refused records that wait for a verdict.
     pub suspects: Option<Suspects>,
+    /// Why its events are believed without a look at their payments, if they are.
+    pub believes: Option<String>,
     /// Offsets that were never read and that no sweep has covered yet.
     pub gaps: Vec<Gap>,
     /// Payments without a purchase, and when the oldest became paid.

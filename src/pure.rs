@@ -15,6 +15,7 @@ mod json;
 mod numeric;
 pub mod offsets;
 pub mod pace;
+pub mod payment;
 pub mod place;
 pub mod problem;
 pub mod record;

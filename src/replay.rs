@@ -15,6 +15,7 @@
 //! the others.
 
 mod case_work;
+mod doubted;
 mod rehearse;
 mod replayer;
 

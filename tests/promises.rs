@@ -55,5 +55,6 @@ mod story;
 mod support;
 mod takeover;
 mod traces;
+mod verifying;
 mod views;
 mod watchdog;

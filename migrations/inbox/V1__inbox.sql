@@ -9,7 +9,9 @@ CREATE TABLE makegood.routes (
     consumer_group text NOT NULL,
     updated_at timestamptz NOT NULL DEFAULT now(),
     -- Since when it may apply records: its mapping fitted, and nobody had to be asked any more.
-    begun_at timestamptz
+    begun_at timestamptz,
+    -- Why its events are believed without a look at their payments, if they are.
+    believes text
 );
 COMMENT ON TABLE makegood.routes IS 'One row a route; gives the tables below a short key.';
 

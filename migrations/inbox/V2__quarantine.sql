@@ -23,7 +23,8 @@ CREATE TABLE makegood.quarantine (
     advice text,
     -- Set while it is not known whether the record or the world is at fault. unproven: nothing was applied by
     -- the mapping that refused it since it did; proven: something was, so one more refusal is the record's own.
-    suspect text COLLATE "C" CHECK (suspect IN ('unproven', 'proven')),
+    -- unverified: its payment was not there, or said something else, and may only be late.
+    suspect text COLLATE "C" CHECK (suspect IN ('unproven', 'proven', 'unverified')),
     -- The mapping that refused it last; null for what no mapping has seen.
     fingerprint text COLLATE "C",
     quarantined_at timestamptz NOT NULL DEFAULT now(),
@@ -39,7 +40,7 @@ CREATE TABLE makegood.quarantine (
 COMMENT ON TABLE makegood.quarantine IS
     'Records that could not be applied, with their exact bytes. Holds personal data: readable by makegood only.';
 -- The same event sent again is not a second case.
-CREATE UNIQUE INDEX quarantine_open_event ON makegood.quarantine (route_id, event_id, digest)
+CREATE UNIQUE INDEX quarantine_open_event ON makegood.quarantine (event_id, digest, route_id)
     WHERE resolved_at IS NULL;
 -- A payment that cannot be made good is one case, however often it is tried.
 CREATE UNIQUE INDEX quarantine_open_payment ON makegood.quarantine (route_id, business_key)
@@ -49,10 +50,13 @@ CREATE INDEX quarantine_business_key ON makegood.quarantine (business_key) WHERE
 
 -- What waits for a verdict, oldest first; nearly always empty.
 CREATE INDEX quarantine_suspects ON makegood.quarantine (route_id, id) WHERE suspect IS NOT NULL AND resolved_at IS NULL;
+-- Events that their payments do not bear out: counted before one more is taken in, and held against them again.
+CREATE INDEX quarantine_doubted ON makegood.quarantine (route_id, id)
+    WHERE reason IN ('no_payment', 'mismatch') AND resolved_at IS NULL;
 -- What is tried again and counted, however much was dealt with before.
 CREATE INDEX quarantine_open_cases ON makegood.quarantine (route_id, id) WHERE resolved_at IS NULL;
 -- What a record that goes through may close: the open cases of its payment.
-CREATE INDEX quarantine_open_key ON makegood.quarantine (route_id, business_key)
+CREATE INDEX quarantine_open_key ON makegood.quarantine (business_key, route_id)
     WHERE resolved_at IS NULL AND business_key IS NOT NULL;
 
 -- What people decided. A replay is a request first: the daemon carries it out, and one that is down finds

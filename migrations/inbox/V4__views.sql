@@ -108,11 +108,11 @@ FROM makegood.quarantine q
 JOIN makegood.routes r ON r.id = q.route_id
 WHERE q.resolved_at IS NULL AND q.judged_at IS NULL;
 COMMENT ON VIEW makegood.suspects IS
-    'Records that PostgreSQL refused while it is not known whether they or the world are at fault. They are tried again without anybody''s help.';
+    'Records that PostgreSQL refused while it is not known whether they or the world are at fault, and events whose payment may only be late. They are tried again without anybody''s help.';
 COMMENT ON COLUMN makegood.suspects.id IS 'The number that quarantine show takes.';
 COMMENT ON COLUMN makegood.suspects.route IS 'The route that read the record.';
 COMMENT ON COLUMN makegood.suspects.state IS
-    'unproven: nothing was applied by the same mapping since; proven: something was, so that one more refusal is the record''s own fault.';
+    'unproven: nothing was applied by the same mapping since; proven: something was, so that one more refusal is the record''s own fault; unverified: its payment was not there, or said something else, less than a minute ago.';
 COMMENT ON COLUMN makegood.suspects.sqlstate IS 'PostgreSQL''s error code.';
 COMMENT ON COLUMN makegood.suspects.detail IS 'What PostgreSQL said, without the record''s contents.';
 COMMENT ON COLUMN makegood.suspects.advice IS 'What would mend it, if the world is at fault.';

@@ -201,11 +201,11 @@ WITH position AS (
     ) w
     GROUP BY route_id
 ), waiting AS (
-    SELECT route_id, count(judged_at) AS quarantine_open, count(*) FILTER (WHERE judged_at IS NULL) AS suspects,
-           min(quarantined_at) FILTER (WHERE judged_at IS NULL) AS suspects_since,
-           (array_agg(detail ORDER BY id) FILTER (WHERE judged_at IS NULL))[1] AS reason,
-           (array_agg(advice ORDER BY id) FILTER (WHERE judged_at IS NULL))[1] AS advice
-    FROM makegood.quarantine
+    SELECT route_id, count(judged_at) AS quarantine_open, count(*) FILTER (WHERE refused) AS suspects,
+           min(quarantined_at) FILTER (WHERE refused) AS suspects_since,
+           (array_agg(detail ORDER BY id) FILTER (WHERE refused))[1] AS reason,
+           (array_agg(advice ORDER BY id) FILTER (WHERE refused))[1] AS advice
+    FROM (SELECT *, judged_at IS NULL AND suspect IS DISTINCT FROM 'unverified' AS refused FROM makegood.quarantine) q
     WHERE resolved_at IS NULL
     GROUP BY route_id
 ), unpurchased AS (
@@ -229,7 +229,7 @@ SELECT r.name AS route,
        coalesce(p.other_type, 0) AS other_type, coalesce(q.quarantine_open, 0) AS quarantine_open,
        r.topic, r.consumer_group, greatest(w.seen_at, p.seen_at) AS seen_at,
        coalesce(u.payments, 0) AS paid_not_purchased, u.paid_at AS oldest_not_purchased_at,
-       coalesce(g.gaps_open, 0) AS gaps_open, coalesce(q.suspects, 0) AS suspects
+       coalesce(g.gaps_open, 0) AS gaps_open, coalesce(q.suspects, 0) AS suspects, r.believes
 FROM makegood.routes r
 LEFT JOIN position p ON p.route = r.name
 LEFT JOIN worker w ON w.route_id = r.id
@@ -258,6 +258,8 @@ COMMENT ON COLUMN makegood.status.quarantined IS 'Records ever put into quaranti
 COMMENT ON COLUMN makegood.status.other_type IS 'Records of another event type.';
 COMMENT ON COLUMN makegood.status.quarantine_open IS 'Records in quarantine that wait for a decision.';
 COMMENT ON COLUMN makegood.status.suspects IS 'Refused records that wait for a verdict, as in the view suspects.';
+COMMENT ON COLUMN makegood.status.believes IS
+    'Why its events are believed without a look at their payments; null where a purchase is made only for a payment that is there, succeeded and says the same.';
 COMMENT ON COLUMN makegood.status.topic IS 'The topic it reads.';
 COMMENT ON COLUMN makegood.status.consumer_group IS 'The Kafka consumer group it reads in.';
 COMMENT ON COLUMN makegood.status.seen_at IS 'When a daemon last wrote anything for this route.';

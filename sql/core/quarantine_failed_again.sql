@@ -7,7 +7,8 @@ SET attempts = q.attempts + CASE WHEN NOT $6 AND EXISTS (
         WHERE d.quarantine_id = q.id AND d.kind = 'replay' AND d.finished_at IS NULL
     ) THEN 1 ELSE 0 END,
     reason = $2, sqlstate = $3, detail = $4, business_key = coalesce($5, q.business_key),
-    suspect = CASE WHEN $6 THEN 'unproven' END,
-    judged_at = CASE WHEN $6 THEN q.judged_at ELSE coalesce(q.judged_at, pg_catalog.now()) END,
+    suspect = CASE WHEN $6 THEN 'unproven' WHEN q.suspect = 'unverified' AND $2 IN ('no_payment', 'mismatch') THEN q.suspect END,
+    judged_at = CASE WHEN $6 OR q.suspect = 'unverified' AND $2 IN ('no_payment', 'mismatch') THEN q.judged_at
+                     ELSE coalesce(q.judged_at, pg_catalog.now()) END,
     fingerprint = $7, advice = $8
 WHERE q.id = $1

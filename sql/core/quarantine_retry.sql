@@ -9,6 +9,7 @@ FROM (
         SELECT q.id, coalesce(pg_catalog.octet_length(q.value), 0) AS bytes
         FROM makegood.quarantine q
         WHERE q.route_id = $1 AND q.id > $3 AND q.resolved_at IS NULL AND q.suspect IS NULL
+              AND q.reason NOT IN ('no_payment', 'mismatch')
               AND (q.fingerprint IS DISTINCT FROM $2 OR q.reason IN ('refused', 'no_outcome'))
         ORDER BY q.id
         LIMIT $4

@@ -8,7 +8,7 @@ FROM (
         SELECT q.id, q.suspect, q.fingerprint, coalesce(pg_catalog.octet_length(q.value), 0) AS bytes,
                CASE WHEN q.suspect = 'proven' THEN 0 WHEN q.fingerprint <> $2 THEN 1 ELSE 2 END AS rank
         FROM makegood.quarantine q
-        WHERE q.route_id = $1 AND q.suspect IS NOT NULL AND q.resolved_at IS NULL AND NOT (q.id = ANY ($5::bigint[]))
+        WHERE q.route_id = $1 AND q.suspect IN ('unproven', 'proven') AND q.resolved_at IS NULL AND NOT (q.id = ANY ($5::bigint[]))
               AND (q.suspect = 'proven' OR q.fingerprint <> $2 OR q.id = (
                   SELECT pg_catalog.min(o.id)
                   FROM makegood.quarantine o

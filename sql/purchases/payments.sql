@@ -1,9 +1,11 @@
 -- makegood: payments
 -- makegood: index payments (updated_at, id, status)
 --
--- Reads payments where they live, for a job whose `source` is another database than the one with the
--- purchases: missing.sql and conflicts.sql cannot join two databases, so makegood compares these rows
--- with those of purchases.sql itself.
+-- Reads payments where they live. By their keys ($5) for the events at hand: one makes a purchase only
+-- if its payment is `paid`, and says the same wherever the payment's `event` has a value that apply.sql
+-- takes, times excepted (verify_payment). And for a job whose `source` is another database than the one
+-- with the purchases: missing.sql and conflicts.sql cannot join two databases, so makegood compares
+-- these rows with those of purchases.sql itself.
 --
 -- In:  as in missing.sql; all payments, paid or not
 -- Out: business_key text  the payment, as apply.sql names it; one row a payment

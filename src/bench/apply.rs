@@ -48,6 +48,9 @@ pub struct Args {
     /// As `batch.bytes` of an inbox in the configuration, for example 512KiB [default: as there]
     #[arg(long, value_name = "SIZE")]
     batch_bytes: Option<String>,
+    /// Believe the events, as `verify_payment = false` of an inbox in the configuration does
+    #[arg(long)]
+    believe: bool,
     /// As `mapping` of an inbox in the configuration [default: the compiled-in one]
     #[arg(long, value_name = "FOLDER")]
     mapping: Option<PathBuf>,
@@ -98,6 +101,7 @@ async fn prepare(args: &Args) -> Result<Ground, Problem> {
     let url = postgres.url("postgres");
     let mut client = tables::connect(&url).await?;
     tables::create(&client).await?;
+    tables::pay(&client, args.events).await?;
     migrate::up(&mut client, migrate::BOTH).await?;
     let partitions = args.partitions.to_string();
     block_in_place(|| {
@@ -181,6 +185,9 @@ fn daemon_config(args: &Args, ground: &Ground, group: &str) -> String {
         ground.postgres.url("postgres"),
         ground.kafka.bootstrap()
     );
+    if args.believe {
+        text += "verify_payment = false\n";
+    }
     if let Some(folder) = &args.mapping {
         let folder = std::path::absolute(folder).unwrap_or(folder.clone());
         text += &format!("mapping = '{}'\n", folder.display());

@@ -44,12 +44,12 @@ impl Ground {
         Kafka { bootstrap_servers: self.kafka.bootstrap(), ..Config::default().kafka }
     }
 
-    /// A daemon's configuration: the defaults, reading `topic` in `group`.
+    /// A daemon's configuration: the defaults, but that events are believed, for there are no payments, reading `topic` in `group`.
     pub fn config(&self, topic: &str, group: &str) -> String {
         format!(
             "[postgres]\nurl = \"{}\"\n[kafka]\nbootstrap_servers = \"{}\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
              [[inbox]]\nname = \"purchase-confirmed\"\ntopic = \"{topic}\"\ngroup = \"{group}\"\n\
-             event_type = \"PURCHASE_CONFIRMED\"\n",
+             event_type = \"PURCHASE_CONFIRMED\"\nverify_payment = false\n",
             self.postgres.url("postgres"),
             self.kafka.bootstrap()
         )

@@ -1,6 +1,8 @@
 //! The two tables under measurement: emptied alike before each run, verified after it.
 
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, NoTls};
+use uuid::Uuid;
 
 use super::load::Payment;
 use super::{postgres, system};
@@ -33,6 +35,26 @@ pub async fn connect(url: &str) -> Result<Client, Problem> {
 /// Makes the host's tables.
 pub async fn create(client: &Client) -> Result<(), Problem> {
     client.batch_execute(HOST_TABLES).await.map_err(|e| postgres(&e))
+}
+
+/// Writes the payments that the events are held against, with the indexes that doctor asks for.
+pub async fn pay(client: &Client, count: usize) -> Result<(), Problem> {
+    let sql = "INSERT INTO payments (id, student_id, course_id, amount, currency, updated_at)
+        SELECT id, student, course, cents / 100.0, 'INR', to_timestamp(at)
+        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[]) AS p (id, student, course, cents, at)";
+    let numbers: Vec<usize> = (0..count).collect();
+    for chunk in numbers.chunks(10_000) {
+        let paid: Vec<Payment> = chunk.iter().map(|number| Payment::numbered(*number)).collect();
+        let ids = |of: fn(&Payment) -> Uuid| paid.iter().map(of).collect::<Vec<Uuid>>();
+        let (id, student, course) = (ids(|p| p.id), ids(|p| p.student), ids(|p| p.course));
+        let cents: Vec<i64> = paid.iter().map(|p| i64::from(p.cents)).collect();
+        let at: Vec<i64> = paid.iter().map(|p| p.paid_at).collect();
+        let values: [&(dyn ToSql + Sync); 5] = [&id, &student, &course, &cents, &at];
+        client.execute(sql, &values).await.map_err(|e| postgres(&e))?;
+    }
+    let index = "CREATE INDEX ON payments (updated_at, id, status)";
+    client.batch_execute(index).await.map_err(|e| postgres(&e))?;
+    client.batch_execute("VACUUM ANALYZE payments").await.map_err(|e| postgres(&e))
 }
 
 /// Empties both tables and leaves no write of earlier for the run to pay.

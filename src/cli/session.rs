@@ -3,6 +3,7 @@
 use super::{Globals, config, logging};
 use crate::config::{Config, Inbox, Postgres};
 use crate::pure::problem::{Code, Problem};
+use crate::store::mapping::Mapping;
 use crate::store::migrate::Set;
 use crate::store::{Store, migrate};
 
@@ -58,6 +59,18 @@ impl Session {
     pub fn source(&self, route: &Inbox) -> Result<Option<Store>, Problem> {
         let source = self.config.source_of(&route.name);
         source.map(|p| Store::open(p, "makegood-cli", 1)).transpose()
+    }
+
+    /// The mapping of a route, and the payments' database if it is another one. Events are held against payments as the
+    /// daemon does it.
+    pub async fn mapping(&self, route: &Inbox) -> Result<(Mapping, Option<Store>), Problem> {
+        let source = self.source(route)?;
+        let mut mapping = Mapping::load(route.mapping.as_deref())?;
+        mapping
+            .look_for_payments(&self.store, source.as_ref(), route.verify_payment)
+            .await
+            .map_err(|unfit| unfit.problem("events cannot be held against their payments"))?;
+        Ok((mapping, source))
     }
 
     /// The configured route of this name; without a name, the only one.

@@ -199,6 +199,7 @@ fn inbox(from: &mut Reader, index: usize, default: &Inbox, folders: &Folders<'_>
         type_from: from.places(&key("type_from"), &default.type_from),
         max_record: from.size(&key("max_record"), default.max_record),
         suspects: from.count(&key("suspects"), default.suspects as u64).max(1) as usize,
+        verify_payment: from.truth(&key("verify_payment"), default.verify_payment),
         max_quarantine: from.size(&key("max_quarantine"), default.max_quarantine as usize) as u64,
         lanes: from.count(&key("lanes"), default.lanes as u64) as usize,
         batch: Batch {

@@ -68,6 +68,7 @@ impl Inbox {
             type_from: list(headers(&["type", "ce_type"]), pointers(&["/eventType", "/type"])),
             max_record: 1 << 20,
             suspects: 10,
+            verify_payment: true,
             max_quarantine: 1 << 30,
             lanes: 4,
             batch: Batch { rows: 4000, bytes: 4 << 20, linger: Duration::from_millis(1) },

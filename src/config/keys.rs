@@ -20,6 +20,7 @@ pub const KEYS: &[&str] = &[
     "inbox[].type_from",
     "inbox[].max_record",
     "inbox[].suspects",
+    "inbox[].verify_payment",
     "inbox[].max_quarantine",
     "inbox[].lanes",
     "inbox[].batch.rows",

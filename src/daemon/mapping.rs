@@ -18,7 +18,7 @@ use crate::config;
 use crate::meter::{self, catalog};
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::Problem;
-use crate::store::mapping::{Mapping, Unfit};
+use crate::store::mapping::{BELIEVED, Mapping, Unfit};
 use crate::store::{Fault, Store, routes, trial};
 use crate::vitals::Complaint;
 
@@ -57,9 +57,9 @@ impl Candidate {
     pub(super) async fn first_look(&self) -> Result<(Mapping, Option<Complaint>), Problem> {
         let mut attempt = 0;
         loop {
-            let mapping = Mapping::load(self.settings.mapping.as_deref())?;
+            let mut mapping = Mapping::load(self.settings.mapping.as_deref())?;
             let examined = async {
-                trial::check(&self.store, self.source.as_ref(), &mapping).await?;
+                self.examine(&mut mapping).await?;
                 self.admit(&mapping).await
             };
             match examined.await {
@@ -117,9 +117,25 @@ impl Candidate {
 
     /// Reads and tries the mapping.
     async fn read_again(&self) -> Result<Mapping, Unfit> {
-        let mapping = Mapping::load(self.settings.mapping.as_deref()).map_err(Unfit::Broken)?;
-        trial::check(&self.store, self.source.as_ref(), &mapping).await?;
+        let mut mapping = Mapping::load(self.settings.mapping.as_deref()).map_err(Unfit::Broken)?;
+        self.examine(&mut mapping).await?;
         Ok(mapping)
+    }
+
+    /// Checks and tries the mapping, and finds out what its events are held against.
+    async fn examine(&self, mapping: &mut Mapping) -> Result<(), Unfit> {
+        let (store, source) = (&self.store, self.source.as_ref());
+        trial::check(store, source, mapping).await?;
+        mapping.look_for_payments(store, source, self.settings.verify_payment).await?;
+        routes::believes(store, self.route, mapping.believes.as_deref()).await?;
+        if let Some(why) = &mapping.believes {
+            warn!(
+                route = self.settings.name,
+                hint = BELIEVED,
+                "events are believed without their payments: {why}"
+            );
+        }
+        Ok(())
     }
 
     /// Lets the route begin with a mapping that fits, unless a person has to be asked first.

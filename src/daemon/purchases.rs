@@ -64,14 +64,13 @@ pub(super) async fn run(
     for Ready { route, mapping, candidate, told } in prepared.routes {
         tokio::spawn(candidate.keep(told, signals.reload.clone()));
         let jobs = jobs(&config, &liveness, &route)?;
-        let source = jobs.first().and_then(|job| job.source.clone());
         for job in jobs {
             let (store, asked) = (prepared.store.clone(), signals.reconcile.clone());
             let run =
                 reconcile::run(job, store, mapping.clone(), hears.clone(), asked, stop.clone());
             loops.spawn(run);
         }
-        let replays = replays(&route, source, &liveness);
+        let replays = replays(&route, &liveness);
         let replayer = Replayer::new(replays, prepared.store.clone(), mapping.clone());
         loops.spawn(replay::run(replayer, hears.clone(), stop.clone()));
         let (watch, watched) = watch_over(&route);
@@ -130,7 +129,9 @@ async fn prepare(
             None => ByHand::Ask,
         };
         let source = config.source_of(&settings.name);
-        let source = source.map(|p| Store::open(p, "makegood source", 1)).transpose()?;
+        // Each lane asks for the payments of its batch, and so do replays.
+        let connections = settings.lanes.max(1) + 1;
+        let source = source.map(|p| Store::open(p, "makegood source", connections)).transpose()?;
         let (settings, store) = (settings.clone(), store.clone());
         let candidate = Candidate { settings, route, store, source, by_hand };
         let (mapping, why) = match candidate.first_look().await {
@@ -144,7 +145,13 @@ async fn prepare(
         };
         let (publish, mapping) = watch::channel(Arc::new(mapping));
         let (held, admission) = admission(why);
-        let route = Arc::new(Route::new(route, candidate.settings.clone(), sign, admission));
+        let route = Arc::new(Route::new(
+            route,
+            candidate.settings.clone(),
+            candidate.source.clone(),
+            sign,
+            admission,
+        ));
         routes.push(Ready { route, mapping, candidate, told: Told { mapping: publish, held } });
     }
     if unusable.len() == routes.len()
@@ -183,9 +190,10 @@ fn jobs(config: &Config, liveness: &Liveness, route: &Route) -> Result<Vec<Job>,
 }
 
 /// A route as the replays of its records need it.
-fn replays(route: &Route, source: Option<Store>, liveness: &Liveness) -> replay::Route {
+fn replays(route: &Route, liveness: &Liveness) -> replay::Route {
     let (name, rules) = (route.settings.name.clone(), route.rules.clone());
     let (admission, control) = (route.admission.clone(), route.control.clone());
+    let source = route.source.clone();
     let sign = liveness.expect(format!("replay {name}"));
     replay::Route { id: route.id, name, rules, source, admission, control, sign }
 }

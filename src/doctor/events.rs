@@ -16,13 +16,13 @@ const SHOWN: usize = 20;
 /// What would come of the events that wait.
 pub(super) async fn waiting(
     route: &Route,
-    store: &Store,
+    (store, source): (&Store, Option<&Store>),
     mapping: &Mapping,
     waiting: &Waiting,
 ) -> Check {
     let name = "start.events";
     let topic_id = waiting.preview.log.topic_id;
-    let tried = match tryout::run(route, store, mapping, topic_id, &waiting.records).await {
+    let tried = match tryout::run(route, store, source, mapping, topic_id, &waiting.records).await {
         Ok(tried) => tried,
         Err(fault) => return unknown(name, &fault),
     };
@@ -52,7 +52,7 @@ pub(super) async fn waiting(
 pub(super) async fn skipped(
     config: &Config,
     route: &Route,
-    store: &Store,
+    (store, source): (&Store, Option<&Store>),
     mapping: &Mapping,
     preview: &Preview,
 ) -> Option<Check> {
@@ -62,10 +62,11 @@ pub(super) async fn skipped(
         Ok(passed) => passed,
         Err(problem) => return Some(failed(name, problem)),
     };
-    let tried = match tryout::run(route, store, mapping, preview.log.topic_id, &records).await {
-        Ok(tried) => tried,
-        Err(fault) => return Some(unknown(name, &fault)),
-    };
+    let tried =
+        match tryout::run(route, store, source, mapping, preview.log.topic_id, &records).await {
+            Ok(tried) => tried,
+            Err(fault) => return Some(unknown(name, &fault)),
+        };
     let sorted = Sorted::of(&tried);
     let bound = match i64::try_from(tried.len()).is_ok_and(|tried| tried < total) {
         true => format!("of the last {} of {total} events before the start", tried.len()),
@@ -100,7 +101,7 @@ impl Sorted<'_> {
         Sorted {
             made: of(&["applied"]),
             there: of(&["already", "duplicate"]),
-            refused: of(&["rejected", "undecodable", "conflict"]),
+            refused: of(&["rejected", "no_payment", "mismatch", "undecodable", "conflict"]),
             failed: of(&["failed"]),
         }
     }

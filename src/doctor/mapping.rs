@@ -4,7 +4,7 @@ use super::{Check, failed, unknown};
 use crate::config::Inbox;
 use crate::pure::{sql, verdict};
 use crate::store::inbox::ApplyFault;
-use crate::store::mapping::{Look, Mapping, Unfit};
+use crate::store::mapping::{BELIEVED, Look, Mapping, Unfit};
 use crate::store::trial::{Trial, trial};
 use crate::store::{Store, report, vitals};
 
@@ -23,6 +23,7 @@ pub async fn check(route: &Inbox, store: &Store, source: Option<&Store>) -> Vec<
                 let store = source.filter(|_| look.in_source).unwrap_or(store);
                 checks.push(reads(&mapping, &look, store).await);
             }
+            checks.push(payments(&mapping, route, (store, source)).await);
             checks.push(indexes(&mapping, store, source).await);
             checks.push(tried(&mapping, store, source).await);
         }
@@ -122,6 +123,25 @@ async fn reads(mapping: &Mapping, look: &Look<'_>, store: &Store) -> Check {
     match outcome.await {
         Ok(()) => Check::pass(name, format!("{file} keeps its contract and may be run")),
         Err(unfit) => failed(name, unfit.problem(&format!("{file} does not fit"))),
+    }
+}
+
+/// What events are held against.
+async fn payments(
+    mapping: &Mapping,
+    route: &Inbox,
+    (store, source): (&Store, Option<&Store>),
+) -> Check {
+    let (name, mut mapping) = ("mapping.payments", mapping.clone());
+    match mapping.look_for_payments(store, source, route.verify_payment).await {
+        Ok(()) => match mapping.believes {
+            None => Check::pass(
+                name,
+                "a purchase is made only for a payment that is there, succeeded and says the same",
+            ),
+            Some(why) => Check::warn(name, format!("events are believed: {why}"), BELIEVED),
+        },
+        Err(unfit) => failed(name, unfit.problem("events cannot be held against their payments")),
     }
 }
 

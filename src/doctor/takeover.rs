@@ -23,7 +23,7 @@ pub(super) async fn check(
     config: &Config,
     route: &Arc<Route>,
     store: &Store,
-    elsewhere: bool,
+    source: Option<&Store>,
     checks: &mut Vec<Check>,
 ) {
     let mut own = Vec::new();
@@ -33,10 +33,14 @@ pub(super) async fn check(
             let name = &route.settings.name;
             let is_first = strangers::is_first_start(store, name).await.unwrap_or(true);
             own.extend(starts(&waiting));
-            if let Ok(mapping) = Mapping::load(route.settings.mapping.as_deref()) {
-                own.push(events::waiting(route, store, &mapping, &waiting).await);
-                own.extend(events::skipped(config, route, store, &mapping, &waiting.preview).await);
-                if is_first && !elsewhere {
+            if let Ok(mut mapping) = Mapping::load(route.settings.mapping.as_deref()) {
+                let (wanted, stores) = (route.settings.verify_payment, (store, source));
+                // What stands in the way of it is told by another check.
+                let _ = mapping.look_for_payments(store, source, wanted).await;
+                own.push(events::waiting(route, stores, &mapping, &waiting).await);
+                let preview = &waiting.preview;
+                own.extend(events::skipped(config, route, stores, &mapping, preview).await);
+                if is_first && source.is_none() {
                     own.push(by_hand(route, store, &mapping).await);
                 }
             }

@@ -45,6 +45,7 @@ pub struct Tried {
 pub async fn run(
     route: &Route,
     store: &Store,
+    source: Option<&Store>,
     mapping: &Mapping,
     topic_id: Uuid,
     records: &[Record],
@@ -56,11 +57,13 @@ pub async fn run(
         records.iter().map(|record| Entry::decode(record, topic_id, &reader)).collect();
     let mut tried = Vec::with_capacity(entries.len());
     for entries in entries.chunks(TOGETHER) {
-        let mut rehearsal = Rehearsal { store, mapping, log: &log, entries, tried: Vec::new() };
+        let mut rehearsal =
+            Rehearsal { store, source, mapping, log: &log, entries, tried: Vec::new() };
         isolate(&mut rehearsal, entries.len(), false).await.map_err(|fault| match fault {
-            ApplyFault::Mapping(fault) | ApplyFault::Engine(fault) | ApplyFault::Unknown(fault) => {
-                fault
-            }
+            ApplyFault::Mapping(fault)
+            | ApplyFault::Payments(fault)
+            | ApplyFault::Engine(fault)
+            | ApplyFault::Unknown(fault) => fault,
             other => Fault::Lost { cause: other.reason_and_advice().0 },
         })?;
         tried.append(&mut rehearsal.tried);
@@ -71,6 +74,7 @@ pub async fn run(
 /// Entries as the isolating driver tries them; everything is rolled back.
 struct Rehearsal<'a> {
     store: &'a Store,
+    source: Option<&'a Store>,
     mapping: &'a Mapping,
     log: &'a Log,
     entries: &'a [Entry<'a>],
@@ -84,6 +88,7 @@ impl Work for Rehearsal<'_> {
             route: 0,
             log: self.log,
             mapping: self.mapping,
+            payments: self.mapping.payments(self.source),
             writer: Uuid::nil(),
             now: Timestamp::now(),
             steps: &BTreeMap::new(),

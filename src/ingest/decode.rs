@@ -4,7 +4,7 @@ use super::attempt::Attempt;
 use super::fault::hold_of;
 use super::lane::Claim;
 use crate::pure::record::Record;
-use crate::store::inbox::{self, ApplyFault, Entry, Kind};
+use crate::store::inbox::{self, ApplyFault, Batch, Entry, Kind};
 use crate::store::positions::Log;
 use crate::store::{Fault, test_events};
 
@@ -43,7 +43,8 @@ impl Attempt<'_> {
             Kind::Tombstone | Kind::Test(..) => return Ok(failed("it has no value".to_owned())),
         }
         let claim = Claim::of_nothing(log);
-        let batch = self.batch(&claim, std::slice::from_ref(entry));
+        // A test makes no purchase, and mostly is about no payment.
+        let batch = Batch { payments: None, ..self.batch(&claim, std::slice::from_ref(entry)) };
         match inbox::rehearse(self.store, &batch, false).await {
             Ok(mut outcomes) => {
                 let answer = outcomes.pop();

@@ -16,9 +16,10 @@ impl Attempt<'_> {
                 debug!(?partitions, "the position moved under us");
                 Ending::Collided
             }
-            ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) | ApplyFault::Mapping(inner) => {
-                again(inner, self.hold_of(fault).await)
-            }
+            ApplyFault::Engine(inner)
+            | ApplyFault::Unknown(inner)
+            | ApplyFault::Payments(inner)
+            | ApplyFault::Mapping(inner) => again(inner, self.hold_of(fault).await),
             ApplyFault::Breach(_) | ApplyFault::NoOutcome | ApplyFault::Raced => {
                 Ending::Hold(hold_of(fault))
             }

@@ -7,10 +7,10 @@ use crate::config;
 use crate::control::Control;
 use crate::liveness::{Liveness, Sign};
 use crate::pure::envelope::{Reader, Rules};
+use crate::store::Store;
 use crate::store::mapping::Mapping;
 
 /// A configured route with its key in the database.
-#[derive(Debug)]
 pub struct Route {
     /// The key that inbox and quarantine rows carry.
     pub id: i16,
@@ -18,6 +18,8 @@ pub struct Route {
     pub settings: config::Inbox,
     /// How its records are decoded.
     pub rules: Rules,
+    /// The payments' database, if it is not the one with the purchases.
+    pub source: Option<Store>,
     /// Where its loop shows signs of life.
     pub sign: Arc<Sign>,
     /// Whether anything may be applied yet.
@@ -30,18 +32,24 @@ impl Route {
     /// A route that a command looks at: no loop runs it, and nobody waits for its signs of life.
     pub fn unwatched(id: i16, settings: config::Inbox) -> Route {
         let sign = Liveness::default().expect(&settings.name);
-        Route::new(id, settings, sign, Admission::granted())
+        Route::new(id, settings, None, sign, Admission::granted())
     }
 
     /// A route under its registered key.
-    pub fn new(id: i16, settings: config::Inbox, sign: Arc<Sign>, admission: Admission) -> Route {
+    pub fn new(
+        id: i16,
+        settings: config::Inbox,
+        source: Option<Store>,
+        sign: Arc<Sign>,
+        admission: Admission,
+    ) -> Route {
         let rules = Rules {
             id_from: settings.id_from.clone(),
             type_from: settings.type_from.clone(),
             event_type: settings.event_type.clone(),
             max_bytes: settings.max_record,
         };
-        Route { id, settings, rules, sign, admission, control: Control::default() }
+        Route { id, settings, rules, source, sign, admission, control: Control::default() }
     }
 
     /// What reads its records, for events that go through this mapping.

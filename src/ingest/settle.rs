@@ -63,8 +63,11 @@ impl Attempt<'_> {
             };
             match applied {
                 // The statements are prepared anew by now; each ALTER under load may do it once more.
-                Err(ApplyFault::Mapping(fault) | ApplyFault::Engine(fault))
-                    if fault.is_stale_plan() && round < ROUNDS => {}
+                Err(
+                    ApplyFault::Mapping(fault)
+                    | ApplyFault::Payments(fault)
+                    | ApplyFault::Engine(fault),
+                ) if fault.is_stale_plan() && round < ROUNDS => {}
                 Err(ApplyFault::Raced) => {
                     debug!(looked = batch.looks, "the inbox has one of these events");
                     batch.looks = true;
@@ -102,6 +105,7 @@ impl Attempt<'_> {
             route: self.route.id,
             log: &claim.log,
             mapping: self.mapping,
+            payments: self.mapping.payments(self.route.source.as_ref()),
             writer: Uuid::nil(),
             now: Timestamp::now(),
             steps: &claim.steps,

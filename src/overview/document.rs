@@ -58,6 +58,7 @@ impl Route {
             "suspects": route.suspects.as_ref().map(|s| json!({
                 "records": s.records, "since": s.since, "reason": s.detail, "advice": s.advice,
             })),
+            "events_believed": route.believes,
             "gaps": route.gaps.iter().map(gap).collect::<Vec<_>>(),
             "paid_not_purchased": {
                 "payments": route.unpurchased.0, "oldest_paid_at": route.unpurchased.1,

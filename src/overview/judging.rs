@@ -126,6 +126,7 @@ fn route(config: &Config, report: &Report, name: &str, topic: &str, group: &str)
             .map(|(.., newest)| *newest)
             .max(),
         suspects: report.suspects.iter().find(|s| s.route == name).cloned(),
+        believes: known.and_then(|r| r.believes.clone()),
         gaps: (report.gaps.iter().filter(|open| open.route == name))
             .map(|open| open.gap.clone())
             .collect(),

@@ -14,7 +14,7 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 pub use self::field::{Field, Kind};
-pub use self::key::{key_at, text_of, with_key};
+pub use self::key::{key_at, key_of, text_of, with_key};
 use super::json::{self, Found, Pointers};
 
 /// An event's JSON, and what of it a mapping's fields are read from.
@@ -32,6 +32,12 @@ impl<'a> Body<'a> {
         let pointers = Pointers::new(fields.iter().map(|field| field.pointer.as_str()));
         let object = json::read(text, &pointers);
         Body { text, found: object.map(|object| object.found).map_err(|no| no.detail) }
+    }
+
+    /// The text or number at the place of the field with this number, if there is one.
+    pub fn value(&self, number: usize) -> Option<&str> {
+        let found = self.found.as_ref().ok()?.get(number)?.as_ref()?;
+        found.text().map(|text| text.as_ref())
     }
 
     /// Of a record, whose fields were found as it was decoded.
@@ -102,6 +108,11 @@ impl<'e> Cells<'_, 'e> {
         });
         cells.collect()
     }
+}
+
+/// Whether a text is a time with a zone.
+pub fn is_time(text: &str) -> bool {
+    time::read(text).is_some()
 }
 
 /// As PostgreSQL takes it; a URN it does not.

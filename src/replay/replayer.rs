@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::case_work::CaseWork;
+use super::doubted::Doubted;
 use super::{Report, Route};
 use crate::isolate::isolate;
 use crate::store::inbox::{self, ApplyFault, Replay};
@@ -18,7 +19,7 @@ use crate::store::quarantine::suspects::{self, Due};
 use crate::store::{Fault, Store, decisions, jobs};
 
 /// How many records are taken at once, and how many bytes.
-const CHUNK: (i64, i64) = (200, 16 << 20);
+pub(super) const CHUNK: (i64, i64) = (200, 16 << 20);
 /// How long one turn may try judged records again, and how often.
 const RETRY_FOR: Duration = Duration::from_secs(1);
 const RETRY_EVERY: Duration = Duration::from_secs(10);
@@ -35,6 +36,8 @@ pub struct Replayer {
     /// The last record that was looked at for a purchase that somebody else made.
     healed: i64,
     retried_at: Option<Instant>,
+    /// Events that their payments do not bear out.
+    pub(super) doubted: Doubted,
     /// Since when the oldest suspect has been refused again and again with no other record applied.
     stuck_since: Option<Instant>,
     /// What was last told in the log.
@@ -66,6 +69,7 @@ impl Replayer {
             retried: 0,
             healed: 0,
             retried_at: None,
+            doubted: Doubted::default(),
             stuck_since: None,
             told: None,
         }
@@ -104,6 +108,7 @@ impl Replayer {
         let mapping = self.mapping.borrow().clone();
         let asked = self.asked(&mapping, stop).await?;
         let suspects = self.suspects(&mapping, stop).await?;
+        self.verify(&mapping, stop).await?;
         self.retry(&mapping, stop).await?;
         Ok(suspects.or(asked))
     }

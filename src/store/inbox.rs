@@ -9,6 +9,7 @@
 mod answers;
 mod batch;
 mod control;
+mod doubted;
 mod each;
 mod entry;
 mod fault;
@@ -20,6 +21,7 @@ mod put_away;
 mod rehearse;
 mod replay;
 mod unseen;
+mod verify;
 
 use std::collections::{HashMap, HashSet};
 
@@ -28,6 +30,7 @@ use uuid::Uuid;
 use answers::{Answer, Answers, Outcome};
 pub use batch::{Applied, Batch};
 use batch::{Fresh, Sorted};
+use doubted::map;
 pub use each::apply_each;
 pub use entry::{Entry, Kind};
 pub use fault::ApplyFault;
@@ -36,8 +39,9 @@ use input::Input;
 pub use make_good::{Backfill, MadeGood, make_good, rehearse_backfill};
 use params::Rows;
 pub use rehearse::{Rehearsed, rehearse};
-pub use replay::{Replay, Replayed, is_own_fault, rehearse_replay, replay};
+pub use replay::{Replay, Replayed, is_own_fault, rehearse_replay, replay, verified};
 pub use unseen::{Unseen, unseen};
+use verify::verify;
 
 use super::mapping::Mapping;
 use super::positions::{self, Counts};
@@ -106,7 +110,7 @@ async fn look(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(),
     if batch.looks {
         drop_seen(tx, batch, sorted).await.map_err(ApplyFault::Engine)?;
     }
-    Ok(())
+    verify(tx, batch.mapping, batch.payments, &mut sorted.fresh).await
 }
 
 /// Everything after the inbox rows; the compare-and-set is the last statement.
@@ -148,7 +152,11 @@ async fn seen(tx: &Tx, route: i16, ids: &[Uuid]) -> Result<HashMap<Uuid, Vec<u8>
 
 /// Runs the mapping, once more for events without an outcome: another transaction may have won the
 /// race for their key, and a new statement sees it. Returns an answer for each event, in their order.
-async fn map(tx: &Tx, mapping: &Mapping, fresh: &[Fresh<'_>]) -> Result<Vec<Answer>, ApplyFault> {
+async fn map_sound(
+    tx: &Tx,
+    mapping: &Mapping,
+    fresh: &[Fresh<'_>],
+) -> Result<Vec<Answer>, ApplyFault> {
     let mut answers = Answers::to(fresh);
     ask(tx, mapping, fresh, &mut answers).await?;
     if !answers.open().is_empty() {
@@ -205,7 +213,8 @@ async fn made_elsewhere(
         if found.has_purchase(at) {
             let outcome =
                 if made.insert(key.clone()) { Outcome::Applied } else { Outcome::Already };
-            answers.give(at, Answer { outcome, business_key: Some(key), detail: None });
+            let answer = Answer { outcome, business_key: Some(key), detail: None, doubt: None };
+            answers.give(at, answer);
         }
     }
     Ok(())

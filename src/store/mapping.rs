@@ -2,6 +2,7 @@
 
 pub mod drift;
 mod looks;
+mod payments;
 mod rights;
 
 use std::fs;
@@ -11,10 +12,11 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 pub use looks::{Index, Look, Looks};
+pub use payments::{BELIEVED, Payments};
 
 use super::{Fault, Shape, Store, host_tables};
 use crate::pure::envelope;
-use crate::pure::fields::{self, Field, Kind};
+use crate::pure::fields::{self, Body, Field, Kind};
 use crate::pure::problem::{Code, Problem};
 use crate::pure::verdict::advice;
 
@@ -56,6 +58,8 @@ pub struct Mapping {
     pub looks: Looks,
     /// Where the text came from.
     pub origin: String,
+    /// Why events are believed without a look at their payments, if they are.
+    pub believes: Option<String>,
 }
 
 /// Why a mapping is not used.
@@ -124,7 +128,8 @@ impl Mapping {
             Problem::new(Code::Mapping, format!("{origin}, line {line}: {why}"))
                 .hint(format!("a line is like: {FIELD}uuid /data/paymentId"))
         })?;
-        Ok(Mapping { apply, table, column, key_pointer, fields, looks, origin })
+        let believes = None;
+        Ok(Mapping { apply, table, column, key_pointer, fields, looks, origin, believes })
     }
 
     /// That of a route whose files cannot be read: it applies nothing and looks at nothing.
@@ -137,6 +142,7 @@ impl Mapping {
             fields: Vec::new(),
             looks: Looks::default(),
             origin: "a mapping that cannot be read".to_owned(),
+            believes: None,
         }
     }
 
@@ -153,9 +159,22 @@ impl Mapping {
     /// The business key of an event, as the database writes it, without a word of the database.
     pub fn key_in(&self, json: &str) -> Option<String> {
         let pointer = self.key_pointer.as_ref()?;
-        let kind =
-            self.fields.iter().find(|field| field.pointer == *pointer).map(|field| field.kind);
+        let kind = self.key_field().map(|number| self.fields[number].kind);
         fields::key_at(json, pointer, kind)
+    }
+
+    /// The same of an event whose fields were found.
+    pub fn key_of(&self, event: &Body<'_>) -> Option<String> {
+        match self.key_field() {
+            Some(number) => fields::key_of(event.value(number)?, Some(self.fields[number].kind)),
+            None => self.key_in(event.text),
+        }
+    }
+
+    /// The number of the field line that reads the business key, if one does.
+    fn key_field(&self) -> Option<usize> {
+        let pointer = self.key_pointer.as_ref()?;
+        self.fields.iter().position(|field| field.pointer == *pointer)
     }
 
     /// The same event with a business key that nobody has, to see whether an event like it would be taken.

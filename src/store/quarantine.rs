@@ -1,5 +1,6 @@
 //! Records that could not be applied, byte for byte.
 
+pub mod doubted;
 mod look;
 pub mod suspects;
 
@@ -48,6 +49,11 @@ impl Refusal {
             business_key: None,
             is_suspect: false,
         }
+    }
+
+    /// Whether its payment does not bear it out. It may only be late, so the event is held against it again.
+    pub fn is_doubted(&self) -> bool {
+        matches!(self.reason.as_str(), "no_payment" | "mismatch")
     }
 
     fn key(&self) -> Option<&str> {

@@ -124,6 +124,8 @@ pub struct Route {
     pub unpurchased_since: Option<Timestamp>,
     /// What its records came to, by the column's name.
     pub counts: Vec<(&'static str, i64)>,
+    /// Why its events are believed without a look at their payments, if they are.
+    pub believes: Option<String>,
 }
 
 /// One partition.
@@ -255,6 +257,7 @@ fn route(row: &Row) -> Route {
         unpurchased: row.get("paid_not_purchased"),
         unpurchased_since: row.time("oldest_not_purchased_at"),
         counts: COUNTS.iter().map(|name| (*name, row.get(*name))).collect(),
+        believes: row.get("believes"),
     }
 }
 

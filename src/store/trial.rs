@@ -79,6 +79,8 @@ async fn apply(store: &Store, mapping: &Mapping, event: &str) -> Result<&'static
         route: 0,
         log: &log,
         mapping,
+        // The event is made from its payment.
+        payments: None,
         writer: Uuid::nil(),
         now: Timestamp::now(),
         steps: &BTreeMap::new(),

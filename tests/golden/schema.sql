@@ -593,7 +593,8 @@ CREATE TABLE makegood.routes (
     topic text NOT NULL,
     consumer_group text NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    begun_at timestamp with time zone
+    begun_at timestamp with time zone,
+    believes text
 );
 
 COMMENT ON TABLE makegood.routes IS 'One row a route; gives the tables below a short key.';
@@ -1430,7 +1431,7 @@ CREATE TABLE makegood.quarantine (
     resolution text,
     CONSTRAINT quarantine_check CHECK (((num_nonnulls(topic_id, partition, "offset") = 3) OR (business_key IS NOT NULL))),
     CONSTRAINT quarantine_resolution_check CHECK ((resolution = ANY (ARRAY['replayed'::text, 'made_good'::text, 'discarded'::text]))),
-    CONSTRAINT quarantine_suspect_check CHECK ((suspect = ANY (ARRAY['unproven'::text, 'proven'::text])))
+    CONSTRAINT quarantine_suspect_check CHECK ((suspect = ANY (ARRAY['unproven'::text, 'proven'::text, 'unverified'::text])))
 );
 
 COMMENT ON TABLE makegood.quarantine IS 'Records that could not be applied, with their exact bytes. Holds personal data: readable by makegood only.';
@@ -1872,15 +1873,42 @@ CREATE VIEW makegood.status AS
                            FROM makegood.workers) w_2) w_1
           GROUP BY w_1.route_id
         ), waiting AS (
-         SELECT quarantine.route_id,
-            count(quarantine.judged_at) AS quarantine_open,
-            count(*) FILTER (WHERE (quarantine.judged_at IS NULL)) AS suspects,
-            min(quarantine.quarantined_at) FILTER (WHERE (quarantine.judged_at IS NULL)) AS suspects_since,
-            (array_agg(quarantine.detail ORDER BY quarantine.id) FILTER (WHERE (quarantine.judged_at IS NULL)))[1] AS reason,
-            (array_agg(quarantine.advice ORDER BY quarantine.id) FILTER (WHERE (quarantine.judged_at IS NULL)))[1] AS advice
-           FROM makegood.quarantine
-          WHERE (quarantine.resolved_at IS NULL)
-          GROUP BY quarantine.route_id
+         SELECT q_1.route_id,
+            count(q_1.judged_at) AS quarantine_open,
+            count(*) FILTER (WHERE q_1.refused) AS suspects,
+            min(q_1.quarantined_at) FILTER (WHERE q_1.refused) AS suspects_since,
+            (array_agg(q_1.detail ORDER BY q_1.id) FILTER (WHERE q_1.refused))[1] AS reason,
+            (array_agg(q_1.advice ORDER BY q_1.id) FILTER (WHERE q_1.refused))[1] AS advice
+           FROM ( SELECT quarantine.id,
+                    quarantine.route_id,
+                    quarantine.topic,
+                    quarantine.topic_id,
+                    quarantine.partition,
+                    quarantine."offset",
+                    quarantine.business_key,
+                    quarantine.record_at,
+                    quarantine.key,
+                    quarantine.value,
+                    quarantine.whole_bytes,
+                    quarantine.header_names,
+                    quarantine.header_values,
+                    quarantine.event_id,
+                    quarantine.digest,
+                    quarantine.reason,
+                    quarantine.sqlstate,
+                    quarantine.detail,
+                    quarantine.advice,
+                    quarantine.suspect,
+                    quarantine.fingerprint,
+                    quarantine.quarantined_at,
+                    quarantine.judged_at,
+                    quarantine.attempts,
+                    quarantine.resolved_at,
+                    quarantine.resolution,
+                    ((quarantine.judged_at IS NULL) AND (quarantine.suspect IS DISTINCT FROM 'unverified'::text)) AS refused
+                   FROM makegood.quarantine) q_1
+          WHERE (q_1.resolved_at IS NULL)
+          GROUP BY q_1.route_id
         ), unpurchased AS (
          SELECT paid_not_purchased.route,
             count(*) AS payments,
@@ -1926,7 +1954,8 @@ CREATE VIEW makegood.status AS
     COALESCE(u.payments, (0)::bigint) AS paid_not_purchased,
     u.paid_at AS oldest_not_purchased_at,
     COALESCE(g.gaps_open, (0)::bigint) AS gaps_open,
-    COALESCE(q.suspects, (0)::bigint) AS suspects
+    COALESCE(q.suspects, (0)::bigint) AS suspects,
+    r.believes
    FROM (((((makegood.routes r
      LEFT JOIN "position" p ON ((p.route = r.name)))
      LEFT JOIN worker w ON ((w.route_id = r.id)))
@@ -1986,6 +2015,8 @@ COMMENT ON COLUMN makegood.status.gaps_open IS 'Ranges of offsets that were neve
 
 COMMENT ON COLUMN makegood.status.suspects IS 'Refused records that wait for a verdict, as in the view suspects.';
 
+COMMENT ON COLUMN makegood.status.believes IS 'Why its events are believed without a look at their payments; null where a purchase is made only for a payment that is there, succeeded and says the same.';
+
 CREATE VIEW makegood.suspects AS
  SELECT q.id,
     r.name AS route,
@@ -2004,13 +2035,13 @@ CREATE VIEW makegood.suspects AS
      JOIN makegood.routes r ON ((r.id = q.route_id)))
   WHERE ((q.resolved_at IS NULL) AND (q.judged_at IS NULL));
 
-COMMENT ON VIEW makegood.suspects IS 'Records that PostgreSQL refused while it is not known whether they or the world are at fault. They are tried again without anybody''s help.';
+COMMENT ON VIEW makegood.suspects IS 'Records that PostgreSQL refused while it is not known whether they or the world are at fault, and events whose payment may only be late. They are tried again without anybody''s help.';
 
 COMMENT ON COLUMN makegood.suspects.id IS 'The number that quarantine show takes.';
 
 COMMENT ON COLUMN makegood.suspects.route IS 'The route that read the record.';
 
-COMMENT ON COLUMN makegood.suspects.state IS 'unproven: nothing was applied by the same mapping since; proven: something was, so that one more refusal is the record''s own fault.';
+COMMENT ON COLUMN makegood.suspects.state IS 'unproven: nothing was applied by the same mapping since; proven: something was, so that one more refusal is the record''s own fault; unverified: its payment was not there, or said something else, less than a minute ago.';
 
 COMMENT ON COLUMN makegood.suspects.sqlstate IS 'PostgreSQL''s error code.';
 
@@ -2190,11 +2221,13 @@ CREATE INDEX outbox_parked_topic ON makegood.outbox_parked USING btree (aggregat
 
 CREATE INDEX quarantine_business_key ON makegood.quarantine USING btree (business_key) WHERE (business_key IS NOT NULL);
 
+CREATE INDEX quarantine_doubted ON makegood.quarantine USING btree (route_id, id) WHERE ((reason = ANY (ARRAY['no_payment'::text, 'mismatch'::text])) AND (resolved_at IS NULL));
+
 CREATE INDEX quarantine_open_cases ON makegood.quarantine USING btree (route_id, id) WHERE (resolved_at IS NULL);
 
-CREATE UNIQUE INDEX quarantine_open_event ON makegood.quarantine USING btree (route_id, event_id, digest) WHERE (resolved_at IS NULL);
+CREATE UNIQUE INDEX quarantine_open_event ON makegood.quarantine USING btree (event_id, digest, route_id) WHERE (resolved_at IS NULL);
 
-CREATE INDEX quarantine_open_key ON makegood.quarantine USING btree (route_id, business_key) WHERE ((resolved_at IS NULL) AND (business_key IS NOT NULL));
+CREATE INDEX quarantine_open_key ON makegood.quarantine USING btree (business_key, route_id) WHERE ((resolved_at IS NULL) AND (business_key IS NOT NULL));
 
 CREATE UNIQUE INDEX quarantine_open_payment ON makegood.quarantine USING btree (route_id, business_key) WHERE ((resolved_at IS NULL) AND (topic_id IS NULL));
 

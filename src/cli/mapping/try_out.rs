@@ -18,7 +18,6 @@ use crate::doctor::waiting;
 use crate::ingest::Route;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
-use crate::store::mapping::Mapping;
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
@@ -51,7 +50,7 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
     let store = session::unchecked(&config.postgres).await?;
     let session = Session { config, store };
     let settings = session.route(args.route.as_deref())?;
-    let mapping = Mapping::load(settings.mapping.as_deref())?;
+    let (mapping, source) = session.mapping(settings).await?;
     let route = Arc::new(Route::unwatched(0, settings.clone()));
     let (topic_id, records) = match &args.file {
         Some(file) => (Uuid::nil(), lines(file)?),
@@ -63,14 +62,14 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
             (found.preview.log.topic_id, found.records)
         }
     };
-    let tried = tryout::run(&route, &session.store, &mapping, topic_id, &records)
+    let tried = tryout::run(&route, &session.store, source.as_ref(), &mapping, topic_id, &records)
         .await
         .map_err(|fault| fault.problem("the mapping cannot be tried"))?;
     show(&tried, args)?;
     let has = |outcomes: &[&str]| tried.iter().any(|t| outcomes.contains(&t.outcome));
     Ok(match args.exit_code {
         _ if has(&["failed"]) => ExitCode::FAILURE,
-        true if has(&["rejected", "undecodable"]) => ExitCode::from(3),
+        true if has(&["rejected", "no_payment", "mismatch", "undecodable"]) => ExitCode::from(3),
         _ => ExitCode::SUCCESS,
     })
 }

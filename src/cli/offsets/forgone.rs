@@ -63,6 +63,8 @@ impl Work for Rehearsal<'_> {
             route: self.ground.route.id,
             log: &self.ground.look.log,
             mapping: self.mapping,
+            // The worse is assumed: that each event is of a payment.
+            payments: None,
             writer: Uuid::nil(),
             now: Timestamp::now(),
             max_quarantine: u64::MAX,

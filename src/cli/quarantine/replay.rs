@@ -17,7 +17,6 @@ use crate::ingest::Route;
 use crate::pure::problem::{Code, Problem};
 use crate::replay;
 use crate::store::inbox::Replay;
-use crate::store::mapping::Mapping;
 use crate::store::report::quarantine::Case;
 use crate::store::report::{self, decisions};
 
@@ -84,8 +83,8 @@ async fn rehearse<'a>(
     cases: &[&'a Case],
 ) -> Result<Vec<Line<'a>>, Problem> {
     let settings = session.route(Some(route))?;
-    let mapping = Arc::new(Mapping::load(settings.mapping.as_deref())?);
-    let source = session.source(settings)?;
+    let (mapping, source) = session.mapping(settings).await?;
+    let mapping = Arc::new(mapping);
     let known = report::route_key(&session.store, route).await.map_err(super::unreadable)?;
     let Some((id, _)) = known else {
         return Err(Problem::new(Code::NotFound, format!("no daemon ever ran the route {route}")));

@@ -91,7 +91,12 @@ fn counts(route: &Route) -> String {
             format!("partition {}: {}-{}, {}", gap.partition, gap.from, gap.to - 1, gap.reason)
         })
         .collect();
+    let verified = match &route.believes {
+        None => "held against their payments".to_owned(),
+        Some(why) => format!("believed without their payments: {why}"),
+    };
     print::sheet(&[
+        ("events", verified),
         ("records", counted),
         ("never read", if gaps.is_empty() { "none".to_owned() } else { gaps.join("; ") }),
         ("suspects", route.suspects.as_ref().map_or("none".to_owned(), |s| s.records.to_string())),

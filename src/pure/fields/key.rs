@@ -9,11 +9,15 @@ use super::Kind;
 /// whatever looks like a UUID is one.
 pub fn key_at(json: &str, pointer: &str, kind: Option<Kind>) -> Option<String> {
     let value: Value = serde_json::from_str(json).ok()?;
-    let text = text_of(value.pointer(pointer)?)?;
-    match (kind, Uuid::try_parse(&text)) {
+    key_of(&text_of(value.pointer(pointer)?)?, kind)
+}
+
+/// The same of a key that was found.
+pub fn key_of(text: &str, kind: Option<Kind>) -> Option<String> {
+    match (kind, Uuid::try_parse(text)) {
         (None | Some(Kind::Uuid), Ok(id)) => Some(id.to_string()),
         (Some(Kind::Uuid), Err(_)) => None,
-        _ => Some(text).filter(|text| !text.contains('\0')),
+        _ => Some(text.to_owned()).filter(|text| !text.is_empty() && !text.contains('\0')),
     }
 }
 

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::ApplyFault;
 use super::batch::Fresh;
+use crate::pure::payment::Doubt;
 use crate::store::quarantine::Refusal;
 
 /// What the mapping said of one event.
@@ -13,11 +14,17 @@ pub(super) struct Answer {
     pub outcome: Outcome,
     pub business_key: Option<String>,
     pub detail: Option<String>,
+    /// Why it makes no purchase although the mapping would, if that is so.
+    pub doubt: Option<Doubt>,
 }
 
 impl Answer {
-    /// Why an event that the mapping rejects goes to quarantine.
+    /// Why an event that the mapping rejects, or whose payment says something else, goes to quarantine.
     pub(super) fn rejection(self) -> Refusal {
+        if let Some(doubt) = self.doubt {
+            let business_key = self.business_key;
+            return Refusal { business_key, ..Refusal::own(doubt.reason(), doubt.detail()) };
+        }
         let detail = self.detail.unwrap_or_else(|| "the mapping rejected it".to_owned());
         Refusal { business_key: self.business_key, ..Refusal::own("rejected", detail) }
     }
@@ -114,7 +121,7 @@ impl Answers {
         if outcome == Outcome::Applied && business_key.is_none() {
             return breach("`applied` without a business_key");
         }
-        let answer = Answer { outcome, business_key, detail };
+        let answer = Answer { outcome, business_key, detail, doubt: None };
         match self.answers[at].replace(answer) {
             None => Ok(()),
             Some(_) => breach("two rows for one event"),

@@ -10,8 +10,9 @@ use uuid::Uuid;
 use super::entry::{Entry, Kind};
 use crate::pure::envelope::{id_of_place, reused_id};
 use crate::pure::fields::Body;
+use crate::pure::payment::Doubt;
 use crate::pure::record::Record;
-use crate::store::mapping::Mapping;
+use crate::store::mapping::{Mapping, Payments};
 use crate::store::positions::{Counts, Log, Move};
 use crate::store::quarantine::{Look, Range, Refusal};
 use crate::store::test_events::Verdict;
@@ -24,6 +25,8 @@ pub struct Batch<'a> {
     pub log: &'a Log,
     /// The operator's SQL.
     pub mapping: &'a Mapping,
+    /// Where its events are held against their payments; `None` if they are believed.
+    pub payments: Option<Payments<'a>>,
     /// This attempt's own id, by which an unanswered commit is found again.
     pub writer: Uuid,
     /// The time for records that carry none.
@@ -87,6 +90,8 @@ pub(super) struct Fresh<'a> {
     pub at: Timestamp,
     /// The id it came with, if that had been used with other bytes.
     pub reused: Option<Uuid>,
+    /// Why it must make no purchase, if it must not.
+    pub doubt: Option<Doubt>,
     is_new: bool,
 }
 
@@ -99,7 +104,7 @@ impl<'a> Fresh<'a> {
         body: Cow<'a, Body<'a>>,
         at: Timestamp,
     ) -> Fresh<'a> {
-        Fresh { entry, id, digest, body, at, reused: None, is_new: false }
+        Fresh { entry, id, digest, body, at, reused: None, doubt: None, is_new: false }
     }
 }
 

@@ -9,6 +9,8 @@ use crate::store::quarantine::Refusal;
 pub enum ApplyFault {
     /// The mapping, or a constraint of the tables it writes, refused the batch.
     Mapping(Fault),
+    /// The payments that events are held against cannot be read. It is no event's own doing.
+    Payments(Fault),
     /// One of makegood's own statements failed.
     Engine(Fault),
     /// The mapping did not keep its contract.
@@ -32,7 +34,9 @@ impl ApplyFault {
             | ApplyFault::Collided(_)
             | ApplyFault::NoOutcome
             | ApplyFault::Breach(_) => true,
-            ApplyFault::Mapping(fault) | ApplyFault::Engine(fault) => {
+            ApplyFault::Mapping(fault)
+            | ApplyFault::Payments(fault)
+            | ApplyFault::Engine(fault) => {
                 fault.sqlstate().is_some()
                     && !fault.is_of_the_connection()
                     && !fault.is_stale_plan()
@@ -44,7 +48,9 @@ impl ApplyFault {
     /// The SQLSTATE, if the database refused something.
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
-            ApplyFault::Mapping(inner) | ApplyFault::Engine(inner) => inner.sqlstate(),
+            ApplyFault::Mapping(inner)
+            | ApplyFault::Payments(inner)
+            | ApplyFault::Engine(inner) => inner.sqlstate(),
             _ => None,
         }
     }
@@ -73,6 +79,10 @@ impl ApplyFault {
             ApplyFault::Mapping(inner) | ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) => {
                 (inner.to_string(), advice(inner.sqlstate()))
             }
+            ApplyFault::Payments(inner) => (
+                format!("the payments that events are held against cannot be read: {inner}"),
+                "`makegood doctor` says what payments.sql lacks; it goes on by itself once the payments can be read",
+            ),
             ApplyFault::Breach(what) => (
                 what.clone(),
                 "mend apply.sql, or the file that is named, then send makegood SIGHUP",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::batch::{Batch, Sorted};
-use super::{ApplyFault, map};
+use super::{ApplyFault, map, verify};
 use crate::store::Store;
 use crate::store::purchased::rows_of;
 
@@ -29,9 +29,10 @@ pub async fn rehearse(
     batch: &Batch<'_>,
     shown: bool,
 ) -> Result<Vec<Rehearsed>, ApplyFault> {
-    let sorted = Sorted::new(batch, None);
+    let mut sorted = Sorted::new(batch, None);
     let tx = store.begin("rehearse").await.map_err(ApplyFault::Engine)?;
     let outcome = async {
+        verify(&tx, batch.mapping, batch.payments, &mut sorted.fresh).await?;
         let answers = map(&tx, batch.mapping, &sorted.fresh).await?;
         tx.settle_constraints().await.map_err(ApplyFault::Mapping)?;
         let keys: Vec<&str> = answers.iter().filter_map(|a| a.business_key.as_deref()).collect();
@@ -42,12 +43,15 @@ pub async fn rehearse(
         let mut rehearsed: Vec<Rehearsed> = (sorted.fresh.iter().zip(answers))
             .map(|(fresh, answer)| Rehearsed {
                 entry: fresh.entry,
-                outcome: answer.outcome.as_str(),
+                outcome: answer
+                    .doubt
+                    .as_ref()
+                    .map_or(answer.outcome.as_str(), |doubt| doubt.reason()),
                 rows: (answer.business_key.as_ref())
                     .and_then(|key| rows.get(key).cloned())
                     .unwrap_or_default(),
                 business_key: answer.business_key,
-                detail: answer.detail,
+                detail: answer.doubt.map(|doubt| doubt.detail()).or(answer.detail),
             })
             .collect();
         rehearsed.sort_by_key(|r| r.entry);

@@ -19,7 +19,7 @@ use super::each::back;
 use super::gone::map_unless_gone;
 use super::make_good::keyed;
 use super::params::Rows;
-use super::{Answer, ApplyFault, Outcome, end};
+use super::{Answer, ApplyFault, Outcome, end, verify};
 use crate::pure::envelope::Rules;
 use crate::store::mapping::Mapping;
 use crate::store::quarantine::{self, Case, Look, Refusal};
@@ -120,6 +120,32 @@ pub async fn is_own_fault(
     is_own
 }
 
+/// Which of some events, by their numbers, their payments bear out by now. Changes nothing.
+pub async fn verified(
+    store: &Store,
+    replay: &Replay<'_>,
+    ids: &[i64],
+) -> Result<Vec<i64>, ApplyFault> {
+    let tx = store.begin("verify").await.map_err(ApplyFault::Engine)?;
+    let outcome = async {
+        let cases = quarantine::read(&tx, ids).await.map_err(ApplyFault::Engine)?;
+        let events = cases.iter().enumerate().filter_map(|(at, case)| {
+            match read(replay, case, at, None, None) {
+                Read::Event(event) if case.place().is_some() => Some(event),
+                _ => None,
+            }
+        });
+        let mut events: Vec<Fresh<'_>> = events.collect();
+        let payments = replay.mapping.payments(replay.source);
+        verify(&tx, replay.mapping, payments, &mut events).await?;
+        let sound = events.iter().filter(|event| event.doubt.is_none());
+        Ok(sound.map(|event| cases[event.entry].id).collect())
+    }
+    .await;
+    tx.rollback().await;
+    outcome
+}
+
 /// What would come of records, by their numbers: everything is done and rolled back.
 pub async fn rehearse_replay(
     store: &Store,
@@ -177,7 +203,12 @@ async fn attempt(
     }
     let (mut fresh, twins) = tell_apart(tx, replay.route, events).await?;
     fresh.sort_by_key(|(event, _)| event.id);
-    let (fresh, is_new): (Vec<Fresh<'_>>, Vec<bool>) = fresh.into_iter().unzip();
+    let (mut fresh, is_new): (Vec<Fresh<'_>>, Vec<bool>) = fresh.into_iter().unzip();
+    let payments = replay.mapping.payments(replay.source);
+    // What was made from a payment was made anew.
+    let is_from_kafka = |event: &Fresh<'_>| cases[event.entry].place().is_some();
+    verify(tx, replay.mapping, payments, fresh.iter_mut().filter(|event| is_from_kafka(event)))
+        .await?;
     let mut rows = Rows::with_capacity(fresh.len());
     let answers = map_unless_gone(tx, replay.route, replay.mapping, &fresh).await?;
     for ((event, is_new), answer) in fresh.iter().zip(is_new).zip(answers) {
@@ -207,7 +238,10 @@ async fn attempt(
 }
 
 fn outcome(case: &Case, event: &Fresh<'_>, answer: Answer) -> Replayed {
-    let outcome = answer.outcome.as_str();
+    let outcome = match &answer.doubt {
+        Some(doubt) => doubt.reason(),
+        None => answer.outcome.as_str(),
+    };
     if answer.outcome == Outcome::Rejected {
         return Replayed::refused(case, outcome, answer.rejection());
     }
