@@ -61,6 +61,7 @@ look_for_java() {
 has_pgbouncer() { has pgbouncer || [ -x /usr/sbin/pgbouncer ]; }
 
 look_for_test_tools() {
+  has openssl || need openssl "makes the certificates of the servers that want TLS"
   has_pgbouncer || need pgbouncer "the pooler that the tests put before PostgreSQL (its service is not started)"
 }
 

@@ -4,6 +4,7 @@ pub mod board;
 #[allow(unsafe_code)]
 mod bounds;
 mod callbacks;
+mod complaint;
 pub mod consumer;
 pub mod describe;
 mod poller;
@@ -18,11 +19,14 @@ pub mod sender;
 pub mod settings;
 mod wedge;
 
+use std::fs::File;
+
+use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::meter;
 use crate::pure::problem::{Code, Problem};
-use crate::pure::verdict::kafka as verdict;
+use crate::pure::verdict::{kafka as verdict, login};
 
 /// Turns a client error into a problem, with advice where the cause is a known one.
 pub fn problem(error: &KafkaError, doing: &str) -> Problem {
@@ -37,6 +41,28 @@ pub fn problem(error: &KafkaError, doing: &str) -> Problem {
         _ => Code::Kafka,
     };
     Problem::new(kind, format!("{doing}: {}", reason(error))).hint(advice(code))
+}
+
+/// Why no client can be made of these settings.
+pub fn unusable(settings: &ClientConfig, error: &KafkaError) -> Problem {
+    const FILES: [&str; 4] = [
+        "ssl.ca.location",
+        "ssl.certificate.location",
+        "ssl.key.location",
+        "ssl.keystore.location",
+    ];
+    let unreadable = FILES.iter().find_map(|name| {
+        let path = settings.get(name)?;
+        Some((name, path, File::open(path).err()?))
+    });
+    if let Some((name, path, why)) = unreadable {
+        let cause = format!("the Kafka client cannot read {name}, {path}: {why}");
+        return Problem::new(Code::Config, cause).hint("name a file that this user may read");
+    }
+    let words = error.to_string();
+    let advice = login::settings_advice(&words);
+    Problem::new(Code::Config, format!("the Kafka client refuses its settings: {words}"))
+        .hint(advice)
 }
 
 /// The version of the client library.

@@ -123,6 +123,11 @@ impl PrivateKafka {
         self.tool("org.apache.kafka.tools.TopicCommand", args)
     }
 
+    /// Runs Kafka's own `kafka-acls` against this broker and returns what it printed.
+    pub fn acls(&self, args: &[&str]) -> Result<String, Problem> {
+        self.tool("org.apache.kafka.tools.AclCommand", args)
+    }
+
     /// Kills the broker as a crash would.
     pub fn stop_hard(&mut self) -> Result<(), Problem> {
         match self.server.take() {

@@ -13,8 +13,9 @@ use crate::pure::problem::Problem;
 use crate::store::workers::State;
 use crate::vitals::Complaint;
 
-/// A refusal that is not repeated for so long no longer is what keeps us out.
-const LASTS: Duration = Duration::from_secs(15);
+/// A refusal that is not repeated for so long no longer is what keeps us out. The client says the same error of a
+/// connection every 30 seconds only.
+const LASTS: Duration = Duration::from_secs(45);
 
 /// Why the group does not take us in, and when it last said so.
 pub(super) struct Bar {

@@ -6,6 +6,7 @@ use std::sync::mpsc::{self as std_mpsc, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
@@ -14,6 +15,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
 use super::board::OffsetBoard;
+use super::complaint::Complaint;
 use super::consumer::Event;
 use crate::vitals::Pulse;
 
@@ -27,13 +29,20 @@ pub(super) struct Callbacks {
     pub pulse: Arc<Pulse>,
     /// How long a revoke waits for the batches in flight; a late one is fenced by the position's step.
     pub patience: Duration,
+    /// What the client complains of.
+    pub complaint: Complaint,
 }
 
 impl ClientContext for Callbacks {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, words: &str) {
+        self.complaint.log(level, facility, words);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         // The end of a partition comes as an error too, many times a second under load.
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
             debug!(%error, reason, "kafka client");
+            self.complaint.note(&error, reason);
             super::count(&error);
         }
     }

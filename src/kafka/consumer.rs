@@ -24,6 +24,7 @@ use tracing::warn;
 
 use super::board::OffsetBoard;
 use super::callbacks::Callbacks;
+use super::complaint::Complaint;
 use super::poller::{Poller, Ties};
 use super::settings;
 use super::wedge::Wedge;
@@ -144,13 +145,11 @@ impl Member {
             assignment: assignment.clone(),
             pulse: pulse.clone(),
             patience: settings::longest_pause(kafka),
+            complaint: Complaint::default(),
         };
-        let consumer: BaseConsumer<Callbacks> = settings::member(kafka, group, client_id)
-            .create_with_context(context)
-            .map_err(|e| {
-                Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
-                    .hint("see [kafka.properties]; names and values are librdkafka's")
-            })?;
+        let settings = settings::member(kafka, group, client_id);
+        let consumer: BaseConsumer<Callbacks> =
+            settings.create_with_context(context).map_err(|e| super::unusable(&settings, &e))?;
         consumer.subscribe(&[topic]).map_err(|e| super::problem(&e, "cannot subscribe"))?;
         let shared = Arc::new(consumer);
         let consumer = Arc::downgrade(&shared);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
-use rdkafka::client::DefaultClientContext;
 
+use super::complaint::Asker;
 use super::settings;
 use crate::config;
 use crate::pure::problem::{Code, Problem};
@@ -17,8 +17,10 @@ pub async fn settings(
     timeout: Duration,
 ) -> Result<BTreeMap<String, String>, Problem> {
     let doing = "cannot read the topic's settings";
-    let client: AdminClient<DefaultClientContext> =
-        settings::base(kafka, "makegood-check").create().map_err(|e| super::problem(&e, doing))?;
+    let settings = settings::base(kafka, "makegood-check");
+    let client: AdminClient<Asker> = settings
+        .create_with_context(Asker::default())
+        .map_err(|e| super::unusable(&settings, &e))?;
     let options = AdminOptions::new().request_timeout(Some(timeout));
     let wanted = [ResourceSpecifier::Topic(topic)];
     let answer = client.describe_configs(&wanted, &options).await;

@@ -231,7 +231,8 @@ impl Poller {
             return;
         }
         let code = error.rdkafka_error_code().map(super::name).unwrap_or_default();
-        let problem = super::problem(error, "Kafka");
+        let complaint = &self.consumer.context().complaint;
+        let problem = complaint.explain(super::problem(error, "Kafka"));
         let is_fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
         let event = match verdict(&code) {
             Verdict::Stop => Event::Fatal(problem),
@@ -243,6 +244,9 @@ impl Poller {
                 Event::Stopped("the log does not have the offset that was asked for")
             }
             Verdict::Barred => Event::Barred(problem),
+            Verdict::Retry | Verdict::Hold if complaint.of_login().is_some() => {
+                Event::Barred(problem)
+            }
             Verdict::Hold => Event::Trouble { problem, wants_help: true },
             Verdict::Retry => Event::Trouble { problem, wants_help: false },
         };
@@ -267,6 +271,7 @@ enum Waiting {
 
 #[cfg(test)]
 mod tests {
+    use super::super::complaint::Complaint;
     use super::super::consumer::Source;
     use super::*;
 
@@ -282,6 +287,7 @@ mod tests {
             assignment: Arc::clone(&assignment),
             pulse: pulse.clone(),
             patience,
+            complaint: Complaint::default(),
         };
         let mut settings = rdkafka::ClientConfig::new();
         settings.set("bootstrap.servers", "127.0.0.1:1").set("group.id", "workers");

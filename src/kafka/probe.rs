@@ -10,7 +10,6 @@ mod range;
 mod read;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
@@ -78,8 +77,6 @@ pub struct Probe {
     topic: String,
     group: String,
     timeout: Duration,
-    /// Held while records are read: the handle has one assignment, and two readers would take each other's.
-    reading: Mutex<()>,
 }
 
 impl Probe {
@@ -105,7 +102,6 @@ impl Probe {
             topic: topic.to_owned(),
             group: group.to_owned(),
             timeout: Duration::from_secs(5),
-            reading: Mutex::new(()),
         })
     }
 
@@ -183,11 +179,6 @@ impl Probe {
             Some(code) => Err(Problem::new(Code::Kafka, format!("{METADATA}: {code}"))
                 .hint(super::advice(Some(code)))),
         }
-    }
-
-    fn turn(&self) -> MutexGuard<'_, ()> {
-        // There is nothing in it that a panic could have spoilt.
-        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn list(&self, entries: impl Iterator<Item = (i32, Offset)>) -> TopicPartitionList {

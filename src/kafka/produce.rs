@@ -1,30 +1,35 @@
 //! A plain producer: one record, one answer. For send-test, the demo and the benchmark.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
+use super::complaint::{Asker, Complaint};
 use super::settings;
 use crate::config;
-use crate::pure::problem::{Code, Problem};
+use crate::pure::problem::Problem;
 use crate::pure::record::Record;
 
 /// A producer of one topic.
 #[derive(Clone)]
 pub struct Producer {
-    client: FutureProducer,
+    client: FutureProducer<Asker>,
     topic: String,
+    complaint: Arc<Complaint>,
 }
 
 impl Producer {
     /// Opens a producer; connects on first use.
     pub fn new(kafka: &config::Kafka, topic: &str) -> Result<Producer, Problem> {
-        let client = settings::producer(kafka, "makegood-producer").create().map_err(|e| {
-            Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
-        })?;
-        Ok(Producer { client, topic: topic.to_owned() })
+        let context = Asker::default();
+        let complaint = Arc::clone(&context.complaint);
+        let settings = settings::producer(kafka, "makegood-producer");
+        let client =
+            settings.create_with_context(context).map_err(|e| super::unusable(&settings, &e))?;
+        Ok(Producer { client, topic: topic.to_owned(), complaint })
     }
 
     /// Sends a record by its key (its `partition` and `offset` are not looked at) and returns where
@@ -69,6 +74,7 @@ impl Producer {
     }
 
     fn failed(&self, error: &KafkaError) -> Problem {
-        super::problem(error, &format!("cannot send to topic {}", self.topic))
+        let problem = super::problem(error, &format!("cannot send to topic {}", self.topic));
+        self.complaint.explain(problem)
     }
 }

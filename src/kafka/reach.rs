@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
+use super::complaint::{Asker, listen};
 use super::settings;
 use crate::config;
 use crate::pure::problem::{Code, Problem};
@@ -13,22 +14,18 @@ use crate::pure::problem::{Code, Problem};
 /// Asks a bootstrap server for the brokers and tries to connect to each address they advertise.
 /// Blocks for at most `timeout` for the answer and as long again for each broker.
 pub fn check(kafka: &config::Kafka, timeout: Duration) -> Result<(), Problem> {
-    let client: BaseConsumer = settings::base(kafka, "makegood-check").create().map_err(|e| {
-        Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
-    })?;
+    let settings = settings::base(kafka, "makegood-check");
+    let client: BaseConsumer<Asker> = settings
+        .create_with_context(Asker::default())
+        .map_err(|e| super::unusable(&settings, &e))?;
     let metadata = client.fetch_metadata(None, timeout).map_err(|e| {
-        Problem::new(
-            Code::KafkaUnreachable,
-            format!(
-                "no Kafka broker answers at {}: {}",
-                kafka.bootstrap_servers,
-                super::reason(&e)
-            ),
-        )
-        .hint(
+        listen(&client);
+        let (at, reason) = (&kafka.bootstrap_servers, super::reason(&e));
+        let cause = format!("no Kafka broker answers at {at}: {reason}");
+        client.context().complaint.explain(Problem::new(Code::KafkaUnreachable, cause).hint(
             "is Kafka running, and is kafka.bootstrap_servers (KAFKA_BOOTSTRAP_SERVERS) right?\n\
              if the broker wants TLS or a login, see security.protocol in [kafka.properties]",
-        )
+        ))
     })?;
     if metadata.brokers().is_empty() {
         // A broker that has just started answers before its controller lets it in.

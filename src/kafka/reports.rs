@@ -9,8 +9,9 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use tokio::sync::mpsc;
-use tracing::{debug, warn};
+use tracing::debug;
 
+use super::complaint::Complaint;
 use super::refusal::refusal;
 use super::sender::Pace;
 use crate::pure::refusal::{Blame, Refusal};
@@ -115,6 +116,7 @@ pub(super) struct Reports {
     pub(super) pace: Pace,
     pub(super) reports: mpsc::UnboundedSender<Delivered>,
     pub(super) state: Arc<Mutex<State>>,
+    pub(super) complaint: Complaint,
 }
 
 /// The trouble of a client that retries without a word. It does so for as long as it takes.
@@ -130,28 +132,28 @@ fn silence(since: Instant) -> Trouble {
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, words: &str) {
-        // CONFWARN is about settings of the operator's that are meant for the consumer, and about this
-        // client's own, which are meant as they are.
-        match level {
-            _ if facility == "CONFWARN" => debug!(words, "kafka producer"),
-            RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info | RDKafkaLogLevel::Notice => {
-                debug!(facility, words, "kafka producer");
-            }
-            _ => warn!(facility, words, "kafka producer"),
-        }
+        self.complaint.log(level, facility, words);
     }
 
     fn error(&self, error: KafkaError, words: &str) {
         debug!(%error, words, "kafka producer");
         super::count(&error);
+        self.complaint.note(&error, words);
         let said = refusal(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail), words);
         let mut state = lock(&self.state);
         if said.blame == Blame::Client {
             // The client is beyond repair; messages will get no other word of it.
             state.stop(&said);
         }
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown)
+            && state.trouble.is_some()
+        {
+            // It follows from what was said before, which tells more.
+            return;
+        }
         let since = state.trouble.as_ref().map_or_else(Instant::now, |trouble| trouble.since);
-        state.trouble = Some(Trouble { reason: said.reason, advice: said.advice, since });
+        let advice = self.complaint.of_login().map_or(said.advice, str::to_owned);
+        state.trouble = Some(Trouble { reason: said.reason, advice, since });
     }
 }
 
@@ -173,6 +175,9 @@ impl ProducerContext for Reports {
             Pace::OneByOne => refusal.blame != Blame::Row,
             Pace::Apart => refusal.blame == Blame::Client,
         };
+        if outcome.is_ok() {
+            self.complaint.clear();
+        }
         lock(&self.state).reported(message.payload_len(), &outcome, stops);
         let _ = self.reports.send(Delivered { token: token as u64, outcome });
     }

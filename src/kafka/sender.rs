@@ -20,6 +20,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
+use super::complaint::Complaint;
 use super::refusal::refusal;
 pub use super::reports::{Delivered, Trouble};
 use super::reports::{Reports, State, lock};
@@ -88,13 +89,11 @@ impl Sender {
         reports: mpsc::UnboundedSender<Delivered>,
     ) -> Result<Sender, Problem> {
         let state = Arc::new(Mutex::new(State::default()));
-        let context = Reports { pace, reports, state: state.clone() };
-        let client: BaseProducer<Reports> = settings::relay(kafka, "makegood-relay", pace)
-            .create_with_context(context)
-            .map_err(|e| {
-                Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
-                    .hint("see [kafka.properties]; names and values are librdkafka's")
-            })?;
+        let context =
+            Reports { pace, reports, state: state.clone(), complaint: Complaint::default() };
+        let settings = settings::relay(kafka, "makegood-relay", pace);
+        let client: BaseProducer<Reports> =
+            settings.create_with_context(context).map_err(|e| super::unusable(&settings, &e))?;
         let client = Arc::new(client);
         let (close, closed) = oneshot::channel();
         let (polled, watched) = (client.clone(), state.clone());

@@ -37,7 +37,8 @@ fn chosen(defaults: ClientConfig, kafka: &config::Kafka, client_id: &str) -> Cli
         settings.set(name, value);
     }
     settings.set("bootstrap.servers", &kafka.bootstrap_servers);
-    settings.set_log_level(RDKafkaLogLevel::Warning);
+    // Why a connection ended is no more than news to the client.
+    settings.set_log_level(RDKafkaLogLevel::Info);
     settings
 }
 

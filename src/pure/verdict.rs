@@ -2,6 +2,7 @@
 //! [`kafka`] says the same of the Kafka client's errors.
 
 pub mod kafka;
+pub mod login;
 
 /// What to do after an error from PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! What the promises are tested with: shared servers, a rig per test, the real program, a ledger.
 
 pub mod alone;
+pub mod authority;
 pub mod browser;
 pub mod corpus;
 pub mod daemon;

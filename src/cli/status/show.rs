@@ -37,6 +37,8 @@ pub fn screen(overview: &Overview) -> String {
             };
             let (brokers, cause) = (&overview.brokers, &problem.cause);
             text += &format!("Kafka at {brokers} is out of reach from here, {cause}; {seen}\n");
+            text +=
+                &problem.hint.lines().map(|line| format!("  hint: {line}\n")).collect::<String>();
         }
         if made_anew(route) {
             text += "The positions below are of the topic as it was before it was made anew.\n";

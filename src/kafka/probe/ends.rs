@@ -8,6 +8,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Found, METADATA, Probe, Question, Watermarks};
+use crate::kafka::complaint::Asker;
 use crate::kafka::{advice, problem};
 use crate::pure::problem::{Code, Problem};
 
@@ -68,7 +69,7 @@ impl Probe {
         })
     }
 
-    fn end(&self, client: &BaseConsumer, partition: i32) -> Result<Watermarks, Problem> {
+    fn end(&self, client: &BaseConsumer<Asker>, partition: i32) -> Result<Watermarks, Problem> {
         let (low, high) = client
             .fetch_watermarks(&self.topic, partition, self.timeout)
             .map_err(|e| problem(&e, ENDS))?;

@@ -8,9 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::Found;
+use crate::kafka::complaint::{Asker, listen};
+use crate::kafka::unusable;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::{Code, Problem};
 
@@ -35,6 +37,8 @@ pub(super) enum Question {
 pub(super) struct Handle {
     settings: ClientConfig,
     now: Mutex<Now>,
+    /// Held while records are read: the client has one assignment, and two readers would take each other's.
+    reading: Mutex<()>,
 }
 
 struct Now {
@@ -47,17 +51,15 @@ struct Now {
 
 /// A client that nobody waits for when it is let go: closing one can hang (rust-rdkafka#453).
 #[derive(Clone)]
-struct Client(Option<Arc<BaseConsumer>>);
+struct Client(Option<Arc<BaseConsumer<Asker>>>);
 
 impl Client {
     fn create(settings: &ClientConfig) -> Result<Client, Problem> {
-        let client = settings.create().map_err(|e| {
-            Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
-        })?;
-        Ok(Client(Some(Arc::new(client))))
+        let client = settings.create_with_context(Asker::default());
+        Ok(Client(Some(Arc::new(client.map_err(|e| unusable(settings, &e))?))))
     }
 
-    fn get(&self) -> Result<&BaseConsumer, Problem> {
+    fn get(&self) -> Result<&BaseConsumer<Asker>, Problem> {
         let gone = || Problem::new(Code::System, "the Kafka client is closed");
         self.0.as_deref().ok_or_else(gone)
     }
@@ -81,31 +83,54 @@ impl Handle {
             failures: BTreeMap::new(),
             replaced: 0,
         };
-        Ok(Handle { settings: settings.clone(), now: Mutex::new(now) })
+        Ok(Handle { settings: settings.clone(), now: Mutex::new(now), reading: Mutex::new(()) })
     }
 
     /// Asks the client.
     pub(super) fn ask<T>(
         &self,
         question: Question,
-        asking: impl FnOnce(&BaseConsumer) -> Result<T, Problem>,
+        asking: impl FnOnce(&BaseConsumer<Asker>) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
         let client = self.lock().client.clone();
         let answer = asking(client.get()?);
         self.note(question, answer.is_ok());
-        answer
+        self.hear(client.get()?, answer.is_ok());
+        explained(client.get()?, question, answer)
     }
 
     /// Asks the client something about each of some partitions.
     pub(super) fn ask_each<T>(
         &self,
         question: Question,
-        asking: impl FnOnce(&BaseConsumer) -> Result<Found<T>, Problem>,
+        asking: impl FnOnce(&BaseConsumer<Asker>) -> Result<Found<T>, Problem>,
     ) -> Result<Found<T>, Problem> {
         let client = self.lock().client.clone();
         let answer = asking(client.get()?);
-        self.note(question, answer.as_ref().is_ok_and(|found| found.failed.is_empty()));
-        answer
+        let is_answered = answer.as_ref().is_ok_and(|found| found.failed.is_empty());
+        self.note(question, is_answered);
+        self.hear(client.get()?, is_answered);
+        let mut found = explained(client.get()?, question, answer)?;
+        let complaint = &client.get()?.context().complaint;
+        let explain = |problem| complaint.explain(problem);
+        found.failed = found.failed.into_iter().map(|(p, problem)| (p, explain(problem))).collect();
+        Ok(found)
+    }
+
+    /// Waits for the turn to read records.
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        // There is nothing in it that a panic could have spoilt.
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hears what the client complained of meanwhile. Where records are read, it is heard there.
+    fn hear(&self, client: &BaseConsumer<Asker>, is_answered: bool) {
+        if let Ok(_turn) = self.reading.try_lock() {
+            listen(client);
+        }
+        if is_answered {
+            client.context().complaint.clear();
+        }
     }
 
     /// Goes on with a new client.
@@ -141,5 +166,27 @@ impl Handle {
     fn lock(&self) -> MutexGuard<'_, Now> {
         // Each field is whole at every moment, so a panic elsewhere does not spoil it.
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An answer, or why there is none as far as the client has said it.
+fn explained<T>(
+    client: &BaseConsumer<Asker>,
+    question: Question,
+    answer: Result<T, Problem>,
+) -> Result<T, Problem> {
+    let complaint = &client.context().complaint;
+    let of_group = match question {
+        Question::Committed if answer.is_ok() => {
+            complaint.let_in();
+            None
+        }
+        // A group that this user may not see is described as one without members.
+        Question::Committed | Question::Group => complaint.of_group("cannot ask for the group"),
+        _ => None,
+    };
+    match of_group {
+        Some(problem) => Err(problem),
+        None => answer.map_err(|problem| complaint.explain(problem)),
     }
 }

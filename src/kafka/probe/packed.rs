@@ -8,6 +8,7 @@ use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::{Probe, Question};
+use crate::kafka::complaint::Asker;
 use crate::kafka::raw::Said;
 use crate::kafka::{bounds, problem, raw};
 use crate::pure::problem::{Code, Problem};
@@ -24,7 +25,7 @@ impl Probe {
         offset: i64,
         high: i64,
     ) -> Result<Option<Range<i64>>, Problem> {
-        let _turn = self.turn();
+        let _turn = self.handle.turn();
         self.handle.ask(Question::Records, |client| {
             let search =
                 Search { probe: self, client, partition, until: Instant::now() + self.timeout * 4 };
@@ -37,7 +38,7 @@ impl Probe {
 
 struct Search<'p> {
     probe: &'p Probe,
-    client: &'p BaseConsumer,
+    client: &'p BaseConsumer<Asker>,
     partition: i32,
     until: Instant,
 }

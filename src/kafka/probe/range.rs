@@ -7,8 +7,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::super::settings;
 use crate::config;
+use crate::kafka::complaint::Asker;
+use crate::kafka::{problem, settings, unusable};
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
 
@@ -17,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A reader of one partition, outside of the group: nothing it does moves an offset.
 pub struct Reader {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Asker>,
     end: i64,
     ended: bool,
 }
@@ -31,15 +32,14 @@ impl Reader {
         partition: i32,
         range: Range<i64>,
     ) -> Result<Reader, Problem> {
-        let consumer: BaseConsumer =
-            settings::onlooker(kafka, group, "makegood-reader").create().map_err(|e| {
-                Problem::new(Code::Config, format!("the Kafka client refuses its settings: {e}"))
-            })?;
+        let settings = settings::onlooker(kafka, group, "makegood-reader");
+        let consumer: BaseConsumer<Asker> =
+            settings.create_with_context(Asker::default()).map_err(|e| unusable(&settings, &e))?;
         let mut list = TopicPartitionList::new();
         let begin = list.add_partition_offset(topic, partition, Offset::Offset(range.start));
         begin
             .and_then(|()| consumer.assign(&list))
-            .map_err(|e| super::super::problem(&e, "cannot read the records"))?;
+            .map_err(|e| problem(&e, "cannot read the records"))?;
         Ok(Reader { consumer, end: range.end, ended: range.is_empty() })
     }
 
@@ -50,10 +50,9 @@ impl Reader {
         while !self.ended && records.len() < most {
             match self.consumer.poll(Duration::from_millis(100)) {
                 None if heard.elapsed() > PATIENCE => {
-                    return Err(Problem::new(
-                        Code::KafkaUnreachable,
-                        format!("no record has come for {} s", PATIENCE.as_secs()),
-                    ));
+                    let cause = format!("no record has come for {} s", PATIENCE.as_secs());
+                    let problem = Problem::new(Code::KafkaUnreachable, cause);
+                    return Err(self.consumer.context().complaint.explain(problem));
                 }
                 None => continue,
                 Some(Ok(message)) if message_is_past(&message, self.end) => self.ended = true,
@@ -61,7 +60,8 @@ impl Reader {
                 Some(Err(KafkaError::PartitionEOF(_))) => self.ended = true,
                 // Trouble with a connection is retried by the client.
                 Some(Err(error)) if heard.elapsed() > PATIENCE => {
-                    return Err(super::super::problem(&error, "cannot read the records"));
+                    let problem = problem(&error, "cannot read the records");
+                    return Err(self.consumer.context().complaint.explain(problem));
                 }
                 Some(Err(_)) => continue,
             }

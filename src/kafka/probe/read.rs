@@ -9,6 +9,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message, Timestamp};
 
 use super::{Found, Probe, Question};
+use crate::kafka::complaint::Asker;
 use crate::kafka::{name, problem, raw};
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::{Header, Record};
@@ -41,7 +42,7 @@ impl Probe {
         if wanted.is_empty() {
             return Ok(found);
         }
-        let _turn = self.turn();
+        let _turn = self.handle.turn();
         self.handle.ask_each(Question::Records, |client| {
             let mut open = wanted.clone();
             let trouble = self.firsts(client, &mut open, &mut found)?;
@@ -68,7 +69,7 @@ impl Probe {
     /// the first complaint that does not pass, or the last that does: what follows the first is its consequence.
     fn firsts(
         &self,
-        client: &BaseConsumer,
+        client: &BaseConsumer<Asker>,
         open: &mut BTreeMap<i32, i64>,
         found: &mut Found<Option<Record>>,
     ) -> Result<Option<KafkaError>, Problem> {
@@ -122,7 +123,11 @@ impl Probe {
         Ok(trouble)
     }
 
-    fn ask_from(&self, client: &BaseConsumer, open: &BTreeMap<i32, i64>) -> Result<(), Problem> {
+    fn ask_from(
+        &self,
+        client: &BaseConsumer<Asker>,
+        open: &BTreeMap<i32, i64>,
+    ) -> Result<(), Problem> {
         let list = self.list(open.iter().map(|(p, o)| (*p, Offset::Offset(*o))));
         client.assign(&list).map_err(|e| problem(&e, "cannot read records"))
     }
@@ -141,7 +146,7 @@ impl Probe {
         if open.is_empty() {
             return Ok(Vec::new());
         }
-        let _turn = self.turn();
+        let _turn = self.handle.turn();
         let mut found = self
             .handle
             .ask(Question::Records, |client| self.between(client, ranges, open, limit))?;
@@ -151,7 +156,7 @@ impl Probe {
 
     fn between(
         &self,
-        client: &BaseConsumer,
+        client: &BaseConsumer<Asker>,
         ranges: &BTreeMap<i32, (i64, i64)>,
         mut open: BTreeMap<i32, i64>,
         limit: usize,
@@ -204,7 +209,7 @@ fn means(error: &KafkaError) -> Verdict {
 }
 
 /// Reads no more. What has come and was not asked for is dropped by the next poll, and takes memory until then.
-pub(super) fn let_go(client: &BaseConsumer) {
+pub(super) fn let_go(client: &BaseConsumer<Asker>) {
     let _ = client.unassign();
     let _ = client.poll(Duration::ZERO);
 }
