@@ -48,7 +48,10 @@ DO $$ BEGIN
     END IF;
 END $$;
 
--- The payment service: GRANT makegood_publisher TO shop_payments; may call makegood.publish and nothing else.
+-- The payment service: GRANT makegood_publisher TO shop_payments; may call makegood.publish and nothing else. To which
+-- topics, and how many bytes at most it may have in the outbox, is said once for it or for each service; from then on
+-- nobody else may publish:
+--   SELECT makegood.allow_publisher('makegood_publisher', '{purchase-confirmed}', 10737418240);
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'makegood_publisher') THEN
         CREATE ROLE makegood_publisher NOLOGIN;
@@ -128,6 +131,8 @@ END $$;
 DO $$ BEGIN
     IF to_regprocedure('makegood.outbox_unsent()') IS NOT NULL THEN
         GRANT EXECUTE ON FUNCTION makegood.publish TO makegood_publisher;
+        GRANT EXECUTE ON FUNCTION makegood.outbox_publishers_used() TO makegood_app, makegood_ops, makegood_reader;
+        REVOKE INSERT, UPDATE, DELETE ON makegood.outbox_publishers FROM makegood_app;
         GRANT TRUNCATE ON makegood.outbox_0, makegood.outbox_1, makegood.outbox_2 TO makegood_app;
         GRANT EXECUTE ON FUNCTION makegood.outbox_unsent() TO makegood_app, makegood_ops, makegood_reader;
     END IF;

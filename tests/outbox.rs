@@ -10,6 +10,7 @@ mod lease;
 mod million;
 mod numbers;
 mod own_database;
+mod publishers;
 mod publishing;
 mod records;
 mod replicated;

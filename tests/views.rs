@@ -22,7 +22,7 @@ Those whose name begins with `outbox` are where the outbox is, which may be anot
 ";
 
 /// Each view, in the order of the reference, with a question that people ask it.
-const VIEWS: [(&str, &str, &str); 16] = [
+const VIEWS: [(&str, &str, &str); 17] = [
     (
         "status",
         "Which routes do not work, and what is to be done?",
@@ -97,6 +97,11 @@ const VIEWS: [(&str, &str, &str); 16] = [
         "outbox_set_aside",
         "What did Kafka refuse, and what should be done about it?",
         "SELECT event_id, topic, key, reason, advice, parked_at\nFROM makegood.outbox_set_aside\nWHERE reason IS NOT NULL\nORDER BY seq",
+    ),
+    (
+        "publishers",
+        "Who may publish what, and who has taken most of its share?",
+        "SELECT role, topics, quota, used\nFROM makegood.publishers\nORDER BY used::numeric / quota DESC NULLS LAST",
     ),
     (
         "outbox_cursor",

@@ -90,6 +90,129 @@ END
 $$;
 REVOKE ALL ON FUNCTION makegood.outbox_number(bigint) FROM PUBLIC;
 
+-- Who may publish what, and how much of the outbox's room it may take. With no row in it every role that may call publish
+-- may name every topic; with one, those alone that are in it.
+CREATE TABLE makegood.outbox_publishers (
+    role text COLLATE "C" PRIMARY KEY,
+    topics text[] NOT NULL,
+    quota bigint CHECK (quota > 0),
+    counter text NOT NULL,
+    marks bigint[] NOT NULL DEFAULT '{0,0,0}'
+);
+COMMENT ON TABLE makegood.outbox_publishers IS
+    'Roles that may publish, by themselves or as a group, to which topics, and how many bytes they may have in the outbox.';
+COMMENT ON COLUMN makegood.outbox_publishers.topics IS 'The topics, or * for all.';
+COMMENT ON COLUMN makegood.outbox_publishers.counter IS
+    'The sequence that counts what the role publishes in units of 1 KiB, begun ones too: it waits for nobody, and a rollback takes nothing back.';
+COMMENT ON COLUMN makegood.outbox_publishers.marks IS 'Where the counter stood when each of the outbox''s tables began to be filled.';
+
+-- How much of the outbox's room a role takes with what is kept: the counter's way since the oldest turn that is there.
+CREATE FUNCTION makegood.outbox_used(counter text, marks bigint[], filled integer) RETURNS bigint
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT greatest(0, coalesce(pg_sequence_last_value(counter::regclass), 0) - coalesce(marks[(filled + 1) % 3 + 1], 0)) * 1024
+$$;
+REVOKE ALL ON FUNCTION makegood.outbox_used(text, bigint[], integer) FROM PUBLIC;
+
+CREATE FUNCTION makegood.outbox_mark() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE makegood.outbox_publishers
+    SET marks[NEW.turn % 3 + 1] = coalesce(pg_sequence_last_value(counter::regclass), 0);
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION makegood.outbox_mark() FROM PUBLIC;
+CREATE TRIGGER mark AFTER INSERT ON makegood.outbox_turns FOR EACH ROW EXECUTE FUNCTION makegood.outbox_mark();
+
+-- Fails if the role that logged in may not publish this; else counts it.
+CREATE FUNCTION makegood.outbox_admit(topic text, size integer, filled integer) RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    mine record;
+    used bigint;
+BEGIN
+    SELECT p.role, p.topics, p.quota, p.counter, p.marks, admit.topic = ANY (p.topics) OR '*' = ANY (p.topics) AS has_topic
+    INTO mine
+    FROM (SELECT outbox_admit.topic) admit, makegood.outbox_publishers p
+    WHERE pg_has_role(session_user, to_regrole(quote_ident(p.role))::oid, 'MEMBER')
+    ORDER BY 6 DESC, p.role = session_user DESC, p.role
+    LIMIT 1;
+    IF mine.has_topic IS NOT TRUE THEN
+        RAISE EXCEPTION 'makegood.publish: role % may not publish to the topic %', session_user, outbox_admit.topic
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = format('Who owns the schema makegood allows it: SELECT makegood.allow_publisher(%L, %L, %s);',
+                                coalesce(mine.role, session_user), coalesce(mine.topics, '{}') || outbox_admit.topic,
+                                coalesce(mine.quota::text, 'NULL'));
+    END IF;
+    IF mine.quota IS NULL THEN
+        RETURN;
+    END IF;
+    used := makegood.outbox_used(mine.counter, mine.marks, filled);
+    IF used + size > mine.quota THEN
+        RAISE EXCEPTION 'makegood.publish: role % has used up its % bytes of the outbox, sent events that are still kept included',
+                mine.role, mine.quota
+            USING ERRCODE = 'configuration_limit_exceeded',
+                  HINT = format('Room comes as old events are removed (retention.outbox). Who owns the schema makegood gives more: SELECT makegood.allow_publisher(%L, %L, %s);',
+                                mine.role, mine.topics, mine.quota * 2);
+    END IF;
+    PERFORM nextval(mine.counter::regclass) FROM generate_series(0, size / 1024);
+END
+$$;
+REVOKE ALL ON FUNCTION makegood.outbox_admit(text, integer, integer) FROM PUBLIC;
+
+CREATE FUNCTION makegood.allow_publisher(role text, topics text[], quota bigint DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    counter CONSTANT text := format('makegood.outbox_used_%s', left(md5(allow_publisher.role), 16));
+BEGIN
+    IF to_regrole(quote_ident(allow_publisher.role)) IS NULL THEN
+        RAISE EXCEPTION 'there is no role %', allow_publisher.role USING ERRCODE = 'undefined_object';
+    END IF;
+    IF coalesce(cardinality(allow_publisher.topics), 0) = 0 OR array_position(allow_publisher.topics, NULL) IS NOT NULL THEN
+        RAISE EXCEPTION 'name the topics, or * for all' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    EXECUTE format('CREATE SEQUENCE IF NOT EXISTS %s CACHE 1', counter);
+    INSERT INTO makegood.outbox_publishers (role, topics, quota, counter)
+    VALUES (allow_publisher.role, allow_publisher.topics, allow_publisher.quota, counter)
+    ON CONFLICT (role) DO UPDATE SET topics = excluded.topics, quota = excluded.quota;
+    INSERT INTO makegood.audit_entries (role, action, subject, reason)
+    VALUES (session_user, 'publisher', allow_publisher.role,
+            format('%s, %s bytes', array_to_string(allow_publisher.topics, ' '), coalesce(allow_publisher.quota::text, 'any number of')));
+END
+$$;
+COMMENT ON FUNCTION makegood.allow_publisher(text, text[], bigint) IS
+    'Lets a role, or the members of one, publish to these topics and no others, with at most so many bytes in the outbox. From the first such call on nobody else may publish.';
+REVOKE ALL ON FUNCTION makegood.allow_publisher(text, text[], bigint) FROM PUBLIC;
+
+CREATE FUNCTION makegood.forbid_publisher(role text) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    counter text;
+BEGIN
+    DELETE FROM makegood.outbox_publishers p WHERE p.role = forbid_publisher.role RETURNING p.counter INTO counter;
+    IF counter IS NULL THEN
+        RAISE EXCEPTION 'role % is not among makegood.publishers', forbid_publisher.role USING ERRCODE = 'undefined_object';
+    END IF;
+    EXECUTE format('DROP SEQUENCE IF EXISTS %s', counter);
+    INSERT INTO makegood.audit_entries (role, action, subject, reason)
+    VALUES (session_user, 'publisher', forbid_publisher.role, 'no more');
+END
+$$;
+COMMENT ON FUNCTION makegood.forbid_publisher(text) IS
+    'Takes back what allow_publisher gave. When the last role is gone, whoever may call publish may name every topic again.';
+REVOKE ALL ON FUNCTION makegood.forbid_publisher(text) FROM PUBLIC;
+
 CREATE FUNCTION makegood.publish(
     topic text, key text, event_type text, payload jsonb, headers jsonb DEFAULT '{}', event_id uuid DEFAULT gen_random_uuid()
 ) RETURNS uuid
@@ -140,6 +263,9 @@ BEGIN
 
     -- Who publishes reads nothing that other publishers write: serializable transactions would fail each other.
     SELECT t.turn % 3 INTO filled FROM makegood.outbox_turns t ORDER BY t.turn DESC LIMIT 1;
+    IF EXISTS (SELECT FROM makegood.outbox_publishers) THEN
+        PERFORM makegood.outbox_admit(topic, size, coalesce(filled, 0));
+    END IF;
     SELECT s.shards, s.sleeps_until, s.top_seq INTO many, asleep, taken
     FROM makegood.outbox_steps s
     WHERE s.shard = 0

@@ -128,6 +128,29 @@ COMMENT ON COLUMN makegood.outbox_set_aside.parked_at IS 'When it was set aside.
 COMMENT ON COLUMN makegood.outbox_set_aside.retry_at IS 'When somebody asked to send it again; null if nobody did.';
 COMMENT ON COLUMN makegood.outbox_set_aside.seq IS 'Its number; the rows of one key are sent in this order.';
 
+-- A function for its rights: who reads the view need not see the counters.
+CREATE FUNCTION makegood.outbox_publishers_used()
+RETURNS TABLE (role text, topics text[], quota bigint, used bigint)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT p.role, p.topics, p.quota,
+           CASE WHEN p.quota IS NOT NULL THEN makegood.outbox_used(p.counter, p.marks, coalesce((SELECT max(t.turn) FROM makegood.outbox_turns t) % 3, 0)::integer) END
+    FROM makegood.outbox_publishers p
+$$;
+REVOKE ALL ON FUNCTION makegood.outbox_publishers_used() FROM PUBLIC;
+
+CREATE VIEW makegood.publishers AS
+SELECT p.role, p.topics, p.quota, p.used
+FROM makegood.outbox_publishers_used() p;
+COMMENT ON VIEW makegood.publishers IS
+    'Roles that may publish, to which topics, and how much. Where it is empty, whoever may call publish may name every topic.';
+COMMENT ON COLUMN makegood.publishers.role IS 'The role; its members may do the same.';
+COMMENT ON COLUMN makegood.publishers.topics IS 'The topics, or * for all.';
+COMMENT ON COLUMN makegood.publishers.quota IS 'How many bytes it may have in the outbox; null for any number.';
+COMMENT ON COLUMN makegood.publishers.used IS
+    'How many it has, events that were sent and are still kept included, each rounded up to 1 KiB; null without a quota.';
+
 -- Beside DESIGN's `status`, which is the inbox's: the outbox may live in another database.
 CREATE VIEW makegood.outbox_status AS
 WITH waiting AS (

@@ -6,6 +6,9 @@ use crate::pure::standing::outbox::QUEUE_FULL;
 use crate::store::Store;
 use crate::store::outbox::report::{self, HeldTopic, Status};
 
+/// What a publisher may have in the outbox, as it is proposed: 10 GiB.
+const QUOTA: i64 = 10 << 30;
+
 /// Checks the database with the outbox, if there is one.
 pub(super) async fn check(config: &Config, checks: &mut Vec<Check>) {
     if !config.outbox.enabled {
@@ -16,6 +19,7 @@ pub(super) async fn check(config: &Config, checks: &mut Vec<Check>) {
         Err(problem) => return checks.push(failed("outbox.claim", problem)),
     };
     checks.push(claim(&store).await);
+    checks.push(publishers(config, &store).await);
     match report::status(&store).await {
         Ok(status) => checks.extend([topics(&status), retention(&status), notify(&status)]),
         Err(fault) => checks.push(unknown("outbox.topics", &fault)),
@@ -29,6 +33,35 @@ async fn claim(store: &Store) -> Check {
         Ok(Err((reason, advice))) => Check::fail(name, reason, advice),
         Err(fault) => unknown(name, &fault),
     }
+}
+
+/// Whether it is said who may publish what.
+async fn publishers(config: &Config, store: &Store) -> Check {
+    let name = "outbox.publishers";
+    let free = match report::free_publishers(store).await {
+        Ok(free) => free,
+        Err(fault) => return unknown(name, &fault),
+    };
+    if free.is_empty() {
+        return Check::pass(name, "nobody may publish but to the topics that the owner has named");
+    }
+    let mut topics: Vec<&str> = config.inbox.iter().map(|route| route.topic.as_str()).collect();
+    topics.sort_unstable();
+    topics.dedup();
+    let statement = |role: &String| match role.as_str() {
+        "PUBLIC" => "REVOKE EXECUTE ON FUNCTION makegood.publish FROM PUBLIC;".to_owned(),
+        role => format!(
+            "SELECT makegood.allow_publisher('{}', '{{{}}}', {QUOTA});",
+            role.replace('\'', "''"),
+            topics.join(",")
+        ),
+    };
+    let fix: Vec<String> = free.iter().map(statement).collect();
+    Check::warn(
+        name,
+        format!("{} may publish to any topic, and as much as the disk holds", free.join(", ")),
+        fix.join("\n"),
+    )
 }
 
 fn topics(status: &Status) -> Check {

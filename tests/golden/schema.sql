@@ -25,6 +25,32 @@ END $$;
 
 COMMENT ON FUNCTION makegood.accept(route text, reason text) IS 'Lets what a route''s database refuses into quarantine without a proof, until a record is applied. Void if not needed within an hour.';
 
+CREATE FUNCTION makegood.allow_publisher(role text, topics text[], quota bigint DEFAULT NULL::bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    counter CONSTANT text := format('makegood.outbox_used_%s', left(md5(allow_publisher.role), 16));
+BEGIN
+    IF to_regrole(quote_ident(allow_publisher.role)) IS NULL THEN
+        RAISE EXCEPTION 'there is no role %', allow_publisher.role USING ERRCODE = 'undefined_object';
+    END IF;
+    IF coalesce(cardinality(allow_publisher.topics), 0) = 0 OR array_position(allow_publisher.topics, NULL) IS NOT NULL THEN
+        RAISE EXCEPTION 'name the topics, or * for all' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    EXECUTE format('CREATE SEQUENCE IF NOT EXISTS %s CACHE 1', counter);
+    INSERT INTO makegood.outbox_publishers (role, topics, quota, counter)
+    VALUES (allow_publisher.role, allow_publisher.topics, allow_publisher.quota, counter)
+    ON CONFLICT (role) DO UPDATE SET topics = excluded.topics, quota = excluded.quota;
+    INSERT INTO makegood.audit_entries (role, action, subject, reason)
+    VALUES (session_user, 'publisher', allow_publisher.role,
+            format('%s, %s bytes', array_to_string(allow_publisher.topics, ' '), coalesce(allow_publisher.quota::text, 'any number of')));
+END
+$$;
+
+COMMENT ON FUNCTION makegood.allow_publisher(role text, topics text[], quota bigint) IS 'Lets a role, or the members of one, publish to these topics and no others, with at most so many bytes in the outbox. From the first such call on nobody else may publish.';
+
 CREATE FUNCTION makegood.approve(run bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -198,6 +224,25 @@ $_$;
 
 COMMENT ON FUNCTION makegood.explain(id text) IS 'What makegood''s own tables know of a payment, by its id or its event''s, in the order of time. makegood explain ID adds the host''s rows.';
 
+CREATE FUNCTION makegood.forbid_publisher(role text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    counter text;
+BEGIN
+    DELETE FROM makegood.outbox_publishers p WHERE p.role = forbid_publisher.role RETURNING p.counter INTO counter;
+    IF counter IS NULL THEN
+        RAISE EXCEPTION 'role % is not among makegood.publishers', forbid_publisher.role USING ERRCODE = 'undefined_object';
+    END IF;
+    EXECUTE format('DROP SEQUENCE IF EXISTS %s', counter);
+    INSERT INTO makegood.audit_entries (role, action, subject, reason)
+    VALUES (session_user, 'publisher', forbid_publisher.role, 'no more');
+END
+$$;
+
+COMMENT ON FUNCTION makegood.forbid_publisher(role text) IS 'Takes back what allow_publisher gave. When the last role is gone, whoever may call publish may name every topic again.';
+
 CREATE FUNCTION makegood.keep_numbers_ahead() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -217,6 +262,42 @@ BEGIN
 END $_$;
 
 COMMENT ON FUNCTION makegood.keep_numbers_ahead() IS 'Moves a sequence that is behind past the rows of its table.';
+
+CREATE FUNCTION makegood.outbox_admit(topic text, size integer, filled integer) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+DECLARE
+    mine record;
+    used bigint;
+BEGIN
+    SELECT p.role, p.topics, p.quota, p.counter, p.marks, admit.topic = ANY (p.topics) OR '*' = ANY (p.topics) AS has_topic
+    INTO mine
+    FROM (SELECT outbox_admit.topic) admit, makegood.outbox_publishers p
+    WHERE pg_has_role(session_user, to_regrole(quote_ident(p.role))::oid, 'MEMBER')
+    ORDER BY 6 DESC, p.role = session_user DESC, p.role
+    LIMIT 1;
+    IF mine.has_topic IS NOT TRUE THEN
+        RAISE EXCEPTION 'makegood.publish: role % may not publish to the topic %', session_user, outbox_admit.topic
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = format('Who owns the schema makegood allows it: SELECT makegood.allow_publisher(%L, %L, %s);',
+                                coalesce(mine.role, session_user), coalesce(mine.topics, '{}') || outbox_admit.topic,
+                                coalesce(mine.quota::text, 'NULL'));
+    END IF;
+    IF mine.quota IS NULL THEN
+        RETURN;
+    END IF;
+    used := makegood.outbox_used(mine.counter, mine.marks, filled);
+    IF used + size > mine.quota THEN
+        RAISE EXCEPTION 'makegood.publish: role % has used up its % bytes of the outbox, sent events that are still kept included',
+                mine.role, mine.quota
+            USING ERRCODE = 'configuration_limit_exceeded',
+                  HINT = format('Room comes as old events are removed (retention.outbox). Who owns the schema makegood gives more: SELECT makegood.allow_publisher(%L, %L, %s);',
+                                mine.role, mine.topics, mine.quota * 2);
+    END IF;
+    PERFORM nextval(mine.counter::regclass) FROM generate_series(0, size / 1024);
+END
+$$;
 
 CREATE FUNCTION makegood.outbox_bytes_fault(VARIADIC texts text[]) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -258,6 +339,17 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION makegood.outbox_mark() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    UPDATE makegood.outbox_publishers
+    SET marks[NEW.turn % 3 + 1] = coalesce(pg_sequence_last_value(counter::regclass), 0);
+    RETURN NULL;
+END
+$$;
+
 CREATE FUNCTION makegood.outbox_number(taken bigint) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -277,6 +369,15 @@ BEGIN
     END LOOP;
     RETURN number;
 END
+$$;
+
+CREATE FUNCTION makegood.outbox_publishers_used() RETURNS TABLE(role text, topics text[], quota bigint, used bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT p.role, p.topics, p.quota,
+           CASE WHEN p.quota IS NOT NULL THEN makegood.outbox_used(p.counter, p.marks, coalesce((SELECT max(t.turn) FROM makegood.outbox_turns t) % 3, 0)::integer) END
+    FROM makegood.outbox_publishers p
 $$;
 
 CREATE FUNCTION makegood.outbox_shard(key text, seq bigint, shards smallint) RETURNS smallint
@@ -316,6 +417,13 @@ CREATE FUNCTION makegood.outbox_unsent() RETURNS TABLE(event_id uuid, topic text
 $$;
 
 COMMENT ON FUNCTION makegood.outbox_unsent() IS 'The rows that the relay''s cursor has not passed yet and those whose topic takes nothing, without their contents.';
+
+CREATE FUNCTION makegood.outbox_used(counter text, marks bigint[], filled integer) RETURNS bigint
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT greatest(0, coalesce(pg_sequence_last_value(counter::regclass), 0) - coalesce(marks[(filled + 1) % 3 + 1], 0)) * 1024
+$$;
 
 CREATE FUNCTION makegood.publish(topic text, key text, event_type text, payload jsonb, headers jsonb DEFAULT '{}'::jsonb, event_id uuid DEFAULT gen_random_uuid()) RETURNS uuid
     LANGUAGE plpgsql SECURITY DEFINER
@@ -365,6 +473,9 @@ BEGIN
 
     -- Who publishes reads nothing that other publishers write: serializable transactions would fail each other.
     SELECT t.turn % 3 INTO filled FROM makegood.outbox_turns t ORDER BY t.turn DESC LIMIT 1;
+    IF EXISTS (SELECT FROM makegood.outbox_publishers) THEN
+        PERFORM makegood.outbox_admit(topic, size, coalesce(filled, 0));
+    END IF;
     SELECT s.shards, s.sleeps_until, s.top_seq INTO many, asleep, taken
     FROM makegood.outbox_steps s
     WHERE s.shard = 0
@@ -1266,6 +1377,23 @@ COMMENT ON COLUMN makegood.outbox_pending.reason IS 'Why its topic takes nothing
 
 COMMENT ON COLUMN makegood.outbox_pending.advice IS 'What to do about it.';
 
+CREATE TABLE makegood.outbox_publishers (
+    role text NOT NULL COLLATE pg_catalog."C",
+    topics text[] NOT NULL,
+    quota bigint,
+    counter text NOT NULL,
+    marks bigint[] DEFAULT '{0,0,0}'::bigint[] NOT NULL,
+    CONSTRAINT outbox_publishers_quota_check CHECK ((quota > 0))
+);
+
+COMMENT ON TABLE makegood.outbox_publishers IS 'Roles that may publish, by themselves or as a group, to which topics, and how many bytes they may have in the outbox.';
+
+COMMENT ON COLUMN makegood.outbox_publishers.topics IS 'The topics, or * for all.';
+
+COMMENT ON COLUMN makegood.outbox_publishers.counter IS 'The sequence that counts what the role publishes in units of 1 KiB, begun ones too: it waits for nobody, and a rollback takes nothing back.';
+
+COMMENT ON COLUMN makegood.outbox_publishers.marks IS 'Where the counter stood when each of the outbox''s tables began to be filled.';
+
 CREATE VIEW makegood.outbox_set_aside AS
  SELECT p.id AS event_id,
     p.aggregatetype AS topic,
@@ -1479,6 +1607,23 @@ COMMENT ON COLUMN makegood.paid_not_purchased.route IS 'The route that would mak
 COMMENT ON COLUMN makegood.paid_not_purchased.job IS 'The job that looks for it.';
 
 COMMENT ON COLUMN makegood.paid_not_purchased.finding IS 'Its number among the findings.';
+
+CREATE VIEW makegood.publishers AS
+ SELECT p.role,
+    p.topics,
+    p.quota,
+    p.used
+   FROM makegood.outbox_publishers_used() p(role, topics, quota, used);
+
+COMMENT ON VIEW makegood.publishers IS 'Roles that may publish, to which topics, and how much. Where it is empty, whoever may call publish may name every topic.';
+
+COMMENT ON COLUMN makegood.publishers.role IS 'The role; its members may do the same.';
+
+COMMENT ON COLUMN makegood.publishers.topics IS 'The topics, or * for all.';
+
+COMMENT ON COLUMN makegood.publishers.quota IS 'How many bytes it may have in the outbox; null for any number.';
+
+COMMENT ON COLUMN makegood.publishers.used IS 'How many it has, events that were sent and are still kept included, each rounded up to 1 KiB; null without a quota.';
 
 CREATE VIEW makegood.quarantine_decisions AS
  SELECT d.id AS decision,
@@ -2128,6 +2273,9 @@ ALTER TABLE ONLY makegood.outbox_migrations
 ALTER TABLE ONLY makegood.outbox_parked
     ADD CONSTRAINT outbox_parked_pkey PRIMARY KEY (seq);
 
+ALTER TABLE ONLY makegood.outbox_publishers
+    ADD CONSTRAINT outbox_publishers_pkey PRIMARY KEY (role);
+
 ALTER TABLE ONLY makegood.outbox_steps
     ADD CONSTRAINT outbox_steps_pkey PRIMARY KEY (shard, step);
 
@@ -2292,6 +2440,8 @@ CREATE TRIGGER keep_numbers_ahead BEFORE INSERT ON makegood.quarantine FOR EACH 
 CREATE TRIGGER keep_numbers_ahead BEFORE INSERT ON makegood.routes FOR EACH STATEMENT EXECUTE FUNCTION makegood.keep_numbers_ahead();
 
 CREATE TRIGGER keep_numbers_ahead BEFORE INSERT ON makegood.runs FOR EACH STATEMENT EXECUTE FUNCTION makegood.keep_numbers_ahead();
+
+CREATE TRIGGER mark AFTER INSERT ON makegood.outbox_turns FOR EACH ROW EXECUTE FUNCTION makegood.outbox_mark();
 
 CREATE TRIGGER stamp BEFORE INSERT ON makegood.audit_entries FOR EACH ROW EXECUTE FUNCTION makegood.audit_stamp();
 

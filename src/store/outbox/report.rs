@@ -273,3 +273,9 @@ fn event(row: &Row) -> Event {
         retry_at: row.time("retry_at"),
     }
 }
+
+/// Roles that may publish to every topic.
+pub async fn free_publishers(store: &Store) -> Result<Vec<String>, Fault> {
+    let rows = store.query(include_str!("../../../sql/core/doctor_publishers.sql"), &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
