@@ -45,8 +45,9 @@ REVOKE ALL ON FUNCTION makegood.audit_stamp, makegood.audit_keep, makegood.audit
 DROP TRIGGER IF EXISTS stamp ON makegood.audit_entries;
 CREATE TRIGGER stamp BEFORE INSERT ON makegood.audit_entries FOR EACH ROW EXECUTE FUNCTION makegood.audit_stamp();
 DROP TRIGGER IF EXISTS keep ON makegood.audit_entries;
-CREATE TRIGGER keep BEFORE UPDATE OR DELETE OR TRUNCATE ON makegood.audit_entries
-    FOR EACH STATEMENT EXECUTE FUNCTION makegood.audit_keep();
+CREATE TRIGGER keep BEFORE UPDATE OR DELETE ON makegood.audit_entries FOR EACH ROW EXECUTE FUNCTION makegood.audit_keep();
+DROP TRIGGER IF EXISTS keep_all ON makegood.audit_entries;
+CREATE TRIGGER keep_all BEFORE TRUNCATE ON makegood.audit_entries FOR EACH STATEMENT EXECUTE FUNCTION makegood.audit_keep();
 
 CREATE OR REPLACE VIEW makegood.audit AS
 SELECT at, role, application, address, action, subject, reason

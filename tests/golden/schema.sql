@@ -2425,9 +2425,11 @@ CREATE TRIGGER audit AFTER INSERT ON makegood.runs FOR EACH ROW WHEN ((new.reque
 
 CREATE TRIGGER audit_approval AFTER UPDATE OF approved_at ON makegood.runs FOR EACH ROW WHEN ((new.approved_at IS DISTINCT FROM old.approved_at)) EXECUTE FUNCTION makegood.audit_note('approve', 'id', 'job');
 
-CREATE TRIGGER keep BEFORE DELETE OR UPDATE OR TRUNCATE ON makegood.audit_entries FOR EACH STATEMENT EXECUTE FUNCTION makegood.audit_keep();
+CREATE TRIGGER keep BEFORE DELETE OR UPDATE ON makegood.audit_entries FOR EACH ROW EXECUTE FUNCTION makegood.audit_keep();
 
 CREATE TRIGGER keep BEFORE DELETE ON makegood.positions FOR EACH ROW WHEN ((old.why ~~ 'reset by %'::text)) EXECUTE FUNCTION makegood.audit_keep();
+
+CREATE TRIGGER keep_all BEFORE TRUNCATE ON makegood.audit_entries FOR EACH STATEMENT EXECUTE FUNCTION makegood.audit_keep();
 
 CREATE TRIGGER keep_numbers_ahead BEFORE INSERT ON makegood.decisions FOR EACH STATEMENT EXECUTE FUNCTION makegood.keep_numbers_ahead();
 
