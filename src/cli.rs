@@ -3,6 +3,11 @@
 //! A new command is one line in `Command`, one in its dispatch, and a module below. Data goes to
 //! standard output, everything else to standard error.
 
+/// Says something on standard error, as `eprintln!` would if it could neither fail nor steer a terminal.
+macro_rules! say {
+    ($($words:tt)*) => { $crate::cli::print::talk(format_args!($($words)*)) };
+}
+
 mod checks;
 pub mod config;
 mod doctor;
@@ -23,6 +28,7 @@ mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -182,7 +188,7 @@ pub fn main() -> ExitCode {
 /// The daemon. It takes its log settings from the configuration, unlike the commands that end soon.
 async fn run(globals: &Globals, confirmed: Vec<String>) -> Result<ExitCode, Problem> {
     let loaded = config::load_here(&globals.overrides())?;
-    let (feed, level) = logging::start_daemon(globals, &loaded.config.log)?;
+    let (feed, level, _flush) = logging::start_daemon(globals, &loaded.config.log)?;
     for note in &loaded.notes {
         tracing::warn!("{note}");
     }
@@ -195,8 +201,19 @@ async fn run(globals: &Globals, confirmed: Vec<String>) -> Result<ExitCode, Prob
     ended.map(|()| ExitCode::SUCCESS)
 }
 
+/// How long the last words may take: a reader that has stopped must not keep the process from ending.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 fn report(problem: &Problem) -> ExitCode {
-    eprintln!("{problem}");
+    let (said, heard) = std::sync::mpsc::channel();
+    let words = problem.to_string();
+    let speaker = std::thread::Builder::new().spawn(move || {
+        say!("{words}");
+        let _ = said.send(());
+    });
+    if speaker.is_ok() {
+        let _ = heard.recv_timeout(LAST_WORDS);
+    }
     ExitCode::from(problem.code.exit())
 }
 

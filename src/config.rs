@@ -8,6 +8,7 @@ mod assemble;
 mod defaults;
 mod env;
 mod file;
+mod http;
 mod keys;
 mod layers;
 mod libpq;
@@ -75,12 +76,25 @@ pub struct Kafka {
 }
 
 /// The HTTP side.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Http {
     /// The address to listen on; `None` answers nothing.
     pub listen: Option<SocketAddr>,
     /// Whether the status page looks payments up.
     pub explain: bool,
+    /// What everybody has to know who asks for more than a probe.
+    pub token: Option<SecretString>,
+    /// Whether other machines may ask without a token.
+    pub open: bool,
+    /// The names under which the daemon may be asked, beside localhost and addresses.
+    pub hosts: Vec<String>,
+}
+
+impl Http {
+    /// Whether other machines can reach it.
+    pub fn is_reachable(&self) -> bool {
+        self.listen.is_some_and(|listen| !listen.ip().to_canonical().is_loopback())
+    }
 }
 
 /// One route: the records of a topic, applied by a mapping.

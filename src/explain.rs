@@ -21,6 +21,9 @@ pub struct Places {
     pub outbox: Option<Store>,
     /// How the host's tables are read.
     pub looks: Looks,
+    /// Whether the outbox's events may be found by any key. It may be a person's, whose events are no stranger's business;
+    /// by the key of a payment that is known they always may.
+    pub by_key: bool,
 }
 
 /// What is known.
@@ -52,10 +55,12 @@ pub async fn explain(places: &Places, id: &str) -> Result<Life, Problem> {
         keys.sort();
         keys.dedup();
     }
+    let known: Vec<String> = traces.iter().filter_map(|t| t.business_key.clone()).collect();
     let events = traces.iter().filter_map(|t| t.contents["eventId"].as_str().map(str::to_owned));
     keys.extend(events.collect::<Vec<_>>());
+    let payments = if places.by_key { &keys } else { &known };
     let unseen = match &places.outbox {
-        Some(outbox) => match report::explain_outbox(outbox, &keys).await {
+        Some(outbox) => match report::explain_outbox(outbox, payments, &keys).await {
             Ok(found) => {
                 traces.extend(found);
                 None

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_appender::non_blocking::ErrorCounter;
 use tracing_subscriber::layer::{Context, Filter, Layer};
 
 /// How many are kept.
@@ -19,6 +20,7 @@ const LENGTH: usize = 600;
 #[derive(Clone, Default)]
 pub struct Feed {
     lines: Arc<Mutex<VecDeque<Line>>>,
+    dropped: Option<ErrorCounter>,
 }
 
 /// Something that happened, perhaps several times in a row.
@@ -39,6 +41,16 @@ pub struct Line {
 }
 
 impl Feed {
+    /// An empty one, beside a log that counts what it dropped.
+    pub fn new(dropped: ErrorCounter) -> Feed {
+        Feed { dropped: Some(dropped), ..Feed::default() }
+    }
+
+    /// How many lines the log dropped because nobody read them in time.
+    pub fn dropped(&self) -> usize {
+        self.dropped.as_ref().map_or(0, ErrorCounter::dropped_lines)
+    }
+
     /// The last lines, the newest first.
     pub fn lines(&self) -> Vec<Line> {
         self.lock().iter().rev().cloned().collect()

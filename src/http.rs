@@ -2,6 +2,7 @@
 //! answered from the last snapshot, so that asking costs the servers nothing, and is answered while they are away;
 //! only a payment that somebody looks up is read from the database.
 
+mod access;
 mod api;
 mod gauges;
 mod page;
@@ -58,6 +59,7 @@ pub fn router(site: Site) -> Router {
         .route("/metrics", get(api::metrics))
         .route("/api/v1/status", get(api::status))
         .fallback(async || (StatusCode::NOT_FOUND, "there is nothing here\n"))
+        .layer(middleware::from_fn_with_state(site.clone(), access::admit))
         .layer(middleware::from_fn(guard))
         .with_state(site)
 }

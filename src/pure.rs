@@ -32,4 +32,5 @@ pub mod trace;
 pub mod trust;
 pub mod unpacked;
 pub mod verdict;
+pub mod visible;
 pub mod window;

@@ -94,7 +94,7 @@ async fn the_server_is_bounded_keeps_to_itself_and_logs_no_probe() {
     assert!(found.json()["checks"][0].get("detail").is_none(), "details are for ?verbose");
     assert!(get(&at, "/readyz?verbose").await.json()["checks"][0]["detail"].is_string());
     assert_eq!(get(&at, "/etc/passwd").await.status, 404);
-    let close = "Host: x\r\nConnection: close\r\n";
+    let close = "Host: localhost\r\nConnection: close\r\n";
     for (request, status) in [
         (format!("POST /api/v1/status HTTP/1.1\r\n{close}Content-Length: 0\r\n\r\n"), "405"),
         (format!("GET /livez HTTP/1.1\r\n{close}X: {}\r\n\r\n", "x".repeat(40_000)), "431"),

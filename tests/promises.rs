@@ -20,6 +20,7 @@ mod encodings;
 mod exactly_once;
 mod foreign_code;
 mod holds;
+mod hostile;
 mod http;
 mod isolation;
 mod judging;

@@ -16,7 +16,7 @@ pub fn show(checks: &[Check], format: Format, strict: bool) -> Result<ExitCode, 
         Format::Table => {
             print::data(&checks.iter().map(line).collect::<String>())?;
             let passed = count(checks, Level::Pass);
-            eprintln!("{passed} passed, {warned} to look at, {failed} failed");
+            say!("{passed} passed, {warned} to look at, {failed} failed");
         }
         Format::Json => print::document(json!({
             "ok": !is_bad, "passed": count(checks, Level::Pass), "warned": warned, "failed": failed,

@@ -54,7 +54,7 @@ pub fn run(command: &ConfigCommand, flags: &Overrides) -> Result<(), Problem> {
         ConfigCommand::Show { output } => {
             let loaded = load_here(flags)?;
             for note in &loaded.notes {
-                eprintln!("note: {note}");
+                say!("note: {note}");
             }
             print(&match output {
                 Output::Table => table(&loaded),
@@ -64,7 +64,7 @@ pub fn run(command: &ConfigCommand, flags: &Overrides) -> Result<(), Problem> {
         ConfigCommand::Init { path } if path == Path::new("-") => print(SAMPLE),
         ConfigCommand::Init { path } => {
             init(path)?;
-            eprintln!(
+            say!(
                 "wrote {}; name the database and the brokers in it, then: makegood config check",
                 path.display()
             );

@@ -36,7 +36,7 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
     let mapping = Mapping::load(route.mapping.as_deref())?;
     let source = session.source(route)?;
     if source.is_none() && mapping.looks.lookup.is_none() {
-        eprintln!("the mapping has no lookup.sql: rows of your own tables are not shown");
+        say!("the mapping has no lookup.sql: rows of your own tables are not shown");
     }
     let places = places(&session, mapping.looks, source).await;
     let Life { traces, unseen } = explain::explain(&places, &args.id).await?;
@@ -66,12 +66,12 @@ async fn places(session: &Session, looks: Looks, source: Option<Store>) -> Place
         true => session::outbox(&session.config).await.map_err(|problem| untold(&problem)).ok(),
         false => None,
     };
-    Places { store: session.store.clone(), source, outbox, looks }
+    Places { store: session.store.clone(), source, outbox, looks, by_key: true }
 }
 
 /// The outbox's database may be another one, and away: then the rest is shown alone.
 fn untold(problem: &Problem) {
-    eprintln!("the outbox is not shown: {}", problem.cause);
+    say!("the outbox is not shown: {}", problem.cause);
 }
 
 fn screen(id: &str, traces: &[Trace], verdict: &str) -> String {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -39,23 +40,25 @@ pub struct Args {
 
 pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
     logging::start_command(globals)?;
-    let host = match &args.url {
-        Some(url) => host_of(url)?,
+    let (host, token) = match &args.url {
+        Some(url) => (host_of(url)?, None),
         None => configured(globals)?,
     };
     let path = if args.live { "/livez" } else { "/readyz?verbose" };
-    let (status, body) = match tokio::time::timeout(PATIENCE, get(&host, path)).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => return Err(silent(&host, &error.to_string())),
-        Err(_) => return Err(silent(&host, &format!("no answer within {PATIENCE:?}"))),
-    };
+    let (status, body) =
+        match tokio::time::timeout(PATIENCE, get(&host, path, token.as_ref())).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(silent(&host, &error.to_string())),
+            Err(_) => return Err(silent(&host, &format!("no answer within {PATIENCE:?}"))),
+        };
     print::data(&told(args.live, status, &body))?;
     Ok(if status == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Where this configuration's daemon answers, seen from its own machine.
-fn configured(globals: &Globals) -> Result<String, Problem> {
-    let Some(listen) = session::load(globals)?.http.listen else {
+/// Where this configuration's daemon answers, seen from its own machine, and what it wants to be told.
+fn configured(globals: &Globals) -> Result<(String, Option<SecretString>), Problem> {
+    let http = session::load(globals)?.http;
+    let Some(listen) = http.listen else {
         return Err(Problem::new(Code::System, "the daemon answers no HTTP: http.listen is empty")
             .hint("give it an address, or name another daemon's with --url"));
     };
@@ -64,7 +67,7 @@ fn configured(globals: &Globals) -> Result<String, Problem> {
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    Ok(SocketAddr::new(ip, listen.port()).to_string())
+    Ok((SocketAddr::new(ip, listen.port()).to_string(), http.token))
 }
 
 fn host_of(url: &str) -> Result<String, Problem> {
@@ -86,9 +89,16 @@ fn host_of(url: &str) -> Result<String, Problem> {
 }
 
 /// One question, one answer, and the connection is over (RFC 9112).
-async fn get(host: &str, path: &str) -> std::io::Result<(u16, String)> {
+async fn get(
+    host: &str,
+    path: &str,
+    token: Option<&SecretString>,
+) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(host).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let more = token
+        .map(|token| format!("Authorization: Bearer {}\r\n", token.expose_secret()))
+        .unwrap_or_default();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{more}\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut bytes = Vec::new();
     stream.take(MOST).read_to_end(&mut bytes).await?;

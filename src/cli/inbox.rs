@@ -90,13 +90,13 @@ async fn list(session: &Session, args: List) -> Result<(), Problem> {
     let full = events.len() == args.limit as usize;
     match (args.output.output, filter.since) {
         (Format::Table, _) if full => {
-            eprintln!("only the newest {} are shown; --limit shows more", args.limit);
+            say!("only the newest {} are shown; --limit shows more", args.limit);
         }
         (Format::Table, Some(since)) if events.is_empty() => {
             let age = config::show_duration(since);
-            eprintln!("no such event within {age}; --since looks further back");
+            say!("no such event within {age}; --since looks further back");
         }
-        (Format::Table, None) if events.is_empty() => eprintln!("no such event"),
+        (Format::Table, None) if events.is_empty() => say!("no such event"),
         _ => {}
     }
     match args.output.output {

@@ -2,10 +2,11 @@
 
 use std::convert::Infallible;
 use std::future::pending;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, reload};
@@ -14,6 +15,7 @@ use super::{Globals, config};
 use crate::config::{Log, LogFormat};
 use crate::feed::{Feed, Worth};
 use crate::pure::problem::{Code, Problem};
+use crate::pure::visible;
 
 /// Libraries whose lines below a warning would be noise, or would show a customer's data:
 /// tokio-postgres logs statements with their parameters, and notices with rows. What `rdkafka::client`
@@ -23,18 +25,26 @@ const QUIET: &str = "librdkafka=warn,rdkafka=warn,rdkafka::client=off,tokio_post
 /// How much the log says; can be changed while it is written.
 pub struct Level(reload::Handle<EnvFilter, Registry>);
 
+/// So many lines wait for a reader that is slow or has stopped; what comes then is dropped, and counted.
+const WAITING: usize = 4096;
+
 /// Starts the daemon's log as the configuration says; `RUST_LOG` wins over its level. What happened last is
-/// kept in the feed, too.
-pub fn start_daemon(globals: &Globals, log: &Log) -> Result<(Feed, Level), Problem> {
-    let feed = Feed::default();
-    let level = start(globals, &log.level, log.format, Some(feed.clone()))?;
-    Ok((feed, level))
+/// kept in the feed, too. Nothing that logs waits for whoever reads; the guard writes what is left when it is dropped.
+pub fn start_daemon(globals: &Globals, log: &Log) -> Result<(Feed, Level, WorkerGuard), Problem> {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(WAITING)
+        .lossy(true)
+        .thread_name("log")
+        .finish(io::stderr());
+    let feed = Feed::new(writer.error_counter());
+    let level = start(globals, &log.level, log.format, Some(feed.clone()), move || writer.clone())?;
+    Ok((feed, level, guard))
 }
 
 /// Starts the log of a command that ends soon: warnings, as text, unless somebody asked for more.
 pub fn start_command(globals: &Globals) -> Result<(), Problem> {
     // What Kafka's client has to complain of comes back as a problem, once.
-    start(globals, "warn,librdkafka=off", LogFormat::Text, None).map(|_| ())
+    start(globals, "warn,librdkafka=off", LogFormat::Text, None, io::stderr).map(|_| ())
 }
 
 /// Reads the configuration again with each SIGHUP, and takes the log's level from it. Never ends.
@@ -69,20 +79,22 @@ fn filter(globals: &Globals, level: &str) -> Result<EnvFilter, Problem> {
     })
 }
 
-fn start(
+fn start<W: Write + 'static>(
     globals: &Globals,
     level: &str,
     format: LogFormat,
     feed: Option<Feed>,
+    to: impl Fn() -> W + Send + Sync + 'static,
 ) -> Result<Level, Problem> {
     let (filter, handle) = reload::Layer::new(filter(globals, level)?);
     let terminal = io::stderr().is_terminal();
     let format = globals.log_format.map_or(format, LogFormat::from);
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
-    let lines = match format {
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
-        LogFormat::Auto if !terminal => lines.json().flatten_event(true).boxed(),
-        LogFormat::Auto | LogFormat::Text => {
+    let is_json = format == LogFormat::Json || (format == LogFormat::Auto && !terminal);
+    let escape = if is_json { visible::json } else { visible::line };
+    let lines = tracing_subscriber::fmt::layer().with_writer(move || Harmless { to: to(), escape });
+    let lines = match is_json {
+        true => lines.json().flatten_event(true).boxed(),
+        false => {
             let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
             lines.with_ansi(colour).boxed()
         }
@@ -92,4 +104,21 @@ fn start(
     log.try_init()
         .map(|()| Level(handle))
         .map_err(|e| Problem::new(Code::System, format!("cannot start the log: {e}")))
+}
+
+/// Writes lines of the log, a line at a time, with nothing in them that could steer a terminal.
+struct Harmless<W> {
+    to: W,
+    escape: fn(&str) -> String,
+}
+
+impl<W: Write> Write for Harmless<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.to.write_all((self.escape)(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
 }

@@ -88,7 +88,7 @@ fn write(folder: &Path) -> Result<(), Problem> {
         fs::write(&file, text).map_err(|e| failed(&file, e))?;
         print::data(&format!("{}\n", file.display()))?;
     }
-    eprintln!(
+    say!(
         "set mapping = \"{}\" in the route's [[inbox]] section; README.md there says how to go on",
         folder.display()
     );

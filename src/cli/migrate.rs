@@ -62,7 +62,7 @@ async fn sql(globals: &Globals, missing: bool) -> Result<(), Problem> {
         }
     }
     if scripts.is_empty() {
-        eprintln!("the schema makegood is up to date");
+        say!("the schema makegood is up to date");
     }
     print::data(&scripts.join("\n"))
 }
@@ -75,7 +75,7 @@ async fn up(globals: &Globals) -> Result<(), Problem> {
         applied.extend(migrate::up(&mut client, sets).await?);
     }
     if applied.is_empty() {
-        eprintln!("the schema makegood is up to date");
+        say!("the schema makegood is up to date");
     }
     print::data(&applied.iter().map(|name| format!("applied {name}\n")).collect::<String>())
 }

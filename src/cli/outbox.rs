@@ -109,12 +109,12 @@ async fn list(store: &Store, args: &List) -> Result<(), Problem> {
     }
     match args.output.output {
         Format::Table if events.is_empty() => {
-            eprintln!("no such event waits in the outbox");
+            say!("no such event waits in the outbox");
             Ok(())
         }
         Format::Table => {
             if events.len() == limit {
-                eprintln!("only the first {limit} are shown; --limit shows more");
+                say!("only the first {limit} are shown; --limit shows more");
             }
             table(&events)
         }

@@ -1,6 +1,6 @@
 //! How data looks on standard output: a table, one JSON document, or one JSON object a line.
 
-use std::fmt::Write as _;
+use std::fmt;
 use std::io::{self, ErrorKind, Write as _};
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use crate::pure::problem::{Code, Problem};
 use crate::pure::standing;
+pub use crate::pure::visible::visible;
+use crate::pure::visible::{self};
 
 /// The option of every command that prints data.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -29,9 +31,26 @@ pub enum Format {
     Jsonl,
 }
 
-/// Writes data. A reader that has seen enough (`| head`) is no failure.
+/// Writes data. A reader that has seen enough (`| head`) is no failure. What could steer a terminal is escaped.
 pub fn data(text: &str) -> Result<(), Problem> {
-    bytes(text.as_bytes())
+    bytes(visible(text, true).as_bytes())
+}
+
+/// Writes JSON, which stays exact.
+fn exact(text: &str) -> Result<(), Problem> {
+    bytes(visible::json(text).as_bytes())
+}
+
+/// Says something on standard error. Whoever does not listen misses it.
+pub fn talk(words: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr().lock(), "{}", visible(&words.to_string(), true));
+}
+
+/// Says how far something is, in the place of what was said last.
+pub fn progress(line: &str, is_over: bool) {
+    let mut err = io::stderr().lock();
+    let end = if is_over { "\n" } else { "" };
+    let _ = write!(err, "\r\x1b[2K{}{end}", visible(line, false)).and_then(|()| err.flush());
 }
 
 /// Writes bytes as they are.
@@ -75,28 +94,12 @@ pub fn json(name: &str, items: Vec<Value>) -> Result<(), Problem> {
 /// Prints one document; an object gets the schema's version.
 pub fn document(mut value: Value) -> Result<(), Problem> {
     value["schema_version"] = json!(1);
-    data(&format!("{value:#}\n"))
+    exact(&format!("{value:#}\n"))
 }
 
 /// Prints one object a line.
 pub fn lines(items: impl Iterator<Item = Value>) -> Result<(), Problem> {
-    data(&items.map(|item| format!("{item}\n")).collect::<String>())
-}
-
-/// Text from outside, made harmless for a terminal: control characters are written as escapes, line
-/// feeds and tabs too unless they are to be `kept`.
-pub fn visible(text: &str, kept: bool) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\t' if kept => out.push(c),
-            c if c.is_control() => {
-                let _ = write!(out, "{}", c.escape_default());
-            }
-            c => out.push(c),
-        }
-    }
-    out
+    exact(&items.map(|item| format!("{item}\n")).collect::<String>())
 }
 
 /// A time for a table: UTC, to the second.
@@ -131,13 +134,6 @@ pub fn text_or_hex(bytes: &[u8]) -> (bool, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_from_outside_cannot_steer_the_terminal() {
-        assert_eq!(visible("a\u{1b}[31m\u{7}\nb", false), "a\\u{1b}[31m\\u{7}\\nb");
-        assert_eq!(visible("a\n\tb\r", true), "a\n\tb\\r");
-        assert!(!table_text(&["H"], [vec!["\u{9b}x".to_owned()]]).contains('\u{9b}'));
-    }
 
     #[test]
     fn a_table_has_columns_without_lines_around_them() {

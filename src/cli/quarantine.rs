@@ -81,15 +81,15 @@ async fn list(session: &Session, args: List) -> Result<(), Problem> {
     let cases = quarantine::list(&session.store, &filter).await.map_err(unreadable)?;
     match args.output.output {
         Format::Table if cases.is_empty() => {
-            eprintln!("no such record in quarantine");
+            say!("no such record in quarantine");
             Ok(())
         }
         Format::Table => {
             if cases.len() == args.limit as usize {
-                eprintln!("only the newest {} are shown; --limit shows more", args.limit);
+                say!("only the newest {} are shown; --limit shows more", args.limit);
             }
             table(&cases, args.all)?;
-            eprintln!(
+            say!(
                 "`quarantine show ID` has the contents; mend what is wrong, then `quarantine replay`"
             );
             Ok(())
@@ -107,7 +107,7 @@ async fn show(session: &Session, id: i64, raw: bool, format: Format) -> Result<(
     };
     if raw {
         if record.value.is_none() {
-            eprintln!("this record has no value (null)");
+            say!("this record has no value (null)");
         }
         return print::bytes(record.value.as_deref().unwrap_or_default());
     }

@@ -117,7 +117,7 @@ pub async fn run(globals: &Globals, action: Action) -> Result<ExitCode, Problem>
                     .problem("cannot approve")
                     .hint("`makegood reconcile list` shows which runs are held")
             })?;
-            eprintln!("run {run} goes on; `makegood reconcile show {run}` follows it");
+            say!("run {run} goes on; `makegood reconcile show {run}` follows it");
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -135,7 +135,7 @@ async fn ask(session: &Session, args: Run) -> Result<ExitCode, Problem> {
         report::ask(&session.store, &ask).await.map_err(|f| f.problem("cannot ask for a run"))?;
     if !args.wait {
         if args.output.output == Format::Table {
-            eprintln!("asked for; `makegood reconcile show {run}` tells what becomes of it");
+            say!("asked for; `makegood reconcile show {run}` tells what becomes of it");
             print::data(&format!("run {run}\n"))?;
         } else {
             show(session, Some(run), 0, args.output.output).await?;
@@ -162,7 +162,7 @@ async fn list(session: &Session, limit: u32, format: Format) -> Result<(), Probl
                 eprint!("{}", show::job(job));
             }
             if runs.is_empty() {
-                eprintln!("there is no run yet; `makegood reconcile run` asks for one");
+                say!("there is no run yet; `makegood reconcile run` asks for one");
                 return Ok(());
             }
             show::runs(&runs)

@@ -70,9 +70,11 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
         None => event::from_topic(kafka, route, event_id).await?,
     };
     let sent = send(&session, route, key, record, event_id).await?;
-    eprintln!(
+    say!(
         "sent to topic {}, partition {}, offset {}; other consumers of this topic see the record too",
-        route.topic, sent.partition, sent.offset
+        route.topic,
+        sent.partition,
+        sent.offset
     );
     let answer = if args.wait { Some(wait(&session, route, args, &sent).await?) } else { None };
     show(route, &sent, answer.as_ref(), args.output.output)?;

@@ -93,8 +93,8 @@ async fn watch(sources: &Sources, format: Format) -> Result<ExitCode, Problem> {
         };
         if in_place {
             // Home, what follows erased line by line, then the rest: no flicker.
-            let text = show::screen(&overview).replace('\n', "\x1b[K\n");
-            print::data(&format!("\x1b[H{text}\x1b[J"))?;
+            let text = print::visible(&show::screen(&overview), true).replace('\n', "\x1b[K\n");
+            print::bytes(format!("\x1b[H{text}\x1b[J").as_bytes())?;
         } else {
             show::print(&overview, format)?;
         }

@@ -11,7 +11,7 @@ use super::{Alert, Through};
 
 /// Takes the section.
 pub fn alert(from: &mut Reader, default: &Alert) -> Alert {
-    let second = Duration::from_secs(1);
+    let month = (Duration::from_secs(1), Duration::from_secs(30 * 24 * 60 * 60));
     let show =
         |url: &Option<SecretString>| url.as_ref().map_or("", |url| url.expose_secret()).to_owned();
     let url = from.take("alert.webhook", None, webhook, show);
@@ -31,8 +31,8 @@ pub fn alert(from: &mut Reader, default: &Alert) -> Alert {
     }
     Alert {
         through,
-        after: from.duration("alert.after", default.after, second),
-        repeat: from.duration("alert.repeat", default.repeat, second),
+        after: from.duration("alert.after", default.after, month),
+        repeat: from.duration("alert.repeat", default.repeat, month),
     }
 }
 

@@ -1,7 +1,6 @@
 //! From raw values to a [`Config`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,8 +9,8 @@ use super::layers::Raw;
 use super::libpq::Libpq;
 use super::reader::{Reader, some_text, text};
 use super::{
-    Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, Migrate, MigrateMode, Outbox,
-    Pooler, Postgres, Reconcile, Retention, Start, Watchdog, alert, url,
+    Batch, Config, Inbox, Kafka, Log, LogFormat, MaxBackfill, Migrate, MigrateMode, Outbox, Pooler,
+    Postgres, Reconcile, Retention, Start, Watchdog, alert, http, url,
 };
 
 /// Folders that relative paths depend on.
@@ -22,17 +21,30 @@ pub struct Folders<'a> {
     pub file: Option<&'a Path>,
 }
 
+/// Shorter, a loop would do nothing else.
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Each lane has a connection to PostgreSQL.
+const MOST_LANES: u64 = 64;
+/// Room for so many rows is made in advance.
+const MOST_ROWS: u64 = 100_000;
+/// What is longer is not kept as a whole, not even in quarantine.
+const LARGEST_RECORD: usize = 16 << 20;
+/// What a batch may hold in memory, as PostgreSQL's messages also are.
+const LARGEST_BATCH: usize = 64 << 20;
+/// Larger than any disk.
+const LARGEST_QUARANTINE: usize = 1 << 50;
+/// For numbers that only compare.
+const MANY: u64 = u32::MAX as u64;
+
 /// Takes every key there is.
 pub fn config(from: &mut Reader, libpq: &Libpq, folders: &Folders<'_>) -> Config {
     let whole = Config::default();
-    let second = Duration::from_secs(1);
+    let years = (SECOND, 36_500 * DAY);
     Config {
         postgres: database(from, "postgres", libpq),
         kafka: kafka(from, whole.kafka),
-        http: Http {
-            listen: from.take("http.listen", whole.http.listen, address, address_shown),
-            explain: from.truth("http.explain", whole.http.explain),
-        },
+        http: http::http(from, whole.http),
         inbox: inboxes(from, folders),
         reconcile: reconciles(from),
         outbox: Outbox {
@@ -41,11 +53,15 @@ pub fn config(from: &mut Reader, libpq: &Libpq, folders: &Folders<'_>) -> Config
             shards: from.take("outbox.shards", whole.outbox.shards, shards, shown),
         },
         watchdog: Watchdog {
-            patience: from.duration("watchdog.patience", whole.watchdog.patience, second),
+            patience: from.duration(
+                "watchdog.patience",
+                whole.watchdog.patience,
+                (SECOND, DAY / 24),
+            ),
         },
         retention: Retention {
-            inbox: from.duration("retention.inbox", whole.retention.inbox, second),
-            outbox: from.duration("retention.outbox", whole.retention.outbox, second),
+            inbox: from.duration("retention.inbox", whole.retention.inbox, years),
+            outbox: from.duration("retention.outbox", whole.retention.outbox, years),
         },
         migrate: Migrate { mode: choice(from, "migrate.mode", &MODES) },
         databases: databases(from, libpq),
@@ -197,15 +213,23 @@ fn inbox(from: &mut Reader, index: usize, default: &Inbox, folders: &Folders<'_>
         allow_skip: from.truth(&key("allow_skip"), default.allow_skip),
         id_from: from.places(&key("id_from"), &default.id_from),
         type_from: from.places(&key("type_from"), &default.type_from),
-        max_record: from.size(&key("max_record"), default.max_record),
-        suspects: from.count(&key("suspects"), default.suspects as u64).max(1) as usize,
+        max_record: from.size(&key("max_record"), default.max_record, LARGEST_RECORD),
+        suspects: from.count(&key("suspects"), default.suspects as u64, 10_000) as usize,
         verify_payment: from.truth(&key("verify_payment"), default.verify_payment),
-        max_quarantine: from.size(&key("max_quarantine"), default.max_quarantine as usize) as u64,
-        lanes: from.count(&key("lanes"), default.lanes as u64) as usize,
+        max_quarantine: from.size(
+            &key("max_quarantine"),
+            default.max_quarantine as usize,
+            LARGEST_QUARANTINE,
+        ) as u64,
+        lanes: from.count(&key("lanes"), default.lanes as u64, MOST_LANES) as usize,
         batch: Batch {
-            rows: from.count(&key("batch.rows"), rows) as usize,
-            bytes: from.size(&key("batch.bytes"), default.batch.bytes),
-            linger: from.duration(&key("batch.linger"), default.batch.linger, Duration::ZERO),
+            rows: from.count(&key("batch.rows"), rows, MOST_ROWS) as usize,
+            bytes: from.size(&key("batch.bytes"), default.batch.bytes, LARGEST_BATCH),
+            linger: from.duration(
+                &key("batch.linger"),
+                default.batch.linger,
+                (Duration::ZERO, 10 * SECOND),
+            ),
         },
     };
     let origin = from.origin(&key("mapping"));
@@ -250,35 +274,25 @@ fn reconciles(from: &mut Reader) -> Vec<Reconcile> {
 fn reconcile(from: &mut Reader, index: usize, default: &Reconcile) -> Reconcile {
     let key = |part: &str| format!("reconcile[{index}].{part}");
     let brake = &default.max_backfill;
-    let second = Duration::from_secs(1);
+    let (year, years) = (365 * DAY, 36_500 * DAY);
     Reconcile {
         name: from.text(&key("name"), &default.name),
         inbox: from.text(&key("inbox"), &default.inbox),
         source: from.maybe(&key("source"), None),
-        every: from.duration(&key("every"), default.every, second),
-        grace: from.duration(&key("grace"), default.grace, Duration::ZERO),
-        sweep: from.duration(&key("sweep"), default.sweep, second),
-        window: from.count(&key("window"), default.window),
+        every: from.duration(&key("every"), default.every, (SECOND, years)),
+        grace: from.duration(&key("grace"), default.grace, (Duration::ZERO, year)),
+        sweep: from.duration(&key("sweep"), default.sweep, (SECOND, years)),
+        window: from.count(&key("window"), default.window, 10_000_000),
         max_backfill: MaxBackfill {
-            rows: from.count(&key("max_backfill.rows"), brake.rows),
+            rows: from.count(&key("max_backfill.rows"), brake.rows, MANY),
             share: share(from, &key("max_backfill.share"), brake.share),
-            share_from: from.count(&key("max_backfill.share_from"), brake.share_from),
+            share_from: from.count(&key("max_backfill.share_from"), brake.share_from, MANY),
         },
     }
 }
 
 fn shown<T: ToString>(value: &T) -> String {
     value.to_string()
-}
-
-fn address(raw: &Raw) -> Result<Option<SocketAddr>, String> {
-    let text = text(raw)?;
-    let wanted = "write ADDRESS:PORT, such as 127.0.0.1:8745, or \"\" for none";
-    (!text.is_empty()).then(|| text.parse().map_err(|_| wanted.to_owned())).transpose()
-}
-
-fn address_shown(address: &Option<SocketAddr>) -> String {
-    address.map(|address| address.to_string()).unwrap_or_default()
 }
 
 /// As many as the outbox's tables have room for.

@@ -22,6 +22,9 @@ impl Default for Config {
             http: Http {
                 listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8745))),
                 explain: true,
+                token: None,
+                open: false,
+                hosts: Vec::new(),
             },
             inbox: vec![Inbox {
                 event_type: Some("PURCHASE_CONFIRMED".into()),

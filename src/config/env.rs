@@ -13,10 +13,11 @@ pub type Env = BTreeMap<String, String>;
 /// Variables of makegood that are no keys.
 const OTHERS: [&str; 2] = ["MAKEGOOD_CONFIG", "MAKEGOOD_KAFKA_LIBS"];
 /// Keys whose values may stand in a file.
-const SECRETS: [(&str, &str); 3] = [
+const SECRETS: [(&str, &str); 4] = [
     ("MAKEGOOD_POSTGRES_URL", "postgres.url"),
     ("MAKEGOOD_POSTGRES_DIRECT_URL", "postgres.direct_url"),
     ("MAKEGOOD_ALERT_WEBHOOK", "alert.webhook"),
+    ("MAKEGOOD_HTTP_TOKEN", "http.token"),
 ];
 const PROPERTY: &str = "MAKEGOOD_KAFKA__";
 const DATABASE: &str = "MAKEGOOD_DATABASES_";

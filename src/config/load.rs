@@ -133,6 +133,7 @@ fn warn_if_readable(path: &Path, config: &Config, reader: &mut Reader) {
     let property = |name: &String| in_file(&format!("kafka.properties.{name}"));
     let secret =
         config.kafka.properties.keys().any(|name| name.contains("password") && property(name))
+            || (in_file("http.token") && config.http.token.is_some())
             || (in_file("postgres.url") && config.postgres.password.is_some());
     if open && secret {
         let path = path.display();

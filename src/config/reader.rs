@@ -77,26 +77,33 @@ impl Reader {
         self.take(key, default, truth, bool::to_string)
     }
 
-    /// A whole number of at least 1.
-    pub fn count(&mut self, key: &str, default: u64) -> u64 {
-        self.take(key, default, count, u64::to_string)
+    /// A whole number from 1 to `most`.
+    pub fn count(&mut self, key: &str, default: u64, most: u64) -> u64 {
+        self.take(key, default, |raw| count(raw, most), u64::to_string)
     }
 
-    /// A duration of at least `least`.
-    pub fn duration(&mut self, key: &str, default: Duration, least: Duration) -> Duration {
+    /// A duration of at least `least` and at most `most`.
+    pub fn duration(
+        &mut self,
+        key: &str,
+        default: Duration,
+        (least, most): (Duration, Duration),
+    ) -> Duration {
         let parse = |raw: &Raw| match with_unit(raw, units::duration)? {
             short if short < least => {
                 Err(format!("at least {} is needed", units::show_duration(least)))
             }
+            long if long > most => Err(format!("{} is the most", units::show_duration(most))),
             value => Ok(value),
         };
         self.take(key, default, parse, |value| units::show_duration(*value))
     }
 
-    /// A size in bytes, at least 1.
-    pub fn size(&mut self, key: &str, default: usize) -> usize {
+    /// A size in bytes from 1 to `most`.
+    pub fn size(&mut self, key: &str, default: usize, most: usize) -> usize {
         let parse = |raw: &Raw| match with_unit(raw, units::size)? {
             0 => Err("at least 1B is needed".to_owned()),
+            large if large > most => Err(format!("{} is the most", units::show_size(most))),
             value => Ok(value),
         };
         self.take(key, default, parse, |value| units::show_size(*value))
@@ -135,15 +142,15 @@ fn truth(raw: &Raw) -> Result<bool, String> {
     }
 }
 
-fn count(raw: &Raw) -> Result<u64, String> {
+fn count(raw: &Raw, most: u64) -> Result<u64, String> {
     let number = match raw {
         Raw::Number(number) => u64::try_from(*number).ok(),
         Raw::Text(text) => text.parse().ok(),
         _ => None,
     };
     number
-        .filter(|number| (1..=u64::from(u32::MAX)).contains(number))
-        .ok_or_else(|| "write a whole number of at least 1".to_owned())
+        .filter(|number| (1..=most).contains(number))
+        .ok_or_else(|| format!("write a whole number from 1 to {most}"))
 }
 
 fn with_unit<T>(raw: &Raw, parse: fn(&str) -> Result<T, String>) -> Result<T, String> {

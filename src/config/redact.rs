@@ -32,6 +32,9 @@ pub fn value(key: &str, value: String) -> String {
             || HARMLESS_ENDINGS.iter().any(|ending| property.ends_with(ending));
         return if harmless { value } else { MASK.to_owned() };
     }
+    if key == "http.token" {
+        return if value.is_empty() { value } else { MASK.to_owned() };
+    }
     if key == "alert.webhook" {
         return origin(&value);
     }

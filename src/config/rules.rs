@@ -10,6 +10,7 @@ use super::{Config, Start};
 pub fn check(config: &Config, from: &mut Reader) {
     routes(config, from);
     jobs(config, from);
+    super::http::check(config, from);
     if let Some(name) = &config.outbox.database
         && !config.databases.contains_key(name)
     {

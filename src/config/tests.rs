@@ -1,5 +1,7 @@
 //! The contract of the configuration, without the environment of whoever runs the tests.
 
+mod limits;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

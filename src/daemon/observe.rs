@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::alert::Alert;
 use crate::config::Config;
@@ -73,7 +73,7 @@ impl Observer {
 
 async fn observe(site: Site, refresher: Refresher, alert: Option<Alert>, end: CancellationToken) {
     tokio::spawn(Gauges::default().follow(site.snapshots.clone()));
-    tokio::spawn(keep_up(site.counted.clone()));
+    tokio::spawn(keep_up(site.counted.clone(), site.feed.clone()));
     if let Some(alert) = alert {
         tokio::spawn(alert.run(site.snapshots.clone(), end.clone()));
     }
@@ -95,8 +95,18 @@ async fn live(liveness: Liveness, end: CancellationToken) {
     }
 }
 
-async fn keep_up(counted: PrometheusHandle) {
+async fn keep_up(counted: PrometheusHandle, feed: Feed) {
+    let mut dropped = 0;
     loop {
+        let lines = feed.dropped();
+        meter::total(catalog::LOG_DROPPED, [], i64::try_from(lines).unwrap_or(i64::MAX));
+        if lines > dropped {
+            warn!(
+                lines,
+                "so many lines of the log were dropped so far: nobody reads standard error in time"
+            );
+            dropped = lines;
+        }
         tokio::time::sleep(UPKEEP).await;
         counted.run_upkeep();
     }

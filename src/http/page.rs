@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::Site;
 use crate::explain::{self, Life};
+use crate::pure::visible::visible;
 use view::{Explained, Live};
 
 pub use live::Streams;
@@ -92,20 +93,9 @@ async fn explained(State(site): State<Site>, Query(wanted): Query<Wanted>) -> Re
     html(status, &Explanation { live, found })
 }
 
-/// Characters that would turn the text around them, or be nothing, as text that can be seen.
+/// What steers or hides text, as text that can be seen.
 fn harmless(text: String) -> String {
-    let odd = |letter: char| match letter {
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
-        letter => letter.is_control() && letter != '\n',
-    };
-    if !text.contains(odd) {
-        return text;
-    }
-    let shown = |letter: char| match odd(letter) {
-        true => letter.escape_unicode().to_string(),
-        false => letter.to_string(),
-    };
-    text.chars().map(shown).collect()
+    visible(&text, true)
 }
 
 fn html(status: StatusCode, page: &impl Template) -> Response {

@@ -1,10 +1,11 @@
 //! `/livez` is about the process, `/readyz` about the work. Neither is logged, and neither asks anybody.
 
 use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::access::is_trusted;
 use super::{Site, json};
 use crate::overview::readiness::Check;
 
@@ -19,11 +20,16 @@ pub(super) async fn live(State(site): State<Site>) -> Response {
     json(status(silent.is_empty()), &json!({ "ok": silent.is_empty(), "silent": names }))
 }
 
-/// 200 while the work is being done. `?verbose` adds what each check found.
-pub(super) async fn ready(State(site): State<Site>, RawQuery(query): RawQuery) -> Response {
+/// 200 while the work is being done. `?verbose` adds what each check found, for those who may know.
+pub(super) async fn ready(
+    State(site): State<Site>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
     let checks = site.snapshots.borrow().readiness();
     let is_ready = checks.iter().all(|check| check.ok);
-    let is_verbose = query.is_some_and(|query| query.split('&').any(is_wish_for_more));
+    let is_verbose = query.is_some_and(|query| query.split('&').any(is_wish_for_more))
+        && is_trusted(&site.config.http, &headers);
     let check = |check: &Check| match is_verbose {
         true => json!({ "check": check.name, "ok": check.ok, "detail": check.detail }),
         false => json!({ "check": check.name, "ok": check.ok }),

@@ -1,8 +1,8 @@
 //! The listener: bounded in connections, in the size of a request's head, and in the time it may take.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,15 +10,19 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, error, info};
 
 use crate::pure::problem::{Code, Problem};
 
-/// Connections at the same time; more have to wait.
+/// Connections at the same time. One more takes the place of the oldest: whoever holds all of them, and reads nothing,
+/// keeps no probe waiting.
 const CONNECTIONS: usize = 128;
-/// How long a request's head may take to arrive, and how long a connection may be idle.
+/// How long somebody may not take what is written to them.
+const WRITE: Duration = Duration::from_secs(10);
+/// How long a request's head may take to arrive.
 const HEAD: Duration = Duration::from_secs(10);
 /// The largest head; no request here has a body that is read.
 const HEAD_BYTES: usize = 16 << 10;
@@ -36,16 +40,16 @@ pub async fn serve(listen: SocketAddr, router: Router, stop: CancellationToken) 
 
 async fn answer(listen: SocketAddr, router: Router) {
     let listener = bind(listen).await;
-    let permits = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut open: VecDeque<AbortOnDropHandle<()>> = VecDeque::with_capacity(CONNECTIONS);
     loop {
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let router = router.clone();
-                tokio::spawn(async move {
-                    converse(stream, router).await;
-                    drop(permit);
-                });
+                open.retain(|connection| !connection.is_finished());
+                if open.len() == CONNECTIONS {
+                    open.pop_front();
+                }
+                let talk = tokio::spawn(converse(stream, router.clone()));
+                open.push_back(AbortOnDropHandle::new(talk));
             }
             Err(error) => {
                 // No file descriptor is left, for example; that passes.
@@ -57,11 +61,15 @@ async fn answer(listen: SocketAddr, router: Router) {
 }
 
 async fn converse(stream: TcpStream, router: Router) {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
+        // One answer each: a thousand requests that are sent at once must not have a thousand pages written.
+        .keep_alive(false)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router));
     if let Err(error) = connection.await {
         debug!(%error, "an HTTP connection ended");
     }

@@ -133,4 +133,6 @@ catalog! {
         "Errors of PostgreSQL by the first two characters of their SQLSTATE; lost for a broken connection.";
     KAFKA_ERRORS "makegood_kafka_errors_total" Counter Process ["code"]
         "Errors that the Kafka client reported, by their name.";
+    LOG_DROPPED "makegood_log_lines_dropped_total" Counter Process []
+        "Lines of the log that were dropped because nobody read standard error in time.";
 }

@@ -58,7 +58,7 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
             let kafka = &session.config.kafka;
             let found = waiting::look(&route, kafka, &session.store, args.waiting).await?;
             let shown = found.records.len();
-            eprintln!("{} of {} waiting in {}", shown, found.total, settings.topic);
+            say!("{} of {} waiting in {}", shown, found.total, settings.topic);
             (found.preview.log.topic_id, found.records)
         }
     };
@@ -123,7 +123,7 @@ fn show(tried: &[Tried], args: &Args) -> Result<(), Problem> {
         *counts.entry(one.outcome).or_default() += 1;
     }
     let counts: Vec<String> = counts.iter().map(|(outcome, n)| format!("{n} {outcome}")).collect();
-    eprintln!(
+    say!(
         "{}; everything was rolled back",
         if counts.is_empty() { "no events".to_owned() } else { counts.join(", ") }
     );

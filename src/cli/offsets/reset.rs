@@ -101,19 +101,19 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
     let forgone = forgone::look(session, &ground, &plan, args.examine).await?;
     plan::print(&ground, &plan, &forgone, args.output.output)?;
     for line in plan::told(&ground, &plan, &forgone) {
-        eprintln!("{line}");
+        say!("{line}");
     }
     let group = &inbox.group;
     let hinder = ground.owners.hinder(group);
     if !args.execute {
         if let Some(hinder) = hinder {
-            eprintln!("it cannot be done now: {}", hinder.cause);
+            say!("it cannot be done now: {}", hinder.cause);
         }
         let confirm = match plan.iter().any(|m| m.skips.is_some()) {
             true => format!("--execute --confirm {group} does it"),
             false => "--execute does it".to_owned(),
         };
-        eprintln!("nothing was changed; {confirm}");
+        say!("nothing was changed; {confirm}");
         return Ok(());
     }
     if let Some(hinder) = hinder {
@@ -125,7 +125,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
         return Err(Problem::new(Code::Confirmation, cause).hint(hint));
     }
     execute::execute(session, &ground, &plan, &record(args)).await?;
-    eprintln!("moved, in PostgreSQL and in Kafka; `makegood offsets show` tells");
+    say!("moved, in PostgreSQL and in Kafka; `makegood offsets show` tells");
     Ok(())
 }
 

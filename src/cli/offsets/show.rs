@@ -36,7 +36,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
     for ground in &grounds {
         let topic = &ground.look.log.topic;
         for (partition, problem) in &ground.look.silent {
-            eprintln!("partition {partition} of {topic} is left out: {}", problem.cause);
+            say!("partition {partition} of {topic} is left out: {}", problem.cause);
         }
     }
     let lines = grounds.iter().flat_map(|g| g.partitions.iter().map(move |(p, s)| (g, *p, s)));
@@ -45,7 +45,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
             let mut text = table(lines);
             if !gaps.is_empty() {
                 text += &format!("\n{}", gap_table(&gaps));
-                eprintln!(
+                say!(
                     "never read, see below; the reconciler covers them with a sweep by itself (`makegood reconcile list`)"
                 );
             }

@@ -30,7 +30,7 @@ pub(super) async fn run(store: &Store, args: &Args) -> Result<(), Problem> {
     }
     let (what, topic) = (in_words(&events), topic_of(&events)?);
     if !args.execute {
-        eprintln!("{what} would be given up; --execute --confirm {topic} --why TEXT does it");
+        say!("{what} would be given up; --execute --confirm {topic} --why TEXT does it");
         return Ok(());
     }
     let Some(why) = args.why.as_deref().map(str::trim).filter(|why| !why.is_empty()) else {
@@ -40,6 +40,6 @@ pub(super) async fn run(store: &Store, args: &Args) -> Result<(), Problem> {
     confirmed(topic, args.confirm.as_deref(), &format!("{what}: this gives up payments"))?;
     let done = report::discard(store, &numbers, why).await;
     let done = done.map_err(|fault| fault.problem("nothing was given up"))?;
-    eprintln!("gave up {done} of {what}; the rest had gone by then");
+    say!("gave up {done} of {what}; the rest had gone by then");
     Ok(())
 }

@@ -36,10 +36,10 @@ pub(super) async fn run(store: &Store, args: &Args) -> Result<(), Problem> {
     let what = in_words(&events);
     if !args.execute {
         match to {
-            None => eprintln!(
-                "{what} would be sent again, those of a key in this order; --execute does it"
-            ),
-            Some(to) => eprintln!(
+            None => {
+                say!("{what} would be sent again, those of a key in this order; --execute does it")
+            }
+            Some(to) => say!(
                 "{what} would be sent to topic {to}; --execute --confirm {} does it",
                 topic_of(&events)?
             ),
@@ -57,8 +57,6 @@ pub(super) async fn run(store: &Store, args: &Args) -> Result<(), Problem> {
         true => "no daemon relays the outbox, they go as soon as one does (makegood run)",
         false => "the relay sends them now",
     };
-    eprintln!(
-        "asked for {what}: {when}; what Kafka refuses once more stays in `makegood outbox list`"
-    );
+    say!("asked for {what}: {when}; what Kafka refuses once more stays in `makegood outbox list`");
     Ok(())
 }

@@ -46,7 +46,7 @@ impl Which {
             Format::Jsonl => print::lines(events.iter().map(super::object))?,
         }
         if events.is_empty() {
-            eprintln!("nothing is set aside");
+            say!("nothing is set aside");
         }
         Ok((numbers, events))
     }

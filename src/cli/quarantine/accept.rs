@@ -44,12 +44,9 @@ pub async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
         )
         .hint("`makegood status` says what it is at"));
     };
-    eprintln!(
-        "{} refused records of {route} wait for a verdict: {}",
-        waiting.records, waiting.detail
-    );
+    say!("{} refused records of {route} wait for a verdict: {}", waiting.records, waiting.detail);
     if !args.execute {
-        eprintln!(
+        say!(
             "--execute has them put into quarantine, and what is refused after them, until a record is applied"
         );
         return Ok(());
@@ -63,6 +60,6 @@ pub async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
             print::lines(std::iter::once(json!({ "decision": decision, "route": route })))?
         }
     }
-    eprintln!("accepted; the route goes on within ten seconds");
+    say!("accepted; the route goes on within ten seconds");
     Ok(())
 }

@@ -45,12 +45,12 @@ pub async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
         Format::Jsonl => print::lines(objects())?,
     }
     let Some(route) = route_of(&cases)? else {
-        eprintln!("no such record waits in quarantine");
+        say!("no such record waits in quarantine");
         return Ok(());
     };
     let what = format!("{} of the route {route}", records(cases.len()));
     if !args.execute {
-        eprintln!("{what} would be given up; --execute --confirm {route} --why TEXT does it");
+        say!("{what} would be given up; --execute --confirm {route} --why TEXT does it");
         return Ok(());
     }
     let why = args.why.as_deref().map(str::trim).filter(|why| !why.is_empty());
@@ -59,7 +59,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
             let ids: Vec<i64> = cases.iter().map(|case| case.id).collect();
             let done = decisions::discard(&session.store, &ids, why).await;
             done.map_err(|fault| fault.problem("nothing was given up"))?;
-            eprintln!("{what} given up");
+            say!("{what} given up");
             Ok(())
         }
         (None, _) => Err(Problem::new(Code::Usage, "--why is missing")

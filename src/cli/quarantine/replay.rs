@@ -51,7 +51,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<ExitCode, Problem> {
     let cases = args.which.find(session, true).await?;
     if cases.is_empty() {
         sheet::print(&[], args.output.output)?;
-        eprintln!("no such record waits in quarantine");
+        say!("no such record waits in quarantine");
         return Ok(ExitCode::SUCCESS);
     }
     if args.execute {
@@ -73,7 +73,7 @@ async fn plan(session: &Session, args: &Args, cases: &[Case]) -> Result<ExitCode
     }
     lines.sort_by_key(|line| line.case.id);
     sheet::print(&lines, args.output.output)?;
-    eprintln!("{}; nothing was changed, --execute has a daemon do it", sheet::in_words(&lines));
+    say!("{}; nothing was changed, --execute has a daemon do it", sheet::in_words(&lines));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -132,7 +132,7 @@ async fn execute<'a>(
     };
     let lines: Vec<Line<'_>> = cases.iter().filter_map(line).collect();
     sheet::print(&lines, args.output.output)?;
-    eprintln!("{}", sheet::in_words(&lines));
+    say!("{}", sheet::in_words(&lines));
     let waiting = lines.iter().filter(|line| line.state != "done").count();
     if is_waited_for && waiting > 0 {
         let held = ended.values().find_map(|d| d.held.clone());
@@ -143,7 +143,7 @@ async fn execute<'a>(
         )));
     }
     if lines.iter().any(Line::failed) {
-        eprintln!("those stay in quarantine with their newest reason: makegood quarantine list");
+        say!("those stay in quarantine with their newest reason: makegood quarantine list");
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)

@@ -46,7 +46,7 @@ pub fn print(lines: &[Line<'_>], format: Format) -> Result<(), Problem> {
             };
             print::table(&headings, lines.iter().take(SHOWN).map(row))?;
             if lines.len() > SHOWN {
-                eprintln!("and {} more; -o json has all", lines.len() - SHOWN);
+                say!("and {} more; -o json has all", lines.len() - SHOWN);
             }
             Ok(())
         }

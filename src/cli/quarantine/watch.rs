@@ -1,10 +1,11 @@
 //! Waiting for replays, which a daemon does.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use super::unreadable;
+use crate::cli::print;
 use crate::cli::session::Session;
 use crate::pure::problem::Problem;
 use crate::store::report::decisions::{self, Decision};
@@ -25,14 +26,15 @@ pub async fn announce(session: &Session, cases: &[Case]) -> Result<bool, Problem
         match workers.next() {
             Some(w) => {
                 let others = if workers.next().is_some() { " or another one" } else { "" };
-                eprintln!(
+                say!(
                     "asked for; the daemon on {} (pid {}){others} replays those of route {route}",
-                    w.host, w.pid
+                    w.host,
+                    w.pid
                 );
             }
             None => {
                 all = false;
-                eprintln!(
+                say!(
                     "asked for; no daemon runs the route {route}, they are replayed as soon as one does (makegood run)"
                 );
             }
@@ -56,10 +58,9 @@ pub async fn watch(
         let is_over = done == numbers.len() || began.elapsed() >= timeout;
         let line = line(&found, done);
         if screen && !timeout.is_zero() {
-            eprint!("\r\x1b[2K{line}{}", if is_over { "\n" } else { "" });
-            let _ = std::io::stderr().flush();
+            print::progress(&line, is_over);
         } else if !is_over && told.elapsed() >= TELL {
-            eprintln!("{line}");
+            say!("{line}");
             told = Instant::now();
         }
         if is_over {
@@ -68,7 +69,7 @@ pub async fn watch(
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             _ = tokio::signal::ctrl_c() => {
-                eprintln!("\nleft to the daemon; the view makegood.quarantine_decisions follows it");
+                say!("\nleft to the daemon; the view makegood.quarantine_decisions follows it");
                 return Ok(found);
             }
         }

@@ -72,10 +72,10 @@ pub fn sheet(run: Option<&Run>, findings: &[Finding], limit: u32) -> Result<(), 
         }
         text += &table(findings);
         if findings.len() == limit as usize {
-            eprintln!("only the first {limit} findings are shown; --limit shows more");
+            say!("only the first {limit} findings are shown; --limit shows more");
         }
     } else if run.is_none() {
-        eprintln!("no finding is open");
+        say!("no finding is open");
     }
     print::data(&text)
 }

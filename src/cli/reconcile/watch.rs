@@ -1,11 +1,12 @@
 //! Waiting for a run: a line that moves on a terminal, a line every ten seconds otherwise.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use super::unreadable;
+use crate::cli::print;
 use crate::cli::session::Session;
 use crate::pure::problem::Problem;
 use crate::pure::standing;
@@ -38,10 +39,9 @@ pub async fn watch(session: &Session, run: i64) -> Result<Run, Problem> {
         let is_over = matches!(found.state.as_str(), "done" | "failed" | "held");
         let line = line(&found, first, now, began.elapsed());
         if screen {
-            eprint!("\r\x1b[2K{line}{}", if is_over { "\n" } else { "" });
-            let _ = std::io::stderr().flush();
+            print::progress(&line, is_over);
         } else if is_over || told.is_none_or(|at| at.elapsed() >= TELL) {
-            eprintln!("{line}");
+            say!("{line}");
             told = Some(Instant::now());
         }
         if is_over {
@@ -51,12 +51,12 @@ pub async fn watch(session: &Session, run: i64) -> Result<Run, Problem> {
             () = tokio::time::sleep(LOOK) => {}
             _ = tokio::signal::ctrl_c() => {
                 if stopping {
-                    eprintln!("\nleft to the daemon; `makegood reconcile show {run}` follows it");
+                    say!("\nleft to the daemon; `makegood reconcile show {run}` follows it");
                     return Ok(found);
                 }
                 stopping = true;
                 report::stop(&session.store, run).await.map_err(unreadable)?;
-                eprintln!("\nstopping after the step at hand");
+                say!("\nstopping after the step at hand");
             }
         }
     }

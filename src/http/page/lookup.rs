@@ -97,7 +97,8 @@ impl Lookup {
             }
             None => Default::default(),
         };
-        Ok(Places { store: self.store.clone(), source, outbox: self.outbox.clone(), looks })
+        let (store, outbox) = (self.store.clone(), self.outbox.clone());
+        Ok(Places { store, source, outbox, looks, by_key: false })
     }
 
     /// Takes one of what is left; it fills up with time.

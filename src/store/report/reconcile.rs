@@ -175,11 +175,15 @@ pub async fn explain(store: &Store, id: &str) -> Result<Vec<Trace>, Fault> {
     Ok(rows.iter().map(read_trace).collect())
 }
 
-/// What the outbox knows of some ids: of events by their own, of payments where their ids are the keys.
-pub async fn explain_outbox(store: &Store, ids: &[String]) -> Result<Vec<Trace>, Fault> {
-    let events: Vec<uuid::Uuid> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+/// What the outbox knows: of events by their own ids, of payments where their ids are the keys.
+pub async fn explain_outbox(
+    store: &Store,
+    payments: &[String],
+    events: &[String],
+) -> Result<Vec<Trace>, Fault> {
+    let events: Vec<uuid::Uuid> = events.iter().filter_map(|id| id.parse().ok()).collect();
     let sql = include_str!("../../../sql/core/explain_outbox.sql");
-    Ok(look(store, sql, false, &[&ids, &events]).await?.iter().map(read_trace).collect())
+    Ok(look(store, sql, false, &[&payments, &events]).await?.iter().map(read_trace).collect())
 }
 
 /// What the host's tables have of it: by the mapping's `lookup.sql`; for payments that live in another
@@ -228,6 +232,11 @@ async fn lookup_elsewhere(
     Ok(traces)
 }
 
+/// The server looks whether somebody still waits for the answer, from PostgreSQL 14 on, and ends the statement if not.
+const LOOK: &str = "SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = '10s'; SET LOCAL row_security = off; \
+    SELECT pg_catalog.set_config(name, '250', true) FROM pg_catalog.pg_settings \
+    WHERE name = 'client_connection_check_interval'";
+
 /// One statement that can change nothing, whoever wrote it, and that ends soon. `is_host`: it is the mapping's.
 async fn look(
     store: &Store,
@@ -236,7 +245,7 @@ async fn look(
     params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
 ) -> Result<Vec<Row>, Fault> {
     let tx = store.begin("explain").await?;
-    tx.batch("SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = '10s'; SET LOCAL row_security = off").await?;
+    tx.batch(LOOK).await?;
     let rows = match is_host {
         true => tx.query_host(sql, params).await,
         false => tx.query(sql, params).await,
