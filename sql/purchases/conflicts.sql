@@ -14,7 +14,8 @@
 --      compared bigint     null
 --    one row a contradiction, and one row without a kind for the window's last key, as in missing.sql.
 -- Kinds here: amount, course, currency, student (the first that the purchase has otherwise), refunded and
--- not_paid (it exists all the same), no_payment. Two purchases for one payment cannot be: payment_id is unique.
+-- not_paid (it exists all the same), no_payment, future (the purchase is dated more than an hour ahead, and its
+-- payment is not). Two purchases for one payment cannot be: payment_id is unique.
 --
 -- Nearly all payments have a purchase of about the same time that agrees with them. `near_payments` and
 -- `near_purchases` read those in one go by their indexes on the time, and `far` is what they leave: it is
@@ -69,14 +70,14 @@ WITH page AS MATERIALIZED (
 ), span AS MATERIALIZED (
     SELECT min(at) AS first, max(at) AS last, count(*) AS compared FROM page
 ), near_payments AS (
-    SELECT id, status, student_id, course_id, amount, currency
+    SELECT id, status, student_id, course_id, amount, currency, updated_at
     FROM payments
     WHERE $5::text[] IS NULL
           AND updated_at >= greatest((SELECT first FROM span), '0001-01-01Z') - interval '1 minute'
           AND updated_at <= least((SELECT last FROM span), '9999-12-31Z') + interval '1 minute'
     LIMIT 2 * $4::bigint
 ), near_purchases AS (
-    SELECT payment_id AS id, student_id, course_id, amount, currency
+    SELECT payment_id AS id, student_id, course_id, amount, currency, purchased_at
     FROM student_course_purchases
     WHERE $5::text[] IS NULL
           AND purchased_at >= greatest((SELECT first FROM span), '0001-01-01Z') - interval '1 minute'
@@ -87,14 +88,14 @@ WITH page AS MATERIALIZED (
     FROM page
     LEFT JOIN near_payments p USING (id)
     LEFT JOIN near_purchases s USING (id)
-    WHERE (p.status = 'succeeded'
+    WHERE (p.status = 'succeeded' AND s.purchased_at <= greatest(pg_catalog.now() + interval '1 hour', p.updated_at)
            AND (s.amount, s.course_id, s.currency, s.student_id)
                = (p.amount, p.course_id, p.currency, p.student_id)) IS NOT TRUE
 ), pair AS (
     SELECT far.id, greatest(p.updated_at, s.purchased_at) AS at, p.id IS NOT NULL AS has_payment, p.status,
            p.student_id, p.course_id, p.amount, p.currency,
            s.student_id AS found_student, s.course_id AS found_course, s.amount AS found_amount,
-           s.currency AS found_currency
+           s.currency AS found_currency, s.purchased_at AS found_at, p.updated_at AS paid_at
     FROM far
     CROSS JOIN LATERAL (
         SELECT purchased_at, student_id, course_id, amount, currency
@@ -120,6 +121,7 @@ WITH page AS MATERIALIZED (
                WHEN found_course <> course_id THEN 'course'
                WHEN found_currency <> currency THEN 'currency'
                WHEN found_student <> student_id THEN 'student'
+               WHEN found_at > greatest(pg_catalog.now() + interval '1 hour', paid_at) AND found_at < 'infinity' THEN 'future'
            END AS kind
     FROM pair
 )

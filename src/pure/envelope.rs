@@ -84,7 +84,8 @@ impl<'r> Reader<'r> {
             places.iter().map(spot).collect()
         };
         let (ids, types) = (spots(&rules.id_from), spots(&rules.type_from));
-        Reader { rules, pointers: Pointers::new(pointers), fields: fields.len(), ids, types }
+        let pointers = Pointers::new(pointers).alone(!fields.is_empty());
+        Reader { rules, pointers, fields: fields.len(), ids, types }
     }
 
     /// Reads one record of the topic with this id.

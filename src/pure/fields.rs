@@ -30,6 +30,7 @@ impl<'a> Body<'a> {
     /// Of an event that was made from a payment.
     pub fn read(text: &'a str, fields: &[Field]) -> Body<'a> {
         let pointers = Pointers::new(fields.iter().map(|field| field.pointer.as_str()));
+        let pointers = pointers.alone(!fields.is_empty());
         let object = json::read(text, &pointers);
         Body { text, found: object.map(|object| object.found).map_err(|no| no.detail) }
     }
@@ -75,7 +76,10 @@ pub fn columns<'e>(fields: &[Field], events: &[&'e Body<'e>]) -> Columns<'e> {
     let columns = fields.iter().enumerate().map(|(number, field)| {
         let mut cells = Cells { field, number, events, faults: &mut faults };
         match field.kind {
-            Kind::Text => Column::Text(cells.read(|text| Some(Cow::Borrowed(text)))),
+            // PostgreSQL's text has no NUL.
+            Kind::Text => Column::Text(
+                cells.read(|text| (!text.contains('\0')).then_some(Cow::Borrowed(text))),
+            ),
             Kind::Uuid => Column::Uuid(cells.read(uuid)),
             Kind::Timestamptz => Column::Timestamptz(cells.read(time::read)),
             Kind::Numeric { precision, scale } => {
@@ -101,7 +105,9 @@ impl<'e> Cells<'_, 'e> {
         let cells = self.events.iter().zip(&mut *self.faults).map(|(body, fault)| {
             let found = body.found.as_ref().ok()?.get(self.number)?.as_ref()?;
             let value = found.text().and_then(|text| read(text));
-            if value.is_none() && fault.is_none() {
+            // A paid event is not kept back for a time: the record has one as well.
+            let is_time = self.field.kind == Kind::Timestamptz;
+            if value.is_none() && fault.is_none() && !is_time {
                 *fault = Some(self.field.fault());
             }
             value

@@ -18,6 +18,7 @@ use super::numeric;
 use super::rejection::{Reason, Rejection};
 
 mod keys;
+mod lenient;
 pub(super) mod pointer;
 
 /// What stands at a pointer.
@@ -51,8 +52,29 @@ pub struct Object<'a> {
 /// Reads a text, and what stands in it at `pointers`.
 ///
 /// `Err`: no object, or one that readers could understand differently. Besides, numbers beyond an IEEE
-/// double (`1e309`) are refused, though `numeric` has room for them.
+/// double (`1e309`) are refused, though `numeric` has room for them. Where nobody reads more than what stands at the
+/// pointers ([`Pointers::alone`]), nothing else is held against the text: half a surrogate, NaN, such a number, a key twice.
 pub fn read<'a>(text: &'a str, pointers: &Pointers) -> Result<Object<'a>, Rejection> {
+    let refused = match parse(text, pointers) {
+        Err(refused) if lenient::may_be_mended(refused.reason) => refused,
+        read => return read,
+    };
+    let Some(mended) = lenient::mended(text) else { return Err(refused) };
+    if !pointers.alone {
+        return Err(match mended.has_nan {
+            true => Rejection::new(
+                refused.reason,
+                "NaN and Infinity are no JSON, though some libraries write them",
+            ),
+            false => refused,
+        });
+    }
+    let object = parse(&mended.text, pointers)?;
+    let found = object.found.into_iter().map(|found| found.map(lenient::owned)).collect();
+    Ok(Object { found, refused_by_jsonb: None })
+}
+
+fn parse<'a>(text: &'a str, pointers: &Pointers) -> Result<Object<'a>, Rejection> {
     if !text.trim_ascii_start().starts_with('{') {
         return Err(match serde_json::from_str::<IgnoredAny>(text) {
             Ok(_) => Rejection::new(Reason::NotAnObject, "the top level is no object"),
@@ -66,6 +88,7 @@ pub fn read<'a>(text: &'a str, pointers: &Pointers) -> Result<Object<'a>, Reject
         has_nul: false,
         numbers: Numbers::Plain,
         twice: None,
+        alone: pointers.alone,
     };
     let mut parser = serde_json::Deserializer::from_str(text);
     let parsed = Value { walk: &mut walk, node: Some(&pointers.root), at: None }
@@ -117,6 +140,8 @@ struct Walk<'a> {
     numbers: Numbers,
     /// The key that ended the pass because it came before: where it ends, if known.
     twice: Option<Option<usize>>,
+    /// Whether only what stands at the pointers matters.
+    alone: bool,
 }
 
 #[derive(PartialEq)]
@@ -128,6 +153,9 @@ enum Numbers {
 
 impl<'a> Walk<'a> {
     fn refused_by_jsonb(&self) -> Option<Rejection> {
+        if self.alone {
+            return None;
+        }
         if self.has_nul {
             return Some(Rejection::new(Reason::NulInText, "a text contains U+0000"));
         }
@@ -248,7 +276,9 @@ impl<'a> Visitor<'a> for Value<'_, 'a> {
         while let Some(key) = entries.next_key_seed(ReadKey(walk.text))? {
             walk.has_nul |= key.end.is_none() && key.text.contains('\0');
             let (node, at) = (node.and_then(|node| node.step(&key.text)), key.end);
-            walk.keys.push(key);
+            if node.is_some() || !walk.alone {
+                walk.keys.push(key);
+            }
             entries.next_value_seed(Value { walk: &mut *walk, node, at })?;
         }
         if walk.unambiguous(first) { Ok(()) } else { Err(A::Error::custom("duplicate key")) }

@@ -5,7 +5,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio_postgres::Row;
 
@@ -13,6 +13,9 @@ use super::json::JsonText;
 use super::payments::{Conflict, Found, LookFault, Missing, Place, Scope, cell, run, time};
 use super::{Store, Tx};
 use crate::pure::compare::{contradiction, window};
+
+/// From so far ahead on a purchase is dated in the future.
+const AHEAD: SignedDuration = SignedDuration::from_hours(1);
 
 /// Where both sides are, and the statements that read them.
 #[derive(Clone, Copy)]
@@ -78,6 +81,7 @@ pub(super) async fn conflicts(
     };
     let purchases = sides.purchases(tx, Scope::Keys(&keys)).await?;
     let payments = sides.payments(Scope::Keys(&keys)).await?;
+    let ahead = Timestamp::now().saturating_add(AHEAD).unwrap_or(Timestamp::MAX);
     let mut items = Vec::new();
     for (key, purchase) in purchases {
         let payment = payments.get(&key);
@@ -88,7 +92,10 @@ pub(super) async fn conflicts(
         }
         let terms = payment.map(|p| value(&p.terms));
         let paid = payment.zip(terms.as_ref()).map(|(p, terms)| (p.state.as_str(), terms));
-        if let Some(kind) = contradiction(paid, &value(&purchase.terms)) {
+        let latest = payment.map_or(ahead, |p| p.at.max(ahead));
+        let is_future = purchase.at > latest && purchase.at < Timestamp::MAX;
+        let kind = contradiction(paid, &value(&purchase.terms));
+        if let Some(kind) = kind.or(is_future.then(|| "future".to_owned())) {
             let (expected, found) = (payment.map(|p| p.terms.clone()), Some(purchase.terms));
             items.push(Conflict { key, at: Some(at), kind, expected, found });
         }

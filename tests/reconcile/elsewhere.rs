@@ -78,8 +78,10 @@ fn same(json: &str) -> String {
 
 /// Random rows: few times, so that many are the same, and every kind of contradiction.
 pub fn rows(rng: &mut Rng) -> String {
-    let time =
-        |rng: &mut Rng| format!("'2026-01-01Z'::timestamptz + {} * interval '1 s'", rng.u8(..6));
+    let time = |rng: &mut Rng| match rng.u8(..10) {
+        0 => "'2099-01-01Z'::timestamptz".to_owned(),
+        _ => format!("'2026-01-01Z'::timestamptz + {} * interval '1 s'", rng.u8(..6)),
+    };
     let uuid = |rng: &mut Rng| Uuid::from_u128(rng.u128(..));
     let mut sql = String::new();
     for _ in 0..rng.usize(..40) {

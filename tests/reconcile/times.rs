@@ -71,6 +71,29 @@ async fn a_purchase_of_any_time_is_compared_with_its_payment() {
     assert_eq!(rig.findings().await, found(&[("amount open", paid.len() as i64)]));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purchase_that_is_dated_in_the_future_is_told() {
+    let rig = Rig::new(1).await;
+    let paid = recorded(&rig, 4).await;
+    rig.by_hand(&paid).await;
+    for (one, ahead) in paid.iter().zip(["2 hours", "9 years", "50 minutes"]) {
+        let sql = format!(
+            "UPDATE student_course_purchases SET purchased_at = now() + interval '{ahead}' WHERE payment_id = '{}'",
+            one.id
+        );
+        rig.client.batch_execute(&sql).await.unwrap();
+    }
+    let _daemon = rig.reconciler("").await;
+    rig.reconcile("").await;
+    assert_eq!(rig.findings().await, found(&[("future open", 2)]));
+    rig.client
+        .batch_execute("UPDATE student_course_purchases SET purchased_at = now()")
+        .await
+        .unwrap();
+    rig.reconcile("").await;
+    assert_eq!(rig.findings().await, found(&[("future healed", 2)]));
+}
+
 /// Nobody writes such times into makegood's own tables; a restore, a script or a clock gone mad may.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_time_of_makegoods_own_makes_a_command_fail_or_a_run_wait() {

@@ -155,13 +155,14 @@ fn syntax(c: &mut Corpus) {
     c.extra("a hundred thousand keys", &keys.join(","), Unreadable("oversize"));
     c.extra("ten thousand keys", &keys[..10_000].join(","), Applied);
     c.extra("a key twice, same value", r#""x":1,"x":1"#, Applied);
-    c.extra("a key twice, another value", r#""x":1,"x":2"#, Unreadable("duplicate_key"));
+    c.extra("a key twice that nobody reads", r#""x":1,"x":2"#, Applied);
+    c.extra("a key twice", r#""data":{},"eventId":2"#, Unreadable("duplicate_key"));
     c.extra("__proto__", r#""__proto__":{"admin":true}"#, Applied);
     c.extra("a key of punctuation", r#""a.b\"c\\d$":1"#, Applied);
 }
 
 fn identities(c: &mut Corpus) {
-    use Fate::{Applied, Kept, Rejected, Unreadable};
+    use Fate::{Applied, Kept, Rejected};
     c.event("no event id", Applied, |_, text| text.replacen("eventId", "id_of_the_event", 1));
     for id in ["null", r#""""#, "17", "{}", r#""00000000-0000-0000-0000-000000000000""#] {
         c.field("eventId", id, Applied);
@@ -177,7 +178,8 @@ fn identities(c: &mut Corpus) {
     ] {
         c.field("eventId", id, Applied);
     }
-    c.field("eventId", r#""a\u0000b""#, Unreadable("nul_in_text"));
+    c.field("eventId", r#""a\u0000b""#, Applied);
+    c.field("currency", r#""IN\u0000""#, Rejected("data.currency is not a text"));
     c.field("paymentId", "null", Rejected("data.paymentId is missing"));
     c.event("null for all of the data", Rejected("data.paymentId is missing"), |_, text| {
         let (before, _) = text.split_once(r#""data":"#).expect("the event has data");
@@ -229,9 +231,10 @@ fn texts(c: &mut Corpus) {
     ] {
         c.extra(name, &format!("\"note\":\"{text}\""), Applied);
     }
-    c.extra("NUL in a nested text", r#""note":{"a":["\u0000"]}"#, Unreadable("nul_in_text"));
-    c.extra("half a surrogate pair", r#""note":"\ud800""#, Unreadable("bad_text"));
-    c.extra("a reversed surrogate pair", r#""note":"\ude00\ud83d""#, Unreadable("bad_text"));
+    c.extra("NUL in a nested text", r#""note":{"a":["\u0000"]}"#, Applied);
+    c.extra("half a surrogate pair", r#""note":"\ud800""#, Applied);
+    c.extra("a reversed surrogate pair", r#""note":"\ude00\ud83d""#, Applied);
+    c.extra("numbers beyond all bounds", r#""a":1e400,"b":[NaN,-Infinity]"#, Applied);
     c.extra("a raw control character", "\"note\":\"a\u{1}b\"", Unreadable("not_json"));
     for currency in [r#""usd""#, r#""USDT""#, r#""""#, "null", r#""'; --""#, r#""€€€""#] {
         c.field("currency", currency, Rejected("data.currency is not three capital letters"));
@@ -249,6 +252,8 @@ fn amounts(c: &mut Corpus) {
         (r#""0""#, "0.00"),
         (r#""12.30""#, "12.30"),
         (r#""12.3""#, "12.30"),
+        (r#""12.3000""#, "12.30"),
+        (r#""499.0000""#, "499.00"),
         ("12.30", "12.30"),
         ("499", "499.00"),
         (r#""9999999999.99""#, "9999999999.99"),
@@ -288,16 +293,18 @@ fn amounts(c: &mut Corpus) {
     }
     c.field("amount", &"9".repeat(40), no);
     c.field("amount", "null", Rejected("data.amount is missing"));
-    for json in ["NaN", "Infinity", "007", "+5", ".5", "5.", "0x10"] {
+    for json in ["NaN", "Infinity", "1E+400"] {
+        c.field("amount", json, no);
+    }
+    for json in ["007", "+5", ".5", "5.", "0x10"] {
         c.field("amount", json, Unreadable("not_json"));
     }
-    c.field("amount", "1E+400", Unreadable("number_out_of_range"));
-    c.field("amount", &"9".repeat(131_073), Unreadable("number_out_of_range"));
+    c.field("amount", &"9".repeat(131_073), no);
 }
 
 fn times(c: &mut Corpus) {
-    use Fate::{Applied, Rejected};
-    let no = Rejected("occurredAt is not a time with a zone");
+    use Fate::Applied;
+    // The record has a time as well.
     for text in [
         "2026-01-07T16:55:09",
         "2026-01-07",
@@ -312,13 +319,13 @@ fn times(c: &mut Corpus) {
         "0024-01--4T16:55:09Z",
         "",
     ] {
-        c.field("occurredAt", &format!("\"{text}\""), no);
+        c.field("occurredAt", &format!("\"{text}\""), Applied);
     }
-    c.field("occurredAt", "1767804909", no);
+    c.field("occurredAt", "1767804909", Applied);
     for text in ["2026-02-30T00:00:00Z", "2100-02-29T00:00:00Z", "0000-01-01T00:00:00Z"] {
-        c.field("occurredAt", &format!("\"{text}\""), no);
+        c.field("occurredAt", &format!("\"{text}\""), Applied);
     }
-    c.field("occurredAt", r#""2026-01-07T16:55:09+25:00""#, no);
+    c.field("occurredAt", r#""2026-01-07T16:55:09+25:00""#, Applied);
     for text in [
         "9999-12-31T23:59:59Z",
         "2016-12-31T23:59:60Z",

@@ -5,12 +5,12 @@ use jiff::civil::Date;
 /// Microseconds of a day.
 const DAY: i64 = 86_400_000_000;
 
-/// Microseconds from 1970 to a time like `2026-01-07T16:55:09.123Z`, rounded. Like PostgreSQL, and unlike most
-/// libraries, it takes `24:00:00` and a second 60, and adds them up. What `timestamptz` would take besides
-/// is none: words like `now`, a missing zone, a space for the `T`.
+/// Microseconds from 1970 to a time like `2026-01-07T16:55:09.123Z`, rounded. `t` and `z` may be small, and a space may
+/// stand for the `T`, as RFC 3339 has it. Like PostgreSQL, and unlike most libraries, it takes `24:00:00` and a second 60,
+/// and adds them up. What `timestamptz` would take besides is none: words like `now`, a missing zone.
 pub(super) fn read(text: &str) -> Option<i64> {
-    let (date, rest) = text.split_once('T')?;
-    let at = rest.find(['Z', '+', '-'])?;
+    let (date, rest) = text.split_once(['T', 't', ' '])?;
+    let at = rest.find(['Z', 'z', '+', '-'])?;
     let (time, zone) = rest.split_at(at);
     Some(days(date)? * DAY + micros(time)? - offset(zone)? * 60_000_000)
 }
@@ -43,7 +43,7 @@ fn micros(time: &str) -> Option<i64> {
 
 /// Minutes east of Greenwich: `Z`, `+05:30` or `+0530`. PostgreSQL takes less than 16 hours.
 fn offset(zone: &str) -> Option<i64> {
-    if zone == "Z" {
+    if matches!(zone, "Z" | "z") {
         return Some(0);
     }
     let (sign, digits) = zone.split_at_checked(1)?;

@@ -5,6 +5,8 @@
 pub struct Pointers {
     pub(super) count: usize,
     pub(super) root: Node,
+    /// Whether nobody reads anything else of the text.
+    pub(super) alone: bool,
 }
 
 /// A place in the text that pointers lead to or through.
@@ -27,6 +29,13 @@ impl Pointers {
             tree.count += 1;
         }
         tree
+    }
+}
+
+impl Pointers {
+    /// The same where nobody reads anything else of the text.
+    pub fn alone(self, alone: bool) -> Pointers {
+        Pointers { alone, ..self }
     }
 }
 

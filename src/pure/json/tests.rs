@@ -162,3 +162,44 @@ fn numbers_are_refused_only_when_they_cannot_be_held() {
     }
     assert_eq!(refused("{\"a\":1e-16384}"), Some(Reason::NumberOutOfRange));
 }
+
+/// What is found where nobody reads anything but `/id`.
+fn found_alone(text: &str) -> Result<Option<String>, Reason> {
+    let read = read(text, &Pointers::new(["/id"]).alone(true));
+    let mut object = read.map_err(|rejection| rejection.reason)?;
+    assert_eq!(object.refused_by_jsonb, None);
+    Ok(object.found.pop().flatten().and_then(|found| found.text().map(ToString::to_string)))
+}
+
+#[test]
+fn what_nobody_reads_is_held_against_no_text() {
+    for rest in [
+        r#""note":"a\u0000b""#,
+        r#""note":"\ud83d""#,
+        r#""note":"\ude00\ud83d!\\ud83d \" x""#,
+        r#""note":"é\ud83d\ud83d\ude00""#,
+        r#""score":1e400"#,
+        r#""score":-1e400,"n":[0.0e-16383]"#,
+        r#""a":NaN,"b":[Infinity,-Infinity]"#,
+        r#""traceId":"a","traceId":"b""#,
+        r#""a":{"id":1,"id":2}"#,
+    ] {
+        let text = format!(r#"{{"id":"x",{rest}}}"#);
+        assert_eq!(found_alone(&text), Ok(Some("x".to_owned())), "{text}");
+        assert!(reason(&text).or_else(|| refused(&text)).is_some(), "{text}");
+    }
+}
+
+#[test]
+fn what_is_read_must_be_sound() {
+    for id in [r#""a\ud83d""#, "NaN", "1e400", "-Infinity"] {
+        let text = format!(r#"{{"id":{id},"n":NaN}}"#);
+        assert_eq!(found_alone(&text), Ok(None), "{text}");
+    }
+    assert_eq!(found_alone(r#"{"id":1,"id":2}"#), Err(Reason::DuplicateKey));
+    for broken in
+        [r#"{"id":"x",}"#, r#"{"id":"x","n":NaN"#, r#"{"id":"x","n":N}"#, r#"{"n":"\ud83d}"#]
+    {
+        assert_eq!(found_alone(broken), Err(Reason::NotJson), "{broken}");
+    }
+}

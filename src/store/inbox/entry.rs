@@ -63,7 +63,7 @@ impl<'a> Entry<'a> {
     /// The payment it is about, as far as it can be read, where the mapping says where that stands.
     pub fn business_key(&self, mapping: &Mapping) -> Option<String> {
         let text = match &self.kind {
-            Kind::Event(body) => body.text,
+            Kind::Event(body) => return mapping.key_of(body),
             Kind::Undecodable(_) => str::from_utf8(self.record.value.as_deref()?).ok()?,
             Kind::OtherType | Kind::Tombstone | Kind::Test(..) => return None,
         };
