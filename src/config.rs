@@ -108,6 +108,8 @@ pub struct Inbox {
     pub group: String,
     /// The event type to apply; `None` takes every record.
     pub event_type: Option<String>,
+    /// Types that are none of the route's business; a lone `*` stands for all. Others that it ignores are told of.
+    pub other_types: Vec<String>,
     /// The folder of the mapping's SQL, which must exist; `None` for the compiled-in mapping.
     pub mapping: Option<PathBuf>,
     /// Where a partition without any position starts.

@@ -31,6 +31,7 @@ mod claim;
 mod cure;
 mod decode;
 mod fault;
+mod ignored;
 mod lane;
 mod preview;
 mod reading;

@@ -84,6 +84,11 @@ impl Liveness {
         lock(&sign.trouble).clone()
     }
 
+    /// Whether this process has a loop of this name.
+    pub fn runs(&self, name: &str) -> bool {
+        lock(&self.all.signs).iter().any(|sign| sign.name == name)
+    }
+
     /// How long the process has been running.
     pub fn uptime(&self) -> Duration {
         self.all.began.elapsed()

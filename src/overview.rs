@@ -9,14 +9,15 @@ mod outbox;
 pub mod readiness;
 mod snapshot;
 mod sources;
-
-use std::time::Duration;
+mod start;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::pure::problem::Problem;
+use crate::pure::standing::duty::Late;
 use crate::pure::standing::{self, Standing, Word};
 use crate::store::gaps::Gap;
+use crate::store::ignored_types::IgnoredType;
 use crate::store::report::{Job, Position, Suspects, Worker};
 
 pub use history::{History, Sample};
@@ -25,6 +26,7 @@ pub use look::Look;
 pub use outbox::{Outbox, relay_name};
 pub use snapshot::{Refresher, Snapshot, loop_name};
 pub use sources::Sources;
+pub use start::start;
 
 /// Everything that `status` shows.
 #[derive(Clone, Debug)]
@@ -64,6 +66,10 @@ pub struct Route {
     pub quarantine: Vec<(String, i64)>,
     /// When the newest record in it was put there.
     pub quarantined_at: Option<Timestamp>,
+    /// The types of records it has ignored, and how many of each.
+    pub ignored: Vec<IgnoredType>,
+    /// Those of them that are not known to be of no interest: the most frequent, and the records of all of them.
+    pub unknown_type: Option<(String, i64)>,
     /// Refused records that wait for a verdict.
     pub suspects: Option<Suspects>,
     /// Why its events are believed without a look at their payments, if they are.
@@ -72,8 +78,10 @@ pub struct Route {
     pub gaps: Vec<Gap>,
     /// Payments without a purchase, and when the oldest became paid.
     pub unpurchased: (i64, Option<Timestamp>),
-    /// For how long nobody has been able to look for such payments, if that is long, and why.
-    pub unlooked: Option<(Duration, Option<String>)>,
+    /// What its reconciliation jobs have not done in time.
+    pub late: Option<Late>,
+    /// Purchases that contradict their payments.
+    pub mismatches: i64,
     /// Why the last run of one of its jobs failed, if it did.
     pub failed: Option<String>,
     /// Its partitions that have a position.

@@ -115,8 +115,16 @@ impl Site {
             && metrics.get("makegood_ready") == Some(&f64::from(u8::from(is_ready)))
             && failed.iter().all(|name| check(name) == Some(&0.0))
             && verdict(truth.verdict) == Some(1.0)
+            && (!truth.postgres || self.view_says().await == truth.verdict)
             && says(&status, truth);
         if agree { Ok(()) } else { Err(format!("{failed:?} {status}")) }
+    }
+
+    /// What the database tells whoever reads SQL.
+    async fn view_says(&self) -> String {
+        let client = connect(&self.postgres.url("postgres")).await;
+        let sql = "SELECT verdict FROM makegood.status WHERE starts_with(sentence, verdict)";
+        client.query_one(sql, &[]).await.unwrap().get(0)
     }
 
     async fn commands_say(&self, what: &str, truth: &Truth) {

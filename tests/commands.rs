@@ -11,7 +11,12 @@ use crate::support::{eventually, ledger};
 
 /// Runs a command against the rig's servers.
 pub async fn run(rig: &Rig, args: &[&str]) -> Output {
-    let file = rig.config_file(&rig.url(), "", "");
+    run_with(rig, "", args).await
+}
+
+/// The same with more settings for the route.
+pub async fn run_with(rig: &Rig, route: &str, args: &[&str]) -> Output {
+    let file = rig.config_file(&rig.url(), route, "");
     let args: Vec<String> = args.iter().map(|a| (*a).to_owned()).collect();
     let wait = move || command().args(args).arg("--config").arg(file).stdin(Stdio::null()).output();
     tokio::task::spawn_blocking(wait).await.unwrap().unwrap()

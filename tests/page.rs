@@ -25,7 +25,8 @@ async fn the_page_tells_of_each_state_and_of_its_change() {
     let rig = Rig::new(3).await;
     let proxy = Proxy::start(rig.world.postgres.port()).await;
     let job = job_section("max_backfill = { rows = 5 }");
-    let config = rig.config_file(&proxy.url(&rig.url()), "", &job);
+    let route = "other_types = [\"OTHER\"]";
+    let config = rig.config_file(&proxy.url(&rig.url()), route, &job);
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text.replace("[http]\n", "[http]\nexplain = false\n")).unwrap();
     let mut daemon = Daemon::start(&config, 0);
@@ -127,7 +128,8 @@ async fn reconciling(rig: &Rig, browser: &Browser) {
     browser.shot("reconciling", 1440).await;
     lock.rollback().await.unwrap();
     rig.run_is(run, &["done"]).await;
-    browser.verdict("quarantine").await;
+    // The forty purchases are of payments that nobody recorded, as the run has found.
+    browser.verdict("mismatch").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -104,8 +104,10 @@ macro_rules! situations {
 }
 
 situations! {
+    a_purchase_contradicts_its_payment
     a_rule_refuses_one_of_many
     a_student_comes_late
+    a_type_in_other_clothes
     most_were_bought_already
     two_fifths_have_no_course
 }

@@ -26,7 +26,7 @@ const VIEWS: [(&str, &str, &str); 17] = [
     (
         "status",
         "Which routes do not work, and what is to be done?",
-        "SELECT route, verdict, reason, advice, lag, paid_not_purchased\nFROM makegood.status\nWHERE verdict NOT IN ('ok', 'behind')",
+        "SELECT route, verdict, verdict_since, sentence, lag, paid_not_purchased\nFROM makegood.status\nWHERE verdict NOT IN ('ok', 'behind')",
     ),
     (
         "paid_not_purchased",

@@ -179,8 +179,32 @@ COMMENT ON COLUMN makegood.paid_not_purchased.route IS 'The route that would mak
 COMMENT ON COLUMN makegood.paid_not_purchased.job IS 'The job that looks for it.';
 COMMENT ON COLUMN makegood.paid_not_purchased.finding IS 'Its number among the findings.';
 
+-- The daemons' verdict on each route, so that who reads SQL is told what everybody else is told. Of several daemons the
+-- worst verdict counts.
+CREATE TABLE makegood.verdicts (
+    route_id smallint PRIMARY KEY REFERENCES makegood.routes,
+    writer uuid NOT NULL,
+    verdict text NOT NULL,
+    rank smallint NOT NULL,
+    sentence text NOT NULL,
+    since timestamptz NOT NULL DEFAULT now(),
+    judged_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE makegood.verdicts IS 'One row a route: what a daemon last said of it, shown by the view status while it is fresh.';
+
+-- What a route leaves aside because it is of another type.
+CREATE TABLE makegood.ignored_types (
+    route_id smallint NOT NULL REFERENCES makegood.routes,
+    event_type text COLLATE "C" NOT NULL,
+    records bigint NOT NULL,
+    first_at timestamptz NOT NULL DEFAULT now(),
+    last_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (route_id, event_type)
+);
+COMMENT ON TABLE makegood.ignored_types IS 'About how many records of which other types a route has ignored.';
+
 -- A daemon refreshes its row every five seconds; one not seen for thirty is taken for gone, and so is one that was
--- seen ahead of the clock.
+-- seen ahead of the clock. The same goes for a verdict.
 CREATE VIEW makegood.status AS
 WITH position AS (
     SELECT route, count(*) AS partitions, sum(lag)::bigint AS lag, max(progress_at) AS progress_at,
@@ -191,8 +215,8 @@ WITH position AS (
     WHERE is_current
     GROUP BY route
 ), worker AS (
-    SELECT route_id, count(*) FILTER (WHERE alive) AS workers, count(*) FILTER (WHERE held) AS held,
-           count(*) FILTER (WHERE alive AND state = 'stalled') AS stalled, min(state_since) FILTER (WHERE kept) AS held_since, max(seen_at) FILTER (WHERE seen_at <= now() + interval '30 seconds') AS seen_at,
+    SELECT route_id, count(*) FILTER (WHERE alive) AS workers,
+           min(state_since) FILTER (WHERE kept) AS held_since, max(seen_at) FILTER (WHERE seen_at <= now() + interval '30 seconds') AS seen_at,
            coalesce(min(reason) FILTER (WHERE held), min(reason) FILTER (WHERE kept)) AS reason,
            coalesce(min(advice) FILTER (WHERE held), min(advice) FILTER (WHERE kept)) AS advice
     FROM (
@@ -219,8 +243,7 @@ WITH position AS (
     GROUP BY route_id
 )
 SELECT r.name AS route,
-       CASE WHEN coalesce(w.workers, 0) = 0 THEN 'down' WHEN w.held > 0 THEN 'held' WHEN w.stalled > 0 THEN 'stalled' WHEN p.partitions IS NULL THEN 'joining'
-            WHEN q.suspects > 0 THEN 'suspect' WHEN p.lag > 0 THEN 'behind' ELSE 'ok' END AS verdict,
+       CASE WHEN w.workers > 0 THEN coalesce(v.verdict, 'unknown') ELSE 'down' END AS verdict,
        coalesce(w.workers, 0) AS workers, coalesce(w.held_since, q.suspects_since) AS held_since,
        coalesce(w.reason, q.reason) AS reason, coalesce(w.advice, q.advice) AS advice, coalesce(p.partitions, 0) AS partitions,
        p.lag, p.progress_at, p.log_seen_at, coalesce(p.applied, 0) AS applied, coalesce(p.already, 0) AS already,
@@ -229,17 +252,25 @@ SELECT r.name AS route,
        coalesce(p.other_type, 0) AS other_type, coalesce(q.quarantine_open, 0) AS quarantine_open,
        r.topic, r.consumer_group, greatest(w.seen_at, p.seen_at) AS seen_at,
        coalesce(u.payments, 0) AS paid_not_purchased, u.paid_at AS oldest_not_purchased_at,
-       coalesce(g.gaps_open, 0) AS gaps_open, coalesce(q.suspects, 0) AS suspects, r.believes
+       coalesce(g.gaps_open, 0) AS gaps_open, coalesce(q.suspects, 0) AS suspects, r.believes,
+       CASE WHEN w.workers > 0 THEN coalesce(v.sentence, 'unknown: no daemon has judged it within thirty seconds')
+            ELSE 'down: no daemon has been seen within thirty seconds' END AS sentence,
+       v.since AS verdict_since, v.judged_at
 FROM makegood.routes r
 LEFT JOIN position p ON p.route = r.name
 LEFT JOIN worker w ON w.route_id = r.id
 LEFT JOIN waiting q ON q.route_id = r.id
 LEFT JOIN unpurchased u ON u.route = r.name
-LEFT JOIN gap g ON g.route_id = r.id;
+LEFT JOIN gap g ON g.route_id = r.id
+LEFT JOIN makegood.verdicts v
+    ON v.route_id = r.id AND v.judged_at BETWEEN now() - interval '30 seconds' AND now() + interval '30 seconds';
 COMMENT ON VIEW makegood.status IS 'One row a route: is it working, and if not, why and what to do. Never reads the inbox.';
 COMMENT ON COLUMN makegood.status.route IS 'The route''s name.';
 COMMENT ON COLUMN makegood.status.verdict IS
-    'ok: all done; behind: records wait; held: stopped on purpose, stalled: records wait and nothing moves, see reason; joining: no partition yet; suspect: refused records wait for a verdict, see makegood.suspects; down: no daemon runs.';
+    'What the daemons say, as the page, the commands, the metrics and the alerts do; ok and behind are fine. down: no daemon runs; unknown: none has judged it lately.';
+COMMENT ON COLUMN makegood.status.sentence IS 'The same in a sentence, with the cause and what to do.';
+COMMENT ON COLUMN makegood.status.verdict_since IS 'Since when the verdict is what it is.';
+COMMENT ON COLUMN makegood.status.judged_at IS 'When a daemon last judged the route.';
 COMMENT ON COLUMN makegood.status.workers IS 'Daemons seen within the last thirty seconds.';
 COMMENT ON COLUMN makegood.status.held_since IS 'Since when the route is held or stalled, or the oldest suspect waits.';
 COMMENT ON COLUMN makegood.status.reason IS 'Why it is held or stalled, or what the oldest suspect was refused for.';

@@ -5,7 +5,7 @@ SELECT j.name AS job, r.name AS route, j.looked_at, j.notice, done.finished_at A
            extract(epoch FROM done.finished_at - done.started_at)::float8
        END AS took, held.runs AS held_runs, ended.error AS failed, at_hand.run, at_hand.phase,
        at_hand.compared, at_hand.missing, at_hand.made_good, at_hand.place_at, at_hand.since,
-       at_hand.until, at_hand.held AS waits
+       at_hand.until, at_hand.held AS waits, coalesce(at_hand.moved_at, at_hand.started_at) AS moved_at, asked.since AS asked_at
 FROM makegood.jobs j
 JOIN makegood.routes r ON r.id = j.route_id
 LEFT JOIN LATERAL (
@@ -27,6 +27,11 @@ CROSS JOIN LATERAL (
     FROM makegood.reconcile_runs h
     WHERE h.job = j.name AND h.state = 'held'
 ) held
+CROSS JOIN LATERAL (
+    SELECT min(q.requested_at) AS since
+    FROM makegood.reconcile_runs q
+    WHERE q.job = j.name AND q.state = 'requested'
+) asked
 LEFT JOIN LATERAL (
     SELECT a.*
     FROM makegood.reconcile_runs a

@@ -26,11 +26,12 @@ The first line is the verdict on the worst of all routes and the outbox:
   ok          nothing waits
   behind      records wait, and it moves
   quarantine  records in quarantine wait for a decision
+  mismatch    purchases contradict their payments
   set_aside   Kafka takes no events of some topic, or refused some for good
   overdue     published events stay in the outbox longer than they should
   gap         offsets were never read, and no sweep has covered them yet
   unpurchased payments have succeeded and have no purchase
-  ignoring    it has only ever seen records of another type
+  ignoring    records of a type were ignored that may be its own under another name
   joining     the daemons wait for partitions
   unknown     Kafka is out of reach, and nobody has seen the topic's end lately
   unread      no daemon reads some partition

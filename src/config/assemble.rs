@@ -208,6 +208,7 @@ fn inbox(from: &mut Reader, index: usize, default: &Inbox, folders: &Folders<'_>
         topic: from.text(&key("topic"), &default.topic),
         group: from.text(&key("group"), &default.group),
         event_type: from.maybe(&key("event_type"), default.event_type.clone()),
+        other_types: from.texts(&key("other_types"), &default.other_types),
         mapping: from.maybe(&key("mapping"), None).map(Into::into),
         start: from.take(&key("start"), default.start, start_at, start),
         allow_skip: from.truth(&key("allow_skip"), default.allow_skip),

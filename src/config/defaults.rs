@@ -54,6 +54,11 @@ impl Default for Config {
 }
 
 impl Inbox {
+    /// Whether the operator knows that the route ignores this type.
+    pub fn ignores(&self, event_type: &str) -> bool {
+        self.other_types.iter().any(|known| known == "*" || known == event_type)
+    }
+
     /// A route with every default; it takes every record.
     pub fn named(name: &str, topic: &str, group: &str) -> Inbox {
         let headers = |names: &[&str]| names.iter().map(|n| Place::Header((*n).into())).collect();
@@ -64,6 +69,7 @@ impl Inbox {
             topic: topic.into(),
             group: group.into(),
             event_type: None,
+            other_types: Vec::new(),
             mapping: None,
             start: Start::Earliest,
             allow_skip: false,

@@ -16,6 +16,7 @@ pub const KEYS: &[&str] = &[
     "inbox[].topic",
     "inbox[].group",
     "inbox[].event_type",
+    "inbox[].other_types",
     "inbox[].mapping",
     "inbox[].start",
     "inbox[].allow_skip",

@@ -109,6 +109,11 @@ impl Reader {
         self.take(key, default, parse, |value| units::show_size(*value))
     }
 
+    /// A list of texts; as one text they are separated by commas.
+    pub fn texts(&mut self, key: &str, default: &[String]) -> Vec<String> {
+        self.take(key, default.to_vec(), texts, |list| list.join(","))
+    }
+
     /// A list of places; as one text they are separated by commas.
     pub fn places(&mut self, key: &str, default: &[Place]) -> Vec<Place> {
         self.take(key, default.to_vec(), places, |list| {
@@ -158,6 +163,14 @@ fn with_unit<T>(raw: &Raw, parse: fn(&str) -> Result<T, String>) -> Result<T, St
         Raw::Text(text) => parse(text),
         Raw::Number(number) => parse(&number.to_string()),
         _ => Err("write a number with its unit in quotes, such as \"5m\" or \"1MiB\"".to_owned()),
+    }
+}
+
+fn texts(raw: &Raw) -> Result<Vec<String>, String> {
+    match raw {
+        Raw::List(list) => Ok(list.clone()),
+        Raw::Text(text) => Ok(text.split(',').map(|text| text.trim().to_owned()).collect()),
+        _ => Err("write a list such as [\"REFUND_CONFIRMED\"]".to_owned()),
     }
 }
 

@@ -91,6 +91,7 @@ struct Sorted<'a> {
     there: Vec<&'a Tried>,
     refused: Vec<&'a Tried>,
     failed: Vec<&'a Tried>,
+    other: Vec<&'a Tried>,
 }
 
 impl Sorted<'_> {
@@ -103,22 +104,25 @@ impl Sorted<'_> {
             there: of(&["already", "duplicate"]),
             refused: of(&["rejected", "no_payment", "mismatch", "undecodable", "conflict"]),
             failed: of(&["failed"]),
+            other: of(&["other_type"]),
         }
     }
 
     /// How many there are of each kind, and which; `missing` says what those are that have no purchase.
     fn told(&self, bound: &str, missing: &str) -> String {
-        let Sorted { made, there, refused, failed } = self;
+        let Sorted { made, there, refused, failed, other } = self;
         let mut says = format!(
-            "{bound}: {} already there, {} {missing}, {} refused or in conflict, {} failed",
+            "{bound}: {} already there, {} {missing}, {} refused or in conflict, {} failed, {} of another type",
             there.len(),
             made.len(),
             refused.len(),
-            failed.len()
+            failed.len(),
+            other.len()
         );
         says += &list(missing, made);
         says += &list("refused", refused);
         says += &list("failed", failed);
+        says += &list("of another type", other);
         says
     }
 }

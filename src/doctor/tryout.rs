@@ -137,7 +137,7 @@ fn told(entries: &[Entry<'_>], rehearsed: Vec<Rehearsed>) -> Vec<Tried> {
 fn unmapped(entry: &Entry<'_>) -> Tried {
     let (outcome, detail) = match &entry.kind {
         Kind::Event(_) => ("duplicate", None),
-        Kind::OtherType => ("other_type", None),
+        Kind::OtherType(name) => ("other_type", Some(name.clone())),
         Kind::Tombstone => ("tombstone", None),
         Kind::Undecodable(refusal) => {
             ("undecodable", Some(format!("{}: {}", refusal.reason, refusal.detail)))

@@ -79,6 +79,12 @@ impl<'a> BatchWork<'a> {
             self.attempt.route.control.tell();
         }
         claim.waiting = applied.waiting;
+        let route = &self.attempt.route;
+        for entry in entries {
+            if let Kind::OtherType(name) = &entry.kind {
+                route.ignored.add(&route.settings.name, name, route.settings.ignores(name));
+            }
+        }
         if let Some(Kind::Event(body)) = applied.sound.map(|at| &entries[at].kind) {
             self.attempt.route.control.is_now(body.text);
         }

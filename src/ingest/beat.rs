@@ -18,8 +18,8 @@ use crate::kafka::probe::Probe;
 use crate::liveness;
 use crate::pure::problem::Problem;
 use crate::pure::verdict::kafka as verdict;
-use crate::store::Store;
 use crate::store::workers::{self, Beat, State};
+use crate::store::{Store, ignored_types};
 use crate::vitals::{Complaint, Vitals};
 
 /// How often the daemon is seen.
@@ -215,6 +215,13 @@ impl Pulse {
         };
         if let Err(fault) = workers::beat(&self.store, &beat).await {
             debug!(%fault, "no heartbeat could be written");
+            return;
+        }
+        let ignored = self.route.ignored.take();
+        if !ignored.is_empty()
+            && ignored_types::add(&self.store, self.route.id, &ignored).await.is_err()
+        {
+            self.route.ignored.put_back(ignored);
         }
     }
 

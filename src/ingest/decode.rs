@@ -39,7 +39,9 @@ impl Attempt<'_> {
         match &entry.kind {
             Kind::Event(_) => {}
             Kind::Undecodable(refusal) => return Ok(failed(refusal.detail.clone())),
-            Kind::OtherType => return Ok(failed("its event type is not this route's".to_owned())),
+            Kind::OtherType(_) => {
+                return Ok(failed("its event type is not this route's".to_owned()));
+            }
             Kind::Tombstone | Kind::Test(..) => return Ok(failed("it has no value".to_owned())),
         }
         let claim = Claim::of_nothing(log);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::ignored::Ignored;
 use crate::admission::Admission;
 use crate::config;
 use crate::control::Control;
@@ -26,6 +27,8 @@ pub struct Route {
     pub admission: Admission,
     /// An event that its loops know to be sound.
     pub control: Control,
+    /// What it has ignored lately.
+    pub ignored: Ignored,
 }
 
 impl Route {
@@ -49,7 +52,16 @@ impl Route {
             event_type: settings.event_type.clone(),
             max_bytes: settings.max_record,
         };
-        Route { id, settings, rules, source, sign, admission, control: Control::default() }
+        Route {
+            id,
+            settings,
+            rules,
+            source,
+            sign,
+            admission,
+            control: Control::default(),
+            ignored: Ignored::default(),
+        }
     }
 
     /// What reads its records, for events that go through this mapping.

@@ -59,7 +59,12 @@ impl Route {
                 "records": s.records, "since": s.since, "reason": s.detail, "advice": s.advice,
             })),
             "events_believed": route.believes,
+            "ignored_types": route.ignored.iter().map(|of| json!({
+                "type": of.event_type, "records": of.records, "last_at": of.last_at,
+            })).collect::<Vec<_>>(),
             "gaps": route.gaps.iter().map(gap).collect::<Vec<_>>(),
+            "mismatches": route.mismatches,
+            "late": route.late.as_ref().map(|late| &late.what),
             "paid_not_purchased": {
                 "payments": route.unpurchased.0, "oldest_paid_at": route.unpurchased.1,
             },

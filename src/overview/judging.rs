@@ -9,15 +9,14 @@ use super::look::{Look, look};
 use super::{Overview, Route, Sources, outbox};
 use crate::config::Config;
 use crate::pure::problem::{Code, Problem};
+use crate::pure::standing::duty::{self, Duties, Late, Run};
 use crate::pure::standing::{self, Facts, Held, Kafka, Standing, Word};
+use crate::store::findings::UNPURCHASED;
+use crate::store::ignored_types::IgnoredType;
 use crate::store::report::{self, Report, Worker};
 
 /// How far a producer's clock may be ahead of the database's and its records' times still count.
 const CLOCKS: SignedDuration = SignedDuration::from_secs(60);
-/// How long recent payments may go unlooked at; mostly a job looks every ten seconds.
-const LOOK_PATIENCE: Duration = Duration::from_secs(15 * 60);
-/// The same where it is known why.
-const KNOWN_PATIENCE: Duration = Duration::from_secs(30);
 
 impl Sources {
     /// Reads the databases, looks at Kafka, and judges every route and the outbox. Takes at most twice the
@@ -95,18 +94,45 @@ fn jobs_of<'a>(
     report.jobs.iter().filter(move |job| job.route == route).filter(is_configured)
 }
 
-/// For how long a job of the route could not look at recent payments, if that is long, and why. One that never
-/// looked counts from the start of the oldest daemon that should have.
-fn unlooked(config: &Config, report: &Report, route: &str) -> Option<(Duration, Option<String>)> {
+/// What a configured job of the route has not done in time. One that has no row yet never did anything.
+fn late(config: &Config, report: &Report, route: &str) -> Option<Late> {
     let alive = report.workers.iter().filter(|w| w.alive && w.route == route);
-    let since = alive.map(|w| w.started_at).min();
-    jobs_of(config, report, route)
-        .filter_map(|job| {
-            let since = age(report.now, job.looked_at.or(since)?);
-            let patience = if job.notice.is_some() { KNOWN_PATIENCE } else { LOOK_PATIENCE };
-            (since > patience).then(|| (since, job.notice.clone()))
+    let watched = age(report.now, alive.map(|w| w.started_at).min()?);
+    let age = |at: Timestamp| age(report.now, at);
+    let configured = config.reconcile.iter().filter(|job| job.inbox == route);
+    let late = configured.filter_map(|configured| {
+        let job = report.jobs.iter().find(|job| job.name == configured.name);
+        let run = job.and_then(|job| job.run.as_ref());
+        duty::late(&Duties {
+            watched,
+            looked: job.and_then(|job| job.looked_at).map(age),
+            notice: job.and_then(|job| job.notice.as_deref()),
+            run: run.map(|run| Run {
+                number: run.run,
+                moved: run.moved_at.map_or(watched, age),
+                waits: run.held.as_deref(),
+            }),
+            asked: job.and_then(|job| job.asked_at).map(age),
         })
-        .max_by_key(|(since, _)| *since)
+    });
+    late.max_by_key(|late| late.since)
+}
+
+/// Of the types that the route ignores and that nobody has said are none of its business: the most frequent one, and
+/// the records of all of them.
+fn unknown_type(config: &Config, report: &Report, route: &str) -> Option<(String, i64)> {
+    let settings = config.inbox.iter().find(|inbox| inbox.name == route)?;
+    let ours = settings.event_type.as_deref()?;
+    let is_unknown = |of: &&IgnoredType| of.event_type != ours && !settings.ignores(&of.event_type);
+    let unknown: Vec<&IgnoredType> =
+        report.ignored.iter().filter(|of| of.route == route).filter(is_unknown).collect();
+    let records = unknown.iter().map(|of| of.records).sum();
+    Some((unknown.first()?.event_type.clone(), records))
+}
+
+fn mismatches(config: &Config, report: &Report, route: &str) -> i64 {
+    let findings = jobs_of(config, report, route).flat_map(|job| &job.findings);
+    findings.filter(|(kind, _)| !UNPURCHASED.contains(&kind.as_str())).map(|(_, n)| n).sum()
 }
 
 fn route(config: &Config, report: &Report, name: &str, topic: &str, group: &str) -> Route {
@@ -125,13 +151,16 @@ fn route(config: &Config, report: &Report, name: &str, topic: &str, group: &str)
             .filter(|(route, ..)| route == name)
             .map(|(.., newest)| *newest)
             .max(),
+        ignored: report.ignored.iter().filter(|t| t.route == name).cloned().collect(),
+        unknown_type: unknown_type(config, report, name),
         suspects: report.suspects.iter().find(|s| s.route == name).cloned(),
         believes: known.and_then(|r| r.believes.clone()),
         gaps: (report.gaps.iter().filter(|open| open.route == name))
             .map(|open| open.gap.clone())
             .collect(),
         unpurchased: known.map_or((0, None), |r| (r.unpurchased, r.unpurchased_since)),
-        unlooked: unlooked(config, report, name),
+        late: late(config, report, name),
+        mismatches: mismatches(config, report, name),
         failed: jobs_of(config, report, name).find_map(|job| job.failed.clone()),
         partitions: report.positions.iter().filter(|p| p.route == name).cloned().collect(),
         workers: report.workers.iter().filter(|w| w.route == name).cloned().collect(),
@@ -215,6 +244,7 @@ fn judge(route: &Route, report: &Report) -> Standing {
             .iter()
             .sum(),
         other_type: count("other_type"),
+        unknown_type: route.unknown_type.as_ref().map(|(name, records)| (name.as_str(), *records)),
         quarantined: route.quarantine.iter().map(|q| q.1).sum(),
         suspects: route.suspects.as_ref().map(|s| {
             let held = Held { age: age(s.since), reason: &s.detail, advice: &s.advice };
@@ -222,8 +252,10 @@ fn judge(route: &Route, report: &Report) -> Standing {
         }),
         gaps: (route.gaps.len(), route.gaps.iter().map(|gap| gap.to - gap.from).sum()),
         unpurchased: known.map_or((0, None), |r| (r.unpurchased, r.unpurchased_since.map(age))),
-        unlooked: route.unlooked.as_ref().map(|(since, why)| (*since, why.as_deref())),
+        late: route.late.as_ref().map(|late| late.what.as_str()),
         failed: route.failed.as_deref(),
+        mismatches: route.mismatches,
+        start: super::start(),
     })
 }
 

@@ -66,16 +66,24 @@ fn judge(status: &Status) -> Standing {
         topics: status.held.len(),
         remark: status.remark.as_deref(),
         notify_queue: status.notify_queue,
+        start: super::start(),
     })
 }
 
 impl Outbox {
     /// What keeps this process from relaying, where the database does not know of it.
     pub(super) fn add_own_trouble(&mut self, liveness: &Liveness) {
-        let shards = (0..MOST_SHARDS).find_map(|shard| liveness.trouble(&relay_name(shard)));
-        let Some(trouble) =
-            shards.filter(|_| self.standing.word < Word::Held || self.standing.word == Word::Down)
-        else {
+        let is_down = self.standing.word == Word::Down;
+        if !is_down && self.standing.word >= Word::Held {
+            return;
+        }
+        let mut shards = (0..MOST_SHARDS).map(relay_name);
+        let Some(trouble) = shards.clone().find_map(|name| liveness.trouble(&name)) else {
+            // This process runs: whatever the database knows of it, nobody need start it.
+            if is_down && shards.any(|name| liveness.runs(&name)) {
+                let sentence = "joining: this daemon is to relay the outbox and does not yet; if this lasts, its log says why";
+                self.standing = Standing { word: Word::Joining, sentence: sentence.to_owned() };
+            }
             return;
         };
         let said = format!("held: {}. {}", trouble.reason, trouble.advice);

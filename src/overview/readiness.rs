@@ -118,15 +118,14 @@ fn outbox(overview: &Overview) -> Check {
     };
     check(
         "outbox",
-        standing.word < Word::Suspect && standing.word != Word::Unknown,
+        standing.word < Word::Suspect && !matches!(standing.word, Word::Unknown | Word::Joining),
         &standing.sentence,
     )
 }
 
 fn purchases(overview: &Overview) -> Check {
-    if let Some((since, _)) = overview.routes.iter().find_map(|route| route.unlooked.as_ref()) {
-        let since = standing::age(*since);
-        return check("purchases", false, format!("payments have not been looked at for {since}"));
+    if let Some(late) = overview.routes.iter().find_map(|route| route.late.as_ref()) {
+        return check("purchases", false, &late.what);
     }
     let waiting = |route: &Route| route.unpurchased.1.map(|at| age(overview.present(), at));
     match overview.routes.iter().filter_map(waiting).max() {

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
+use uuid::Uuid;
 
 use super::judging::unreachable;
 use super::readiness::{self, Check};
@@ -15,9 +17,13 @@ use crate::config::Config;
 use crate::liveness::Liveness;
 use crate::pure::problem::Problem;
 use crate::pure::standing::{self, Standing, Word};
+use crate::store::Store;
+use crate::store::verdicts::{self, Verdict};
 
 /// The pause between two looks.
 const EVERY: Duration = Duration::from_secs(2);
+/// How often the verdicts are written down at least.
+const SAID_EVERY: Duration = Duration::from_secs(5);
 /// How long a look may wait for PostgreSQL, and then for Kafka.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -41,6 +47,10 @@ pub struct Snapshot {
 pub struct Refresher {
     sources: Sources,
     sender: watch::Sender<Arc<Snapshot>>,
+    /// Under which the verdicts are written down.
+    writer: Uuid,
+    /// The verdicts that were written down last, and when.
+    said: Option<(Instant, Vec<Word>)>,
 }
 
 impl Snapshot {
@@ -69,7 +79,8 @@ impl Refresher {
         let history = Arc::default();
         let first =
             Snapshot { overview: None, taken_at: now, since: now, taken, liveness, history };
-        Ok(Refresher { sources, sender: watch::Sender::new(Arc::new(first)) })
+        let sender = watch::Sender::new(Arc::new(first));
+        Ok(Refresher { sources, sender, writer: Uuid::new_v4(), said: None })
     }
 
     /// Where the newest snapshot can be had, and waited for.
@@ -78,7 +89,7 @@ impl Refresher {
     }
 
     /// Takes one after the other until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -91,7 +102,7 @@ impl Refresher {
         }
     }
 
-    async fn refresh(&self) {
+    async fn refresh(&mut self) {
         let taken = self.sources.overview().await;
         let before = self.sender.borrow().clone();
         let mut overview = match &taken.trouble {
@@ -104,6 +115,7 @@ impl Refresher {
         for route in &mut overview.routes {
             add_own_trouble(route, &before.liveness);
         }
+        self.say(&overview).await;
         let now = Timestamp::now();
         let same = before.overview.as_ref().is_some_and(|b| b.worst() == overview.worst());
         self.sender.send_replace(Arc::new(Snapshot {
@@ -114,6 +126,34 @@ impl Refresher {
             taken: Instant::now(),
             liveness: before.liveness.clone(),
         }));
+    }
+}
+
+impl Refresher {
+    /// Writes the verdicts down for those who read SQL: each change, and now and then that they still hold.
+    async fn say(&mut self, overview: &Overview) {
+        let words: Vec<Word> = overview.routes.iter().map(|route| route.standing.word).collect();
+        let is_known = self
+            .said
+            .as_ref()
+            .is_some_and(|(at, said)| at.elapsed() < SAID_EVERY && *said == words);
+        if is_known || overview.trouble.is_some() {
+            return;
+        }
+        let verdicts: Vec<Verdict<'_>> = (overview.routes.iter())
+            .map(|Route { name, standing, .. }| Verdict {
+                route: name,
+                word: standing.word.as_str(),
+                rank: standing.word.rank(),
+                sentence: &standing.sentence,
+            })
+            .collect();
+        let writing = async |store: &Store| verdicts::write(store, self.writer, &verdicts).await;
+        // Where they cannot be written they get old, which the view tells.
+        match self.sources.purchases.ask(PATIENCE, "the verdicts", writing).await {
+            Ok(()) => self.said = Some((Instant::now(), words)),
+            Err(problem) => debug!(%problem, "the verdicts were not written down"),
+        }
     }
 }
 
@@ -136,8 +176,17 @@ fn keep(before: Option<&Overview>, taken: &Overview, problem: &Problem) -> Overv
 
 /// A loop of this process that is held cannot always say so in the database, on a full disk for example.
 fn add_own_trouble(route: &mut Route, liveness: &Liveness) {
-    let Some(trouble) = liveness.trouble(&loop_name(&route.name)) else { return };
-    if route.standing.word < Word::Held {
+    let name = loop_name(&route.name);
+    let is_down = route.standing.word == Word::Down;
+    let Some(trouble) = liveness.trouble(&name) else {
+        // This process runs: whatever the database knows of it, nobody need start it.
+        if is_down && liveness.runs(&name) {
+            let sentence = "joining: this daemon runs the route and has not reported yet; if this lasts, its log says why";
+            route.standing = Standing { word: Word::Joining, sentence: sentence.to_owned() };
+        }
+        return;
+    };
+    if is_down || route.standing.word < Word::Held {
         let (age, reason, advice) = (trouble.since.elapsed(), &trouble.reason, &trouble.advice);
         let sentence = standing::holds(standing::Held { age, reason, advice });
         route.standing = Standing { word: Word::Held, sentence };

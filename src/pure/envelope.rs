@@ -27,8 +27,8 @@ pub struct Rules {
 pub enum Envelope<'a> {
     /// An event to apply.
     Event(Event<'a>),
-    /// A record of another type: ignored and counted.
-    Foreign,
+    /// A record of another type, with the start of its name: ignored and counted.
+    Foreign(String),
     /// A null value, which says nothing of a payment: ignored and counted.
     Tombstone,
     /// Not readable as an event: quarantined with its exact bytes.
@@ -96,16 +96,18 @@ impl<'r> Reader<'r> {
     /// text nor number count as absent. With no id at any place it is the UUIDv5 of
     /// `PARTITION/OFFSET` in the topic's id, so `topic_id` must tell a topic from its successor.
     ///
-    /// **Event type**: likewise, compared byte by byte. A header of another type decides without a look
-    /// at the value.
+    /// **Event type**: likewise, compared byte by byte. Where a header and the first place in the value contradict
+    /// each other and one of them is the route's type, or the type differs from the route's in case, quotes and
+    /// separators alone, the record is rejected: it may be meant for the route.
     ///
     /// Of headers with the same name the last counts (KIP-82, `Headers.lastHeader`).
     pub fn decode<'a>(&self, record: &'a Record, topic_id: Uuid) -> Envelope<'a> {
         let Some(value) = &record.value else { return Envelope::Tombstone };
         if let Some(wanted) = &self.rules.event_type
-            && self.type_in_headers(record).is_some_and(|found| found != wanted.as_bytes())
+            && let Some(found) = self.type_in_headers(record)
+            && found != wanted.as_bytes()
         {
-            return Envelope::Foreign;
+            return self.by_header(found, wanted, value);
         }
         if let Some(Whole { bytes, .. }) = record.cut {
             let detail = format!("{bytes} bytes, of which only the first {} are kept", value.len());
@@ -114,8 +116,8 @@ impl<'r> Reader<'r> {
         let read = text_of(value, self.rules.max_bytes)
             .and_then(|text| self.read_object(record, topic_id, text));
         match read {
-            Ok(Some((id, body))) => Envelope::Event(Event { id, body, digest: digest(value) }),
-            Ok(None) => Envelope::Foreign,
+            Ok(Ok((id, body))) => Envelope::Event(Event { id, body, digest: digest(value) }),
+            Ok(Err(name)) => Envelope::Foreign(name),
             Err(rejection) => Envelope::Rejected(rejection),
         }
     }
@@ -138,13 +140,36 @@ impl<'r> Reader<'r> {
         texts.find_map(|text| id_of_text(&text).filter(|_| !text.is_empty()))
     }
 
-    /// The event's id and body; `None` for an event of another type.
+    /// A record that a header gives another type, unless the value says that it is of the route's.
+    fn by_header<'a>(&self, found: &[u8], wanted: &str, value: &[u8]) -> Envelope<'a> {
+        let said = text_of(value, self.rules.max_bytes).ok();
+        let object = said.and_then(|text| json::read(text, &self.pointers).ok());
+        let in_value = object.as_ref().and_then(|object| self.type_in_value(&object.found));
+        if in_value == Some(wanted.as_bytes()) {
+            let detail = format!("a header says the type is another one, the value says {wanted}");
+            return Envelope::Rejected(Rejection::new(Reason::TypeUnclear, detail));
+        }
+        if reads_alike(found, wanted) {
+            return Envelope::Rejected(alike(wanted));
+        }
+        Envelope::Foreign(name(found))
+    }
+
+    /// The type at the first place in the value.
+    fn type_in_value<'f>(&self, found: &'f [Option<Found<'_>>]) -> Option<&'f [u8]> {
+        let mut spots = self.types.iter().filter(|spot| matches!(spot, Spot::Json(_)));
+        let Spot::Json(number) = spots.next()? else { return None };
+        let text = found.get(*number)?.as_ref()?.text()?.as_bytes();
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// The event's id and body, or the name of another type.
     fn read_object<'a>(
         &self,
         record: &Record,
         topic_id: Uuid,
         text: &'a str,
-    ) -> Result<Option<(Uuid, Body<'a>)>, Rejection> {
+    ) -> Result<Result<(Uuid, Body<'a>), String>, Rejection> {
         let object = json::read(text, &self.pointers)?;
         let mut found = object.found;
         let at = |spot: &Spot<'_>| text_at(record, &found, *spot);
@@ -154,8 +179,16 @@ impl<'r> Reader<'r> {
                     let detail = format!("none of {} places has a type", self.types.len());
                     return Err(Rejection::new(Reason::NoType, detail));
                 }
-                Some(found) if found != ours.as_bytes() => return Ok(None),
-                Some(_) => {}
+                Some(found) if found == ours.as_bytes() => {}
+                Some(found) if reads_alike(found, ours) => return Err(alike(ours)),
+                Some(found) => return Ok(Err(name(found))),
+            }
+            if self.type_in_value(&found).is_some_and(|found| found != ours.as_bytes())
+                && self.type_in_headers(record).is_some()
+            {
+                let detail =
+                    format!("a header says the type is {ours}, the value says another one");
+                return Err(Rejection::new(Reason::TypeUnclear, detail));
             }
         }
         if let Some(rejection) = object.refused_by_jsonb {
@@ -164,7 +197,7 @@ impl<'r> Reader<'r> {
         let id = self.ids.iter().filter_map(at).find_map(id_of_text);
         let id = id.unwrap_or_else(|| id_of_place(record, topic_id));
         found.truncate(self.fields);
-        Ok(Some((id, Body::found(text, found))))
+        Ok(Ok((id, Body::found(text, found))))
     }
 
     /// The type, when a header has it before any place in the JSON is asked.
@@ -172,6 +205,26 @@ impl<'r> Reader<'r> {
         let headers = self.types.iter().take_while(|spot| matches!(spot, Spot::Header(_)));
         headers.into_iter().find_map(|spot| text_at(record, &[], *spot))
     }
+}
+
+/// Whether two names have the same letters and digits, case aside: people then mean the same.
+fn reads_alike(found: &[u8], ours: &str) -> bool {
+    let bare = |text: &[u8]| -> Vec<u8> {
+        let kept = text.iter().filter(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
+        kept.map(u8::to_ascii_lowercase).collect()
+    };
+    bare(found) == bare(ours.as_bytes())
+}
+
+fn alike(ours: &str) -> Rejection {
+    let detail = format!("the type reads like {ours} and is not written so");
+    Rejection::new(Reason::TypeUnclear, detail)
+}
+
+/// The start of a type's name, as far as it is text.
+fn name(found: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&found[..found.len().min(240)]);
+    text.chars().filter(|letter| *letter != '\0').take(60).collect()
 }
 
 /// The value's text, without the byte order mark that RFC 8259 lets a reader ignore and `jsonb`

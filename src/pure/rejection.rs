@@ -27,6 +27,8 @@ pub enum Reason {
     NumberOutOfRange,
     /// The route takes one type of event, and the record names none.
     NoType,
+    /// The record says two things of its type, or one that reads like the route's and is not.
+    TypeUnclear,
 }
 
 impl Reason {
@@ -45,6 +47,7 @@ impl Reason {
             Reason::BadText => "bad_text",
             Reason::NumberOutOfRange => "number_out_of_range",
             Reason::NoType => "no_type",
+            Reason::TypeUnclear => "type_unclear",
         }
     }
 }

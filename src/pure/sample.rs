@@ -32,7 +32,7 @@ pub fn with_id(record: &Record, topic_id: Uuid, rules: &Rules, id: Uuid) -> Resu
 fn fits(record: &Record, topic_id: Uuid, rules: &Rules) -> Result<(), Unfit> {
     match Reader::new(rules, &[]).decode(record, topic_id) {
         Envelope::Event(_) => Ok(()),
-        Envelope::Foreign => Err(Unfit::OtherType),
+        Envelope::Foreign(_) => Err(Unfit::OtherType),
         Envelope::Tombstone => Err(Unfit::NoEvent("it has no value".to_owned())),
         Envelope::Rejected(rejection) => Err(Unfit::NoEvent(rejection.detail)),
     }

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+pub mod duty;
 mod next;
 pub mod outbox;
 mod sentence;
@@ -45,6 +46,8 @@ pub struct Facts<'a> {
     pub taken: i64,
     /// Records of another type.
     pub other_type: i64,
+    /// Of the types that it ignores without being told to: the most frequent one, and the records of all of them.
+    pub unknown_type: Option<(&'a str, i64)>,
     /// Records in quarantine that wait for a decision.
     pub quarantined: i64,
     /// Refused records that wait for a verdict: how many, and since when and why the oldest does.
@@ -53,10 +56,14 @@ pub struct Facts<'a> {
     pub gaps: (usize, i64),
     /// Payments that succeeded and have no purchase, and how long ago the oldest of them became paid.
     pub unpurchased: (i64, Option<Duration>),
-    /// For how long nobody has been able to look for such payments, if that is long, and why.
-    pub unlooked: Option<(Duration, Option<&'a str>)>,
+    /// What its reconciliation jobs have not done in time, in words.
+    pub late: Option<&'a str>,
     /// Why the reconciler's last run failed, if it did.
     pub failed: Option<&'a str>,
+    /// Purchases that contradict their payments.
+    pub mismatches: i64,
+    /// The command that starts a daemon here.
+    pub start: &'a str,
 }
 
 /// Why a route is held or stalled.
@@ -105,6 +112,8 @@ pub enum Word {
     Behind,
     /// Records in quarantine wait for a decision.
     Quarantine,
+    /// Purchases contradict their payments.
+    Mismatch,
     /// Events of the outbox that Kafka refused wait for a decision.
     SetAside,
     /// Published events stay in the outbox longer than they should.
@@ -113,7 +122,7 @@ pub enum Word {
     Gap,
     /// Payments have succeeded and have no purchase, or nobody can tell.
     Unpurchased,
-    /// It has never seen anything but records of another type.
+    /// It ignores records of a type that may be its own under another name.
     Ignoring,
     /// The daemons wait for partitions.
     Joining,
@@ -148,10 +157,11 @@ pub struct Standing {
 
 impl Word {
     /// Every word, the best first.
-    pub const ALL: [Word; 18] = [
+    pub const ALL: [Word; 19] = [
         Word::Ok,
         Word::Behind,
         Word::Quarantine,
+        Word::Mismatch,
         Word::SetAside,
         Word::Overdue,
         Word::Gap,
@@ -175,6 +185,7 @@ impl Word {
             Word::Ok => "ok",
             Word::Behind => "behind",
             Word::Quarantine => "quarantine",
+            Word::Mismatch => "mismatch",
             Word::SetAside => "set_aside",
             Word::Overdue => "overdue",
             Word::Gap => "gap",
@@ -191,6 +202,12 @@ impl Word {
             Word::Down => "down",
             Word::Unreachable => "unreachable",
         }
+    }
+
+    /// How bad it is: the larger the worse.
+    pub fn rank(self) -> i16 {
+        let place = Word::ALL.iter().position(|word| *word == self);
+        place.and_then(|place| i16::try_from(place).ok()).unwrap_or(i16::MAX)
     }
 
     /// Whether nobody needs to do anything. Being behind while moving is a busy moment, not a finding.
@@ -237,14 +254,17 @@ fn word(facts: &Facts<'_>) -> Word {
     if is_unseen(&facts.kafka) || facts.unseen.is_some() {
         return Word::Unknown;
     }
-    if facts.taken == 0 && facts.other_type > 0 {
+    if facts.taken == 0 && facts.other_type > 0 || facts.unknown_type.is_some() {
         return Word::Ignoring;
     }
-    if facts.unpurchased.0 > 0 || facts.unlooked.is_some() || facts.failed.is_some() {
+    if facts.unpurchased.0 > 0 || facts.late.is_some() || facts.failed.is_some() {
         return Word::Unpurchased;
     }
     if facts.gaps.0 > 0 {
         return Word::Gap;
+    }
+    if facts.mismatches > 0 {
+        return Word::Mismatch;
     }
     if facts.quarantined > 0 {
         return Word::Quarantine;

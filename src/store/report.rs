@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::ignored_types::{self, IgnoredType};
 use super::{Fault, Store, Tx, gaps};
 use crate::store::when::Times;
 
@@ -27,6 +28,8 @@ pub struct Report {
     pub workers: Vec<Worker>,
     /// Open quarantine: route, reason, records, and when the newest came.
     pub quarantine: Vec<(String, String, i64, Timestamp)>,
+    /// The types of records that were ignored, by route, the most frequent first.
+    pub ignored: Vec<IgnoredType>,
     /// Refused records that wait for a verdict, by route.
     pub suspects: Vec<Suspects>,
     /// Offsets that were never read and that no sweep has covered yet.
@@ -45,6 +48,7 @@ impl Report {
             positions,
             workers,
             quarantine: Vec::new(),
+            ignored: Vec::new(),
             suspects: Vec::new(),
             gaps: Vec::new(),
             jobs: Vec::new(),
@@ -88,6 +92,8 @@ pub struct Job {
     pub held_runs: i64,
     /// The run at hand.
     pub run: Option<Running>,
+    /// When the oldest run was asked for that has not begun.
+    pub asked_at: Option<Timestamp>,
     /// Open findings by kind.
     pub findings: Vec<(String, i64)>,
 }
@@ -102,6 +108,7 @@ pub struct Running {
     pub missing: i64,
     pub made_good: i64,
     pub place_at: Option<Timestamp>,
+    pub moved_at: Option<Timestamp>,
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
     pub held: Option<String>,
@@ -190,6 +197,7 @@ async fn read_in(tx: &Tx) -> Result<Report, Fault> {
     let positions = tx.query(include_str!("../../sql/core/status_positions.sql"), &[]).await?;
     let workers = tx.query(include_str!("../../sql/core/status_workers.sql"), &[]).await?;
     let waiting = tx.query(include_str!("../../sql/core/status_quarantine.sql"), &[]).await?;
+    let ignored = tx.query(include_str!("../../sql/core/status_ignored.sql"), &[]).await?;
     let suspects = tx.query(include_str!("../../sql/core/status_suspects.sql"), &[]).await?;
     let jobs = tx.query(include_str!("../../sql/core/status_jobs.sql"), &[]).await?;
     let findings = tx.query(include_str!("../../sql/core/status_findings.sql"), &[]).await?;
@@ -204,6 +212,7 @@ async fn read_in(tx: &Tx) -> Result<Report, Fault> {
             .iter()
             .map(|row| (row.get(0), row.get(1), row.get(2), row.moment("newest_at")))
             .collect(),
+        ignored: ignored.iter().map(ignored_types::read).collect(),
         suspects: suspects.iter().map(suspected).collect(),
         gaps: gaps.iter().map(gaps::read).collect(),
         jobs: jobs.iter().map(|row| job(row, &findings)).collect(),
@@ -239,10 +248,12 @@ fn job(row: &Row, findings: &[Row]) -> Job {
             missing: row.get("missing"),
             made_good: row.get("made_good"),
             place_at: row.time("place_at"),
+            moved_at: row.time("moved_at"),
             since: row.time("since"),
             until: row.time("until"),
             held: row.get("waits"),
         }),
+        asked_at: row.time("asked_at"),
         findings: own.map(|finding| (finding.get("kind"), finding.get("findings"))).collect(),
         name,
     }

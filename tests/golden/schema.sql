@@ -969,6 +969,16 @@ COMMENT ON COLUMN makegood.gaps_open.reason IS 'expired: deleted before they wer
 
 COMMENT ON COLUMN makegood.gaps_open.found_at IS 'When it was found; every payment they can be about became paid before.';
 
+CREATE TABLE makegood.ignored_types (
+    route_id smallint NOT NULL,
+    event_type text NOT NULL COLLATE pg_catalog."C",
+    records bigint NOT NULL,
+    first_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE makegood.ignored_types IS 'About how many records of which other types a route has ignored.';
+
 CREATE TABLE makegood.inbox (
     event_id uuid NOT NULL,
     "offset" bigint,
@@ -1942,6 +1952,18 @@ ALTER TABLE makegood.runs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE makegood.verdicts (
+    route_id smallint NOT NULL,
+    writer uuid NOT NULL,
+    verdict text NOT NULL,
+    rank smallint NOT NULL,
+    sentence text NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    judged_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE makegood.verdicts IS 'One row a route: what a daemon last said of it, shown by the view status while it is fresh.';
+
 CREATE TABLE makegood.workers (
     id uuid NOT NULL,
     route_id smallint NOT NULL,
@@ -1981,8 +2003,6 @@ CREATE VIEW makegood.status AS
         ), worker AS (
          SELECT w_1.route_id,
             count(*) FILTER (WHERE w_1.alive) AS workers,
-            count(*) FILTER (WHERE w_1.held) AS held,
-            count(*) FILTER (WHERE (w_1.alive AND (w_1.state = 'stalled'::text))) AS stalled,
             min(w_1.state_since) FILTER (WHERE w_1.kept) AS held_since,
             max(w_1.seen_at) FILTER (WHERE (w_1.seen_at <= (now() + '00:00:30'::interval))) AS seen_at,
             COALESCE(min(w_1.reason) FILTER (WHERE w_1.held), min(w_1.reason) FILTER (WHERE w_1.kept)) AS reason,
@@ -2069,13 +2089,8 @@ CREATE VIEW makegood.status AS
         )
  SELECT r.name AS route,
         CASE
-            WHEN (COALESCE(w.workers, (0)::bigint) = 0) THEN 'down'::text
-            WHEN (w.held > 0) THEN 'held'::text
-            WHEN (w.stalled > 0) THEN 'stalled'::text
-            WHEN (p.partitions IS NULL) THEN 'joining'::text
-            WHEN (q.suspects > 0) THEN 'suspect'::text
-            WHEN (p.lag > 0) THEN 'behind'::text
-            ELSE 'ok'::text
+            WHEN (w.workers > 0) THEN COALESCE(v.verdict, 'unknown'::text)
+            ELSE 'down'::text
         END AS verdict,
     COALESCE(w.workers, (0)::bigint) AS workers,
     COALESCE(w.held_since, q.suspects_since) AS held_since,
@@ -2100,19 +2115,26 @@ CREATE VIEW makegood.status AS
     u.paid_at AS oldest_not_purchased_at,
     COALESCE(g.gaps_open, (0)::bigint) AS gaps_open,
     COALESCE(q.suspects, (0)::bigint) AS suspects,
-    r.believes
-   FROM (((((makegood.routes r
+    r.believes,
+        CASE
+            WHEN (w.workers > 0) THEN COALESCE(v.sentence, 'unknown: no daemon has judged it within thirty seconds'::text)
+            ELSE 'down: no daemon has been seen within thirty seconds'::text
+        END AS sentence,
+    v.since AS verdict_since,
+    v.judged_at
+   FROM ((((((makegood.routes r
      LEFT JOIN "position" p ON ((p.route = r.name)))
      LEFT JOIN worker w ON ((w.route_id = r.id)))
      LEFT JOIN waiting q ON ((q.route_id = r.id)))
      LEFT JOIN unpurchased u ON ((u.route = r.name)))
-     LEFT JOIN gap g ON ((g.route_id = r.id)));
+     LEFT JOIN gap g ON ((g.route_id = r.id)))
+     LEFT JOIN makegood.verdicts v ON (((v.route_id = r.id) AND ((v.judged_at >= (now() - '00:00:30'::interval)) AND (v.judged_at <= (now() + '00:00:30'::interval))))));
 
 COMMENT ON VIEW makegood.status IS 'One row a route: is it working, and if not, why and what to do. Never reads the inbox.';
 
 COMMENT ON COLUMN makegood.status.route IS 'The route''s name.';
 
-COMMENT ON COLUMN makegood.status.verdict IS 'ok: all done; behind: records wait; held: stopped on purpose, stalled: records wait and nothing moves, see reason; joining: no partition yet; suspect: refused records wait for a verdict, see makegood.suspects; down: no daemon runs.';
+COMMENT ON COLUMN makegood.status.verdict IS 'What the daemons say, as the page, the commands, the metrics and the alerts do; ok and behind are fine. down: no daemon runs; unknown: none has judged it lately.';
 
 COMMENT ON COLUMN makegood.status.workers IS 'Daemons seen within the last thirty seconds.';
 
@@ -2161,6 +2183,12 @@ COMMENT ON COLUMN makegood.status.gaps_open IS 'Ranges of offsets that were neve
 COMMENT ON COLUMN makegood.status.suspects IS 'Refused records that wait for a verdict, as in the view suspects.';
 
 COMMENT ON COLUMN makegood.status.believes IS 'Why its events are believed without a look at their payments; null where a purchase is made only for a payment that is there, succeeded and says the same.';
+
+COMMENT ON COLUMN makegood.status.sentence IS 'The same in a sentence, with the cause and what to do.';
+
+COMMENT ON COLUMN makegood.status.verdict_since IS 'Since when the verdict is what it is.';
+
+COMMENT ON COLUMN makegood.status.judged_at IS 'When a daemon last judged the route.';
 
 CREATE VIEW makegood.suspects AS
  SELECT q.id,
@@ -2243,6 +2271,9 @@ ALTER TABLE ONLY makegood.gaps
 ALTER TABLE ONLY makegood.gaps
     ADD CONSTRAINT gaps_route_id_topic_id_partition_from_offset_to_offset_key UNIQUE (route_id, topic_id, partition, from_offset, to_offset);
 
+ALTER TABLE ONLY makegood.ignored_types
+    ADD CONSTRAINT ignored_types_pkey PRIMARY KEY (route_id, event_type);
+
 ALTER TABLE ONLY makegood.inbox_migrations
     ADD CONSTRAINT inbox_migrations_pkey PRIMARY KEY (version);
 
@@ -2302,6 +2333,9 @@ ALTER TABLE ONLY makegood.runs
 
 ALTER TABLE ONLY makegood.test_events
     ADD CONSTRAINT test_events_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY makegood.verdicts
+    ADD CONSTRAINT verdicts_pkey PRIMARY KEY (route_id);
 
 ALTER TABLE ONLY makegood.watermarks
     ADD CONSTRAINT watermarks_pkey PRIMARY KEY (consumer_group, topic_id, partition);
@@ -2457,6 +2491,9 @@ ALTER TABLE ONLY makegood.decisions
 ALTER TABLE ONLY makegood.gaps
     ADD CONSTRAINT gaps_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);
 
+ALTER TABLE ONLY makegood.ignored_types
+    ADD CONSTRAINT ignored_types_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);
+
 ALTER TABLE ONLY makegood.jobs
     ADD CONSTRAINT jobs_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);
 
@@ -2465,6 +2502,9 @@ ALTER TABLE ONLY makegood.quarantine
 
 ALTER TABLE ONLY makegood.test_events
     ADD CONSTRAINT test_events_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);
+
+ALTER TABLE ONLY makegood.verdicts
+    ADD CONSTRAINT verdicts_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);
 
 ALTER TABLE ONLY makegood.workers
     ADD CONSTRAINT workers_route_id_fkey FOREIGN KEY (route_id) REFERENCES makegood.routes(id);

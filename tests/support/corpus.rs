@@ -354,18 +354,19 @@ fn transport(c: &mut Corpus) {
         record.headers =
             vec![header("a", None), header("a", Some(&[0xff, 0])), header("", Some(b""))];
     });
-    let json = Payment::new(0).json();
     for (name, value, headers) in [
         ("a tombstone", None, vec![]),
         ("a tombstone with a type", None, vec![header("type", Some(b"PURCHASE_CONFIRMED"))]),
-        ("another type in a header", Some(json.as_str()), vec![header("type", Some(b"REFUNDED"))]),
+        ("another type in a header", Some("{}"), vec![header("type", Some(b"REFUNDED"))]),
         ("another type, no JSON", Some("not json"), vec![header("ce_type", Some(b"x"))]),
         ("another type in the JSON", Some(r#"{"eventType":"REFUNDED"}"#), vec![]),
-        ("the type in small letters", Some(r#"{"eventType":"purchase_confirmed"}"#), vec![]),
     ] {
         let record = Record { headers, ..raw(Some(b"k"), value.map(str::as_bytes)) };
         c.cases.push(Case { name: name.to_owned(), record, fate: Fate::Counted, pays: None });
     }
+    c.event("the type in small letters", Fate::Unreadable("type_unclear"), |_, text| {
+        text.replacen("PURCHASE_CONFIRMED", "purchase_confirmed", 1)
+    });
     c.event("no type", Fate::Unreadable("no_type"), |_, text| text.replacen("eventType", "t", 1));
     let mut broken = raw(None, Some(b"{\"broken\""));
     broken.headers = vec![header("b", Some(b"1")), header("a", None), header("b", Some(&[0xff]))];

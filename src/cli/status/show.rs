@@ -84,6 +84,9 @@ fn counts(route: &Route) -> String {
         [] => "none".to_owned(),
         reasons => list(&mut reasons.iter().cloned()),
     };
+    let ignored: Vec<String> = (route.ignored.iter().take(5))
+        .map(|of| format!("{} {}", of.event_type, of.records))
+        .collect();
     let unpurchased = match route.unpurchased.0 {
         0 => "none".to_owned(),
         n => n.to_string(),
@@ -100,10 +103,18 @@ fn counts(route: &Route) -> String {
     print::sheet(&[
         ("events", verified),
         ("records", counted),
+        ("ignored types", if ignored.is_empty() { "none".to_owned() } else { ignored.join(", ") }),
         ("never read", if gaps.is_empty() { "none".to_owned() } else { gaps.join("; ") }),
         ("suspects", route.suspects.as_ref().map_or("none".to_owned(), |s| s.records.to_string())),
         ("open quarantine", open),
         ("paid, not purchased", unpurchased),
+        (
+            "contradictions",
+            match route.mismatches {
+                0 => "none".to_owned(),
+                n => format!("{n} (makegood reconcile show)"),
+            },
+        ),
     ])
 }
 

@@ -122,9 +122,8 @@ fn the_last_of_several_headers_counts_and_names_are_bytes() {
 
 #[test]
 fn another_type_is_foreign_and_no_type_is_rejected() {
-    let decode = |record: &Record| decode(record, TOPIC, &rules()) == Envelope::Foreign;
+    let decode = |record: &Record| matches!(decode(record, TOPIC, &rules()), Envelope::Foreign(_));
     assert!(decode(&record(r#"{"eventType":"REFUND"}"#)));
-    assert!(decode(&record(r#"{"eventType":"purchase_confirmed"}"#)));
     assert!(decode(&record(r#"{"type":"REFUND","note":"\u0000"}"#)));
     assert!(decode(&with_headers("no JSON", &[("type", Some(b"REFUND"))])));
     assert!(decode(&with_headers("", &[("type", Some(b"\xff"))])));
@@ -135,13 +134,43 @@ fn another_type_is_foreign_and_no_type_is_rejected() {
 
 #[test]
 fn the_first_place_that_has_a_type_counts() {
-    let record = with_headers(EVENT, &[("type", Some(b"REFUND"))]);
+    let text = EVENT.replace("PURCHASE_CONFIRMED", "PURCHASE");
+    let record = with_headers(&text, &[("type", Some(b"REFUND"))]);
     let mut rules = rules();
-    assert_eq!(decode(&record, TOPIC, &rules), Envelope::Foreign);
+    assert_eq!(decode(&record, TOPIC, &rules), Envelope::Foreign("REFUND".to_owned()));
+    rules.event_type = Some("PURCHASE".to_owned());
     rules.type_from.rotate_left(1);
     assert!(matches!(decode(&record, TOPIC, &rules), Envelope::Event(_)));
     rules.event_type = None;
     assert!(matches!(decode(&record, TOPIC, &rules), Envelope::Event(_)));
+}
+
+#[test]
+fn a_type_that_may_be_meant_for_the_route_is_neither_applied_nor_ignored() {
+    let unclear = |record: &Record| match decode(record, TOPIC, &rules()) {
+        Envelope::Rejected(rejection) => rejection.reason == Reason::TypeUnclear,
+        _ => false,
+    };
+    for name in
+        ["purchase_confirmed", "PurchaseConfirmed", "PURCHASE-CONFIRMED ", "purchase.confirmed"]
+    {
+        assert!(unclear(&record(format!(r#"{{"eventType":"{name}"}}"#))), "{name}");
+    }
+    let quoted = with_headers("{}", &[("type", Some(b"\"PURCHASE_CONFIRMED\""))]);
+    assert!(unclear(&quoted));
+    for header in [&b"event"[..], b"com.shop.events.PurchaseConfirmed", b"\xff"] {
+        assert!(unclear(&with_headers(EVENT, &[("type", Some(header))])), "{header:?}");
+    }
+    let refund = r#"{"eventType":"REFUND_CONFIRMED"}"#;
+    assert!(unclear(&with_headers(refund, &[("type", Some(b"PURCHASE_CONFIRMED"))])));
+    // Another place than the first may be about something else: a card's type for example.
+    let card = r#"{"type":"card"}"#;
+    let card = with_headers(card, &[("type", Some(b"PURCHASE_CONFIRMED"))]);
+    assert!(matches!(decode(&card, TOPIC, &rules()), Envelope::Event(_)));
+    for name in ["UNPURCHASE_CONFIRMED", "PURCHASE_CONFIRMED.v2", "REFUND"] {
+        let value = format!(r#"{{"eventType":"{name}"}}"#);
+        assert_eq!(decode(&record(&value), TOPIC, &rules()), Envelope::Foreign(name.to_owned()));
+    }
 }
 
 #[test]

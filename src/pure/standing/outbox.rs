@@ -36,6 +36,8 @@ pub struct Outbox<'a> {
     pub remark: Option<&'a str>,
     /// How full the server's queue of notifications is, from 0 to 1.
     pub notify_queue: f64,
+    /// The command that starts a daemon here.
+    pub start: &'a str,
 }
 
 /// From here on makegood notifies nobody, and others' transactions may fail before long.
@@ -137,7 +139,7 @@ fn down(facts: &Outbox<'_>) -> String {
             format!("only {relays} of the outbox's {shards} shards are relayed")
         }
     };
-    format!("down: {who}; {}; start one with `makegood run`", flow(facts))
+    format!("down: {who}; {}; start one with `{}`", flow(facts), facts.start)
 }
 
 /// What waits, and for how long.
@@ -176,6 +178,7 @@ mod tests {
             topics: 0,
             remark: None,
             notify_queue: 0.0,
+            start: "makegood run",
         }
     }
 

@@ -82,6 +82,16 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
             _ => "unknown: Kafka is out of reach from here, and no daemon has seen the topic's end"
                 .to_owned(),
         },
+        Word::Ignoring
+            if facts.taken > 0
+                && let Some((name, unknown)) = facts.unknown_type =>
+        {
+            format!(
+                "ignoring: {} of other types, most of them {name}, were ignored; if they are none of this route's business, \
+             name them in other_types, else correct event_type",
+                records(unknown)
+            )
+        }
         Word::Ignoring => format!(
             "ignoring: all {} so far were of another type; compare the route's event_type with the events",
             records(facts.other_type)
@@ -93,6 +103,14 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
                 (_, 1) => "1 record was".to_owned(),
                 (1, n) => format!("{n} records were"),
                 (ranges, n) => format!("{n} records in {ranges} ranges were"),
+            },
+            flow(facts)
+        ),
+        Word::Mismatch => format!(
+            "mismatch: {} payment, see `makegood reconcile show`; {}",
+            match facts.mismatches {
+                1 => "1 purchase contradicts its".to_owned(),
+                n => format!("{n} purchases contradict their"),
             },
             flow(facts)
         ),
@@ -110,12 +128,8 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
 }
 
 fn unpurchased(facts: &Facts<'_>) -> String {
-    if let Some((since, why)) = facts.unlooked {
-        let why = why.map(|why| format!(": {}", why.trim_end_matches('.'))).unwrap_or_default();
-        return format!(
-            "unpurchased: payments have not been compared with purchases for {}{why}; `makegood doctor` looks for the cause",
-            age(since)
-        );
+    if let Some(late) = facts.late {
+        return format!("unpurchased: {late}; `makegood doctor` looks for the cause");
     }
     let (payments, oldest) = facts.unpurchased;
     if let (Some(why), 0) = (facts.failed, payments) {
@@ -146,7 +160,7 @@ fn down(facts: &Facts<'_>) -> String {
         0 => String::new(),
         n => format!(", {} waiting", records(n)),
     };
-    format!("down: {seen}{wait}; start one with `makegood run`")
+    format!("down: {seen}{wait}; start one with `{}`", facts.start)
 }
 
 /// What a daemon itself says of why it does not move.

@@ -23,12 +23,15 @@ fn facts(partitions: &[Partition]) -> Facts<'_> {
         unseen: None,
         taken: 10,
         other_type: 0,
+        unknown_type: None,
         quarantined: 0,
         suspects: None,
         gaps: (0, 0),
         unpurchased: (0, None),
-        unlooked: None,
+        late: None,
         failed: None,
+        mismatches: 0,
+        start: "makegood run",
     }
 }
 
@@ -106,16 +109,33 @@ fn one_stalled_partition_counts_though_another_moves() {
 #[test]
 fn payments_that_nobody_can_look_at_are_no_good_news() {
     let idle = partition(0, None, Some(SECOND));
-    let why = Some("permission denied for table payments.");
-    let blind = Facts { unlooked: Some((3 * HOUR, why)), ..facts(&idle) };
+    let why = "payments have not been compared with purchases for 3 h: permission denied";
+    let blind = Facts { late: Some(why), ..facts(&idle) };
     let (word, sentence) = judged(&blind);
     assert_eq!(word, Word::Unpurchased);
+    assert!(sentence.starts_with(&format!("unpurchased: {why}; ")), "{sentence}");
+}
+
+#[test]
+fn a_purchase_that_contradicts_its_payment_is_not_ok() {
+    let idle = partition(0, None, Some(SECOND));
+    let (word, sentence) = judged(&Facts { mismatches: 1, quarantined: 3, ..facts(&idle) });
+    assert_eq!(word, Word::Mismatch);
+    assert!(sentence.starts_with("mismatch: 1 purchase contradicts its payment, see `makegood"));
+    assert!(!word.is_fine());
+}
+
+#[test]
+fn a_type_that_is_ignored_without_anybodys_word_is_not_ok() {
+    let idle = partition(0, None, Some(SECOND));
+    let unknown = Facts { other_type: 9, unknown_type: Some(("REFUND", 2)), ..facts(&idle) };
+    let (word, sentence) = judged(&unknown);
+    assert_eq!(word, Word::Ignoring);
     assert!(
-        sentence.contains(
-            "not been compared with purchases for 3 h: permission denied for table payments; "
-        ),
+        sentence.starts_with("ignoring: 2 records of other types, most of them REFUND, "),
         "{sentence}"
     );
+    assert_eq!(judged(&Facts { other_type: 9, ..facts(&idle) }).0, Word::Ok);
 }
 
 #[test]

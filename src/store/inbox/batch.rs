@@ -137,7 +137,7 @@ impl<'a> Sorted<'a> {
         for (index, entry) in batch.entries.iter().enumerate() {
             let counts = sorted.counts.entry(entry.record.partition).or_default();
             match (&entry.kind, refusal) {
-                (Kind::OtherType, _) => counts.other_type += 1,
+                (Kind::OtherType(_), _) => counts.other_type += 1,
                 (Kind::Tombstone, _) => counts.tombstone += 1,
                 (Kind::Test(..), _) => counts.tested += 1,
                 (Kind::Undecodable(refusal), _) | (Kind::Event(_), Some(refusal)) => {

@@ -15,8 +15,8 @@ use crate::store::test_events::Verdict;
 pub enum Kind<'a> {
     /// An event for the mapping.
     Event(Body<'a>),
-    /// A record of another type.
-    OtherType,
+    /// A record of another type, and that type's name.
+    OtherType(String),
     /// A record without a value.
     Tombstone,
     /// A record that could not be decoded.
@@ -43,7 +43,7 @@ impl<'a> Entry<'a> {
     pub fn decode(record: &'a Record, topic_id: Uuid, reader: &Reader<'_>) -> Entry<'a> {
         let (id_and_digest, kind) = match reader.decode(record, topic_id) {
             Envelope::Event(event) => (Some((event.id, event.digest)), Kind::Event(event.body)),
-            Envelope::Foreign => (None, Kind::OtherType),
+            Envelope::Foreign(name) => (None, Kind::OtherType(name)),
             Envelope::Tombstone => (None, Kind::Tombstone),
             Envelope::Rejected(rejection) => {
                 let Rejection { reason, detail } = rejection;
@@ -65,7 +65,7 @@ impl<'a> Entry<'a> {
         let text = match &self.kind {
             Kind::Event(body) => return mapping.key_of(body),
             Kind::Undecodable(_) => str::from_utf8(self.record.value.as_deref()?).ok()?,
-            Kind::OtherType | Kind::Tombstone | Kind::Test(..) => return None,
+            Kind::OtherType(_) | Kind::Tombstone | Kind::Test(..) => return None,
         };
         mapping.key_in(text)
     }

@@ -2,7 +2,7 @@
 
 use super::When;
 use super::words::{parts, plain, tone};
-use crate::overview::{Overview, Snapshot};
+use crate::overview::{Overview, Snapshot, start};
 use crate::pure::standing::{self, Word};
 
 /// A sentence that is longer is shown smaller.
@@ -73,7 +73,7 @@ fn next(overview: &Overview, word: Word) -> Option<&'static str> {
     let is_held = overview.jobs.iter().any(|job| job.held_runs > 0);
     match word {
         Word::Gap | Word::Unpurchased if is_held => Some("makegood reconcile list"),
-        word => standing::next(word),
+        word => standing::next(word, start()),
     }
 }
 

@@ -80,7 +80,7 @@ pub(super) fn read<'a>(
             Read::Event(Fresh::new(at, entry.event_id, entry.digest, Cow::Owned(body), time))
         }
         Kind::Undecodable(refusal) => Read::Done(Replayed::refused(case, "undecodable", refusal)),
-        Kind::OtherType | Kind::Tombstone | Kind::Test(..) => {
+        Kind::OtherType(_) | Kind::Tombstone | Kind::Test(..) => {
             Read::Done(Replayed::new(case, "other_type"))
         }
     }
