@@ -2115,12 +2115,7 @@ CREATE VIEW makegood.status AS
     u.paid_at AS oldest_not_purchased_at,
     COALESCE(g.gaps_open, (0)::bigint) AS gaps_open,
     COALESCE(q.suspects, (0)::bigint) AS suspects,
-<<<<<<< Updated upstream
     r.believes,
-=======
-    r.believes
-   FROM (((((makegood.routes r
->>>>>>> Stashed changes
         CASE
             WHEN (w.workers > 0) THEN COALESCE(v.sentence, 'unknown: no daemon has judged it within thirty seconds'::text)
             ELSE 'down: no daemon has been seen within thirty seconds'::text
@@ -2188,11 +2183,6 @@ COMMENT ON COLUMN makegood.status.gaps_open IS 'Ranges of offsets that were neve
 COMMENT ON COLUMN makegood.status.suspects IS 'Refused records that wait for a verdict, as in the view suspects.';
 
 COMMENT ON COLUMN makegood.status.believes IS 'Why its events are believed without a look at their payments; null where a purchase is made only for a payment that is there, succeeded and says the same.';
-COMMENT ON COLUMN makegood.status.sentence IS 'The same in a sentence, with the cause and what to do.';
-
-COMMENT ON COLUMN makegood.status.verdict_since IS 'Since when the verdict is what it is.';
-
-COMMENT ON COLUMN makegood.status.judged_at IS 'When a daemon last judged the route.';
 
 COMMENT ON COLUMN makegood.status.sentence IS 'The same in a sentence, with the cause and what to do.';
 
