@@ -34,7 +34,7 @@ DO $$ BEGIN
 END $$;
 
 -- People who ask for reconciliation and decide on what it finds and on quarantined records:
--- GRANT makegood_ops TO alice.
+-- GRANT makegood_ops TO alice. To have decisions take two roles: SELECT makegood.require_four_eyes(true);
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'makegood_ops') THEN
         CREATE ROLE makegood_ops NOLOGIN;
@@ -94,6 +94,9 @@ DO $$ BEGIN
         GRANT UPDATE (to_offset, reason, found_at, covered_at, covered_how, covered_run, covered_by, note)
             ON makegood.gaps TO makegood_app;
         GRANT EXECUTE ON FUNCTION makegood.trim_runs TO makegood_app;
+    END IF;
+    IF to_regclass('makegood.asks') IS NOT NULL THEN
+        REVOKE INSERT, UPDATE, DELETE ON makegood.asks, makegood.four_eyes FROM makegood_app;
     END IF;
     IF to_regclass('makegood.outbox_discarded') IS NOT NULL THEN
         REVOKE UPDATE, DELETE ON makegood.outbox_discarded FROM makegood_app;

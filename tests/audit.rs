@@ -9,7 +9,7 @@ use crate::support::world::connect;
 
 const ROLES: &str = include_str!("../deploy/roles.sql");
 /// What there is to decide on.
-const WORK: &str = "
+pub const WORK: &str = "
     INSERT INTO makegood.routes (name, topic, consumer_group) VALUES ('r', 't', 'g');
     INSERT INTO makegood.quarantine (route_id, topic, business_key, event_id, digest, reason, judged_at)
         SELECT 1, 't', 'k' || n, gen_random_uuid(), 'x', 'rejected', now() FROM generate_series(1, 2) n;

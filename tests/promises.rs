@@ -19,6 +19,7 @@ mod drift;
 mod encodings;
 mod exactly_once;
 mod foreign_code;
+mod four_eyes;
 mod holds;
 mod hostile;
 mod http;

@@ -22,7 +22,7 @@ Those whose name begins with `outbox` are where the outbox is, which may be anot
 ";
 
 /// Each view, in the order of the reference, with a question that people ask it.
-const VIEWS: [(&str, &str, &str); 17] = [
+const VIEWS: [(&str, &str, &str); 18] = [
     (
         "status",
         "Which routes do not work, and what is to be done?",
@@ -62,6 +62,11 @@ const VIEWS: [(&str, &str, &str); 17] = [
         "quarantine_decisions",
         "What was decided lately?",
         "SELECT decision, kind, route, quarantine_id, decided_by, decided_at, reason, state\nFROM makegood.quarantine_decisions\nORDER BY decision DESC\nLIMIT 20",
+    ),
+    (
+        "asks_waiting",
+        "What waits for a second role?",
+        "SELECT action, subject, asked_by, asked_at\nFROM makegood.asks_waiting\nORDER BY asked_at",
     ),
     (
         "audit",

@@ -352,6 +352,13 @@ COMMENT ON FUNCTION makegood.reconcile IS
 CREATE FUNCTION makegood.approve(run bigint) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    IF coalesce((SELECT f.required FROM makegood.four_eyes f), false) AND EXISTS (
+        SELECT FROM makegood.runs r
+        WHERE r.id = approve.run AND r.state = 'held' AND r.requested_via IN ('sql', 'cli') AND r.requested_by = session_user
+    ) THEN
+        RAISE EXCEPTION 'run % was asked for by %, who may not approve it too', approve.run, session_user
+            USING ERRCODE = '42501', HINT = 'Decisions take two roles here: another one must approve it.';
+    END IF;
     UPDATE makegood.runs r
     SET state = 'requested', held = NULL, stop_asked = false, approved_by = session_user, approved_at = now()
     WHERE r.id = approve.run AND r.state = 'held';
@@ -366,6 +373,10 @@ COMMENT ON FUNCTION makegood.approve IS 'Lets a held run go on where it stopped,
 CREATE FUNCTION makegood.dismiss(finding bigint, reason text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    IF EXISTS (SELECT FROM makegood.findings f WHERE f.id = dismiss.finding AND f.resolved_at IS NULL)
+        AND NOT makegood.agreed('dismiss', dismiss.finding::text) THEN
+        RETURN;
+    END IF;
     UPDATE makegood.findings f
     SET resolved_at = now(), resolution = 'dismissed', resolved_by = session_user, note = dismiss.reason
     WHERE f.id = dismiss.finding AND f.resolved_at IS NULL;

@@ -48,6 +48,9 @@ BEGIN
         RAISE EXCEPTION 'quarantine has no record %', replay.quarantine_id
             USING ERRCODE = '55000', HINT = 'SELECT id, reason, detail FROM makegood.quarantine_open shows which there are.';
     END IF;
+    IF NOT makegood.agreed('replay', replay.quarantine_id::text) THEN
+        RETURN NULL;
+    END IF;
     LOOP
         INSERT INTO makegood.decisions (kind, route_id, quarantine_id, decided_by, decided_via, reason)
         VALUES ('replay', route, replay.quarantine_id, session_user, makegood.decided_via(), replay.reason)
@@ -75,6 +78,10 @@ DECLARE
 BEGIN
     IF coalesce(btrim(discard.reason), '') = '' THEN
         RAISE EXCEPTION 'say why' USING ERRCODE = '22023', HINT = 'makegood.discard(quarantine_id, reason)';
+    END IF;
+    IF EXISTS (SELECT FROM makegood.quarantine q WHERE q.id = discard.quarantine_id AND q.resolved_at IS NULL)
+        AND NOT makegood.agreed('discard', discard.quarantine_id::text) THEN
+        RETURN NULL;
     END IF;
     -- A replay that waits is overtaken. First, in the order in which a daemon locks them.
     UPDATE makegood.decisions d
@@ -113,6 +120,9 @@ BEGIN
     IF known IS NULL THEN
         RAISE EXCEPTION 'there is no route %', accept.route USING ERRCODE = '22023',
             HINT = format('the routes are: %s', (SELECT string_agg(r.name, ', ' ORDER BY r.name) FROM makegood.routes r));
+    END IF;
+    IF NOT makegood.agreed('accept', accept.route) THEN
+        RETURN NULL;
     END IF;
     UPDATE makegood.decisions d
     SET finished_at = clock_timestamp(), outcome = 'ended', detail = 'accepted anew'

@@ -22,6 +22,10 @@ COMMENT ON COLUMN makegood.gaps_open.found_at IS 'When it was found; every payme
 CREATE FUNCTION makegood.dismiss_gap(gap bigint, reason text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    IF EXISTS (SELECT FROM makegood.gaps g WHERE g.id = dismiss_gap.gap AND g.covered_at IS NULL)
+        AND NOT makegood.agreed('dismiss_gap', dismiss_gap.gap::text) THEN
+        RETURN;
+    END IF;
     UPDATE makegood.gaps g
     SET covered_at = now(), covered_how = 'dismissed', covered_by = session_user, note = dismiss_gap.reason
     WHERE g.id = dismiss_gap.gap AND g.covered_at IS NULL;

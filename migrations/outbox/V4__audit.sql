@@ -58,7 +58,7 @@ COMMENT ON COLUMN makegood.audit.role IS 'The role that logged in.';
 COMMENT ON COLUMN makegood.audit.application IS 'What its application calls itself: a claim.';
 COMMENT ON COLUMN makegood.audit.address IS 'Where it connected from, a pooler perhaps; null for a socket.';
 COMMENT ON COLUMN makegood.audit.action IS
-    'reconcile, approve, dismiss, dismiss_gap, replay, discard, accept, offsets_reset, outbox_discard, outbox_topic or publisher.';
+    'reconcile, approve, dismiss, dismiss_gap, replay, discard, accept, offsets_reset, outbox_discard, outbox_topic, publisher, four_eyes, or ask and agree where a decision takes two roles.';
 COMMENT ON COLUMN makegood.audit.subject IS
     'The run, finding, gap or record, by its number; the group; the event; the role that may publish.';
 COMMENT ON COLUMN makegood.audit.reason IS 'Why, or what exactly, if that was said.';

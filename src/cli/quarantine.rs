@@ -129,6 +129,16 @@ async fn show(session: &Session, id: i64, raw: bool, format: Format) -> Result<(
     }
 }
 
+/// So many were noted and are not done: somebody else has to ask for the same.
+fn noted(records: usize) -> Problem {
+    let cause = format!(
+        "noted, not done ({records}): decisions take two roles here (makegood.require_four_eyes)"
+    );
+    Problem::new(Code::Confirmation, cause).hint(
+        "another role must ask for the same within a day; what waits: SELECT * FROM makegood.asks_waiting;",
+    )
+}
+
 fn unreadable(fault: crate::store::Fault) -> Problem {
     fault.problem("cannot read the quarantine")
 }

@@ -113,9 +113,11 @@ pub async fn run(globals: &Globals, action: Action) -> Result<ExitCode, Problem>
         Action::Show { run, limit, output } => show(&session, run, limit, output.output).await?,
         Action::Approve { run } => {
             report::approve(&session.store, run).await.map_err(|fault| {
-                fault
-                    .problem("cannot approve")
-                    .hint("`makegood reconcile list` shows which runs are held")
+                let problem = fault.problem("cannot approve");
+                match fault.sqlstate() {
+                    Some("42501") => problem.hint("another role must approve it"),
+                    _ => problem.hint("`makegood reconcile list` shows which runs are held"),
+                }
             })?;
             say!("run {run} goes on; `makegood reconcile show {run}` follows it");
         }

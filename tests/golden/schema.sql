@@ -14,6 +14,9 @@ BEGIN
         RAISE EXCEPTION 'there is no route %', accept.route USING ERRCODE = '22023',
             HINT = format('the routes are: %s', (SELECT string_agg(r.name, ', ' ORDER BY r.name) FROM makegood.routes r));
     END IF;
+    IF NOT makegood.agreed('accept', accept.route) THEN
+        RETURN NULL;
+    END IF;
     UPDATE makegood.decisions d
     SET finished_at = clock_timestamp(), outcome = 'ended', detail = 'accepted anew'
     WHERE d.route_id = known AND d.kind = 'accept' AND d.finished_at IS NULL;
@@ -24,6 +27,42 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION makegood.accept(route text, reason text) IS 'Lets what a route''s database refuses into quarantine without a proof, until a record is applied. Void if not needed within an hour.';
+
+CREATE FUNCTION makegood.agreed(action text, subject text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    other text;
+BEGIN
+    IF NOT coalesce((SELECT f.required FROM makegood.four_eyes f), false) THEN
+        RETURN true;
+    END IF;
+    LOOP
+        UPDATE makegood.asks a
+        SET approved_by = session_user, approved_at = clock_timestamp()
+        WHERE a.action = agreed.action AND a.subject = agreed.subject AND a.approved_at IS NULL AND a.asked_by <> session_user
+              AND a.asked_at BETWEEN clock_timestamp() - interval '1 day' AND clock_timestamp() + interval '1 minute'
+        RETURNING a.asked_by INTO other;
+        EXIT WHEN FOUND;
+        INSERT INTO makegood.asks AS a (action, subject)
+        VALUES (agreed.action, agreed.subject)
+        ON CONFLICT (action, subject) WHERE approved_at IS NULL
+            DO UPDATE SET asked_by = session_user, asked_at = clock_timestamp()
+            WHERE a.asked_by = session_user
+                  OR a.asked_at NOT BETWEEN clock_timestamp() - interval '1 day' AND clock_timestamp() + interval '1 minute';
+        -- Another one may have asked meanwhile; then this is the second.
+        EXIT WHEN FOUND;
+    END LOOP;
+    INSERT INTO makegood.audit_entries (role, action, subject, reason)
+    VALUES (session_user, CASE WHEN other IS NULL THEN 'ask' ELSE 'agree' END, agreed.subject,
+            concat_ws(' ', agreed.action, 'asked for by ' || other));
+    IF other IS NULL THEN
+        RAISE NOTICE 'noted, not done: decisions take two roles here, and another one must ask for the same within a day';
+    END IF;
+    RETURN other IS NOT NULL;
+END $$;
 
 CREATE FUNCTION makegood.allow_publisher(role text, topics text[], quota bigint DEFAULT NULL::bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -56,6 +95,13 @@ CREATE FUNCTION makegood.approve(run bigint) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
+    IF coalesce((SELECT f.required FROM makegood.four_eyes f), false) AND EXISTS (
+        SELECT FROM makegood.runs r
+        WHERE r.id = approve.run AND r.state = 'held' AND r.requested_via IN ('sql', 'cli') AND r.requested_by = session_user
+    ) THEN
+        RAISE EXCEPTION 'run % was asked for by %, who may not approve it too', approve.run, session_user
+            USING ERRCODE = '42501', HINT = 'Decisions take two roles here: another one must approve it.';
+    END IF;
     UPDATE makegood.runs r
     SET state = 'requested', held = NULL, stop_asked = false, approved_by = session_user, approved_at = now()
     WHERE r.id = approve.run AND r.state = 'held';
@@ -120,6 +166,10 @@ BEGIN
     IF coalesce(btrim(discard.reason), '') = '' THEN
         RAISE EXCEPTION 'say why' USING ERRCODE = '22023', HINT = 'makegood.discard(quarantine_id, reason)';
     END IF;
+    IF EXISTS (SELECT FROM makegood.quarantine q WHERE q.id = discard.quarantine_id AND q.resolved_at IS NULL)
+        AND NOT makegood.agreed('discard', discard.quarantine_id::text) THEN
+        RETURN NULL;
+    END IF;
     -- A replay that waits is overtaken. First, in the order in which a daemon locks them.
     UPDATE makegood.decisions d
     SET finished_at = clock_timestamp(), outcome = 'settled', detail = 'the record was discarded', held = NULL
@@ -151,6 +201,10 @@ CREATE FUNCTION makegood.dismiss(finding bigint, reason text) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
+    IF EXISTS (SELECT FROM makegood.findings f WHERE f.id = dismiss.finding AND f.resolved_at IS NULL)
+        AND NOT makegood.agreed('dismiss', dismiss.finding::text) THEN
+        RETURN;
+    END IF;
     UPDATE makegood.findings f
     SET resolved_at = now(), resolution = 'dismissed', resolved_by = session_user, note = dismiss.reason
     WHERE f.id = dismiss.finding AND f.resolved_at IS NULL;
@@ -166,6 +220,10 @@ CREATE FUNCTION makegood.dismiss_gap(gap bigint, reason text) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 BEGIN
+    IF EXISTS (SELECT FROM makegood.gaps g WHERE g.id = dismiss_gap.gap AND g.covered_at IS NULL)
+        AND NOT makegood.agreed('dismiss_gap', dismiss_gap.gap::text) THEN
+        RETURN;
+    END IF;
     UPDATE makegood.gaps g
     SET covered_at = now(), covered_how = 'dismissed', covered_by = session_user, note = dismiss_gap.reason
     WHERE g.id = dismiss_gap.gap AND g.covered_at IS NULL;
@@ -574,6 +632,9 @@ BEGIN
         RAISE EXCEPTION 'quarantine has no record %', replay.quarantine_id
             USING ERRCODE = '55000', HINT = 'SELECT id, reason, detail FROM makegood.quarantine_open shows which there are.';
     END IF;
+    IF NOT makegood.agreed('replay', replay.quarantine_id::text) THEN
+        RETURN NULL;
+    END IF;
     LOOP
         INSERT INTO makegood.decisions (kind, route_id, quarantine_id, decided_by, decided_via, reason)
         VALUES ('replay', route, replay.quarantine_id, session_user, makegood.decided_via(), replay.reason)
@@ -592,6 +653,20 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION makegood.replay(quarantine_id bigint, reason text) IS 'Has a daemon apply a quarantined record again, with the mapping and the rules of today, from its exact bytes. Returns the decision''s number; quarantine_decisions tells what came of it.';
+
+CREATE FUNCTION makegood.require_four_eyes(required boolean) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+BEGIN
+    INSERT INTO makegood.four_eyes (required) VALUES (require_four_eyes.required)
+    ON CONFLICT (is_one) DO UPDATE SET required = excluded.required;
+    INSERT INTO makegood.audit_entries (role, action, reason)
+    VALUES (session_user, 'four_eyes', require_four_eyes.required::text);
+END $$;
+
+COMMENT ON FUNCTION makegood.require_four_eyes(required boolean) IS 'For the schema''s owner: has replay, discard, accept, dismiss and dismiss_gap take two roles, and keeps who asked for a run from approving it.';
 
 CREATE FUNCTION makegood.run_stamp() RETURNS trigger
     LANGUAGE plpgsql
@@ -627,6 +702,37 @@ $$;
 
 COMMENT ON FUNCTION makegood.wake(channel text, word text) IS 'Notifies those who listen, unless the server''s queue of notifications is half full.';
 
+CREATE TABLE makegood.asks (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    action text NOT NULL COLLATE pg_catalog."C",
+    subject text NOT NULL COLLATE pg_catalog."C",
+    asked_by text DEFAULT SESSION_USER NOT NULL COLLATE pg_catalog."C",
+    asked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    approved_by text COLLATE pg_catalog."C",
+    approved_at timestamp with time zone,
+    CONSTRAINT asks_check CHECK ((approved_by <> asked_by))
+);
+
+COMMENT ON TABLE makegood.asks IS 'What one role asked for while decisions take two, and which other one asked for the same.';
+
+CREATE VIEW makegood.asks_waiting AS
+ SELECT a.action,
+    a.subject,
+    a.asked_by,
+    a.asked_at
+   FROM makegood.asks a
+  WHERE ((a.approved_at IS NULL) AND ((a.asked_at >= (now() - '1 day'::interval)) AND (a.asked_at <= (now() + '00:01:00'::interval))));
+
+COMMENT ON VIEW makegood.asks_waiting IS 'What a second role must ask for too before it is done, where decisions take two. Void after a day.';
+
+COMMENT ON COLUMN makegood.asks_waiting.action IS 'replay, discard, accept, dismiss or dismiss_gap: the function of that name.';
+
+COMMENT ON COLUMN makegood.asks_waiting.subject IS 'Its first argument.';
+
+COMMENT ON COLUMN makegood.asks_waiting.asked_by IS 'The role that asked, as it logged in.';
+
+COMMENT ON COLUMN makegood.asks_waiting.asked_at IS 'When.';
+
 CREATE TABLE makegood.audit_entries (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
@@ -660,7 +766,7 @@ COMMENT ON COLUMN makegood.audit.application IS 'What its application calls itse
 
 COMMENT ON COLUMN makegood.audit.address IS 'Where it connected from, a pooler perhaps; null for a socket.';
 
-COMMENT ON COLUMN makegood.audit.action IS 'reconcile, approve, dismiss, dismiss_gap, replay, discard, accept, offsets_reset, outbox_discard, outbox_topic or publisher.';
+COMMENT ON COLUMN makegood.audit.action IS 'reconcile, approve, dismiss, dismiss_gap, replay, discard, accept, offsets_reset, outbox_discard, outbox_topic, publisher, four_eyes, or ask and agree where a decision takes two roles.';
 
 COMMENT ON COLUMN makegood.audit.subject IS 'The run, finding, gap or record, by its number; the group; the event; the role that may publish.';
 
@@ -902,6 +1008,14 @@ ALTER TABLE makegood.findings ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE makegood.four_eyes (
+    is_one boolean DEFAULT true NOT NULL,
+    required boolean NOT NULL,
+    CONSTRAINT four_eyes_is_one_check CHECK (is_one)
+);
+
+COMMENT ON TABLE makegood.four_eyes IS 'Whether a decision takes two roles; no row: one is enough. See makegood.require_four_eyes.';
 
 CREATE TABLE makegood.gaps (
     id bigint NOT NULL,
@@ -2256,6 +2370,9 @@ ALTER TABLE ONLY makegood.outbox ATTACH PARTITION makegood.outbox_1 FOR VALUES I
 
 ALTER TABLE ONLY makegood.outbox ATTACH PARTITION makegood.outbox_2 FOR VALUES IN ('2');
 
+ALTER TABLE ONLY makegood.asks
+    ADD CONSTRAINT asks_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY makegood.audit_entries
     ADD CONSTRAINT audit_entries_pkey PRIMARY KEY (id);
 
@@ -2264,6 +2381,9 @@ ALTER TABLE ONLY makegood.decisions
 
 ALTER TABLE ONLY makegood.findings
     ADD CONSTRAINT findings_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY makegood.four_eyes
+    ADD CONSTRAINT four_eyes_pkey PRIMARY KEY (is_one);
 
 ALTER TABLE ONLY makegood.gaps
     ADD CONSTRAINT gaps_pkey PRIMARY KEY (id);
@@ -2342,6 +2462,8 @@ ALTER TABLE ONLY makegood.watermarks
 
 ALTER TABLE ONLY makegood.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id, route_id);
+
+CREATE UNIQUE INDEX asks_open ON makegood.asks USING btree (action, subject) WHERE (approved_at IS NULL);
 
 CREATE INDEX audit_entries_at ON makegood.audit_entries USING btree (at);
 

@@ -52,7 +52,9 @@ pub async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
         return Ok(());
     }
     let accepted = decisions::accept(&session.store, route, args.why.as_deref()).await;
-    let decision = accepted.map_err(|fault| fault.problem("cannot accept"))?;
+    let Some(decision) = accepted.map_err(|fault| fault.problem("cannot accept"))? else {
+        return Err(super::noted(1));
+    };
     match args.output.output {
         Format::Table => print::data(&format!("decision {decision}\n"))?,
         Format::Json => print::document(json!({ "decision": decision, "route": route }))?,

@@ -58,7 +58,10 @@ pub async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
         (Some(why), Some(confirmed)) if confirmed == route => {
             let ids: Vec<i64> = cases.iter().map(|case| case.id).collect();
             let done = decisions::discard(&session.store, &ids, why).await;
-            done.map_err(|fault| fault.problem("nothing was given up"))?;
+            let done = done.map_err(|fault| fault.problem("nothing was given up"))?;
+            if done < ids.len() {
+                return Err(super::noted(ids.len() - done));
+            }
             say!("{what} given up");
             Ok(())
         }

@@ -120,7 +120,12 @@ async fn execute<'a>(
     let ids: Vec<i64> = cases.iter().map(|case| case.id).collect();
     let asked = decisions::replay(&session.store, &ids, args.why.as_deref()).await;
     let asked = asked.map_err(|fault| fault.problem("cannot ask for the replay"))?;
-    let asked: BTreeMap<i64, i64> = asked.into_iter().collect();
+    let noted = asked.iter().filter(|(_, decision)| decision.is_none()).count();
+    if noted > 0 {
+        return Err(super::noted(noted));
+    }
+    let asked: BTreeMap<i64, i64> =
+        asked.into_iter().filter_map(|(id, decision)| Some((id, decision?))).collect();
     let is_waited_for = watch::announce(session, cases).await? && !args.timeout.is_zero();
     let timeout = if is_waited_for { args.timeout } else { Duration::ZERO };
     let ended = watch::watch(session, &asked, timeout).await?;

@@ -13,25 +13,29 @@ pub struct Decision {
     pub detail: Option<String>,
 }
 
-/// Asks for records to be replayed; returns each record with the number of its decision.
+/// Asks for records to be replayed; returns each record with the number of its decision, if it takes effect: where
+/// decisions take two roles, the first one's is noted only.
 pub async fn replay(
     store: &Store,
     ids: &[i64],
     why: Option<&str>,
-) -> Result<Vec<(i64, i64)>, Fault> {
+) -> Result<Vec<(i64, Option<i64>)>, Fault> {
     let sql = include_str!("../../../sql/core/decision_ask_replay.sql");
     let rows = store.query(sql, &[&ids, &why]).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-/// Gives records up, all or none of them.
-pub async fn discard(store: &Store, ids: &[i64], why: &str) -> Result<(), Fault> {
-    store.query(include_str!("../../../sql/core/decision_discard.sql"), &[&ids, &why]).await?;
-    Ok(())
+/// Gives records up, and returns how many: the rest is noted only, where decisions take two roles.
+pub async fn discard(store: &Store, ids: &[i64], why: &str) -> Result<usize, Fault> {
+    let sql = include_str!("../../../sql/core/decision_discard.sql");
+    let rows = store.query(sql, &[&ids, &why]).await?;
+    let done = rows.first().map_or(0, |row| row.get::<_, i64>(0));
+    Ok(usize::try_from(done).unwrap_or_default())
 }
 
-/// Lets what a route's database refuses into quarantine without a proof; returns the decision's number.
-pub async fn accept(store: &Store, route: &str, why: Option<&str>) -> Result<i64, Fault> {
+/// Lets what a route's database refuses into quarantine without a proof; returns the decision's number, if it takes
+/// effect.
+pub async fn accept(store: &Store, route: &str, why: Option<&str>) -> Result<Option<i64>, Fault> {
     let sql = include_str!("../../../sql/core/decision_accept.sql");
     let rows = store.query(sql, &[&route, &why]).await?;
     rows.first()
