@@ -3,10 +3,12 @@
 //! [`load()`] reads all of them and gives back a [`Config`] in which nothing is left to interpret,
 //! with the origin of every value. `Debug` of these types never shows a secret.
 
+mod again;
 mod alert;
 mod assemble;
 mod defaults;
 mod env;
+pub mod exposed;
 mod file;
 mod http;
 mod keys;
@@ -29,6 +31,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+pub use again::Again;
 pub use layers::Origin;
 pub use load::{Loaded, Overrides, load};
 pub use postgres::{Pooler, Postgres, RootCert, SslMode};

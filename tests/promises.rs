@@ -39,6 +39,7 @@ mod page;
 mod payment_examples;
 mod payment_roles;
 mod pooler;
+mod postgres_logins;
 mod quarantine;
 mod rebalance;
 mod reconcile;

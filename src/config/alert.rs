@@ -64,7 +64,7 @@ fn webhook(raw: &Raw) -> Result<Option<SecretString>, String> {
     Ok(Some(written.into()))
 }
 
-fn command(raw: &Raw) -> Result<Vec<String>, String> {
+pub fn command(raw: &Raw) -> Result<Vec<String>, String> {
     let words = match raw {
         Raw::List(words) => words.clone(),
         Raw::Text(program) if program.is_empty() => Vec::new(),

@@ -108,6 +108,18 @@ fn database(from: &mut Reader, section: &str, libpq: &Libpq) -> Postgres {
         url.map_or_else(String::new, |url| url.to_owned())
     };
     main.direct = from.take(&key, None, parse, show);
+    let key = format!("{section}.password_command");
+    main.password_command = from.take(&key, Vec::new(), alert::command, |words| words.join(" "));
+    if main.password_command.is_empty() {
+        return main;
+    }
+    if let Some(direct) = &mut main.direct {
+        direct.password_command.clone_from(&main.password_command);
+    }
+    if main.password.is_some() {
+        let origin = from.origin(&key);
+        from.layers.mistake(origin, "a password is given too", "keep one of the two");
+    }
     main
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::exposed;
 use super::keys::{KEYS, variable};
 use super::layers::{Layers, Origin, Raw};
 use super::mistake::did_you_mean;
@@ -40,6 +41,11 @@ pub fn secret(env: &Env, name: &str, cwd: &Path, layers: &mut Layers) -> Option<
     }
     let path = cwd.join(file);
     match std::fs::read_to_string(&path) {
+        Ok(_) if exposed::to_everybody(&path) => {
+            let what = format!("everybody may read {}, which holds a secret", path.display());
+            layers.mistake(format!("env {sibling}"), what, exposed::FIX);
+            None
+        }
         Ok(text) => {
             let value = text.trim_end_matches(['\r', '\n']).to_owned();
             Some((value, Origin::EnvFile { name: sibling, path }))
@@ -107,9 +113,14 @@ fn one(name: &str, keys: &BTreeMap<String, &str>, env: &Env, cwd: &Path, layers:
 
 /// `PAYMENTS_URL` is the `url` of `PAYMENTS`.
 fn part_of_database(name: &str) -> Option<(&str, &'static str)> {
-    [("_DIRECT_URL", "direct_url"), ("_URL", "url"), ("_POOLER", "pooler")]
-        .into_iter()
-        .find_map(|(ending, part)| Some((name.strip_suffix(ending)?, part)))
+    [
+        ("_DIRECT_URL", "direct_url"),
+        ("_URL", "url"),
+        ("_POOLER", "pooler"),
+        ("_PASSWORD_COMMAND", "password_command"),
+    ]
+    .into_iter()
+    .find_map(|(ending, part)| Some((name.strip_suffix(ending)?, part)))
 }
 
 /// `inbox[].topic` becomes `inbox[0].topic`, if there is exactly one route to mean.

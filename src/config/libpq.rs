@@ -18,13 +18,15 @@ pub struct Libpq {
 }
 
 /// Which variable stands for which parameter.
-const VARIABLES: [(&str, &str); 10] = [
+const VARIABLES: [(&str, &str); 12] = [
     ("PGHOST", "host"),
     ("PGPORT", "port"),
     ("PGUSER", "user"),
     ("PGDATABASE", "dbname"),
     ("PGSSLMODE", "sslmode"),
     ("PGSSLROOTCERT", "sslrootcert"),
+    ("PGSSLCERT", "sslcert"),
+    ("PGSSLKEY", "sslkey"),
     ("PGAPPNAME", "application_name"),
     ("PGCONNECT_TIMEOUT", "connect_timeout"),
     ("PGOPTIONS", "options"),
@@ -41,7 +43,7 @@ impl Libpq {
         if let Some((password, origin)) = env::secret(env, "PGPASSWORD", cwd, layers) {
             fallbacks.push(("password", password, origin.to_string()));
         }
-        for name in ["PGSERVICE", "PGSSLCERT", "PGSSLKEY", "PGHOSTADDR"] {
+        for name in ["PGSERVICE", "PGHOSTADDR"] {
             if env::get(env, name).is_some() {
                 layers.notes.push(format!("{name} is set, but makegood does not read it"));
             }
@@ -85,7 +87,11 @@ fn passfile(env: &Env, cwd: &Path, layers: &mut Layers) -> String {
     };
     if metadata.permissions().mode() & 0o077 != 0 {
         let path = path.display();
-        layers.notes.push(format!("{path} is ignored, because others may read it: chmod 600 it"));
+        let what = format!("others may read {path}, which holds passwords");
+        match named {
+            Some(_) => layers.mistake("env PGPASSFILE", what, "chmod 600 it"),
+            None => layers.notes.push(format!("{what}: it is ignored until you chmod 600 it")),
+        }
         return String::new();
     }
     std::fs::read_to_string(&path).unwrap_or_default()

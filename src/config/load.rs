@@ -1,7 +1,7 @@
 //! Reads everything, in order: file, environment, flags.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 
@@ -10,7 +10,7 @@ use super::env::{self, Env};
 use super::layers::{Layers, Origin, Raw};
 use super::libpq::Libpq;
 use super::reader::{Reader, Setting};
-use super::{Config, file, mistake, rules};
+use super::{Again, Config, exposed, file, mistake, redact, rules};
 use crate::pure::problem::{Code, Problem};
 
 /// What the command line says; it wins over everything.
@@ -65,15 +65,17 @@ pub fn load(flags: &Overrides, env: &Env, cwd: &Path) -> Result<Loaded, Problem>
     let libpq = Libpq::read(env, cwd, &mut layers);
     let mut reader = Reader { layers, settings: Vec::new() };
     let folders = Folders { cwd, file: path.as_deref() };
-    let config = config(&mut reader, &libpq, &folders);
+    let mut config = config(&mut reader, &libpq, &folders);
     rules::check(&config, &mut reader);
     show_libpq(&config, &libpq, &mut reader);
     if let Some(path) = &path {
-        warn_if_readable(path, &config, &mut reader);
+        refuse_if_readable(path, &mut reader);
     }
     match mistake::problem(&reader.layers.mistakes) {
         Some(problem) => Err(problem),
         None => {
+            let inputs = Arc::new((flags.clone(), env.clone(), cwd.to_owned()));
+            Again::mark(&mut config, &inputs);
             Ok(Loaded { config, file: path, origins: reader.settings, notes: reader.layers.notes })
         }
     }
@@ -127,17 +129,24 @@ fn show_libpq(config: &Config, libpq: &Libpq, reader: &mut Reader) {
     }
 }
 
-fn warn_if_readable(path: &Path, config: &Config, reader: &mut Reader) {
-    let open = std::fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o004 != 0);
-    let in_file = |key: &str| matches!(reader.origin(key), Origin::File { .. });
-    let property = |name: &String| in_file(&format!("kafka.properties.{name}"));
-    let secret =
-        config.kafka.properties.keys().any(|name| name.contains("password") && property(name))
-            || (in_file("http.token") && config.http.token.is_some())
-            || (in_file("postgres.url") && config.postgres.password.is_some());
-    if open && secret {
-        let path = path.display();
-        let note = format!("{path} holds a password and everybody may read it: chmod 640 it");
-        reader.layers.notes.push(note);
+/// Refuses a file that everybody may read and that holds a secret, whatever its key.
+fn refuse_if_readable(path: &Path, reader: &mut Reader) {
+    if !exposed::to_everybody(path) {
+        return;
     }
+    let masked = |setting: &&Setting| {
+        let is_secret = !setting.key.ends_with("command") && setting.value.contains(redact::MASK);
+        is_secret && matches!(setting.origin, Origin::File { .. })
+    };
+    // Most properties are masked although they are no secrets.
+    let is_secret = |key: &str| match key.strip_prefix("kafka.properties.") {
+        Some(name) => ["password", "secret", ".pem", "jaas", "oauthbearer.config"]
+            .iter()
+            .any(|part| name.contains(part)),
+        None => true,
+    };
+    let found = reader.settings.iter().filter(masked).find(|setting| is_secret(&setting.key));
+    let Some(Setting { key, origin, .. }) = found.cloned() else { return };
+    let what = format!("{key} is a secret, and everybody may read {}", path.display());
+    reader.layers.mistake(origin, what, exposed::FIX);
 }

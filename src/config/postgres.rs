@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio_postgres::config::ChannelBinding;
 
+use super::again::Again;
 use super::libpq::Libpq;
 use super::{redact, url};
 use crate::pure::problem::{Code, Problem};
@@ -30,6 +31,16 @@ pub struct Postgres {
     pub sslmode: Option<SslMode>,
     /// Whose signature on the server's certificate counts; `None` when nobody said.
     pub sslrootcert: Option<RootCert>,
+    /// A file with the client's certificate, in PEM.
+    pub sslcert: Option<PathBuf>,
+    /// The file with its key, in PEM.
+    pub sslkey: Option<PathBuf>,
+    /// What opens the key.
+    pub sslpassword: Option<SecretString>,
+    /// A program that prints the password; empty for none.
+    pub password_command: Vec<String>,
+    /// How the login is read again when it was refused.
+    pub again: Option<Again>,
     /// The name shown in `pg_stat_activity`; `None` leaves it to the caller.
     pub application_name: Option<String>,
     /// How long one connection attempt may take.
@@ -111,6 +122,11 @@ impl Default for Postgres {
             dbname: "makegood".into(),
             sslmode: None,
             sslrootcert: None,
+            sslcert: None,
+            sslkey: None,
+            sslpassword: None,
+            password_command: Vec::new(),
+            again: None,
             application_name: None,
             connect_timeout: Duration::from_secs(5),
             options: None,

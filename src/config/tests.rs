@@ -3,6 +3,7 @@
 mod limits;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 
 use super::*;
@@ -45,7 +46,8 @@ struct Folder(PathBuf);
 impl Folder {
     fn new() -> Folder {
         let path = std::env::temp_dir().join(format!("makegood-config-{}", uuid::Uuid::new_v4()));
-        std::fs::create_dir(&path).unwrap();
+        // Closed to others, for it holds secrets.
+        std::fs::DirBuilder::new().mode(0o700).create(&path).unwrap();
         Folder(path)
     }
 
@@ -79,6 +81,7 @@ fn comparable(mut config: Config) -> String {
     for route in &mut config.inbox {
         route.mapping = None;
     }
+    config.postgres.again = None;
     format!("{config:#?}")
 }
 

@@ -14,7 +14,7 @@ use super::libpq::Libpq;
 use super::mistake::did_you_mean;
 use super::postgres::{Postgres, RootCert, SslMode};
 
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 15] = [
     "host",
     "port",
     "user",
@@ -22,6 +22,9 @@ const KNOWN: [&str; 12] = [
     "dbname",
     "sslmode",
     "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "sslpassword",
     "application_name",
     "connect_timeout",
     "options",
@@ -77,6 +80,9 @@ fn finish(mut merged: Postgres, libpq: &Libpq) -> Result<Postgres, String> {
     if merged.ports.len() > 1 && merged.ports.len() != merged.hosts.len() {
         return Err("give one port for all hosts, or one for each".to_owned());
     }
+    if merged.sslcert.is_some() != merged.sslkey.is_some() {
+        return Err("give sslcert and sslkey together".to_owned());
+    }
     if merged.sslrootcert == Some(RootCert::System) {
         match merged.sslmode {
             None => merged.sslmode = Some(SslMode::VerifyFull),
@@ -127,9 +133,9 @@ fn apply(to: &mut Postgres, key: &str, value: &str) -> Result<(), String> {
         "target_session_attrs" => {
             return Err("makegood writes: target_session_attrs must be read-write".to_owned());
         }
-        "sslcert" | "sslkey" => {
-            return Err("client certificates are not supported; use a password".to_owned());
-        }
+        "sslcert" => to.sslcert = Some(PathBuf::from(value)),
+        "sslkey" => to.sslkey = Some(PathBuf::from(value)),
+        "sslpassword" => to.sslpassword = Some(SecretString::from(value)),
         ignored if IGNORED.contains(&ignored) => {}
         unknown => {
             let fix = did_you_mean(unknown, &KNOWN);

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::pure::problem::{Code, Problem};
+use crate::store::connect;
 use crate::watchdog::supervisor;
 
 /// How long a drain may take before the process ends anyway; what was not committed is read again.
@@ -16,7 +17,7 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
 /// Signals that ask for work, counted for everybody who wants to hear of them.
 #[derive(Clone)]
 pub(super) struct Signals {
-    /// SIGHUP: read the mapping again.
+    /// SIGHUP: read the mapping again, and what logs in to PostgreSQL.
     pub reload: watch::Receiver<u64>,
     /// SIGUSR1: reconcile now.
     pub reconcile: watch::Receiver<u64>,
@@ -61,6 +62,9 @@ fn broadcast(kind: SignalKind) -> Result<watch::Receiver<u64>, Problem> {
     let (counter, count) = watch::channel(0);
     tokio::spawn(async move {
         while signals.recv().await.is_some() {
+            if kind == SignalKind::hangup() {
+                connect::read_again();
+            }
             counter.send_modify(|count| *count += 1);
         }
     });

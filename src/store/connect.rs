@@ -1,7 +1,9 @@
 //! Opens connections: timeouts, keepalives, TLS, and the settings every session gets.
 
+mod client;
 mod error;
 mod hosts;
+mod login;
 mod tls;
 
 use std::net::IpAddr;
@@ -16,11 +18,13 @@ use tokio_postgres::config::{SslMode as WireMode, TargetSessionAttrs};
 use tokio_postgres::{Client, Config};
 
 pub use error::{pool_problem, problem};
+pub use login::read_again;
 pub use tls::TlsMode;
 
 use crate::config::Postgres;
 use crate::pure::problem::{Code, Problem};
 use hosts::{HEAD_START, Hosts};
+use login::Login;
 
 /// What every session sets first. Statements rather than startup options, which PgBouncer refuses. Everything is built
 /// for READ COMMITTED, and a serializable transaction of ours could fail one of the payments'.
@@ -135,26 +139,10 @@ pub async fn listener(
     }
 }
 
-/// The hosts of a database, each with settings of its own.
+/// The hosts of a database.
 fn hosts(p: &Postgres, application_name: &str) -> Result<Hosts, Problem> {
-    let alone = |at: usize, host: &String| Postgres {
-        hosts: vec![host.clone()],
-        ports: p.ports.get(at).or(p.ports.first()).copied().into_iter().collect(),
-        ..p.clone()
-    };
-    let mut each: Vec<Postgres> =
-        p.hosts.iter().enumerate().map(|(at, host)| alone(at, host)).collect();
-    if each.is_empty() {
-        each.push(p.clone());
-    }
-    let patience = if each.len() > 1 { p.connect_timeout } else { patience(p) };
-    let named = |one: &Postgres| {
-        settings(one).map(|(mut config, tls)| {
-            config.application_name(p.application_name.as_deref().unwrap_or(application_name));
-            (config, tls)
-        })
-    };
-    Ok(Hosts { each: each.iter().map(named).collect::<Result<_, _>>()?, patience })
+    let patience = if p.hosts.len() > 1 { p.connect_timeout } else { patience(p) };
+    Ok(Hosts { login: Login::new(p, application_name)?, patience })
 }
 
 /// `host:port/database`, for messages; several hosts are separated by commas.
@@ -180,7 +168,11 @@ fn no_session(p: &Postgres) -> Problem {
 /// own timeout does not cover.
 fn patience(p: &Postgres) -> Duration {
     let before_the_last = u32::try_from(p.hosts.len().saturating_sub(1)).unwrap_or(0);
-    HEAD_START.saturating_mul(before_the_last) + p.connect_timeout + Duration::from_secs(5)
+    let command = if p.password_command.is_empty() { Duration::ZERO } else { login::PATIENCE };
+    HEAD_START.saturating_mul(before_the_last)
+        + p.connect_timeout
+        + Duration::from_secs(5)
+        + command
 }
 
 /// Whether connections to a database stay on this machine.

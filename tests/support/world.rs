@@ -39,7 +39,12 @@ async fn make_template(postgres: &PrivatePostgres) {
         .batch_execute(&format!("CREATE DATABASE {TEMPLATE}"))
         .await
         .unwrap();
-    let mut client = connect(&postgres.url(TEMPLATE)).await;
+    prepare(&postgres.url(TEMPLATE)).await;
+}
+
+/// Gives a database the host's tables and makegood's schema.
+pub async fn prepare(url: &str) {
+    let mut client = connect(url).await;
     client.batch_execute(HOST_TABLES).await.unwrap();
     migrate::up(&mut client, migrate::BOTH).await.unwrap();
 }

@@ -27,7 +27,7 @@ pub fn problem(e: &Error, where_: &str) -> Problem {
     if source.contains("password missing") {
         let cause = format!("PostgreSQL at {where_} wants a password and none is configured");
         return Problem::new(Code::PostgresUnreachable, cause)
-            .hint("set PGPASSWORD or PGPASSWORD_FILE, or add it to the URL or to ~/.pgpass");
+            .hint("set PGPASSWORD or PGPASSWORD_FILE, add it to the URL or to ~/.pgpass, or set password_command");
     }
     if let Some(io) = e.source().and_then(|source| source.downcast_ref::<io::Error>()) {
         return unreachable(io, where_);
@@ -40,6 +40,19 @@ pub fn problem(e: &Error, where_: &str) -> Problem {
     };
     let more = if source.is_empty() { source } else { format!(": {source}") };
     Problem::new(code, format!("PostgreSQL at {where_}: {kind}{more}"))
+}
+
+/// Whether another password or certificate may be what is wanted.
+pub(super) fn is_of_login(e: &Error) -> bool {
+    let (mut said, mut source) = (e.to_string(), e.source());
+    while let Some(reason) = source {
+        said += &reason.to_string();
+        source = reason.source();
+    }
+    match e.code() {
+        Some(state) => state.code().starts_with("28"),
+        None => ["TLS", "alert", "ertificate", "password"].iter().any(|part| said.contains(part)),
+    }
 }
 
 /// A pool's error as a problem; see [`problem`].
@@ -102,11 +115,13 @@ fn answered(answer: &DbError, where_: &str) -> Problem {
 fn untrusted(why: &str, where_: &str) -> Problem {
     let cause = format!("no TLS connection to PostgreSQL at {where_}: {why}");
     let hint = if why.contains("does not support TLS") {
-        "turn ssl on in the server's postgresql.conf, or choose a weaker sslmode"
+        "turn ssl on in the server's postgresql.conf; or, where the network between is trusted, say sslmode=disable (without an \
+         sslmode, towards another machine, it is verify-full)"
     } else if why.contains("NotValidForName") || why.contains("not valid for name") {
         "connect by a name that is in the certificate, or use sslmode=verify-ca"
     } else if why.contains("UnknownIssuer") || why.contains("CaUsedAsEndEntity") {
-        "name the authority that signed the server's certificate: sslrootcert=FILE"
+        "name the authority that signed the server's certificate: sslrootcert=FILE (without an sslmode, towards another machine, \
+         it is verify-full)"
     } else if why.contains("xpired") {
         "renew the server's certificate"
     } else {

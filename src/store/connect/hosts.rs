@@ -17,6 +17,8 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, NoTls};
 
 use super::TlsMode;
+use super::error::is_of_login;
+use super::login::{Each, Login};
 
 /// How long a host that does not answer has for itself, before the next one is tried beside it: what
 /// RFC 8305 gives an address. It is short because an extra login on a standby costs nothing.
@@ -24,8 +26,8 @@ pub(super) const HEAD_START: Duration = Duration::from_millis(250);
 
 /// A database's hosts in the order in which they are tried.
 pub(super) struct Hosts {
-    /// The settings for each host, and how connections to it are protected.
-    pub each: Vec<(Config, TlsMode)>,
+    /// What logs in to them.
+    pub login: Login,
     /// How long each may take, login included, while there is another one.
     pub patience: Duration,
 }
@@ -39,9 +41,20 @@ pub(super) struct Open {
 
 impl Hosts {
     /// Connects to the first host that takes writes. If none answers at all this does not end; the caller
-    /// has a time for the whole.
+    /// has a time for the whole. What is refused is read again, in case it was replaced.
     pub async fn open(&self) -> Result<Open, Error> {
-        let mut others = self.each.iter();
+        let each = self.login.current().await;
+        match self.first_of(&each).await {
+            Err(error) if is_of_login(&error) => match self.login.instead_of(&each).await {
+                Some(each) => self.first_of(&each).await,
+                None => Err(error),
+            },
+            answer => answer,
+        }
+    }
+
+    async fn first_of(&self, each: &Each) -> Result<Open, Error> {
+        let mut others = each.iter();
         let mut trying = FuturesUnordered::new();
         let mut refusal = None;
         loop {

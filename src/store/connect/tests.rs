@@ -18,8 +18,8 @@ fn plaintext_is_the_default_only_on_this_machine() {
     assert_eq!(tls_of("postgres://u@localhost/d"), "plain");
     assert_eq!(tls_of("postgres://u@127.0.0.1,[::1]/d"), "plain");
     assert_eq!(tls_of("postgres:///d?host=/tmp&sslmode=require"), "plain");
-    assert_eq!(tls_of("postgres://u@db.example/d"), "opportunistic");
-    assert_eq!(tls_of("postgres://u@localhost,db.example/d"), "opportunistic");
+    assert_eq!(tls_of("postgres://u@db.example/d"), "required");
+    assert_eq!(tls_of("postgres://u@localhost,db.example/d"), "required");
     assert_eq!(tls_of("postgres://u@db.example/d?sslmode=disable"), "plain");
     assert_eq!(tls_of("postgres://u@localhost/d?sslmode=require"), "required");
 }

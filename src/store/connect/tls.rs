@@ -8,11 +8,12 @@
 //! | `verify-ca` | yes | yes | no |
 //! | `verify-full` | yes | yes | yes |
 //!
-//! Without `sslrootcert` the roots this machine trusts count. A server certificate that stands in
-//! the `sslrootcert` file itself is trusted as it is: a self-signed one is given so.
+//! Towards another machine it is `verify-full` where nobody says otherwise. Without `sslrootcert` the roots this machine
+//! trusts count. A server certificate that stands in the `sslrootcert` file itself is trusted as it is, for as long as it
+//! is valid: a self-signed one is given so.
 
 use std::path::Path;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -20,10 +21,14 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
 
-use super::Reach;
+use super::{Reach, client};
 use crate::config::{Postgres, RootCert, SslMode};
 use crate::pure::problem::{Code, Problem};
 
@@ -46,41 +51,31 @@ enum Check {
     ChainAndName,
 }
 
-/// Decides the protection. Warns once in a process about a network connection that nobody said how
-/// to protect.
+/// Decides the protection. Towards another machine nothing is believed unless somebody said so.
 pub(super) fn mode(p: &Postgres, reach: Reach) -> Result<TlsMode, Problem> {
-    static WARNED: Once = Once::new();
     let sslmode = match (reach, p.sslmode) {
         (Reach::Socket, _) => SslMode::Disable,
         (_, Some(said)) => said,
+        (Reach::Loopback, None) if p.sslcert.is_some() => SslMode::Require,
         (Reach::Loopback, None) => SslMode::Disable,
-        (Reach::Network, None) => {
-            WARNED.call_once(|| {
-                tracing::warn!(
-                    host = p.hosts.join(","),
-                    "the connection to PostgreSQL is not verified; add sslmode=verify-full \
-                     (with sslrootcert=FILE for a private authority) to its URL"
-                );
-            });
-            SslMode::Prefer
-        }
+        (Reach::Network, None) => SslMode::VerifyFull,
     };
-    Ok(match sslmode {
-        SslMode::Disable => TlsMode::Plain,
-        SslMode::Prefer => TlsMode::Opportunistic(connector(Check::Nothing, None)?),
-        SslMode::Require if p.sslrootcert.is_none() => {
-            TlsMode::Required(connector(Check::Nothing, None)?)
-        }
-        SslMode::Require | SslMode::VerifyCa => {
-            TlsMode::Required(connector(Check::Chain, p.sslrootcert.as_ref())?)
-        }
-        SslMode::VerifyFull => {
-            TlsMode::Required(connector(Check::ChainAndName, p.sslrootcert.as_ref())?)
-        }
-    })
+    let roots = p.sslrootcert.as_ref();
+    let check = match sslmode {
+        SslMode::Disable => return Ok(TlsMode::Plain),
+        SslMode::Prefer => return Ok(TlsMode::Opportunistic(connector(Check::Nothing, None, p)?)),
+        SslMode::Require if roots.is_none() => Check::Nothing,
+        SslMode::Require | SslMode::VerifyCa => Check::Chain,
+        SslMode::VerifyFull => Check::ChainAndName,
+    };
+    Ok(TlsMode::Required(connector(check, roots, p)?))
 }
 
-fn connector(check: Check, roots: Option<&RootCert>) -> Result<MakeRustlsConnect, Problem> {
+fn connector(
+    check: Check,
+    roots: Option<&RootCert>,
+    p: &Postgres,
+) -> Result<MakeRustlsConnect, Problem> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let named = match (check, roots) {
         (Check::Nothing, _) => Vec::new(),
@@ -95,11 +90,28 @@ fn connector(check: Check, roots: Option<&RootCert>) -> Result<MakeRustlsConnect
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| Problem::new(Code::System, format!("TLS cannot be set up: {error}")))?;
-    let config = builder
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    let config = match client::identity(p)? {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => builder
+            .with_client_auth_cert(chain, key)
+            .map_err(|error| client::unfit(p, &error.to_string()))?,
+    };
     Ok(MakeRustlsConnect::new(config))
+}
+
+/// Trusted as it is, but not for longer than it says of itself.
+fn is_valid(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
+    let read = Certificate::from_der(certificate.as_ref());
+    let validity = read.map_err(|_| CertificateError::BadEncoding)?.tbs_certificate.validity;
+    let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
+    if now.as_secs() < seconds(validity.not_before) {
+        return Err(CertificateError::NotValidYet.into());
+    }
+    if now.as_secs() > seconds(validity.not_after) {
+        return Err(CertificateError::Expired.into());
+    }
+    Ok(())
 }
 
 fn from_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, Problem> {
@@ -152,7 +164,9 @@ impl ServerCertVerifier for Verifier {
             return Ok(ServerCertVerified::assertion());
         }
         let certificate = ParsedCertificate::try_from(end_entity)?;
-        if !self.pinned.iter().any(|pinned| pinned.as_ref() == end_entity.as_ref()) {
+        if self.pinned.iter().any(|pinned| pinned.as_ref() == end_entity.as_ref()) {
+            is_valid(end_entity, now)?;
+        } else {
             let algorithms = self.provider.signature_verification_algorithms.all;
             verify_server_cert_signed_by_trust_anchor(
                 &certificate,

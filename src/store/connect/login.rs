@@ -1,0 +1,200 @@
+//! What logs in, as it is now: passwords and certificates are replaced while the daemon runs. They are read again when
+//! a login is refused and on SIGHUP; a `password_command` is asked again besides, for what it prints may last minutes.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::io::AsyncReadExt as _;
+use tokio::process::Command;
+use tokio::sync::Mutex;
+use tokio_postgres::Config;
+
+use super::{TlsMode, settings};
+use crate::config::{Postgres, RootCert};
+use crate::pure::problem::{Code, Problem};
+
+/// How long what a command printed is taken for the password without asking again.
+const FRESH: Duration = Duration::from_secs(60);
+/// How long a command may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How much a command may print.
+const MOST: u64 = 64 * 1024;
+/// How often a refused login leads to another look at most.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often everything was to be read again.
+static ASKED: AtomicU64 = AtomicU64::new(0);
+
+/// Has every login read again before its next connection.
+pub fn read_again() {
+    ASKED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// The settings for each host, and how connections to it are protected.
+pub(super) type Each = Arc<Vec<(Config, TlsMode)>>;
+
+/// A database's login.
+pub(super) struct Login {
+    name: String,
+    now: Mutex<Now>,
+}
+
+struct Now {
+    postgres: Postgres,
+    each: Each,
+    /// The bytes of the files of certificates, to tell when one has changed.
+    files: Vec<Vec<u8>>,
+    asked: u64,
+    looked: Instant,
+    printed: Option<Instant>,
+}
+
+impl Login {
+    /// Connects to nothing, and runs no command yet.
+    pub(super) fn new(postgres: &Postgres, name: &str) -> Result<Login, Problem> {
+        let now = Now {
+            each: each(postgres, name)?,
+            files: files(postgres),
+            asked: ASKED.load(Ordering::Relaxed),
+            // A refusal right after the start may be of what is just being replaced.
+            looked: Instant::now().checked_sub(PAUSE).unwrap_or_else(Instant::now),
+            printed: None,
+            postgres: postgres.clone(),
+        };
+        Ok(Login { name: name.to_owned(), now: Mutex::new(now) })
+    }
+
+    /// What to log in with.
+    pub(super) async fn current(&self) -> Each {
+        let mut now = self.now.lock().await;
+        let has_command = !now.postgres.password_command.is_empty();
+        let is_old = has_command && now.printed.is_none_or(|at| at.elapsed() > FRESH);
+        if is_old || now.asked != ASKED.load(Ordering::Relaxed) {
+            self.look(&mut now).await;
+        }
+        now.each.clone()
+    }
+
+    /// What to log in with instead, after this was refused; nothing where it is still the same.
+    pub(super) async fn instead_of(&self, refused: &Each) -> Option<Each> {
+        let mut now = self.now.lock().await;
+        if Arc::ptr_eq(&now.each, refused) && now.looked.elapsed() >= PAUSE {
+            self.look(&mut now).await;
+        }
+        (!Arc::ptr_eq(&now.each, refused)).then(|| now.each.clone())
+    }
+
+    async fn look(&self, now: &mut Now) {
+        (now.asked, now.looked) = (ASKED.load(Ordering::Relaxed), Instant::now());
+        match self.renewed(now).await {
+            Ok(Some((postgres, each))) => {
+                tracing::info!(
+                    database = super::place(&postgres),
+                    "the login to PostgreSQL was read again, and is another"
+                );
+                (now.files, now.each, now.postgres) = (files(&postgres), each, postgres);
+            }
+            Ok(None) => {}
+            Err(problem) => {
+                tracing::warn!(
+                    code = problem.code.as_str(),
+                    hint = problem.hint,
+                    "{}",
+                    problem.cause
+                );
+            }
+        }
+    }
+
+    /// The login, if it has changed. Everything else stays what it was at the start.
+    async fn renewed(&self, now: &mut Now) -> Result<Option<(Postgres, Each)>, Problem> {
+        let mut postgres = now.postgres.clone();
+        if let Some(read) =
+            now.postgres.again.as_ref().map(|again| again.read()).transpose()?.flatten()
+        {
+            postgres.password = read.password;
+            postgres.sslpassword = read.sslpassword;
+        }
+        if !postgres.password_command.is_empty() {
+            postgres.password = Some(printed(&postgres.password_command).await?);
+            now.printed = Some(Instant::now());
+        }
+        let same = |a: &Option<SecretString>, b: &Option<SecretString>| {
+            a.as_ref().map(|s| s.expose_secret()) == b.as_ref().map(|s| s.expose_secret())
+        };
+        let is_same = same(&postgres.password, &now.postgres.password)
+            && same(&postgres.sslpassword, &now.postgres.sslpassword)
+            && files(&postgres) == now.files;
+        if is_same {
+            return Ok(None);
+        }
+        let each = each(&postgres, &self.name)?;
+        Ok(Some((postgres, each)))
+    }
+}
+
+/// The settings of each host.
+fn each(p: &Postgres, application_name: &str) -> Result<Each, Problem> {
+    let alone = |at: usize, host: &String| Postgres {
+        hosts: vec![host.clone()],
+        ports: p.ports.get(at).or(p.ports.first()).copied().into_iter().collect(),
+        ..p.clone()
+    };
+    let mut each: Vec<Postgres> =
+        p.hosts.iter().enumerate().map(|(at, host)| alone(at, host)).collect();
+    if each.is_empty() {
+        each.push(p.clone());
+    }
+    let named = |one: &Postgres| {
+        settings(one).map(|(mut config, tls)| {
+            config.application_name(p.application_name.as_deref().unwrap_or(application_name));
+            (config, tls)
+        })
+    };
+    each.iter().map(named).collect::<Result<_, _>>().map(Arc::new)
+}
+
+fn files(p: &Postgres) -> Vec<Vec<u8>> {
+    let root = match &p.sslrootcert {
+        Some(RootCert::File(path)) => Some(path),
+        Some(RootCert::System) | None => None,
+    };
+    let named = [root, p.sslcert.as_ref(), p.sslkey.as_ref()];
+    named.into_iter().flatten().map(|path| std::fs::read(path).unwrap_or_default()).collect()
+}
+
+/// What a command prints, without the end of its line.
+async fn printed(command: &[String]) -> Result<SecretString, Problem> {
+    let Some((program, args)) = command.split_first() else { return Ok(SecretString::default()) };
+    let failed = |why: String| {
+        let cause = format!("password_command {program} gives no password: {why}");
+        Problem::new(Code::Config, cause)
+            .hint("it prints the password on standard output and ends with 0 within 10 seconds")
+    };
+    let run = async {
+        let mut child = Command::new(program)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| failed(error.to_string()))?;
+        let mut text = String::new();
+        if let Some(out) = child.stdout.take() {
+            let read = out.take(MOST).read_to_string(&mut text).await;
+            read.map_err(|error| failed(error.to_string()))?;
+        }
+        let status = child.wait().await.map_err(|error| failed(error.to_string()))?;
+        match text.trim_end_matches(['\r', '\n']) {
+            _ if !status.success() => Err(failed(status.to_string())),
+            "" => Err(failed("it prints nothing".to_owned())),
+            password => Ok(SecretString::from(password)),
+        }
+    };
+    let slow = || failed(format!("it took more than {} s", PATIENCE.as_secs()));
+    tokio::time::timeout(PATIENCE, run).await.unwrap_or_else(|_| Err(slow()))
+}
