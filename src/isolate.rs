@@ -97,7 +97,7 @@ fn may_be_an_items_own(fault: &ApplyFault, is_patient: bool) -> bool {
         ApplyFault::Engine(inner) => {
             inner.sqlstate().is_some() && verdict(inner.sqlstate()) == Verdict::Isolate
         }
-        ApplyFault::NoOutcome | ApplyFault::Breach(_) => true,
+        ApplyFault::NoOutcome | ApplyFault::Altered | ApplyFault::Breach(_) => true,
         ApplyFault::Raced
         | ApplyFault::Payments(_)
         | ApplyFault::Collided(_)

@@ -21,6 +21,7 @@ mod exactly_once;
 mod foreign_code;
 mod four_eyes;
 mod holds;
+mod host_tables;
 mod hostile;
 mod http;
 mod isolation;

@@ -1,5 +1,5 @@
 -- makegood: index_on
--- Whether the table $1 has a valid index that begins with these columns in this order.
+-- Whether the table $1 has a valid index that begins with these columns in this order, and whether it is partitioned.
 SELECT EXISTS (
     SELECT
     FROM pg_catalog.pg_index i
@@ -10,4 +10,5 @@ SELECT EXISTS (
               JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
               WHERE k.place <= pg_catalog.cardinality($2::text[])
           ) = $2::text[]
-)
+),
+       EXISTS (SELECT FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = $1::oid)

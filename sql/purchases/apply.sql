@@ -17,6 +17,7 @@
 --      With no such line: $1 uuid[] event ids; $2 jsonb[] payloads; $3 timestamptz[] times.
 -- Out: exactly one row an event: event_id, outcome, business_key, detail.
 --        applied   this event made the row
+--        altered   it made a row that says something else than was paid, as a column that rounds does: nothing is kept
 --        already   the row exists and says the same
 --        conflict  the row exists and says something else
 --        ignored   nothing to do for this event
@@ -86,8 +87,9 @@ SELECT g.event_id,
 FROM other g
 JOIN found f USING (payment_id)
 UNION ALL
-SELECT event_id, 'applied', payment_id::text, NULL
-FROM inserted
+SELECT i.event_id, CASE WHEN i.amount <> g.amount THEN 'altered' ELSE 'applied' END, i.payment_id::text, NULL
+FROM inserted i
+LEFT JOIN good g USING (event_id)
 UNION ALL
 SELECT event_id, 'rejected', payment_id::text, fault
 FROM event

@@ -20,9 +20,10 @@ impl Attempt<'_> {
             | ApplyFault::Unknown(inner)
             | ApplyFault::Payments(inner)
             | ApplyFault::Mapping(inner) => again(inner, self.hold_of(fault).await),
-            ApplyFault::Breach(_) | ApplyFault::NoOutcome | ApplyFault::Raced => {
-                Ending::Hold(hold_of(fault))
-            }
+            ApplyFault::Breach(_)
+            | ApplyFault::Altered
+            | ApplyFault::NoOutcome
+            | ApplyFault::Raced => Ending::Hold(hold_of(fault)),
         }
     }
 

@@ -97,6 +97,18 @@ pub fn unset(sql: &str, catalogue: &Catalogue) -> Vec<Unset> {
     found
 }
 
+/// Whether a column of a type, as the catalogue writes it, rounds numbers of so many digits after the point.
+pub fn rounds(kind: &str, scale: u32) -> bool {
+    match kind {
+        "smallint" | "integer" | "bigint" => scale > 0,
+        "real" | "double precision" | "money" => true,
+        _ => kind.strip_prefix("numeric(").is_some_and(|rest| {
+            let digits = rest.trim_end_matches(')').split_once(',');
+            digits.and_then(|(_, scale)| scale.parse::<u32>().ok()).is_none_or(|own| own < scale)
+        }),
+    }
+}
+
 impl Unset {
     /// The way out.
     pub fn fix(&self, file: &str) -> String {

@@ -81,6 +81,14 @@ pub fn quoted(name: &str) -> String {
     }
 }
 
+/// A name as the catalogue has it, from one that may be written in quotes.
+pub fn unquoted(written: &str) -> String {
+    match written.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(name) => name.replace("\"\"", "\""),
+        None => written.to_owned(),
+    }
+}
+
 /// A piece of the statement and the character it begins at.
 struct Token {
     at: usize,

@@ -1,6 +1,7 @@
 //! The mapping: the operator's SQL, read as it is, checked before use, sent untouched.
 
 pub mod drift;
+mod key;
 mod looks;
 mod payments;
 mod rights;
@@ -14,10 +15,11 @@ use uuid::Uuid;
 pub use looks::{Index, Look, Looks};
 pub use payments::{BELIEVED, Payments};
 
-use super::{Fault, Shape, Store, host_tables};
+use super::{Fault, Shape, Store};
 use crate::pure::envelope;
 use crate::pure::fields::{self, Body, Field, Kind};
 use crate::pure::problem::{Code, Problem};
+use crate::pure::sql;
 use crate::pure::verdict::advice;
 
 const BUILT_IN: &str = include_str!("../../sql/purchases/apply.sql");
@@ -146,6 +148,11 @@ impl Mapping {
         }
     }
 
+    /// Whether events are turned into purchases as the compiled-in one does it, wherever the text came from.
+    pub(super) fn is_shipped(&self) -> bool {
+        self.apply == BUILT_IN
+    }
+
     /// Whether it is the compiled-in one.
     pub fn is_built_in(&self) -> bool {
         self.origin == "built in"
@@ -186,8 +193,8 @@ impl Mapping {
     /// have the unique key that makes a second purchase impossible, and that each column that must have
     /// a value gets one.
     pub async fn check(&self, store: &Store) -> Result<(), Unfit> {
-        self.check_apply(store).await?;
         self.check_key(store).await?;
+        self.check_apply(store).await?;
         self.check_columns(store).await
     }
 
@@ -195,6 +202,8 @@ impl Mapping {
     pub async fn check_apply(&self, store: &Store) -> Result<(), Unfit> {
         let statement = match store.describe(&self.apply).await {
             Ok(statement) => statement,
+            // Money is no number to compare with, for example.
+            Err(_) if let Some(unfit) = self.rounding(store).await? => return Err(unfit),
             Err(fault) => return Err(self.refused(store, "apply.sql", &self.apply, fault).await),
         };
         let params = self.params();
@@ -214,41 +223,6 @@ impl Mapping {
         });
         let before = [Type::UUID_ARRAY, Type::TIMESTAMPTZ_ARRAY, Type::TEXT_ARRAY];
         before.into_iter().chain(fields).collect()
-    }
-
-    /// Checks that the purchases have the unique key that makes a second one impossible.
-    pub async fn check_key(&self, store: &Store) -> Result<(), Unfit> {
-        let sql = include_str!("../../sql/core/unique_key.sql");
-        let table = host_tables::find(store, std::slice::from_ref(&self.table)).await?;
-        let rows = store.query(sql, &[&table.first().copied().flatten(), &self.column]).await?;
-        let is = |column: usize| rows.first().is_some_and(|row| row.get::<_, bool>(column));
-        if !is(0) {
-            return Err(
-                self.broken(format!("names the table {}, which does not exist here", self.table))
-            );
-        }
-        if !is(1) {
-            return Err(self.broken(format!(
-                "names {}.{}, a column that does not exist",
-                self.table, self.column
-            )));
-        }
-        if is(2) {
-            return Ok(());
-        }
-        let (table, column) = (&self.table, &self.column);
-        Err(Unfit::Broken(
-            Problem::new(
-                Code::BusinessKey,
-                format!("{table} has no unique index on {column} alone, so nothing prevents two purchases for one payment"),
-            )
-            .hint(format!(
-                "it must be valid, immediate, on that one column and without a WHERE. Create it:\n\
-                 CREATE UNIQUE INDEX CONCURRENTLY ON {table} ({column});\n\
-                 if that fails, these are duplicates already:\n\
-                 SELECT {column}, count(*) FROM {table} GROUP BY {column} HAVING count(*) > 1;"
-            )),
-        ))
     }
 
     pub(super) fn broken(&self, what: String) -> Unfit {
@@ -293,12 +267,14 @@ fn business_key(sql: &str) -> Option<(String, String, Option<String>)> {
     let (column, pointer) = rest.split_once(')')?;
     let (table, column, pointer) = (table.trim(), column.trim(), pointer.trim());
     let is_name = |text: &str| !text.is_empty() && !text.contains(['(', ')', ',', ';']);
+    // As one writes it in SQL; one that is not in quotes is taken as it stands, whatever its capitals.
+    let column = &sql::unquoted(column);
     let pointer = match pointer {
         "" => None,
         _ if pointer.starts_with('/') => Some(pointer.to_owned()),
         _ => return None,
     };
-    (is_name(table) && is_name(column)).then(|| (table.to_owned(), column.to_owned(), pointer))
+    (is_name(table) && is_name(column)).then(|| (table.to_owned(), column.clone(), pointer))
 }
 
 #[cfg(test)]
@@ -314,6 +290,8 @@ mod tests {
             key("orders", "payment_id")
         );
         assert_eq!(read("-- makegood: business-key shop.orders (pay)"), key("shop.orders", "pay"));
+        let quoted = read(r#"-- makegood: business-key "Orders"("paymentId")"#);
+        assert_eq!(quoted, key("\"Orders\"", "paymentId"));
         let at = Some(("orders".to_owned(), "id".to_owned(), Some("/data/id".to_owned())));
         assert_eq!(read("-- makegood: business-key orders(id) /data/id"), at);
         for wrong in

@@ -127,6 +127,10 @@ pub async fn check(store: &Store, source: Option<&Store>, mapping: &Mapping) -> 
     mapping.check(store).await?;
     match trial(store, source, mapping).await {
         Ok(Trial::Fails { fault: ApplyFault::Breach(what), .. }) => Err(mapping.broken(what)),
+        Ok(Trial::Fails { fault: fault @ ApplyFault::Altered, .. }) => {
+            let (reason, advice) = fault.reason_and_advice();
+            Err(Unfit::Drifted { reason, advice: advice.to_owned() })
+        }
         Ok(Trial::Fails { key, tried, fault: ApplyFault::Mapping(fault) }) => {
             let advice = mapping.advice(store, "apply.sql", &mapping.apply, &fault).await;
             if tried >= PROOF {

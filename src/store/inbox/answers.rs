@@ -113,9 +113,12 @@ impl Answers {
         let Ok(at) = self.ids.binary_search(&id) else {
             return breach("an event_id it was not given");
         };
+        if outcome == "altered" {
+            return Err(ApplyFault::Altered);
+        }
         let Some(outcome) = Outcome::ALL.into_iter().find(|known| known.as_str() == outcome) else {
             return breach(
-                "an outcome that is none of applied, already, conflict, ignored, rejected",
+                "an outcome that is none of applied, altered, already, conflict, ignored, rejected",
             );
         };
         if outcome == Outcome::Applied && business_key.is_none() {

@@ -39,7 +39,9 @@ async fn without_effect(
     tx.batch("SAVEPOINT each").await.map_err(ApplyFault::Engine)?;
     let answers = match map_sound(tx, mapping, doubted).await {
         Ok(answers) => answers.into_iter().map(Some).collect(),
-        Err(ApplyFault::NoOutcome | ApplyFault::Breach(_)) => vec![None; doubted.len()],
+        Err(ApplyFault::NoOutcome | ApplyFault::Altered | ApplyFault::Breach(_)) => {
+            vec![None; doubted.len()]
+        }
         Err(ApplyFault::Mapping(fault)) if verdict(fault.sqlstate()) == Verdict::Isolate => {
             vec![None; doubted.len()]
         }

@@ -100,7 +100,7 @@ async fn try_one(tx: &Tx, batch: &Batch<'_>, event: &Fresh<'_>) -> Result<Tried,
         Err(fault) => {
             let may_be_its_own = match &fault {
                 ApplyFault::Mapping(inner) => verdict(inner.sqlstate()) == Verdict::Isolate,
-                ApplyFault::NoOutcome | ApplyFault::Breach(_) => true,
+                ApplyFault::NoOutcome | ApplyFault::Altered | ApplyFault::Breach(_) => true,
                 _ => false,
             };
             if !may_be_its_own {
@@ -167,7 +167,7 @@ async fn is_refused_again(
     .await;
     if let Err(fault) = &answered
         && fault.sqlstate().is_none()
-        && !matches!(fault, ApplyFault::NoOutcome | ApplyFault::Breach(_))
+        && !matches!(fault, ApplyFault::NoOutcome | ApplyFault::Altered | ApplyFault::Breach(_))
     {
         return answered.map(|()| false);
     }

@@ -15,6 +15,8 @@ pub enum ApplyFault {
     Engine(Fault),
     /// The mapping did not keep its contract.
     Breach(String),
+    /// The table stored something else than was paid, as a column that rounds does.
+    Altered,
     /// The mapping twice gave no outcome for some events.
     NoOutcome,
     /// Another transaction took one of the events in meanwhile: start over.
@@ -33,6 +35,7 @@ impl ApplyFault {
             ApplyFault::Raced
             | ApplyFault::Collided(_)
             | ApplyFault::NoOutcome
+            | ApplyFault::Altered
             | ApplyFault::Breach(_) => true,
             ApplyFault::Mapping(fault)
             | ApplyFault::Payments(fault)
@@ -61,6 +64,7 @@ impl ApplyFault {
         let reason = match self {
             ApplyFault::NoOutcome => "no_outcome",
             ApplyFault::Breach(_) => "breach",
+            ApplyFault::Altered => "altered",
             _ => "refused",
         };
         Refusal {
@@ -86,6 +90,10 @@ impl ApplyFault {
             ApplyFault::Breach(what) => (
                 what.clone(),
                 "mend apply.sql, or the file that is named, then send makegood SIGHUP",
+            ),
+            ApplyFault::Altered => (
+                "the table stored another amount than was paid".to_owned(),
+                "widen the column, as `makegood mapping check` says, or map minor units as the mapping's README.md says",
             ),
             ApplyFault::NoOutcome => (
                 "apply.sql returned no row for an event".to_owned(),

@@ -2,6 +2,7 @@
 
 use super::{Mapping, Unfit};
 use crate::pure::drift::{self, Catalogue, Column, Complaint, Source, Table};
+use crate::pure::fields::Kind;
 use crate::pure::{sql, verdict};
 use crate::store::{Fault, Store, host_tables};
 
@@ -68,6 +69,13 @@ impl Mapping {
         fault: Fault,
     ) -> Unfit {
         match &fault {
+            // The key's own check knows the way, also where the table is a view or partitioned.
+            Fault::Refused { sqlstate, .. }
+                if sqlstate == "42P10"
+                    && let Err(Unfit::Broken(problem)) = self.check_key(store).await =>
+            {
+                Unfit::Drifted { reason: fault.to_string(), advice: problem.hint }
+            }
             Fault::Refused { sqlstate, .. } if drift::is_drift(sqlstate) => Unfit::Drifted {
                 reason: fault.to_string(),
                 advice: self.advice(store, file, sql, &fault).await,
@@ -83,10 +91,42 @@ impl Mapping {
         }
     }
 
+    /// The same with a look at the catalogue.
+    pub(super) async fn rounding(&self, store: &Store) -> Result<Option<Unfit>, Fault> {
+        let rounds = self.rounds(&catalogue(store, &self.apply).await?);
+        Ok(rounds.map(|(reason, advice)| Unfit::Drifted { reason, advice }))
+    }
+
+    /// Whether the purchases' amount cannot hold what the event's can: PostgreSQL rounds silently. What a changed
+    /// mapping makes of it nobody knows before it is stored.
+    fn rounds(&self, known: &Catalogue) -> Option<(String, String)> {
+        let Kind::Numeric { precision, scale } =
+            self.fields.iter().find(|f| f.pointer == "/data/amount").map(|field| field.kind)?
+        else {
+            return None;
+        };
+        let table = known.tables.iter().find(|t| t.written == self.table)?;
+        let column = table.columns.iter().find(|column| column.name == "amount")?;
+        let wanted = format!("numeric({precision},{scale})");
+        let (name, kind) = (&self.table, &column.kind);
+        (self.is_shipped() && drift::rounds(kind, scale)).then(|| {
+            (
+                format!("{name}.amount is {kind}, which rounds an event's {wanted} silently"),
+                format!(
+                    "ALTER TABLE {name} ALTER amount TYPE {wanted};\nor, where it counts minor units, map those as README.md of the mapping says"
+                ),
+            )
+        })
+    }
+
     /// Whether every insert of `apply.sql` sets what the tables require. PostgreSQL would say so only with
     /// the first row.
     pub async fn check_columns(&self, store: &Store) -> Result<(), Unfit> {
-        let unset = drift::unset(&self.apply, &catalogue(store, &self.apply).await?);
+        let known = catalogue(store, &self.apply).await?;
+        if let Some((reason, advice)) = self.rounds(&known) {
+            return Err(Unfit::Drifted { reason, advice });
+        }
+        let unset = drift::unset(&self.apply, &known);
         let Some(first) = unset.first() else { return Ok(()) };
         let names: Vec<String> =
             unset.iter().map(|u| format!("{}.{}", u.table, sql::quoted(&u.column.name))).collect();

@@ -7,6 +7,7 @@ use tokio_postgres::types::Type;
 
 use super::{Columns, FILES, Mapping, Unfit, breach};
 use crate::pure::problem::{Code, Problem};
+use crate::pure::sql::unquoted;
 use crate::store::{Fault, Shape, Store, host_tables};
 
 const INDEX: &str = "-- makegood: index ";
@@ -224,9 +225,13 @@ impl Mapping {
         for (store, index) in lines {
             let table = host_tables::find(store, std::slice::from_ref(&index.table)).await?;
             let table = table.first().copied().flatten();
-            let rows = store.query(sql, &[&table, &index.columns]).await?;
+            let columns: Vec<String> = index.columns.iter().map(|c| unquoted(c)).collect();
+            let rows = store.query(sql, &[&table, &columns]).await?;
+            // PostgreSQL makes none on a partitioned table without a lock.
+            let is_partitioned = rows.first().is_some_and(|row| row.get(1));
             let create = format!(
-                "CREATE INDEX CONCURRENTLY ON {} ({});",
+                "CREATE INDEX{} ON {} ({});",
+                if is_partitioned { "" } else { " CONCURRENTLY" },
                 index.table,
                 index.columns.join(", ")
             );
