@@ -4,6 +4,7 @@
 use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
+use crate::commands::{run, stderr};
 use crate::support::events::payments;
 use crate::support::ledger;
 use crate::support::rig::Rig;
@@ -76,6 +77,11 @@ async fn what_unpacks_to_too_much_is_left_out_and_nothing_else() {
     bomb(&rig, "lz4", 30, 4 * MIB).await;
     rig.pay(pays.next().unwrap()).await;
 
+    // Whoever would skip all of it is told what is in it all the same.
+    let plan = run(&rig, &["offsets", "reset", "--to-latest"]).await;
+    assert!(plan.status.success(), "{}", stderr(&plan));
+    let known = "8 paid without a purchase, 31 that would go to quarantine";
+    assert!(stderr(&plan).contains(known), "{}", stderr(&plan));
     let daemon = rig.daemon();
     rig.caught_up().await;
     ledger::assert_exactly(&rig.client, &paid).await;

@@ -289,3 +289,65 @@ async fn no_text_from_outside_steers_a_terminal() {
         assert_plain(&stdout(&told));
     }
 }
+
+/// Numbers, times and texts that are none, or none that anybody can mean.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_argument_makes_a_command_panic() {
+    let rig = Rig::new(1).await;
+    let far = ["0s", "-1s", "18446744073709551615d", "106751991167300d", "9999999d", "é", ""];
+    let numbers =
+        ["-9223372036854775808", "9223372036854775807", "18446744073709551616", "0", "1e9"];
+    let times = [
+        "-9999-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "2026-02-30T00:00:00Z",
+        "106751991167300d",
+        "",
+    ];
+    let texts = [TRICKS, "", "'; DROP TABLE payments; --", "%s%n", "../../etc/passwd"];
+    let tables: [(&[&str], &[&str]); 14] = [
+        (&["quarantine", "list", "--since"], &far),
+        (&["quarantine", "list", "--until"], &far),
+        (&["quarantine", "list", "--id"], &numbers),
+        (&["quarantine", "show"], &numbers),
+        (&["inbox", "list", "--limit"], &numbers),
+        (&["outbox", "list", "--limit"], &numbers),
+        (&["offsets", "reset", "--to-offset"], &numbers),
+        (&["offsets", "reset", "--shift-by"], &numbers),
+        (&["offsets", "reset", "--to-datetime"], &times),
+        (&["reconcile", "run", "--dry-run", "--since"], &times),
+        (&["reconcile", "show"], &numbers),
+        (&["explain"], &texts),
+        (&["inbox", "show"], &texts),
+        (&["send-test", "--timeout"], &far),
+    ];
+    let file = rig.config_file(&rig.url(), "", "");
+    let runs =
+        tables.iter().flat_map(|(args, values)| values.iter().map(move |value| (args, value)));
+    for (args, value) in runs {
+        // A value that looks like an option is one.
+        let (option, rest) = args.split_last().unwrap();
+        let words = match option.starts_with("--") {
+            true => vec![format!("{option}={value}")],
+            false => vec![(*option).to_owned(), "--".to_owned(), (*value).to_owned()],
+        };
+        let config = file.clone();
+        let mut asked = command();
+        asked.args(rest.iter()).args(&words);
+        if option.starts_with("--") {
+            asked.arg("--config").arg(&config);
+        } else {
+            asked.env("MAKEGOOD_CONFIG", &config);
+        }
+        let run = tokio::task::spawn_blocking(move || asked.stdin(Stdio::null()).output().unwrap());
+        let ended = timeout(Duration::from_secs(60), run).await.expect("an end").unwrap();
+        let said = stderr(&ended);
+        assert!(!said.contains("panicked"), "{args:?} {value:?}: {said}");
+        let code = ended.status.code();
+        assert!(
+            code.is_some_and(|code| [0, 1, 2, 5, 6].contains(&code)),
+            "{args:?} {value:?}: {code:?} {said}"
+        );
+        assert_plain(&said);
+    }
+}

@@ -3,6 +3,7 @@
 use sd_notify::NotifyState;
 
 use super::patient::Doing;
+use crate::pure::visible::visible;
 
 /// The daemon has begun: the loops run, or it waits for its servers as it always will.
 pub fn ready() {
@@ -47,7 +48,7 @@ fn line(routes: &[Doing]) -> String {
 
 /// One line is one line, whatever a server said.
 fn one_line(text: &str) -> String {
-    text.replace('\n', " ")
+    visible(&text.replace('\n', " "), false)
 }
 
 fn say(states: &[NotifyState<'_>]) {

@@ -4,8 +4,8 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Probe, Question};
 use crate::kafka::complaint::Asker;
@@ -27,25 +27,26 @@ impl Probe {
     ) -> Result<Option<Range<i64>>, Problem> {
         let _turn = self.handle.turn();
         self.handle.ask(Question::Records, |client| {
-            let search =
-                Search { probe: self, client, partition, until: Instant::now() + self.timeout * 4 };
-            let found = search.run(offset, high);
+            let until = Instant::now() + self.timeout * 4;
+            let found = Search { client, topic: &self.topic, partition, until }.run(offset, high);
             super::read::let_go(client);
             found
         })
     }
 }
 
-struct Search<'p> {
-    probe: &'p Probe,
-    client: &'p BaseConsumer<Asker>,
-    partition: i32,
-    until: Instant,
+/// Looks for the end of a batch.
+pub(super) struct Search<'p> {
+    /// A client that does nothing else meanwhile.
+    pub client: &'p BaseConsumer<Asker>,
+    pub topic: &'p str,
+    pub partition: i32,
+    pub until: Instant,
 }
 
 impl Search<'_> {
     /// Offsets of one batch lead to the same complaint: doubling the step finds one behind it, halving the first.
-    fn run(&self, offset: i64, high: i64) -> Result<Option<Range<i64>>, Problem> {
+    pub(super) fn run(&self, offset: i64, high: i64) -> Result<Option<Range<i64>>, Problem> {
         let Some(base) = self.complaint(offset)? else { return Ok(None) };
         let (mut inside, mut behind, mut step) = (offset, high.max(offset + 1), 1);
         while inside + step < behind {
@@ -67,8 +68,10 @@ impl Search<'_> {
     /// Where the batch with this offset begins, if it cannot be unpacked.
     fn complaint(&self, offset: i64) -> Result<Option<i64>, Problem> {
         let crowded = bounds::crowded();
-        let list = self.probe.list(std::iter::once((self.partition, Offset::Offset(offset))));
-        self.client.assign(&list).map_err(|e| problem(&e, "cannot look at a batch"))?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(self.topic, self.partition, Offset::Offset(offset))
+            .and_then(|()| self.client.assign(&list))
+            .map_err(|e| problem(&e, "cannot look at a batch"))?;
         while Instant::now() < self.until {
             let heard =
                 raw::listen(self.client.client(), self.partition, Duration::from_millis(50));

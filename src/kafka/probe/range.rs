@@ -7,11 +7,14 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::packed::Search;
+use super::read::means;
 use crate::config;
 use crate::kafka::complaint::Asker;
 use crate::kafka::{problem, settings, unusable};
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
+use crate::pure::verdict::kafka::Verdict;
 
 /// How long nothing may come before the broker counts as out of reach.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -19,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A reader of one partition, outside of the group: nothing it does moves an offset.
 pub struct Reader {
     consumer: BaseConsumer<Asker>,
+    topic: String,
+    partition: i32,
+    next: i64,
     end: i64,
     ended: bool,
 }
@@ -35,12 +41,30 @@ impl Reader {
         let settings = settings::onlooker(kafka, group, "makegood-reader");
         let consumer: BaseConsumer<Asker> =
             settings.create_with_context(Asker::default()).map_err(|e| unusable(&settings, &e))?;
+        let (topic, ended) = (topic.to_owned(), range.is_empty());
+        let reader =
+            Reader { consumer, topic, partition, next: range.start, end: range.end, ended };
+        reader.begin()?;
+        Ok(reader)
+    }
+
+    fn begin(&self) -> Result<(), Problem> {
         let mut list = TopicPartitionList::new();
-        let begin = list.add_partition_offset(topic, partition, Offset::Offset(range.start));
-        begin
-            .and_then(|()| consumer.assign(&list))
-            .map_err(|e| problem(&e, "cannot read the records"))?;
-        Ok(Reader { consumer, end: range.end, ended: range.is_empty() })
+        list.add_partition_offset(&self.topic, self.partition, Offset::Offset(self.next))
+            .and_then(|()| self.consumer.assign(&list))
+            .map_err(|e| problem(&e, "cannot read the records"))
+    }
+
+    /// Goes past a batch that cannot be unpacked, as the daemon does.
+    fn go_past(&mut self, error: &KafkaError) -> Result<(), Problem> {
+        let (client, topic, partition) = (&self.consumer, self.topic.as_str(), self.partition);
+        let search = Search { client, topic, partition, until: Instant::now() + PATIENCE };
+        match search.run(self.next, self.end)? {
+            Some(range) => self.next = range.end,
+            None => return Err(problem(error, "cannot read the records")),
+        }
+        self.ended = self.next >= self.end;
+        self.begin()
     }
 
     /// The next records, at most so many; none at the end of the range. Blocks.
@@ -56,8 +80,13 @@ impl Reader {
                 }
                 None => continue,
                 Some(Ok(message)) if message_is_past(&message, self.end) => self.ended = true,
-                Some(Ok(message)) => records.push(super::record(&message)?),
+                Some(Ok(message)) => {
+                    let record = super::record(&message)?;
+                    self.next = record.offset + 1;
+                    records.push(record);
+                }
                 Some(Err(KafkaError::PartitionEOF(_))) => self.ended = true,
+                Some(Err(error)) if means(&error) == Verdict::Unreadable => self.go_past(&error)?,
                 // Trouble with a connection is retried by the client.
                 Some(Err(error)) if heard.elapsed() > PATIENCE => {
                     let problem = problem(&error, "cannot read the records");
@@ -67,7 +96,7 @@ impl Reader {
             }
             heard = Instant::now();
         }
-        self.ended |= records.last().is_some_and(|record| record.offset + 1 >= self.end);
+        self.ended |= self.next >= self.end;
         Ok(records)
     }
 }

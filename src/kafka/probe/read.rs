@@ -204,7 +204,8 @@ fn passes(error: &KafkaError) -> bool {
     matches!(means(error), Verdict::Retry | Verdict::Reclaim)
 }
 
-fn means(error: &KafkaError) -> Verdict {
+/// What an error means.
+pub(super) fn means(error: &KafkaError) -> Verdict {
     verdict(&error.rdkafka_error_code().map(name).unwrap_or_default())
 }
 

@@ -164,7 +164,10 @@ pub fn advice(code: &str) -> &'static str {
             "check security.protocol, sasl.mechanism, sasl.username and sasl.password"
         }
         "SSL" => "check ssl.ca.location and that the broker's certificate names its host",
-        "BadMessage" | "BadCompression" | "InvalidMessage" => {
+        "BadCompression" => {
+            "a batch unpacks to more than there is memory for, or was packed wrong: the daemon goes past it and records a gap, which the reconciler covers"
+        }
+        "BadMessage" | "InvalidMessage" => {
             "the broker has a damaged record: look at its disk; skipping it is `kafka-delete-records`, and the reconciler covers the gap"
         }
         "NotImplemented" | "UnsupportedForMessageFormat" => {
