@@ -20,6 +20,7 @@ mod encodings;
 mod exactly_once;
 mod foreign_code;
 mod four_eyes;
+mod hidden;
 mod holds;
 mod host_tables;
 mod hostile;

@@ -170,7 +170,22 @@ async fn tried(mapping: &Mapping, store: &Store, source: Option<&Store>) -> Chec
             name,
             format!("tried on payment {key}: {outcome}; rolled back, all constraints checked"),
         ),
-        Ok(Trial::NoPayment) => Check::pass(name, "there is no payment to try it on"),
+        Ok(Trial::NoPayment) => match mapping.large_payments(source.unwrap_or(store)).await {
+            Ok(None) => Check::pass(name, "there is no payment to try it on"),
+            Ok(Some(table)) => Check::fail(
+                name,
+                format!(
+                    "{table} has a thousand rows or more, and payments.sql finds no payment among them"
+                ),
+                "compare the statuses that payments.sql asks for with those in the table, and see which table of that name is found first",
+            ),
+            Err(fault) => unknown(name, &fault),
+        },
+        Ok(Trial::Rejects { key, tried, detail }) => Check::fail(
+            name,
+            format!("apply.sql rejects the last {tried} payments, {key} for: {detail}"),
+            "`makegood mapping try` shows what becomes of events; correct apply.sql",
+        ),
         Ok(Trial::Fails { key, fault, .. }) => {
             let (reason, general) = fault.reason_and_advice();
             let fix = match &fault {

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::{debug, warn};
 use uuid::Uuid;
 
-use super::inbox::{self, ApplyFault, Batch, Entry, Kind};
+use super::inbox::{self, ApplyFault, Batch, Entry, Kind, Rehearsed};
 use super::json::JsonText;
 use super::mapping::{Mapping, Unfit};
 use super::payments::{self, Place, Scope};
@@ -38,6 +38,15 @@ pub enum Trial {
         /// The outcome.
         outcome: &'static str,
     },
+    /// The mapping rejected all of them.
+    Rejects {
+        /// The first payment.
+        key: String,
+        /// How many were tried.
+        tried: usize,
+        /// What the mapping said of it.
+        detail: String,
+    },
     /// None of the payments could be applied; the first one's failure.
     Fails {
         /// The payment.
@@ -57,19 +66,26 @@ pub async fn trial(
     source: Option<&Store>,
     mapping: &Mapping,
 ) -> Result<Trial, Fault> {
-    let (mut failed, mut tried) = (None, 0);
+    let (mut failed, mut rejected, mut tried) = (None, None, 0);
     for (key, event) in recent(source.unwrap_or(store), mapping).await?.into_iter().take(TRIED) {
         match apply(store, mapping, &event).await {
-            Ok(outcome) => return Ok(Trial::Fits { key, outcome }),
+            Ok(Rehearsed { outcome: "rejected", detail, .. }) => {
+                rejected = rejected.or(Some((key, detail.unwrap_or_default())));
+            }
+            Ok(Rehearsed { outcome, .. }) => return Ok(Trial::Fits { key, outcome }),
             Err(ApplyFault::Engine(fault)) => return Err(fault),
             Err(fault) => failed = failed.or(Some((key, fault))),
         }
         tried += 1;
     }
-    Ok(failed.map_or(Trial::NoPayment, |(key, fault)| Trial::Fails { key, tried, fault }))
+    Ok(match (failed, rejected) {
+        (Some((key, fault)), _) => Trial::Fails { key, tried, fault },
+        (None, Some((key, detail))) => Trial::Rejects { key, tried, detail },
+        (None, None) => Trial::NoPayment,
+    })
 }
 
-async fn apply(store: &Store, mapping: &Mapping, event: &str) -> Result<&'static str, ApplyFault> {
+async fn apply(store: &Store, mapping: &Mapping, event: &str) -> Result<Rehearsed, ApplyFault> {
     let record = Record { value: Some(event.as_bytes().to_vec()), ..Record::default() };
     let digest = envelope::digest(event.as_bytes());
     let kind = Kind::Event(Body::read(event, &mapping.fields));
@@ -89,7 +105,7 @@ async fn apply(store: &Store, mapping: &Mapping, event: &str) -> Result<&'static
         entries: &entries,
     };
     let rehearsed = inbox::rehearse(store, &batch, false).await?;
-    rehearsed.first().map(|r| r.outcome).ok_or(ApplyFault::NoOutcome)
+    rehearsed.into_iter().next().ok_or(ApplyFault::NoOutcome)
 }
 
 /// Keys and events of payments of late: of all payments if the mapping can read them, else of those
@@ -126,6 +142,11 @@ async fn recent(store: &Store, mapping: &Mapping) -> Result<Vec<(String, String)
 pub async fn check(store: &Store, source: Option<&Store>, mapping: &Mapping) -> Result<(), Unfit> {
     mapping.check(store).await?;
     match trial(store, source, mapping).await {
+        Ok(Trial::Rejects { key, tried, detail }) if tried >= PROOF => {
+            let reason =
+                format!("apply.sql rejects the last {tried} payments, {key} for: {detail}");
+            Err(Unfit::Drifted { reason, advice: "correct apply.sql, and reload".to_owned() })
+        }
         Ok(Trial::Fails { fault: ApplyFault::Breach(what), .. }) => Err(mapping.broken(what)),
         Ok(Trial::Fails { fault: fault @ ApplyFault::Altered, .. }) => {
             let (reason, advice) = fault.reason_and_advice();

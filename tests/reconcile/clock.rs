@@ -11,7 +11,8 @@ pub async fn every_time(rig: &Rig, expression: &str) {
                FROM information_schema.columns c
                JOIN information_schema.tables t USING (table_schema, table_name)
                WHERE c.table_schema = 'makegood' AND c.data_type = 'timestamp with time zone'
-                     AND t.table_type = 'BASE TABLE' AND c.table_name NOT LIKE 'outbox%'";
+                     AND t.table_type = 'BASE TABLE' AND c.table_name NOT LIKE 'outbox%'
+                     AND c.table_name NOT LIKE 'audit%'";
     for row in rig.client.query(sql, &[]).await.unwrap() {
         let (table, column): (&str, &str) = (row.get(0), row.get(1));
         let value = expression.replace("{}", column);

@@ -242,6 +242,16 @@ impl Mapping {
         }
         Ok(wanted)
     }
+
+    /// The table that `payments.sql` reads first, if it has a thousand rows or more; `None` too where the file does not
+    /// name it.
+    pub async fn large_payments(&self, store: &Store) -> Result<Option<String>, Fault> {
+        let first = self.looks.payments.as_deref().and_then(|text| indexes(text).next());
+        let Some(index) = first else { return Ok(None) };
+        // The operator's own words, as the rest of the file.
+        let sql = format!("SELECT FROM {} OFFSET 999 LIMIT 1", index.table);
+        Ok((!store.query_host(&sql, &[]).await?.is_empty()).then_some(index.table))
+    }
 }
 
 /// What to do about a statement that breaks its contract.
