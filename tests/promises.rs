@@ -61,5 +61,6 @@ mod support;
 mod takeover;
 mod traces;
 mod verifying;
+mod versions;
 mod views;
 mod watchdog;
