@@ -6,7 +6,9 @@ use std::fs;
 
 use tokio_postgres::Client;
 
+use crate::audit::{WORK, people};
 use crate::support::rig::Rig;
+use crate::support::world::connect;
 
 const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/views.md");
 const BLESS: &str = "MAKEGOOD_TEST_BLESS";
@@ -159,4 +161,56 @@ async fn every_view_is_documented_as_the_database_says_and_answers_its_question(
         let answer = rig.client.query(query, &[]).await;
         assert!(answer.is_ok(), "{view}: {answer:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dashboards_see_no_contents_of_a_record_or_an_event_and_can_do_nothing() {
+    let rig = Rig::new(1).await;
+    people(&rig).await;
+    rig.client.batch_execute(WORK).await.unwrap();
+    let secret = "4711-0815";
+    let rows = format!(
+        "UPDATE makegood.quarantine SET key = '{secret}', value = '{secret}', header_names = '{{{secret}}}', header_values = '{{{secret}}}';
+         UPDATE makegood.quarantine SET judged_at = NULL WHERE id = 2;
+         SELECT makegood.publish('t', 'k', 'T', '{{\"a\": \"{secret}\"}}', '{{\"h\": \"{secret}\"}}');
+         INSERT INTO makegood.outbox_parked (seq, created_at, bytes, by_topic, id, aggregatetype, type, payload, headers)
+             SELECT n, now(), 1, n = 9, gen_random_uuid(), 't', 'T', '\"{secret}\"', '{{\"h\": \"{secret}\"}}' FROM generate_series(8, 9) n;
+         CREATE ROLE {0}_viewer LOGIN PASSWORD 'pw' IN ROLE makegood_reader",
+        rig.database
+    );
+    rig.client.batch_execute(&rows).await.unwrap();
+    let port = rig.world.postgres.port();
+    let url = format!("postgres://{0}_viewer:pw@127.0.0.1:{port}/{0}", rig.database);
+    let viewer = connect(&url).await;
+    let mut shown = 0;
+    for (view, ..) in VIEWS {
+        for row in
+            viewer.query(&format!("SELECT v::text FROM makegood.{view} v"), &[]).await.unwrap()
+        {
+            let text: String = row.get(0);
+            assert!(!text.contains(secret), "{view}: {text}");
+            shown += 1;
+        }
+    }
+    assert!(shown > 8, "only {shown} rows were looked at");
+    for forbidden in [
+        "explain('k1')",
+        "reconcile()",
+        "approve(1)",
+        "replay(1)",
+        "require_four_eyes(true)",
+        "trim_runs('j')",
+    ] {
+        let sql = format!("SELECT makegood.{forbidden}");
+        let error = viewer.batch_execute(&sql).await.expect_err(&sql);
+        assert_eq!(error.code().map(|c| c.code()), Some("42501"), "{sql}");
+    }
+    let functions = "SELECT p.oid::regprocedure::text FROM pg_proc p
+        WHERE p.pronamespace = 'makegood'::regnamespace AND p.prosecdef AND has_function_privilege('makegood_reader', p.oid, 'EXECUTE')
+        ORDER BY 1";
+    let may: Vec<String> =
+        rig.client.query(functions, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(may, ["makegood.outbox_publishers_used()", "makegood.outbox_unsent()"]);
+    let open = functions.replace("'makegood_reader'", "'public'");
+    assert!(rig.client.query(&open, &[]).await.unwrap().is_empty(), "everybody may call one");
 }
