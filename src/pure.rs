@@ -10,6 +10,7 @@ pub mod drift;
 pub mod envelope;
 pub mod fields;
 pub mod figures;
+pub mod framing;
 pub mod isolate;
 mod json;
 mod numeric;

@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::fields::{self, Body, Field};
+use super::framing;
 use super::json::{self, Found, Pointers};
 use super::place::Place;
 use super::record::{Record, Whole};
@@ -118,7 +119,7 @@ impl<'r> Reader<'r> {
         match read {
             Ok(Ok((id, body))) => Envelope::Event(Event { id, body, digest: digest(value) }),
             Ok(Err(name)) => Envelope::Foreign(name),
-            Err(rejection) => Envelope::Rejected(rejection),
+            Err(rejection) => Envelope::Rejected(with_its_look(rejection, value)),
         }
     }
 
@@ -207,6 +208,24 @@ impl<'r> Reader<'r> {
     }
 }
 
+/// A rejection that says what the value looks like, where something else may hold the event.
+fn with_its_look(rejection: Rejection, value: &[u8]) -> Rejection {
+    let may_hold_it = matches!(
+        rejection.reason,
+        Reason::SchemaFraming
+            | Reason::NotUtf8
+            | Reason::NotJson
+            | Reason::NotAnObject
+            | Reason::NoType
+    );
+    match framing::named(value).filter(|_| may_hold_it) {
+        Some(look) => {
+            Rejection::new(rejection.reason, format!("{}; it looks like {look}", rejection.detail))
+        }
+        None => rejection,
+    }
+}
+
 /// Whether two names have the same letters and digits, case aside: people then mean the same.
 fn reads_alike(found: &[u8], ours: &str) -> bool {
     let bare = |text: &[u8]| -> Vec<u8> {
@@ -240,7 +259,7 @@ fn text_of(value: &[u8], max_bytes: usize) -> Result<&str, Rejection> {
     // Confluent's wire format: a zero byte, then a schema id of four bytes. JSON never begins so.
     if let [0, a, b, c, d, ..] = *value {
         let schema = u32::from_be_bytes([a, b, c, d]);
-        let detail = format!("looks like a schema registry's framing, schema id {schema}");
+        let detail = format!("begins with a zero byte, then {schema} as a schema's id");
         return Err(Rejection::new(Reason::SchemaFraming, detail));
     }
     match str::from_utf8(value) {
