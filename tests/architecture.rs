@@ -230,11 +230,18 @@ fn the_image_is_built_from_everything_that_the_build_reads() {
                     .is_some_and(|let_in| path == let_in || path.starts_with(&format!("{let_in}/")))
             })
     };
-    let mut wanted: Vec<String> = ["Cargo.toml", "Cargo.lock", "askama.toml", "src/main.rs"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(files("migrations", "sql").iter().map(|(path, _)| below(path)))
-        .collect();
+    let mut wanted: Vec<String> = [
+        "Cargo.toml",
+        "Cargo.lock",
+        "askama.toml",
+        "build.rs",
+        ".cargo/config.toml",
+        "src/main.rs",
+    ]
+    .map(str::to_owned)
+    .into_iter()
+    .chain(files("migrations", "sql").iter().map(|(path, _)| below(path)))
+    .collect();
     for (path, text) in files("src", "rs") {
         for included in text.split("include_str!(\"").skip(1) {
             let name = included.split('"').next().unwrap();
@@ -254,4 +261,15 @@ fn the_image_is_built_from_everything_that_the_build_reads() {
 /// A path as seen from the root of the repository.
 fn below(path: &Path) -> String {
     path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_string_lossy().into_owned()
+}
+
+/// The parts in C check what they write: their object code calls what only the flags in .cargo/config.toml bring.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_parts_in_c_are_hardened() {
+    let program = std::fs::read(env!("CARGO_BIN_EXE_makegood")).unwrap();
+    for name in ["__stack_chk_fail", "__snprintf_chk"] {
+        let has = program.windows(name.len()).any(|bytes| bytes == name.as_bytes());
+        assert!(has, "{name} is called by nothing: were CFLAGS overridden?");
+    }
 }

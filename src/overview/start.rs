@@ -10,7 +10,7 @@ const UNITS: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/li
 pub fn start() -> &'static str {
     static IS_UNIT: LazyLock<bool> = LazyLock::new(|| {
         let is_there = |folder: &&str| Path::new(folder).join("makegood.service").exists();
-        Path::new("/run/systemd/system").exists() && UNITS.iter().any(|folder| is_there(&folder))
+        Path::new("/run/systemd/system").exists() && UNITS.iter().any(|folder| is_there(folder))
     });
     if *IS_UNIT { "systemctl start makegood" } else { "makegood run" }
 }
