@@ -9,8 +9,8 @@ const UNITS: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/li
 /// `systemctl start makegood` where systemd runs and has our unit, else `makegood run`.
 pub fn start() -> &'static str {
     static IS_UNIT: LazyLock<bool> = LazyLock::new(|| {
-        let is_there = |folder: &&str| Path::new(folder).join("makegood.service").exists();
-        Path::new("/run/systemd/system").exists() && UNITS.iter().any(|folder| is_there(folder))
+        Path::new("/run/systemd/system").exists()
+            && UNITS.iter().any(|folder| Path::new(folder).join("makegood.service").exists())
     });
     if *IS_UNIT { "systemctl start makegood" } else { "makegood run" }
 }
