@@ -76,6 +76,8 @@ pub struct Kafka {
     pub bootstrap_servers: String,
     /// librdkafka properties, passed on as they are; may hold secrets.
     pub properties: BTreeMap<String, String>,
+    /// A program and its arguments that prints a token for SASL OAUTHBEARER; empty for none.
+    pub token_command: Vec<String>,
 }
 
 /// The HTTP side.

@@ -17,6 +17,7 @@ pub mod refusal;
 mod reports;
 pub mod sender;
 pub mod settings;
+mod token;
 mod wedge;
 
 use std::fs::File;

@@ -69,7 +69,11 @@ impl Site {
 
     async fn send(&self, record: &Record) {
         let bootstrap_servers = self.kafka.bootstrap();
-        let kafka = config::Kafka { bootstrap_servers, properties: BTreeMap::new() };
+        let kafka = config::Kafka {
+            bootstrap_servers,
+            properties: BTreeMap::new(),
+            token_command: Vec::new(),
+        };
         let producer = Producer::new(&kafka, &self.rig.topic).unwrap();
         producer.send(record, SOON).await.unwrap();
     }

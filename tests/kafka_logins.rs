@@ -15,7 +15,7 @@ use crate::support::rig::Rig;
 use crate::support::secured::{Login, SECRET, SecuredKafka, with, without};
 use crate::support::{eventually, ledger};
 
-async fn secured(rig: &Rig) -> SecuredKafka {
+pub async fn secured(rig: &Rig) -> SecuredKafka {
     let kafka = tokio::task::spawn_blocking(SecuredKafka::start).await.unwrap();
     let mut settings = ClientConfig::new();
     settings.set("bootstrap.servers", kafka.kafka.bootstrap());
@@ -27,7 +27,7 @@ async fn secured(rig: &Rig) -> SecuredKafka {
 }
 
 /// Runs a command and returns its exit code and what it printed.
-async fn said(config: &Path, args: &[&str]) -> (Option<i32>, String) {
+pub async fn said(config: &Path, args: &[&str]) -> (Option<i32>, String) {
     let mut asked = command();
     asked.args(args).arg("--config").arg(config);
     let out = tokio::task::spawn_blocking(move || asked.output().unwrap()).await.unwrap();
@@ -61,7 +61,7 @@ fn change(kafka: &SecuredKafka, how: &str, right: &[String]) {
 }
 
 /// Publishes a payment in the outbox.
-async fn publish(rig: &Rig) -> Payment {
+pub async fn publish(rig: &Rig) -> Payment {
     let payment = payments(1).remove(0);
     let sql = "SELECT makegood.publish($1, $2, 'PURCHASE_CONFIRMED', $3::text::jsonb)";
     let (key, json) = (payment.student.to_string(), payment.json());
@@ -69,7 +69,7 @@ async fn publish(rig: &Rig) -> Payment {
     payment
 }
 
-async fn purchases(rig: &Rig, count: usize) {
+pub async fn purchases(rig: &Rig, count: usize) {
     eventually("the purchase", || async {
         (ledger::count(&rig.client).await == count).then_some(())
     })

@@ -59,6 +59,7 @@ mod start_positions;
 mod story;
 mod support;
 mod takeover;
+mod tokens;
 mod traces;
 mod verifying;
 mod versions;

@@ -63,8 +63,11 @@ async fn a_broker_that_sends_its_clients_astray_is_found_out() {
 
 /// Waits until the check of these brokers ends so; they may not be in service at once.
 async fn finds(bootstrap: &str, expected: Option<Code>) {
-    let settings =
-        config::Kafka { bootstrap_servers: bootstrap.to_owned(), properties: BTreeMap::new() };
+    let settings = config::Kafka {
+        bootstrap_servers: bootstrap.to_owned(),
+        properties: BTreeMap::new(),
+        token_command: Vec::new(),
+    };
     eventually(&format!("the check of {bootstrap} to find {expected:?}"), || async {
         let settings = settings.clone();
         let check = move || reach::check(&settings, Duration::from_secs(10));

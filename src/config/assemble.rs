@@ -174,7 +174,9 @@ fn kafka(from: &mut Reader, default: Kafka) -> Kafka {
             Some((name, from.take(&key, String::new(), scalar, String::clone)))
         })
         .collect();
-    Kafka { bootstrap_servers, properties }
+    let token_command =
+        from.take("kafka.token_command", Vec::new(), alert::command, |words| words.join(" "));
+    Kafka { bootstrap_servers, properties, token_command }
 }
 
 fn names(from: &Reader, prefix: &str) -> Vec<String> {

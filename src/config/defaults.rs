@@ -18,6 +18,7 @@ impl Default for Config {
             kafka: Kafka {
                 bootstrap_servers: "localhost:9092".into(),
                 properties: BTreeMap::new(),
+                token_command: Vec::new(),
             },
             http: Http {
                 listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8745))),

@@ -7,6 +7,7 @@ pub const KEYS: &[&str] = &[
     "postgres.direct_url",
     "postgres.password_command",
     "kafka.bootstrap_servers",
+    "kafka.token_command",
     "kafka.properties.*",
     "http.listen",
     "http.explain",

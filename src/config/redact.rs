@@ -38,7 +38,7 @@ pub fn value(key: &str, value: String) -> String {
     if key == "alert.webhook" {
         return origin(&value);
     }
-    if key == "alert.command" || key.ends_with(".password_command") {
+    if key == "alert.command" || key.ends_with("_command") {
         return program(&value);
     }
     let names_database = key.starts_with("postgres.") || key.starts_with("databases.");

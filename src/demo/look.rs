@@ -41,7 +41,11 @@ impl Eyes {
         topic: &str,
         group: &str,
     ) -> Result<Eyes, Problem> {
-        let kafka = config::Kafka { bootstrap_servers, properties: BTreeMap::new() };
+        let kafka = config::Kafka {
+            bootstrap_servers,
+            properties: BTreeMap::new(),
+            token_command: Vec::new(),
+        };
         Ok(Eyes { client, probe: Arc::new(Probe::new(&kafka, topic, group)?) })
     }
 

@@ -45,7 +45,11 @@ impl Shop {
         script: Script,
     ) -> Result<Shop, Problem> {
         let patience = ("message.timeout.ms".to_owned(), "30000".to_owned());
-        let kafka = config::Kafka { bootstrap_servers, properties: BTreeMap::from([patience]) };
+        let kafka = config::Kafka {
+            bootstrap_servers,
+            properties: BTreeMap::from([patience]),
+            token_command: Vec::new(),
+        };
         Ok(Shop {
             client: connect(database_url).await?,
             late: connect(database_url).await?,

@@ -1,11 +1,12 @@
 //! What librdkafka calls back, inside `poll` and on no other thread: rebalances and commit answers.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self as std_mpsc, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -17,6 +18,7 @@ use tracing::{debug, error, info, warn};
 use super::board::OffsetBoard;
 use super::complaint::Complaint;
 use super::consumer::Event;
+use super::token;
 use crate::vitals::Pulse;
 
 /// What the callbacks need.
@@ -34,6 +36,12 @@ pub(super) struct Callbacks {
 }
 
 impl ClientContext for Callbacks {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, of: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        token::generate(of)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, words: &str) {
         self.complaint.log(level, facility, words);
     }

@@ -1,16 +1,19 @@
 //! What a client complains of while it reaches nobody. A question that got no answer ends with the code of a time-out
 //! or of a lost connection, whatever the reason was; the reason, such as a refused password, comes apart from it.
 
+use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rdkafka::client::ClientContext;
+use rdkafka::ClientConfig;
+use rdkafka::client::{Client, ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tracing::{debug, warn};
 
+use super::token;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::verdict::login;
 
@@ -86,7 +89,8 @@ impl Complaint {
         problem
     }
 
-    fn set(&self, words: &str) {
+    /// Takes down what is wrong in our own words.
+    pub(super) fn set(&self, words: &str) {
         let words = login::trimmed(words);
         let mut last = self.lock();
         let is_known = last.as_deref().is_some_and(|last| login::advice(last).is_some());
@@ -108,6 +112,12 @@ pub(super) struct Asker {
 }
 
 impl ClientContext for Asker {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, of: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        token::generate(of)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, words: &str) {
         self.complaint.log(level, facility, words);
     }
@@ -118,6 +128,13 @@ impl ClientContext for Asker {
 }
 
 impl ConsumerContext for Asker {}
+
+/// Gives a client its token, if it logs in by one; where there is none, that is what it complains of.
+pub(super) fn attend(client: &Client<Asker>, settings: &ClientConfig) {
+    if let Err(why) = token::give(client, settings) {
+        client.context().complaint.set(&format!("no OAUTHBEARER token: {why}"));
+    }
+}
 
 /// Hears what a client that reads nothing has to say.
 pub(super) fn listen(client: &BaseConsumer<Asker>) {

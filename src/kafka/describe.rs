@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 
-use super::complaint::Asker;
+use super::complaint::{Asker, attend};
 use super::settings;
 use crate::config;
 use crate::pure::problem::{Code, Problem};
@@ -21,6 +21,7 @@ pub async fn settings(
     let client: AdminClient<Asker> = settings
         .create_with_context(Asker::default())
         .map_err(|e| super::unusable(&settings, &e))?;
+    attend(client.inner(), &settings);
     let options = AdminOptions::new().request_timeout(Some(timeout));
     let wanted = [ResourceSpecifier::Topic(topic)];
     let answer = client.describe_configs(&wanted, &options).await;

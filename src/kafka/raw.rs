@@ -4,6 +4,7 @@
 //!   them, so one hostile record would crash the process at the same offset for ever.
 //! * The end of a log as the client knows it: only asking the broker is wrapped.
 //! * The members of a group: their names come from other clients, and rdkafka unwraps them likewise.
+//! * A token for a client that is not polled: rdkafka sets one only when it is asked for it.
 //! * Topic ids: librdkafka has `DescribeTopics` (KIP-516), rdkafka has no wrapper for it.
 
 use std::ffi::{CStr, CString, c_char, c_int};
@@ -55,6 +56,37 @@ pub(super) fn headers(message: &BorrowedMessage<'_>) -> Vec<Header> {
 pub(super) fn leader_epoch(message: &BorrowedMessage<'_>) -> i32 {
     // SAFETY: `message.ptr()` is valid while `message` is borrowed, and the call only reads a number of it.
     unsafe { sys::rd_kafka_message_leader_epoch(message.ptr()) }
+}
+
+/// Gives a client a token for SASL OAUTHBEARER, valid until a time in milliseconds since 1970.
+pub(super) fn set_token<C: ClientContext>(
+    client: &Client<C>,
+    token: &str,
+    until: i64,
+    principal: &str,
+) -> Result<(), String> {
+    let text = |text: &str| CString::new(text).map_err(|_| "the token has a NUL".to_owned());
+    let (token, principal) = (text(token)?, text(principal)?);
+    let mut said: [c_char; 256] = [0; 256];
+    // SAFETY: the client lives while it is borrowed; the texts end with a NUL and are copied by the call, there are no
+    // extensions, and at most `said.len()` bytes with a NUL at their end are written to `said`.
+    let code = unsafe {
+        sys::rd_kafka_oauthbearer_set_token(
+            client.native_ptr(),
+            token.as_ptr(),
+            until,
+            principal.as_ptr(),
+            ptr::null_mut(),
+            0,
+            said.as_mut_ptr(),
+            said.len(),
+        )
+    };
+    if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        return Ok(());
+    }
+    // SAFETY: `said` was all zeros, and what the call wrote ends with a NUL within it.
+    Err(unsafe { CStr::from_ptr(said.as_ptr()) }.to_string_lossy().into_owned())
 }
 
 /// What a client has to say of a partition next.

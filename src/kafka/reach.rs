@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::complaint::{Asker, listen};
+use super::complaint::{Asker, attend, listen};
 use super::settings;
 use crate::config;
 use crate::pure::problem::{Code, Problem};
@@ -18,6 +18,7 @@ pub fn check(kafka: &config::Kafka, timeout: Duration) -> Result<(), Problem> {
     let client: BaseConsumer<Asker> = settings
         .create_with_context(Asker::default())
         .map_err(|e| super::unusable(&settings, &e))?;
+    attend(client.client(), &settings);
     let metadata = client.fetch_metadata(None, timeout).map_err(|e| {
         listen(&client);
         let (at, reason) = (&kafka.bootstrap_servers, super::reason(&e));

@@ -1,10 +1,11 @@
 //! What comes back from a producer: delivery reports, complaints, silence. librdkafka's callbacks run
 //! on the sender's polling thread and on no other.
 
+use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
@@ -14,6 +15,7 @@ use tracing::debug;
 use super::complaint::Complaint;
 use super::refusal::refusal;
 use super::sender::Pace;
+use super::token;
 use crate::pure::refusal::{Blame, Refusal};
 
 /// How long no report may come for a waiting message before that is a trouble.
@@ -131,6 +133,12 @@ fn silence(since: Instant) -> Trouble {
 }
 
 impl ClientContext for Reports {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, of: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        token::generate(of)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, words: &str) {
         self.complaint.log(level, facility, words);
     }

@@ -6,6 +6,7 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
 use super::sender::Pace;
+use super::token;
 use crate::config;
 
 /// How long the group waits for a member that stopped polling. Low, because a wedged client keeps
@@ -37,6 +38,7 @@ fn chosen(defaults: ClientConfig, kafka: &config::Kafka, client_id: &str) -> Cli
         settings.set(name, value);
     }
     settings.set("bootstrap.servers", &kafka.bootstrap_servers);
+    token::settle(&mut settings, kafka);
     // Why a connection ended is no more than news to the client.
     settings.set_log_level(RDKafkaLogLevel::Info);
     settings
@@ -159,7 +161,11 @@ mod tests {
         let secrets = ["sasl.password", "ssl.key.password", "ssl.keystore.password", "ssl.key.pem"];
         let given = |name: &&str| ((*name).to_owned(), format!("secret of {name}"));
         let properties: BTreeMap<_, _> = secrets.iter().map(given).collect();
-        let kafka = config::Kafka { bootstrap_servers: "broker:9092".to_owned(), properties };
+        let kafka = config::Kafka {
+            bootstrap_servers: "broker:9092".to_owned(),
+            properties,
+            token_command: Vec::new(),
+        };
         for settings in [
             base(&kafka, "c"),
             member(&kafka, "g", "c"),

@@ -154,6 +154,7 @@ async fn giving_a_restored_outbox_new_numbers_shows_life_and_ends_when_told() {
         kafka: Kafka {
             bootstrap_servers: site.rig.world.kafka.bootstrap(),
             properties: BTreeMap::new(),
+            token_command: Vec::new(),
         },
         retention: Duration::from_secs(3600),
         shard: Shard::ONLY,

@@ -162,7 +162,11 @@ async fn events_of_a_misspelt_topic_are_listed_and_sent_on_or_given_up_when_conf
 fn relay(site: &Site, broker: &str) -> impl Future<Output = ()> + use<> {
     let relay = Relay {
         postgres: Postgres::from_url(&site.payments).unwrap(),
-        kafka: Kafka { bootstrap_servers: broker.to_owned(), properties: BTreeMap::new() },
+        kafka: Kafka {
+            bootstrap_servers: broker.to_owned(),
+            properties: BTreeMap::new(),
+            token_command: Vec::new(),
+        },
         retention: Duration::from_secs(3600),
         shard: Shard::ONLY,
         sign: Liveness::default().expect("relay"),

@@ -19,7 +19,11 @@ pub struct SecuredKafka {
     pub authority: Authority,
     sasl: u16,
     mtls: u16,
+    token: u16,
 }
+
+/// Who is let in by a token, and may do everything.
+pub const BEARER: &str = "bearer";
 
 /// Settings for librdkafka.
 pub type Login = Vec<(&'static str, String)>;
@@ -27,22 +31,27 @@ pub type Login = Vec<(&'static str, String)>;
 impl SecuredKafka {
     /// Starts it. Blocks for some seconds.
     pub fn start() -> SecuredKafka {
-        let (sasl, mtls) = (free_port().unwrap(), free_port().unwrap());
+        let (sasl, mtls, token) =
+            (free_port().unwrap(), free_port().unwrap(), free_port().unwrap());
         let user = format!("SCRAM-SHA-512=[name=makegood,password={SECRET}]");
         let mut authority = None;
         let kafka = PrivateKafka::start_with(
             |folder, usual| {
                 let made = authority.insert(authorities(folder));
-                properties(made, &usual, sasl, mtls)
+                properties(made, &usual, (sasl, mtls, token))
             },
             &["--add-scram", &user],
         );
-        SecuredKafka { kafka: kafka.unwrap(), authority: authority.unwrap(), sasl, mtls }
+        SecuredKafka { kafka: kafka.unwrap(), authority: authority.unwrap(), sasl, mtls, token }
     }
 
-    /// What a client takes as `bootstrap.servers` for a login by SASL, or by certificate.
+    /// What a client takes as `bootstrap.servers` for a login by SASL, by a token, or by certificate.
     pub fn sasl(&self) -> String {
         format!("127.0.0.1:{}", self.sasl)
+    }
+
+    pub fn token(&self) -> String {
+        format!("127.0.0.1:{}", self.token)
     }
 
     pub fn mtls(&self) -> String {
@@ -116,10 +125,13 @@ fn authorities(folder: &Path) -> Authority {
     ours
 }
 
-fn properties(authority: &Authority, usual: &str, sasl: u16, mtls: u16) -> String {
+fn properties(authority: &Authority, usual: &str, ports: (u16, u16, u16)) -> String {
+    let (sasl, mtls, token) = ports;
     let with_listeners = |name: &str| {
         let line = usual.lines().find(|line| line.starts_with(&format!("{name}="))).unwrap();
-        format!("{line},SASL://127.0.0.1:{sasl},MTLS://127.0.0.1:{mtls}\n")
+        format!(
+            "{line},SASL://127.0.0.1:{sasl},MTLS://127.0.0.1:{mtls},TOKEN://127.0.0.1:{token}\n"
+        )
     };
     // In a properties file a backslash escapes, within quotes of JAAS once more.
     let password = SECRET.replace('\\', "\\\\\\\\");
@@ -136,10 +148,13 @@ fn properties(authority: &Authority, usual: &str, sasl: u16, mtls: u16) -> Strin
     // Of two lines for one property the last counts.
     format!(
         "{usual}{}{}{}{}\
-         listener.security.protocol.map=CLIENT:PLAINTEXT,SASL:SASL_SSL,MTLS:SSL,CONTROLLER:PLAINTEXT\n\
+         listener.security.protocol.map=CLIENT:PLAINTEXT,SASL:SASL_SSL,MTLS:SSL,TOKEN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT\n\
          listener.name.mtls.ssl.client.auth=required\n\
          authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
-         super.users=User:ANONYMOUS\n\
+         super.users=User:ANONYMOUS;User:{BEARER}\n\
+         listener.name.token.sasl.enabled.mechanisms=OAUTHBEARER\n\
+         listener.name.token.oauthbearer.sasl.jaas.config=\
+         org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"broker\";\n\
          sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512\n\
          listener.name.sasl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
          user_makegood=\"{password}\";\n\

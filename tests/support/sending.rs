@@ -29,6 +29,7 @@ impl Sending {
         let kafka = config::Kafka {
             bootstrap_servers: bootstrap.to_owned(),
             properties: properties.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+            token_command: Vec::new(),
         };
         let (out, reports) = mpsc::unbounded_channel();
         Sending { sender: Sender::new(&kafka, pace, out).unwrap(), reports }

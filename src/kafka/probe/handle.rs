@@ -11,7 +11,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::Found;
-use crate::kafka::complaint::{Asker, listen};
+use crate::kafka::complaint::{Asker, attend, listen};
 use crate::kafka::unusable;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::{Code, Problem};
@@ -92,7 +92,7 @@ impl Handle {
         question: Question,
         asking: impl FnOnce(&BaseConsumer<Asker>) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
-        let client = self.lock().client.clone();
+        let client = self.client()?;
         let answer = asking(client.get()?);
         self.note(question, answer.is_ok());
         self.hear(client.get()?, answer.is_ok());
@@ -105,7 +105,7 @@ impl Handle {
         question: Question,
         asking: impl FnOnce(&BaseConsumer<Asker>) -> Result<Found<T>, Problem>,
     ) -> Result<Found<T>, Problem> {
-        let client = self.lock().client.clone();
+        let client = self.client()?;
         let answer = asking(client.get()?);
         let is_answered = answer.as_ref().is_ok_and(|found| found.failed.is_empty());
         self.note(question, is_answered);
@@ -115,6 +115,13 @@ impl Handle {
         let explain = |problem| complaint.explain(problem);
         found.failed = found.failed.into_iter().map(|(p, problem)| (p, explain(problem))).collect();
         Ok(found)
+    }
+
+    /// The client, with a token if it logs in by one.
+    fn client(&self) -> Result<Client, Problem> {
+        let client = self.lock().client.clone();
+        attend(client.get()?.client(), &self.settings);
+        Ok(client)
     }
 
     /// Waits for the turn to read records.

@@ -10,7 +10,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::packed::Search;
 use super::read::means;
 use crate::config;
-use crate::kafka::complaint::Asker;
+use crate::kafka::complaint::{Asker, attend};
 use crate::kafka::{problem, settings, unusable};
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
@@ -41,6 +41,7 @@ impl Reader {
         let settings = settings::onlooker(kafka, group, "makegood-reader");
         let consumer: BaseConsumer<Asker> =
             settings.create_with_context(Asker::default()).map_err(|e| unusable(&settings, &e))?;
+        attend(consumer.client(), &settings);
         let (topic, ended) = (topic.to_owned(), range.is_empty());
         let reader =
             Reader { consumer, topic, partition, next: range.start, end: range.end, ended };
