@@ -24,6 +24,7 @@ pub mod admission;
 pub mod alert;
 pub mod bench;
 pub mod cli;
+pub mod command;
 pub mod config;
 pub mod control;
 pub mod daemon;

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,10 +17,9 @@ use jiff::Timestamp;
 use rdkafka::ClientConfig;
 use rdkafka::client::{Client, ClientContext, OAuthToken};
 use serde_json::Value;
-use tokio::io::AsyncReadExt as _;
-use tokio::process::Command;
 
 use super::raw;
+use crate::command;
 use crate::config;
 use crate::web;
 
@@ -31,8 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const PAUSE: Duration = Duration::from_secs(5);
 /// How long a token is used that does not say until when it is valid.
 const LIFETIME: Duration = Duration::from_secs(300);
-/// The longest token taken, in bytes.
-const MOST: u64 = 64 << 10;
 const CONFIG: &str = "sasl.oauthbearer.config";
 const METHOD: &str = "sasl.oauthbearer.method";
 /// What this file reads in librdkafka's place.
@@ -166,31 +162,15 @@ fn name(source: &Source) -> String {
 
 async fn get(source: &Source) -> Result<Token, String> {
     match source {
-        Source::Command(words) => read(&printed(words).await?, None, "makegood"),
+        Source::Command(words) => {
+            read(command::printed(words, PATIENCE).await?.trim(), None, "makegood")
+        }
         Source::Oidc { url, id, secret, scope } => {
             let answer = asked(url, id, secret, scope).await?;
             let text = answer["access_token"].as_str().ok_or("its answer has no access_token")?;
             let lifetime = answer["expires_in"].as_u64().map(Duration::from_secs);
             read(text, lifetime, id)
         }
-    }
-}
-
-/// What a command prints.
-async fn printed(words: &[String]) -> Result<String, String> {
-    let Some((program, args)) = words.split_first() else { return Err("it is empty".to_owned()) };
-    let mut command = Command::new(program);
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.kill_on_drop(true).spawn().map_err(|e| e.to_string())?;
-    let mut text = String::new();
-    if let Some(out) = child.stdout.take() {
-        out.take(MOST).read_to_string(&mut text).await.map_err(|e| e.to_string())?;
-    }
-    let status = child.wait().await.map_err(|e| e.to_string())?;
-    if status.success() {
-        Ok(text.trim().to_owned())
-    } else {
-        Err(format!("it ended with {status}"))
     }
 }
 
@@ -281,7 +261,7 @@ mod tests {
         let said = fetch(Source::Command(vec!["/nowhere/token".to_owned()])).err().unwrap();
         assert!(said.starts_with("kafka.token_command /nowhere/token: "), "{said}");
         let said = fetch(Source::Command(vec!["false".to_owned()])).err().unwrap();
-        assert!(said.contains("it ended with exit status: 1"), "{said}");
+        assert!(said.contains("exit status: 1"), "{said}");
         let got = fetch(Source::Command(vec!["echo".to_owned(), "abc".to_owned()])).ok().unwrap();
         assert_eq!(got.text, "abc");
     }

@@ -1,18 +1,16 @@
 //! What logs in, as it is now: passwords and certificates are replaced while the daemon runs. They are read again when
 //! a login is refused and on SIGHUP; a `password_command` is asked again besides, for what it prints may last minutes.
 
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::io::AsyncReadExt as _;
-use tokio::process::Command;
 use tokio::sync::Mutex;
 use tokio_postgres::Config;
 
 use super::{TlsMode, settings};
+use crate::command;
 use crate::config::{Postgres, RootCert};
 use crate::pure::problem::{Code, Problem};
 
@@ -20,8 +18,6 @@ use crate::pure::problem::{Code, Problem};
 const FRESH: Duration = Duration::from_secs(60);
 /// How long a command may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// How much a command may print.
-const MOST: u64 = 64 * 1024;
 /// How often a refused login leads to another look at most.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -166,35 +162,12 @@ fn files(p: &Postgres) -> Vec<Vec<u8>> {
     named.into_iter().flatten().map(|path| std::fs::read(path).unwrap_or_default()).collect()
 }
 
-/// What a command prints, without the end of its line.
-async fn printed(command: &[String]) -> Result<SecretString, Problem> {
-    let Some((program, args)) = command.split_first() else { return Ok(SecretString::default()) };
-    let failed = |why: String| {
+/// The password that a command prints.
+async fn printed(words: &[String]) -> Result<SecretString, Problem> {
+    let program = words.first().map(String::as_str).unwrap_or_default();
+    command::printed(words, PATIENCE).await.map(SecretString::from).map_err(|why| {
         let cause = format!("password_command {program} gives no password: {why}");
         Problem::new(Code::Config, cause)
             .hint("it prints the password on standard output and ends with 0 within 10 seconds")
-    };
-    let run = async {
-        let mut child = Command::new(program)
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| failed(error.to_string()))?;
-        let mut text = String::new();
-        if let Some(out) = child.stdout.take() {
-            let read = out.take(MOST).read_to_string(&mut text).await;
-            read.map_err(|error| failed(error.to_string()))?;
-        }
-        let status = child.wait().await.map_err(|error| failed(error.to_string()))?;
-        match text.trim_end_matches(['\r', '\n']) {
-            _ if !status.success() => Err(failed(status.to_string())),
-            "" => Err(failed("it prints nothing".to_owned())),
-            password => Ok(SecretString::from(password)),
-        }
-    };
-    let slow = || failed(format!("it took more than {} s", PATIENCE.as_secs()));
-    tokio::time::timeout(PATIENCE, run).await.unwrap_or_else(|_| Err(slow()))
+    })
 }
