@@ -267,12 +267,13 @@ async fn replay_redelivery_and_reconciliation_of_the_same_payments_make_one_purc
     let mapping = Mapping::new(&rig);
     mapping.change(&[REFUSES_ALL]);
     let paid = payments(600);
-    rig.record(&paid, 3600.0).await;
     let no_run = "every = \"30d\"\ngrace = \"30d\"";
     let mut daemon = rig.reconciler_with(&mapping.route(""), no_run);
     rig.pay(&paid).await;
     rig.caught_up().await;
     assert_eq!(rig.number(OPEN).await, 600);
+    // With payments to try it on, such a mapping would not have been used at all.
+    rig.record(&paid, 3600.0).await;
     daemon.kill();
 
     // All three are there before the daemons, which begin at once.
