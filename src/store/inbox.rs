@@ -122,7 +122,7 @@ async fn finish(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(
     for (id, record, verdict) in batch.tests() {
         test_events::answer(tx, id, record, verdict).await.map_err(ApplyFault::Engine)?;
     }
-    tx.settle_constraints().await.map_err(ApplyFault::Mapping)?;
+    tx.settle_constraints("").await.map_err(ApplyFault::Mapping)?;
     let moves = sorted.moves(batch);
     let collided = positions::advance(tx, batch.log, batch.writer, &moves)
         .await

@@ -86,9 +86,9 @@ impl Tx {
     }
 
     /// Has the host's deferred constraints and triggers speak up now, rather than inside COMMIT, after the last answer
-    /// was read.
-    pub async fn settle_constraints(&self) -> Result<(), Fault> {
-        self.batch(&format!("{HOST}; SET CONSTRAINTS ALL IMMEDIATE; {OWN}")).await
+    /// was read; then runs `next`, statements without parameters or answers.
+    pub async fn settle_constraints(&self, next: &str) -> Result<(), Fault> {
+        self.batch(&format!("{HOST}; SET CONSTRAINTS ALL IMMEDIATE; {OWN}; {next}")).await
     }
 
     /// Runs a statement and returns how many rows it wrote.

@@ -23,7 +23,7 @@ pub(super) async fn works(tx: &Tx, mapping: &Mapping, sound: &str) -> Result<boo
     tx.batch("SAVEPOINT each").await.map_err(ApplyFault::Engine)?;
     let answered = async {
         let answers = map(tx, mapping, std::slice::from_ref(&event)).await?;
-        tx.settle_constraints().await.map_err(ApplyFault::Mapping)?;
+        tx.settle_constraints("").await.map_err(ApplyFault::Mapping)?;
         Ok(answers)
     }
     .await;

@@ -172,7 +172,7 @@ async fn attempt(
     let untried = if backfill.retry { Vec::new() } else { sorted.refused };
     made.healed.extend(made.rest(keys, &untried));
     note(tx, backfill, &made, &sorted.gone).await.map_err(ApplyFault::Engine)?;
-    tx.settle_constraints().await.map_err(ApplyFault::Mapping)?;
+    tx.settle_constraints("").await.map_err(ApplyFault::Mapping)?;
     Ok(made)
 }
 

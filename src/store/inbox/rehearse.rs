@@ -34,7 +34,7 @@ pub async fn rehearse(
     let outcome = async {
         verify(&tx, batch.mapping, batch.payments, &mut sorted.fresh).await?;
         let answers = map(&tx, batch.mapping, &sorted.fresh).await?;
-        tx.settle_constraints().await.map_err(ApplyFault::Mapping)?;
+        tx.settle_constraints("").await.map_err(ApplyFault::Mapping)?;
         let keys: Vec<&str> = answers.iter().filter_map(|a| a.business_key.as_deref()).collect();
         let rows = match shown && !keys.is_empty() {
             true => rows_of(&tx, batch.mapping, &keys).await.map_err(ApplyFault::Engine)?,

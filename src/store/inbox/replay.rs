@@ -232,7 +232,7 @@ async fn attempt(
     quarantine::replayed(tx, replay.route, &replayed, &fingerprint)
         .await
         .map_err(ApplyFault::Engine)?;
-    tx.settle_constraints().await.map_err(ApplyFault::Mapping)?;
+    tx.settle_constraints("").await.map_err(ApplyFault::Mapping)?;
     replayed.sort_by_key(|r| r.id);
     Ok(replayed)
 }

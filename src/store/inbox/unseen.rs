@@ -25,7 +25,7 @@ pub async fn unseen(store: &Store, batch: &Batch<'_>) -> Result<Vec<Unseen>, App
     let answers = async {
         drop_seen(&tx, batch, &mut sorted).await.map_err(ApplyFault::Engine)?;
         let answers = map(&tx, batch.mapping, &sorted.fresh).await?;
-        tx.settle_constraints().await.map_err(ApplyFault::Mapping)?;
+        tx.settle_constraints("").await.map_err(ApplyFault::Mapping)?;
         Ok(answers)
     }
     .await;
