@@ -82,7 +82,7 @@ impl<'a> BatchWork<'a> {
         let route = &self.attempt.route;
         for entry in entries {
             if let Kind::OtherType(name) = &entry.kind {
-                route.ignored.add(&route.settings.name, name, route.settings.ignores(name));
+                route.ignored.add(&route.settings, name);
             }
         }
         if let Some(Kind::Event(body)) = applied.sound.map(|at| &entries[at].kind) {

@@ -5,6 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tracing::warn;
 
+use crate::config;
+
 /// How many types are told apart; the others of a topic with more are one.
 const MOST: usize = 50;
 const REST: &str = "(others)";
@@ -18,13 +20,16 @@ pub struct Ignored {
 impl Ignored {
     /// Counts a record of this type; the first one of a type since the last heartbeat is told in the log unless its type
     /// is known to be of no interest.
-    pub(super) fn add(&self, route: &str, name: &str, is_known: bool) {
+    pub(super) fn add(&self, route: &config::Inbox, name: &str) {
         let mut counts = self.lock();
-        let is_room = counts.len() < MOST || counts.contains_key(name);
-        let count = counts.entry(if is_room { name } else { REST }.to_owned()).or_default();
-        *count += 1;
-        if *count == 1 && !is_known {
-            warn!(route, event_type = name, "a record of another type is ignored");
+        let counted_as = if counts.len() < MOST || counts.contains_key(name) { name } else { REST };
+        if let Some(count) = counts.get_mut(counted_as) {
+            *count += 1;
+            return;
+        }
+        counts.insert(counted_as.to_owned(), 1);
+        if !route.ignores(name) {
+            warn!(route = route.name, event_type = name, "a record of another type is ignored");
         }
     }
 
@@ -53,9 +58,9 @@ mod tests {
 
     #[test]
     fn however_many_types_come_their_number_is_bounded_and_no_record_is_lost() {
-        let ignored = Ignored::default();
+        let (ignored, route) = (Ignored::default(), config::Inbox::named("r", "t", "g"));
         for number in 0..500 {
-            ignored.add("r", &format!("T{}", number % 100), true);
+            ignored.add(&route, &format!("T{}", number % 100));
         }
         let counts = ignored.take();
         assert_eq!((counts.len(), counts.values().sum::<i64>()), (MOST + 1, 500));

@@ -193,7 +193,7 @@ async fn made_elsewhere(
 ) -> Result<(), ApplyFault> {
     let open = answers.open().into_iter();
     let mut keyed: Vec<(usize, String)> =
-        open.filter_map(|at| Some((at, mapping.key_in(fresh[at].body.text)?))).collect();
+        open.filter_map(|at| Some((at, mapping.key_of(&fresh[at].body)?))).collect();
     if keyed.is_empty() {
         return Ok(());
     }
