@@ -2,6 +2,7 @@
 //! either known, refused or unknown, and never guessed.
 
 mod bounded;
+mod by_keys;
 pub mod connect;
 pub mod copy;
 pub mod decisions;

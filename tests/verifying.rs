@@ -3,6 +3,7 @@
 
 mod elsewhere;
 mod forged;
+mod keys;
 mod late;
 
 use std::collections::BTreeMap;

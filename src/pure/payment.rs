@@ -24,6 +24,8 @@ pub enum Doubt {
     NoKey,
     /// There is no such payment.
     NoPayment,
+    /// No payment can be asked for by its key, though others can: what PostgreSQL says.
+    Refused(String),
     /// The payment is something else than paid: what.
     NotPaid(String),
     /// The payment says something else here.
@@ -35,7 +37,7 @@ impl Doubt {
     pub fn reason(&self) -> &'static str {
         match self {
             Doubt::Mismatch(_) => "mismatch",
-            Doubt::NoKey | Doubt::NoPayment | Doubt::NotPaid(_) => "no_payment",
+            Doubt::NoKey | Doubt::NoPayment | Doubt::Refused(_) | Doubt::NotPaid(_) => "no_payment",
         }
     }
 
@@ -46,6 +48,9 @@ impl Doubt {
                 "it does not name its payment where the business-key line says".to_owned()
             }
             Doubt::NoPayment => "there is no such payment".to_owned(),
+            Doubt::Refused(why) => {
+                format!("its payment cannot be asked for, while another one can: {why}")
+            }
             Doubt::NotPaid(state) => format!("its payment did not succeed ({state})"),
             Doubt::Mismatch(place) => format!("its payment says something else at {place}"),
         }

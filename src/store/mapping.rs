@@ -15,6 +15,7 @@ use uuid::Uuid;
 pub use looks::{Index, Look, Looks};
 pub use payments::{BELIEVED, Payments};
 
+use super::by_keys::LastFound;
 use super::{Fault, Shape, Store};
 use crate::pure::envelope;
 use crate::pure::fields::{self, Body, Field, Kind};
@@ -62,6 +63,8 @@ pub struct Mapping {
     pub origin: String,
     /// Why events are believed without a look at their payments, if they are.
     pub believes: Option<String>,
+    /// The payment that was found last; it shows that payments can be found.
+    pub last_found: LastFound,
 }
 
 /// Why a mapping is not used.
@@ -130,8 +133,18 @@ impl Mapping {
             Problem::new(Code::Mapping, format!("{origin}, line {line}: {why}"))
                 .hint(format!("a line is like: {FIELD}uuid /data/paymentId"))
         })?;
-        let believes = None;
-        Ok(Mapping { apply, table, column, key_pointer, fields, looks, origin, believes })
+        let (believes, last_found) = (None, LastFound::default());
+        Ok(Mapping {
+            apply,
+            table,
+            column,
+            key_pointer,
+            fields,
+            looks,
+            origin,
+            believes,
+            last_found,
+        })
     }
 
     /// That of a route whose files cannot be read: it applies nothing and looks at nothing.
@@ -145,6 +158,7 @@ impl Mapping {
             looks: Looks::default(),
             origin: "a mapping that cannot be read".to_owned(),
             believes: None,
+            last_found: LastFound::default(),
         }
     }
 

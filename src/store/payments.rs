@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
-use tokio_postgres::types::{FromSql, Type};
+use tokio_postgres::types::{FromSql, ToSql, Type};
 
 use super::elsewhere::{self, Sides};
 use super::findings::UNPURCHASED;
@@ -38,6 +38,39 @@ pub enum Scope<'a> {
     },
     /// These.
     Keys(&'a [String]),
+}
+
+impl<'a> Scope<'a> {
+    /// As the parameters of a look.
+    pub(super) fn params(self) -> Params<'a> {
+        match self {
+            Scope::Window { after, until, rows } => Params {
+                at: after.at.sent(),
+                key: after.key.as_deref(),
+                until: Some(until.sent()),
+                rows: Some(rows),
+                keys: None,
+            },
+            Scope::Keys(keys) => Params { keys: Some(keys), ..Params::default() },
+        }
+    }
+}
+
+/// Which payments, as a statement takes it.
+#[derive(Default)]
+pub(super) struct Params<'a> {
+    at: Option<When>,
+    key: Option<&'a str>,
+    until: Option<When>,
+    rows: Option<i64>,
+    keys: Option<&'a [String]>,
+}
+
+impl Params<'_> {
+    /// In their order.
+    pub(super) fn each(&self) -> [&(dyn ToSql + Sync); 5] {
+        [&self.at, &self.key, &self.until, &self.rows, &self.keys]
+    }
 }
 
 /// What a look found.
@@ -198,24 +231,9 @@ impl Looker {
 /// there.
 pub(super) async fn run(tx: &Tx, sql: &str, scope: Scope<'_>) -> Result<Vec<Row>, Fault> {
     tx.batch("SET LOCAL row_security = off").await?;
-    let rows = read_rows(tx, sql, scope).await?;
+    let rows = tx.query_host(sql, &scope.params().each()).await?;
     tx.batch("SET LOCAL row_security TO DEFAULT").await?;
     Ok(rows)
-}
-
-async fn read_rows(tx: &Tx, sql: &str, scope: Scope<'_>) -> Result<Vec<Row>, Fault> {
-    let none = (None::<When>, None::<&str>);
-    match scope {
-        Scope::Window { after, until, rows } => {
-            let keys = None::<&[String]>;
-            let (at, until) = (after.at.sent(), until.sent());
-            tx.query_host(sql, &[&at, &after.key, &until, &rows, &keys]).await
-        }
-        Scope::Keys(keys) => {
-            let keys = Some(keys);
-            tx.query_host(sql, &[&none.0, &none.1, &none.0, &None::<i64>, &keys]).await
-        }
-    }
 }
 
 /// Parts the rows: those that carry `mark` are findings, the one that does not is the window's edge.

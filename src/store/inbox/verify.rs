@@ -7,6 +7,7 @@ use tokio_postgres::Row;
 use super::ApplyFault;
 use super::batch::Fresh;
 use crate::pure::payment::{self, Doubt, Payment};
+use crate::store::by_keys::{ByKeys, by_keys};
 use crate::store::json::JsonText;
 use crate::store::mapping::{Mapping, Payments};
 use crate::store::payments::{Scope, cell, run};
@@ -27,61 +28,47 @@ pub(super) async fn verify<'e, 'a: 'e>(
     if events.is_empty() {
         return Ok(());
     }
-    let found = read(tx, payments, &keys).await?;
+    let asked = by_keys(&keys, &Within { tx, payments }, payments.last_found).await;
+    let asked = asked.map_err(ApplyFault::Payments)?;
+    let found: BTreeMap<String, Payment> = asked.rows.iter().filter_map(one).collect();
     for (key, event) in events {
         event.doubt = match key {
             None => Some(Doubt::NoKey),
-            Some(key) => payment::doubt(&mapping.fields, &event.body, found.get(&key)),
+            Some(key) => match asked.refused.get(&key) {
+                Some(fault) => Some(Doubt::Refused(fault.to_string())),
+                None => payment::doubt(&mapping.fields, &event.body, found.get(&key)),
+            },
         };
     }
     Ok(())
 }
 
-/// The payments of some keys. A key that is none of the column's type is nobody's, and must not keep the others from
-/// being found: what is refused for its value is looked for by halves.
-async fn read(
-    tx: &Tx,
-    payments: Payments<'_>,
-    keys: &[String],
-) -> Result<BTreeMap<String, Payment>, ApplyFault> {
-    let mut found = BTreeMap::new();
-    let mut open = vec![keys];
-    while let Some(keys) = open.pop() {
-        if keys.is_empty() {
-            continue;
-        }
-        match ask(tx, payments, keys).await {
-            Ok(rows) => found.extend(rows.iter().filter_map(one)),
-            Err(fault) if fault.sqlstate().is_some_and(|code| code.starts_with("22")) => {
-                if keys.len() > 1 {
-                    let (first, second) = keys.split_at(keys.len() / 2);
-                    open.extend([second, first]);
-                }
-            }
-            Err(fault) => return Err(ApplyFault::Payments(fault)),
-        }
-    }
-    Ok(found)
+/// `payments.sql`, run within a transaction.
+struct Within<'t> {
+    tx: &'t Tx,
+    payments: Payments<'t>,
 }
 
-async fn ask(tx: &Tx, payments: Payments<'_>, keys: &[String]) -> Result<Vec<Row>, Fault> {
-    let scope = Scope::Keys(keys);
-    if let Some(source) = payments.source {
-        let there = source.begin("source").await?;
-        let rows = run(&there, payments.sql, scope).await;
-        there.rollback().await;
-        return rows;
-    }
-    tx.batch("SAVEPOINT payments").await?;
-    let rows = run(tx, payments.sql, scope).await;
-    match &rows {
-        Ok(_) => tx.batch("RELEASE SAVEPOINT payments").await?,
-        Err(fault) if fault.sqlstate().is_some() => {
-            tx.batch("ROLLBACK TO SAVEPOINT payments; RELEASE SAVEPOINT payments").await?;
+impl ByKeys for Within<'_> {
+    async fn ask(&self, scope: Scope<'_>) -> Result<Vec<Row>, Fault> {
+        let Within { tx, payments } = self;
+        if let Some(source) = payments.source {
+            let there = source.begin("source").await?;
+            let rows = run(&there, payments.sql, scope).await;
+            there.rollback().await;
+            return rows;
         }
-        Err(_) => {}
+        tx.batch("SAVEPOINT payments").await?;
+        let rows = run(tx, payments.sql, scope).await;
+        match &rows {
+            Ok(_) => tx.batch("RELEASE SAVEPOINT payments").await?,
+            Err(fault) if fault.sqlstate().is_some() => {
+                tx.batch("ROLLBACK TO SAVEPOINT payments; RELEASE SAVEPOINT payments").await?;
+            }
+            Err(_) => {}
+        }
+        rows
     }
-    rows
 }
 
 /// A row of `payments.sql`; one without a state says of nothing that it was paid.

@@ -2,6 +2,7 @@
 
 use super::{Mapping, Unfit};
 use crate::pure::problem::{Code, Problem};
+use crate::store::by_keys::LastFound;
 use crate::store::{Fault, Store, host_tables};
 
 /// What changes that events are believed.
@@ -14,6 +15,8 @@ pub struct Payments<'a> {
     pub sql: &'a str,
     /// Where it is run, if not beside the purchases.
     pub source: Option<&'a Store>,
+    /// The payment that was found last.
+    pub last_found: &'a LastFound,
 }
 
 impl Mapping {
@@ -23,7 +26,7 @@ impl Mapping {
         let is_believed = self.believes.is_some();
         // Without the file nothing says otherwise than `look_for_payments`, and then everything is believed.
         let sql = self.looks.payments.as_deref().filter(|_| !is_believed)?;
-        Some(Payments { sql, source })
+        Some(Payments { sql, source, last_found: &self.last_found })
     }
 
     /// Finds out whether events can be held against their payments, if that is `wanted`, and says why not.

@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::Row;
 
+use crate::store::by_keys::{ByKeys, LastFound, by_keys};
 use crate::store::json::JsonText;
 use crate::store::mapping::Looks;
-use crate::store::payments::cell;
+use crate::store::payments::{Scope, cell};
 use crate::store::when::{Sent, Times, When};
 use crate::store::{Fault, Store};
 
@@ -207,29 +208,36 @@ pub async fn host_rows(
     }
 }
 
-/// By the mapping's `payments.sql` there and `purchases.sql` here.
+/// By the mapping's `payments.sql` there and `purchases.sql` here. A text that cannot be a payment's id is none.
 async fn lookup_elsewhere(
     store: &Store,
     source: &Store,
     looks: &Looks,
     id: &str,
 ) -> Result<Vec<Trace>, Fault> {
-    let (time, text, limit, keys) = (None::<When>, None::<&str>, None::<i64>, [id]);
     let mut traces = Vec::new();
     for (part, store, sql) in
         [("payment", source, &looks.payments), ("purchase", store, &looks.purchases)]
     {
         let Some(sql) = sql else { continue };
-        let rows = match look(store, sql, true, &[&time, &text, &time, &limit, &keys.as_slice()])
-            .await
-        {
-            // A text that cannot be a payment's id is none.
-            Err(fault) if fault.sqlstate().is_some_and(|code| code.starts_with("22")) => continue,
-            answer => answer?,
-        };
+        let rows =
+            by_keys(&[id.to_owned()], &Alone { store, sql }, &LastFound::default()).await?.rows;
         traces.extend(rows.iter().map(|row| host_row(row, part.to_owned(), "terms")));
     }
     Ok(traces)
+}
+
+/// A statement of the mapping in transactions of its own.
+struct Alone<'a> {
+    store: &'a Store,
+    sql: &'a str,
+}
+
+impl ByKeys for Alone<'_> {
+    async fn ask(&self, scope: Scope<'_>) -> Result<Vec<Row>, Fault> {
+        let params = scope.params();
+        look(self.store, self.sql, true, &params.each()).await
+    }
 }
 
 /// The server looks whether somebody still waits for the answer, from PostgreSQL 14 on, and ends the statement if not.
