@@ -9,39 +9,98 @@ pub mod mapping;
 mod outbox;
 mod pooler;
 mod postgres;
+mod round;
 mod takeover;
 pub mod tryout;
 pub mod waiting;
 
 use std::sync::Arc;
 
-use crate::config::Config;
+use futures_util::future::join_all;
+
+use crate::config::{Config, Inbox};
 use crate::ingest::Route;
 pub use crate::pure::checkup::{Check, Level};
 use crate::pure::problem::Problem;
-use crate::store::{Fault, Store};
+use crate::store::Fault;
+pub use round::{Place, Round};
 
 /// Checks everything. What cannot be reached fails once, and what would need it is left out.
-pub async fn run(config: &Config) -> Vec<Check> {
-    let mut checks = vec![host::files(config)];
-    let store = postgres::check(config, &mut checks).await;
-    outbox::check(config, &mut checks).await;
-    let kafka = kafka::reach(config).await;
-    let kafka_is_there = kafka.level != Level::Fail;
-    checks.push(kafka);
-    for settings in &config.inbox {
-        let source = config.source_of(&settings.name);
-        let source = source.and_then(|p| Store::open(p, "makegood-doctor", 2).ok());
-        if let Some(store) = &store {
-            checks.extend(mapping::check(settings, store, source.as_ref()).await);
-        }
-        let route = Arc::new(Route::unwatched(0, settings.clone()));
-        let there = kafka_is_there && kafka::route(config, &route, &mut checks).await;
-        if let (true, Some(store)) = (there, &store) {
-            takeover::check(config, &route, store, source.as_ref(), &mut checks).await;
-        }
+pub async fn run(config: &Config, round: &Round) {
+    round.tell(host::files(config));
+    let (is_there, (), kafka) = tokio::join!(
+        Box::pin(postgres::check(config, round)),
+        Box::pin(outbox::check(config, round)),
+        kafka::reach(config, round)
+    );
+    let one = |route| Box::pin(check_route(config, round, route, (is_there, kafka)));
+    join_all(config.inbox.iter().enumerate().map(one)).await;
+}
+
+/// A route's mapping, topic, group, and next start, as far as PostgreSQL and Kafka are there.
+async fn check_route(
+    config: &Config,
+    round: &Round,
+    (number, settings): (usize, &Inbox),
+    (postgres, kafka): (bool, bool),
+) {
+    let places = match postgres {
+        true => Places::reached(config, number, settings, round).await,
+        false => None,
+    };
+    if let Some(places) = &places {
+        mapping::check(settings, places, round).await;
     }
-    checks
+    let route = Arc::new(Route::unwatched(0, settings.clone()));
+    let there = kafka && kafka::route(config, &route, round).await;
+    if let (true, Some(places)) = (there, &places)
+        && !places.source_is_away
+    {
+        takeover::check(config, &route, places, round).await;
+    }
+}
+
+/// The databases that a route stands on.
+pub struct Places {
+    /// With the purchases.
+    pub store: Place,
+    /// With the payments, if it is another one.
+    pub source: Option<Place>,
+    /// Whether the payments are in another database, and it does not answer.
+    pub source_is_away: bool,
+}
+
+impl Places {
+    /// Reaches the databases of a route. That of the payments may be away, which is told.
+    pub async fn reached(
+        config: &Config,
+        number: usize,
+        route: &Inbox,
+        round: &Round,
+    ) -> Option<Places> {
+        let part = format!(" {}", number + 1);
+        let store = Place::open(&config.postgres, &part).ok()?;
+        let Some(postgres) = config.source_of(&route.name) else {
+            return Some(Places { store, source: None, source_is_away: false });
+        };
+        let name = ("postgres.reach", "");
+        let reached =
+            round.wait(name, &[], Place::reached(postgres, &format!("{part} payments"))).await;
+        let source = match reached {
+            Some(Ok(source)) => Some(source),
+            Some(Err(problem)) => {
+                round.tell(failed("postgres.reach", problem));
+                None
+            }
+            None => None,
+        };
+        Some(Places { store, source_is_away: source.is_none(), source })
+    }
+
+    /// All of them, for a look that needs them all.
+    pub(crate) fn all(&self) -> Vec<&Place> {
+        [Some(&self.store), self.source.as_ref()].into_iter().flatten().collect()
+    }
 }
 
 /// What could not be found out.

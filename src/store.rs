@@ -42,6 +42,8 @@ pub mod workers;
 pub use fault::{About, Fault};
 pub use tx::{CommitFault, Tx};
 
+use std::time::Duration;
+
 use deadpool_postgres::{Object, Pool};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
@@ -77,7 +79,18 @@ impl Store {
         application_name: &str,
         connections: usize,
     ) -> Result<Store, Problem> {
-        Ok(Store { pool: connect::pool(p, application_name, connections)?, pooler: p.pooler })
+        let pool = connect::pool(p, application_name, connections, connect::LOCK_TIMEOUT)?;
+        Ok(Store { pool, pooler: p.pooler })
+    }
+
+    /// The same for somebody who looks around: a session that is not waited for any more waits for no lock for long.
+    pub fn impatient(
+        p: &Postgres,
+        application_name: &str,
+        connections: usize,
+    ) -> Result<Store, Problem> {
+        let pool = connect::pool(p, application_name, connections, IMPATIENT)?;
+        Ok(Store { pool, pooler: p.pooler })
     }
 
     /// The same, connected.
@@ -173,6 +186,9 @@ impl Store {
         self.pool.get().await.map_err(Fault::from)
     }
 }
+
+/// How long [`Store::impatient`] lets a statement wait for a lock.
+const IMPATIENT: Duration = Duration::from_secs(3);
 
 /// How many names are tried for a statement that is only described.
 const NAMES: u32 = 50;

@@ -1,6 +1,8 @@
 //! What doctor says: all is well, or exactly what is not, one broken thing at a time; and before a first
 //! start, what that start will do.
 
+mod incident;
+
 use std::process::Output;
 
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};

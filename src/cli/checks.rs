@@ -1,30 +1,65 @@
 //! How checks look: a line each with its fix below, or one JSON document.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::print::{self, Format, visible};
 use crate::pure::checkup::{Check, Level, count};
 use crate::pure::problem::Problem;
 
-/// Prints checks and says by the exit code whether all is well: 1 with a FAIL, or, if `strict`, a WARN.
-pub fn show(checks: &[Check], format: Format, strict: bool) -> Result<ExitCode, Problem> {
-    let (failed, warned) = (count(checks, Level::Fail), count(checks, Level::Warn));
-    let is_bad = failed > 0 || (strict && warned > 0);
+/// Prints checks as they come and says by the exit code whether all is well: 1 with a FAIL or what was not looked
+/// at, or, if `strict`, a WARN.
+pub async fn show(
+    mut heard: UnboundedReceiver<Check>,
+    format: Format,
+    strict: bool,
+) -> Result<ExitCode, Problem> {
+    let mut checks = Vec::new();
+    while let Some(check) = heard.recv().await {
+        match format {
+            Format::Table if check.level != Level::Unseen => print::data(&line(&check))?,
+            Format::Jsonl => print::lines(std::iter::once(object(&check)))?,
+            _ => {}
+        }
+        checks.push(check);
+    }
+    let [passed, warned, unseen, failed] =
+        [Level::Pass, Level::Warn, Level::Unseen, Level::Fail].map(|level| count(&checks, level));
+    let is_bad = failed + unseen > 0 || (strict && warned > 0);
     match format {
         Format::Table => {
-            print::data(&checks.iter().map(line).collect::<String>())?;
-            let passed = count(checks, Level::Pass);
-            say!("{passed} passed, {warned} to look at, {failed} failed");
+            print::data(&not_looked_at(&checks))?;
+            let unseen =
+                if unseen > 0 { format!(", {unseen} not looked at") } else { String::new() };
+            say!("{passed} passed, {warned} to look at, {failed} failed{unseen}");
         }
         Format::Json => print::document(json!({
-            "ok": !is_bad, "passed": count(checks, Level::Pass), "warned": warned, "failed": failed,
+            "ok": !is_bad, "passed": passed, "warned": warned, "failed": failed, "unseen": unseen,
             "checks": checks.iter().map(object).collect::<Vec<_>>(),
         }))?,
-        Format::Jsonl => print::lines(checks.iter().map(object))?,
+        Format::Jsonl => {}
     }
     Ok(if is_bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What was not looked at, a line for each of what is checked: the reasons stand above.
+fn not_looked_at(checks: &[Check]) -> String {
+    let mut names: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for check in checks.iter().filter(|check| check.level == Level::Unseen) {
+        names.entry(&check.of).or_default().insert(check.name);
+    }
+    let line = |(of, names): (&str, BTreeSet<&str>)| {
+        let of = if of.is_empty() { String::new() } else { format!("{of}: ") };
+        let names = names.into_iter().collect::<Vec<_>>().join(", ");
+        format!(
+            "UNSEEN  {}\n",
+            visible(&format!("{of}not looked at for what is said above: {names}"), false)
+        )
+    };
+    names.into_iter().map(line).collect()
 }
 
 fn line(check: &Check) -> String {

@@ -2,16 +2,19 @@
 
 use std::process::ExitCode;
 
+use tokio::sync::mpsc;
+
 use super::print::Output;
 use super::{Globals, checks, logging, session};
-use crate::doctor;
+use crate::doctor::{self, Round};
 use crate::pure::problem::Problem;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-PASS is as it should be, WARN works and may not one day, FAIL is in the way; each with its fix. It changes
-nothing: the mapping is tried in transactions that are rolled back, and the group is not joined. Before the
-first start in a group it tells what that start will do. Exit code 1 with a FAIL.
+PASS is as it should be, WARN works and may not one day, FAIL is in the way; each with its fix. UNSEEN could
+not be looked at for a reason that a FAIL names. It changes nothing: the mapping is tried in transactions that
+are rolled back, and the group is not joined. Before the first start in a group it tells what that start will
+do. It ends within 30 s, whatever is locked or silent. Exit code 1 with a FAIL or with what is unseen.
 
 Examples:
   makegood doctor
@@ -28,5 +31,10 @@ pub struct Args {
 pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
     logging::start_command(globals)?;
     let config = session::load(globals)?;
-    checks::show(&doctor::run(&config).await, args.output.output, args.strict)
+    let (told, heard) = mpsc::unbounded_channel();
+    let looking = async move {
+        let round = Round::new(told);
+        doctor::run(&config, &round).await;
+    };
+    tokio::join!(looking, checks::show(heard, args.output.output, args.strict)).1
 }

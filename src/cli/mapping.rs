@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use tokio::sync::mpsc;
 
 use super::print::{self, Output};
 use super::session::{self, Session};
 use super::{Globals, checks, logging};
-use crate::doctor;
+use crate::doctor::{self, Places, Round};
 use crate::pure::problem::{Code, Problem};
 use crate::store::mapping::FILES;
 
@@ -61,16 +62,21 @@ async fn check(
     let config = session::load(globals)?;
     let store = session::unchecked(&config.postgres).await?;
     let session = Session { config, store };
-    let routes = match route {
-        Some(name) => vec![session.route(Some(name))?],
-        None => session.config.inbox.iter().collect(),
+    let only = route.map(|name| session.route(Some(name))).transpose()?;
+    let (told, heard) = mpsc::unbounded_channel();
+    let session = &session;
+    let looking = async move {
+        let round = Round::new(told);
+        let routes = session.config.inbox.iter().enumerate();
+        for (number, route) in
+            routes.filter(|(_, route)| only.is_none_or(|only| only.name == route.name))
+        {
+            if let Some(places) = Places::reached(&session.config, number, route, &round).await {
+                doctor::mapping::check(route, &places, &round).await;
+            }
+        }
     };
-    let mut found = Vec::new();
-    for route in routes {
-        let source = session.source(route)?;
-        found.extend(doctor::mapping::check(route, &session.store, source.as_ref()).await);
-    }
-    checks::show(&found, output.output, false)
+    tokio::join!(looking, checks::show(heard, output.output, false)).1
 }
 
 fn write(folder: &Path) -> Result<(), Problem> {

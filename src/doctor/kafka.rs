@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Check, failed};
+use super::{Check, Round, failed};
 use crate::config::Config;
 use crate::ingest::Route;
 use crate::ingest::survey::blocking;
@@ -19,16 +19,23 @@ use crate::pure::problem::Problem;
 /// How long the brokers may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Whether the brokers, and the addresses that they advertise, can be reached.
-pub(super) async fn reach(config: &Config) -> Check {
-    let kafka = config.kafka.clone();
+/// Whether the brokers, and the addresses that they advertise, can be reached; told, and returned.
+pub(super) async fn reach(config: &Config, round: &Round) -> bool {
+    let (name, kafka) = ("kafka.reach", config.kafka.clone());
     let servers = kafka.bootstrap_servers.clone();
-    match blocking(move || reach::check(&kafka, PATIENCE)).await {
-        Ok(()) => Check::pass(
-            "kafka.reach",
-            format!("Kafka at {servers} answers, and so do the addresses that it advertises"),
-        ),
-        Err(problem) => failed("kafka.reach", problem),
+    let looking = blocking(move || reach::check(&kafka, PATIENCE));
+    match round.wait((name, ""), &[], looking).await {
+        Some(Ok(())) => {
+            let says =
+                format!("Kafka at {servers} answers, and so do the addresses that it advertises");
+            round.tell(Check::pass(name, says));
+            true
+        }
+        Some(Err(problem)) => {
+            round.tell(failed(name, problem));
+            false
+        }
+        None => false,
     }
 }
 
@@ -40,7 +47,18 @@ struct Found {
 }
 
 /// Checks a route's topic and group; whether the topic exists.
-pub(super) async fn route(config: &Config, route: &Arc<Route>, checks: &mut Vec<Check>) -> bool {
+pub(super) async fn route(config: &Config, route: &Arc<Route>, round: &Round) -> bool {
+    let of = route.settings.name.as_str();
+    let Some((exists, own)) =
+        round.wait(("kafka.topic", of), &[], topic_and_group(config, route)).await
+    else {
+        return false;
+    };
+    own.into_iter().for_each(|check| round.tell(check.of(of)));
+    exists
+}
+
+async fn topic_and_group(config: &Config, route: &Arc<Route>) -> (bool, Vec<Check>) {
     let settings = &route.settings;
     let (kafka, topic, name) =
         (config.kafka.clone(), settings.topic.clone(), settings.group.clone());
@@ -90,8 +108,7 @@ pub(super) async fn route(config: &Config, route: &Arc<Route>, checks: &mut Vec<
             false
         }
     };
-    checks.extend(own.into_iter().map(|check| check.of(&settings.name)));
-    exists
+    (exists, own)
 }
 
 /// The time of the newest record at the partitions' ends, in milliseconds.

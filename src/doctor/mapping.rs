@@ -1,6 +1,6 @@
 //! A route's mapping against the host's tables.
 
-use super::{Check, failed, unknown};
+use super::{Check, Places, Round, failed, unknown};
 use crate::config::Inbox;
 use crate::pure::{sql, verdict};
 use crate::store::inbox::ApplyFault;
@@ -8,28 +8,47 @@ use crate::store::mapping::{BELIEVED, Look, Mapping, Unfit};
 use crate::store::trial::{Trial, trial};
 use crate::store::{Store, report, vitals};
 
-/// Checks all that a mapping promises. `source` is the payments' database, if it is another one.
-pub async fn check(route: &Inbox, store: &Store, source: Option<&Store>) -> Vec<Check> {
-    let mut checks = Vec::new();
-    match Mapping::load(route.mapping.as_deref()) {
-        Ok(mapping) => {
-            checks.push(loaded(&mapping));
-            checks.push(purchases(&mapping, store).await);
-            checks.push(key(&mapping, store).await);
-            for store in [Some(store), source].into_iter().flatten() {
-                checks.push(schemas(&mapping, store).await);
-            }
-            for look in mapping.looks_for(source.is_some()) {
-                let store = source.filter(|_| look.in_source).unwrap_or(store);
-                checks.push(reads(&mapping, &look, store).await);
-            }
-            checks.push(payments(&mapping, route, (store, source)).await);
-            checks.push(indexes(&mapping, store, source).await);
-            checks.push(tried(&mapping, store, source).await);
-        }
-        Err(problem) => checks.push(failed("mapping.files", problem)),
+/// Checks all that a mapping promises.
+pub async fn check(route: &Inbox, places: &Places, round: &Round) {
+    let of = route.name.as_str();
+    let mapping = match Mapping::load(route.mapping.as_deref()) {
+        Ok(mapping) => mapping,
+        Err(problem) => return round.tell(failed("mapping.files", problem).of(of)),
+    };
+    round.tell(loaded(&mapping).of(of));
+    let (store, here) = (&places.store.store, [&places.store]);
+    let source = places.source.as_ref().map(|place| &place.store);
+    round.check(("mapping.apply", of), &here, purchases(&mapping, store)).await;
+    round.check(("mapping.key", of), &here, key(&mapping, store)).await;
+    for place in places.all() {
+        round.check(("mapping.schemas", of), &[place], schemas(&mapping, &place.store)).await;
     }
-    checks.into_iter().map(|check| check.of(&route.name)).collect()
+    for look in mapping.looks_for(source.is_some() || places.source_is_away) {
+        let place = match look.in_source {
+            true if places.source_is_away => {
+                round.unseen(&["mapping.reads"], of);
+                continue;
+            }
+            true => places.source.as_ref().unwrap_or(&places.store),
+            false => &places.store,
+        };
+        round.check(("mapping.reads", of), &[place], reads(&mapping, &look, &place.store)).await;
+    }
+    if places.source_is_away {
+        return round.unseen(&["mapping.payments", "mapping.indexes", "mapping.trial"], of);
+    }
+    let all = places.all();
+    round.check(("mapping.payments", of), &all, payments(&mapping, route, (store, source))).await;
+    round.check(("mapping.indexes", of), &all, indexes(&mapping, store, source)).await;
+    round.check(("mapping.trial", of), &all, tried(&mapping, store, source)).await;
+}
+
+/// What does not fit; or what could not be asked, which is nobody's fault here.
+fn unfit_for(name: &'static str, unfit: Unfit, doing: &str) -> Check {
+    match unfit {
+        Unfit::Unknown(fault) => unknown(name, &fault),
+        unfit => failed(name, unfit.problem(doing)),
+    }
 }
 
 fn loaded(mapping: &Mapping) -> Check {
@@ -56,7 +75,7 @@ async fn purchases(mapping: &Mapping, store: &Store) -> Check {
             name,
             format!("apply.sql fits {}, sets what it requires, and may be run", mapping.table),
         ),
-        Err(unfit) => failed(name, unfit.problem("apply.sql does not fit")),
+        Err(unfit) => unfit_for(name, unfit, "apply.sql does not fit"),
     }
 }
 
@@ -103,7 +122,7 @@ async fn key(mapping: &Mapping, store: &Store) -> Check {
             };
             Check::fail(name, problem.cause + &duplicates, problem.hint)
         }
-        Err(unfit) => failed(name, unfit.problem("the business key cannot be checked")),
+        Err(unfit) => unfit_for(name, unfit, "the business key cannot be checked"),
     }
 }
 
@@ -122,7 +141,7 @@ async fn reads(mapping: &Mapping, look: &Look<'_>, store: &Store) -> Check {
     };
     match outcome.await {
         Ok(()) => Check::pass(name, format!("{file} keeps its contract and may be run")),
-        Err(unfit) => failed(name, unfit.problem(&format!("{file} does not fit"))),
+        Err(unfit) => unfit_for(name, unfit, &format!("{file} does not fit")),
     }
 }
 
@@ -141,7 +160,7 @@ async fn payments(
             ),
             Some(why) => Check::warn(name, format!("events are believed: {why}"), BELIEVED),
         },
-        Err(unfit) => failed(name, unfit.problem("events cannot be held against their payments")),
+        Err(unfit) => unfit_for(name, unfit, "events cannot be held against their payments"),
     }
 }
 

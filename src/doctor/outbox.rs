@@ -1,6 +1,6 @@
 //! The outbox: may this role relay it, and do its events and its old rows go?
 
-use super::{Check, failed, unknown};
+use super::{Check, Place, Round, failed, unknown};
 use crate::config::Config;
 use crate::pure::standing::outbox::QUEUE_FULL;
 use crate::store::Store;
@@ -9,20 +9,29 @@ use crate::store::outbox::report::{self, HeldTopic, Status};
 /// What a publisher may have in the outbox, as it is proposed: 10 GiB.
 const QUOTA: i64 = 10 << 30;
 
-/// Checks the database with the outbox, if there is one.
-pub(super) async fn check(config: &Config, checks: &mut Vec<Check>) {
+/// Checks the database with the outbox, if there is one. That with the purchases as well is reached by others.
+pub(super) async fn check(config: &Config, round: &Round) {
     if !config.outbox.enabled {
         return;
     }
-    let store = match super::postgres::open(config.outbox_database()).await {
-        Ok(store) => store,
-        Err(problem) => return checks.push(failed("outbox.claim", problem)),
+    let reaching = Place::reached(config.outbox_database(), " outbox");
+    let place = match round.wait(("postgres.reach", ""), &[], reaching).await {
+        Some(Ok(place)) => place,
+        Some(Err(problem)) => {
+            round.tell(failed("postgres.reach", problem));
+            return round.unseen(&["outbox.claim", "outbox.publishers", "outbox.topics"], "");
+        }
+        None => return,
     };
-    checks.push(claim(&store).await);
-    checks.push(publishers(config, &store).await);
-    match report::status(&store).await {
-        Ok(status) => checks.extend([topics(&status), retention(&status), notify(&status)]),
-        Err(fault) => checks.push(unknown("outbox.topics", &fault)),
+    let (store, here) = (&place.store, [&place]);
+    round.check(("outbox.claim", ""), &here, claim(store)).await;
+    round.check(("outbox.publishers", ""), &here, publishers(config, store)).await;
+    match round.wait(("outbox.topics", ""), &here, report::status(store)).await {
+        Some(Ok(status)) => [topics(&status), retention(&status), notify(&status)]
+            .into_iter()
+            .for_each(|check| round.tell(check)),
+        Some(Err(fault)) => round.tell(unknown("outbox.topics", &fault)),
+        None => {}
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whether what is between makegood and PostgreSQL is what `postgres.pooler` says.
 
-use super::{Check, postgres, unknown};
+use super::{Check, Place, unknown};
 use crate::config::Postgres;
 use crate::store::{Store, connect, vitals};
 
@@ -33,8 +33,8 @@ async fn direct(settings: &Postgres) -> Check {
         );
     };
     let place = connect::place(direct);
-    let store = match postgres::open(direct).await {
-        Ok(store) => store,
+    let store = match Place::reached(direct, " direct").await {
+        Ok(place) => place.store,
         Err(problem) => return Check::fail(NAME, problem.cause, problem.hint),
     };
     match vitals::is_pooled(&store).await {

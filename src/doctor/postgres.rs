@@ -1,9 +1,8 @@
 //! The database with the purchases: reached, fit, and lent the right rights.
 
-use super::{Check, failed, host, pooler, unknown};
-use crate::config::{Config, MigrateMode, Postgres};
+use super::{Check, Place, Round, failed, host, pooler, unknown};
+use crate::config::{Config, MigrateMode};
 use crate::pure::checkup::server;
-use crate::pure::problem::Problem;
 use crate::pure::sql;
 use crate::store::mapping::Mapping;
 use crate::store::migrate::Set;
@@ -12,35 +11,40 @@ use crate::store::{Store, connect, migrate, vitals};
 /// Besides the pool: a listener, a migration, a person's commands.
 const OTHER_CONNECTIONS: usize = 4;
 
-/// Checks the databases; returns the one with the purchases if it answers.
-pub(super) async fn check(config: &Config, checks: &mut Vec<Check>) -> Option<Store> {
-    let store = match open(&config.postgres).await {
-        Ok(store) => store,
-        Err(problem) => {
-            checks.push(failed("postgres.reach", problem));
-            return None;
+/// Checks the databases; returns whether the one with the purchases answers.
+pub(super) async fn check(config: &Config, round: &Round) -> bool {
+    let name = ("postgres.reach", "");
+    let place = match round.wait(name, &[], Place::reached(&config.postgres, "")).await {
+        Some(Ok(place)) => place,
+        Some(Err(problem)) => {
+            round.tell(failed("postgres.reach", problem));
+            return false;
         }
+        None => return false,
     };
-    let place = connect::place(&config.postgres);
-    checks.push(Check::pass("postgres.reach", format!("PostgreSQL at {place} answers")));
-    checks.push(pooler::check(&config.postgres, &store).await);
-    server(config, &store, checks).await;
-    checks.push(match vitals::transactions(&store).await {
+    let (store, here) = (&place.store, [&place]);
+    let at = connect::place(&config.postgres);
+    round.tell(Check::pass("postgres.reach", format!("PostgreSQL at {at} answers")));
+    round.check(("postgres.pooler", ""), &here, pooler::check(&config.postgres, store)).await;
+    let found = round.wait(("postgres.version", ""), &here, server(config, store)).await;
+    found.unwrap_or_default().into_iter().for_each(|check| round.tell(check));
+    round.check(("postgres.transactions", ""), &here, transactions(store)).await;
+    schema(config, round).await;
+    round.check(("postgres.rights", ""), &here, rights(store)).await;
+    let found = round.wait(("postgres.excess", ""), &here, host_tables(config, store)).await;
+    found.unwrap_or_default().into_iter().for_each(|check| round.tell(check));
+    true
+}
+
+async fn transactions(store: &Store) -> Check {
+    match vitals::transactions(store).await {
         Ok(found) => server::transactions(&found),
         Err(fault) => unknown("postgres.transactions", &fault),
-    });
-    schema(config, checks).await;
-    checks.push(rights(&store).await);
-    host_tables(config, &store, checks).await;
-    Some(store)
+    }
 }
 
-/// A database in whatever state.
-pub(super) async fn open(postgres: &Postgres) -> Result<Store, Problem> {
-    Store::reached(postgres, "makegood-doctor", 2).await
-}
-
-async fn server(config: &Config, store: &Store, checks: &mut Vec<Check>) {
+async fn server(config: &Config, store: &Store) -> Vec<Check> {
+    let mut checks = Vec::new();
     match vitals::server(store, connect::is_local(&config.postgres)).await {
         Ok(found) => {
             let relays = if config.outbox.enabled && config.outbox.database.is_none() {
@@ -59,33 +63,48 @@ async fn server(config: &Config, store: &Store, checks: &mut Vec<Check>) {
         }
         Err(fault) => checks.push(unknown("postgres.version", &fault)),
     }
+    checks
 }
 
 /// makegood's own schema, in each database that has a part of it.
-async fn schema(config: &Config, checks: &mut Vec<Check>) {
+async fn schema(config: &Config, round: &Round) {
     let name = "postgres.schema";
     for (postgres, sets) in migrate::places(config) {
-        let (place, what) = (connect::place(postgres), parts(sets));
-        let outcome = async {
-            let store = open(postgres).await?;
-            let is_newer = migrate::check(&store, sets).await;
-            Ok((is_newer, migrate::status(&store, sets).await?))
+        let at = connect::place(postgres);
+        let Some(reached) = round.wait((name, &at), &[], Place::reached(postgres, " schema")).await
+        else {
+            continue;
         };
-        checks.push(match outcome.await {
-            Ok((Ok(()), _)) => {
-                Check::pass(name, format!("makegood's schema ({what}) is up to date"))
+        match reached {
+            Ok(place) => {
+                let looking = schema_of(config, &place.store, sets);
+                round.check((name, &at), &[&place], looking).await;
             }
-            Ok((Err(problem), steps)) => {
-                let lacks = steps.iter().any(|step| !step.applied);
-                if lacks && config.migrate.mode == MigrateMode::Auto {
-                    let says = format!("{}; `makegood run` migrates at start", problem.cause);
-                    Check::warn(name, says, "makegood migrate up").of(&place)
-                } else {
-                    failed(name, problem).of(&place)
-                }
+            Err(problem) => {
+                round.tell(failed("postgres.reach", problem));
+                round.unseen(&[name], &at);
             }
-            Err(problem) => failed(name, problem).of(&place),
-        });
+        }
+    }
+}
+
+async fn schema_of(config: &Config, store: &Store, sets: &[Set]) -> Check {
+    let name = "postgres.schema";
+    let problem = match migrate::check(store, sets).await {
+        Ok(()) => {
+            return Check::pass(name, format!("makegood's schema ({}) is up to date", parts(sets)));
+        }
+        Err(problem) => problem,
+    };
+    match migrate::status(store, sets).await {
+        Ok(steps)
+            if steps.iter().any(|step| !step.applied)
+                && config.migrate.mode == MigrateMode::Auto =>
+        {
+            let says = format!("{}; `makegood run` migrates at start", problem.cause);
+            Check::warn(name, says, "makegood migrate up")
+        }
+        _ => failed(name, problem),
     }
 }
 
@@ -118,7 +137,7 @@ async fn rights(store: &Store) -> Check {
 }
 
 /// The host's tables: no more rights than needed, no times without a zone.
-async fn host_tables(config: &Config, store: &Store, checks: &mut Vec<Check>) {
+async fn host_tables(config: &Config, store: &Store) -> Vec<Check> {
     let mappings =
         config.inbox.iter().filter_map(|route| Mapping::load(route.mapping.as_deref()).ok());
     let mut names: Vec<String> = Vec::new();
@@ -131,15 +150,17 @@ async fn host_tables(config: &Config, store: &Store, checks: &mut Vec<Check>) {
     names.dedup();
     let tables = match vitals::host_tables(store, &names).await {
         Ok(tables) => tables,
-        Err(fault) => return checks.push(unknown("postgres.excess", &fault)),
+        Err(fault) => return vec![unknown("postgres.excess", &fault)],
     };
     let owned: Vec<&str> = tables.iter().filter(|t| t.owned).map(|t| t.name.as_str()).collect();
     let excess: Vec<String> = (tables.iter())
         .filter(|t| !t.owned && !t.excess.is_empty())
         .map(|t| format!("{} on {}", t.excess.join(" and "), t.name))
         .collect();
-    checks.push(match (owned.as_slice(), excess.as_slice()) {
-        ([], []) => Check::pass("postgres.excess", "the role may not change what is in your tables"),
+    let excess = match (owned.as_slice(), excess.as_slice()) {
+        ([], []) => {
+            Check::pass("postgres.excess", "the role may not change what is in your tables")
+        }
         ([], excess) => Check::warn(
             "postgres.excess",
             format!("the role may {}, which makegood never does", excess.join(", ")),
@@ -150,17 +171,21 @@ async fn host_tables(config: &Config, store: &Store, checks: &mut Vec<Check>) {
             format!("the role owns {}, or may act as the owner", owned.join(", ")),
             "run makegood as makegood_app (deploy/roles.sql), so that a mistake in a mapping can change nothing",
         ),
-    });
+    };
     let zoneless: Vec<String> = (tables.iter())
         .flat_map(|t| t.without_zone.iter().map(move |column| format!("{}.{column}", t.name)))
         .collect();
-    checks.push(if zoneless.is_empty() {
-        Check::pass("postgres.timezone", "all times in your tables have a zone; makegood works in UTC")
+    let zones = if zoneless.is_empty() {
+        Check::pass(
+            "postgres.timezone",
+            "all times in your tables have a zone; makegood works in UTC",
+        )
     } else {
         Check::warn(
             "postgres.timezone",
             format!("{} have no zone; makegood's sessions read them as UTC", zoneless.join(", ")),
             "write their zone in the mapping, updated_at AT TIME ZONE 'Asia/Kolkata', in all places",
         )
-    });
+    };
+    vec![excess, zones]
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::waiting::{self, Waiting};
-use super::{Check, events, failed, unknown};
+use super::{Check, Places, Round, events, failed, unknown};
 use crate::config::Config;
 use crate::ingest::Route;
 use crate::pure::offsets::{Notice, StartAt};
@@ -18,36 +18,38 @@ use crate::store::{Store, strangers};
 /// How many purchases made by hand are looked for.
 const STRANGERS: i64 = 100;
 
-/// Tells what would happen; `elsewhere`: the payments are in another database.
-pub(super) async fn check(
-    config: &Config,
-    route: &Arc<Route>,
-    store: &Store,
-    source: Option<&Store>,
-    checks: &mut Vec<Check>,
-) {
-    let mut own = Vec::new();
-    match waiting::look(route, &config.kafka, store, events::TRIED).await {
-        Ok(waiting) => {
-            // Without makegood's schema there was no start yet.
-            let name = &route.settings.name;
-            let is_first = strangers::is_first_start(store, name).await.unwrap_or(true);
-            own.extend(starts(&waiting));
-            if let Ok(mut mapping) = Mapping::load(route.settings.mapping.as_deref()) {
-                let (wanted, stores) = (route.settings.verify_payment, (store, source));
-                // What stands in the way of it is told by another check.
-                let _ = mapping.look_for_payments(store, source, wanted).await;
-                own.push(events::waiting(route, stores, &mapping, &waiting).await);
-                let preview = &waiting.preview;
-                own.extend(events::skipped(config, route, stores, &mapping, preview).await);
-                if is_first && source.is_none() {
-                    own.push(by_hand(route, store, &mapping).await);
-                }
-            }
+/// Tells what would happen.
+pub(super) async fn check(config: &Config, route: &Arc<Route>, places: &Places, round: &Round) {
+    let (of, all) = (route.settings.name.as_str(), places.all());
+    let (store, source) = (&places.store.store, places.source.as_ref().map(|place| &place.store));
+    let looking = waiting::look(route, &config.kafka, store, events::TRIED);
+    let waiting = match round.wait(("start.position", of), &all, looking).await {
+        Some(Ok(waiting)) => waiting,
+        Some(Err(problem)) => {
+            round.tell(failed("start.position", problem).of(of));
+            return round.unseen(&["start.events"], of);
         }
-        Err(problem) => own.push(failed("start.position", problem)),
+        None => return round.unseen(&["start.events"], of),
+    };
+    starts(&waiting).into_iter().for_each(|check| round.tell(check.of(of)));
+    let Ok(mut mapping) = Mapping::load(route.settings.mapping.as_deref()) else { return };
+    let stores = (store, source);
+    let wanted = route.settings.verify_payment;
+    let believing = mapping.look_for_payments(store, source, wanted);
+    // What stands in the way of it is told by another check.
+    let _ = round.wait(("start.events", of), &all, believing).await;
+    let looking = events::waiting(route, stores, &mapping, &waiting);
+    round.check(("start.events", of), &all, looking).await;
+    let looking = events::skipped(config, route, stores, &mapping, &waiting.preview);
+    if let Some(Some(found)) = round.wait(("start.skipped", of), &all, looking).await {
+        round.tell(found.of(of));
     }
-    checks.extend(own.into_iter().map(|check| check.of(&route.settings.name)));
+    // Without makegood's schema there was no start yet.
+    let looking = async { strangers::is_first_start(store, of).await.unwrap_or(true) };
+    let is_first = round.wait(("start.strangers", of), &all, looking).await;
+    if source.is_none() && is_first == Some(true) {
+        round.check(("start.strangers", of), &all, by_hand(route, store, &mapping)).await;
+    }
 }
 
 /// Where each partition begins.

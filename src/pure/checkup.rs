@@ -1,6 +1,7 @@
 //! What a check found: good, worth a look, or in the way; and what to do about it.
 
 pub mod group;
+pub mod locks;
 pub mod server;
 pub mod topic;
 
@@ -11,6 +12,8 @@ pub enum Level {
     Pass,
     /// It works, and may not one day.
     Warn,
+    /// It was not looked at, for a reason that another check names.
+    Unseen,
     /// It does not work, or breaks the promise.
     Fail,
 }
@@ -21,6 +24,7 @@ impl Level {
         match self {
             Level::Pass => "pass",
             Level::Warn => "warn",
+            Level::Unseen => "unseen",
             Level::Fail => "fail",
         }
     }
@@ -55,6 +59,12 @@ impl Check {
     /// Something that is in the way.
     pub fn fail(name: &'static str, says: impl Into<String>, fix: impl Into<String>) -> Check {
         Check { level: Level::Fail, fix: fix.into(), ..Check::pass(name, says) }
+    }
+
+    /// The same check, if it was not looked at.
+    pub fn unseen(self) -> Check {
+        let says = "not looked at, for a reason that another check names".to_owned();
+        Check { level: Level::Unseen, says, fix: String::new(), ..self }
     }
 
     /// The same check of something that is one of several.

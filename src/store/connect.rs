@@ -29,8 +29,11 @@ use login::Login;
 /// What every session sets first. Statements rather than startup options, which PgBouncer refuses. Everything is built
 /// for READ COMMITTED, and a serializable transaction of ours could fail one of the payments'.
 const SESSION: &str = "SET search_path = pg_catalog, pg_temp; SET default_transaction_isolation = 'read committed'; \
-    SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
+    SET statement_timeout = '30s'; \
     SET idle_in_transaction_session_timeout = '60s'; SET TimeZone = 'UTC'; SET jit = off";
+
+/// How long a session waits for a lock.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long [`SESSION`] may take. The pool's own time-out ends with the login, which a pooler can answer
 /// for a server that is frozen.
@@ -84,9 +87,18 @@ pub fn settings(p: &Postgres) -> Result<(Config, TlsMode), Problem> {
     Ok((to, tls))
 }
 
+fn session(lock_timeout: Duration) -> String {
+    format!("{SESSION}; SET lock_timeout = {}", lock_timeout.as_millis())
+}
+
 /// A pool that opens connections when they are asked for; this connects to nothing yet.
 /// `application_name` is what `pg_stat_activity` shows unless the configuration says otherwise.
-pub fn pool(p: &Postgres, application_name: &str, max_size: usize) -> Result<Pool, Problem> {
+pub fn pool(
+    p: &Postgres,
+    application_name: &str,
+    max_size: usize,
+    lock_timeout: Duration,
+) -> Result<Pool, Problem> {
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Custom(RECYCLE.into()) };
     let hosts = hosts(p, application_name)?;
     // What it keeps is for show: each host has settings of its own.
@@ -96,9 +108,10 @@ pub fn pool(p: &Postgres, application_name: &str, max_size: usize) -> Result<Poo
         create: Some(patience(p)),
         recycle: Some(Duration::from_secs(5)),
     };
-    let set_up = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
+    let set_up = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
         Box::pin(async move {
-            let set = tokio::time::timeout(SET_UP, client.batch_execute(SESSION)).await;
+            let session = session(lock_timeout);
+            let set = tokio::time::timeout(SET_UP, client.batch_execute(&session)).await;
             set.map_err(|_| HookError::message(error::MUTE))?.map_err(HookError::Backend)
         })
     });
@@ -127,7 +140,7 @@ pub async fn listener(
     let hosts = hosts(p, application_name)?;
     let opening = async {
         let open = hosts.open().await?;
-        open.client.batch_execute(SESSION).await?;
+        open.client.batch_execute(&session(LOCK_TIMEOUT)).await?;
         Ok((open.client, open.heard))
     };
     match tokio::time::timeout(patience(p), opening).await {
