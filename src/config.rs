@@ -38,6 +38,7 @@ pub use postgres::{Pooler, Postgres, RootCert, SslMode};
 pub use reader::Setting;
 pub use units::{duration, show_duration};
 
+use crate::pure::framing::Framing;
 use crate::pure::place::Place;
 
 /// Everything makegood can be told.
@@ -121,6 +122,8 @@ pub struct Inbox {
     pub start: Start,
     /// Whether a start that leaves out paid events is allowed.
     pub allow_skip: bool,
+    /// What is taken off a record's value before it is read, in this order.
+    pub envelopes: Vec<Framing>,
     /// Where the event id is looked for.
     pub id_from: Vec<Place>,
     /// Where the event type is looked for.

@@ -31,9 +31,12 @@ struct Situation {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Step {
+    /// Ends the daemon and starts it with this in its `[[inbox]]` section.
+    #[serde(default)]
+    route: Option<String>,
     #[serde(default)]
     sql: String,
-    /// A query; its only column is the records' text.
+    /// A query; its only column is the records' text, or their bytes.
     #[serde(default)]
     records: String,
     /// Queries with the value that each must give, as text.
@@ -53,8 +56,16 @@ async fn comes_out_right(name: &str) {
         rig.client.batch_execute(&step.sql).await.unwrap();
         if !step.records.is_empty() {
             let rows = rig.client.query(&step.records, &[]).await.unwrap();
-            let record = |row: &Row| raw(None, Some(row.get::<_, &str>(0).as_bytes()));
+            let record = |row: &Row| match row.try_get::<_, &[u8]>(0) {
+                Ok(bytes) => raw(None, Some(bytes)),
+                Err(_) => raw(None, Some(row.get::<_, &str>(0).as_bytes())),
+            };
             rig.send_all(None, &rows.iter().map(record).collect::<Vec<_>>()).await;
+        }
+        if let Some(route) = &step.route
+            && let Some(before) = daemon.replace(rig.daemon_with(route))
+        {
+            before.stop();
         }
         daemon.get_or_insert_with(|| rig.daemon_with(&situation.route));
         for (query, value) in &step.right {
@@ -108,6 +119,7 @@ situations! {
     a_rule_refuses_one_of_many
     a_student_comes_late
     a_type_in_other_clothes
+    events_in_envelopes
     most_were_bought_already
     two_fifths_have_no_course
 }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::Globals;
 use super::print::{self, Format, Output};
 use super::session::Session;
+use crate::pure::framing;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
 use crate::store::report::quarantine::{self, Case};
@@ -111,13 +112,20 @@ async fn show(session: &Session, id: i64, raw: bool, format: Format) -> Result<(
         }
         return print::bytes(record.value.as_deref().unwrap_or_default());
     }
+    let event = inside(session, &case, &record);
     if format == Format::Table {
-        return print::data(&sheet(&case, &record));
+        let event = event.map(|event| print::visible(&print::text_or_hex(&event).1, true));
+        let event =
+            event.map(|event| format!("event           what the envelopes hold\n{event}\n"));
+        return print::data(&(sheet(&case, &record) + &event.unwrap_or_default()));
     }
     let mut whole = object(&case);
     whole["topic_id"] = json!(topic_id);
     whole["key"] = content(record.key.as_deref());
     whole["value"] = content(record.value.as_deref());
+    if let Some(event) = event {
+        whole["event"] = content(Some(&event));
+    }
     let headers = record
         .headers
         .iter()
@@ -127,6 +135,14 @@ async fn show(session: &Session, id: i64, raw: bool, format: Format) -> Result<(
         Format::Jsonl => print::lines(std::iter::once(whole)),
         _ => print::document(json!({ "record": whole })),
     }
+}
+
+/// What the route's envelopes hold of a record, if it has any.
+fn inside(session: &Session, case: &Case, record: &Record) -> Option<Vec<u8>> {
+    let rules = session.config.inbox.iter().find(|route| route.name == case.route)?.rules();
+    let value = record.value.as_deref().filter(|_| record.cut.is_none())?;
+    let inside = framing::unwrap(value, &rules.envelopes, rules.max_bytes).ok()?.value?;
+    (inside.as_ref() != value).then(|| inside.into_owned())
 }
 
 /// So many were noted and are not done: somebody else has to ask for the same.

@@ -226,6 +226,7 @@ fn inbox(from: &mut Reader, index: usize, default: &Inbox, folders: &Folders<'_>
         mapping: from.maybe(&key("mapping"), None).map(Into::into),
         start: from.take(&key("start"), default.start, start_at, start),
         allow_skip: from.truth(&key("allow_skip"), default.allow_skip),
+        envelopes: from.envelopes(&key("envelopes"), &default.envelopes),
         id_from: from.places(&key("id_from"), &default.id_from),
         type_from: from.places(&key("type_from"), &default.type_from),
         max_record: from.size(&key("max_record"), default.max_record, LARGEST_RECORD),

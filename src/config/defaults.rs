@@ -8,6 +8,7 @@ use super::{
     Alert, Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, Migrate, MigrateMode,
     Outbox, Postgres, Reconcile, Retention, Start, Watchdog,
 };
+use crate::pure::envelope::Rules;
 use crate::pure::place::Place;
 
 impl Default for Config {
@@ -60,6 +61,17 @@ impl Inbox {
         self.other_types.iter().any(|known| known == "*" || known == event_type)
     }
 
+    /// How its records are read.
+    pub fn rules(&self) -> Rules {
+        Rules {
+            envelopes: self.envelopes.clone(),
+            id_from: self.id_from.clone(),
+            type_from: self.type_from.clone(),
+            event_type: self.event_type.clone(),
+            max_bytes: self.max_record,
+        }
+    }
+
     /// A route with every default; it takes every record.
     pub fn named(name: &str, topic: &str, group: &str) -> Inbox {
         let headers = |names: &[&str]| names.iter().map(|n| Place::Header((*n).into())).collect();
@@ -74,6 +86,7 @@ impl Inbox {
             mapping: None,
             start: Start::Earliest,
             allow_skip: false,
+            envelopes: Vec::new(),
             id_from: list(headers(&["id", "ce_id", "event-id"]), pointers(&["/eventId"])),
             type_from: list(headers(&["type", "ce_type"]), pointers(&["/eventType", "/type"])),
             max_record: 1 << 20,

@@ -22,6 +22,7 @@ pub const KEYS: &[&str] = &[
     "inbox[].mapping",
     "inbox[].start",
     "inbox[].allow_skip",
+    "inbox[].envelopes",
     "inbox[].id_from",
     "inbox[].type_from",
     "inbox[].max_record",

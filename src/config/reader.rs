@@ -1,10 +1,12 @@
 //! Turns raw values into typed ones, remembering what each key came to.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::layers::{Layers, Origin, Raw};
 use super::redact;
 use super::units;
+use crate::pure::framing::Framing;
 use crate::pure::place::Place;
 
 /// One effective value, fit to be shown: secrets are already masked.
@@ -116,9 +118,24 @@ impl Reader {
 
     /// A list of places; as one text they are separated by commas.
     pub fn places(&mut self, key: &str, default: &[Place]) -> Vec<Place> {
-        self.take(key, default.to_vec(), places, |list| {
-            list.iter().map(Place::to_string).collect::<Vec<_>>().join(",")
-        })
+        self.list(key, default, "[\"header:id\", \"json:/eventId\"]")
+    }
+
+    /// A list of envelopes; as one text they are separated by commas.
+    pub fn envelopes(&mut self, key: &str, default: &[Framing]) -> Vec<Framing> {
+        self.list(key, default, "[\"gzip\", \"json_text\"]")
+    }
+
+    fn list<T>(&mut self, key: &str, default: &[T], such_as: &str) -> Vec<T>
+    where
+        T: Clone + FromStr<Err = String> + ToString,
+    {
+        self.take(
+            key,
+            default.to_vec(),
+            |raw| list(raw, such_as),
+            |list| list.iter().map(T::to_string).collect::<Vec<_>>().join(","),
+        )
     }
 }
 
@@ -174,13 +191,10 @@ fn texts(raw: &Raw) -> Result<Vec<String>, String> {
     }
 }
 
-fn places(raw: &Raw) -> Result<Vec<Place>, String> {
-    let parse = |texts: &mut dyn Iterator<Item = &str>| -> Result<Vec<Place>, String> {
-        texts.map(|text| text.trim().parse()).collect()
-    };
+fn list<T: FromStr<Err = String>>(raw: &Raw, such_as: &str) -> Result<Vec<T>, String> {
     match raw {
-        Raw::List(list) => parse(&mut list.iter().map(String::as_str)),
-        Raw::Text(text) => parse(&mut text.split(',')),
-        _ => Err("write a list such as [\"header:id\", \"json:/eventId\"]".to_owned()),
+        Raw::List(list) => list.iter().map(|text| text.trim().parse()).collect(),
+        Raw::Text(text) => text.split(',').map(|text| text.trim().parse()).collect(),
+        _ => Err(format!("write a list such as {such_as}")),
     }
 }

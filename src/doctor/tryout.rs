@@ -53,12 +53,12 @@ pub async fn run(
     let log =
         Log { group: route.settings.group.clone(), topic: route.settings.topic.clone(), topic_id };
     let reader = route.reader(mapping);
-    let entries: Vec<Entry<'_>> =
-        records.iter().map(|record| Entry::decode(record, topic_id, &reader)).collect();
-    let mut tried = Vec::with_capacity(entries.len());
-    for entries in entries.chunks(TOGETHER) {
+    let mut tried = Vec::with_capacity(records.len());
+    for records in records.chunks(route.rules.together(TOGETHER)) {
+        let entries: Vec<Entry<'_>> =
+            records.iter().map(|record| Entry::decode(record, topic_id, &reader)).collect();
         let mut rehearsal =
-            Rehearsal { store, source, mapping, log: &log, entries, tried: Vec::new() };
+            Rehearsal { store, source, mapping, log: &log, entries: &entries, tried: Vec::new() };
         isolate(&mut rehearsal, entries.len(), false).await.map_err(|fault| match fault {
             ApplyFault::Mapping(fault)
             | ApplyFault::Payments(fault)

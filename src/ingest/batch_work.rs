@@ -86,7 +86,7 @@ impl<'a> BatchWork<'a> {
             }
         }
         if let Some(Kind::Event(body)) = applied.sound.map(|at| &entries[at].kind) {
-            self.attempt.route.control.is_now(body.text);
+            self.attempt.route.control.is_now(&body.text);
         }
         debug!(
             route = self.attempt.route.settings.name,

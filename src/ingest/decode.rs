@@ -9,7 +9,7 @@ use crate::store::positions::Log;
 use crate::store::{Fault, test_events};
 
 impl Attempt<'_> {
-    /// Decodes the records. A marked record of send-test is rehearsed here, and only if it was
+    /// Decodes the records, as many as fit into a batch once they are unpacked. A marked record of send-test is rehearsed here, and only if it was
     /// registered: to any other the mark means nothing.
     pub(super) async fn decode<'r>(
         &self,
@@ -17,7 +17,7 @@ impl Attempt<'_> {
         records: &[&'r Record],
     ) -> Result<Vec<Entry<'r>>, Fault> {
         let reader = self.route.reader(self.mapping);
-        let mut entries = Vec::with_capacity(records.len());
+        let (mut entries, mut unpacked) = (Vec::with_capacity(records.len()), 0);
         for record in records {
             let mut entry = Entry::decode(record, log.topic_id, &reader);
             if let Some(id) = test_events::marked(record)
@@ -25,7 +25,11 @@ impl Attempt<'_> {
             {
                 entry.kind = Kind::Test(id, self.rehearse(log, &entry).await?);
             }
+            unpacked += entry.unpacked();
             entries.push(entry);
+            if unpacked > self.route.settings.batch.bytes {
+                break;
+            }
         }
         Ok(entries)
     }

@@ -46,12 +46,7 @@ impl Route {
         sign: Arc<Sign>,
         admission: Admission,
     ) -> Route {
-        let rules = Rules {
-            id_from: settings.id_from.clone(),
-            type_from: settings.type_from.clone(),
-            event_type: settings.event_type.clone(),
-            max_bytes: settings.max_record,
-        };
+        let rules = settings.rules();
         Route {
             id,
             settings,

@@ -1,18 +1,28 @@
 //! From a record's bytes to what is to be done with it: apply, ignore, count or quarantine.
 
-use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+
 use uuid::Uuid;
 
-use super::fields::{self, Body, Field};
-use super::framing;
+use self::id::id_of_text;
+pub use self::id::{ID_NAMESPACE, digest, id_as_given, id_of_place, reused_id};
+use super::fields::{Body, Field};
+use super::framing::{self, Framing, Unwrapped};
 use super::json::{self, Found, Pointers};
 use super::place::Place;
 use super::record::{Record, Whole};
 pub use super::rejection::{Reason, Rejection};
 
+mod id;
+mod look;
+#[cfg(test)]
+mod tests;
+
 /// How a route reads its records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
+    /// What is taken off a value, in this order, before it is read.
+    pub envelopes: Vec<Framing>,
     /// Where the event id may be; the first place that has one counts.
     pub id_from: Vec<Place>,
     /// Where the event type may be; the first place that has one counts.
@@ -21,6 +31,18 @@ pub struct Rules {
     pub event_type: Option<String>,
     /// The longest value taken, in bytes.
     pub max_bytes: usize,
+}
+
+impl Rules {
+    /// How many of at most so many records are read into memory at once: what was packed takes more there.
+    pub fn together(&self, most: usize) -> usize {
+        const UNPACKED: usize = 16 << 20;
+        let packs = |framing: &Framing| matches!(framing, Framing::Gzip | Framing::Glue);
+        match self.envelopes.iter().any(packs) {
+            true => (UNPACKED / self.max_bytes.max(1)).clamp(1, most.max(1)),
+            false => most,
+        }
+    }
 }
 
 /// What a record is to a route.
@@ -41,14 +63,11 @@ pub enum Envelope<'a> {
 pub struct Event<'a> {
     /// The event's id, see [`Reader::decode`].
     pub id: Uuid,
-    /// The value's text as it came, without a byte order mark, and the mapping's fields in it.
+    /// The text as it came, without its envelopes and a byte order mark, and the mapping's fields in it.
     pub body: Body<'a>,
     /// [`digest`] of the value's bytes.
     pub digest: [u8; 16],
 }
-
-/// The namespace of ids made from texts that are no UUIDs; never changes, for the ids would too.
-pub const ID_NAMESPACE: Uuid = Uuid::from_u128(0x1b9c_5f0e_6d2a_5c47_9f38_c2e4_70a1_d853);
 
 /// Reads a route's records: by its rules, and for the fields of its mapping, in one pass over each.
 #[derive(Clone, Debug)]
@@ -101,11 +120,13 @@ impl<'r> Reader<'r> {
     /// each other and one of them is the route's type, or the type differs from the route's in case, quotes and
     /// separators alone, the record is rejected: it may be meant for the route.
     ///
-    /// Of headers with the same name the last counts (KIP-82, `Headers.lastHeader`).
+    /// Of headers with the same name the last counts (KIP-82, `Headers.lastHeader`). What an envelope says beside its
+    /// event counts as a header too.
     pub fn decode<'a>(&self, record: &'a Record, topic_id: Uuid) -> Envelope<'a> {
         let Some(value) = &record.value else { return Envelope::Tombstone };
+        let headers = Headers { record, inside: &[] };
         if let Some(wanted) = &self.rules.event_type
-            && let Some(found) = self.type_in_headers(record)
+            && let Some(found) = self.type_in_headers(headers)
             && found != wanted.as_bytes()
         {
             return self.by_header(found, wanted, value);
@@ -114,36 +135,63 @@ impl<'r> Reader<'r> {
             let detail = format!("{bytes} bytes, of which only the first {} are kept", value.len());
             return Envelope::Rejected(Rejection::new(Reason::Oversize, detail));
         }
-        let read = text_of(value, self.rules.max_bytes)
-            .and_then(|text| self.read_object(record, topic_id, text));
-        match read {
-            Ok(Ok((id, body))) => Envelope::Event(Event { id, body, digest: digest(value) }),
-            Ok(Err(name)) => Envelope::Foreign(name),
-            Err(rejection) => Envelope::Rejected(with_its_look(rejection, value)),
+        match self.read(record, topic_id, value) {
+            Ok(Some(Ok((id, body)))) => Envelope::Event(Event { id, body, digest: digest(value) }),
+            Ok(Some(Err(name))) => Envelope::Foreign(name),
+            Ok(None) => Envelope::Tombstone,
+            Err(rejection) => {
+                Envelope::Rejected(self.with_its_look(rejection, record, topic_id, value))
+            }
         }
     }
 
-    /// The id of a record that was rejected, where its JSON can be read all the same.
-    pub fn id_as_far_as_readable(&self, record: &Record) -> Option<Uuid> {
-        let json: Option<serde_json::Value> = (record.value.as_deref())
-            .filter(|value| record.cut.is_none() && value.len() <= self.rules.max_bytes)
-            .and_then(|value| serde_json::from_slice(value).ok());
-        let mut texts = self.rules.id_from.iter().filter_map(|place| match place {
-            Place::Header(name) => {
-                let mut headers = record.headers.iter().rev();
-                let header = headers.find(|header| header.name == name.as_bytes())?;
-                Some(header.value.clone()?)
+    /// What is in a value behind the route's envelopes: an event, the name of another type, or nothing.
+    fn read<'a>(
+        &self,
+        record: &Record,
+        topic_id: Uuid,
+        value: &'a [u8],
+    ) -> Result<Option<Read<Body<'a>>>, Rejection> {
+        if value.len() > self.rules.max_bytes {
+            return Err(too_long(value, self.rules.max_bytes));
+        }
+        let inside = framing::unwrap(value, &self.rules.envelopes, self.rules.max_bytes)?;
+        self.read_inside(record, topic_id, inside)
+    }
+
+    fn read_inside<'a>(
+        &self,
+        record: &Record,
+        topic_id: Uuid,
+        inside: Unwrapped<'a>,
+    ) -> Result<Option<Read<Body<'a>>>, Rejection> {
+        let headers = Headers { record, inside: &inside.headers };
+        let max = self.rules.max_bytes;
+        let read = match inside.value {
+            None => return Ok(None),
+            Some(Cow::Borrowed(value)) => {
+                let text = text_of(value, max)?;
+                let read = self.read_object(headers, topic_id, text)?;
+                read.map(|(id, found)| (id, Body::found(Cow::Borrowed(text), found)))
             }
-            Place::Json(pointer) => {
-                Some(fields::text_of(json.as_ref()?.pointer(pointer)?)?.into_bytes())
+            Some(Cow::Owned(value)) => {
+                let text = text_of(&value, max)?;
+                let read = self.read_object(headers, topic_id, text)?;
+                let owned = |found: Option<Found<'_>>| found.map(Found::into_owned);
+                read.map(|(id, found)| {
+                    let found = found.into_iter().map(owned).collect();
+                    (id, Body::found(Cow::Owned(text.to_owned()), found))
+                })
             }
-        });
-        texts.find_map(|text| id_of_text(&text).filter(|_| !text.is_empty()))
+        };
+        Ok(Some(read))
     }
 
     /// A record that a header gives another type, unless the value says that it is of the route's.
     fn by_header<'a>(&self, found: &[u8], wanted: &str, value: &[u8]) -> Envelope<'a> {
-        let said = text_of(value, self.rules.max_bytes).ok();
+        let max = self.rules.max_bytes;
+        let inside = framing::unwrap(value, &self.rules.envelopes, max).ok();
+        let said = inside.as_ref().and_then(|inside| text_of(inside.value.as_deref()?, max).ok());
         let object = said.and_then(|text| json::read(text, &self.pointers).ok());
         let in_value = object.as_ref().and_then(|object| self.type_in_value(&object.found));
         if in_value == Some(wanted.as_bytes()) {
@@ -164,16 +212,16 @@ impl<'r> Reader<'r> {
         (!text.is_empty()).then_some(text)
     }
 
-    /// The event's id and body, or the name of another type.
-    fn read_object<'a>(
+    /// The event's id and its fields, or the name of another type.
+    fn read_object<'t>(
         &self,
-        record: &Record,
+        headers: Headers<'_>,
         topic_id: Uuid,
-        text: &'a str,
-    ) -> Result<Result<(Uuid, Body<'a>), String>, Rejection> {
+        text: &'t str,
+    ) -> Result<Read<Vec<Option<Found<'t>>>>, Rejection> {
         let object = json::read(text, &self.pointers)?;
         let mut found = object.found;
-        let at = |spot: &Spot<'_>| text_at(record, &found, *spot);
+        let at = |spot: &Spot<'_>| text_at(headers, &found, *spot);
         if let Some(ours) = &self.rules.event_type {
             match self.types.iter().find_map(at) {
                 None => {
@@ -185,7 +233,7 @@ impl<'r> Reader<'r> {
                 Some(found) => return Ok(Err(name(found))),
             }
             if self.type_in_value(&found).is_some_and(|found| found != ours.as_bytes())
-                && self.type_in_headers(record).is_some()
+                && self.type_in_headers(headers).is_some()
             {
                 let detail =
                     format!("a header says the type is {ours}, the value says another one");
@@ -196,33 +244,42 @@ impl<'r> Reader<'r> {
             return Err(rejection);
         }
         let id = self.ids.iter().filter_map(at).find_map(id_of_text);
-        let id = id.unwrap_or_else(|| id_of_place(record, topic_id));
+        let id = id.unwrap_or_else(|| id_of_place(headers.record, topic_id));
         found.truncate(self.fields);
-        Ok(Ok((id, Body::found(text, found))))
+        let is_read = self.fields == 0 || found.iter().any(Option::is_some);
+        if !is_read && framing::named(text.as_bytes(), self.rules.max_bytes).is_some() {
+            let detail = "nothing that the mapping reads is in it";
+            return Err(Rejection::new(Reason::Wrapped, detail));
+        }
+        Ok(Ok((id, found)))
     }
 
     /// The type, when a header has it before any place in the JSON is asked.
-    fn type_in_headers<'a>(&self, record: &'a Record) -> Option<&'a [u8]> {
-        let headers = self.types.iter().take_while(|spot| matches!(spot, Spot::Header(_)));
-        headers.into_iter().find_map(|spot| text_at(record, &[], *spot))
+    fn type_in_headers<'a>(&self, headers: Headers<'a>) -> Option<&'a [u8]> {
+        let places = self.types.iter().take_while(|spot| matches!(spot, Spot::Header(_)));
+        places.into_iter().find_map(|spot| text_at(headers, &[], *spot))
     }
 }
 
-/// A rejection that says what the value looks like, where something else may hold the event.
-fn with_its_look(rejection: Rejection, value: &[u8]) -> Rejection {
-    let may_hold_it = matches!(
-        rejection.reason,
-        Reason::SchemaFraming
-            | Reason::NotUtf8
-            | Reason::NotJson
-            | Reason::NotAnObject
-            | Reason::NoType
-    );
-    match framing::named(value).filter(|_| may_hold_it) {
-        Some(look) => {
-            Rejection::new(rejection.reason, format!("{}; it looks like {look}", rejection.detail))
+/// The id of an event and what was found of it, or the name of another type.
+type Read<T> = Result<(Uuid, T), String>;
+
+/// A record's headers, and what its envelopes say beside the event.
+#[derive(Clone, Copy)]
+struct Headers<'a> {
+    record: &'a Record,
+    inside: &'a [(String, String)],
+}
+
+impl<'a> Headers<'a> {
+    /// What the last one of this name holds.
+    fn get(self, name: &[u8]) -> Option<&'a [u8]> {
+        let mut inside = self.inside.iter().rev();
+        if let Some((_, value)) = inside.find(|(own, _)| own.as_bytes() == name) {
+            return Some(value.as_bytes());
         }
-        None => rejection,
+        let mut headers = self.record.headers.iter().rev();
+        headers.find(|header| header.name == name)?.value.as_deref()
     }
 }
 
@@ -253,8 +310,7 @@ fn text_of(value: &[u8], max_bytes: usize) -> Result<&str, Rejection> {
         return Err(Rejection::new(Reason::Empty, "the value has no bytes"));
     }
     if value.len() > max_bytes {
-        let detail = format!("{} bytes, the limit is {max_bytes}", value.len());
-        return Err(Rejection::new(Reason::Oversize, detail));
+        return Err(too_long(value, max_bytes));
     }
     // Confluent's wire format: a zero byte, then a schema id of four bytes. JSON never begins so.
     if let [0, a, b, c, d, ..] = *value {
@@ -271,50 +327,20 @@ fn text_of(value: &[u8], max_bytes: usize) -> Result<&str, Rejection> {
     }
 }
 
+fn too_long(value: &[u8], max_bytes: usize) -> Rejection {
+    let detail = format!("{} bytes, the limit is {max_bytes}", value.len());
+    Rejection::new(Reason::Oversize, detail)
+}
+
 /// What stands at a place, if it is there and not empty.
 fn text_at<'a>(
-    record: &'a Record,
+    headers: Headers<'a>,
     found: &'a [Option<Found<'_>>],
     spot: Spot<'_>,
 ) -> Option<&'a [u8]> {
     let text = match spot {
-        Spot::Header(name) => {
-            let mut headers = record.headers.iter().rev();
-            headers.find(|header| header.name == name)?.value.as_deref()?
-        }
+        Spot::Header(name) => headers.get(name)?,
         Spot::Json(number) => found.get(number)?.as_ref()?.text()?.as_bytes(),
     };
     (!text.is_empty()).then_some(text)
 }
-
-/// The id under which the inbox keeps an event, from the id as a person has it.
-pub fn id_as_given(text: &str) -> Uuid {
-    Uuid::try_parse(text).unwrap_or_else(|_| Uuid::new_v5(&ID_NAMESPACE, text.as_bytes()))
-}
-
-/// The id a text stands for; `None` for the nil UUID, which stands for no id.
-fn id_of_text(text: &[u8]) -> Option<Uuid> {
-    let id = Uuid::try_parse_ascii(text).unwrap_or_else(|_| Uuid::new_v5(&ID_NAMESPACE, text));
-    (!id.is_nil()).then_some(id)
-}
-
-/// The id of a record that brings none: the UUIDv5 of `PARTITION/OFFSET` in the topic's id.
-pub fn id_of_place(record: &Record, topic_id: Uuid) -> Uuid {
-    Uuid::new_v5(&topic_id, format!("{}/{}", record.partition, record.offset).as_bytes())
-}
-
-/// The first 16 bytes of the SHA-256 of a value: tells whether two events of one id are the same.
-pub fn digest(bytes: &[u8]) -> [u8; 16] {
-    let mut first = [0; 16];
-    first.copy_from_slice(&Sha256::digest(bytes)[..16]);
-    first
-}
-
-/// The id of an event that came under an id already used for other bytes: the UUIDv5 of both, so
-/// that it is an event of its own, and the same one whenever it comes again.
-pub fn reused_id(id: Uuid, digest: &[u8; 16]) -> Uuid {
-    Uuid::new_v5(&id, digest)
-}
-
-#[cfg(test)]
-mod tests;

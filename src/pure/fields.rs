@@ -21,7 +21,7 @@ use super::json::{self, Found, Pointers};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body<'a> {
     /// The text of an object.
-    pub text: &'a str,
+    pub text: Cow<'a, str>,
     /// What stands at the fields' places, in their order; or why nothing could be found.
     found: Result<Vec<Option<Found<'a>>>, String>,
 }
@@ -32,7 +32,16 @@ impl<'a> Body<'a> {
         let pointers = Pointers::new(fields.iter().map(|field| field.pointer.as_str()));
         let pointers = pointers.alone(!fields.is_empty());
         let object = json::read(text, &pointers);
-        Body { text, found: object.map(|object| object.found).map_err(|no| no.detail) }
+        let found = object.map(|object| object.found).map_err(|no| no.detail);
+        Body { text: Cow::Borrowed(text), found }
+    }
+
+    /// The bytes of a text of its own, which is no part of the record.
+    pub fn unpacked(&self) -> usize {
+        match &self.text {
+            Cow::Borrowed(_) => 0,
+            Cow::Owned(text) => text.len(),
+        }
     }
 
     /// The text or number at the place of the field with this number, if there is one.
@@ -42,7 +51,7 @@ impl<'a> Body<'a> {
     }
 
     /// Of a record, whose fields were found as it was decoded.
-    pub(super) fn found(text: &'a str, found: Vec<Option<Found<'a>>>) -> Body<'a> {
+    pub(super) fn found(text: Cow<'a, str>, found: Vec<Option<Found<'a>>>) -> Body<'a> {
         Body { text, found: Ok(found) }
     }
 }

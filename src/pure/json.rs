@@ -38,6 +38,14 @@ impl<'a> Found<'a> {
             Found::Other => None,
         }
     }
+
+    /// The same with a text of its own.
+    pub fn into_owned(self) -> Found<'static> {
+        match self {
+            Found::Text(text) => Found::Text(Cow::Owned(text.into_owned())),
+            Found::Other => Found::Other,
+        }
+    }
 }
 
 /// An object that was read.

@@ -65,7 +65,7 @@ pub fn doubt(fields: &[Field], event: &Body<'_>, payment: Option<&Payment>) -> O
     let own = payment.event.as_deref().filter(|_| payment.state == "paid");
     let Some(own) = own else { return Some(Doubt::NotPaid(payment.state.clone())) };
     let place = match fields {
-        [] => first_other_leaf(own, event.text),
+        [] => first_other_leaf(own, &event.text),
         fields => {
             let own = Body::read(own, fields);
             let others = fields.iter().enumerate().filter(|(_, f)| f.kind != Kind::Timestamptz);

@@ -27,6 +27,10 @@ pub enum Reason {
     NumberOutOfRange,
     /// The route takes one type of event, and the record names none.
     NoType,
+    /// An envelope that the route takes off cannot be opened.
+    BrokenEnvelope,
+    /// The mapping would read nothing of it, and it looks like an envelope that the route does not take off.
+    Wrapped,
     /// The record says two things of its type, or one that reads like the route's and is not.
     TypeUnclear,
 }
@@ -47,6 +51,8 @@ impl Reason {
             Reason::BadText => "bad_text",
             Reason::NumberOutOfRange => "number_out_of_range",
             Reason::NoType => "no_type",
+            Reason::BrokenEnvelope => "broken_envelope",
+            Reason::Wrapped => "wrapped",
             Reason::TypeUnclear => "type_unclear",
         }
     }

@@ -4,6 +4,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::envelope::{Envelope, Reader, Rules};
+use super::framing;
 use super::place::Place;
 use super::record::{Header, Record};
 
@@ -17,13 +18,20 @@ pub enum Unfit {
 }
 
 /// A copy of a record under a new event id, with its key and the headers that say its type; other
-/// headers are left out. The id replaces every one that the record has, wherever the route looks for
+/// headers and envelopes are left out. The id replaces every one that the record has, wherever the route looks for
 /// one. `topic_id` is only needed to read the record as the route would.
 pub fn with_id(record: &Record, topic_id: Uuid, rules: &Rules, id: Uuid) -> Result<Record, Unfit> {
     fits(record, topic_id, rules)?;
     let mut copy = Record { key: record.key.clone(), ..Record::default() };
     copy.headers = record.headers.iter().filter_map(|h| header(h, rules, id)).collect();
-    copy.value = record.value.as_deref().map(|value| renamed(value, rules, id));
+    let value = record.value.as_deref().unwrap_or_default();
+    let inside = framing::unwrap(value, &rules.envelopes, rules.max_bytes);
+    let inside = inside.map_err(|rejection| Unfit::NoEvent(rejection.detail))?;
+    for (name, value) in inside.headers {
+        let own = Header { name: name.into_bytes(), value: Some(value.into_bytes()) };
+        copy.headers.extend(header(&own, rules, id));
+    }
+    copy.value = inside.value.map(|value| renamed(&value, rules, id));
     // The copy must be read as the original was; a type that stood in an id's place would be gone.
     fits(&copy, topic_id, rules)?;
     Ok(copy)
@@ -70,6 +78,7 @@ mod tests {
 
     fn rules() -> Rules {
         Rules {
+            envelopes: Vec::new(),
             id_from: vec![Place::Header("id".into()), Place::Json("/eventId".into())],
             type_from: vec![Place::Header("type".into()), Place::Json("/eventType".into())],
             event_type: Some("PAID".to_owned()),
@@ -119,6 +128,23 @@ mod tests {
         assert_eq!(id_of(&copy), ID);
         let names: Vec<_> = copy.headers.iter().map(|h| h.name.as_slice()).collect();
         assert_eq!(names, [b"id".as_slice(), b"type"]);
+    }
+
+    #[test]
+    fn a_copy_of_a_wrapped_event_is_a_plain_one() {
+        let rules = Rules { envelopes: vec!["cloudevents".parse().unwrap()], ..rules() };
+        let rules = Rules {
+            id_from: vec![Place::Header("ce_id".into())],
+            type_from: vec![Place::Header("ce_type".into())],
+            ..rules
+        };
+        let text = r#"{"specversion":"1.0","id":"e1","type":"PAID","source":"/","data":{"paymentId":"p1"}}"#;
+        let copy = with_id(&record(&[], text), Uuid::nil(), &rules, ID).unwrap();
+        assert_eq!(copy.value.as_deref(), Some(br#"{"paymentId":"p1"}"#.as_slice()));
+        match Reader::new(&rules, &[]).decode(&copy, Uuid::from_u128(1)) {
+            Envelope::Event(event) => assert_eq!(event.id, ID),
+            other => panic!("{other:?} is no event"),
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Replayer;
 use super::case_work::CaseWork;
-use super::replayer::{CHUNK, Trouble};
+use super::replayer::Trouble;
 use crate::isolate::isolate;
 use crate::store::inbox;
 use crate::store::mapping::Mapping;
@@ -64,7 +64,7 @@ impl Replayer {
     ) -> Result<Option<i64>, Trouble> {
         self.route.sign.tick();
         let (store, route) = (&self.store, self.route.id);
-        let ids = doubted::next(store, route, after, only_late, CHUNK).await?;
+        let ids = doubted::next(store, route, after, only_late, self.chunk()).await?;
         if ids.is_empty() {
             return Ok(None);
         }

@@ -16,7 +16,7 @@ pub async fn rehearse(
     ids: &[i64],
 ) -> Result<Vec<Replayed>, ApplyFault> {
     let mut would = Vec::with_capacity(ids.len());
-    for ids in ids.chunks(CHUNK) {
+    for ids in ids.chunks(replay.rules.together(CHUNK)) {
         let mut rehearsal = Rehearsal { store, replay, ids, would: Vec::new() };
         isolate(&mut rehearsal, ids.len(), true).await?;
         would.append(&mut rehearsal.would);

@@ -19,7 +19,7 @@ use crate::store::quarantine::suspects::{self, Due};
 use crate::store::{Fault, Store, decisions, jobs};
 
 /// How many records are taken at once, and how many bytes.
-pub(super) const CHUNK: (i64, i64) = (200, 16 << 20);
+const CHUNK: (i64, i64) = (200, 16 << 20);
 /// How long one turn may try judged records again, and how often.
 const RETRY_FOR: Duration = Duration::from_secs(1);
 const RETRY_EVERY: Duration = Duration::from_secs(10);
@@ -123,7 +123,8 @@ impl Replayer {
         let fingerprint = mapping.fingerprint();
         while !stop.is_cancelled() {
             let asked =
-                decisions::waiting(&self.store, self.route.id, after, CHUNK, &fingerprint).await?;
+                decisions::waiting(&self.store, self.route.id, after, self.chunk(), &fingerprint)
+                    .await?;
             let Some(last) = asked.last() else { break };
             after = last.decision;
             let cases: Vec<i64> = asked.iter().map(|asked| asked.case).collect();
@@ -145,7 +146,7 @@ impl Replayer {
         let (mut tried, mut waits) = (Vec::new(), None);
         while !stop.is_cancelled() {
             let route = self.route.id;
-            let due = suspects::due(&self.store, route, &fingerprint, CHUNK, &tried).await?;
+            let due = suspects::due(&self.store, route, &fingerprint, self.chunk(), &tried).await?;
             if due.is_empty() {
                 break;
             }
@@ -208,7 +209,8 @@ impl Replayer {
         let mut together = 1;
         while !stop.is_cancelled() && (began.elapsed() < RETRY_FOR || together > 1) {
             let (store, route) = (&self.store, self.route.id);
-            let cases = quarantine::retry(store, route, &fingerprint, self.retried, CHUNK).await?;
+            let cases =
+                quarantine::retry(store, route, &fingerprint, self.retried, self.chunk()).await?;
             if cases.is_empty() {
                 self.retried = 0;
                 break;
@@ -235,6 +237,11 @@ impl Replayer {
             self.retried = cases[..tried].last().copied().unwrap_or(self.retried);
         }
         Ok(())
+    }
+
+    /// How many records are tried at once, and how many bytes of them.
+    pub(super) fn chunk(&self) -> (i64, i64) {
+        (self.route.rules.together(CHUNK.0 as usize) as i64, CHUNK.1)
     }
 
     pub(super) fn with<'a>(&'a self, mapping: &'a Arc<Mapping>) -> Replay<'a> {

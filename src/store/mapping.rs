@@ -188,7 +188,7 @@ impl Mapping {
     pub fn key_of(&self, event: &Body<'_>) -> Option<String> {
         match self.key_field() {
             Some(number) => fields::key_of(event.value(number)?, Some(self.fields[number].kind)),
-            None => self.key_in(event.text),
+            None => self.key_in(&event.text),
         }
     }
 

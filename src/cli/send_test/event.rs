@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use crate::config;
 use crate::kafka::probe::Probe;
-use crate::pure::envelope::Rules;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
 use crate::pure::sample::{self, Unfit};
@@ -29,7 +28,7 @@ pub fn from_file(file: &Path, route: &config::Inbox, id: Uuid) -> Result<Record,
     let name = file.display();
     read.map_err(|e| Problem::new(Code::Usage, format!("cannot read {name}: {e}")))?;
     let record = Record { value: Some(value), ..Record::default() };
-    sample::with_id(&record, Uuid::nil(), &rules(route), id).map_err(|unfit| {
+    sample::with_id(&record, Uuid::nil(), &route.rules(), id).map_err(|unfit| {
         let why = match unfit {
             Unfit::OtherType => "it is of another event type".to_owned(),
             Unfit::NoEvent(why) => why,
@@ -62,7 +61,7 @@ fn newest(
     id: Uuid,
 ) -> Result<Option<Record>, Problem> {
     let probe = Probe::new(kafka, &route.topic, &route.group)?;
-    let rules = rules(route);
+    let rules = route.rules();
     let mut ends = BTreeMap::new();
     for partition in probe.partitions()? {
         ends.insert(partition, probe.watermarks(partition)?);
@@ -85,16 +84,6 @@ fn newest(
         }
     }
     Ok(None)
-}
-
-/// How the route reads its records.
-fn rules(route: &config::Inbox) -> Rules {
-    Rules {
-        id_from: route.id_from.clone(),
-        type_from: route.type_from.clone(),
-        event_type: route.event_type.clone(),
-        max_bytes: route.max_record,
-    }
 }
 
 fn like_this(route: &config::Inbox) -> String {

@@ -9,8 +9,9 @@ const EVENT: &str = r#"{"eventId":"0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b",
 fn rules() -> Rules {
     let places = |names: &[&str]| names.iter().map(|name| name.parse().expect("a place")).collect();
     Rules {
+        envelopes: Vec::new(),
         id_from: places(&["header:id", "header:ce_id", "json:/eventId"]),
-        type_from: places(&["header:type", "json:/eventType", "json:/type"]),
+        type_from: places(&["header:type", "header:ce_type", "json:/eventType", "json:/type"]),
         event_type: Some("PURCHASE_CONFIRMED".into()),
         max_bytes: 1 << 20,
     }
@@ -246,4 +247,76 @@ fn ids_never_change_between_versions() {
     assert_eq!(digest(b"abc")[..4], [0xba, 0x78, 0x16, 0xbf]);
     let reused = reused_id(ID, &digest(b"abc"));
     assert_eq!(reused.to_string(), "8ee1d45c-7df3-575b-86ba-7daefa003159");
+}
+
+/// The records of one event in every envelope that people use, and what stands beside them.
+fn in_envelopes() -> Vec<Record> {
+    let text = |json: &str| serde_json::to_string(json).unwrap();
+    let data = r#"{"data":{"amount":"499.00"}}"#;
+    [
+        text(EVENT).into_bytes(),
+        [&[0, 0, 0, 0, 9], EVENT.as_bytes()].concat(),
+        [&[0, 0, 0, 0, 0, 0, 0, 0, 9], EVENT.as_bytes()].concat(),
+        format!("[{EVENT}]").into_bytes(),
+        format!(r#"{{"schema":{{}},"payload":{}}}"#, text(EVENT)).into_bytes(),
+        format!(
+            r#"{{"op":"c","before":null,"after":{{"id":"{ID}","type":"PURCHASE_CONFIRMED","payload":{}}}}}"#,
+            text(data)
+        )
+        .into_bytes(),
+        format!(r#"{{"specversion":"1.0","id":"{ID}","type":"PURCHASE_CONFIRMED","data":{data}}}"#)
+            .into_bytes(),
+    ]
+    .map(record)
+    .into()
+}
+
+#[test]
+fn the_line_in_the_message_reads_what_is_in_an_envelope() {
+    let fields = ["text /data/amount".parse().unwrap()];
+    for record in in_envelopes() {
+        let plain = rules();
+        let reader = Reader::new(&plain, &fields);
+        let Envelope::Rejected(rejection) = reader.decode(&record, TOPIC) else {
+            panic!("{record:?} was taken")
+        };
+        assert_eq!(reader.id_as_far_as_readable(&record), Some(ID), "{record:?}");
+        let (_, line) = rejection.detail.split_once("envelopes = ").expect(&rejection.detail);
+        let names: Vec<String> = serde_json::from_str(line).unwrap();
+        let envelopes = names.iter().map(|name| name.parse().unwrap()).collect();
+        let mended = Rules { envelopes, ..rules() };
+        let Envelope::Event(event) = Reader::new(&mended, &fields).decode(&record, TOPIC) else {
+            panic!("{record:?} is not read with {line}")
+        };
+        assert_eq!(event.id, ID);
+        assert!(event.body.value(0).is_some());
+        assert_eq!(event.digest, digest(record.value.as_deref().unwrap()));
+    }
+}
+
+#[test]
+fn an_envelope_around_what_the_mapping_does_not_read_is_no_event() {
+    let fields = ["text /data/amount".parse().unwrap()];
+    let every = Rules { event_type: None, ..rules() };
+    let value = format!(r#"{{"schema":{{}},"payload":{EVENT}}}"#);
+    let rejected = |rules: &Rules, value: &str| match Reader::new(rules, &fields)
+        .decode(&record(value), TOPIC)
+    {
+        Envelope::Rejected(rejection) => Some(rejection),
+        _ => None,
+    };
+    let rejection = rejected(&every, &value).unwrap();
+    assert_eq!(rejection.reason, Reason::Wrapped);
+    assert!(
+        rejection.detail.ends_with(r#"envelopes = ["json_converter"]"#),
+        "{}",
+        rejection.detail
+    );
+    // Whoever reads the envelope in the mapping goes on doing so.
+    let fields = ["text /payload/data/amount".parse().unwrap()];
+    let own = record(value);
+    assert!(matches!(Reader::new(&every, &fields).decode(&own, TOPIC), Envelope::Event(_)));
+    let other = Rules { event_type: Some("OTHER".into()), ..rules() };
+    let wrapped = Rules { envelopes: vec![Framing::JsonConverter], ..other };
+    assert!(matches!(Reader::new(&wrapped, &[]).decode(&own, TOPIC), Envelope::Foreign(_)));
 }

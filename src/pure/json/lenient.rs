@@ -1,7 +1,5 @@
 //! Texts that are no JSON, or that readers refuse, for the sake of something that nobody reads.
 
-use std::borrow::Cow;
-
 use super::Found;
 use crate::pure::rejection::Reason;
 
@@ -23,8 +21,8 @@ pub(super) fn may_be_mended(reason: Reason) -> bool {
 /// What was found in a mended text. What was replaced itself is no text and no number.
 pub(super) fn owned(found: Found<'_>) -> Found<'static> {
     match found {
-        Found::Text(text) if !text.contains(HALF) => Found::Text(Cow::Owned(text.into_owned())),
-        Found::Text(_) | Found::Other => Found::Other,
+        Found::Text(text) if text.contains(HALF) => Found::Other,
+        whole => whole.into_owned(),
     }
 }
 

@@ -4,11 +4,15 @@ use uuid::Uuid;
 
 use crate::pure::envelope::{self, Envelope, Reader};
 use crate::pure::fields::Body;
+use crate::pure::framing;
 use crate::pure::record::Record;
 use crate::pure::rejection::Rejection;
 use crate::store::mapping::Mapping;
 use crate::store::quarantine::Refusal;
 use crate::store::test_events::Verdict;
+
+/// How many bytes a record that could not be decoded may unpack to, for the sake of its key.
+const UNPACKED: usize = 1 << 20;
 
 /// What a record turned out to be.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,13 +64,27 @@ impl<'a> Entry<'a> {
         Entry { record, event_id, digest, kind }
     }
 
+    /// The bytes in memory that its text takes beside the record.
+    pub fn unpacked(&self) -> usize {
+        match &self.kind {
+            Kind::Event(body) => body.unpacked(),
+            _ => 0,
+        }
+    }
+
     /// The payment it is about, as far as it can be read, where the mapping says where that stands.
     pub fn business_key(&self, mapping: &Mapping) -> Option<String> {
-        let text = match &self.kind {
-            Kind::Event(body) => return mapping.key_of(body),
-            Kind::Undecodable(_) => str::from_utf8(self.record.value.as_deref()?).ok()?,
-            Kind::OtherType(_) | Kind::Tombstone | Kind::Test(..) => return None,
-        };
-        mapping.key_in(text)
+        match &self.kind {
+            Kind::Event(body) => mapping.key_of(body),
+            Kind::Undecodable(_) => {
+                let value = self.record.value.as_deref()?;
+                let key = |value: &[u8]| mapping.key_in(str::from_utf8(value).ok()?);
+                key(value).or_else(|| {
+                    let layers = framing::layers(value, value.len().max(UNPACKED));
+                    layers.iter().find_map(|(_, inside)| key(inside.value.as_deref()?))
+                })
+            }
+            Kind::OtherType(_) | Kind::Tombstone | Kind::Test(..) => None,
+        }
     }
 }

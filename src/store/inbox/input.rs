@@ -31,7 +31,7 @@ impl<'a> Input<'a> {
     pub(super) fn of(mapping: &Mapping, events: &[&'a Fresh<'_>]) -> Input<'a> {
         let bodies = events.iter().map(|event| &*event.body);
         let given = match mapping.fields.as_slice() {
-            [] => Given::Payloads(bodies.map(|body| JsonText(body.text)).collect()),
+            [] => Given::Payloads(bodies.map(|body| JsonText(&body.text)).collect()),
             fields => {
                 let bodies: Vec<&Body<'_>> = bodies.collect();
                 let Columns { faults, columns } = fields::columns(fields, &bodies);
