@@ -4,7 +4,7 @@
 use tokio_postgres::Client;
 
 use crate::support::events::payments;
-use crate::support::holding::{Fault, PUT_AWAY, held, holds_until_mended, running};
+use crate::support::holding::{Fault, PUT_AWAY, holds_until_mended, running};
 use crate::support::rig::Rig;
 use crate::support::world::connect;
 use crate::support::{eventually, ledger};
@@ -140,9 +140,18 @@ async fn a_locked_table_is_waited_for_and_the_wait_is_shown() {
     let pid: i32 = lock.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
     assert!(stalled.get::<_, &str>(0).contains(&format!("locked by pid {pid}")), "{stalled:?}");
     assert!(stalled.get::<_, &str>(1).contains("pg_terminate_backend"), "{stalled:?}");
-    // Three waits of ten seconds: a lock that is gone sooner is no news.
-    let held = held(&rig).await;
-    assert!(held.reason.contains("55P03") && held.advice.contains("lock"), "{held:?}");
+    // Three waits of ten seconds, with pauses between them: whoever has it is named all the while.
+    let sql = "SELECT state, coalesce(reason, ''), coalesce(advice, '') FROM makegood.workers";
+    let named = [format!("locked by pid {pid}"), "student_course_purchases".to_owned()];
+    let (reason, advice) = eventually("the route to be held", || async {
+        let row = rig.client.query_one(sql, &[]).await.unwrap();
+        let (state, reason, advice): (&str, String, String) = (row.get(0), row.get(1), row.get(2));
+        assert!(named.iter().all(|name| reason.contains(name)), "{state}: {reason}");
+        (state == "held").then_some((reason, advice))
+    })
+    .await;
+    assert!(reason.contains("55P03"), "{reason}");
+    assert!(advice.contains(&format!("pg_terminate_backend({pid})")), "{advice}");
     assert_eq!(rig.positions().await, place);
     lock.rollback().await.unwrap();
     rig.caught_up().await;

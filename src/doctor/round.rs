@@ -178,7 +178,7 @@ impl Place {
     }
 
     async fn holder(&self) -> Result<Option<Holder>, Fault> {
-        lock_holder::find(&self.eye, &self.name).await
+        lock_holder::find(&self.eye, &self.name, None).await
     }
 }
 

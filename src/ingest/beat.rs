@@ -240,6 +240,10 @@ impl Pulse {
             (State::Joining | State::Running, Some(found)) => {
                 State::Stalled { reason: found.reason, advice: found.advice }
             }
+            // The wait for a lock ends with an error, and who has it is known to the watchdog alone.
+            (State::Held { reason, .. }, Some(found)) => {
+                State::Held { reason: format!("{}: {reason}", found.reason), advice: found.advice }
+            }
             (own, _) => own.clone(),
         }
     }

@@ -148,6 +148,14 @@ pub fn say_after(patience: Duration) -> Duration {
     patience * 2 / 3
 }
 
+/// Nothing but its end helps against somebody's lock, and whoever can end it is told soon.
+fn say_after_for(facts: &Facts) -> Duration {
+    match facts.database {
+        Database::Locked(..) => facts.patience / 5,
+        _ => say_after(facts.patience),
+    }
+}
+
 /// A group that settles takes as long as its slowest member may; five minutes is what most allow.
 pub fn join_limit(patience: Duration) -> Duration {
     patience * 12
@@ -155,7 +163,7 @@ pub fn join_limit(patience: Duration) -> Duration {
 
 /// The stall, if there is one.
 pub fn judge(facts: &Facts) -> Option<Finding> {
-    let limit = say_after(facts.patience);
+    let limit = say_after_for(facts);
     let is_due = |age: &Duration| *age >= limit;
     let owed: Vec<&Owed> = facts.owed.iter().filter(|owed| is_due(&owed.age)).collect();
     let unread = facts.unread_for.filter(is_due);

@@ -12,32 +12,40 @@ pub struct Holder {
     pub pid: i32,
     /// Who it is and since when, as far as this role may know.
     pub who: String,
+    /// The transaction that has the lock, and on which table, where it is known.
+    lock: Option<(String, Option<u32>)>,
 }
 
-/// Finds whom the sessions of this role that are called `application_name` wait for.
-pub async fn find(store: &Store, application_name: &str) -> Result<Option<Holder>, Fault> {
+/// Finds whom the sessions of this role that are called `application_name` wait for. Their statements give up, and
+/// are tried again after a pause: meanwhile it is `known`, if that still has its lock.
+pub async fn find(
+    store: &Store,
+    application_name: &str,
+    known: Option<&Holder>,
+) -> Result<Option<Holder>, Fault> {
     let sql = include_str!("../../sql/core/lock_holder.sql");
-    let rows = store.query(sql, &[&application_name]).await?;
-    Ok(rows.first().map(Holder::of))
+    let (transaction, relation) = known.and_then(|known| known.lock.clone()).unzip();
+    let rows = store.query(sql, &[&application_name, &transaction, &relation.flatten()]).await?;
+    Ok(rows.first().map(|row| Holder {
+        lock: row
+            .get::<_, Option<String>>("transaction")
+            .map(|transaction| (transaction, row.get("relation"))),
+        ..Holder::of(row, row.get("table_name"))
+    }))
 }
 
 impl Holder {
-    /// Of a row with pid, application, state, role, and the seconds for which it is so.
-    pub(super) fn of(row: &Row) -> Holder {
-        let part = |index: usize| {
-            row.get::<_, Option<String>>(index).filter(|text| !text.is_empty()).unwrap_or_default()
-        };
+    /// Of a row with pid, application, state, role, and the seconds for which it is so; and the table, if it is known.
+    pub(super) fn of(row: &Row, table: Option<String>) -> Holder {
+        let part = |index: usize| row.get::<_, Option<String>>(index);
         let seconds: Option<f64> = row.get(4);
-        let parts = [
-            part(3),
-            part(1),
-            part(2),
-            seconds
-                .map(|s| format!("for {}", age(std::time::Duration::from_secs_f64(s))))
-                .unwrap_or_default(),
-        ];
-        let known: Vec<&str> = parts.iter().map(String::as_str).filter(|p| !p.is_empty()).collect();
+        let seconds =
+            seconds.map(|s| format!("for {}", age(std::time::Duration::from_secs_f64(s))));
+        let on = table.map(|table| format!("on {table}"));
+        let parts = [part(3), part(1), part(2), seconds, on];
+        let known: Vec<String> =
+            parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
         let who = if known.is_empty() { "unknown".to_owned() } else { known.join(", ") };
-        Holder { pid: row.get(0), who }
+        Holder { pid: row.get(0), who, lock: None }
     }
 }

@@ -132,7 +132,7 @@ async fn told(client: &Client, sqlstate: Option<&str>, problem: Problem) -> Prob
     }
     let sql = include_str!("../../sql/core/migrate_holders.sql");
     let holder = client.query_opt(sql, &[&LOCK]).await.ok().flatten();
-    let Some(Holder { pid, who }) = holder.as_ref().map(Holder::of) else {
+    let Some(Holder { pid, who, .. }) = holder.as_ref().map(|row| Holder::of(row, None)) else {
         return problem.hint("whoever it was has ended meanwhile: run it again");
     };
     let cause = format!("{}; pid {pid} ({who}) holds a lock on it", problem.cause);

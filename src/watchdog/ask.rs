@@ -10,7 +10,8 @@ use crate::config;
 use crate::kafka::probe::Probe;
 use crate::pure::problem::Problem;
 use crate::pure::stall;
-use crate::store::{Fault, Store, connect, lock_holder};
+use crate::store::lock_holder::{self, Holder};
+use crate::store::{Fault, Store, connect};
 
 /// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -67,11 +68,13 @@ pub(super) struct Database<'a> {
     postgres: &'a config::Postgres,
     runtime: &'a Runtime,
     store: Option<Store>,
+    /// Who was last found to be in the way.
+    holder: Option<Holder>,
 }
 
 impl Database<'_> {
     pub(super) fn new<'a>(postgres: &'a config::Postgres, runtime: &'a Runtime) -> Database<'a> {
-        Database { postgres, runtime, store: None }
+        Database { postgres, runtime, store: None, holder: None }
     }
 
     /// Whether it answers, and whose lock our statements wait for, if any does.
@@ -84,12 +87,13 @@ impl Database<'_> {
                     .map_err(|problem| problem.cause)?,
             };
             let pool = self.postgres.application_name.as_deref().unwrap_or(connect::POOL_NAME);
-            let holder = lock_holder::find(&store, pool).await;
+            let holder = lock_holder::find(&store, pool, self.holder.as_ref()).await;
             Ok((store, holder.map_err(|fault: Fault| fault.to_string())?))
         };
         match self.runtime.block_on(async { tokio::time::timeout(PATIENCE, asking).await }) {
             Ok(Ok((store, holder))) => {
                 self.store = Some(store);
+                self.holder = holder.clone();
                 holder.map_or(stall::Database::Up, |h| stall::Database::Locked(h.who, h.pid))
             }
             Ok(Err(why)) => stall::Database::Away(why),

@@ -51,6 +51,9 @@ fn causes_are_named_in_the_order_in_which_they_explain_each_other() {
     assert_eq!(found(&facts), Some("database_down"));
     facts.database = Database::Locked("psql".into(), 7);
     assert_eq!(found(&facts), Some("locked"));
+    let soon = Facts { owed: owed(6), unread_for: None, silent_for: seconds(0), ..facts.clone() };
+    assert_eq!(found(&soon), Some("locked"), "who can end a lock is told soon");
+    assert_eq!(found(&Facts { database: Database::Up, ..soon }), None);
     facts.database = Database::Up;
     assert_eq!(found(&facts), Some("held"));
     facts.held = None;
