@@ -138,6 +138,7 @@ DO $$ BEGIN
         REVOKE INSERT, UPDATE, DELETE ON makegood.outbox_publishers FROM makegood_app;
         GRANT TRUNCATE ON makegood.outbox_0, makegood.outbox_1, makegood.outbox_2 TO makegood_app;
         GRANT EXECUTE ON FUNCTION makegood.outbox_unsent() TO makegood_app, makegood_ops, makegood_reader;
+        GRANT EXECUTE ON FUNCTION makegood.outbox_life(text[], uuid[]) TO makegood_app, makegood_ops;
     END IF;
 END $$;
 

@@ -41,7 +41,7 @@ fn has(json: &str, name: &str, level: &str, says: &str) {
 }
 
 /// Payments in the host's table, as their service has them.
-async fn in_payments(rig: &Rig, paid: &[Payment]) {
+pub async fn in_payments(rig: &Rig, paid: &[Payment]) {
     let sql = "INSERT INTO payments (id, student_id, course_id, amount, currency)
                VALUES ($1, $2, $3, $4::text::numeric, $5)";
     for p in paid {

@@ -18,6 +18,7 @@ mod doctor;
 mod drift;
 mod encodings;
 mod exactly_once;
+mod explain;
 mod foreign_code;
 mod four_eyes;
 mod hidden;

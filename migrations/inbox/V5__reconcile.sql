@@ -389,7 +389,10 @@ COMMENT ON FUNCTION makegood.dismiss IS
 
 CREATE FUNCTION makegood.explain(id text)
 RETURNS TABLE (at timestamptz, part text, what text, business_key text, contents jsonb)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH given AS MATERIALIZED (
         SELECT CASE WHEN explain.id ~ '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$'
                     THEN explain.id::uuid END AS event_id
@@ -428,9 +431,27 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
                               'resolvedRun', f.resolved_run_id, 'note', f.note)
     FROM makegood.findings f
     WHERE f.business_key IN (SELECT key.business_key FROM key)
-    ORDER BY 1
-$$;
+    ORDER BY 1;
+    IF NOT FOUND THEN
+        -- Its event may be among those that nobody has read yet.
+        RETURN QUERY
+        SELECT max(c.log_seen_at), 'kafka', 'unread records', NULL::text,
+               jsonb_build_object('route', c.route, 'topic', c.topic, 'records', sum(c.lag),
+                                  'detail', 'its event may be among them: makegood explain ID looks')
+        FROM makegood.consumer_positions c
+        WHERE c.is_current AND c.lag > 0
+        GROUP BY c.route, c.topic;
+    END IF;
+    -- The outbox may be in another database, which this one cannot ask.
+    IF to_regprocedure('makegood.outbox_life(text[], uuid[])') IS NOT NULL THEN
+        RETURN QUERY EXECUTE 'SELECT at, part, what, NULL::text, contents FROM makegood.outbox_life(ARRAY[$1], $2)'
+            USING explain.id, array_remove(ARRAY[
+                CASE WHEN explain.id ~ '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$' THEN explain.id::uuid END
+            ], NULL);
+    END IF;
+END $$;
 COMMENT ON FUNCTION makegood.explain IS
-    'What makegood''s own tables know of a payment, by its id or its event''s, in the order of time. makegood explain ID adds the host''s rows.';
+    'What makegood''s own tables know of a payment, by its id or its event''s, in the order of time. makegood explain ID adds the host''s rows and the records in Kafka.';
+
 
 REVOKE ALL ON FUNCTION makegood.reconcile, makegood.approve, makegood.dismiss, makegood.explain FROM PUBLIC;

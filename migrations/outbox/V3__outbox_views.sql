@@ -78,6 +78,40 @@ COMMENT ON FUNCTION makegood.outbox_unsent() IS
 -- Who may only publish has no business with other events. Readers of the views below need EXECUTE on it.
 REVOKE ALL ON FUNCTION makegood.outbox_unsent() FROM PUBLIC;
 
+CREATE FUNCTION makegood.outbox_life(payments text[], events uuid[])
+RETURNS TABLE (at timestamptz, part text, what text, contents jsonb)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    WITH unsent AS MATERIALIZED (
+        SELECT seq FROM makegood.outbox_unsent()
+    ), event AS (
+        SELECT o.seq, o.created_at, o.id, o.aggregatetype, o.aggregateid, o.type,
+               CASE WHEN EXISTS (SELECT FROM unsent u WHERE u.seq = o.seq) THEN 'pending' ELSE 'sent' END AS what
+        FROM makegood.outbox o
+        WHERE (o.id = ANY (outbox_life.events) OR o.aggregateid = ANY (outbox_life.payments))
+              AND NOT EXISTS (SELECT FROM makegood.outbox_parked p WHERE p.seq = o.seq)
+              AND NOT EXISTS (SELECT FROM makegood.outbox_discarded d WHERE d.id = o.id AND d.seq = o.seq)
+        UNION ALL
+        SELECT p.seq, p.created_at, p.id, p.aggregatetype, p.aggregateid, p.type,
+               CASE WHEN p.by_topic THEN 'held' ELSE 'set aside' END
+        FROM makegood.outbox_parked p
+        WHERE p.id = ANY (outbox_life.events) OR p.aggregateid = ANY (outbox_life.payments)
+        UNION ALL
+        SELECT d.seq, d.created_at, d.id, d.aggregatetype, d.aggregateid, d.type, 'discarded'
+        FROM makegood.outbox_discarded d
+        WHERE d.id = ANY (outbox_life.events) OR d.aggregateid = ANY (outbox_life.payments)
+    )
+    SELECT e.created_at, 'outbox', e.what,
+           jsonb_build_object('eventId', e.id, 'topic', e.aggregatetype, 'key', e.aggregateid, 'type', e.type,
+                              'reason', p.reason, 'setAsideAt', p.parked_at, 'retryAt', p.retry_at) AS contents
+    FROM event e
+    LEFT JOIN makegood.outbox_parked p ON p.seq = e.seq
+    ORDER BY e.seq
+    LIMIT 50
+$$;
+COMMENT ON FUNCTION makegood.outbox_life(text[], uuid[]) IS
+    'What the outbox knows of events by their ids, or of payments whose ids are the keys; makegood.explain asks it.';
+REVOKE ALL ON FUNCTION makegood.outbox_life(text[], uuid[]) FROM PUBLIC;
+
 CREATE VIEW makegood.outbox_pending AS
 SELECT u.event_id, u.topic, u.key, u.event_type, u.bytes, u.created_at,
        greatest(clock_timestamp() - u.created_at, interval '0') AS age, u.seq, u.reason, u.advice

@@ -1,21 +1,34 @@
 //! `makegood explain ID`: the life of one payment on one screen.
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::Globals;
 use super::print::{self, Format, Output};
 use super::session::{self, Session};
-use crate::explain::{self, Life, Places};
+use crate::config::Inbox;
+use crate::doctor::waiting;
+use crate::explain::{self, Life, Part, Places, Trace, Unseen};
+use crate::ingest::Route;
 use crate::pure::problem::{Code, Problem};
-use crate::store::Store;
+use crate::pure::record::Record;
+use crate::store::inbox::Entry;
 use crate::store::mapping::{Looks, Mapping};
-use crate::store::report::reconcile::Trace;
+
+/// How long each part may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A key of so many characters stands in a text for itself.
+const LONG_ENOUGH: usize = 8;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The rows of your own tables come through the mapping's lookup.sql, the rest through the inbox and the outbox.
+The rows of your own tables come through the mapping's lookup.sql, or payments.sql and purchases.sql, the rest from
+the inbox, the outbox, and the records in Kafka that are not read yet. What could not be looked at is said.
 
 Examples:
   makegood explain 6ba7b810-9dad-11d1-80b4-00c04fd430c8
@@ -33,49 +46,128 @@ pub struct Args {
 pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
     let session = Session::open(globals).await?;
     let route = session.route(args.route.as_deref())?;
-    let mapping = Mapping::load(route.mapping.as_deref())?;
-    let source = session.source(route)?;
-    if source.is_none() && mapping.looks.lookup.is_none() {
-        say!("the mapping has no lookup.sql: rows of your own tables are not shown");
+    let (places, hidden) = places(&session, route).await?;
+    let mut life = explain::explain(&places, &args.id).await;
+    if let Some(why) = hidden {
+        life.hides(Part::Outbox, why);
     }
-    let places = places(&session, mapping.looks, source).await;
-    let Life { traces, unseen } = explain::explain(&places, &args.id).await?;
-    if let Some(problem) = unseen {
-        untold(&problem);
+    if life.has("purchase").is_none() && life.has("inbox").is_none() {
+        search(&session, route, &mut life).await;
     }
-    if traces.is_empty() {
-        return Err(Problem::new(Code::NotFound, format!("nothing is known of {}", args.id)).hint(
-            "no payment, purchase or event has this id; one that has only just been paid may be on its way",
-        ));
+    let sentence = explain::sentence(&life);
+    if life.traces.is_empty() {
+        let (cause, hint) = match life.unseen.is_empty() {
+            true => ("", "no payment, purchase or event has this id; one that has only just been paid may be on its way".to_owned()),
+            false => (" where it could be looked", lines(&life)),
+        };
+        let cause = format!("nothing is known of {}{cause}", args.id);
+        return Err(Problem::new(Code::NotFound, cause).hint(hint));
     }
-    let verdict = explain::verdict(&traces);
     match args.output.output {
-        Format::Table => print::data(&screen(&args.id, &traces, &verdict))?,
+        Format::Table => {
+            print::data(&screen(&args.id, &life.traces, &sentence))?;
+            if !life.unseen.is_empty() {
+                say!("{}", lines(&life));
+            }
+        }
         Format::Json => print::document(json!({
-            "id": args.id, "sentence": verdict,
-            "events": traces.iter().map(object).collect::<Vec<_>>(),
+            "id": args.id, "sentence": sentence,
+            "events": life.traces.iter().map(object).collect::<Vec<_>>(),
+            "unseen": life.unseen.iter().map(Unseen::line).collect::<Vec<_>>(),
         }))?,
-        Format::Jsonl => print::lines(traces.iter().map(object))?,
+        Format::Jsonl => print::lines(life.traces.iter().map(object))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The databases that know of it.
-async fn places(session: &Session, looks: Looks, source: Option<Store>) -> Places {
+/// What could not be looked at, a line each.
+fn lines(life: &Life) -> String {
+    life.unseen.iter().map(Unseen::line).collect::<Vec<_>>().join("\n")
+}
+
+/// The databases that know of it; and why the outbox's does not answer, which may be another one.
+async fn places(session: &Session, route: &Inbox) -> Result<(Places, Option<String>), Problem> {
     let outbox = match session.config.outbox.enabled {
-        true => session::outbox(&session.config).await.map_err(|problem| untold(&problem)).ok(),
+        true => Some(session::outbox(&session.config).await),
         false => None,
     };
-    Places { store: session.store.clone(), source, outbox, looks, by_key: true }
+    let (outbox, hidden) = match outbox.transpose() {
+        Ok(outbox) => (outbox, None),
+        Err(problem) => (None, Some(problem.cause)),
+    };
+    let places = Places {
+        store: session.store.clone(),
+        source: session.source(route)?,
+        outbox,
+        looks: Looks::of(route.mapping.as_deref()).map_err(|problem| problem.cause),
+        by_key: true,
+        patience: PATIENCE,
+    };
+    Ok((places, hidden))
 }
 
-/// The outbox's database may be another one, and away: then the rest is shown alone.
-fn untold(problem: &Problem) {
-    say!("the outbox is not shown: {}", problem.cause);
+/// Looks for its event among those that the route has not read yet.
+async fn search(session: &Session, route: &Inbox, life: &mut Life) {
+    let route = Arc::new(Route::unwatched(0, route.clone()));
+    let wanted = Wanted::new(route.clone(), life.keys.clone());
+    let kafka = &session.config.kafka;
+    let searching = waiting::search(&route, kafka, &session.store, PATIENCE, move |r| wanted.is(r));
+    match tokio::time::timeout(PATIENCE * 2, searching).await {
+        Ok(Ok(searched)) => {
+            if searched.left > 0 && searched.found.is_empty() {
+                let left = searched.left;
+                life.hides(Part::Kafka, format!("the time was up with {left} records to go"));
+            }
+            life.add(searched.found.iter().map(|record| trace(&route, record)));
+        }
+        Ok(Err(problem)) => life.hides(Part::Kafka, problem.cause),
+        Err(_) => life.hides(Part::Kafka, "there was no answer in time".to_owned()),
+    }
 }
 
-fn screen(id: &str, traces: &[Trace], verdict: &str) -> String {
-    let mut text = format!("{verdict}\n\n");
+/// Whose event is searched for.
+struct Wanted {
+    route: Arc<Route>,
+    mapping: Option<Mapping>,
+    keys: Vec<String>,
+}
+
+impl Wanted {
+    fn new(route: Arc<Route>, keys: Vec<String>) -> Wanted {
+        let mapping = Mapping::load(route.settings.mapping.as_deref()).ok();
+        Wanted { route, mapping, keys }
+    }
+
+    /// By its ids where it can be read; else a text that is no number by chance.
+    fn is(&self, record: &Record) -> bool {
+        if let Some(mapping) = &self.mapping {
+            let entry = Entry::decode(record, Uuid::nil(), &self.route.reader(mapping));
+            let key = entry.business_key(mapping);
+            let ids = [Some(entry.event_id.to_string()), key];
+            return ids.into_iter().flatten().any(|id| self.keys.contains(&id));
+        }
+        let value = record.value.as_deref().unwrap_or_default();
+        let is_in = |key: &&String| {
+            key.len() >= LONG_ENOUGH && value.windows(key.len()).any(|w| w == key.as_bytes())
+        };
+        self.keys.iter().any(|key| is_in(&key))
+    }
+}
+
+fn trace(route: &Route, record: &Record) -> Trace {
+    Trace {
+        at: record.timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+        part: "kafka".to_owned(),
+        what: "unread".to_owned(),
+        business_key: None,
+        contents: json!({
+            "topic": route.settings.topic, "partition": record.partition, "offset": record.offset,
+        }),
+    }
+}
+
+fn screen(id: &str, traces: &[Trace], sentence: &str) -> String {
+    let mut text = format!("{sentence}\n\n");
     let rows = traces.iter().map(|t| {
         vec![
             print::or_dash(t.at.map(print::short)),

@@ -1,16 +1,22 @@
 //! What waits in the topic for a route, and what an old worker has gone past.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::config;
 use crate::ingest::survey::blocking;
 use crate::ingest::{self, Preview, Route};
-use crate::kafka::probe::Probe;
+use crate::kafka::probe::{Probe, Reader};
 use crate::pure::offsets::Why;
 use crate::pure::problem::Problem;
 use crate::pure::record::Record;
 use crate::store::Store;
+
+/// How many records are read at a time, and how many of them are kept.
+const PAGE: usize = 200;
+const FOUND: usize = 10;
 
 /// The records that a route would read next.
 pub struct Waiting {
@@ -65,4 +71,49 @@ pub async fn passed(
 /// How many offsets there are in the ranges.
 fn extent(ranges: &BTreeMap<i32, (i64, i64)>) -> i64 {
     ranges.values().map(|(from, to)| (to - from).max(0)).sum()
+}
+
+/// What a search in the records that wait has found.
+pub struct Searched {
+    /// The records.
+    pub found: Vec<Record>,
+    /// How many offsets were not looked at, for the time was up.
+    pub left: i64,
+}
+
+/// Searches the records that a route has not read yet, for at most `patience`, without joining the group.
+pub async fn search(
+    route: &Arc<Route>,
+    kafka: &config::Kafka,
+    store: &Store,
+    patience: Duration,
+    is_wanted: impl Fn(&Record) -> bool + Send + 'static,
+) -> Result<Searched, Problem> {
+    let until = Instant::now() + patience;
+    let settings = &route.settings;
+    let probe = Arc::new(Probe::new(kafka, &settings.topic, &settings.group)?);
+    let preview = ingest::preview(route, store, &probe).await?;
+    if let Some(problem) = preview.silent.into_values().next() {
+        return Err(problem);
+    }
+    let ends = preview.ends;
+    let ranges: Vec<(i32, Range<i64>)> = (preview.starts.iter())
+        .filter_map(|(p, start)| Some((*p, start.offset..ends.get(p)?.high)))
+        .collect();
+    let (kafka, topic, group) = (kafka.clone(), settings.topic.clone(), settings.group.clone());
+    blocking(move || {
+        let mut searched = Searched { found: Vec::new(), left: 0 };
+        for (partition, range) in ranges {
+            let (mut next, end) = (range.start, range.end);
+            let mut reader = Reader::open(&kafka, &topic, &group, partition, range)?;
+            while next < end && Instant::now() < until {
+                let records = reader.next(PAGE)?;
+                next = records.last().map_or(end, |record| record.offset + 1);
+                searched.found.extend(records.into_iter().filter(&is_wanted).take(FOUND));
+            }
+            searched.left += (end - next).max(0);
+        }
+        Ok(searched)
+    })
+    .await
 }

@@ -14,7 +14,8 @@ use axum::routing::get;
 use serde::Deserialize;
 
 use super::Site;
-use crate::explain::{self, Life};
+use crate::explain::Part;
+use crate::overview::Snapshot;
 use crate::pure::visible::visible;
 use view::{Explained, Live};
 
@@ -77,20 +78,40 @@ async fn explained(State(site): State<Site>, Query(wanted): Query<Wanted>) -> Re
     let snapshot = site.snapshots.borrow().clone();
     let live = Live::new(&site, &snapshot);
     let (status, found) = match found {
-        Ok(Life { traces, unseen }) => {
-            let status = if traces.is_empty() { StatusCode::NOT_FOUND } else { StatusCode::OK };
-            let sentence = match traces.is_empty() {
-                false => explain::verdict(&traces),
-                true => "No payment, purchase or event has this id. One that has only just been paid may be on its way."
-                    .to_owned(),
+        Ok(mut life) => {
+            if life.has("purchase").is_none() && life.has("inbox").is_none() {
+                unread(&snapshot).into_iter().for_each(|why| life.hides(Part::Kafka, why));
+            }
+            // What waits in Kafka is no outage.
+            let is_hidden = life.unseen.iter().any(|unseen| unseen.part != Part::Kafka);
+            let status = match (life.traces.is_empty(), is_hidden) {
+                (true, true) => StatusCode::SERVICE_UNAVAILABLE,
+                (true, false) => StatusCode::NOT_FOUND,
+                (false, _) => StatusCode::OK,
             };
-            let unseen =
-                unseen.map(|problem| format!("The outbox could not be asked: {}", problem.cause));
-            (status, Explained::new(id, &sentence, unseen, &traces, snapshot.present()))
+            (status, Explained::new(id, &life, snapshot.present()))
         }
         Err(refusal) => (refusal.status(), Explained::refused(id, &refusal.sentence())),
     };
     html(status, &Explanation { live, found })
+}
+
+/// The records that wait in Kafka, any of which may be the payment's event: a browser's question is not looked for there.
+fn unread(snapshot: &Snapshot) -> Option<String> {
+    let routes = snapshot.overview.as_ref().map_or(&[][..], |overview| &overview.routes);
+    let lags = || routes.iter().flat_map(|route| &route.partitions).map(|position| position.lag);
+    match lags().flatten().sum::<i64>() {
+        1 => Some("a record waits there, not read yet; makegood explain looks at it".to_owned()),
+        0 => {
+            let is_known = !routes.is_empty()
+                && routes.iter().all(|route| route.look.is_ok())
+                && lags().all(|lag| lag.is_some());
+            (!is_known).then(|| "how much waits there is not known".to_owned())
+        }
+        n => {
+            Some(format!("{n} records wait there, not read yet; makegood explain looks among them"))
+        }
+    }
 }
 
 /// What steers or hides text, as text that can be seen.

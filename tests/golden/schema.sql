@@ -236,9 +236,12 @@ END $$;
 COMMENT ON FUNCTION makegood.dismiss_gap(gap bigint, reason text) IS 'Closes a gap that a person has dealt with, where no reconciler can: its payments are in no table that makegood sees.';
 
 CREATE FUNCTION makegood.explain(id text) RETURNS TABLE(at timestamp with time zone, part text, what text, business_key text, contents jsonb)
-    LANGUAGE sql STABLE SECURITY DEFINER
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH given AS MATERIALIZED (
         SELECT CASE WHEN explain.id ~ '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$'
                     THEN explain.id::uuid END AS event_id
@@ -277,10 +280,27 @@ CREATE FUNCTION makegood.explain(id text) RETURNS TABLE(at timestamp with time z
                               'resolvedRun', f.resolved_run_id, 'note', f.note)
     FROM makegood.findings f
     WHERE f.business_key IN (SELECT key.business_key FROM key)
-    ORDER BY 1
-$_$;
+    ORDER BY 1;
+    IF NOT FOUND THEN
+        -- Its event may be among those that nobody has read yet.
+        RETURN QUERY
+        SELECT max(c.log_seen_at), 'kafka', 'unread records', NULL::text,
+               jsonb_build_object('route', c.route, 'topic', c.topic, 'records', sum(c.lag),
+                                  'detail', 'its event may be among them: makegood explain ID looks')
+        FROM makegood.consumer_positions c
+        WHERE c.is_current AND c.lag > 0
+        GROUP BY c.route, c.topic;
+    END IF;
+    -- The outbox may be in another database, which this one cannot ask.
+    IF to_regprocedure('makegood.outbox_life(text[], uuid[])') IS NOT NULL THEN
+        RETURN QUERY EXECUTE 'SELECT at, part, what, NULL::text, contents FROM makegood.outbox_life(ARRAY[$1], $2)'
+            USING explain.id, array_remove(ARRAY[
+                CASE WHEN explain.id ~ '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$' THEN explain.id::uuid END
+            ], NULL);
+    END IF;
+END $_$;
 
-COMMENT ON FUNCTION makegood.explain(id text) IS 'What makegood''s own tables know of a payment, by its id or its event''s, in the order of time. makegood explain ID adds the host''s rows.';
+COMMENT ON FUNCTION makegood.explain(id text) IS 'What makegood''s own tables know of a payment, by its id or its event''s, in the order of time. makegood explain ID adds the host''s rows and the records in Kafka.';
 
 CREATE FUNCTION makegood.forbid_publisher(role text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -396,6 +416,40 @@ BEGIN
     RETURN NULL;
 END
 $$;
+
+CREATE FUNCTION makegood.outbox_life(payments text[], events uuid[]) RETURNS TABLE(at timestamp with time zone, part text, what text, contents jsonb)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    WITH unsent AS MATERIALIZED (
+        SELECT seq FROM makegood.outbox_unsent()
+    ), event AS (
+        SELECT o.seq, o.created_at, o.id, o.aggregatetype, o.aggregateid, o.type,
+               CASE WHEN EXISTS (SELECT FROM unsent u WHERE u.seq = o.seq) THEN 'pending' ELSE 'sent' END AS what
+        FROM makegood.outbox o
+        WHERE (o.id = ANY (outbox_life.events) OR o.aggregateid = ANY (outbox_life.payments))
+              AND NOT EXISTS (SELECT FROM makegood.outbox_parked p WHERE p.seq = o.seq)
+              AND NOT EXISTS (SELECT FROM makegood.outbox_discarded d WHERE d.id = o.id AND d.seq = o.seq)
+        UNION ALL
+        SELECT p.seq, p.created_at, p.id, p.aggregatetype, p.aggregateid, p.type,
+               CASE WHEN p.by_topic THEN 'held' ELSE 'set aside' END
+        FROM makegood.outbox_parked p
+        WHERE p.id = ANY (outbox_life.events) OR p.aggregateid = ANY (outbox_life.payments)
+        UNION ALL
+        SELECT d.seq, d.created_at, d.id, d.aggregatetype, d.aggregateid, d.type, 'discarded'
+        FROM makegood.outbox_discarded d
+        WHERE d.id = ANY (outbox_life.events) OR d.aggregateid = ANY (outbox_life.payments)
+    )
+    SELECT e.created_at, 'outbox', e.what,
+           jsonb_build_object('eventId', e.id, 'topic', e.aggregatetype, 'key', e.aggregateid, 'type', e.type,
+                              'reason', p.reason, 'setAsideAt', p.parked_at, 'retryAt', p.retry_at) AS contents
+    FROM event e
+    LEFT JOIN makegood.outbox_parked p ON p.seq = e.seq
+    ORDER BY e.seq
+    LIMIT 50
+$$;
+
+COMMENT ON FUNCTION makegood.outbox_life(payments text[], events uuid[]) IS 'What the outbox knows of events by their ids, or of payments whose ids are the keys; makegood.explain asks it.';
 
 CREATE FUNCTION makegood.outbox_mark() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER

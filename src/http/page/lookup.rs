@@ -11,15 +11,16 @@ use crate::config::{Config, Inbox};
 use crate::explain::{self, Life, Places};
 use crate::pure::problem::Problem;
 use crate::store::Store;
-use crate::store::mapping::Mapping;
+use crate::store::mapping::Looks;
 
 /// Looks at the same time.
 const ABREAST: usize = 2;
 /// Looks in a row, and one more each so often.
 const BURST: f64 = 20.0;
 const EVERY: Duration = Duration::from_secs(1);
-/// How long one may take.
+/// How long one may take, and each part of it.
 const PATIENCE: Duration = Duration::from_secs(4);
+const EACH: Duration = Duration::from_millis(900);
 /// The longest id.
 const LONGEST: usize = 200;
 
@@ -43,8 +44,6 @@ pub enum Refusal {
     TooMany,
     /// The database was not asked in time.
     Late,
-    /// It cannot be told.
-    Problem(Problem),
 }
 
 impl Lookup {
@@ -82,23 +81,21 @@ impl Lookup {
             return Err(Refusal::TooMany);
         }
         let Ok(_turn) = self.abreast.try_acquire() else { return Err(Refusal::TooMany) };
-        let looking = async {
-            let places = self.places(route).map_err(Refusal::Problem)?;
-            explain::explain(&places, id).await.map_err(Refusal::Problem)
-        };
-        tokio::time::timeout(PATIENCE, looking).await.unwrap_or(Err(Refusal::Late))
+        let looking = async { explain::explain(&self.places(route), id).await };
+        tokio::time::timeout(PATIENCE, looking).await.map_err(|_| Refusal::Late)
     }
 
-    fn places(&self, name: &str) -> Result<Places, Problem> {
+    fn places(&self, name: &str) -> Places {
         let route = self.routes.iter().find(|(route, _)| route.name == name);
         let (looks, source) = match route.or(self.routes.first()) {
             Some((route, source)) => {
-                (Mapping::load(route.mapping.as_deref())?.looks, source.clone())
+                let looks = Looks::of(route.mapping.as_deref()).map_err(|problem| problem.cause);
+                (looks, source.clone())
             }
-            None => Default::default(),
+            None => (Ok(Looks::default()), None),
         };
         let (store, outbox) = (self.store.clone(), self.outbox.clone());
-        Ok(Places { store, source, outbox, looks, by_key: false })
+        Places { store, source, outbox, looks, by_key: false, patience: EACH }
     }
 
     /// Takes one of what is left; it fills up with time.
@@ -120,7 +117,7 @@ impl Refusal {
             Refusal::Forbidden => StatusCode::FORBIDDEN,
             Refusal::Unusable(_) => StatusCode::BAD_REQUEST,
             Refusal::TooMany => StatusCode::TOO_MANY_REQUESTS,
-            Refusal::Late | Refusal::Problem(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Late => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -136,9 +133,6 @@ impl Refusal {
             Refusal::Late => {
                 "The database did not answer in time: try again, or use `makegood explain`."
                     .to_owned()
-            }
-            Refusal::Problem(problem) => {
-                format!("It cannot be told: {}.", problem.cause.trim_end_matches('.'))
             }
         }
     }

@@ -111,6 +111,11 @@ impl Looks {
         }
     }
 
+    /// Those of a folder, or the compiled-in ones; whatever the mapping's other files are like.
+    pub fn of(folder: Option<&Path>) -> Result<Looks, Problem> {
+        folder.map_or_else(|| Ok(Looks::built_in()), Looks::load)
+    }
+
     /// The compiled-in ones.
     pub(super) fn built_in() -> Looks {
         let text = |name: &str| {

@@ -6,7 +6,6 @@ use tokio_postgres::Row;
 
 use crate::store::by_keys::{ByKeys, LastFound, by_keys};
 use crate::store::json::JsonText;
-use crate::store::mapping::Looks;
 use crate::store::payments::{Scope, cell};
 use crate::store::when::{Sent, Times, When};
 use crate::store::{Fault, Store};
@@ -187,44 +186,22 @@ pub async fn explain_outbox(
     Ok(look(store, sql, false, &[&payments, &events]).await?.iter().map(read_trace).collect())
 }
 
-/// What the host's tables have of it: by the mapping's `lookup.sql`; for payments that live in another
-/// database, `source`, by a payment's id alone.
-pub async fn host_rows(
-    store: &Store,
-    source: Option<&Store>,
-    looks: &Looks,
-    id: &str,
-) -> Result<Vec<Trace>, Fault> {
-    match (source, &looks.lookup) {
-        (Some(source), _) => lookup_elsewhere(store, source, looks, id).await,
-        (None, Some(sql)) => {
-            let rows = look(store, sql, true, &[&id]).await?;
-            Ok(rows
-                .iter()
-                .map(|row| host_row(row, cell(row, "part").unwrap_or_default(), "contents"))
-                .collect())
-        }
-        (None, None) => Ok(Vec::new()),
-    }
+/// What the host's tables have of a payment or a purchase with this id: by the mapping's `lookup.sql`.
+pub async fn lookup(store: &Store, sql: &str, id: &str) -> Result<Vec<Trace>, Fault> {
+    let rows = look(store, sql, true, &[&id]).await?;
+    let part = |row: &Row| cell(row, "part").unwrap_or_default();
+    Ok(rows.iter().map(|row| host_row(row, part(row), "contents")).collect())
 }
 
-/// By the mapping's `payments.sql` there and `purchases.sql` here. A text that cannot be a payment's id is none.
-async fn lookup_elsewhere(
-    store: &Store,
-    source: &Store,
-    looks: &Looks,
-    id: &str,
-) -> Result<Vec<Trace>, Fault> {
-    let mut traces = Vec::new();
-    for (part, store, sql) in
-        [("payment", source, &looks.payments), ("purchase", store, &looks.purchases)]
-    {
-        let Some(sql) = sql else { continue };
-        let rows =
-            by_keys(&[id.to_owned()], &Alone { store, sql }, &LastFound::default()).await?.rows;
-        traces.extend(rows.iter().map(|row| host_row(row, part.to_owned(), "terms")));
-    }
-    Ok(traces)
+/// The same of one part by its payment's id alone: by `payments.sql`, which tells its state too, or `purchases.sql`. A
+/// text that cannot be a payment's id is none.
+pub async fn by_key(store: &Store, sql: &str, part: &str, id: &str) -> Result<Vec<Trace>, Fault> {
+    let found = by_keys(&[id.to_owned()], &Alone { store, sql }, &LastFound::default()).await?.rows;
+    let trace = |row: &Row| Trace {
+        what: cell(row, "state").unwrap_or_default(),
+        ..host_row(row, part.to_owned(), "terms")
+    };
+    Ok(found.iter().map(trace).collect())
 }
 
 /// A statement of the mapping in transactions of its own.

@@ -4,15 +4,15 @@ use jiff::Timestamp;
 
 use super::When;
 use super::words::parts;
-use crate::explain::details;
-use crate::store::report::reconcile::Trace;
+use crate::explain::{Life, Trace, Unseen, details, sentence};
 
 /// What is known of an id.
 pub struct Explained {
     pub id: String,
     /// In parts, its commands set apart.
     pub sentence: Vec<(bool, String)>,
-    pub unseen: Option<String>,
+    /// What could not be looked at, a line each.
+    pub unseen: Vec<String>,
     pub steps: Vec<Step>,
 }
 
@@ -26,13 +26,7 @@ pub struct Step {
 
 impl Explained {
     /// What was found.
-    pub fn new(
-        id: &str,
-        sentence: &str,
-        unseen: Option<String>,
-        traces: &[Trace],
-        now: Timestamp,
-    ) -> Explained {
+    pub fn new(id: &str, life: &Life, now: Timestamp) -> Explained {
         let step = |trace: &Trace| Step {
             when: trace.at.map(|at| When::new(at, now)),
             part: trace.part.clone(),
@@ -41,14 +35,19 @@ impl Explained {
         };
         Explained {
             id: id.to_owned(),
-            sentence: parts(sentence),
-            unseen,
-            steps: traces.iter().map(step).collect(),
+            sentence: parts(&sentence(life)),
+            unseen: life.unseen.iter().map(Unseen::line).collect(),
+            steps: life.traces.iter().map(step).collect(),
         }
     }
 
     /// Why nothing was looked up.
     pub fn refused(id: &str, sentence: &str) -> Explained {
-        Explained { id: id.to_owned(), sentence: parts(sentence), unseen: None, steps: Vec::new() }
+        Explained {
+            id: id.to_owned(),
+            sentence: parts(sentence),
+            unseen: Vec::new(),
+            steps: Vec::new(),
+        }
     }
 }

@@ -1,0 +1,207 @@
+//! What is known of a payment, as one sentence: has it its purchase, and if not, where it stopped and what to do.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{Life, Part, Trace};
+
+/// The sentence. It claims nothing of what was not looked at.
+pub fn sentence(life: &Life) -> String {
+    if life.traces.is_empty() {
+        return match life.unseen.is_empty() {
+            true => "No payment, purchase or event has this id. One that has only just been paid may be on its way."
+                .to_owned(),
+            false => format!("No payment, purchase or event has this id where it could be looked; {}.", unseen(life)),
+        };
+    }
+    if let Some(finding) = contradiction(life) {
+        return finding;
+    }
+    if life.has("purchase").is_some() {
+        return match (life.has("payment"), life.is_seen(Part::Payment)) {
+            (Some(_), _) => "The payment has its purchase.".to_owned(),
+            (None, true) => "There is a purchase and no payment for it.".to_owned(),
+            (None, false) => "There is a purchase; its payment could not be looked at.".to_owned(),
+        };
+    }
+    let is_seen = life.is_seen(Part::Purchase);
+    let applied = life
+        .traces
+        .iter()
+        .rev()
+        .find(|t| t.part == "inbox" && matches!(t.what.as_str(), "applied" | "already"));
+    if let (false, Some(applied)) = (is_seen, applied) {
+        let at = applied.at.map(moment).unwrap_or_default();
+        return format!(
+            "Its event was applied{at}, so that the purchase was there then; whether it still is could not be looked at."
+        );
+    }
+    let lack = match is_seen {
+        true => "There is no purchase",
+        false => "It is not known whether there is a purchase",
+    };
+    stopped(life).map_or_else(|| waiting(life, lack), |where_| format!("{lack}: {where_}"))
+}
+
+/// What could not be looked at.
+fn unseen(life: &Life) -> String {
+    life.unseen.iter().map(super::Unseen::line).collect::<Vec<_>>().join("; ")
+}
+
+fn is_open(t: &Trace) -> bool {
+    t.what == "open" || t.contents["resolution"].as_str() == Some("open")
+}
+
+fn open<'a>(life: &'a Life, part: &str) -> Option<&'a Trace> {
+    life.traces.iter().find(|t| t.part == part && is_open(t))
+}
+
+/// An open finding that only a person can close.
+fn contradiction(life: &Life) -> Option<String> {
+    let of_people = |t: &&Trace| !matches!(t.what.as_str(), "missing" | "gone");
+    let finding = open(life, "finding").filter(of_people)?;
+    Some(format!(
+        "The payment and its purchase contradict each other ({}): finding {} is for people; \
+         correct one of them, or SELECT makegood.dismiss({}, 'why').",
+        finding.what,
+        text(finding, "finding"),
+        text(finding, "finding")
+    ))
+}
+
+/// Where its event stopped, if that is known.
+fn stopped(life: &Life) -> Option<String> {
+    if let Some(case) = open(life, "quarantine") {
+        return Some(format!(
+            "the event is in quarantine, {}. `makegood quarantine show {}` has it; \
+             mend what is wrong, then `makegood quarantine replay --id {}`.",
+            text(case, "detail"),
+            text(case, "quarantineId"),
+            text(case, "quarantineId")
+        ));
+    }
+    if let Some(case) = life.traces.iter().find(|t| t.part == "quarantine" && t.what == "suspect") {
+        return Some(format!(
+            "the event was refused, {}. It is tried again by itself; `makegood status` says what is in the way.",
+            text(case, "detail")
+        ));
+    }
+    if let Some(given_up) = given_up(life) {
+        return Some(given_up);
+    }
+    if let Some(event) = life.has("kafka") {
+        return Some(format!(
+            "its event waits in Kafka, topic {}, partition {}, offset {}, and is applied as soon as the route gets to it. \
+             `makegood status` says what it waits for.",
+            text(event, "topic"),
+            text(event, "partition"),
+            text(event, "offset")
+        ));
+    }
+    let event = life.traces.iter().find(|t| t.part == "outbox" && t.what != "sent")?;
+    let id = text(event, "eventId");
+    Some(match event.what.as_str() {
+        "pending" => {
+            "the event has not got to Kafka yet. `makegood status` says what it waits for."
+                .to_owned()
+        }
+        "held" => format!("the event's topic takes nothing. `makegood outbox show {id}` says why."),
+        "discarded" => format!(
+            "the event was given up before it got to Kafka. `makegood outbox show {id}` says why."
+        ),
+        _ => format!(
+            "the event was set aside on its way to Kafka. `makegood outbox show {id}` says why."
+        ),
+    })
+}
+
+/// What is to be said of a payment whose event is nowhere.
+fn waiting(life: &Life, lack: &str) -> String {
+    if let Some(gone) = open(life, "finding").filter(|f| f.what == "gone") {
+        return format!(
+            "{lack} any more: there was one, and it was removed. It is not made again by \
+             itself; if that is right, SELECT makegood.dismiss({}, 'why').",
+            text(gone, "finding")
+        );
+    }
+    if let Some(dismissed) = dismissed(life) {
+        return format!("{lack}, and the reconciler makes none: {dismissed}");
+    }
+    if let Some(payment) = life.has("payment") {
+        let status = payment.contents["status"].as_str();
+        let status = status.map(|status| format!(" ({status})")).unwrap_or_default();
+        return match payment.what.as_str() {
+            "" => format!(
+                "{lack}. If the payment has succeeded, the reconciler makes it good; at once with \
+                 `makegood reconcile run --wait`."
+            ),
+            "paid" => format!(
+                "{lack}, and the payment is paid{status}: the reconciler makes it good; at once with \
+                 `makegood reconcile run --wait`."
+            ),
+            state => format!(
+                "{lack}, and none is due: the payment is {}{status}.",
+                state.replace('_', " ")
+            ),
+        };
+    }
+    let nowhere = ["inbox", "outbox", "quarantine"];
+    match (life.is_seen(Part::Payment), nowhere.iter().any(|part| life.has(part).is_some())) {
+        (true, _) if life.is_seen(Part::Purchase) => {
+            "Only makegood's own tables know it: there is neither a payment nor a purchase."
+                .to_owned()
+        }
+        _ => format!("{lack}; {}.", unseen(life)),
+    }
+}
+
+/// A person discarded the event, and nothing else makes the purchase: it was made from the payment, or
+/// there is no payment to make it from again.
+fn given_up(life: &Life) -> Option<String> {
+    let has_payment = life.has("payment").is_some() || !life.is_seen(Part::Payment);
+    let case = life.traces.iter().rev().find(|t| {
+        let is_the_payments = t.contents["partition"].is_null();
+        t.part == "quarantine" && t.what == "discarded" && (is_the_payments || !has_payment)
+    })?;
+    let is_of_case = |t: &&Trace| t.contents["quarantineId"] == case.contents["quarantineId"];
+    let mut decisions = life.traces.iter().rev().filter(is_of_case).filter(|t| t.what == "discard");
+    let decided = decisions.next().map(|d| decided(&d.contents["by"], d.at, &d.contents["reason"]));
+    Some(format!(
+        "the event was given up {}. `makegood quarantine replay --id {}` takes it back.",
+        decided.unwrap_or_else(|| "by a person".to_owned()),
+        text(case, "quarantineId")
+    ))
+}
+
+/// A person decided that the payment stays without a purchase.
+fn dismissed(life: &Life) -> Option<String> {
+    let when = |t: &Trace| t.contents["resolvedAt"].as_str()?.parse::<Timestamp>().ok();
+    let finding = (life.traces.iter())
+        .filter(|t| t.part == "finding" && matches!(t.what.as_str(), "missing" | "gone"))
+        .filter(|t| t.contents["resolution"].as_str() == Some("dismissed"))
+        .max_by_key(|t| when(t))?;
+    Some(format!(
+        "finding {} was dismissed {}.",
+        text(finding, "finding"),
+        decided(&finding.contents["resolvedBy"], when(finding), &finding.contents["note"])
+    ))
+}
+
+/// Who decided something, when, and why.
+fn decided(by: &Value, at: Option<Timestamp>, why: &Value) -> String {
+    let by = by.as_str().unwrap_or("a person");
+    let at = at.map(moment).unwrap_or_default();
+    let why = why.as_str().map(|why| format!(" ({why})")).unwrap_or_default();
+    format!("by {by}{at}{why}")
+}
+
+fn moment(at: Timestamp) -> String {
+    at.strftime(" at %Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+fn text(t: &Trace, name: &str) -> String {
+    match &t.contents[name] {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
