@@ -41,6 +41,7 @@ mod outbox_commands;
 mod page;
 mod payment_examples;
 mod payment_roles;
+mod plans;
 mod pooler;
 mod postgres_logins;
 mod quarantine;

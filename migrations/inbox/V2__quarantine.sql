@@ -33,6 +33,7 @@ CREATE TABLE makegood.quarantine (
     attempts integer NOT NULL DEFAULT 0,
     resolved_at timestamptz,
     resolution text CHECK (resolution IN ('replayed', 'made_good', 'discarded')),
+    CHECK ((resolution IS NULL) = (resolved_at IS NULL)),
     -- A log that was cut off gives an offset again, to another record.
     UNIQUE (route_id, topic_id, partition, "offset", digest),
     CHECK (num_nonnulls(topic_id, partition, "offset") = 3 OR business_key IS NOT NULL)
@@ -45,7 +46,8 @@ CREATE UNIQUE INDEX quarantine_open_event ON makegood.quarantine (event_id, dige
 -- A payment that cannot be made good is one case, however often it is tried.
 CREATE UNIQUE INDEX quarantine_open_payment ON makegood.quarantine (route_id, business_key)
     WHERE resolved_at IS NULL AND topic_id IS NULL;
--- The mapping may name the payment of a record that it rejects; several records may be about one.
+-- The mapping may name the payment of a record that it rejects; several records may be about one. What goes through closes
+-- the open cases of its payment.
 CREATE INDEX quarantine_business_key ON makegood.quarantine (business_key) WHERE business_key IS NOT NULL;
 
 -- What waits for a verdict, oldest first; nearly always empty.
@@ -55,9 +57,6 @@ CREATE INDEX quarantine_doubted ON makegood.quarantine (route_id, id)
     WHERE reason IN ('no_payment', 'mismatch') AND resolved_at IS NULL;
 -- What is tried again and counted, however much was dealt with before.
 CREATE INDEX quarantine_open_cases ON makegood.quarantine (route_id, id) WHERE resolved_at IS NULL;
--- What a record that goes through may close: the open cases of its payment.
-CREATE INDEX quarantine_open_key ON makegood.quarantine (business_key, route_id)
-    WHERE resolved_at IS NULL AND business_key IS NOT NULL;
 
 -- What people decided. A replay is a request first: the daemon carries it out, and one that is down finds
 -- it when it starts. An acceptance lets refused records into quarantine without a proof.

@@ -1735,7 +1735,8 @@ CREATE TABLE makegood.quarantine (
     attempts integer DEFAULT 0 NOT NULL,
     resolved_at timestamp with time zone,
     resolution text,
-    CONSTRAINT quarantine_check CHECK (((num_nonnulls(topic_id, partition, "offset") = 3) OR (business_key IS NOT NULL))),
+    CONSTRAINT quarantine_check CHECK (((resolution IS NULL) = (resolved_at IS NULL))),
+    CONSTRAINT quarantine_check1 CHECK (((num_nonnulls(topic_id, partition, "offset") = 3) OR (business_key IS NOT NULL))),
     CONSTRAINT quarantine_resolution_check CHECK ((resolution = ANY (ARRAY['replayed'::text, 'made_good'::text, 'discarded'::text]))),
     CONSTRAINT quarantine_suspect_check CHECK ((suspect = ANY (ARRAY['unproven'::text, 'proven'::text, 'unverified'::text])))
 );
@@ -2584,8 +2585,6 @@ CREATE INDEX quarantine_doubted ON makegood.quarantine USING btree (route_id, id
 CREATE INDEX quarantine_open_cases ON makegood.quarantine USING btree (route_id, id) WHERE (resolved_at IS NULL);
 
 CREATE UNIQUE INDEX quarantine_open_event ON makegood.quarantine USING btree (event_id, digest, route_id) WHERE (resolved_at IS NULL);
-
-CREATE INDEX quarantine_open_key ON makegood.quarantine USING btree (business_key, route_id) WHERE ((resolved_at IS NULL) AND (business_key IS NOT NULL));
 
 CREATE UNIQUE INDEX quarantine_open_payment ON makegood.quarantine USING btree (route_id, business_key) WHERE ((resolved_at IS NULL) AND (topic_id IS NULL));
 

@@ -13,6 +13,8 @@ use crate::store::{Store, Tx};
 /// plan for few rows is made once, not for each of them.
 const BOUND: &str =
     "SET LOCAL statement_timeout = '3s'; SET LOCAL plan_cache_mode = force_generic_plan";
+/// The rest is about all of them: it is planned for the tables as they are.
+const UNPLANNED: &str = "SET LOCAL plan_cache_mode = force_custom_plan";
 
 /// What came of one record.
 enum Tried {
@@ -48,6 +50,7 @@ async fn run(
     fresh.sort_by_key(|event| event.entry);
     let tried = try_each(tx, batch, &fresh).await?;
     let judged = judge(tx, batch, &fresh, &tried, sound).await?;
+    tx.batch(UNPLANNED).await.map_err(ApplyFault::Engine)?;
     let mut answers = Vec::with_capacity(fresh.len());
     for ((event, tried), is_own) in fresh.into_iter().zip(tried).zip(judged) {
         match tried {
@@ -161,9 +164,12 @@ async fn is_refused_again(
     batch: &Batch<'_>,
     event: &Fresh<'_>,
 ) -> Result<bool, ApplyFault> {
-    tx.batch("SAVEPOINT each").await.map_err(ApplyFault::Engine)?;
     let answered = async {
-        map(tx, batch.mapping, std::slice::from_ref(event)).await?;
+        let map = map(tx, batch.mapping, std::slice::from_ref(event));
+        // Both are sent before the first is answered.
+        let (marked, answers) = tokio::join!(tx.batch("SAVEPOINT each"), map);
+        marked.map_err(ApplyFault::Engine)?;
+        answers?;
         tx.settle_constraints("").await.map_err(ApplyFault::Mapping)
     }
     .await;
