@@ -10,3 +10,9 @@ pub(super) const HOST: &str = "SET LOCAL search_path TO DEFAULT; \
         'pg_temp'), true)";
 /// Back again.
 pub(super) const OWN: &str = "SET LOCAL search_path = pg_catalog, pg_temp";
+
+/// A statement that sets the path to what [`HOST`] answered, whatever the host has in it.
+pub(super) fn set(path: &str) -> String {
+    let path = path.replace('\\', r"\\").replace('\'', "''");
+    format!("SELECT pg_catalog.set_config('search_path', E'{path}', true)")
+}

@@ -1,14 +1,15 @@
 //! One transaction, and what is known of its end.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use deadpool_postgres::Object;
-use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Row, SimpleQueryMessage};
 use tracing::trace;
 
 use super::copy::Rows;
-use super::search_path::{HOST, OWN};
+use super::search_path::{self, HOST, OWN};
 use super::{Fault, Shape, bounded, typed};
 use crate::config::Pooler;
 
@@ -27,6 +28,8 @@ pub struct Tx {
     client: Option<Object>,
     pooler: Pooler,
     name: &'static str,
+    /// The statement that has the host's schemas searched, once the server has told which they are.
+    host: OnceLock<String>,
     /// Whether nobody shall get the connection after this.
     spent: AtomicBool,
 }
@@ -56,7 +59,8 @@ impl Tx {
         pooler: Pooler,
         name: &'static str,
     ) -> Result<Tx, Fault> {
-        let tx = Tx { client: Some(client), pooler, name, spent: AtomicBool::new(false) };
+        let (host, spent) = (OnceLock::new(), AtomicBool::new(false));
+        let tx = Tx { client: Some(client), pooler, name, host, spent };
         tx.batch(if pooler == Pooler::None { BEGIN } else { BEGIN_POOLED }).await?;
         Ok(tx)
     }
@@ -77,18 +81,52 @@ impl Tx {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Fault> {
-        // Both are sent before the first is answered.
-        let (host, answer) = tokio::join!(self.batch(HOST), self.query(sql, params));
-        host?;
-        let rows = answer?;
-        self.batch(OWN).await?;
-        Ok(rows)
+        let run = async {
+            let client = self.client();
+            if self.pooler == Pooler::Transaction {
+                let params = typed::params(params);
+                return tokio::join!(client.query_typed(sql, &params), client.batch_execute(OWN));
+            }
+            match client.prepare_cached(sql).await {
+                Ok(statement) => {
+                    tokio::join!(client.query(&statement, params), client.batch_execute(OWN))
+                }
+                Err(fault) => (Err(fault), Ok(())),
+            }
+        };
+        // All are sent before the first is answered, but that a statement which the server does not have yet is prepared
+        // under the host's path.
+        let answered = async {
+            let (host, (rows, own)) = tokio::join!(self.search_host(), run);
+            let rows = rows.map_err(Fault::from)?;
+            own?;
+            host.map(|()| rows)
+        };
+        self.judged(bounded::answer(answered).await)
+    }
+
+    /// Has the host's schemas searched, and keeps how, for the next time: telling which they are costs as much as a small
+    /// statement.
+    async fn search_host(&self) -> Result<(), Fault> {
+        if let Some(set) = self.host.get() {
+            return self.batch(set).await;
+        }
+        let answer = bounded::answer(self.client().simple_query(HOST)).await?;
+        let path = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        if let Some(path) = path {
+            self.host.get_or_init(|| search_path::set(path));
+        }
+        Ok(())
     }
 
     /// Has the host's deferred constraints and triggers speak up now, rather than inside COMMIT, after the last answer
     /// was read; then runs `next`, statements without parameters or answers.
     pub async fn settle_constraints(&self, next: &str) -> Result<(), Fault> {
-        self.batch(&format!("{HOST}; SET CONSTRAINTS ALL IMMEDIATE; {OWN}; {next}")).await
+        let host = self.host.get().map_or(HOST, String::as_str);
+        self.batch(&format!("{host}; SET CONSTRAINTS ALL IMMEDIATE; {OWN}; {next}")).await
     }
 
     /// Runs a statement and returns how many rows it wrote.
@@ -106,7 +144,7 @@ impl Tx {
 
     /// What a statement of the mapping takes and returns.
     pub(super) async fn describe(&self, sql: &str) -> Result<Shape, Fault> {
-        self.batch(HOST).await?;
+        self.search_host().await?;
         let prepared = async { self.client().prepare(sql).await.map_err(Fault::of_text) };
         let statement = bounded::answer(prepared).await?;
         let columns = statement.columns().iter();
