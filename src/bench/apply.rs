@@ -176,7 +176,7 @@ fn kafka_client(kafka: &PrivateKafka) -> Kafka {
     Kafka { bootstrap_servers: kafka.bootstrap(), ..Config::default().kafka }
 }
 
-/// The daemon's configuration: the defaults but for what was asked for.
+/// The daemon's configuration: the defaults but for what was asked for, and a grace that outlasts the bench.
 fn daemon_config(args: &Args, ground: &Ground, group: &str) -> String {
     let mut text = format!(
         "[postgres]\nurl = \"{}\"\n[kafka]\nbootstrap_servers = \"{}\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
@@ -185,6 +185,8 @@ fn daemon_config(args: &Args, ground: &Ground, group: &str) -> String {
         ground.postgres.url("postgres"),
         ground.kafka.bootstrap()
     );
+    let job =
+        "[[reconcile]]\nname = \"purchases\"\ninbox = \"purchase-confirmed\"\ngrace = \"1d\"\n";
     if args.believe {
         text += "verify_payment = false\n";
     }
@@ -201,5 +203,5 @@ fn daemon_config(args: &Args, ground: &Ground, group: &str) -> String {
     if let Some(bytes) = &args.batch_bytes {
         text += &format!("batch.bytes = \"{bytes}\"\n");
     }
-    text
+    text + job
 }

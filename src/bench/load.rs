@@ -1,5 +1,6 @@
 //! The events of the measurement: made from their number, so that nobody has to keep them.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,8 +16,10 @@ use crate::pure::problem::Problem;
 
 /// The size of an event's value in bytes.
 pub const EVENT_BYTES: usize = 480;
-/// When the first payment was made, in seconds since 1970; each further one is a second later.
-const FIRST_PAID_AT: i64 = 1_767_805_200;
+/// When this bench began, in seconds since 1970; the payments were made in the hour before.
+static STARTED: LazyLock<i64> = LazyLock::new(|| Timestamp::now().as_second());
+/// Within how many seconds before the start the payments were made.
+const PAID_WITHIN: i64 = 3600;
 /// How long the broker may take to answer for what was sent.
 const FLUSH: Duration = Duration::from_secs(120);
 
@@ -48,7 +51,7 @@ impl Payment {
             course: id(),
             event: id(),
             cents: 100 + (number as u64 * 7919 % 999_900) as u32,
-            paid_at: FIRST_PAID_AT + number as i64,
+            paid_at: *STARTED - number as i64 % PAID_WITHIN,
         }
     }
 

@@ -37,19 +37,19 @@ pub async fn create(client: &Client) -> Result<(), Problem> {
     client.batch_execute(HOST_TABLES).await.map_err(|e| postgres(&e))
 }
 
-/// Writes the payments that the events are held against, with the indexes that doctor asks for.
+/// Writes the payments that the events are held against, with the indexes that doctor asks for. They became paid just
+/// now: the reconciler leaves them alone, and its own work, which has a bench of its own, stays out of the figures.
 pub async fn pay(client: &Client, count: usize) -> Result<(), Problem> {
     let sql = "INSERT INTO payments (id, student_id, course_id, amount, currency, updated_at)
-        SELECT id, student, course, cents / 100.0, 'INR', to_timestamp(at)
-        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[]) AS p (id, student, course, cents, at)";
+        SELECT id, student, course, cents / 100.0, 'INR', now()
+        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[]) AS p (id, student, course, cents)";
     let numbers: Vec<usize> = (0..count).collect();
     for chunk in numbers.chunks(10_000) {
         let paid: Vec<Payment> = chunk.iter().map(|number| Payment::numbered(*number)).collect();
         let ids = |of: fn(&Payment) -> Uuid| paid.iter().map(of).collect::<Vec<Uuid>>();
         let (id, student, course) = (ids(|p| p.id), ids(|p| p.student), ids(|p| p.course));
         let cents: Vec<i64> = paid.iter().map(|p| i64::from(p.cents)).collect();
-        let at: Vec<i64> = paid.iter().map(|p| p.paid_at).collect();
-        let values: [&(dyn ToSql + Sync); 5] = [&id, &student, &course, &cents, &at];
+        let values: [&(dyn ToSql + Sync); 4] = [&id, &student, &course, &cents];
         client.execute(sql, &values).await.map_err(|e| postgres(&e))?;
     }
     let index = "CREATE INDEX ON payments (updated_at, id, status)";
