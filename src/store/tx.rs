@@ -102,7 +102,7 @@ impl Tx {
             own?;
             host.map(|()| rows)
         };
-        self.judged(bounded::answer(answered).await)
+        self.judged(bounded::answer(Box::pin(answered)).await)
     }
 
     /// Has the host's schemas searched, and keeps how, for the next time: telling which they are costs as much as a small
