@@ -25,6 +25,7 @@ mod reconcile;
 mod send_test;
 mod session;
 mod status;
+mod wait;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ Exit codes:
   6   timed out
   75  gave up, to be started again
   78  the configuration, the mapping or the schema does not fit
+  130 Ctrl-C ended a wait; what was waited for goes on
 
 Examples:
   makegood config init

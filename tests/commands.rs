@@ -1,12 +1,14 @@
 //! What an operator is told: the commands, run as a person runs them, beside a working daemon.
 
-use std::process::{Output, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
 use crate::support::daemon::command;
 use crate::support::events::{payments, raw};
 use crate::support::rig::Rig;
+use crate::support::world::connect;
 use crate::support::{eventually, ledger};
 
 /// Runs a command against the rig's servers.
@@ -153,4 +155,46 @@ async fn a_test_mark_that_nobody_registered_means_nothing() {
     let _daemon = rig.daemon();
     rig.caught_up().await;
     ledger::assert_exactly(&rig.client, &paid).await;
+}
+
+/// Starts a command, has it interrupted once it has said `words`, and returns how it ended and what it said.
+async fn interrupted(rig: &Rig, args: &[&str], words: &'static str) -> (Option<i32>, String) {
+    let mut waiting = command();
+    waiting.args(args).arg("--config").arg(rig.config_file(&rig.url(), "", ""));
+    let mut child = waiting.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = child.id().to_string();
+    let listening = move || {
+        let mut said = String::new();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        while let Some(Ok(line)) = lines.next() {
+            if line.contains(words) {
+                Command::new("kill").args(["-s", "INT", &pid]).status().unwrap();
+            }
+            said += &(line + "\n");
+        }
+        (child.wait().unwrap().code(), said)
+    };
+    tokio::task::spawn_blocking(listening).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_ends_a_wait_and_nothing_else() {
+    let rig = Rig::new(1).await;
+    let daemon = rig.daemon();
+    rig.send(&raw(Some(b"k"), Some(b"no json"))).await;
+    rig.pay(&payments(1)).await;
+    rig.caught_up().await;
+    let blocker = connect(&rig.url()).await;
+    blocker.batch_execute("BEGIN; LOCK TABLE makegood.inbox").await.unwrap();
+    let replay = &["quarantine", "replay", "--all", "--execute"];
+    let (code, said) = interrupted(&rig, replay, "asked for; the daemon").await;
+    assert_eq!(code, Some(130), "{said}");
+    assert!(said.contains("replayed all the same"), "{said}");
+    blocker.batch_execute("ROLLBACK").await.unwrap();
+    let done = "SELECT count(*) FROM makegood.quarantine_decisions WHERE finished_at IS NOT NULL";
+    eventually("the replay", || async { (rig.number(done).await == 1).then_some(()) }).await;
+    drop(daemon);
+    let (code, said) = interrupted(&rig, &["send-test"], "sent to topic").await;
+    assert_eq!(code, Some(130), "{said}");
+    assert!(said.contains("answered all the same"), "{said}");
 }

@@ -1,7 +1,7 @@
 //! How data looks on standard output: a table, one JSON document, or one JSON object a line.
 
 use std::fmt;
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -51,6 +51,13 @@ pub fn progress(line: &str, is_over: bool) {
     let mut err = io::stderr().lock();
     let end = if is_over { "\n" } else { "" };
     let _ = write!(err, "\r\x1b[2K{}{end}", visible(line, false)).and_then(|()| err.flush());
+}
+
+/// Goes on below a line of [`progress`] that was not the last.
+pub fn leave_progress() {
+    if io::stderr().is_terminal() {
+        let _ = writeln!(io::stderr().lock());
+    }
 }
 
 /// Writes bytes as they are.

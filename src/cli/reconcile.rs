@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use jiff::Timestamp;
 
-use super::Globals;
 use super::print::{self, Format, Output};
 use super::session::Session;
+use super::{Globals, wait};
 use crate::config;
 use crate::pure::problem::{Code, Problem};
 use crate::store::report::reconcile::{self as report, Ask, Filter};
@@ -73,7 +73,7 @@ pub struct Run {
     /// Change nothing, and report what would be done
     #[arg(long)]
     dry_run: bool,
-    /// Wait for the end and show progress; Ctrl-C stops the run where it is
+    /// Wait for the end and show progress; Ctrl-C ends the wait, and the run goes on
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
@@ -144,7 +144,10 @@ async fn ask(session: &Session, args: Run) -> Result<ExitCode, Problem> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let ended = watch::watch(session, run).await?;
+    let follow = format!("`makegood reconcile show {run}` follows it");
+    let ended =
+        wait::until_ctrl_c(watch::watch(session, run), &format!("run {run} goes on"), &follow)
+            .await?;
     show(session, Some(run), 20, args.output.output).await?;
     match ended.state.as_str() {
         "done" => Ok(ExitCode::SUCCESS),

@@ -76,7 +76,15 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
         sent.partition,
         sent.offset
     );
-    let answer = if args.wait { Some(wait(&session, route, args, &sent).await?) } else { None };
+    let answer = match args.wait {
+        true => {
+            let goes_on = format!("test {} is answered all the same", sent.test);
+            let follow = "`makegood status` says what keeps a daemon from it";
+            let answer = wait(&session, route, args, &sent);
+            Some(super::wait::until_ctrl_c(answer, &goes_on, follow).await?)
+        }
+        false => None,
+    };
     show(route, &sent, answer.as_ref(), args.output.output)?;
     let is_bad = |a: &Answer| {
         a.outcome != "test" || a.mapping_outcome.as_deref().is_none_or(|o| o == "rejected")

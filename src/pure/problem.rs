@@ -33,6 +33,8 @@ pub enum Code {
     Owned,
     /// A wait ended before what was waited for.
     TimedOut,
+    /// A person ended a wait; what was waited for goes on.
+    Interrupted,
     /// The process cannot go on and wants its supervisor to start a new one.
     GaveUp,
     /// Something outside the above failed: a file, a child process.
@@ -58,6 +60,7 @@ impl Code {
             Code::GaveUp => "MG4003",
             Code::Confirmation => "MG4004",
             Code::Owned => "MG4005",
+            Code::Interrupted => "MG4006",
             Code::System => "MG5001",
         }
     }
@@ -71,6 +74,7 @@ impl Code {
             Code::Confirmation => 5,
             Code::TimedOut => 6,
             Code::GaveUp => 75,
+            Code::Interrupted => 130,
             Code::Config | Code::Mapping | Code::BusinessKey | Code::Schema => 78,
         }
     }

@@ -221,10 +221,6 @@ impl Reconciler {
 
 /// Takes a run one step further.
 async fn advance(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
-    if run.stop_asked {
-        let go_on = format!("stopped on request; `makegood reconcile approve {}` goes on", run.id);
-        return context.commit(async |tx| runs::hold(tx, run.id, &go_on).await).await;
-    }
     if let Some(why) = context.job.admission.held() {
         return Err(Trouble::Waits(format!("the route is held: {}", why.reason)));
     }

@@ -60,8 +60,6 @@ pub struct Run {
     pub missing: i64,
     /// Whether a person let it go on without the brake.
     pub approved: bool,
-    /// Whether a person wants it to stop.
-    pub stop_asked: bool,
     /// Why it waits, as it was last said.
     pub held: Option<String>,
     /// When it was first taken.
@@ -122,7 +120,6 @@ pub async fn take(store: &Store, lease: &Lease, grace: Duration) -> Result<Optio
         compared: row.get("compared"),
         missing: row.get("missing"),
         approved: row.get("approved"),
-        stop_asked: row.get("stop_asked"),
         held: row.get("held"),
         started: row.moment("started_at"),
         sampled: usize::try_from(row.get::<_, i32>("sampled")).unwrap_or_default(),

@@ -103,7 +103,7 @@ BEGIN
             USING ERRCODE = '42501', HINT = 'Decisions take two roles here: another one must approve it.';
     END IF;
     UPDATE makegood.runs r
-    SET state = 'requested', held = NULL, stop_asked = false, approved_by = session_user, approved_at = now()
+    SET state = 'requested', held = NULL, approved_by = session_user, approved_at = now()
     WHERE r.id = approve.run AND r.state = 'held';
     IF NOT FOUND THEN
         RAISE EXCEPTION 'run % is not held', approve.run
@@ -2003,7 +2003,6 @@ CREATE TABLE makegood.runs (
     conflicts bigint DEFAULT 0 NOT NULL,
     sample jsonb,
     held text,
-    stop_asked boolean DEFAULT false NOT NULL,
     approved_by text,
     approved_at timestamp with time zone,
     runner uuid,

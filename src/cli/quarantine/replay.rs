@@ -12,6 +12,7 @@ use super::sheet::{self, Line};
 use super::watch;
 use crate::cli::print::Output;
 use crate::cli::session::Session;
+use crate::cli::wait;
 use crate::config;
 use crate::ingest::Route;
 use crate::pure::problem::{Code, Problem};
@@ -128,7 +129,12 @@ async fn execute<'a>(
         asked.into_iter().filter_map(|(id, decision)| Some((id, decision?))).collect();
     let is_waited_for = watch::announce(session, cases).await? && !args.timeout.is_zero();
     let timeout = if is_waited_for { args.timeout } else { Duration::ZERO };
-    let ended = watch::watch(session, &asked, timeout).await?;
+    let ended = wait::until_ctrl_c(
+        watch::watch(session, &asked, timeout),
+        "what was asked for is replayed all the same",
+        "the view makegood.quarantine_decisions follows it",
+    )
+    .await?;
     let ended: BTreeMap<i64, _> = ended.into_iter().map(|d| (d.decision, d)).collect();
     let line = |case: &'a Case| {
         let found = ended.get(asked.get(&case.id)?)?;

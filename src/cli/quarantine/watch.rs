@@ -43,7 +43,7 @@ pub async fn announce(session: &Session, cases: &[Case]) -> Result<bool, Problem
     Ok(all)
 }
 
-/// Waits until the decisions are done, at most `timeout`, or until Ctrl-C; the requests stay in any case.
+/// Waits until the decisions are done, at most `timeout`; the requests stay in any case.
 pub async fn watch(
     session: &Session,
     decisions: &BTreeMap<i64, i64>,
@@ -66,13 +66,7 @@ pub async fn watch(
         if is_over {
             return Ok(found);
         }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
-            _ = tokio::signal::ctrl_c() => {
-                say!("\nleft to the daemon; the view makegood.quarantine_decisions follows it");
-                return Ok(found);
-            }
-        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -18,11 +18,10 @@ const LOOK: Duration = Duration::from_millis(250);
 const TELL: Duration = Duration::from_secs(10);
 const BAR: usize = 24;
 
-/// Waits until a run is done, failed or held. Ctrl-C has it stopped at its next step, and waits for
-/// that; a second one leaves it to the daemon.
+/// Waits until a run is done, failed or held.
 pub async fn watch(session: &Session, run: i64) -> Result<Run, Problem> {
     let screen = std::io::stderr().is_terminal();
-    let (began, mut told, mut stopping) = (Instant::now(), None::<Instant>, false);
+    let (began, mut told) = (Instant::now(), None::<Instant>);
     let mut first = None;
     loop {
         let found = report::run(&session.store, run).await.map_err(unreadable)?;
@@ -47,18 +46,7 @@ pub async fn watch(session: &Session, run: i64) -> Result<Run, Problem> {
         if is_over {
             return Ok(found);
         }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
-            _ = tokio::signal::ctrl_c() => {
-                if stopping {
-                    say!("\nleft to the daemon; `makegood reconcile show {run}` follows it");
-                    return Ok(found);
-                }
-                stopping = true;
-                report::stop(&session.store, run).await.map_err(unreadable)?;
-                say!("\nstopping after the step at hand");
-            }
-        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -128,12 +128,6 @@ pub async fn approve(store: &Store, run: i64) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Has a run stop after the step at hand.
-pub async fn stop(store: &Store, run: i64) -> Result<(), Fault> {
-    store.query(include_str!("../../../sql/core/run_stop.sql"), &[&run]).await?;
-    Ok(())
-}
-
 /// One run.
 pub async fn run(store: &Store, run: i64) -> Result<Option<Run>, Fault> {
     let sql = include_str!("../../../sql/core/run_show.sql");
