@@ -17,6 +17,7 @@ use tracing::info;
 
 use crate::config::Config;
 use crate::feed::Feed;
+use crate::kafka::login;
 use crate::liveness::Liveness;
 use crate::pure::problem::{Code, Problem};
 use observe::Observer;
@@ -29,6 +30,9 @@ pub async fn run(config: Config, confirmed: Vec<String>, feed: Feed) -> Result<(
     let stop = CancellationToken::new();
     let signals = Signals::listen(&stop)?;
     info!(version = env!("CARGO_PKG_VERSION"), routes = config.inbox.len(), "makegood starts");
+    if let Some(again) = &config.postgres.again {
+        login::watch(&config.kafka, again);
+    }
     tokio::spawn(reaching::watch(config.kafka.clone(), stop.clone()));
     let config = Arc::new(config);
     let liveness = Liveness::default();

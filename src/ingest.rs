@@ -56,6 +56,7 @@ pub use route::Route;
 
 use crate::config;
 use crate::kafka::consumer::{Command, Event, Member};
+use crate::kafka::login;
 use crate::kafka::probe::Probe;
 use crate::meter::{self, catalog};
 use crate::pure::problem::{Code, Problem};
@@ -105,6 +106,7 @@ pub async fn run(
         }
         () = aside::stand_aside(&route, &store, &beating, None) => {}
     }
+    let login = login::version();
     let (member, events) = cure::join(&route, &kafka, 1)?;
     vitals.client(member.pulse.clone());
     let lanes = (0..route.settings.lanes.max(1))
@@ -121,6 +123,7 @@ pub async fn run(
         events,
         member_number: 1,
         member_since: Instant::now(),
+        login,
         lanes,
         claims,
         beating,
@@ -144,7 +147,7 @@ pub async fn run(
         let step = tokio::select! {
             biased;
             () = stop.cancelled() => break Ok(()),
-            _ = alive.tick() => { ingest.route.sign.tick(); ingest.forget_old_bar(); Ok(()) }
+            _ = alive.tick() => { ingest.route.sign.tick(); ingest.renew_login().await }
             event = ingest.events.recv() => match event {
                 None => ingest.broken(&Problem::new(Code::GaveUp, "the Kafka thread ended")).await,
                 Some(Event::Broken(problem)) => ingest.broken(&problem).await,
@@ -177,6 +180,8 @@ struct Ingest {
     /// Counts the members, from 1.
     member_number: u32,
     member_since: Instant,
+    /// The present member's login.
+    login: u64,
     lanes: Vec<Lane>,
     claims: mpsc::UnboundedSender<ClaimEnd>,
     beating: Beating,

@@ -7,6 +7,7 @@ mod callbacks;
 mod complaint;
 pub mod consumer;
 pub mod describe;
+pub mod login;
 mod poller;
 pub mod probe;
 pub mod produce;
@@ -27,7 +28,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::meter;
 use crate::pure::problem::{Code, Problem};
-use crate::pure::verdict::{kafka as verdict, login};
+use crate::pure::verdict::{kafka as verdict, login as words_of_login};
 
 /// Turns a client error into a problem, with advice where the cause is a known one.
 pub fn problem(error: &KafkaError, doing: &str) -> Problem {
@@ -46,13 +47,7 @@ pub fn problem(error: &KafkaError, doing: &str) -> Problem {
 
 /// Why no client can be made of these settings.
 pub fn unusable(settings: &ClientConfig, error: &KafkaError) -> Problem {
-    const FILES: [&str; 4] = [
-        "ssl.ca.location",
-        "ssl.certificate.location",
-        "ssl.key.location",
-        "ssl.keystore.location",
-    ];
-    let unreadable = FILES.iter().find_map(|name| {
+    let unreadable = login::FILES.iter().find_map(|name| {
         let path = settings.get(name)?;
         Some((name, path, File::open(path).err()?))
     });
@@ -61,7 +56,7 @@ pub fn unusable(settings: &ClientConfig, error: &KafkaError) -> Problem {
         return Problem::new(Code::Config, cause).hint("name a file that this user may read");
     }
     let words = error.to_string();
-    let advice = login::settings_advice(&words);
+    let advice = words_of_login::settings_advice(&words);
     Problem::new(Code::Config, format!("the Kafka client refuses its settings: {words}"))
         .hint(advice)
 }

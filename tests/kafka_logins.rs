@@ -2,6 +2,7 @@
 //! may not do something, hears which of the settings or rights it is.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use rdkafka::ClientConfig;
@@ -312,6 +313,72 @@ async fn a_right_that_is_taken_away_is_named_and_its_return_is_all_that_is_neede
         purchases(&rig, paid.len()).await;
         named(&config, "status", "ok: ").await;
     }
+    daemon.stop();
+    ledger::assert_exactly(&rig.client, &paid).await;
+}
+
+/// Writes a file that nobody else may read.
+fn keep(file: &Path, text: &[u8]) {
+    fs::write(file, text).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_password_or_certificate_is_taken_without_a_restart() {
+    let rig = Rig::new(2).await;
+    let mut kafka = secured(&rig).await;
+    let all = "--add --operation All --topic * --group * --cluster";
+    let who = "--allow-principal User:makegood --allow-principal User:CN=makegood";
+    kafka.acls(&all.split(' ').chain(who.split(' ')).collect::<Vec<_>>());
+    let (config, file) = (rig.path("makegood.toml"), rig.path("password"));
+    let login = without(&kafka.login("SCRAM-SHA-512"), &["sasl.password"]);
+    let patience = "[outbox]\n[watchdog]\npatience = \"5s\"\n";
+    fs::write(&config, kafka.config(&rig, &kafka.sasl(), &login, patience)).unwrap();
+    keep(&file, SECRET.as_bytes());
+    let variable = [("MAKEGOOD_KAFKA__SASL_PASSWORD_FILE", file.as_os_str())];
+    let daemon = Daemon::start_with(&config, 0, &variable);
+    let mut paid = vec![publish(&rig).await];
+    purchases(&rig, 1).await;
+
+    // The broker has another one first; who is connected stays so until the connection ends.
+    kafka.kafka.set_scram("makegood", "the second one").unwrap();
+    kafka.kafka.stop_hard().unwrap();
+    kafka.kafka.start_again().unwrap();
+    paid.push(publish(&rig).await);
+    eventually("the refused login to be said", || async {
+        daemon.log().contains("check sasl.username and sasl.password").then_some(())
+    })
+    .await;
+    keep(&file, b"the second one\n");
+    purchases(&rig, 2).await;
+
+    // Or makegood has another one first.
+    keep(&file, b"the third one\n");
+    daemon.signal("HUP");
+    eventually("the login to be read again", || async {
+        (daemon.log().matches("the login to Kafka was read again").count() == 2).then_some(())
+    })
+    .await;
+    assert!(!daemon.log().contains("the third one"), "{}", daemon.log());
+    daemon.stop();
+
+    let (config, folder) = (rig.path("certificate.toml"), kafka.path(""));
+    let own = |file: &str| rig.path(file).display().to_string();
+    let login = with(&kafka.certificate(), "ssl.certificate.location", own("client.pem"));
+    let login = with(&login, "ssl.key.location", own("client.key"));
+    let login = without(&login, &["ssl.key.password"]);
+    fs::write(&config, kafka.config(&rig, &kafka.mtls(), &login, patience)).unwrap();
+    let serve = |from: &str| {
+        for name in ["client.key", "client.pem"] {
+            keep(&rig.path(name), &fs::read(Path::new(&folder).join(from).join(name)).unwrap());
+        }
+    };
+    serve("other");
+    let daemon = Daemon::start(&config, 1);
+    paid.push(publish(&rig).await);
+    named(&config, "status", "ssl.certificate.location").await;
+    serve("");
+    purchases(&rig, 3).await;
     daemon.stop();
     ledger::assert_exactly(&rig.client, &paid).await;
 }

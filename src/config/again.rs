@@ -1,4 +1,4 @@
-//! Reads the configuration again for a database's login: whatever it comes from, a file, the password file or the
+//! Reads the configuration again for a login: whatever it comes from, a file, the password file or the
 //! configuration itself, it may have been changed since.
 
 use std::fmt;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::env::Env;
-use super::{Config, Overrides, Postgres, load};
+use super::{Config, Kafka, Overrides, Postgres, load};
 use crate::pure::problem::Problem;
 
 /// Where a database stands in the configuration, and what that was read from.
@@ -32,6 +32,12 @@ impl Again {
         for (name, postgres) in &mut config.databases {
             set(postgres, Some(name));
         }
+    }
+
+    /// The brokers as they are configured now.
+    pub fn kafka(&self) -> Result<Kafka, Problem> {
+        let (flags, env, cwd) = &*self.inputs;
+        Ok(load(flags, env, cwd)?.config.kafka)
     }
 
     /// The database as it is configured now.

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::kafka::login;
 use crate::pure::problem::{Code, Problem};
 use crate::store::connect;
 use crate::watchdog::supervisor;
@@ -17,7 +18,7 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
 /// Signals that ask for work, counted for everybody who wants to hear of them.
 #[derive(Clone)]
 pub(super) struct Signals {
-    /// SIGHUP: read the mapping again, and what logs in to PostgreSQL.
+    /// SIGHUP: read the mapping again, and what logs in to PostgreSQL and Kafka.
     pub reload: watch::Receiver<u64>,
     /// SIGUSR1: reconcile now.
     pub reconcile: watch::Receiver<u64>,
@@ -64,6 +65,8 @@ fn broadcast(kind: SignalKind) -> Result<watch::Receiver<u64>, Problem> {
         while signals.recv().await.is_some() {
             if kind == SignalKind::hangup() {
                 connect::read_again();
+                // Of files, which may be slow to answer.
+                tokio::task::spawn_blocking(login::read_again);
             }
             counter.send_modify(|count| *count += 1);
         }

@@ -128,6 +128,14 @@ impl PrivateKafka {
         self.tool("org.apache.kafka.tools.AclCommand", args)
     }
 
+    /// Gives a user another password for SCRAM, by Kafka's own `kafka-configs`.
+    pub fn set_scram(&self, user: &str, password: &str) -> Result<(), Problem> {
+        let config = format!("SCRAM-SHA-512=[password={password}]");
+        let who = ["--alter", "--entity-type", "users", "--entity-name", user];
+        let args = [who.as_slice(), &["--add-config", &config]].concat();
+        self.tool("kafka.admin.ConfigCommand", &args).map(drop)
+    }
+
     /// Kills the broker as a crash would.
     pub fn stop_hard(&mut self) -> Result<(), Problem> {
         match self.server.take() {

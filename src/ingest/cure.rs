@@ -10,6 +10,7 @@ use tracing::warn;
 use super::{Ingest, Route};
 use crate::config;
 use crate::kafka::consumer::{Command, Event, Member};
+use crate::kafka::login;
 use crate::pure::problem::{Code, Problem};
 use crate::vitals::Remedy;
 
@@ -55,6 +56,16 @@ impl Ingest {
         self.rebuild(&problem.cause).await
     }
 
+    /// A member whose login is refused is replaced once there is another one.
+    pub(super) async fn renew_login(&mut self) -> Result<(), Problem> {
+        self.forget_old_bar();
+        if self.member.is_refused() && login::is_newer_than(self.login) {
+            self.member.retire();
+            self.rebuild("the login to Kafka is another").await?;
+        }
+        Ok(())
+    }
+
     /// Joins as a new member; the old one, if it still listens, leaves.
     pub(super) async fn rebuild(&mut self, why: &str) -> Result<(), Problem> {
         self.member_number += 1;
@@ -65,6 +76,7 @@ impl Ingest {
             warn!(route = self.route.settings.name, "a batch is still in flight; it is fenced");
         }
         self.member.tell(Command::Close);
+        self.login = login::version();
         (self.member, self.events) = join(&self.route, &self.kafka, number)?;
         self.member_since = Instant::now();
         self.vitals.client(self.member.pulse.clone());

@@ -65,6 +65,7 @@ impl ConsumerContext for Callbacks {
     ) {
         let assignment = self.assignment.fetch_add(1, Ordering::Relaxed) + 1;
         if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.complaint.clear();
             // Accept, but read nothing yet: positions are claimed first.
             let accepted = consumer.assign(&TopicPartitionList::new());
             let partitions: Vec<i32> = list.elements().iter().map(|e| e.partition()).collect();

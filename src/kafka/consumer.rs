@@ -175,6 +175,12 @@ impl Member {
         Ok((Member { commands, board, pulse, consumer, ended }, listener))
     }
 
+    /// Whether the client's login is refused.
+    pub fn is_refused(&self) -> bool {
+        let client = self.consumer.upgrade();
+        client.is_some_and(|client| client.context().complaint.of_login().is_some())
+    }
+
     /// Sends a command; lost if the thread has ended, which [`Member::close`] or an event will tell.
     pub fn tell(&self, command: Command) {
         let _ = self.commands.send(command);

@@ -82,7 +82,9 @@ pub struct Probe {
 impl Probe {
     /// Opens a handle on one topic and group; connects on first use.
     pub fn new(kafka: &config::Kafka, topic: &str, group: &str) -> Result<Probe, Problem> {
-        Probe::open(&settings::onlooker(kafka, group, "makegood-probe"), topic, group)
+        Probe::open(kafka, topic, group, |kafka, group| {
+            settings::onlooker(kafka, group, "makegood-probe")
+        })
     }
 
     /// Opens a handle to which a log's end is behind the open transactions too.
@@ -91,14 +93,22 @@ impl Probe {
         topic: &str,
         group: &str,
     ) -> Result<Probe, Problem> {
-        let mut settings = settings::onlooker(kafka, group, "makegood-watchdog");
-        settings.set("isolation.level", "read_uncommitted");
-        Probe::open(&settings, topic, group)
+        Probe::open(kafka, topic, group, |kafka, group| {
+            let mut settings = settings::onlooker(kafka, group, "makegood-watchdog");
+            settings.set("isolation.level", "read_uncommitted");
+            settings
+        })
     }
 
-    fn open(settings: &ClientConfig, topic: &str, group: &str) -> Result<Probe, Problem> {
+    fn open(
+        kafka: &config::Kafka,
+        topic: &str,
+        group: &str,
+        settings: fn(&config::Kafka, &str) -> ClientConfig,
+    ) -> Result<Probe, Problem> {
+        let (kafka, member_of) = (kafka.clone(), group.to_owned());
         Ok(Probe {
-            handle: Handle::open(settings)?,
+            handle: Handle::open(move || settings(&kafka, &member_of))?,
             topic: topic.to_owned(),
             group: group.to_owned(),
             timeout: Duration::from_secs(5),

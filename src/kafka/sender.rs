@@ -24,7 +24,7 @@ use super::complaint::Complaint;
 use super::refusal::refusal;
 pub use super::reports::{Delivered, Trouble};
 use super::reports::{Reports, State, lock};
-use super::settings;
+use super::{login, settings};
 use crate::config;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::refusal::{Blame, Refusal, topic_fault};
@@ -74,6 +74,8 @@ pub struct Sender {
     pace: Pace,
     state: Arc<Mutex<State>>,
     closed: oneshot::Receiver<()>,
+    /// Its login.
+    login: u64,
 }
 
 impl Sender {
@@ -91,6 +93,7 @@ impl Sender {
         let state = Arc::new(Mutex::new(State::default()));
         let context =
             Reports { pace, reports, state: state.clone(), complaint: Complaint::default() };
+        let login = login::version();
         let settings = settings::relay(kafka, "makegood-relay", pace);
         let client: BaseProducer<Reports> =
             settings.create_with_context(context).map_err(|e| super::unusable(&settings, &e))?;
@@ -106,7 +109,7 @@ impl Sender {
             .map_err(|e| {
                 Problem::new(Code::System, format!("cannot start the Kafka thread: {e}"))
             })?;
-        Ok(Sender { client, pace, state, closed })
+        Ok(Sender { client, pace, state, closed, login })
     }
 
     /// Hands a message over, after all those before it; never blocks. Its record gets the time of
@@ -162,6 +165,12 @@ impl Sender {
     /// nothing. A delivery clears it.
     pub fn trouble(&self) -> Option<Trouble> {
         lock(&self.state).trouble()
+    }
+
+    /// Whether this client's login is refused, and there is another one by now.
+    pub fn is_outdated(&self) -> bool {
+        let is_refused = self.client.context().complaint.of_login().is_some();
+        is_refused && login::is_newer_than(self.login)
     }
 
     /// Whether a broker answers this client at all.

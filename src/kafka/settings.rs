@@ -6,7 +6,7 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
 use super::sender::Pace;
-use super::token;
+use super::{login, token};
 use crate::config;
 
 /// How long the group waits for a member that stopped polling. Low, because a wedged client keeps
@@ -34,14 +34,19 @@ pub fn base(kafka: &config::Kafka, client_id: &str) -> ClientConfig {
 fn chosen(defaults: ClientConfig, kafka: &config::Kafka, client_id: &str) -> ClientConfig {
     let mut settings = defaults;
     settings.set("client.id", client_id);
+    lay(&mut settings, &login::current(kafka));
+    settings
+}
+
+/// What a configuration says.
+pub(super) fn lay(settings: &mut ClientConfig, kafka: &config::Kafka) {
     for (name, value) in &kafka.properties {
         settings.set(name, value);
     }
     settings.set("bootstrap.servers", &kafka.bootstrap_servers);
-    token::settle(&mut settings, kafka);
+    token::settle(settings, kafka);
     // Why a connection ended is no more than news to the client.
     settings.set_log_level(RDKafkaLogLevel::Info);
-    settings
 }
 
 /// Settings of the group's member. What the operator may choose comes before what they may not.

@@ -188,6 +188,10 @@ impl Lead<'_> {
         }
         if let Some((token, refusal)) = self.stuck() {
             self.failed.push((token, refusal));
+        } else if self.line.sender.is_outdated() {
+            let oldest = self.handed.first_key_value().map_or(u64::MAX, |(token, _)| *token);
+            let (reason, advice) = ("the login to Kafka is another".to_owned(), String::new());
+            self.failed.push((oldest, Refusal { blame: Blame::Client, reason, advice }));
         } else if self.heard_at.elapsed() >= SILENT {
             // A broker that answers is no broker that is away: it is what was sent that it does not take.
             let blame = match self.line.sender.is_answered(ANSWER).await {

@@ -12,7 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::Found;
 use crate::kafka::complaint::{Asker, attend, listen};
-use crate::kafka::unusable;
+use crate::kafka::{login, unusable};
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::{Code, Problem};
 
@@ -35,7 +35,7 @@ pub(super) enum Question {
 
 /// The client.
 pub(super) struct Handle {
-    settings: ClientConfig,
+    settings: Box<dyn Fn() -> ClientConfig + Send + Sync>,
     now: Mutex<Now>,
     /// Held while records are read: the client has one assignment, and two readers would take each other's.
     reading: Mutex<()>,
@@ -43,6 +43,10 @@ pub(super) struct Handle {
 
 struct Now {
     client: Client,
+    /// What it was made of.
+    settings: ClientConfig,
+    /// Its login.
+    login: u64,
     born: Instant,
     failures: BTreeMap<Question, u32>,
     /// How many clients in a row were replaced for their failures.
@@ -76,14 +80,21 @@ impl Drop for Client {
 }
 
 impl Handle {
-    pub(super) fn open(settings: &ClientConfig) -> Result<Handle, Problem> {
+    /// A handle on a client of these settings; they are asked for again with each new one.
+    pub(super) fn open(
+        settings: impl Fn() -> ClientConfig + Send + Sync + 'static,
+    ) -> Result<Handle, Problem> {
+        let (login, made_of) = (login::version(), settings());
         let now = Now {
-            client: Client::create(settings)?,
+            client: Client::create(&made_of)?,
+            settings: made_of,
+            login,
             born: Instant::now(),
             failures: BTreeMap::new(),
             replaced: 0,
         };
-        Ok(Handle { settings: settings.clone(), now: Mutex::new(now), reading: Mutex::new(()) })
+        let settings = Box::new(settings);
+        Ok(Handle { settings, now: Mutex::new(now), reading: Mutex::new(()) })
     }
 
     /// Asks the client.
@@ -119,9 +130,19 @@ impl Handle {
 
     /// The client, with a token if it logs in by one.
     fn client(&self) -> Result<Client, Problem> {
-        let client = self.lock().client.clone();
-        attend(client.get()?.client(), &self.settings);
+        let (mut client, login) = self.at_hand();
+        let is_refused = client.get()?.context().complaint.of_login().is_some();
+        if is_refused && login::is_newer_than(login) {
+            self.renew();
+            (client, _) = self.at_hand();
+        }
+        attend(client.get()?.client(), &self.lock().settings);
         Ok(client)
+    }
+
+    fn at_hand(&self) -> (Client, u64) {
+        let now = self.lock();
+        (now.client.clone(), now.login)
     }
 
     /// Waits for the turn to read records.
@@ -143,9 +164,10 @@ impl Handle {
     /// Goes on with a new client.
     pub(super) fn renew(&self) {
         // Settings that were good once are good again; if not, the old client does what it can.
-        let Ok(client) = Client::create(&self.settings) else { return };
+        let (login, settings) = (login::version(), (self.settings)());
+        let Ok(client) = Client::create(&settings) else { return };
         let mut now = self.lock();
-        now.client = client;
+        (now.client, now.settings, now.login) = (client, settings, login);
         now.born = Instant::now();
         now.failures.clear();
     }
