@@ -51,7 +51,7 @@ async fn check_route(
     if let Some(places) = &places {
         mapping::check(settings, places, round).await;
     }
-    let route = Arc::new(Route::unwatched(0, settings.clone()));
+    let route = Arc::new(Route::unwatched(0, settings.clone()).on(&config.kafka));
     let there = kafka && kafka::route(config, &route, round).await;
     if let (true, Some(places)) = (there, &places)
         && !places.source_is_away

@@ -39,6 +39,7 @@ mod route;
 mod settle;
 mod silent;
 pub mod survey;
+mod topic_settings;
 mod unreadable;
 
 use std::collections::BTreeMap;

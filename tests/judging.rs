@@ -92,7 +92,7 @@ async fn a_lone_refused_record_blocks_nothing_and_is_judged_once_another_is_appl
     let sql = "SELECT reason || coalesce(' ' || sqlstate, '') FROM makegood.quarantine_open ORDER BY \"offset\"";
     let found: Vec<String> =
         rig.client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
-    assert_eq!(found, ["refused 23514", "not_json"]);
+    assert_eq!(found, ["refused 23514", "not_json", "no_value"]);
     // It knows its payment and its event, and whoever asks for either finds it.
     let key: String = (rig.client)
         .query_one(

@@ -122,7 +122,7 @@ async fn try_shows_the_rows_it_would_write_and_writes_none() {
     let output = run(&rig, &["mapping", "try", "--waiting", "100"]).await;
     let (shown, said) = (stdout(&output), stderr(&output));
     assert!(output.status.success() && said.contains("5 of 5 waiting"), "{said}");
-    assert!(said.contains("4 applied, 1 tombstone; everything was rolled back"), "{said}");
+    assert!(said.contains("4 applied, 1 undecodable; everything was rolled back"), "{said}");
     assert_eq!(shown.matches("would write: {").count(), 4, "{shown}");
     assert_eq!(rig.number("SELECT count(*) FROM student_course_purchases").await, 0);
     assert!(rig.committed().is_empty(), "a look committed something");
@@ -135,7 +135,7 @@ async fn try_shows_the_rows_it_would_write_and_writes_none() {
         .unwrap();
     let output = run(&rig, &["mapping", "try"]).await;
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("3 applied, 1 failed, 1 tombstone"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("3 applied, 1 failed, 1 undecodable"), "{}", stderr(&output));
     assert!(stdout(&output).contains("violates check constraint \"dear\""), "{}", stdout(&output));
 }
 

@@ -6,8 +6,11 @@ mod commands;
 mod replay;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use makegood::kafka::describe;
 use makegood::pure::record::{Header, Record};
+use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use tokio_postgres::Row;
 
 use crate::support::corpus::{Fate, corpus, with_field};
@@ -17,6 +20,8 @@ use crate::support::holding::held;
 use crate::support::ledger;
 use crate::support::rig::Rig;
 use crate::support::wire;
+
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A mapping of the test's own, which it changes while a daemon runs.
 pub struct Mapping {
@@ -154,7 +159,7 @@ async fn every_bad_record_meets_its_fate_and_the_good_ones_between_them_are_appl
     let counted = "SELECT other_type, tombstone, duplicate FROM makegood.consumer_positions";
     let row = rig.client.query_one(counted, &[]).await.unwrap();
     let counters: [i64; 3] = [row.get(0), row.get(1), row.get(2)];
-    assert_eq!(counters, [3, 2, 1], "other types, tombstones, duplicates");
+    assert_eq!(counters, [3, 0, 1], "other types, tombstones, duplicates");
     assert!(expected.values().filter(|(_, fate)| *fate == Fate::Applied).count() > 30);
 }
 
@@ -353,4 +358,39 @@ async fn a_bad_record_among_old_ones_is_judged_once_another_partition_makes_a_pu
     rig.caught_up().await;
     let good: Vec<_> = paid.iter().filter(|p| p.id != bad.id).cloned().collect();
     ledger::assert_exactly(&rig.client, &good).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_null_value_is_a_tombstone_only_where_the_log_is_compacted() {
+    let rig = Rig::new(1).await;
+    let _daemon = rig.daemon();
+    rig.send(&raw(Some(b"k"), None)).await;
+    rig.caught_up().await;
+    let row = rig.client.query_one("SELECT reason, detail FROM makegood.quarantine_open", &[]);
+    let row = row.await.unwrap();
+    assert_eq!(row.get::<_, &str>(0), "no_value");
+    assert!(row.get::<_, &str>(1).contains("cleanup.policy = delete"), "{row:?}");
+    // A replay does not wish it away.
+    rig.client
+        .query("SELECT makegood.replay(id) FROM makegood.quarantine_open", &[])
+        .await
+        .unwrap();
+    let ended = "SELECT count(*) FROM makegood.decisions WHERE finished_at IS NOT NULL";
+    eventually("the replay", || async { (rig.number(ended).await == 1).then_some(()) }).await;
+    let open = "SELECT count(*) FROM makegood.quarantine_open";
+    assert_eq!(rig.number(open).await, 1);
+    let verdict = "SELECT count(*) FROM makegood.status WHERE verdict = 'quarantine'";
+    eventually("the verdict", || async { (rig.number(verdict).await == 1).then_some(()) }).await;
+    let topic = AlterConfig::new(ResourceSpecifier::Topic(&rig.topic));
+    let both = topic.set("cleanup.policy", "compact,delete");
+    rig.admin().alter_configs([&both], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+    eventually("the broker to say so", || async {
+        let settings = describe::settings(&rig.kafka(), &rig.topic, PATIENCE).await.unwrap();
+        settings["cleanup.policy"].contains("compact").then_some(())
+    })
+    .await;
+    rig.send(&raw(Some(b"k"), None)).await;
+    rig.caught_up().await;
+    let counted = "SELECT tombstone FROM makegood.consumer_positions";
+    assert_eq!((rig.number(counted).await, rig.number(open).await), (1, 1));
 }

@@ -3,6 +3,9 @@
 
 use std::fs;
 
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::Value;
 
 use crate::mapping_commands::checks;
@@ -68,4 +71,78 @@ async fn a_payment_becomes_its_purchase_and_every_command_tells() {
         serde_json::from_str(&says(&config, &["status", "-o", "json"]).await.1).unwrap();
     assert_eq!(status["schema_version"], 1);
     daemon.stop();
+}
+
+/// Records in a format from before Kafka 0.11, as clusters keep them that were upgraded in place: compressed or not.
+/// librdkafka 2.12 hands them over without key and value.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_an_old_format_are_read_or_held_and_never_passed_over() {
+    let rig = Rig::new(1).await;
+    let settings: Vec<(String, &str, &str)> =
+        [("0.9.0", "none"), ("0.10.0", "none"), ("0.10.2", "gzip")]
+            .into_iter()
+            .map(|(format, packed)| (format!("{}-{format}", rig.topic), format, packed))
+            .collect();
+    let paid = payments(20);
+    for (topic, format, packed) in &settings {
+        let new = NewTopic::new(topic, 1, TopicReplication::Fixed(1));
+        let new = new
+            .set("message.format.version", format)
+            .set("compression.type", if *packed == "none" { "uncompressed" } else { packed });
+        let made = rig.admin().create_topics([&new], &AdminOptions::new()).await.unwrap();
+        if made[0].is_err() {
+            println!("this Kafka writes no old formats: {made:?}");
+            return;
+        }
+        let producer: FutureProducer = ClientConfig::new()
+            .set("bootstrap.servers", rig.world.kafka.bootstrap())
+            .set("linger.ms", "100")
+            .create()
+            .unwrap();
+        let sent: Vec<_> = paid
+            .iter()
+            .map(|payment| {
+                let (key, json) = (payment.student.to_string(), payment.json());
+                let record = FutureRecord::to(topic).key(&key).payload(&json);
+                producer.send_result(record).map_err(|(e, _)| e).unwrap()
+            })
+            .collect();
+        for one in sent {
+            one.await.unwrap().map_err(|(e, _)| e).unwrap();
+        }
+    }
+    for (number, (topic, format, packed)) in settings.iter().enumerate() {
+        let name = format!("old{number}");
+        let config = rig.path(&format!("{name}.toml"));
+        let text =
+            rig.config(&rig.url(), "", "[watchdog]\npatience = \"20s\"").replace(&rig.topic, topic);
+        let text = text.replace("name = \"purchases\"", &format!("name = \"{name}\""));
+        fs::write(&config, text.replace(&rig.group, &format!("{}-{name}", rig.group))).unwrap();
+        let (code, said) = says(&config, &["doctor"]).await;
+        assert!(
+            code == Some(1) && said.contains("cannot read")
+                || said.contains("start.events") && !said.contains("no event waits"),
+            "{said}"
+        );
+        let daemon = Daemon::start(&config, number);
+        let sql = "SELECT concat_ws(' ', sentence, reason) FROM makegood.status WHERE route = $1";
+        let seen = eventually("it to be read or held", || async {
+            if ledger::count(&rig.client).await == paid.len() {
+                return Some("read".to_owned());
+            }
+            let row = rig.client.query_opt(sql, &[&name]).await.unwrap()?;
+            let said: String = row.get(0);
+            said.contains("older than Kafka 0.11").then_some(said)
+        })
+        .await;
+        println!("{format} {packed}: {seen}");
+        let passed = format!(
+            "SELECT count(*) FROM makegood.consumer_positions WHERE route = '{name}' AND (next_offset > 0 OR tombstone > 0)"
+        );
+        if seen != "read" {
+            assert_eq!(rig.number(&passed).await, 0, "{format} was gone past");
+        }
+        rig.client.execute("DELETE FROM student_course_purchases", &[]).await.unwrap();
+        daemon.stop();
+    }
 }

@@ -68,7 +68,7 @@ COMMENT ON COLUMN makegood.consumer_positions.ignored IS 'Events the mapping had
 COMMENT ON COLUMN makegood.consumer_positions.duplicate IS 'Records of an event already in the inbox, since the first step.';
 COMMENT ON COLUMN makegood.consumer_positions.quarantined IS 'Records put into quarantine, since the first step.';
 COMMENT ON COLUMN makegood.consumer_positions.other_type IS 'Records of another event type, since the first step.';
-COMMENT ON COLUMN makegood.consumer_positions.tombstone IS 'Records without a value, since the first step.';
+COMMENT ON COLUMN makegood.consumer_positions.tombstone IS 'Records without a value in a topic that is compacted, since the first step.';
 COMMENT ON COLUMN makegood.consumer_positions.id_reused IS 'Events whose id had been used with other bytes, since the first step.';
 COMMENT ON COLUMN makegood.consumer_positions.tested IS 'Records of send-test, since the first step.';
 COMMENT ON COLUMN makegood.consumer_positions.written_at IS 'When the newest step was written, a claim or a batch.';

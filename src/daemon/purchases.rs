@@ -145,13 +145,9 @@ async fn prepare(
         };
         let (publish, mapping) = watch::channel(Arc::new(mapping));
         let (held, admission) = admission(why);
-        let route = Arc::new(Route::new(
-            route,
-            candidate.settings.clone(),
-            candidate.source.clone(),
-            sign,
-            admission,
-        ));
+        let (settings, source) = (candidate.settings.clone(), candidate.source.clone());
+        let route =
+            Arc::new(Route::new(route, settings, source, sign, admission).on(&config.kafka));
         routes.push(Ready { route, mapping, candidate, told: Told { mapping: publish, held } });
     }
     if unusable.len() == routes.len()

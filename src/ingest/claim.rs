@@ -56,7 +56,7 @@ pub(super) async fn claim(
             survey.iter().map(|(p, s)| (*p, offsets::start_at(s.policy, s.known))).collect();
         let mut passed = Vec::new();
         if careful {
-            passed = unreadable::go_past(probe, &mut look, &mut starts).await?;
+            passed = unreadable::go_past(route, probe, &mut look, &mut starts).await?;
         }
         let (claims, mut gaps) = rows(&starts, &survey);
         gaps.extend(passed.iter().cloned());
@@ -107,7 +107,7 @@ pub(super) async fn still_silent(
 ) -> Result<BTreeMap<i32, Problem>, Problem> {
     let (mut look, survey) = survey::survey(route, store, probe, partitions).await?;
     let starts = survey.iter().map(|(p, s)| (*p, offsets::start_at(s.policy, s.known))).collect();
-    let mut illegible = unreadable::illegible(probe, &look, &starts).await?;
+    let mut illegible = unreadable::illegible(route, probe, &look, &starts).await?;
     look.silent.append(&mut illegible);
     Ok(look.silent)
 }

@@ -37,6 +37,8 @@ impl Ingest {
     pub(super) async fn on_remedy(&mut self, remedy: Remedy) -> Result<(), Problem> {
         match remedy {
             Remedy::Reclaim => {
+                // The claim finds out whether what comes next can be read at all.
+                self.careful = true;
                 self.restart("nothing moved though records wait").await;
                 Ok(())
             }

@@ -31,6 +31,7 @@ impl Attempt<'_> {
                 break;
             }
         }
+        self.route.topic_settings.judge(&mut entries).await;
         Ok(entries)
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::ignored::Ignored;
+use super::topic_settings::TopicSettings;
 use crate::admission::Admission;
 use crate::config;
 use crate::control::Control;
@@ -29,6 +30,8 @@ pub struct Route {
     pub control: Control,
     /// What it has ignored lately.
     pub ignored: Ignored,
+    /// What the brokers say of its topic.
+    pub topic_settings: TopicSettings,
 }
 
 impl Route {
@@ -56,7 +59,14 @@ impl Route {
             admission,
             control: Control::default(),
             ignored: Ignored::default(),
+            topic_settings: TopicSettings::default(),
         }
+    }
+
+    /// The same, by what these brokers say of its topic.
+    pub fn on(mut self, kafka: &config::Kafka) -> Route {
+        self.topic_settings = TopicSettings::of(kafka, &self.settings.topic);
+        self
     }
 
     /// What reads its records, for events that go through this mapping.

@@ -11,6 +11,7 @@ use super::survey::{Look, blocking};
 use crate::kafka::probe::{Found, Probe};
 use crate::pure::offsets::StartAt;
 use crate::pure::problem::Problem;
+use crate::pure::verdict::kafka::OLD_FORMAT;
 use crate::store::gaps::Gap;
 
 /// The reason of a gap of records that cannot be unpacked.
@@ -21,18 +22,24 @@ const ROUNDS: usize = 16;
 /// Leaves out the starts of partitions whose next record cannot be read, or leads them past it. Returns what is not
 /// read for that.
 pub(super) async fn go_past(
+    route: &Route,
     probe: &Arc<Probe>,
     look: &mut Look,
     starts: &mut BTreeMap<i32, StartAt>,
 ) -> Result<Vec<Gap>, Problem> {
     let mut gaps: BTreeMap<i32, Gap> = BTreeMap::new();
     for _ in 0..ROUNDS {
-        let illegible = illegible(probe, look, starts).await?;
+        let illegible = illegible(route, probe, look, starts).await?;
         if illegible.is_empty() {
             break;
         }
         for (partition, problem) in illegible {
             let Some(start) = starts.get_mut(&partition) else { continue };
+            if problem.cause.contains(OLD_FORMAT) {
+                starts.remove(&partition);
+                look.silent.insert(partition, problem);
+                continue;
+            }
             match behind(probe, look, partition, start.offset).await {
                 Ok(Some(to)) => {
                     let from = std::mem::replace(&mut start.offset, to);
@@ -64,6 +71,7 @@ async fn behind(
 
 /// The partitions whose next record cannot be read, and why.
 pub(super) async fn illegible(
+    route: &Route,
     probe: &Arc<Probe>,
     look: &Look,
     starts: &BTreeMap<i32, StartAt>,
@@ -74,7 +82,11 @@ pub(super) async fn illegible(
         .collect();
     let probe = probe.clone();
     let Found { failed, .. } = blocking(move || probe.first_from(&ahead)).await?;
-    Ok(failed)
+    let mut explained = BTreeMap::new();
+    for (partition, problem) in failed {
+        explained.insert(partition, route.topic_settings.explain(problem).await);
+    }
+    Ok(explained)
 }
 
 /// Says what is left out.

@@ -5,6 +5,8 @@
 pub enum Reason {
     /// The value has no bytes; a tombstone (null) is something else.
     Empty,
+    /// There is no value, and the topic is not known to be one whose log has tombstones.
+    NoValue,
     /// The value is longer than the route allows.
     Oversize,
     /// The value begins with the zero byte of a schema registry's framing: Avro, Protobuf.
@@ -40,6 +42,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::Empty => "empty",
+            Reason::NoValue => "no_value",
             Reason::Oversize => "oversize",
             Reason::SchemaFraming => "schema_framing",
             Reason::NotUtf8 => "not_utf8",

@@ -992,7 +992,7 @@ COMMENT ON COLUMN makegood.consumer_positions.quarantined IS 'Records put into q
 
 COMMENT ON COLUMN makegood.consumer_positions.other_type IS 'Records of another event type, since the first step.';
 
-COMMENT ON COLUMN makegood.consumer_positions.tombstone IS 'Records without a value, since the first step.';
+COMMENT ON COLUMN makegood.consumer_positions.tombstone IS 'Records without a value in a topic that is compacted, since the first step.';
 
 COMMENT ON COLUMN makegood.consumer_positions.id_reused IS 'Events whose id had been used with other bytes, since the first step.';
 

@@ -354,9 +354,16 @@ fn transport(c: &mut Corpus) {
         record.headers =
             vec![header("a", None), header("a", Some(&[0xff, 0])), header("", Some(b""))];
     });
+    for (name, headers) in [
+        ("no value", vec![]),
+        ("no value, and a type", vec![header("type", Some(b"PURCHASE_CONFIRMED"))]),
+    ] {
+        // The topic is not compacted, so it is no tombstone.
+        let (record, fate) =
+            (Record { headers, ..raw(Some(b"k"), None) }, Fate::Unreadable("no_value"));
+        c.cases.push(Case { name: name.to_owned(), record, fate, pays: None });
+    }
     for (name, value, headers) in [
-        ("a tombstone", None, vec![]),
-        ("a tombstone with a type", None, vec![header("type", Some(b"PURCHASE_CONFIRMED"))]),
         ("another type in a header", Some("{}"), vec![header("type", Some(b"REFUNDED"))]),
         ("another type, no JSON", Some("not json"), vec![header("ce_type", Some(b"x"))]),
         ("another type in the JSON", Some(r#"{"eventType":"REFUNDED"}"#), vec![]),

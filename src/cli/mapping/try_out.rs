@@ -51,7 +51,7 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
     let session = Session { config, store };
     let settings = session.route(args.route.as_deref())?;
     let (mapping, source) = session.mapping(settings).await?;
-    let route = Arc::new(Route::unwatched(0, settings.clone()));
+    let route = Arc::new(Route::unwatched(0, settings.clone()).on(&session.config.kafka));
     let (topic_id, records) = match &args.file {
         Some(file) => (Uuid::nil(), lines(file)?),
         None => {

@@ -195,7 +195,13 @@ impl Probe {
             heard = Instant::now();
         }
         let_go(client);
-        Ok(found)
+        // Nothing heard is not nothing there.
+        match open.first_key_value() {
+            Some((partition, _)) if found.is_empty() => {
+                Err(silence(*partition, from(partition), None))
+            }
+            _ => Ok(found),
+        }
     }
 }
 

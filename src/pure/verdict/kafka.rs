@@ -10,6 +10,12 @@ pub const OLD_FORMAT: &str =
 pub const OLD_FORMAT_ADVICE: &str = "set message.format.version of the topic (log.message.format.version on the brokers) to 3.0 for what comes; skipping \
      what is there is `kafka-delete-records`, and the reconciler covers the gap";
 
+/// Whether a topic's `message.format.version` is one of those: 0.8 to 0.10.
+pub fn is_old_format(version: &str) -> bool {
+    let minor = version.strip_prefix("0.").map(|rest| rest.split(['.', '-']).next());
+    minor.flatten().and_then(|minor| minor.parse().ok()).is_some_and(|minor: u32| minor < 11)
+}
+
 /// What to do after an error of the group's member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -234,6 +240,20 @@ pub fn refusal_advice(code: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn formats_from_before_headers_are_old() {
+        for (version, is_old) in [
+            ("0.9.0", true),
+            ("0.10.2-IV0", true),
+            ("0.11.0-IV2", false),
+            ("2.8-IV1", false),
+            ("3.0", false),
+            ("", false),
+        ] {
+            assert_eq!(is_old_format(version), is_old, "{version}");
+        }
+    }
 
     #[test]
     fn what_only_a_person_can_mend_comes_with_what_to_do() {

@@ -12,6 +12,7 @@ use super::super::{ApplyFault, Entry, Kind, seen};
 use super::{Replay, Replayed};
 use crate::pure::envelope::{Reader, digest, reused_id};
 use crate::pure::fields::Body;
+use crate::pure::rejection::Reason;
 use crate::store::Tx;
 use crate::store::payments::{Looker, Missing, Scope};
 use crate::store::quarantine::{Case, Refusal};
@@ -80,9 +81,11 @@ pub(super) fn read<'a>(
             Read::Event(Fresh::new(at, entry.event_id, entry.digest, Cow::Owned(body), time))
         }
         Kind::Undecodable(refusal) => Read::Done(Replayed::refused(case, "undecodable", refusal)),
-        Kind::OtherType(_) | Kind::Tombstone | Kind::Test(..) => {
-            Read::Done(Replayed::new(case, "other_type"))
+        Kind::Tombstone => {
+            let refusal = Refusal::own(Reason::NoValue.as_str(), "there is no value".to_owned());
+            Read::Done(Replayed::refused(case, "undecodable", refusal))
         }
+        Kind::OtherType(_) | Kind::Test(..) => Read::Done(Replayed::new(case, "other_type")),
     }
 }
 
