@@ -57,7 +57,7 @@ pub async fn run(
     for records in records.chunks(route.rules.together(TOGETHER)) {
         let mut entries: Vec<Entry<'_>> =
             records.iter().map(|record| Entry::decode(record, topic_id, &reader)).collect();
-        route.topic_settings.judge(&mut entries).await;
+        Box::pin(route.topic_settings.judge(&mut entries)).await;
         let mut rehearsal =
             Rehearsal { store, source, mapping, log: &log, entries: &entries, tried: Vec::new() };
         isolate(&mut rehearsal, entries.len(), false).await.map_err(|fault| match fault {

@@ -31,7 +31,7 @@ impl Attempt<'_> {
                 break;
             }
         }
-        self.route.topic_settings.judge(&mut entries).await;
+        Box::pin(self.route.topic_settings.judge(&mut entries)).await;
         Ok(entries)
     }
 

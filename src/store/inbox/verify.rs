@@ -28,7 +28,8 @@ pub(super) async fn verify<'e, 'a: 'e>(
     if events.is_empty() {
         return Ok(());
     }
-    let asked = by_keys(&keys, &Within { tx, payments }, payments.last_found).await;
+    let within = Within { tx, payments };
+    let asked = Box::pin(by_keys(&keys, &within, payments.last_found)).await;
     let asked = asked.map_err(ApplyFault::Payments)?;
     let found: BTreeMap<String, Payment> = asked.rows.iter().filter_map(one).collect();
     for (key, event) in events {

@@ -190,7 +190,8 @@ pub async fn lookup(store: &Store, sql: &str, id: &str) -> Result<Vec<Trace>, Fa
 /// The same of one part by its payment's id alone: by `payments.sql`, which tells its state too, or `purchases.sql`. A
 /// text that cannot be a payment's id is none.
 pub async fn by_key(store: &Store, sql: &str, part: &str, id: &str) -> Result<Vec<Trace>, Fault> {
-    let found = by_keys(&[id.to_owned()], &Alone { store, sql }, &LastFound::default()).await?.rows;
+    let (id, last) = ([id.to_owned()], LastFound::default());
+    let found = Box::pin(by_keys(&id, &Alone { store, sql }, &last)).await?.rows;
     let trace = |row: &Row| Trace {
         what: cell(row, "state").unwrap_or_default(),
         ..host_row(row, part.to_owned(), "terms")
