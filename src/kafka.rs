@@ -72,9 +72,21 @@ fn count(error: &KafkaError) {
     meter::count(meter::catalog::KAFKA_ERRORS, "code", &format!("{code:?}"));
 }
 
-/// The error in Kafka's own words, its code's name first.
+/// The error in Kafka's own words.
 pub fn reason(error: &KafkaError) -> String {
-    error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string())
+    error.rdkafka_error_code().map_or_else(|| error.to_string(), words)
+}
+
+/// A code in words, without its name in the library and whose it is: `Name (Broker: Words)`.
+fn words(code: RDKafkaErrorCode) -> String {
+    let text = code.to_string();
+    let inside = text.split_once(" (").and_then(|(_, rest)| rest.strip_suffix(')'));
+    let inside = inside.unwrap_or(&text);
+    let said = ["Local: ", "Broker: "].iter().find_map(|whose| inside.strip_prefix(whose));
+    let said = said.unwrap_or(inside);
+    let mut letters = said.chars();
+    letters.next().map(|first| first.to_lowercase().to_string()).unwrap_or_default()
+        + letters.as_str()
 }
 
 /// What an operator can do about a client error; what it means is in [`verdict`].

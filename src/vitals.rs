@@ -87,6 +87,16 @@ pub enum Remedy {
     Rebuild,
 }
 
+impl Remedy {
+    /// In the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Remedy::Reclaim => "reclaim",
+            Remedy::Rebuild => "rebuild",
+        }
+    }
+}
+
 /// Something that is wrong, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complaint {

@@ -54,7 +54,8 @@ impl Client {
         patience: Duration,
     ) -> Result<Response<Bytes>, String> {
         let answer = tokio::time::timeout(patience, self.pool.request(request.map(Full::new)));
-        let answer = answer.await.map_err(|_| format!("no answer within {patience:?}"))?;
+        let answer =
+            answer.await.map_err(|_| format!("no answer within {} s", patience.as_secs_f32()))?;
         let (head, body) = answer.map_err(|e| whole(&e))?.into_parts();
         let body = tokio::time::timeout(patience, Limited::new(body, MAX_ANSWER).collect());
         let body = body.await.ok().and_then(Result::ok).map(|body| body.to_bytes());

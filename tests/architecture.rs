@@ -274,3 +274,29 @@ fn the_parts_in_c_are_hardened() {
         assert!(has, "{name} is called by nothing: were CFLAGS overridden?");
     }
 }
+
+/// What Rust calls its values is nobody's language: `Some((2, 2668))` says nothing to who reads a message, a log or
+/// JSON. Everything is written out in words.
+#[test]
+fn no_value_reaches_a_person_as_rust_writes_it_down() {
+    // The codes of Kafka's errors are names in metrics, and the feed takes what the log is given.
+    const ALLOWED: [&str; 2] = ["src/kafka.rs", "src/feed.rs"];
+    for (path, text) in files("src", "rs") {
+        let name = below(&path);
+        let is_test = name.ends_with("tests.rs") || name.contains("/tests/");
+        let is_lab = name.starts_with("src/bench") || name.starts_with("src/demo");
+        if is_test || is_lab || ALLOWED.contains(&name.as_str()) {
+            continue;
+        }
+        let shipped = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        for line in shipped.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            let said = line.trim_start();
+            let is_debug = line.contains(":?}") || line.contains(":#?}");
+            let is_field = said.starts_with('?')
+                || line.contains("(?")
+                || line.contains(", ?")
+                || line.contains("= ?");
+            assert!(!is_debug && !is_field, "{name}: {line}");
+        }
+    }
+}

@@ -69,13 +69,13 @@ async fn what_was_refused_is_listed_explained_and_sent_again_in_order() {
     assert_eq!(listed(&rig, &["--key", "b"]).await, aside[3..]);
     assert_eq!(listed(&rig, &["--limit", "6"]).await.len(), 6);
     let table = stdout(&run(&rig, &["outbox", "list"]).await);
-    assert!(table.starts_with("STATE") && table.contains("MessageSizeTooLarge"), "{table}");
+    assert!(table.starts_with("STATE") && table.contains("message size too large"), "{table}");
 
     let refused = id_of(&rig, "key = 'a' AND reason IS NOT NULL").await;
     let shown = stdout(&run(&rig, &["outbox", "show", &refused]).await);
     assert!(shown.contains("outbox retry a --execute") && shown.contains("filler"), "{shown}");
     let told = stdout(&run(&rig, &["explain", &refused]).await);
-    assert!(told.contains("set aside") && told.contains("MessageSizeTooLarge"), "{told}");
+    assert!(told.contains("set aside") && told.contains("message size too large"), "{told}");
     let told = stdout(&run(&rig, &["explain", "c"]).await);
     assert!(told.contains("has not got to Kafka yet") && told.contains("pending"), "{told}");
     let behind = id_of(&rig, "key = 'a' AND reason IS NULL").await;

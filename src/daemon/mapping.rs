@@ -97,7 +97,9 @@ impl Candidate {
                     info!(route = self.settings.name, "resumed: nothing holds the route any more");
                 }
                 // Nothing new is known of the tables, and status says by itself that the database is away.
-                Err(unfit) if is_away(&unfit) => debug!(?unfit, "cannot look"),
+                Err(unfit) if is_away(&unfit) => {
+                    debug!("cannot look: {}", unfit.reason_and_advice().0)
+                }
                 Err(unfit) if asked || complaint(&unfit) != why => {
                     told.held.send_replace(Some(self.say(unfit)));
                 }

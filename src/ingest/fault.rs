@@ -4,6 +4,7 @@ use tracing::debug;
 
 use super::attempt::{Attempt, Ending};
 use super::lane::Hold;
+use crate::pure::figures::list;
 use crate::pure::verdict::{Verdict, verdict};
 use crate::store::Fault;
 use crate::store::inbox::ApplyFault;
@@ -13,7 +14,7 @@ impl Attempt<'_> {
     pub(super) async fn unapplied(&self, fault: &ApplyFault) -> Ending {
         match fault {
             ApplyFault::Collided(partitions) => {
-                debug!(?partitions, "the position moved under us");
+                debug!(partitions = list(partitions), "the position moved under us");
                 Ending::Collided
             }
             ApplyFault::Engine(inner)

@@ -19,6 +19,7 @@ use super::board::OffsetBoard;
 use super::complaint::Complaint;
 use super::consumer::Event;
 use super::token;
+use crate::pure::figures;
 use crate::vitals::Pulse;
 
 /// What the callbacks need.
@@ -69,7 +70,11 @@ impl ConsumerContext for Callbacks {
             // Accept, but read nothing yet: positions are claimed first.
             let accepted = consumer.assign(&TopicPartitionList::new());
             let partitions: Vec<i32> = list.elements().iter().map(|e| e.partition()).collect();
-            info!(topic = self.topic, ?partitions, "partitions assigned");
+            info!(
+                topic = self.topic,
+                partitions = figures::list(&partitions),
+                "partitions assigned"
+            );
             if let Err(error) = accepted {
                 error!(%error, "cannot accept the assignment");
             }

@@ -67,7 +67,8 @@ impl Complaint {
     pub(super) fn of_group(&self, doing: &str) -> Option<Problem> {
         let code = RDKafkaErrorCode::GroupAuthorizationFailed;
         let problem = || {
-            Problem::new(Code::Kafka, format!("{doing}: {code}")).hint(super::advice(Some(code)))
+            Problem::new(Code::Kafka, format!("{doing}: {}", super::words(code)))
+                .hint(super::advice(Some(code)))
         };
         self.barred.load(Relaxed).then(problem)
     }

@@ -8,7 +8,7 @@ use crate::pure::verdict::kafka as verdict;
 /// The refusal that an error code stands for; `words` is what the broker added, if anything.
 pub fn refusal(code: RDKafkaErrorCode, words: &str) -> Refusal {
     let name = super::name(code);
-    let mut reason = code.to_string();
+    let mut reason = super::words(code);
     if !words.is_empty() && !reason.contains(words) {
         reason = format!("{reason}: {words}");
     }

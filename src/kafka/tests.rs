@@ -83,3 +83,13 @@ fn each_refusal_of_the_library_has_its_culprit() {
         assert_eq!(blame(&name(code)), culprit, "{code:?}");
     }
 }
+
+#[test]
+fn an_error_is_said_in_words() {
+    for (code, said) in [
+        (E::AllBrokersDown, "all broker connections are down"),
+        (E::MessageSizeTooLarge, "message size too large"),
+    ] {
+        assert_eq!(super::words(code), said);
+    }
+}

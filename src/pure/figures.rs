@@ -12,6 +12,11 @@ pub fn grouped(digits: &str) -> String {
     text
 }
 
+/// One after the other, for a line of the log.
+pub fn list<T: ToString>(items: &[T]) -> String {
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// The value that so many of a thousand keep within, of values in their order; `None` of none.
 pub fn quantile<T: Copy>(sorted: &[T], permille: usize) -> Option<T> {
     let rank = (sorted.len() * permille).div_ceil(1000).max(1);

@@ -54,7 +54,7 @@ pub fn from_csv(text: &str, group: &str, topic: &str) -> Result<BTreeMap<i32, i6
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let bad = || format!("line {number} is not TOPIC,PARTITION,OFFSET: {line:?}");
+        let bad = || format!("line {number} is not TOPIC,PARTITION,OFFSET: `{line}`");
         // Neither topics nor numbers have commas or quotes; a group with one cannot be told apart.
         let cells: Vec<&str> = line.split(',').map(|cell| cell.trim().trim_matches('"')).collect();
         let (of, place) = match cells.as_slice() {

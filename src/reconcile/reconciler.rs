@@ -182,7 +182,12 @@ impl Reconciler {
         let by = self.process();
         let asked = runs::schedule(&self.store, lease, range, &by).await?;
         if asked {
-            debug!(job = lease.job, since = ?range.since, reason = range.reason.as_str(), "run due");
+            debug!(
+                job = lease.job,
+                since = range.since.map(tracing::field::display),
+                reason = range.reason.as_str(),
+                "run due"
+            );
         }
         Ok(if asked { Report::Moved } else { Report::Idle })
     }

@@ -7,6 +7,7 @@ use tracing::debug;
 
 use super::connect;
 use crate::config::Postgres;
+use crate::pure::figures::list;
 
 /// The pause before a connection that has ended is opened again.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -28,7 +29,9 @@ pub async fn listen(
                     told.notified().await;
                 }
             }
-            Err(problem) => debug!(%problem, ?channels, "nothing can be heard for now"),
+            Err(problem) => {
+                debug!(%problem, channels = list(channels), "nothing can be heard for now")
+            }
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -169,7 +169,11 @@ pub async fn check(store: &Store, source: Option<&Store>, mapping: &Mapping) -> 
             Ok(())
         }
         outcome => {
-            debug!(?outcome, origin = mapping.origin, "mapping tried");
+            let outcome = match &outcome {
+                Ok(Trial::Fits { outcome, .. }) => outcome,
+                _ => "no payment",
+            };
+            debug!(outcome, origin = mapping.origin, "mapping tried");
             Ok(())
         }
     }

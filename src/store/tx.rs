@@ -182,7 +182,7 @@ impl Tx {
     /// caller's last statement must have returned what it expects, which an aborted one cannot.
     pub async fn commit(mut self) -> Result<(), CommitFault> {
         let answer = self.batch("COMMIT").await;
-        trace!(tx = self.name, ?answer, "commit");
+        trace!(tx = self.name, committed = answer.is_ok(), "commit");
         match answer {
             Ok(()) => {
                 // Taken out and dropped, so that it goes back to the pool.

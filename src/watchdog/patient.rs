@@ -204,7 +204,7 @@ impl Patient {
     }
 
     fn ask_for(&self, remedy: Remedy) {
-        warn!(route = self.watch.route, ?remedy, "still stalled");
+        warn!(route = self.watch.route, remedy = remedy.as_str(), "still stalled");
         // The loop is gone only when the process is ending.
         let _ = self.watch.remedies.send(remedy);
     }

@@ -37,7 +37,7 @@ async fn makegood_beside_a_kafkajs_worker_names_it_and_goes_on_by_itself_once_it
     })
     .await;
     let reason = stalled.reason.unwrap();
-    assert!(reason.contains("InconsistentGroupProtocol") && reason.contains(&who), "{reason}");
+    assert!(reason.contains("inconsistent group protocol") && reason.contains(&who), "{reason}");
     let status = run(&rig, &["status", "--exit-code"]).await;
     assert_eq!(status.status.code(), Some(3));
     let line = stdout(&status).lines().next().unwrap().to_owned();

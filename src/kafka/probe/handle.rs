@@ -33,6 +33,20 @@ pub(super) enum Question {
     Records,
 }
 
+impl Question {
+    fn as_str(self) -> &'static str {
+        match self {
+            Question::Metadata => "metadata",
+            Question::TopicId => "topic id",
+            Question::Ends => "ends",
+            Question::Committed => "committed offsets",
+            Question::Group => "group",
+            Question::Times => "times",
+            Question::Records => "records",
+        }
+    }
+}
+
 /// The client.
 pub(super) struct Handle {
     settings: Box<dyn Fn() -> ClientConfig + Send + Sync>,
@@ -187,7 +201,10 @@ impl Handle {
         if is_tired {
             now.replaced = now.replaced.saturating_add(1);
             drop(now);
-            tracing::debug!(?question, "the client that looks at Kafka is replaced");
+            tracing::debug!(
+                question = question.as_str(),
+                "the client that looks at Kafka is replaced"
+            );
             self.renew();
         }
     }
