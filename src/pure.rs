@@ -4,6 +4,7 @@ pub mod alarm;
 pub mod assignment;
 pub mod backoff;
 pub mod batch;
+pub mod business_key;
 pub mod checkup;
 pub mod compare;
 pub mod drift;

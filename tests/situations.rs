@@ -4,11 +4,12 @@
 //! each query of `right` gives its value. The daemon starts once the first step's records are sent.
 
 use std::fs;
+use std::sync::Mutex;
 
 use serde::Deserialize;
 use tokio_postgres::Row;
 
-use crate::commands::{run, stdout};
+use crate::commands::{run_with, stdout};
 use crate::support::events::raw;
 use crate::support::eventually;
 use crate::support::rig::Rig;
@@ -22,6 +23,8 @@ struct Situation {
     /// More for the `[[inbox]]` section.
     #[serde(default)]
     route: String,
+    /// A folder of this repository with the mapping.
+    mapping: Option<String>,
     /// What the daemon's log must never say.
     #[serde(default)]
     never: Vec<String>,
@@ -52,6 +55,11 @@ async fn comes_out_right(name: &str) {
     let situation: Situation = toml::from_str(&fs::read_to_string(file).unwrap()).unwrap();
     let rig = Rig::new(1).await;
     let mut daemon = None;
+    let mapping = situation
+        .mapping
+        .as_ref()
+        .map(|folder| format!("mapping = \"{}/{folder}\"\n", env!("CARGO_MANIFEST_DIR")));
+    let mut route = mapping.unwrap_or_default() + &situation.route;
     for step in &situation.step {
         rig.client.batch_execute(&step.sql).await.unwrap();
         if !step.records.is_empty() {
@@ -62,18 +70,19 @@ async fn comes_out_right(name: &str) {
             };
             rig.send_all(None, &rows.iter().map(record).collect::<Vec<_>>()).await;
         }
-        if let Some(route) = &step.route
-            && let Some(before) = daemon.replace(rig.daemon_with(route))
-        {
-            before.stop();
+        if let Some(other) = &step.route {
+            route = other.clone();
+            if let Some(before) = daemon.replace(rig.daemon_with(&route)) {
+                before.stop();
+            }
         }
-        daemon.get_or_insert_with(|| rig.daemon_with(&situation.route));
+        daemon.get_or_insert_with(|| rig.daemon_with(&route));
         for (query, value) in &step.right {
             gives(&rig, query, value).await;
         }
         for (args, words) in &step.says {
             let args: Vec<&str> = args.iter().map(String::as_str).collect();
-            let output = run(&rig, &args).await;
+            let output = run_with(&rig, &route, &args).await;
             assert!(stdout(&output).contains(words), "{args:?}: {}", stdout(&output));
         }
     }
@@ -85,9 +94,16 @@ async fn comes_out_right(name: &str) {
 
 async fn gives(rig: &Rig, query: &str, value: &str) {
     let as_text = format!("SELECT ({query})::text");
+    let last = Mutex::new(None);
     eventually(&format!("{value} from {query}"), || async {
         let row = rig.client.query_one(&as_text, &[]).await.unwrap();
-        (row.get::<_, Option<&str>>(0) == Some(value)).then_some(())
+        let found: Option<String> = row.get(0);
+        let is_right = found.as_deref() == Some(value);
+        if !is_right && *last.lock().unwrap() != found {
+            eprintln!("so far {found:?} from {query}");
+            *last.lock().unwrap() = found;
+        }
+        is_right.then_some(())
     })
     .await;
 }
@@ -115,6 +131,7 @@ macro_rules! situations {
 }
 
 situations! {
+    a_cart_of_three_courses
     a_purchase_contradicts_its_payment
     a_rule_refuses_one_of_many
     a_student_comes_late

@@ -401,6 +401,17 @@ BEGIN
         SELECT i.business_key FROM makegood.inbox i JOIN given USING (event_id) WHERE i.business_key IS NOT NULL
         UNION
         SELECT q.business_key FROM makegood.quarantine q JOIN given USING (event_id) WHERE q.business_key IS NOT NULL
+        UNION
+        -- Keys of several columns that begin with the payment.
+        SELECT DISTINCT f.business_key
+        FROM (SELECT rtrim(jsonb_build_array(explain.id)::text, ']') AS head) h
+        CROSS JOIN LATERAL (
+            SELECT i.business_key FROM makegood.inbox i WHERE i.business_key >= h.head || ', ' AND i.business_key < h.head || ',!'
+            UNION ALL
+            SELECT q.business_key FROM makegood.quarantine q WHERE q.business_key >= h.head || ', ' AND q.business_key < h.head || ',!'
+            UNION ALL
+            SELECT f.business_key FROM makegood.findings f WHERE f.business_key >= h.head || ', ' AND f.business_key < h.head || ',!'
+        ) f
     )
     SELECT i.applied_at, 'inbox', i.outcome, i.business_key,
            jsonb_build_object('eventId', i.event_id, 'route', r.name, 'partition', i.partition, 'offset', i."offset",

@@ -1,10 +1,10 @@
 -- makegood: key_duplicates
 -- Business keys that are there more than once, so that no unique index can be made; at most ten. The engine
--- puts table and column in place of the placeholders.
-SELECT {column}::text AS business_key, count(*) AS purchases
+-- puts table, columns and their texts in place of the placeholders.
+SELECT ARRAY[{texts}] AS business_key, count(*) AS purchases
 FROM {table}
-WHERE {column} IS NOT NULL
-GROUP BY {column}
+WHERE num_nulls({columns}) = 0
+GROUP BY {columns}
 HAVING count(*) > 1
 ORDER BY 2 DESC, 1
 LIMIT 10

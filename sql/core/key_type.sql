@@ -1,6 +1,6 @@
 -- makegood: key_type
--- The table $1 and its column $2 as they must be written, the column's type, and the schema of the operator that compares
--- its values in an index: an extension's type has one of its own.
+-- The table $1 and each of its columns $2 as they must be written, the column's type, and the schema of the operator that
+-- compares its values in an index: an extension's type has one of its own.
 SELECT c.oid::regclass::text AS table_name, pg_catalog.quote_ident(a.attname) AS column_name,
        pg_catalog.format_type(a.atttypid, NULL) AS kind,
        coalesce((
@@ -14,4 +14,5 @@ SELECT c.oid::regclass::text AS table_name, pg_catalog.quote_ident(a.attname) AS
            WHERE c.opcdefault AND c.opcintype = a.atttypid
        ), 'pg_catalog') AS equals
 FROM (SELECT $1::oid AS oid) c
-JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = $2 AND NOT a.attisdropped AND a.attnum > 0
+JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = ANY ($2::text[]) AND NOT a.attisdropped AND a.attnum > 0
+ORDER BY pg_catalog.array_position($2::text[], a.attname::text)

@@ -29,7 +29,9 @@
 --
 -- Other shapes: a flat event in snake_case has the line `field uuid /payment_id`; other columns change
 -- the INSERT's list, its SELECT and the comparison of `found` below. The business-key line above names
--- the table and the column that must have a unique index, and where the key stands in an event.
+-- the table and the column that must have a unique index, and where the key stands in an event. Where one
+-- payment has several purchases it names several columns: docs/how-to/your-data.md, and examples/cart.
+-- One event makes one row of that table.
 WITH event AS MATERIALIZED (
     SELECT e.event_id, e.payment_id, e.student_id, e.course_id, e.amount, e.currency,
            coalesce(e.occurred_at, e.at) AS purchased_at,

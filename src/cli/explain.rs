@@ -109,16 +109,19 @@ async fn places(session: &Session, route: &Inbox) -> Result<(Places, Option<Stri
 /// Looks for its event among those that the route has not read yet.
 async fn search(session: &Session, route: &Inbox, life: &mut Life) {
     let route = Arc::new(Route::unwatched(0, route.clone()));
-    let wanted = Wanted::new(route.clone(), life.keys.clone());
+    let wanted = Arc::new(Wanted::new(route.clone(), life.keys.clone()));
+    let searched_for = wanted.clone();
     let kafka = &session.config.kafka;
-    let searching = waiting::search(&route, kafka, &session.store, PATIENCE, move |r| wanted.is(r));
+    let searching =
+        waiting::search(&route, kafka, &session.store, PATIENCE, move |r| searched_for.is(r));
     match tokio::time::timeout(PATIENCE * 2, searching).await {
         Ok(Ok(searched)) => {
             if searched.left > 0 && searched.found.is_empty() {
                 let left = searched.left;
                 life.hides(Part::Kafka, format!("the time was up with {left} records to go"));
             }
-            life.add(searched.found.iter().map(|record| trace(&route, record)));
+            let found = searched.found.iter();
+            life.add(found.map(|record| trace(&route, record, wanted.key(record))));
         }
         Ok(Err(problem)) => life.hides(Part::Kafka, problem.cause),
         Err(_) => life.hides(Part::Kafka, "there was no answer in time".to_owned()),
@@ -138,12 +141,18 @@ impl Wanted {
         Wanted { route, mapping, keys }
     }
 
+    fn key(&self, record: &Record) -> Option<String> {
+        let mapping = self.mapping.as_ref()?;
+        Entry::decode(record, Uuid::nil(), &self.route.reader(mapping)).business_key(mapping)
+    }
+
     /// By its ids where it can be read; else a text that is no number by chance.
     fn is(&self, record: &Record) -> bool {
         if let Some(mapping) = &self.mapping {
             let entry = Entry::decode(record, Uuid::nil(), &self.route.reader(mapping));
             let key = entry.business_key(mapping);
-            let ids = [Some(entry.event_id.to_string()), key];
+            let payment = key.as_ref().and_then(|key| mapping.key.parts(key)?.into_iter().next());
+            let ids = [Some(entry.event_id.to_string()), key, payment];
             return ids.into_iter().flatten().any(|id| self.keys.contains(&id));
         }
         let value = record.value.as_deref().unwrap_or_default();
@@ -154,12 +163,12 @@ impl Wanted {
     }
 }
 
-fn trace(route: &Route, record: &Record) -> Trace {
+fn trace(route: &Route, record: &Record, business_key: Option<String>) -> Trace {
     Trace {
         at: record.timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
         part: "kafka".to_owned(),
         what: "unread".to_owned(),
-        business_key: None,
+        business_key,
         contents: json!({
             "topic": route.settings.topic, "partition": record.partition, "offset": record.offset,
         }),

@@ -73,7 +73,7 @@ async fn purchases(mapping: &Mapping, store: &Store) -> Check {
     match outcome.await {
         Ok(()) => Check::pass(
             name,
-            format!("apply.sql fits {}, sets what it requires, and may be run", mapping.table),
+            format!("apply.sql fits {}, sets what it requires, and may be run", mapping.key.table),
         ),
         Err(unfit) => unfit_for(name, unfit, "apply.sql does not fit"),
     }
@@ -109,9 +109,9 @@ async fn schemas(mapping: &Mapping, store: &Store) -> Check {
 
 async fn key(mapping: &Mapping, store: &Store) -> Check {
     let name = "mapping.key";
-    let (table, column) = (&mapping.table, &mapping.column);
+    let (table, columns) = (&mapping.key.table, mapping.key.written());
     match mapping.check_key(store).await {
-        Ok(()) => Check::pass(name, format!("{table} has a unique index on {column}")),
+        Ok(()) => Check::pass(name, format!("{table} has a unique index on {columns}")),
         Err(Unfit::Broken(problem)) => {
             let known = report::mapping::duplicates(store, mapping).await.unwrap_or_default();
             let twice: Vec<String> =

@@ -1,12 +1,28 @@
 //! What is known of a payment, as one sentence: has it its purchase, and if not, where it stopped and what to do.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{Life, Part, Trace};
 
-/// The sentence. It claims nothing of what was not looked at.
+/// The sentence. It claims nothing of what was not looked at. Of a payment with several purchases there is a line for each.
 pub fn sentence(life: &Life) -> String {
+    let keys = life.traces.iter().filter_map(|t| t.business_key.as_deref());
+    let keys: BTreeSet<&str> = keys.filter(|key| key.starts_with("[\"")).collect();
+    if keys.len() < 2 {
+        return of_one(life);
+    }
+    let line = |key: &str| {
+        let is_its = |t: &&Trace| t.business_key.as_deref().is_none_or(|own| own == key);
+        let traces = life.traces.iter().filter(is_its).cloned().collect();
+        format!("{key}: {}", of_one(&Life { traces, ..life.clone() }))
+    };
+    keys.into_iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn of_one(life: &Life) -> String {
     if life.traces.is_empty() {
         return match life.unseen.is_empty() {
             true => "No payment, purchase or event has this id. One that has only just been paid may be on its way."

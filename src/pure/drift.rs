@@ -46,7 +46,7 @@ pub struct Source<'a> {
     pub file: &'a str,
     /// Its text.
     pub sql: &'a str,
-    /// The table and column that hold the business key.
+    /// The table that holds the business key, and its columns as one writes them.
     pub key: (&'a str, &'a str),
 }
 

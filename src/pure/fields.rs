@@ -14,7 +14,7 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 pub use self::field::{Field, Kind};
-pub use self::key::{key_at, key_of, text_of, with_key};
+pub use self::key::{key_of, text_of, with_key};
 use super::json::{self, Found, Pointers};
 
 /// An event's JSON, and what of it a mapping's fields are read from.

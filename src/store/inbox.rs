@@ -16,6 +16,7 @@ mod fault;
 mod gone;
 mod input;
 mod make_good;
+mod one_row;
 mod params;
 mod put_away;
 mod rehearse;
@@ -27,6 +28,7 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
+use self::one_row::Before;
 use answers::{Answer, Answers, Outcome};
 pub use batch::{Applied, Batch};
 use batch::{Fresh, Sorted};
@@ -158,11 +160,15 @@ async fn map_sound(
     fresh: &[Fresh<'_>],
 ) -> Result<Vec<Answer>, ApplyFault> {
     let mut answers = Answers::to(fresh);
+    let before = Before::count(tx, mapping).await?;
     ask(tx, mapping, fresh, &mut answers).await?;
-    if !answers.open().is_empty() {
-        made_elsewhere(tx, mapping, fresh, &mut answers).await?;
-        ask(tx, mapping, fresh, &mut answers).await?;
+    if answers.open().is_empty() {
+        let answers = answers.all().ok_or(ApplyFault::NoOutcome)?;
+        before.check(tx, mapping, fresh, &answers).await?;
+        return Ok(answers);
     }
+    made_elsewhere(tx, mapping, fresh, &mut answers).await?;
+    ask(tx, mapping, fresh, &mut answers).await?;
     answers.all().ok_or(ApplyFault::NoOutcome)
 }
 

@@ -17,10 +17,10 @@ pub use payments::{BELIEVED, Payments};
 
 use super::by_keys::LastFound;
 use super::{Fault, Shape, Store};
+use crate::pure::business_key::{BusinessKey, DIRECTIVE};
 use crate::pure::envelope;
 use crate::pure::fields::{self, Body, Field, Kind};
 use crate::pure::problem::{Code, Problem};
-use crate::pure::sql;
 use crate::pure::verdict::advice;
 
 const BUILT_IN: &str = include_str!("../../sql/purchases/apply.sql");
@@ -41,7 +41,6 @@ const ANSWER: &Columns = &[
     ("business_key", Type::TEXT),
     ("detail", Type::TEXT),
 ];
-const DIRECTIVE: &str = "-- makegood: business-key ";
 const FIELD: &str = "-- makegood: field ";
 
 /// A route's SQL.
@@ -49,12 +48,8 @@ const FIELD: &str = "-- makegood: field ";
 pub struct Mapping {
     /// The text of `apply.sql`.
     pub apply: String,
-    /// The table that holds the purchases, as the mapping names it.
-    pub table: String,
-    /// Its business key column.
-    pub column: String,
-    /// Where the business key stands in an event, if the mapping says so.
-    pub key_pointer: Option<String>,
+    /// What tells purchases apart, and where it stands in an event.
+    pub key: BusinessKey,
     /// The fields of an event that `apply.sql` is handed; if it names none, the whole payload.
     pub fields: Vec<Field>,
     /// The statements that only read.
@@ -125,35 +120,26 @@ impl Mapping {
             }
             None => (BUILT_IN.to_owned(), Looks::built_in(), "built in".to_owned()),
         };
-        let (table, column, key_pointer) = business_key(&apply).ok_or_else(|| {
-            Problem::new(Code::Mapping, format!("{origin}: no line names the business key"))
-                .hint(format!("add a line like: {DIRECTIVE}student_course_purchases(payment_id) /data/paymentId"))
+        let key = BusinessKey::of(&apply).map_err(|why| {
+            let example = "purchases(payment_id, course_id) /data/paymentId /data/courseId";
+            Problem::new(Code::Mapping, format!("{origin}: {why}")).hint(format!(
+                "write a line like: {DIRECTIVE}student_course_purchases(payment_id) /data/paymentId\n\
+                 or, where one payment has several: {DIRECTIVE}{example}"
+            ))
         })?;
         let fields = fields(&apply).map_err(|(line, why)| {
             Problem::new(Code::Mapping, format!("{origin}, line {line}: {why}"))
                 .hint(format!("a line is like: {FIELD}uuid /data/paymentId"))
         })?;
         let (believes, last_found) = (None, LastFound::default());
-        Ok(Mapping {
-            apply,
-            table,
-            column,
-            key_pointer,
-            fields,
-            looks,
-            origin,
-            believes,
-            last_found,
-        })
+        Ok(Mapping { apply, key, fields, looks, origin, believes, last_found })
     }
 
     /// That of a route whose files cannot be read: it applies nothing and looks at nothing.
     pub fn unreadable() -> Mapping {
         Mapping {
             apply: String::new(),
-            table: String::new(),
-            column: String::new(),
-            key_pointer: None,
+            key: BusinessKey::default(),
             fields: Vec::new(),
             looks: Looks::default(),
             origin: "a mapping that cannot be read".to_owned(),
@@ -163,7 +149,7 @@ impl Mapping {
     }
 
     /// Whether events are turned into purchases as the compiled-in one does it, wherever the text came from.
-    pub(super) fn is_shipped(&self) -> bool {
+    pub(in crate::store) fn is_shipped(&self) -> bool {
         self.apply == BUILT_IN
     }
 
@@ -179,28 +165,23 @@ impl Mapping {
 
     /// The business key of an event, as the database writes it, without a word of the database.
     pub fn key_in(&self, json: &str) -> Option<String> {
-        let pointer = self.key_pointer.as_ref()?;
-        let kind = self.key_field().map(|number| self.fields[number].kind);
-        fields::key_at(json, pointer, kind)
+        let event: serde_json::Value = serde_json::from_str(json).ok()?;
+        self.key.of_event(&self.fields, |pointer| fields::text_of(event.pointer(pointer)?))
     }
 
     /// The same of an event whose fields were found.
     pub fn key_of(&self, event: &Body<'_>) -> Option<String> {
-        match self.key_field() {
-            Some(number) => fields::key_of(event.value(number)?, Some(self.fields[number].kind)),
-            None => self.key_in(&event.text),
+        let number = |pointer: &str| self.fields.iter().position(|f| f.pointer == pointer);
+        if !self.key.pointers.iter().all(|pointer| number(pointer).is_some()) {
+            return self.key_in(&event.text);
         }
-    }
-
-    /// The number of the field line that reads the business key, if one does.
-    fn key_field(&self) -> Option<usize> {
-        let pointer = self.key_pointer.as_ref()?;
-        self.fields.iter().position(|field| field.pointer == *pointer)
+        let value = |pointer: &str| event.value(number(pointer)?).map(str::to_owned);
+        self.key.of_event(&self.fields, value)
     }
 
     /// The same event with a business key that nobody has, to see whether an event like it would be taken.
     pub fn with_fresh_key(&self, json: &str, id: Uuid) -> Option<String> {
-        fields::with_key(json, self.key_pointer.as_ref()?, id)
+        fields::with_key(json, self.key.pointers.first()?, id)
     }
 
     /// Checks the contract against the database: the types that go in and come out, that the purchases
@@ -274,47 +255,9 @@ fn fields(sql: &str) -> Result<Vec<Field>, (usize, String)> {
     fields.map(|(field, number)| field.parse().map_err(|why| (number, why))).collect()
 }
 
-/// The table and the column of the business-key line, and where the key stands in an event.
-fn business_key(sql: &str) -> Option<(String, String, Option<String>)> {
-    let line = sql.lines().find_map(|line| line.strip_prefix(DIRECTIVE))?;
-    let (table, rest) = line.trim().split_once('(')?;
-    let (column, pointer) = rest.split_once(')')?;
-    let (table, column, pointer) = (table.trim(), column.trim(), pointer.trim());
-    let is_name = |text: &str| !text.is_empty() && !text.contains(['(', ')', ',', ';']);
-    // As one writes it in SQL; one that is not in quotes is taken as it stands, whatever its capitals.
-    let column = &sql::unquoted(column);
-    let pointer = match pointer {
-        "" => None,
-        _ if pointer.starts_with('/') => Some(pointer.to_owned()),
-        _ => return None,
-    };
-    (is_name(table) && is_name(column)).then(|| (table.to_owned(), column.clone(), pointer))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_business_key_is_read_from_its_line() {
-        let read = |line: &str| business_key(&format!("-- makegood: apply\n{line}\nSELECT 1"));
-        let key = |t: &str, c: &str| Some((t.to_owned(), c.to_owned(), None));
-        assert_eq!(
-            read("-- makegood: business-key orders(payment_id)"),
-            key("orders", "payment_id")
-        );
-        assert_eq!(read("-- makegood: business-key shop.orders (pay)"), key("shop.orders", "pay"));
-        let quoted = read(r#"-- makegood: business-key "Orders"("paymentId")"#);
-        assert_eq!(quoted, key("\"Orders\"", "paymentId"));
-        let at = Some(("orders".to_owned(), "id".to_owned(), Some("/data/id".to_owned())));
-        assert_eq!(read("-- makegood: business-key orders(id) /data/id"), at);
-        for wrong in
-            ["orders", "orders()", "(x)", "orders(a, b)", "orders(lower(x))", "orders(id) data"]
-        {
-            assert_eq!(read(&format!("{DIRECTIVE}{wrong}")), None, "{wrong:?} was taken");
-        }
-        assert_eq!(business_key("SELECT 1"), None);
-    }
 
     #[test]
     fn the_fields_are_read_from_their_lines() {
@@ -329,7 +272,7 @@ mod tests {
     fn the_built_in_mapping_names_its_key() {
         let mapping = Mapping::load(None).unwrap();
         assert_eq!(
-            (mapping.table.as_str(), mapping.column.as_str()),
+            (mapping.key.table.as_str(), mapping.key.written().as_str()),
             ("student_course_purchases", "payment_id")
         );
         assert_eq!(mapping.origin, "built in");

@@ -51,7 +51,7 @@ impl Mapping {
                     table: about.table.as_deref(),
                     column: about.column.as_deref(),
                 };
-                let source = Source { file, sql, key: (&self.table, &self.column) };
+                let source = Source { file, sql, key: (&self.key.table, &self.key.written()) };
                 // Without the catalogue there is still the general advice.
                 catalogue(store, sql).await.ok().and_then(|c| drift::fix(source, said, &c))
             }
@@ -105,10 +105,10 @@ impl Mapping {
         else {
             return None;
         };
-        let table = known.tables.iter().find(|t| t.written == self.table)?;
+        let table = known.tables.iter().find(|t| t.written == self.key.table)?;
         let column = table.columns.iter().find(|column| column.name == "amount")?;
         let wanted = format!("numeric({precision},{scale})");
-        let (name, kind) = (&self.table, &column.kind);
+        let (name, kind) = (&self.key.table, &column.kind);
         (self.is_shipped() && drift::rounds(kind, scale)).then(|| {
             (
                 format!("{name}.amount is {kind}, which rounds an event's {wanted} silently"),

@@ -11,14 +11,17 @@ impl Mapping {
     /// Checks that the purchases have it.
     pub async fn check_key(&self, store: &Store) -> Result<(), Unfit> {
         let sql = include_str!("../../../sql/core/unique_key.sql");
-        let table = host_tables::find(store, std::slice::from_ref(&self.table)).await?;
-        let rows = store.query(sql, &[&table.first().copied().flatten(), &self.column]).await?;
+        let table = host_tables::find(store, std::slice::from_ref(&self.key.table)).await?;
+        let rows =
+            store.query(sql, &[&table.first().copied().flatten(), &self.key.columns]).await?;
         let is = |name: &str| rows.first().is_some_and(|row| row.get::<_, bool>(name));
-        let (table, column) = (&self.table, quoted(&self.column));
+        let table = &self.key.table;
         if !is("has_table") {
             return Err(self.broken(format!("names the table {table}, which does not exist here")));
         }
-        if !is("has_column") {
+        let lacks = rows.first().and_then(|row| row.get::<_, Option<String>>("lacks"));
+        if let Some(column) = lacks {
+            let column = quoted(&column);
             return Err(
                 self.broken(format!("names {table}.{column}, a column that does not exist"))
             );
@@ -31,7 +34,11 @@ impl Mapping {
 
     /// Why there is no such key, and the way to one.
     fn without_key(&self, row: &Row) -> Problem {
-        let (table, column) = (&self.table, &quoted(&self.column));
+        let (table, column) = (&self.key.table, &self.key.written());
+        let (alone, that) = match self.key.is_composite() {
+            true => ("and nothing else", "those columns"),
+            false => ("alone", "that one column"),
+        };
         let duplicates = format!(
             "SELECT {column}, count(*) FROM {table} GROUP BY {column} HAVING count(*) > 1;"
         );
@@ -42,8 +49,9 @@ impl Mapping {
                 "name the table behind it, in the business-key line and in apply.sql".to_owned(),
             )
         } else if let Some(by) = text("partitioned_by") {
-            let why =
-                format!("{table} is partitioned by {by} and has no unique index on {column} alone");
+            let why = format!(
+                "{table} is partitioned by {by} and has no unique index on {column} {alone}"
+            );
             let way = match row.get("is_parted_otherwise") {
                 true => format!(
                     "PostgreSQL takes none there that lacks the columns it is partitioned by. Either partition it by \
@@ -68,9 +76,9 @@ impl Mapping {
             )
         } else {
             (
-                format!("{table} has no unique index on {column} alone"),
+                format!("{table} has no unique index on {column} {alone}"),
                 format!(
-                    "it must be valid, immediate, on that one column and without a WHERE. Create it:\n\
+                    "it must be valid, immediate, on {that} and without a WHERE. Create it:\n\
                      CREATE UNIQUE INDEX CONCURRENTLY ON {table} ({column});\n\
                      if that fails, these are duplicates already:\n{duplicates}"
                 ),

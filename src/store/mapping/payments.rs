@@ -54,7 +54,7 @@ impl Mapping {
             let lacks = "the mapping has no payments.sql, which reads payments by their keys";
             return Ok(Some(lacks.to_owned()));
         }
-        if self.key_pointer.is_none() {
+        if self.key.pointers.is_empty() {
             let lacks =
                 "the business-key line of apply.sql does not say where the key stands in an event";
             return Ok(Some(lacks.to_owned()));
