@@ -61,6 +61,7 @@ mod start_positions;
 mod story;
 mod support;
 mod takeover;
+mod timings;
 mod tokens;
 mod traces;
 mod verifying;
