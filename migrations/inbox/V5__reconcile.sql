@@ -202,8 +202,8 @@ CREATE TABLE makegood.ignored_types (
 );
 COMMENT ON TABLE makegood.ignored_types IS 'About how many records of which other types a route has ignored.';
 
--- A daemon refreshes its row every five seconds; one not seen for thirty is taken for gone, and so is one that was
--- seen ahead of the clock. The same goes for a verdict.
+-- A daemon refreshes its row every three seconds; one not seen for thirty is taken for gone, and so is one that was
+-- seen ahead of the clock. A verdict, which is written as often, is none any more after ten.
 CREATE VIEW makegood.status AS
 WITH position AS (
     SELECT route, count(*) AS partitions, sum(lag)::bigint AS lag, max(progress_at) AS progress_at,
@@ -252,7 +252,7 @@ SELECT r.name AS route,
        r.topic, r.consumer_group, greatest(w.seen_at, p.seen_at) AS seen_at,
        coalesce(u.payments, 0) AS paid_not_purchased, u.paid_at AS oldest_not_purchased_at,
        coalesce(g.gaps_open, 0) AS gaps_open, coalesce(q.suspects, 0) AS suspects, r.believes,
-       CASE WHEN w.workers > 0 THEN coalesce(v.sentence, 'unknown: no daemon has judged it within thirty seconds')
+       CASE WHEN w.workers > 0 THEN coalesce(v.sentence, 'unknown: no daemon has judged it within ten seconds')
             ELSE 'down: no daemon has been seen within thirty seconds' END AS sentence,
        v.since AS verdict_since, v.judged_at
 FROM makegood.routes r
@@ -262,7 +262,7 @@ LEFT JOIN waiting q ON q.route_id = r.id
 LEFT JOIN unpurchased u ON u.route = r.name
 LEFT JOIN gap g ON g.route_id = r.id
 LEFT JOIN makegood.verdicts v
-    ON v.route_id = r.id AND v.judged_at BETWEEN now() - interval '30 seconds' AND now() + interval '30 seconds';
+    ON v.route_id = r.id AND v.judged_at BETWEEN now() - interval '10 seconds' AND now() + interval '30 seconds';
 COMMENT ON VIEW makegood.status IS 'One row a route: is it working, and if not, why and what to do. Never reads the inbox.';
 COMMENT ON COLUMN makegood.status.route IS 'The route''s name.';
 COMMENT ON COLUMN makegood.status.verdict IS

@@ -23,7 +23,7 @@ use crate::store::{Store, ignored_types};
 use crate::vitals::{Complaint, Vitals};
 
 /// How often the daemon is seen.
-const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(3);
 /// How long signing off may take.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -191,13 +191,27 @@ struct Pulse {
 }
 
 impl Pulse {
+    /// A look may wait for Kafka for long, and the daemon is seen all the same.
     async fn run(self) {
+        tokio::join!(self.beats(), self.looks());
+    }
+
+    async fn beats(&self) {
         let mut ticks = tokio::time::interval(EVERY);
         loop {
             tokio::select! {
-                _ = ticks.tick() => self.look().await,
-                () = self.shown.changed.notified() => self.beat().await,
+                _ = ticks.tick() => {}
+                () = self.shown.changed.notified() => {}
             }
+            self.beat().await;
+        }
+    }
+
+    async fn looks(&self) {
+        let mut ticks = tokio::time::interval(EVERY);
+        loop {
+            ticks.tick().await;
+            self.look().await;
         }
     }
 

@@ -23,7 +23,7 @@ use crate::store::verdicts::{self, Verdict};
 /// The pause between two looks.
 const EVERY: Duration = Duration::from_secs(2);
 /// How often the verdicts are written down at least.
-const SAID_EVERY: Duration = Duration::from_secs(5);
+const SAID_EVERY: Duration = Duration::from_secs(3);
 /// How long a look may wait for PostgreSQL, and then for Kafka.
 const PATIENCE: Duration = Duration::from_secs(3);
 

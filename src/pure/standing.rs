@@ -14,8 +14,10 @@ pub use sentence::{age, headline, holds, unasked};
 
 /// A partition that has neither moved nor emptied for so long is stalled; batches take seconds.
 pub const STALL: Duration = Duration::from_secs(60);
-/// The database's knowledge of the log's end is too old after this; daemons look every five seconds.
-pub const STALE_LOOK: Duration = Duration::from_secs(8);
+/// The database's knowledge of the log's end is too old after this; daemons look every three seconds.
+pub const STALE_LOOK: Duration = Duration::from_secs(6);
+/// What daemons that have written nothing for so long once said is not the present; they write every three seconds.
+pub const SILENT: Duration = Duration::from_secs(8);
 
 /// What is known of a route. Ages count back from one moment, taken from the database's clock.
 #[derive(Clone, Debug)]
@@ -226,6 +228,9 @@ fn word(facts: &Facts<'_>) -> Word {
     if facts.alive == 0 {
         return Word::Down;
     }
+    if silence(facts).is_some() {
+        return Word::Unknown;
+    }
     if facts.held.is_some() {
         return Word::Held;
     }
@@ -269,6 +274,11 @@ fn word(facts: &Facts<'_>) -> Word {
         return Word::Quarantine;
     }
     if waiting(facts) > 0 { Word::Behind } else { Word::Ok }
+}
+
+/// For how long daemons that are taken for alive have written nothing, if for too long.
+fn silence(facts: &Facts<'_>) -> Option<Duration> {
+    facts.seen.filter(|age| facts.alive > 0 && *age > SILENT)
 }
 
 /// Whether Kafka is out of reach and the last look at it too old to count.

@@ -2296,7 +2296,7 @@ CREATE VIEW makegood.status AS
     COALESCE(q.suspects, (0)::bigint) AS suspects,
     r.believes,
         CASE
-            WHEN (w.workers > 0) THEN COALESCE(v.sentence, 'unknown: no daemon has judged it within thirty seconds'::text)
+            WHEN (w.workers > 0) THEN COALESCE(v.sentence, 'unknown: no daemon has judged it within ten seconds'::text)
             ELSE 'down: no daemon has been seen within thirty seconds'::text
         END AS sentence,
     v.since AS verdict_since,
@@ -2307,7 +2307,7 @@ CREATE VIEW makegood.status AS
      LEFT JOIN waiting q ON ((q.route_id = r.id)))
      LEFT JOIN unpurchased u ON ((u.route = r.name)))
      LEFT JOIN gap g ON ((g.route_id = r.id)))
-     LEFT JOIN makegood.verdicts v ON (((v.route_id = r.id) AND ((v.judged_at >= (now() - '00:00:30'::interval)) AND (v.judged_at <= (now() + '00:00:30'::interval))))));
+     LEFT JOIN makegood.verdicts v ON (((v.route_id = r.id) AND ((v.judged_at >= (now() - '00:00:10'::interval)) AND (v.judged_at <= (now() + '00:00:30'::interval))))));
 
 COMMENT ON VIEW makegood.status IS 'One row a route: is it working, and if not, why and what to do. Never reads the inbox.';
 

@@ -49,7 +49,6 @@ impl Pulse {
     /// Looks at the log and the positions: asks for a restart when the topic was made anew or the database
     /// went back in time, and writes the log's ends down.
     pub(super) async fn look(&self) {
-        self.beat().await;
         self.look_for_another().await;
         let reads = self.shown.lock().reads.clone();
         let is_read = |c: &Claimed| !c.starts.is_empty() || !c.silent.is_empty();
@@ -102,8 +101,8 @@ impl Pulse {
 
     /// A failed-over database may have lost its last commits, steps among them; what it lost must be
     /// read again even if no new record comes. `committed` was read before: Kafka hears of a step only
-    /// after PostgreSQL has it, so an offset of Kafka's that is ahead was lost here. Once may be the
-    /// moment after a claim that Kafka has not heard of yet.
+    /// after PostgreSQL has it, so an offset of Kafka's that is ahead was lost here. Twice may be
+    /// the moments after a claim that Kafka has not heard of yet.
     fn check_steps(
         &self,
         claimed: &Claimed,
@@ -119,7 +118,7 @@ impl Pulse {
             false => 0,
         };
         self.shown.lock().ahead = ahead;
-        if lost || ahead > 1 {
+        if lost || ahead > 2 {
             self.restart("the database lost steps that were committed: it went back in time");
             return;
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Facts, Held, Kafka, Standing, Word, stalled, waiting};
+use super::{Facts, Held, Kafka, Standing, Word, silence, stalled, waiting};
 
 /// A daemon seen within this time has left in good order; one that died is still taken for alive.
 const JUST_NOW: Duration = Duration::from_secs(30);
@@ -70,6 +70,11 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
         Word::Unread => format!(
             "unread: no makegood daemon reads {}; if this lasts, another client in group {group} may be reading there: stop that one",
             partitions(facts.unread)
+        ),
+        Word::Unknown if let Some(silence) = silence(facts) => format!(
+            "unknown: no daemon has been heard of for {}: it is stopped (kill -CONT), its machine is asleep or overloaded, or it \
+             cannot write to this database; its log says which, and after 30 s it is taken for gone",
+            age(silence)
         ),
         Word::Unknown => match facts.kafka {
             Kafka::Same if let Some((partition, why)) = facts.unseen => format!(

@@ -188,6 +188,13 @@ fn without_a_daemon_the_route_is_down_whatever_else_is_known() {
         judged(&left).1,
         "down: no makegood daemon runs any more, the last one was seen 3 s ago; start one with `makegood run`"
     );
+    let held = Held { age: MINUTE, reason: "no such column", advice: "Add it." };
+    for held in [None, Some(held)] {
+        let silent = Facts { seen: Some(SILENT + SECOND), held, ..facts(&[]) };
+        let (word, sentence) = judged(&silent);
+        assert_eq!(word, Word::Unknown, "what it last said is not the present");
+        assert!(sentence.contains("no daemon has been heard of for 9 s"), "{sentence}");
+    }
     let never = Facts { alive: 0, seen: None, ..facts(&[]) };
     assert_eq!(
         judged(&never).1,
