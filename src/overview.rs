@@ -78,6 +78,10 @@ pub struct Route {
     pub gaps: Vec<Gap>,
     /// Payments without a purchase, and when the oldest became paid.
     pub unpurchased: (i64, Option<Timestamp>),
+    /// When they were last counted; `None` if one of its jobs never did, or it has none.
+    pub counted_at: Option<Timestamp>,
+    /// Why nobody covers what was never read, if nobody does.
+    pub uncovered: Option<String>,
     /// What its reconciliation jobs have not done in time.
     pub late: Option<Late>,
     /// Purchases that contradict their payments.

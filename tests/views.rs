@@ -24,7 +24,7 @@ Those whose name begins with `outbox` are where the outbox is, which may be anot
 ";
 
 /// Each view, in the order of the reference, with a question that people ask it.
-const VIEWS: [(&str, &str, &str); 18] = [
+const VIEWS: [(&str, &str, &str); 19] = [
     (
         "status",
         "Which routes do not work, and what is to be done?",
@@ -44,6 +44,11 @@ const VIEWS: [(&str, &str, &str); 18] = [
         "gaps_open",
         "Which offsets were never read, and why?",
         "SELECT route, partition, from_offset, to_offset, reason, found_at\nFROM makegood.gaps_open\nORDER BY found_at",
+    ),
+    (
+        "gaps_covered",
+        "What shows that nothing was lost with them?",
+        "SELECT route, partition, from_offset, to_offset, found_at, how, run, compared_until\nFROM makegood.gaps_covered\nORDER BY covered_at",
     ),
     (
         "inbox_events",

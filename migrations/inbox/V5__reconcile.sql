@@ -235,6 +235,10 @@ WITH position AS (
     SELECT route, count(*) AS payments, now() - max(age) AS paid_at
     FROM makegood.paid_not_purchased
     GROUP BY route
+), job AS (
+    SELECT route_id, CASE WHEN count(*) = count(looked_at) THEN min(looked_at) END AS counted_at
+    FROM makegood.jobs
+    GROUP BY route_id
 ), gap AS (
     SELECT route_id, count(*) AS gaps_open
     FROM makegood.gaps
@@ -254,13 +258,14 @@ SELECT r.name AS route,
        coalesce(g.gaps_open, 0) AS gaps_open, coalesce(q.suspects, 0) AS suspects, r.believes,
        CASE WHEN w.workers > 0 THEN coalesce(v.sentence, 'unknown: no daemon has judged it within ten seconds')
             ELSE 'down: no daemon has been seen within thirty seconds' END AS sentence,
-       v.since AS verdict_since, v.judged_at
+       v.since AS verdict_since, v.judged_at, j.counted_at
 FROM makegood.routes r
 LEFT JOIN position p ON p.route = r.name
 LEFT JOIN worker w ON w.route_id = r.id
 LEFT JOIN waiting q ON q.route_id = r.id
 LEFT JOIN unpurchased u ON u.route = r.name
 LEFT JOIN gap g ON g.route_id = r.id
+LEFT JOIN job j ON j.route_id = r.id
 LEFT JOIN makegood.verdicts v
     ON v.route_id = r.id AND v.judged_at BETWEEN now() - interval '10 seconds' AND now() + interval '30 seconds';
 COMMENT ON VIEW makegood.status IS 'One row a route: is it working, and if not, why and what to do. Never reads the inbox.';
@@ -294,6 +299,8 @@ COMMENT ON COLUMN makegood.status.topic IS 'The topic it reads.';
 COMMENT ON COLUMN makegood.status.consumer_group IS 'The Kafka consumer group it reads in.';
 COMMENT ON COLUMN makegood.status.seen_at IS 'When a daemon last wrote anything for this route.';
 COMMENT ON COLUMN makegood.status.paid_not_purchased IS 'Payments that succeeded and have no purchase, as in paid_not_purchased.';
+COMMENT ON COLUMN makegood.status.counted_at IS
+    'When the reconciler last looked at recent payments, and so how old paid_not_purchased is; null if a job of the route never did, or it has none.';
 COMMENT ON COLUMN makegood.status.oldest_not_purchased_at IS 'When the oldest of them became paid.';
 COMMENT ON COLUMN makegood.status.gaps_open IS 'Ranges of offsets that were never read and no sweep has covered yet, as in gaps_open.';
 

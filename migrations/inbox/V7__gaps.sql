@@ -19,6 +19,33 @@ COMMENT ON COLUMN makegood.gaps_open.reason IS
     'expired: deleted before they were read; taken_over: before the offset of the group''s worker before makegood; first_start: before the configured start; deleted: the topic was deleted before they were read; recreated, truncated: the log that came after begins later; unreadable: a batch that unpacks to too much, or to nothing; quarantine_full: put away beyond max_quarantine; reset by ...: a person skipped them.';
 COMMENT ON COLUMN makegood.gaps_open.found_at IS 'When it was found; every payment they can be about became paid before.';
 
+CREATE VIEW makegood.gaps_covered AS
+SELECT g.id AS gap, r.name AS route, g.topic, g.topic_id, g.partition, g.from_offset, g.to_offset,
+       g.to_offset - g.from_offset AS records, g.reason, g.found_at, g.covered_at, g.covered_how AS how,
+       g.covered_run AS run, u.until AS compared_until, g.covered_by AS who, g.note
+FROM makegood.gaps g
+JOIN makegood.routes r ON r.id = g.route_id
+LEFT JOIN makegood.runs u ON u.id = g.covered_run
+WHERE g.covered_at IS NOT NULL;
+COMMENT ON VIEW makegood.gaps_covered IS
+    'Offsets that were never read and whose payments were looked at otherwise, each with the run that did, or closed by a person.';
+COMMENT ON COLUMN makegood.gaps_covered.gap IS 'Its number.';
+COMMENT ON COLUMN makegood.gaps_covered.route IS 'The route that did not read them.';
+COMMENT ON COLUMN makegood.gaps_covered.topic IS 'The topic.';
+COMMENT ON COLUMN makegood.gaps_covered.topic_id IS 'The topic''s id when it was found.';
+COMMENT ON COLUMN makegood.gaps_covered.partition IS 'The partition.';
+COMMENT ON COLUMN makegood.gaps_covered.from_offset IS 'The first offset that was not read.';
+COMMENT ON COLUMN makegood.gaps_covered.to_offset IS 'One past the last.';
+COMMENT ON COLUMN makegood.gaps_covered.records IS 'How many offsets that are.';
+COMMENT ON COLUMN makegood.gaps_covered.reason IS 'Why they were not read, as in gaps_open.';
+COMMENT ON COLUMN makegood.gaps_covered.found_at IS 'When it was found; every payment they can be about became paid before.';
+COMMENT ON COLUMN makegood.gaps_covered.covered_at IS 'When it was closed.';
+COMMENT ON COLUMN makegood.gaps_covered.how IS 'sweep: every payment was compared; dismissed: a person closed it.';
+COMMENT ON COLUMN makegood.gaps_covered.run IS 'The run that compared every payment; null for none.';
+COMMENT ON COLUMN makegood.gaps_covered.compared_until IS 'Until when a payment became paid that the run compared; never before found_at.';
+COMMENT ON COLUMN makegood.gaps_covered.who IS 'The person who dismissed it.';
+COMMENT ON COLUMN makegood.gaps_covered.note IS 'What that person said.';
+
 CREATE FUNCTION makegood.dismiss_gap(gap bigint, reason text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

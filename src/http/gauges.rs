@@ -79,6 +79,7 @@ impl Gauges {
         let (payments, oldest) = route.unpurchased;
         meter::set(catalog::UNPURCHASED, [("route", name)], float(payments));
         meter::set(catalog::UNPURCHASED_AGE, [("route", name)], since(now, oldest));
+        meter::set(catalog::COUNTED_AT, [("route", name)], unix(route.counted_at));
         set_partitions(route, now);
         let reasons = capped(&route.quarantine);
         for (reason, records) in

@@ -91,6 +91,8 @@ catalog! {
         "Payments that succeeded and have no purchase.";
     UNPURCHASED_AGE "makegood_paid_not_purchased_oldest_age_seconds" Gauge Shared ["route"]
         "How long ago the oldest of them became paid; 0 if there is none.";
+    COUNTED_AT "makegood_paid_not_purchased_counted_timestamp_seconds" Gauge Shared ["route"]
+        "When they were last counted, in Unix time by the database's clock; 0 if they never were.";
     QUARANTINE "makegood_quarantine_records" Gauge Shared ["route" "reason"]
         "Records in quarantine that wait for a decision.";
     OUTBOX_PENDING "makegood_outbox_pending_messages" Gauge Shared []

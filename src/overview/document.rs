@@ -63,10 +63,12 @@ impl Route {
                 "type": of.event_type, "records": of.records, "last_at": of.last_at,
             })).collect::<Vec<_>>(),
             "gaps": route.gaps.iter().map(gap).collect::<Vec<_>>(),
+            "gaps_uncovered_because": route.uncovered.as_ref().filter(|_| !route.gaps.is_empty()),
             "mismatches": route.mismatches,
             "late": route.late.as_ref().map(|late| &late.what),
             "paid_not_purchased": {
                 "payments": route.unpurchased.0, "oldest_paid_at": route.unpurchased.1,
+                "counted_at": route.counted_at,
             },
             "partitions": route.partitions.iter().map(position).collect::<Vec<_>>(),
             "workers": route.workers.iter().map(worker).collect::<Vec<_>>(),
@@ -86,11 +88,15 @@ fn gap(gap: &Gap) -> Value {
     json!({ "partition": gap.partition, "from": gap.from, "to": gap.to, "reason": gap.reason })
 }
 
+/// A daemon; of one that is gone the last word is nobody's present.
 fn worker(w: &Worker) -> Value {
+    let said = |word: &Option<String>| word.clone().filter(|_| w.alive);
     json!({
-        "host": w.host, "pid": w.pid, "version": w.version, "state": w.state, "alive": w.alive,
+        "host": w.host, "pid": w.pid, "version": w.version,
+        "state": if w.alive { w.state.as_str() } else { "gone" }, "alive": w.alive,
         "state_since": w.state_since, "started_at": w.started_at, "seen_at": w.seen_at,
-        "reason": w.reason, "advice": w.advice, "partitions": w.partitions,
+        "reason": said(&w.reason), "advice": said(&w.advice),
+        "partitions": if w.alive { w.partitions.as_slice() } else { &[] },
     })
 }
 

@@ -94,6 +94,21 @@ fn jobs_of<'a>(
     report.jobs.iter().filter(move |job| job.route == route).filter(is_configured)
 }
 
+/// When the route's payments without a purchase were last counted.
+fn counted_at(config: &Config, report: &Report, route: &str) -> Option<Timestamp> {
+    let configured = config.reconcile.iter().filter(|job| job.inbox == route);
+    let looked = configured
+        .map(|configured| report.jobs.iter().find(|job| job.name == configured.name)?.looked_at);
+    looked.min()?
+}
+
+/// Why no job covers what the route never read. A job that is there and cannot is told by what it has not done.
+fn uncovered(config: &Config, route: &str) -> Option<String> {
+    let known = config.inbox.iter().any(|inbox| inbox.name == route);
+    let has_job = config.reconcile.iter().any(|job| job.inbox == route);
+    (known && !has_job).then(|| format!("no [[reconcile]] section has inbox = \"{route}\""))
+}
+
 /// What a configured job of the route has not done in time. One that has no row yet never did anything.
 fn late(config: &Config, report: &Report, route: &str) -> Option<Late> {
     let alive = report.workers.iter().filter(|w| w.alive && w.route == route);
@@ -159,6 +174,8 @@ fn route(config: &Config, report: &Report, name: &str, topic: &str, group: &str)
             .map(|open| open.gap.clone())
             .collect(),
         unpurchased: known.map_or((0, None), |r| (r.unpurchased, r.unpurchased_since)),
+        counted_at: counted_at(config, report, name),
+        uncovered: uncovered(config, name),
         late: late(config, report, name),
         mismatches: mismatches(config, report, name),
         failed: jobs_of(config, report, name).find_map(|job| job.failed.clone()),
@@ -251,6 +268,8 @@ fn judge(route: &Route, report: &Report) -> Standing {
             (s.records, held)
         }),
         gaps: (route.gaps.len(), route.gaps.iter().map(|gap| gap.to - gap.from).sum()),
+        gap: (route.gaps.first()).map(|gap| (gap.partition, gap.from, gap.to, gap.reason.as_str())),
+        uncovered: route.uncovered.as_deref(),
         unpurchased: known.map_or((0, None), |r| (r.unpurchased, r.unpurchased_since.map(age))),
         late: route.late.as_ref().map(|late| late.what.as_str()),
         failed: route.failed.as_deref(),

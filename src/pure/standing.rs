@@ -56,6 +56,10 @@ pub struct Facts<'a> {
     pub suspects: Option<(i64, Held<'a>)>,
     /// Ranges of offsets that were never read and that nothing has covered yet, and the offsets in them.
     pub gaps: (usize, i64),
+    /// The first of them: its partition, its first offset, one past its last, and why.
+    pub gap: Option<(i32, i64, i64, &'a str)>,
+    /// Why nobody is there to cover them, if nobody is.
+    pub uncovered: Option<&'a str>,
     /// Payments that succeeded and have no purchase, and how long ago the oldest of them became paid.
     pub unpurchased: (i64, Option<Duration>),
     /// What its reconciliation jobs have not done in time, in words.

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use crate::commands::{run, stderr, stdout};
+use crate::support::daemon::{Daemon, command};
 use crate::support::events::payments;
 use crate::support::eventually;
 use crate::support::ledger;
@@ -41,7 +42,10 @@ async fn a_gap_is_told_then_covered_by_a_sweep_that_nobody_asked_for() {
         (code == Some(3) && line.contains("gap: ")).then_some(line)
     })
     .await;
-    assert!(line.contains("gap: 7 records were never read"), "{line}");
+    assert!(
+        line.contains("gap: 7 records were never read (partition 0 from 10 to 16, expired)"),
+        "{line}"
+    );
     let json: Value =
         serde_json::from_str(&stdout(&run(&rig, &["status", "-o", "json"]).await)).unwrap();
     assert_eq!(json["routes"][0]["gaps"][0]["from"], 10);
@@ -57,6 +61,8 @@ async fn a_gap_is_told_then_covered_by_a_sweep_that_nobody_asked_for() {
                WHERE g.covered_how = 'sweep' AND r.since IS NULL AND r.until >= g.found_at
                      AND r.requested_via = 'schedule' AND r.reason LIKE '%never read%' AND r.made_good = 7";
     assert_eq!(rig.number(sql).await, 1, "{}", daemon.log());
+    let proof = "SELECT count(*) FROM makegood.gaps_covered WHERE records = 7 AND how = 'sweep' AND compared_until >= found_at";
+    assert_eq!(rig.number(proof).await, 1);
     // Nobody recorded the payments of the others.
     eventually("status to tell of no gap any more", || async {
         status(&rig).await.1.contains("mismatch: 5 purchases").then_some(())
@@ -101,4 +107,43 @@ async fn only_a_whole_sweep_that_changes_things_covers_a_gap_and_a_person_may_cl
     assert_eq!(rig.number(OPEN).await, 0);
     let twice = rig.client.execute("SELECT makegood.dismiss_gap(1, 'again')", &[]).await;
     assert!(twice.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_at_latest_whose_gap_nobody_covers_is_said_with_the_way_out() {
+    let rig = Rig::new(1).await;
+    let lost = payments(3);
+    rig.record(&lost, 3600.0).await;
+    rig.pay(&lost).await;
+    // The only job there is belongs to another route.
+    let more = format!(
+        "[[inbox]]\nname = \"other\"\ntopic = \"{}\"\ngroup = \"{}-other\"\nevent_type = \"OTHER\"\n\
+         verify_payment = false\n[[reconcile]]\nname = \"others\"\ninbox = \"other\"\n",
+        rig.topic, rig.group
+    );
+    let config = rig.config_file(&rig.url(), "start = \"latest\"\nallow_skip = true", &more);
+    let mut daemon = Daemon::start(&config, 0);
+    let said = "SELECT count(*) FROM makegood.status WHERE route = 'purchases' AND verdict = 'gap'
+                AND sentence LIKE '%3 records were never read (partition 0 from 0 to 2, first_start); nobody covers them: no [[reconcile]] section has inbox = \"purchases\"%'";
+    eventually("the gap to be said", || async { (rig.number(said).await == 1).then_some(()) })
+        .await;
+    let never =
+        "SELECT count(*) FROM makegood.status WHERE route = 'purchases' AND counted_at IS NULL";
+    assert_eq!(rig.number(never).await, 1);
+    // A daemon that died is not quoted as if it were there.
+    daemon.kill();
+    rig.client
+        .batch_execute(
+            "UPDATE makegood.workers SET seen_at = now() - interval '1 minute', state = 'held', reason = 'its last word'",
+        )
+        .await
+        .unwrap();
+    let output = command().args(["status", "-o", "json"]).arg("--config").arg(&config).output();
+    let text = stdout(&output.unwrap());
+    let status: Value = serde_json::from_str(&text).unwrap();
+    let worker = &status["routes"][0]["workers"][0];
+    assert_eq!((&worker["state"], &worker["reason"]), (&Value::from("gone"), &Value::Null));
+    assert_eq!(status["routes"][0]["paid_not_purchased"]["counted_at"], Value::Null);
+    assert_eq!(status["routes"][0]["verdict"], "down");
+    assert!(!text.contains("its last word"), "{text}");
 }

@@ -47,7 +47,7 @@ pub fn screen(overview: &Overview) -> String {
             text += &format!("\n{}", partitions(&route.partitions, overview.now));
         }
         if !route.counts.is_empty() {
-            text += &format!("\n{}", counts(route));
+            text += &format!("\n{}", counts(route, overview.now));
         }
         if !route.workers.is_empty() {
             text += &format!("\n{}", workers(&route.workers, overview.now));
@@ -75,7 +75,7 @@ fn partitions(positions: &[Position], now: Timestamp) -> String {
     print::table_text(&headings, rows)
 }
 
-fn counts(route: &Route) -> String {
+fn counts(route: &Route, now: Timestamp) -> String {
     let list = |pairs: &mut dyn Iterator<Item = (String, i64)>| {
         pairs.map(|(name, n)| format!("{name} {n}")).collect::<Vec<_>>().join(", ")
     };
@@ -90,6 +90,10 @@ fn counts(route: &Route) -> String {
     let unpurchased = match route.unpurchased.0 {
         0 => "none".to_owned(),
         n => n.to_string(),
+    };
+    let counted_at = match route.counted_at {
+        Some(at) => format!("counted {}", ago(now, at)),
+        None => "not counted yet".to_owned(),
     };
     let gaps: Vec<String> = (route.gaps.iter())
         .map(|gap| {
@@ -107,7 +111,7 @@ fn counts(route: &Route) -> String {
         ("never read", if gaps.is_empty() { "none".to_owned() } else { gaps.join("; ") }),
         ("suspects", route.suspects.as_ref().map_or("none".to_owned(), |s| s.records.to_string())),
         ("open quarantine", open),
-        ("paid, not purchased", unpurchased),
+        ("paid, not purchased", format!("{unpurchased} ({counted_at})")),
         (
             "contradictions",
             match route.mismatches {
@@ -129,8 +133,8 @@ fn workers(workers: &[Worker], now: Timestamp) -> String {
             if w.alive { w.state.clone() } else { "gone".to_owned() },
             standing::age(age(now, if w.alive { w.state_since } else { w.seen_at })),
             ago(now, w.seen_at),
-            or_dash((!partitions.is_empty()).then(|| partitions.join(","))),
-            w.reason.clone().unwrap_or_default(),
+            or_dash((w.alive && !partitions.is_empty()).then(|| partitions.join(","))),
+            w.reason.clone().filter(|_| w.alive).unwrap_or_default(),
         ]
     });
     print::table_text(&headings, rows)

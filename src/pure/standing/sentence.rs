@@ -103,11 +103,13 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
         ),
         Word::Unpurchased => unpurchased(facts),
         Word::Gap => format!(
-            "gap: {} never read; the reconciler covers them with a sweep by itself, `makegood offsets show` tells which; {}",
-            match facts.gaps {
-                (_, 1) => "1 record was".to_owned(),
-                (1, n) => format!("{n} records were"),
-                (ranges, n) => format!("{n} records in {ranges} ranges were"),
+            "gap: {}; {}, `makegood offsets show` tells which; {}",
+            never_read(facts),
+            match facts.uncovered {
+                None => "the reconciler covers them with a sweep by itself".to_owned(),
+                Some(why) => format!(
+                    "nobody covers them: {why}; with one they are covered by a sweep, or close each with makegood.dismiss_gap(gap, reason)"
+                ),
             },
             flow(facts)
         ),
@@ -132,14 +134,35 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
     }
 }
 
+/// What was never read, and where that begins.
+fn never_read(facts: &Facts<'_>) -> String {
+    let records = match facts.gaps {
+        (_, 1) => "1 record was".to_owned(),
+        (1, n) => format!("{n} records were"),
+        (ranges, n) => format!("{n} records in {ranges} ranges were"),
+    };
+    let first = facts.gap.map(|(partition, from, to, reason)| {
+        let more = match facts.gaps.0 {
+            0 | 1 => String::new(),
+            n => format!(", and {} more", n - 1),
+        };
+        format!(" (partition {partition} from {from} to {}, {reason}{more})", to - 1)
+    });
+    format!("{records} never read{}", first.unwrap_or_default())
+}
+
 fn unpurchased(facts: &Facts<'_>) -> String {
+    let gap = match facts.gaps.0 {
+        0 => String::new(),
+        _ => format!("; {}, which waits for a sweep", never_read(facts)),
+    };
     if let Some(late) = facts.late {
-        return format!("unpurchased: {late}; `makegood doctor` looks for the cause");
+        return format!("unpurchased: {late}{gap}; `makegood doctor` looks for the cause");
     }
     let (payments, oldest) = facts.unpurchased;
     if let (Some(why), 0) = (facts.failed, payments) {
         return format!(
-            "unpurchased: the reconciler's last run failed: {}; `makegood reconcile list` shows its runs",
+            "unpurchased: the reconciler's last run failed: {}{gap}; `makegood reconcile list` shows its runs",
             why.trim_end_matches('.')
         );
     }

@@ -27,6 +27,8 @@ fn facts(partitions: &[Partition]) -> Facts<'_> {
         quarantined: 0,
         suspects: None,
         gaps: (0, 0),
+        gap: None,
+        uncovered: None,
         unpurchased: (0, None),
         late: None,
         failed: None,
@@ -314,6 +316,21 @@ fn what_was_never_read_is_told_until_it_is_covered_and_missing_purchases_come_fi
     let (word, sentence) = judged(&Facts { gaps: (2, 17), ..facts(&idle) });
     assert_eq!(word, Word::Gap);
     assert!(sentence.starts_with("gap: 17 records in 2 ranges were never read"), "{sentence}");
+    assert!(sentence.contains("covers them with a sweep by itself"), "{sentence}");
+    let gap = Some((3, 10, 27, "first_start"));
+    let nobody = Some("no [[reconcile]] section has inbox = \"paid\"");
+    let (word, sentence) = judged(&Facts { gaps: (2, 17), gap, uncovered: nobody, ..facts(&idle) });
+    assert_eq!(word, Word::Gap);
+    assert!(
+        sentence.contains("(partition 3 from 10 to 26, first_start, and 1 more)"),
+        "{sentence}"
+    );
+    assert!(sentence.contains("nobody covers them: no [[reconcile]] section"), "{sentence}");
+    // What hinders the reconciler is why a gap stays: both are said.
+    let late = Some("payments have not been compared with purchases for 2 min");
+    let (word, sentence) = judged(&Facts { gaps: (1, 17), gap, late, ..facts(&idle) });
+    assert_eq!(word, Word::Unpurchased);
+    assert!(sentence.contains("17 records were never read (partition 3"), "{sentence}");
     assert!(!word.is_fine());
     let known = Facts { gaps: (1, 1), unpurchased: (3, None), ..facts(&idle) };
     assert_eq!(judged(&known).0, Word::Unpurchased);
