@@ -14,6 +14,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio_postgres::config::Host;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, NoTls};
 
 use super::TlsMode;
@@ -77,7 +78,12 @@ impl Hosts {
     async fn answer(&self, (host, tls): &(Config, TlsMode)) -> Option<Result<Open, Error>> {
         let answer = tokio::time::timeout(self.patience, open_one(host, tls)).await;
         if answer.is_err() {
-            tracing::debug!(host = ?host.get_hosts(), "a host did not answer");
+            let name = |host: &Host| match host {
+                Host::Tcp(name) => name.clone(),
+                Host::Unix(folder) => folder.display().to_string(),
+            };
+            let names: Vec<String> = host.get_hosts().iter().map(name).collect();
+            tracing::debug!(host = names.join(","), "a host did not answer");
         }
         answer.ok()
     }
