@@ -73,7 +73,7 @@ impl Delivery {
             Delivery::Command(words) => {
                 match tokio::time::timeout(RUN, run(words, message, body)).await {
                     Ok(ended) => ended,
-                    Err(_) => Err(format!("the command did not end within {RUN:?}")),
+                    Err(_) => Err(format!("the command did not end within {} s", RUN.as_secs())),
                 }
             }
         }

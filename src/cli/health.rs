@@ -45,12 +45,13 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
         None => configured(globals)?,
     };
     let path = if args.live { "/livez" } else { "/readyz?verbose" };
-    let (status, body) =
-        match tokio::time::timeout(PATIENCE, get(&host, path, token.as_ref())).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(silent(&host, &error.to_string())),
-            Err(_) => return Err(silent(&host, &format!("no answer within {PATIENCE:?}"))),
-        };
+    let (status, body) = match tokio::time::timeout(PATIENCE, get(&host, path, token.as_ref()))
+        .await
+    {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => return Err(silent(&host, &error.to_string())),
+        Err(_) => return Err(silent(&host, &format!("no answer within {} s", PATIENCE.as_secs()))),
+    };
     print::data(&told(args.live, status, &body))?;
     Ok(if status == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

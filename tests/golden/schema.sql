@@ -1102,6 +1102,99 @@ CREATE TABLE makegood.gaps (
 
 COMMENT ON TABLE makegood.gaps IS 'Offsets that were never read: expired, before the first start, or skipped on purpose. Open until a sweep of the reconciler has looked at everything that was paid before the gap was found.';
 
+CREATE TABLE makegood.runs (
+    id bigint NOT NULL,
+    job text COLLATE pg_catalog."C",
+    since timestamp with time zone,
+    until timestamp with time zone,
+    dry_run boolean DEFAULT false NOT NULL,
+    requested_by text NOT NULL,
+    requested_via text NOT NULL,
+    requested_at timestamp with time zone DEFAULT now() NOT NULL,
+    state text DEFAULT 'requested'::text NOT NULL,
+    phase text DEFAULT 'compare'::text NOT NULL,
+    place_at timestamp with time zone,
+    place_key text,
+    compared bigint DEFAULT 0 NOT NULL,
+    missing bigint DEFAULT 0 NOT NULL,
+    made_good bigint DEFAULT 0 NOT NULL,
+    gone bigint DEFAULT 0 NOT NULL,
+    quarantined bigint DEFAULT 0 NOT NULL,
+    conflicts bigint DEFAULT 0 NOT NULL,
+    sample jsonb,
+    held text,
+    approved_by text,
+    approved_at timestamp with time zone,
+    runner uuid,
+    writer uuid,
+    started_at timestamp with time zone,
+    moved_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    error text,
+    reason text,
+    CONSTRAINT runs_phase_check CHECK ((phase = ANY (ARRAY['compare'::text, 'make_good'::text, 'conflicts'::text]))),
+    CONSTRAINT runs_requested_via_check CHECK ((requested_via = ANY (ARRAY['sql'::text, 'cli'::text, 'signal'::text, 'schedule'::text]))),
+    CONSTRAINT runs_state_check CHECK ((state = ANY (ARRAY['requested'::text, 'running'::text, 'held'::text, 'done'::text, 'failed'::text])))
+);
+
+COMMENT ON TABLE makegood.runs IS 'One row a run of the reconciler, from the request to its end. phase and place say where a new runner goes on.';
+
+CREATE VIEW makegood.gaps_covered AS
+ SELECT g.id AS gap,
+    r.name AS route,
+    g.topic,
+    g.topic_id,
+    g.partition,
+    g.from_offset,
+    g.to_offset,
+    (g.to_offset - g.from_offset) AS records,
+    g.reason,
+    g.found_at,
+    g.covered_at,
+    g.covered_how AS how,
+    g.covered_run AS run,
+    u.until AS compared_until,
+    g.covered_by AS who,
+    g.note
+   FROM ((makegood.gaps g
+     JOIN makegood.routes r ON ((r.id = g.route_id)))
+     LEFT JOIN makegood.runs u ON ((u.id = g.covered_run)))
+  WHERE (g.covered_at IS NOT NULL);
+
+COMMENT ON VIEW makegood.gaps_covered IS 'Offsets that were never read and whose payments were looked at otherwise, each with the run that did, or closed by a person.';
+
+COMMENT ON COLUMN makegood.gaps_covered.gap IS 'Its number.';
+
+COMMENT ON COLUMN makegood.gaps_covered.route IS 'The route that did not read them.';
+
+COMMENT ON COLUMN makegood.gaps_covered.topic IS 'The topic.';
+
+COMMENT ON COLUMN makegood.gaps_covered.topic_id IS 'The topic''s id when it was found.';
+
+COMMENT ON COLUMN makegood.gaps_covered.partition IS 'The partition.';
+
+COMMENT ON COLUMN makegood.gaps_covered.from_offset IS 'The first offset that was not read.';
+
+COMMENT ON COLUMN makegood.gaps_covered.to_offset IS 'One past the last.';
+
+COMMENT ON COLUMN makegood.gaps_covered.records IS 'How many offsets that are.';
+
+COMMENT ON COLUMN makegood.gaps_covered.reason IS 'Why they were not read, as in gaps_open.';
+
+COMMENT ON COLUMN makegood.gaps_covered.found_at IS 'When it was found; every payment they can be about became paid before.';
+
+COMMENT ON COLUMN makegood.gaps_covered.covered_at IS 'When it was closed.';
+
+COMMENT ON COLUMN makegood.gaps_covered.how IS 'sweep: every payment was compared; dismissed: a person closed it.';
+
+COMMENT ON COLUMN makegood.gaps_covered.run IS 'The run that compared every payment; null for none.';
+
+COMMENT ON COLUMN makegood.gaps_covered.compared_until IS 'Until when a payment became paid that the run compared; never before found_at.';
+
+COMMENT ON COLUMN makegood.gaps_covered.who IS 'The person who dismissed it.';
+
+COMMENT ON COLUMN makegood.gaps_covered.note IS 'What that person said.';
+
 ALTER TABLE makegood.gaps ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME makegood.gaps_id_seq
     START WITH 1
@@ -1993,43 +2086,6 @@ COMMENT ON COLUMN makegood.reconcile_findings.note IS 'What that person said.';
 
 COMMENT ON COLUMN makegood.reconcile_findings.quarantine_id IS 'Where the payment''s event is that could not be applied, if one could not.';
 
-CREATE TABLE makegood.runs (
-    id bigint NOT NULL,
-    job text COLLATE pg_catalog."C",
-    since timestamp with time zone,
-    until timestamp with time zone,
-    dry_run boolean DEFAULT false NOT NULL,
-    requested_by text NOT NULL,
-    requested_via text NOT NULL,
-    requested_at timestamp with time zone DEFAULT now() NOT NULL,
-    state text DEFAULT 'requested'::text NOT NULL,
-    phase text DEFAULT 'compare'::text NOT NULL,
-    place_at timestamp with time zone,
-    place_key text,
-    compared bigint DEFAULT 0 NOT NULL,
-    missing bigint DEFAULT 0 NOT NULL,
-    made_good bigint DEFAULT 0 NOT NULL,
-    gone bigint DEFAULT 0 NOT NULL,
-    quarantined bigint DEFAULT 0 NOT NULL,
-    conflicts bigint DEFAULT 0 NOT NULL,
-    sample jsonb,
-    held text,
-    approved_by text,
-    approved_at timestamp with time zone,
-    runner uuid,
-    writer uuid,
-    started_at timestamp with time zone,
-    moved_at timestamp with time zone,
-    finished_at timestamp with time zone,
-    error text,
-    reason text,
-    CONSTRAINT runs_phase_check CHECK ((phase = ANY (ARRAY['compare'::text, 'make_good'::text, 'conflicts'::text]))),
-    CONSTRAINT runs_requested_via_check CHECK ((requested_via = ANY (ARRAY['sql'::text, 'cli'::text, 'signal'::text, 'schedule'::text]))),
-    CONSTRAINT runs_state_check CHECK ((state = ANY (ARRAY['requested'::text, 'running'::text, 'held'::text, 'done'::text, 'failed'::text])))
-);
-
-COMMENT ON TABLE makegood.runs IS 'One row a run of the reconciler, from the request to its end. phase and place say where a new runner goes on.';
-
 CREATE VIEW makegood.reconcile_runs AS
  SELECT runs.id AS run,
     runs.job,
@@ -2259,6 +2315,14 @@ CREATE VIEW makegood.status AS
             (now() - max(paid_not_purchased.age)) AS paid_at
            FROM makegood.paid_not_purchased
           GROUP BY paid_not_purchased.route
+        ), job AS (
+         SELECT jobs.route_id,
+                CASE
+                    WHEN (count(*) = count(jobs.looked_at)) THEN min(jobs.looked_at)
+                    ELSE NULL::timestamp with time zone
+                END AS counted_at
+           FROM makegood.jobs
+          GROUP BY jobs.route_id
         ), gap AS (
          SELECT gaps.route_id,
             count(*) AS gaps_open
@@ -2300,13 +2364,15 @@ CREATE VIEW makegood.status AS
             ELSE 'down: no daemon has been seen within thirty seconds'::text
         END AS sentence,
     v.since AS verdict_since,
-    v.judged_at
-   FROM ((((((makegood.routes r
+    v.judged_at,
+    j.counted_at
+   FROM (((((((makegood.routes r
      LEFT JOIN "position" p ON ((p.route = r.name)))
      LEFT JOIN worker w ON ((w.route_id = r.id)))
      LEFT JOIN waiting q ON ((q.route_id = r.id)))
      LEFT JOIN unpurchased u ON ((u.route = r.name)))
      LEFT JOIN gap g ON ((g.route_id = r.id)))
+     LEFT JOIN job j ON ((j.route_id = r.id)))
      LEFT JOIN makegood.verdicts v ON (((v.route_id = r.id) AND ((v.judged_at >= (now() - '00:00:10'::interval)) AND (v.judged_at <= (now() + '00:00:30'::interval))))));
 
 COMMENT ON VIEW makegood.status IS 'One row a route: is it working, and if not, why and what to do. Never reads the inbox.';
@@ -2368,6 +2434,8 @@ COMMENT ON COLUMN makegood.status.sentence IS 'The same in a sentence, with the 
 COMMENT ON COLUMN makegood.status.verdict_since IS 'Since when the verdict is what it is.';
 
 COMMENT ON COLUMN makegood.status.judged_at IS 'When a daemon last judged the route.';
+
+COMMENT ON COLUMN makegood.status.counted_at IS 'When the reconciler last looked at recent payments, and so how old paid_not_purchased is; null if a job of the route never did, or it has none.';
 
 CREATE VIEW makegood.suspects AS
  SELECT q.id,
