@@ -120,6 +120,7 @@ impl Site {
             && failed.iter().all(|name| check(name) == Some(&0.0))
             && verdict(truth.verdict) == Some(1.0)
             && (!truth.postgres || self.view_says().await == truth.verdict)
+            && (!truth.postgres || status["outbox"]["verdict"] == self.outbox_view_says().await)
             && says(&status, truth);
         if agree { Ok(()) } else { Err(format!("{failed:?} {status}")) }
     }
@@ -128,6 +129,12 @@ impl Site {
     async fn view_says(&self) -> String {
         let client = connect(&self.postgres.url("postgres")).await;
         let sql = "SELECT verdict FROM makegood.status WHERE starts_with(sentence, verdict)";
+        client.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
+    async fn outbox_view_says(&self) -> String {
+        let client = connect(&self.postgres.url("postgres")).await;
+        let sql = "SELECT verdict FROM makegood.outbox_status WHERE starts_with(sentence, verdict)";
         client.query_one(sql, &[]).await.unwrap().get(0)
     }
 

@@ -53,6 +53,11 @@ async fn what_was_refused_is_listed_explained_and_sent_again_in_order() {
         (rig.number("SELECT relays FROM makegood.outbox_status").await == 0).then_some(())
     })
     .await;
+    // The last word of who is gone is not the present.
+    let said = "UPDATE makegood.outbox_verdict SET verdict = 'set_aside', judged_at = now()";
+    rig.client.execute(said, &[]).await.unwrap();
+    let down = "SELECT count(*) FROM makegood.outbox_status WHERE verdict = 'down' AND starts_with(sentence, 'down')";
+    assert_eq!(rig.number(down).await, 1);
     publish(&rig, "c", 0..2, &[]).await;
 
     let aside = [

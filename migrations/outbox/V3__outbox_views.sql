@@ -186,6 +186,18 @@ COMMENT ON COLUMN makegood.publishers.used IS
     'How many it has, events that were sent and are still kept included, each rounded up to 1 KiB; null without a quota.';
 
 -- Beside DESIGN's `status`, which is the inbox's: the outbox may live in another database.
+-- The daemons' verdict on the outbox, as that on each route.
+CREATE TABLE makegood.outbox_verdict (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    writer uuid NOT NULL,
+    verdict text NOT NULL,
+    rank smallint NOT NULL,
+    sentence text NOT NULL,
+    since timestamptz NOT NULL DEFAULT now(),
+    judged_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE makegood.outbox_verdict IS 'One row: what a daemon last said of the outbox, shown by outbox_status while it is fresh.';
+
 CREATE VIEW makegood.outbox_status AS
 WITH waiting AS (
     SELECT count(*) AS pending, min(created_at) AS oldest_at, coalesce(sum(bytes), 0)::bigint AS pending_bytes
@@ -206,16 +218,27 @@ WITH waiting AS (
            min(remark) FILTER (WHERE leased) AS remark
     FROM makegood.outbox_cursor
 )
-SELECT CASE WHEN r.relays < r.shards THEN 'down' WHEN r.reason IS NOT NULL THEN 'held'
-            WHEN r.remark IS NOT NULL THEN 'overdue' WHEN a.set_aside > 0 OR h.topics <> '{}' THEN 'set_aside'
-            WHEN w.pending > 0 THEN 'behind' ELSE 'ok' END AS verdict,
-       r.relays, r.shards, r.reason, r.advice, w.pending, w.pending_bytes, w.oldest_at,
+, said AS (
+    -- These words are said only while every shard is relayed: later they are the last ones of a daemon that is gone.
+    SELECT CASE WHEN r.relays < r.shards AND coalesce(v.verdict, 'ok') IN ('ok', 'behind', 'set_aside', 'overdue')
+                THEN 'down' ELSE coalesce(v.verdict, 'unknown') END AS verdict,
+           v.verdict AS word, v.sentence, v.since, v.judged_at
+    FROM relay r
+    LEFT JOIN makegood.outbox_verdict v ON v.judged_at BETWEEN now() - interval '30 seconds' AND now() + interval '30 seconds'
+)
+SELECT s.verdict, r.relays, r.shards, r.reason, r.advice, w.pending, w.pending_bytes, w.oldest_at,
        greatest(clock_timestamp() - w.oldest_at, interval '0') AS oldest_age, coalesce(r.in_flight, 0)::bigint AS in_flight,
-       a.set_aside, a.refused, a.aside_since, r.published, r.seen_at, h.topics AS held_topics, r.remark
-FROM waiting w, aside a, relay r, held h;
+       a.set_aside, a.refused, a.aside_since, r.published, r.seen_at, h.topics AS held_topics, r.remark,
+       CASE WHEN s.verdict = s.word THEN s.sentence WHEN s.verdict = 'down' THEN 'down: no daemon relays the outbox'
+            ELSE 'unknown: no daemon has judged it within thirty seconds' END AS sentence,
+       CASE WHEN s.verdict = s.word THEN s.since END AS verdict_since, s.judged_at
+FROM waiting w, aside a, relay r, held h, said s;
 COMMENT ON VIEW makegood.outbox_status IS 'One row: do events get from the outbox to Kafka, and if not, why and what to do.';
 COMMENT ON COLUMN makegood.outbox_status.verdict IS
-    'ok: nothing waits; behind: events are on their way; set_aside: Kafka refused some, or a topic; overdue: see remark; held: see reason; down: no relay runs.';
+    'What the daemons say, as the page, the commands, the metrics and the alerts do; ok and behind are fine. down: no daemon relays; unknown: none has judged it lately.';
+COMMENT ON COLUMN makegood.outbox_status.sentence IS 'The verdict in a sentence, with the cause and what to do.';
+COMMENT ON COLUMN makegood.outbox_status.verdict_since IS 'Since when the verdict is what it is.';
+COMMENT ON COLUMN makegood.outbox_status.judged_at IS 'When a daemon last judged the outbox.';
 COMMENT ON COLUMN makegood.outbox_status.relays IS 'Shards that a living daemon relays.';
 COMMENT ON COLUMN makegood.outbox_status.shards IS 'Shards there are.';
 COMMENT ON COLUMN makegood.outbox_status.reason IS 'Why nothing is sent.';

@@ -132,12 +132,18 @@ impl Refresher {
 impl Refresher {
     /// Writes the verdicts down for those who read SQL: each change, and now and then that they still hold.
     async fn say(&mut self, overview: &Overview) {
-        let words: Vec<Word> = overview.routes.iter().map(|route| route.standing.word).collect();
+        let outbox = overview.outbox.as_ref().map(|outbox| &outbox.standing);
+        let routes = overview.routes.iter().map(|route| route.standing.word);
+        let words: Vec<Word> = routes.chain(outbox.map(|standing| standing.word)).collect();
         let is_known = self
             .said
             .as_ref()
             .is_some_and(|(at, said)| at.elapsed() < SAID_EVERY && *said == words);
-        if is_known || overview.trouble.is_some() {
+        if is_known {
+            return;
+        }
+        let is_outbox_said = self.say_of_outbox(outbox).await;
+        if overview.trouble.is_some() {
             return;
         }
         let verdicts: Vec<Verdict<'_>> = (overview.routes.iter())
@@ -151,9 +157,21 @@ impl Refresher {
         let writing = async |store: &Store| verdicts::write(store, self.writer, &verdicts).await;
         // Where they cannot be written they get old, which the view tells.
         match self.sources.purchases.ask(PATIENCE, "the verdicts", writing).await {
-            Ok(()) => self.said = Some((Instant::now(), words)),
+            Ok(()) if is_outbox_said => self.said = Some((Instant::now(), words)),
+            Ok(()) => {}
             Err(problem) => debug!(%problem, "the verdicts were not written down"),
         }
+    }
+
+    /// The same of the outbox, whose database may be another one.
+    async fn say_of_outbox(&self, said: Option<&Standing>) -> bool {
+        let (Some(base), Some(said)) = (&self.sources.outbox, said) else { return true };
+        let writing = async |store: &Store| verdicts::write_outbox(store, self.writer, said).await;
+        let written = base.ask(PATIENCE, "the outbox's verdict", writing).await;
+        if let Err(problem) = &written {
+            debug!(%problem, "the outbox's verdict was not written down");
+        }
+        written.is_ok()
     }
 }
 

@@ -1,8 +1,9 @@
-//! What daemons say of the routes, for those who read SQL.
+//! What daemons say of the routes and the outbox, for those who read SQL.
 
 use uuid::Uuid;
 
 use super::{Fault, Store};
+use crate::pure::standing::Standing;
 
 /// The verdict on one route.
 #[derive(Clone, Debug)]
@@ -27,4 +28,12 @@ pub async fn write(store: &Store, writer: Uuid, said: &[Verdict<'_>]) -> Result<
     let sql = include_str!("../../sql/core/verdict_write.sql");
     store.query(sql, &[&writer, &routes, &words, &ranks, &sentences]).await?;
     Ok(())
+}
+
+/// Writes what this process says of the outbox.
+pub async fn write_outbox(store: &Store, writer: Uuid, said: &Standing) -> Result<(), Fault> {
+    let (word, rank) = (said.word.as_str(), said.word.rank());
+    let sentence = said.sentence.replace('\0', "");
+    let sql = include_str!("../../sql/core/outbox_verdict_write.sql");
+    store.query(sql, &[&writer, &word, &rank, &sentence]).await.map(drop)
 }

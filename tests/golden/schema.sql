@@ -1712,6 +1712,19 @@ COMMENT ON COLUMN makegood.outbox_set_aside.retry_at IS 'When somebody asked to 
 
 COMMENT ON COLUMN makegood.outbox_set_aside.seq IS 'Its number; the rows of one key are sent in this order.';
 
+CREATE TABLE makegood.outbox_verdict (
+    one boolean DEFAULT true NOT NULL,
+    writer uuid NOT NULL,
+    verdict text NOT NULL,
+    rank smallint NOT NULL,
+    sentence text NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    judged_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT outbox_verdict_one_check CHECK (one)
+);
+
+COMMENT ON TABLE makegood.outbox_verdict IS 'One row: what a daemon last said of the outbox, shown by outbox_status while it is fresh.';
+
 CREATE VIEW makegood.outbox_status AS
  WITH waiting AS (
          SELECT count(*) AS pending,
@@ -1738,16 +1751,20 @@ CREATE VIEW makegood.outbox_status AS
             min(outbox_cursor.advice) FILTER (WHERE outbox_cursor.leased) AS advice,
             min(outbox_cursor.remark) FILTER (WHERE outbox_cursor.leased) AS remark
            FROM makegood.outbox_cursor
+        ), said AS (
+         SELECT
+                CASE
+                    WHEN ((r_1.relays < r_1.shards) AND (COALESCE(v.verdict, 'ok'::text) = ANY (ARRAY['ok'::text, 'behind'::text, 'set_aside'::text, 'overdue'::text]))) THEN 'down'::text
+                    ELSE COALESCE(v.verdict, 'unknown'::text)
+                END AS verdict,
+            v.verdict AS word,
+            v.sentence,
+            v.since,
+            v.judged_at
+           FROM (relay r_1
+             LEFT JOIN makegood.outbox_verdict v ON (((v.judged_at >= (now() - '00:00:30'::interval)) AND (v.judged_at <= (now() + '00:00:30'::interval)))))
         )
- SELECT
-        CASE
-            WHEN (r.relays < r.shards) THEN 'down'::text
-            WHEN (r.reason IS NOT NULL) THEN 'held'::text
-            WHEN (r.remark IS NOT NULL) THEN 'overdue'::text
-            WHEN ((a.set_aside > 0) OR (h.topics <> '{}'::text[])) THEN 'set_aside'::text
-            WHEN (w.pending > 0) THEN 'behind'::text
-            ELSE 'ok'::text
-        END AS verdict,
+ SELECT s.verdict,
     r.relays,
     r.shards,
     r.reason,
@@ -1763,15 +1780,26 @@ CREATE VIEW makegood.outbox_status AS
     r.published,
     r.seen_at,
     h.topics AS held_topics,
-    r.remark
+    r.remark,
+        CASE
+            WHEN (s.verdict = s.word) THEN s.sentence
+            WHEN (s.verdict = 'down'::text) THEN 'down: no daemon relays the outbox'::text
+            ELSE 'unknown: no daemon has judged it within thirty seconds'::text
+        END AS sentence,
+        CASE
+            WHEN (s.verdict = s.word) THEN s.since
+            ELSE NULL::timestamp with time zone
+        END AS verdict_since,
+    s.judged_at
    FROM waiting w,
     aside a,
     relay r,
-    held h;
+    held h,
+    said s;
 
 COMMENT ON VIEW makegood.outbox_status IS 'One row: do events get from the outbox to Kafka, and if not, why and what to do.';
 
-COMMENT ON COLUMN makegood.outbox_status.verdict IS 'ok: nothing waits; behind: events are on their way; set_aside: Kafka refused some, or a topic; overdue: see remark; held: see reason; down: no relay runs.';
+COMMENT ON COLUMN makegood.outbox_status.verdict IS 'What the daemons say, as the page, the commands, the metrics and the alerts do; ok and behind are fine. down: no daemon relays; unknown: none has judged it lately.';
 
 COMMENT ON COLUMN makegood.outbox_status.relays IS 'Shards that a living daemon relays.';
 
@@ -1804,6 +1832,12 @@ COMMENT ON COLUMN makegood.outbox_status.seen_at IS 'When a relay last wrote; nu
 COMMENT ON COLUMN makegood.outbox_status.held_topics IS 'Topics that take nothing while others do, see outbox_held_topics.';
 
 COMMENT ON COLUMN makegood.outbox_status.remark IS 'Why published rows stay longer than they should; null if they do not.';
+
+COMMENT ON COLUMN makegood.outbox_status.sentence IS 'The verdict in a sentence, with the cause and what to do.';
+
+COMMENT ON COLUMN makegood.outbox_status.verdict_since IS 'Since when the verdict is what it is.';
+
+COMMENT ON COLUMN makegood.outbox_status.judged_at IS 'When a daemon last judged the outbox.';
 
 CREATE TABLE makegood.outbox_turns (
     turn bigint NOT NULL,
@@ -2565,6 +2599,9 @@ ALTER TABLE ONLY makegood.outbox_steps
 
 ALTER TABLE ONLY makegood.outbox_turns
     ADD CONSTRAINT outbox_turns_pkey PRIMARY KEY (turn);
+
+ALTER TABLE ONLY makegood.outbox_verdict
+    ADD CONSTRAINT outbox_verdict_pkey PRIMARY KEY (one);
 
 ALTER TABLE ONLY makegood.positions
     ADD CONSTRAINT positions_pkey PRIMARY KEY (consumer_group, topic_id, partition, step);

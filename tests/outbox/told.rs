@@ -74,6 +74,12 @@ async fn a_claim_that_is_refused_is_told_with_its_reason_and_mended_without_a_re
     assert_eq!(readyz.0, 503);
     says(&config, &["status"], &["held: ", why]).await;
     assert!(!told(&config, &["status"]).await.contains("start one with"));
+    // One judge: who reads SQL is told the same, and not that no daemon runs.
+    let said = format!(
+        "SELECT count(*) FROM makegood.outbox_status WHERE verdict = 'held' AND sentence LIKE '%{why}%'"
+    );
+    eventually("the view to say so", || async { (site.number(&said).await == 1).then_some(()) })
+        .await;
     says(&config, &["doctor"], &["outbox.claim", why]).await;
     let grant = format!("GRANT INSERT ON makegood.outbox_steps TO {role}");
     site.client.batch_execute(&grant).await.unwrap();
