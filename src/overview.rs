@@ -104,6 +104,12 @@ impl Overview {
         routes.chain(outbox).all(|standing| standing.word.is_fine())
     }
 
+    /// Whether the database with the purchases has never said anything here.
+    pub fn is_blank(&self) -> bool {
+        let is_empty = |route: &Route| route.partitions.is_empty() && route.workers.is_empty();
+        self.trouble.is_some() && self.jobs.is_empty() && self.routes.iter().all(is_empty)
+    }
+
     /// The worst verdict of all routes and the outbox; `None` without any.
     pub fn worst(&self) -> Option<Word> {
         let routes = self.routes.iter().map(|route| route.standing.word);

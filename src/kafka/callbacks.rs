@@ -50,7 +50,7 @@ impl ClientContext for Callbacks {
     fn error(&self, error: KafkaError, reason: &str) {
         // The end of a partition comes as an error too, many times a second under load.
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
-            debug!(%error, reason, "kafka client");
+            debug!(error = super::reason(&error), reason, "kafka client");
             self.complaint.note(&error, reason);
             super::count(&error);
         }
@@ -76,7 +76,7 @@ impl ConsumerContext for Callbacks {
                 "partitions assigned"
             );
             if let Err(error) = accepted {
-                error!(%error, "cannot accept the assignment");
+                error!(error = super::reason(&error), "cannot accept the assignment");
             }
             let _ = self.events.send(Event::Assigned { assignment, partitions });
             return;
@@ -93,7 +93,7 @@ impl ConsumerContext for Callbacks {
         }
         self.board.clear();
         if let Err(error) = consumer.unassign() {
-            error!(%error, "cannot give the partitions back");
+            error!(error = super::reason(&error), "cannot give the partitions back");
         }
     }
 
@@ -103,7 +103,7 @@ impl ConsumerContext for Callbacks {
             return;
         }
         // Kafka's copy is a courtesy; PostgreSQL has the position. It is tried again all the same.
-        debug!(%error, "an offset commit failed");
+        debug!(error = super::reason(&error), "an offset commit failed");
         for entry in offsets.elements() {
             if let Offset::Offset(offset) = entry.offset() {
                 self.board.put_back(entry.partition(), offset);
@@ -141,6 +141,6 @@ pub(super) fn commit<C: ConsumerContext>(
         let _ = list.add_partition_offset(topic, *partition, Offset::Offset(*offset));
     }
     if let Err(error) = consumer.commit(&list, CommitMode::Async) {
-        debug!(%error, "an offset commit was refused");
+        debug!(error = super::reason(&error), "an offset commit was refused");
     }
 }

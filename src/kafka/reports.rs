@@ -144,7 +144,7 @@ impl ClientContext for Reports {
     }
 
     fn error(&self, error: KafkaError, words: &str) {
-        debug!(%error, words, "kafka producer");
+        debug!(error = super::reason(&error), words, "kafka producer");
         super::count(&error);
         self.complaint.note(&error, words);
         let said = refusal(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail), words);

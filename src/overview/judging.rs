@@ -68,7 +68,8 @@ pub(super) fn unreachable(problem: &Problem) -> Standing {
         Code::PostgresUnreachable => Word::Unreachable,
         _ => Word::Unknown,
     };
-    Standing { word, sentence: standing::unasked(word, &problem.cause, &problem.hint) }
+    let sentence = standing::unasked(word, &problem.cause, &problem.hint);
+    Standing::new(word, sentence).because(&problem.cause, &problem.hint)
 }
 
 /// The configured routes, then those that only a daemon elsewhere has.
@@ -156,7 +157,7 @@ fn route(config: &Config, report: &Report, name: &str, topic: &str, group: &str)
         name: name.to_owned(),
         topic: topic.to_owned(),
         group: group.to_owned(),
-        standing: Standing { word: standing::Word::Unknown, sentence: String::new() },
+        standing: Standing::new(standing::Word::Unknown, ""),
         counts: known.map(|r| r.counts.clone()).unwrap_or_default(),
         quarantine: (report.quarantine.iter())
             .filter(|(route, ..)| route == name)

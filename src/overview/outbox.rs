@@ -82,13 +82,15 @@ impl Outbox {
             // This process runs: whatever the database knows of it, nobody need start it.
             if is_down && shards.any(|name| liveness.runs(&name)) {
                 let sentence = "joining: this daemon is to relay the outbox and does not yet; if this lasts, its log says why";
-                self.standing = Standing { word: Word::Joining, sentence: sentence.to_owned() };
+                self.standing = Standing::new(Word::Joining, sentence);
             }
             return;
         };
         let said = format!("held: {}. {}", trouble.reason, trouble.advice);
         let sentence = said.trim_end().trim_end_matches('.').to_owned();
-        self.standing = Standing { word: Word::Held, sentence };
+        self.standing = Standing::new(Word::Held, sentence)
+            .because(&trouble.reason, &trouble.advice)
+            .lasting(Some(trouble.since.elapsed()));
     }
 
     /// For a program.

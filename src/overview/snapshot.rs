@@ -200,14 +200,15 @@ fn add_own_trouble(route: &mut Route, liveness: &Liveness) {
         // This process runs: whatever the database knows of it, nobody need start it.
         if is_down && liveness.runs(&name) {
             let sentence = "joining: this daemon runs the route and has not reported yet; if this lasts, its log says why";
-            route.standing = Standing { word: Word::Joining, sentence: sentence.to_owned() };
+            route.standing = Standing::new(Word::Joining, sentence);
         }
         return;
     };
     if is_down || route.standing.word < Word::Held {
         let (age, reason, advice) = (trouble.since.elapsed(), &trouble.reason, &trouble.advice);
         let sentence = standing::holds(standing::Held { age, reason, advice });
-        route.standing = Standing { word: Word::Held, sentence };
+        route.standing =
+            Standing::new(Word::Held, sentence).because(reason, advice).lasting(Some(age));
     }
 }
 

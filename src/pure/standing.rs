@@ -5,10 +5,12 @@
 use std::time::Duration;
 
 pub mod duty;
+mod mend;
 mod next;
 pub mod outbox;
 mod sentence;
 
+pub use mend::statements;
 pub use next::next;
 pub use sentence::{age, headline, holds, unasked};
 
@@ -159,6 +161,30 @@ pub struct Standing {
     pub word: Word,
     /// The same as a sentence that starts with the word, without the route's name.
     pub sentence: String,
+    /// What is in the way, where that is known apart from the sentence; else empty.
+    pub cause: String,
+    /// What mends it; may be empty.
+    pub advice: String,
+    /// For how long, where that is known.
+    pub age: Option<Duration>,
+}
+
+impl Standing {
+    /// A verdict that its sentence says all of.
+    pub fn new(word: Word, sentence: impl Into<String>) -> Standing {
+        let (cause, advice) = Default::default();
+        Standing { word, sentence: sentence.into(), cause, advice, age: None }
+    }
+
+    /// The same with what is in the way, and what mends it.
+    pub fn because(self, cause: &str, advice: &str) -> Standing {
+        Standing { cause: cause.to_owned(), advice: advice.to_owned(), ..self }
+    }
+
+    /// The same, if it is known for how long.
+    pub fn lasting(self, age: Option<Duration>) -> Standing {
+        Standing { age, ..self }
+    }
 }
 
 impl Word {
@@ -225,7 +251,17 @@ impl Word {
 /// while held there is none on purpose.
 pub fn judge(facts: &Facts<'_>) -> Standing {
     let word = word(facts);
-    Standing { word, sentence: sentence::write(word, facts) }
+    let standing = Standing::new(word, sentence::write(word, facts));
+    let why = match word {
+        Word::Held => facts.held,
+        Word::Stalled => facts.stalled,
+        Word::Suspect => facts.suspects.map(|(_, why)| why),
+        _ => None,
+    };
+    match why {
+        Some(why) => standing.because(why.reason, why.advice).lasting(Some(why.age)),
+        None => standing,
+    }
 }
 
 fn word(facts: &Facts<'_>) -> Word {

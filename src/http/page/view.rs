@@ -7,10 +7,11 @@ mod jobs;
 mod plots;
 mod routes;
 mod verdict;
+mod waiting;
 mod words;
 
 use super::super::Site;
-use crate::overview::Snapshot;
+use crate::overview::{Overview, Snapshot};
 use crate::store::report::Job;
 
 use about::{About, Happening};
@@ -33,6 +34,8 @@ pub struct Live<'a> {
     pub routes: Vec<RouteView<'a>>,
     pub outbox: Option<OutboxView>,
     pub jobs: Vec<JobView<'a>>,
+    /// Whether nothing is known of what the database has.
+    pub is_blank: bool,
     pub plots: Plots,
     pub happenings: Vec<Happening>,
     pub about: About,
@@ -53,11 +56,15 @@ impl<'a> Live<'a> {
             verdict: Verdict::new(snapshot),
             hops: overview.map_or_else(Vec::new, |o| flow::hops(o, snapshot, &lines)),
             routes: overview.map_or_else(Vec::new, |overview| {
-                overview.routes.iter().map(|route| RouteView::new(route, now)).collect()
+                let (is_stale, told) = (overview.trouble.is_some(), verdict::told(overview));
+                (overview.routes.iter())
+                    .map(|route| RouteView::new(route, (now, is_stale), told))
+                    .collect()
             }),
             outbox: overview
                 .and_then(|o| o.outbox.as_ref())
-                .map(|outbox| OutboxView::new(outbox, now)),
+                .map(|outbox| OutboxView::new(outbox, now, overview.map_or("", verdict::told))),
+            is_blank: overview.is_none_or(Overview::is_blank),
             jobs: jobs.iter().map(|job| JobView::new(job, now)).collect(),
             plots: plots::all(&snapshot.history),
             happenings: lines.into_iter().take(HAPPENINGS).map(Happening::new).collect(),

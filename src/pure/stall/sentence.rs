@@ -28,7 +28,7 @@ fn why(cause: &Cause) -> (String, String) {
         Cause::Locked(who, pid) => {
             return (
                 format!("a table is locked by pid {pid} ({who})"),
-                format!("let it finish, or end it: SELECT pg_terminate_backend({pid})"),
+                format!("let it finish, or end it: SELECT pg_terminate_backend({pid});"),
             );
         }
         Cause::Held(why) => (format!("held: {why}"), ""),

@@ -69,7 +69,13 @@ pub fn judge(facts: &Outbox<'_>) -> Standing {
         (Word::SetAside, ..) => format!("set_aside: {}; {}", aside(facts), flow(facts)),
         _ => format!("{}: {}", word.as_str(), flow(facts)),
     };
-    Standing { word, sentence: sentence + &queue(facts) }
+    let standing = Standing::new(word, sentence + &queue(facts));
+    match (word, refused, facts.held) {
+        (Word::Held, Some(Some((reason, advice))), _) | (Word::Held, _, Some((reason, advice))) => {
+            standing.because(reason, advice)
+        }
+        _ => standing,
+    }
 }
 
 /// Daemons are here and do not relay: what this role is refused is most likely what they are.

@@ -279,8 +279,8 @@ fn the_headline_names_the_outbox_where_that_is_what_is_wrong() {
     let ok = judge(&facts(&idle));
     let down = judge(&Facts { alive: 0, ..facts(&idle) });
     let sentence = unasked(Word::Unknown, "its database is away", "");
-    let stuck = Standing { word: Word::Unknown, sentence };
-    let well = Standing { word: Word::Ok, sentence: "ok: nothing is waiting".to_owned() };
+    let stuck = Standing::new(Word::Unknown, sentence);
+    let well = Standing::new(Word::Ok, "ok: nothing is waiting");
     assert_eq!(headline(&[("a", &ok)], Some(&well)), ok.sentence);
     assert_eq!(headline(&[("a", &ok)], Some(&stuck)), "outbox: unknown: its database is away");
     assert_eq!(headline(&[("a", &down)], Some(&stuck)), down.sentence);
@@ -291,7 +291,7 @@ fn the_headline_names_the_outbox_where_that_is_what_is_wrong() {
 fn a_database_out_of_reach_is_the_worst_and_needs_no_routes_name() {
     let sentence = unasked(Word::Unreachable, "PostgreSQL is out of reach", "start it\nor not");
     assert_eq!(sentence, "unreachable: PostgreSQL is out of reach; start it");
-    let away = Standing { word: Word::Unreachable, sentence };
+    let away = Standing::new(Word::Unreachable, sentence);
     assert_eq!(headline(&[("a", &away)], Some(&away)), away.sentence);
     assert!(!away.word.is_fine());
     // The last word's place tells how many there are.

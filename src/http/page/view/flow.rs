@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::Level;
 
-use super::When;
 use super::words::{about, length, number, or_dash, rate, tone};
+use super::{When, verdict, waiting};
 use crate::feed::Line;
 use crate::overview::{Outbox, Overview, Route, Sample, Snapshot, age};
 use crate::pure::standing::Word;
@@ -23,7 +23,7 @@ pub struct Hop {
     pub doing: &'static str,
     /// How many wait, what that is called, and the longest for how long.
     pub waiting: String,
-    pub called: &'static str,
+    pub called: String,
     pub oldest: Option<String>,
     /// What is wrong now.
     pub wrong: Option<String>,
@@ -35,6 +35,14 @@ pub(super) fn hops(overview: &Overview, snapshot: &Snapshot, lines: &[Line]) -> 
     let speed = |number: fn(&Sample) -> Option<f64>| or_dash(snapshot.history.rate(number), rate);
     let newest = snapshot.history.newest();
     let count = |number: Option<f64>| or_dash(number, about);
+    let (now, told, waits) =
+        (overview.present(), verdict::told(overview), waiting::in_kafka(overview));
+    let once = |text: String| {
+        let is_told = verdict::is_same(told, &text) || !told.is_empty() && text.contains(told);
+        if is_told { "as said above".to_owned() } else { text }
+    };
+    // While something is wrong now, what went wrong last is no help.
+    let last = |parts: &[&str]| if overview.is_fine() { last(lines, parts) } else { None };
     let mut hops = Vec::new();
     if let Some(outbox) = &overview.outbox {
         hops.push(Hop {
@@ -43,7 +51,7 @@ pub(super) fn hops(overview: &Overview, snapshot: &Snapshot, lines: &[Line]) -> 
             rate: speed(|s| s.accepted),
             doing: "published",
             waiting: String::new(),
-            called: "each event in its payment’s own transaction",
+            called: "each event in its payment’s own transaction".to_owned(),
             oldest: None,
             wrong: None,
             last: None,
@@ -54,24 +62,27 @@ pub(super) fn hops(overview: &Overview, snapshot: &Snapshot, lines: &[Line]) -> 
             rate: speed(|s| s.published),
             doing: "sent",
             waiting: count(newest.pending),
-            called: "pending",
+            called: "pending".to_owned(),
             oldest: oldest_pending(outbox),
-            wrong: outbox_wrong(outbox),
-            last: last(lines, &["relay"]),
+            wrong: outbox_wrong(outbox).map(once),
+            last: last(&["relay"]),
         });
     }
-    let now = overview.present();
     let away = overview.routes.iter().find_map(|route| route.look.as_ref().err());
     hops.push(Hop {
         name: "Kafka",
-        tone: if away.is_some() { "bad" } else { "ok" },
+        tone: match (away, waits) {
+            (Some(_), _) => "bad",
+            (None, None) => "idle",
+            (None, Some(_)) => "ok",
+        },
         rate: speed(|s| s.produced),
         doing: "written",
         waiting: count(newest.lag),
-        called: "behind",
+        called: "behind".to_owned(),
         oldest: newest.wait.filter(|wait| *wait > 0.0).map(length),
-        wrong: away.map(|problem| problem.cause.clone()),
-        last: last(lines, &["kafka"]),
+        wrong: away.map(|problem| once(problem.cause.clone())),
+        last: last(&["kafka"]),
     });
     let worst = overview.routes.iter().max_by_key(|route| route.standing.word);
     hops.push(Hop {
@@ -80,34 +91,50 @@ pub(super) fn hops(overview: &Overview, snapshot: &Snapshot, lines: &[Line]) -> 
         rate: speed(|s| s.taken),
         doing: "taken in",
         waiting: count(newest.quarantine),
-        called: "in quarantine",
+        called: "in quarantine".to_owned(),
         oldest: overview
             .routes
             .iter()
             .filter_map(|r| r.quarantined_at)
             .max()
             .map(|at| newest_since(now, at)),
-        wrong: worst.and_then(inbox_wrong),
-        last: last(lines, &["ingest", "watchdog"]),
+        wrong: worst.and_then(|route| inbox_wrong(route, told)),
+        last: last(&["ingest", "watchdog"]),
     });
-    let waiting: i64 = overview.routes.iter().map(|route| route.unpurchased.0).sum();
+    let unpurchased: i64 = overview.routes.iter().map(|route| route.unpurchased.0).sum();
     let first = overview.routes.iter().filter_map(|route| route.unpurchased.1).min();
     hops.push(Hop {
         name: "Purchases",
-        tone: match overview.trouble {
-            Some(_) => "idle",
-            None if waiting > 0 => "warn",
-            None => "ok",
-        },
+        tone: purchases_tone(overview, unpurchased, waits),
         rate: speed(|s| s.applied),
         doing: "made",
-        waiting: number(waiting),
-        called: "paid, not purchased",
+        waiting: match overview.trouble {
+            Some(_) => "–".to_owned(),
+            None => number(unpurchased),
+        },
+        called: match waits {
+            Some(0) => "paid, not purchased".to_owned(),
+            Some(1) => "paid, not purchased, and 1 record waits in Kafka".to_owned(),
+            Some(n) => format!("paid, not purchased, and {} records wait in Kafka", number(n)),
+            None => "paid, not purchased; what waits in Kafka is not known".to_owned(),
+        },
         oldest: first.map(|at| length(age(now, at).as_secs_f64())),
         wrong: None,
-        last: last(lines, &["reconcile", "replay"]),
+        last: last(&["reconcile", "replay"]),
     });
     hops
+}
+
+/// Green only where it is known that nobody waits for a purchase.
+fn purchases_tone(overview: &Overview, unpurchased: i64, waits: Option<i64>) -> &'static str {
+    let is_fine = overview.routes.iter().all(|route| route.standing.word.is_fine());
+    match (&overview.trouble, waits) {
+        (Some(_), _) | (_, None) => "idle",
+        _ if unpurchased > 0 => "warn",
+        (_, Some(0)) => "ok",
+        _ if is_fine => "idle",
+        _ => "warn",
+    }
 }
 
 fn newest_since(now: Timestamp, at: Timestamp) -> String {
@@ -134,9 +161,14 @@ fn outbox_wrong(outbox: &Outbox) -> Option<String> {
     }
 }
 
-fn inbox_wrong(route: &Route) -> Option<String> {
-    let worth = route.standing.word >= Word::Ignoring;
-    worth.then(|| super::verdict::without(route.standing.word, &route.standing.sentence))
+/// What keeps the route; the worst one is what the verdict is about, unless the outbox is.
+fn inbox_wrong(route: &Route, told: &str) -> Option<String> {
+    let is_told = route.standing.cause == told || route.standing.word == Word::Unknown;
+    match route.standing.word >= Word::Ignoring {
+        true if is_told => Some("as said above".to_owned()),
+        true => Some(verdict::without(route.standing.word, &route.standing.sentence)),
+        false => None,
+    }
 }
 
 /// The last thing that these parts warned of.

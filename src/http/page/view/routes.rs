@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::When;
 use super::verdict::without;
 use super::words::{length, millis, number, or_dash, plain, size, tone};
-use crate::overview::{Outbox, Route};
+use super::{When, verdict};
+use crate::overview::{Outbox, Route, age};
 use crate::pure::standing::Word;
 use crate::store::report::{Position, Worker};
 
@@ -35,6 +35,8 @@ pub struct RouteView<'a> {
     pub gaps: Vec<String>,
     /// Why Kafka could not be asked.
     pub blind: Option<&'a str>,
+    /// Whether all this was read before the database went away.
+    pub is_stale: bool,
 }
 
 /// One partition.
@@ -75,7 +77,11 @@ pub struct OutboxView {
 }
 
 impl<'a> RouteView<'a> {
-    pub(super) fn new(route: &'a Route, now: Timestamp) -> RouteView<'a> {
+    pub(super) fn new(
+        route: &'a Route,
+        (now, is_stale): (Timestamp, bool),
+        told: &str,
+    ) -> RouteView<'a> {
         let mut shown: Vec<&Position> = route.partitions.iter().collect();
         if shown.len() > PARTITIONS {
             shown.sort_by_key(|p| (std::cmp::Reverse(p.lag), p.partition));
@@ -95,13 +101,20 @@ impl<'a> RouteView<'a> {
             word: plain(route.standing.word),
             partitions: shown.into_iter().map(|p| partition(route, p, now)).collect(),
             hidden,
-            daemons: route.workers.iter().map(|worker| daemon(worker, now)).collect(),
+            daemons: route
+                .workers
+                .iter()
+                .map(|worker| daemon(worker, (now, is_stale), told))
+                .collect(),
+            is_stale,
             counts: route.counted().map(|(name, n)| (name, number(n))).collect(),
             reasons: route.quarantine.iter().map(reason).collect(),
             quarantined: number(route.quarantine.iter().map(|q| q.1).sum()),
             newest: route.quarantined_at.map(|at| When::new(at, now)),
             gaps: route.gaps.iter().map(gap).collect(),
-            blind: route.look.as_ref().err().map(|problem| problem.cause.as_str()),
+            blind: route.look.as_ref().err().map(|problem| {
+                if problem.cause == told { "as said above" } else { problem.cause.as_str() }
+            }),
         }
     }
 }
@@ -110,7 +123,7 @@ fn partition(route: &Route, p: &Position, now: Timestamp) -> PartitionView {
     let owner = route.workers.iter().find(|w| w.alive && w.partitions.contains(&p.partition));
     let waiting = route.look.as_ref().ok().and_then(|look| look.waiting_since.get(&p.partition));
     let (state, tone) = match (p.lag, route.standing.word) {
-        (_, Word::Unreachable) => ("not known", "idle"),
+        (_, Word::Unreachable | Word::Unknown) => ("not known", "idle"),
         _ if owner.is_none() => ("unread", "bad"),
         (None, _) => ("not known", "idle"),
         (Some(0), _) => ("up to date", "ok"),
@@ -122,7 +135,7 @@ fn partition(route: &Route, p: &Position, now: Timestamp) -> PartitionView {
         number: p.partition,
         owner: or_dash(owner, place),
         position: number(p.next_offset),
-        end: or_dash(p.log_end, number),
+        end: end(p, now),
         lag: or_dash(p.lag, number),
         waiting: waiting.map(|at| When::new(*at, now)),
         moved: p.progress_at.map(|at| When::new(at, now)),
@@ -131,13 +144,26 @@ fn partition(route: &Route, p: &Position, now: Timestamp) -> PartitionView {
     }
 }
 
+/// Where the log ends. It was looked at before the position moved past that, unless records were lost.
+fn end(p: &Position, now: Timestamp) -> String {
+    let Some(end) = p.log_end else { return "–".to_owned() };
+    match (p.next_offset > end, p.log_seen_at) {
+        (true, Some(at)) => {
+            format!("{} as of {} ago", number(end), length(age(now, at).as_secs_f64()))
+        }
+        (true, None) => format!("{} when last seen", number(end)),
+        (false, _) => number(end),
+    }
+}
+
 fn place(worker: &Worker) -> String {
     format!("{}:{}", worker.host, worker.pid)
 }
 
-fn daemon(worker: &Worker, now: Timestamp) -> Daemon<'_> {
+fn daemon<'a>(worker: &'a Worker, (now, is_stale): (Timestamp, bool), told: &str) -> Daemon<'a> {
     let (state, tone) = match (worker.alive, worker.state.as_str()) {
         (false, _) => ("gone", "idle"),
+        (true, state) if is_stale => (state, "idle"),
         (true, state @ ("held" | "stalled")) => (state, "bad"),
         (true, state @ "joining") => (state, "warn"),
         (true, state) => (state, "ok"),
@@ -151,12 +177,13 @@ fn daemon(worker: &Worker, now: Timestamp) -> Daemon<'_> {
         since: When::new(if worker.alive { worker.state_since } else { worker.seen_at }, now),
         seen: When::new(worker.seen_at, now),
         partitions: if partitions.is_empty() { "–".to_owned() } else { partitions.join(", ") },
-        reason: worker.reason.as_deref().unwrap_or_default(),
+        // What the verdict says is said once.
+        reason: worker.reason.as_deref().filter(|reason| *reason != told).unwrap_or_default(),
     }
 }
 
 impl OutboxView {
-    pub(super) fn new(outbox: &Outbox, now: Timestamp) -> OutboxView {
+    pub(super) fn new(outbox: &Outbox, now: Timestamp, told: &str) -> OutboxView {
         let status = outbox.status.as_ref().ok();
         let relays = |status: &crate::store::outbox::report::Status| {
             let place = |r: &crate::store::outbox::report::Relay| format!("{}:{}", r.host, r.pid);
@@ -169,7 +196,10 @@ impl OutboxView {
             place: outbox.place.clone(),
             tone: tone(outbox.standing.word),
             word: plain(outbox.standing.word),
-            sentence: without(outbox.standing.word, &outbox.standing.sentence),
+            sentence: match verdict::is_same(told, &outbox.standing.cause) {
+                true => "As said above.".to_owned(),
+                false => without(outbox.standing.word, &outbox.standing.sentence),
+            },
             facts: status.map_or_else(Vec::new, |s| {
                 vec![
                     ("pending", format!("{} ({})", number(s.pending), size(s.pending_bytes))),

@@ -1,9 +1,12 @@
 //! The first thing to read: one sentence, since when, and what to do.
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::When;
+use super::waiting::safe;
 use super::words::{parts, plain, tone};
 use crate::overview::{Overview, Snapshot, start};
-use crate::pure::standing::{self, Word};
+use crate::pure::standing::{self, Standing, Word, statements};
 
 /// A sentence that is longer is shown smaller.
 const LONG: usize = 160;
@@ -15,6 +18,7 @@ type Parts = Vec<(bool, String)>;
 pub struct Verdict {
     pub tone: &'static str,
     pub word: String,
+    /// What is wrong, in a short sentence.
     pub sentence: Parts,
     /// Whether that is a lot to read.
     pub is_long: bool,
@@ -22,8 +26,16 @@ pub struct Verdict {
     pub since: When,
     /// When the servers were last asked.
     pub taken: When,
-    /// The command to type next.
-    pub next: Option<&'static str>,
+    /// What is in the way.
+    pub cause: Option<Parts>,
+    /// What is to be done about it, beside what can be copied.
+    pub advice: Option<Parts>,
+    /// The statements and commands that mend it.
+    pub mends: Vec<String>,
+    /// Where there are none: the command that shows more.
+    pub next: Option<String>,
+    /// That nothing is lost, and how much waits.
+    pub safe: Option<String>,
     /// When what is shown was read, if the database is away.
     pub stale: Option<When>,
     /// What else is not well: the name, its word and tone, and the sentence.
@@ -43,58 +55,192 @@ pub struct Other {
 
 impl Verdict {
     pub(super) fn new(snapshot: &Snapshot) -> Verdict {
-        let now = jiff::Timestamp::now();
-        let worst = snapshot.overview.as_ref().map(|o| (o, o.worst().unwrap_or(Word::Down)));
+        let now = Timestamp::now();
         let failing = snapshot.readiness().into_iter().filter(|check| !check.ok);
-        let sentence = worst.map_or_else(
-            || "The databases and Kafka have not been asked yet.".to_owned(),
-            |(overview, word)| without(word, &overview.headline()),
-        );
-        Verdict {
-            tone: worst.map_or("idle", |(_, word)| tone(word)),
-            word: worst.map_or_else(|| "starting".to_owned(), |(_, word)| plain(word)),
-            sentence: parts(&sentence),
-            is_long: sentence.len() > LONG,
+        let mut verdict = Verdict {
+            // Nothing is known to be wrong yet, and nothing to be well.
+            tone: "idle",
+            word: "starting".to_owned(),
+            sentence: parts("The databases and Kafka have not been asked yet."),
+            is_long: false,
             since: When::new(snapshot.since, now),
             taken: When::new(snapshot.taken_at, now),
-            next: worst.and_then(|(overview, word)| next(overview, word)),
-            stale: worst
-                .filter(|(overview, _)| overview.trouble.is_some())
-                .map(|(overview, _)| When::new(overview.now, overview.present())),
-            others: worst.map_or_else(Vec::new, |(overview, word)| others(overview, word)),
-            failing: failing.map(|check| format!("{}: {}", check.name, check.detail)).collect(),
+            cause: None,
+            advice: None,
+            mends: Vec::new(),
+            next: None,
+            safe: None,
+            stale: None,
+            others: Vec::new(),
+            failing: failing
+                .map(|check| failed(check.name, &check.detail, told_by(snapshot)))
+                .collect(),
             draining: snapshot.liveness.is_draining(),
+        };
+        if let Some(overview) = &snapshot.overview {
+            let age = subject(overview).and_then(|(_, standing)| standing.age);
+            let age = age.and_then(|age| SignedDuration::try_from(age).ok());
+            let since = age.and_then(|age| now.checked_sub(age).ok()).unwrap_or(snapshot.since);
+            verdict.since = When::new(since, now);
+            verdict.judge(overview, since);
         }
+        verdict
+    }
+
+    fn judge(&mut self, overview: &Overview, since: Timestamp) {
+        let Some((name, standing)) = subject(overview) else {
+            (self.tone, self.word) = (tone(Word::Down), plain(Word::Down));
+            self.sentence = parts(&without(Word::Down, &overview.headline()));
+            return;
+        };
+        let word = standing.word;
+        (self.tone, self.word) = (tone(word), plain(word));
+        let kafka = away(overview, name).filter(|_| word == Word::Unknown);
+        let (cause, advice) = kafka.unwrap_or((&standing.cause, &standing.advice));
+        let (said, cause) = match short(word, name == "outbox") {
+            Some(said) if !cause.is_empty() => {
+                (format!("{said} since {}.", moment(since)), cause.to_owned())
+            }
+            _ => halves(&without(word, &standing.sentence)),
+        };
+        let is_one_of_many = overview.routes.len() > 1 && word != Word::Ok;
+        let said = if is_one_of_many { format!("{name}: {said}") } else { said };
+        self.is_long = said.len() > LONG;
+        self.sentence = parts(&said);
+        self.mends = statements(advice);
+        let advice = without_statements(advice, &self.mends);
+        let told = |text: &str| (!text.is_empty()).then(|| parts(&end(begun(text))));
+        (self.cause, self.advice) = (told(&cause), told(&advice));
+        if self.mends.is_empty() {
+            self.next = next(overview, word, name);
+        }
+        self.safe = safe(overview, word);
+        let trouble = &overview.trouble;
+        let is_old = trouble.is_some() && !overview.is_blank();
+        self.stale = is_old.then(|| When::new(overview.now, overview.present()));
+        self.others = others(overview, name, standing);
     }
 }
 
-/// The next command. While a run waits for an approval, another one would wait as well.
-fn next(overview: &Overview, word: Word) -> Option<&'static str> {
-    let is_held = overview.jobs.iter().any(|job| job.held_runs > 0);
-    match word {
-        Word::Gap | Word::Unpurchased if is_held => Some("makegood reconcile list"),
-        word => standing::next(word, start()),
-    }
+/// What the verdict is about: the worst of all routes and the outbox. Of several that are equally bad the last counts.
+fn subject(overview: &Overview) -> Option<(&str, &Standing)> {
+    all(overview).max_by_key(|(_, standing)| standing.word)
 }
 
-/// Everything that is not well but the first of the worst, which the sentence is about.
-fn others(overview: &Overview, worst: Word) -> Vec<Other> {
+fn all(overview: &Overview) -> impl Iterator<Item = (&str, &Standing)> {
     let routes = overview.routes.iter().map(|r| (r.name.as_str(), &r.standing));
-    let outbox = overview.outbox.iter().map(|o| ("outbox", &o.standing));
-    let all: Vec<_> = outbox.chain(routes).collect();
-    let told = all.iter().rposition(|(_, standing)| standing.word == worst);
-    let other = all
-        .iter()
-        .enumerate()
-        .filter(|(place, (_, standing))| Some(*place) != told && !standing.word.is_fine());
-    other
-        .map(|(_, (name, standing))| Other {
-            name: (*name).to_owned(),
-            tone: tone(standing.word),
-            word: plain(standing.word),
-            sentence: parts(&without(standing.word, &standing.sentence)),
+    overview.outbox.iter().map(|o| ("outbox", &o.standing)).chain(routes)
+}
+
+fn told_by(snapshot: &Snapshot) -> &str {
+    snapshot.overview.as_ref().map_or("", told)
+}
+
+/// A check that fails; not with the words of the verdict.
+fn failed(name: &str, detail: &str, told: &str) -> String {
+    let is_told = !told.is_empty() && detail.contains(told);
+    if is_told { format!("{name}: as said above") } else { format!("{name}: {detail}") }
+}
+
+/// The cause that the verdict tells, so that nothing else tells it again.
+pub(super) fn told(overview: &Overview) -> &str {
+    let Some((name, standing)) = subject(overview) else { return "" };
+    let kafka = away(overview, name).filter(|_| standing.word == Word::Unknown);
+    kafka.map_or(&standing.cause, |(cause, _)| cause)
+}
+
+/// What is wrong, where the cause is told apart from it.
+fn short(word: Word, is_outbox: bool) -> Option<&'static str> {
+    Some(match word {
+        Word::Held if is_outbox => "No event has been sent to Kafka",
+        Word::Held => "No purchase has been made",
+        Word::Suspect => "Records are refused, and no purchase has been made",
+        Word::Stalled => "Records wait, and nothing has moved",
+        Word::Unreachable => "PostgreSQL has not answered",
+        Word::Unknown => "Kafka has not answered",
+        _ => return None,
+    })
+}
+
+/// Why Kafka does not answer this process, and what to do about it.
+fn away<'o>(overview: &'o Overview, name: &str) -> Option<(&'o str, &'o str)> {
+    let route = overview.routes.iter().find(|route| route.name == name)?;
+    let problem = route.look.as_ref().err()?;
+    Some((&problem.cause, &problem.hint))
+}
+
+/// A time of today by its hour.
+fn moment(at: Timestamp) -> String {
+    let is_old = Timestamp::now().duration_since(at) > SignedDuration::from_hours(12);
+    at.strftime(if is_old { "%Y-%m-%d %H:%M UTC" } else { "%H:%M UTC" }).to_string()
+}
+
+/// As a sentence begins; the name of a file stays as it is.
+fn begun(text: &str) -> String {
+    let first = text.split_whitespace().next().unwrap_or_default();
+    if first.contains(['.', '_']) { text.to_owned() } else { capital(text) }
+}
+
+/// The first part of a sentence, and the rest.
+fn halves(sentence: &str) -> (String, String) {
+    match sentence.split_once("; ") {
+        Some((first, rest)) => (end(first.to_owned()), rest.to_owned()),
+        None => (sentence.to_owned(), String::new()),
+    }
+}
+
+/// An advice without what is shown by itself to be copied.
+fn without_statements(advice: &str, shown: &[String]) -> String {
+    let mut text = advice.to_owned();
+    for statement in shown.iter().filter(|statement| statement.ends_with(';')) {
+        text = text.replace(statement.as_str(), "");
+    }
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = text.trim_end_matches([':', ',', ';', ' ']);
+    text.strip_suffix(", or").or(text.strip_suffix(" or")).unwrap_or(text).to_owned()
+}
+
+/// The command that shows more, where nothing that mends it is known. While a run waits for an approval, another one
+/// would wait as well.
+fn next(overview: &Overview, word: Word, name: &str) -> Option<String> {
+    let is_held = overview.jobs.iter().any(|job| job.held_runs > 0);
+    let route = overview.routes.iter().find(|route| route.name == name);
+    let kafka = |tool: &str, rest: String| {
+        Some(format!("{tool} --bootstrap-server {} {rest}", overview.brokers))
+    };
+    match (word, route) {
+        (Word::Gap | Word::Unpurchased, _) if is_held => Some("makegood reconcile list".to_owned()),
+        (Word::Held, Some(route)) => Some(format!("makegood mapping check {}", route.name)),
+        (Word::Joining | Word::Unread, Some(route)) => {
+            kafka("kafka-consumer-groups", format!("--describe --members --group {}", route.group))
+        }
+        (Word::NoTopic, Some(route)) => {
+            kafka("kafka-topics", format!("--create --topic {}", route.topic))
+        }
+        _ => standing::next(word, start()).map(str::to_owned),
+    }
+}
+
+/// Everything that is not well but what the verdict is about; the same error is not told again.
+fn others(overview: &Overview, told: &str, standing: &Standing) -> Vec<Other> {
+    let others = all(overview).filter(|(name, other)| *name != told && !other.word.is_fine());
+    others
+        .map(|(name, other)| {
+            let sentence = match is_same(&standing.cause, &other.cause) {
+                true => "for the same reason.".to_owned(),
+                false => without(other.word, &other.sentence),
+            };
+            let (name, sentence) = (name.to_owned(), parts(&sentence));
+            Other { name, tone: tone(other.word), word: plain(other.word), sentence }
         })
         .collect()
+}
+
+/// Whether two causes are the same, whatever it was that could not be done.
+pub(super) fn is_same(one: &str, other: &str) -> bool {
+    let reason =
+        |text: &str| text.split_once(": ").map_or(text.to_owned(), |(_, rest)| rest.to_owned());
+    !one.is_empty() && !other.is_empty() && (one == other || reason(one) == reason(other))
 }
 
 /// The sentence without the word, which is shown beside it.
@@ -105,6 +251,11 @@ pub(super) fn without(word: Word, sentence: &str) -> String {
         // It begins with a name, which stays as it is.
         None => sentence.replacen(&word, "", 1),
     };
+    end(text)
+}
+
+/// With the end of a sentence.
+fn end(text: String) -> String {
     let ends = text.ends_with(|last: char| last.is_alphanumeric() || ")`\"".contains(last));
     text.trim_end_matches(';').to_owned() + if ends { "." } else { "" }
 }
