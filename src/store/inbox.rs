@@ -209,11 +209,10 @@ async fn made_elsewhere(
     if keyed.is_empty() {
         return Ok(());
     }
-    tx.batch("SAVEPOINT elsewhere").await.map_err(ApplyFault::Engine)?;
+    tx.mark().await.map_err(ApplyFault::Engine)?;
     let mut found = answers.clone();
     ask(tx, mapping, fresh, &mut found).await?;
-    let back = "ROLLBACK TO SAVEPOINT elsewhere; RELEASE SAVEPOINT elsewhere";
-    tx.batch(back).await.map_err(ApplyFault::Engine)?;
+    tx.undo().await.map_err(ApplyFault::Engine)?;
     let mut made = HashSet::new();
     for (at, key) in keyed {
         if found.has_purchase(at) {

@@ -59,15 +59,15 @@ async fn ask(tx: &Tx, mapping: &Mapping, what: &str, keys: &[&str]) -> Result<Ve
         .collect();
     let values: Vec<&(dyn ToSql + Sync)> =
         values.iter().map(|v| v as &(dyn ToSql + Sync)).collect();
-    tx.batch("SAVEPOINT rows").await?;
+    tx.mark().await?;
     match tx.query(&sql, &values).await {
         Ok(rows) => {
-            tx.batch("RELEASE SAVEPOINT rows").await?;
+            tx.keep().await?;
             let found = |row: Row| Found { key: key.text(row.get(0)), row };
             Ok(rows.into_iter().map(found).collect())
         }
         Err(Fault::Refused { .. }) => {
-            tx.batch("ROLLBACK TO SAVEPOINT rows; RELEASE SAVEPOINT rows").await?;
+            tx.undo().await?;
             Ok(Vec::new())
         }
         Err(lost) => Err(lost),

@@ -177,6 +177,22 @@ impl Tx {
         bounded::answer(self.client().batch_execute(sql)).await
     }
 
+    /// Marks the place that [`Tx::undo`] goes back to.
+    pub async fn mark(&self) -> Result<(), Fault> {
+        self.batch("SAVEPOINT mark").await
+    }
+
+    /// Undoes what was done since the last mark, a refusal too, and forgets the mark: those that pile up make everything
+    /// slower.
+    pub async fn undo(&self) -> Result<(), Fault> {
+        self.batch("ROLLBACK TO SAVEPOINT mark; RELEASE SAVEPOINT mark").await
+    }
+
+    /// Keeps what was done since the last mark, and forgets the mark.
+    pub async fn keep(&self) -> Result<(), Fault> {
+        self.batch("RELEASE SAVEPOINT mark").await
+    }
+
     /// Commits. `Ok` from the driver alone would not do: tokio-postgres (0.7.18) also says `Ok` when
     /// the server answered ROLLBACK to a COMMIT in an aborted transaction (rust-postgres#1334). So a
     /// caller's last statement must have returned what it expects, which an aborted one cannot.

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::batch::Fresh;
-use super::each::back;
 use super::{ApplyFault, Outcome, map};
 use crate::pure::envelope;
 use crate::pure::fields::Body;
@@ -20,7 +19,7 @@ pub(super) async fn works(tx: &Tx, mapping: &Mapping, sound: &str) -> Result<boo
     let Some(json) = mapping.with_fresh_key(sound, id) else { return Ok(false) };
     let body = Cow::Owned(Body::read(&json, &mapping.fields));
     let event = Fresh::new(0, id, envelope::digest(json.as_bytes()), body, Timestamp::now());
-    tx.batch("SAVEPOINT each").await.map_err(ApplyFault::Engine)?;
+    tx.mark().await.map_err(ApplyFault::Engine)?;
     let answered = async {
         let answers = map(tx, mapping, std::slice::from_ref(&event)).await?;
         tx.settle_constraints("").await.map_err(ApplyFault::Mapping)?;
@@ -32,7 +31,7 @@ pub(super) async fn works(tx: &Tx, mapping: &Mapping, sound: &str) -> Result<boo
     {
         return Err(ApplyFault::Mapping(fault.clone()));
     }
-    back(tx).await?;
+    tx.undo().await.map_err(ApplyFault::Engine)?;
     Ok(answered.is_ok_and(|answers: Vec<_>| {
         answers.iter().any(|answer| answer.outcome == Outcome::Applied)
     }))

@@ -4,7 +4,6 @@
 
 use super::answers::{Answer, Outcome};
 use super::batch::Fresh;
-use super::each::back;
 use super::{ApplyFault, map_sound};
 use crate::pure::verdict::{Verdict, verdict};
 use crate::store::Tx;
@@ -36,7 +35,7 @@ async fn without_effect(
     mapping: &Mapping,
     doubted: &[Fresh<'_>],
 ) -> Result<Vec<Answer>, ApplyFault> {
-    tx.batch("SAVEPOINT each").await.map_err(ApplyFault::Engine)?;
+    tx.mark().await.map_err(ApplyFault::Engine)?;
     let answers = match map_sound(tx, mapping, doubted).await {
         Ok(answers) => answers.into_iter().map(Some).collect(),
         Err(ApplyFault::NoOutcome | ApplyFault::Altered | ApplyFault::Breach(_)) => {
@@ -47,7 +46,7 @@ async fn without_effect(
         }
         Err(fault) => return Err(fault),
     };
-    back(tx).await?;
+    tx.undo().await.map_err(ApplyFault::Engine)?;
     let refused = |event: &Fresh<'_>| Answer {
         outcome: Outcome::Rejected,
         business_key: mapping.key_of(&event.body),

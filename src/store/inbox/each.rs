@@ -75,11 +75,11 @@ async fn try_each(
     fresh: &[Fresh<'_>],
 ) -> Result<Vec<Tried>, ApplyFault> {
     let mut tried = Vec::with_capacity(fresh.len());
-    tx.batch("SAVEPOINT each").await.map_err(ApplyFault::Engine)?;
+    tx.mark().await.map_err(ApplyFault::Engine)?;
     for event in fresh {
         tried.push(try_one(tx, batch, event).await?);
     }
-    tx.batch("RELEASE SAVEPOINT each").await.map_err(ApplyFault::Engine)?;
+    tx.keep().await.map_err(ApplyFault::Engine)?;
     Ok(tried)
 }
 
@@ -88,7 +88,7 @@ async fn try_each(
 async fn try_one(tx: &Tx, batch: &Batch<'_>, event: &Fresh<'_>) -> Result<Tried, ApplyFault> {
     let answered = async {
         let answers = answers(tx, batch, std::slice::from_ref(event)).await?;
-        let next = "RELEASE SAVEPOINT each; SAVEPOINT each";
+        let next = "RELEASE SAVEPOINT mark; SAVEPOINT mark";
         tx.settle_constraints(next).await.map_err(ApplyFault::Mapping)?;
         Ok(answers)
     }
@@ -111,16 +111,10 @@ async fn try_one(tx: &Tx, batch: &Batch<'_>, event: &Fresh<'_>) -> Result<Tried,
             if !may_be_its_own {
                 return Err(fault);
             }
-            tx.batch("ROLLBACK TO SAVEPOINT each").await.map_err(ApplyFault::Engine)?;
+            tx.batch("ROLLBACK TO SAVEPOINT mark").await.map_err(ApplyFault::Engine)?;
             Ok(Tried::Refused(fault))
         }
     }
-}
-
-/// To the savepoint, and without it: those that pile up make everything slower.
-pub(super) async fn back(tx: &Tx) -> Result<(), ApplyFault> {
-    let back = "ROLLBACK TO SAVEPOINT each; RELEASE SAVEPOINT each";
-    tx.batch(back).await.map_err(ApplyFault::Engine)
 }
 
 /// Which of the refused ones are at fault themselves.
@@ -167,7 +161,7 @@ async fn is_refused_again(
     let answered = async {
         let map = map(tx, batch.mapping, std::slice::from_ref(event));
         // Both are sent before the first is answered.
-        let (marked, answers) = tokio::join!(tx.batch("SAVEPOINT each"), map);
+        let (marked, answers) = tokio::join!(tx.mark(), map);
         marked.map_err(ApplyFault::Engine)?;
         answers?;
         tx.settle_constraints("").await.map_err(ApplyFault::Mapping)
@@ -179,6 +173,6 @@ async fn is_refused_again(
     {
         return answered.map(|()| false);
     }
-    back(tx).await?;
+    tx.undo().await.map_err(ApplyFault::Engine)?;
     Ok(answered.is_err_and(|fault| fault.sqlstate() != Some("57014")))
 }

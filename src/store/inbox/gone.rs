@@ -18,15 +18,14 @@ pub(super) async fn map_unless_gone(
     mapping: &Mapping,
     fresh: &[Fresh<'_>],
 ) -> Result<Vec<Answer>, ApplyFault> {
-    tx.batch("SAVEPOINT gone").await.map_err(ApplyFault::Engine)?;
+    tx.mark().await.map_err(ApplyFault::Engine)?;
     let answers = map(tx, mapping, fresh).await?;
     let had = had(tx, route, &answers).await.map_err(ApplyFault::Engine)?;
     if had.is_empty() {
-        tx.batch("RELEASE SAVEPOINT gone").await.map_err(ApplyFault::Engine)?;
+        tx.keep().await.map_err(ApplyFault::Engine)?;
         return Ok(answers);
     }
-    let back = "ROLLBACK TO SAVEPOINT gone; RELEASE SAVEPOINT gone";
-    tx.batch(back).await.map_err(ApplyFault::Engine)?;
+    tx.undo().await.map_err(ApplyFault::Engine)?;
     let is_gone = |answer: &Answer| {
         answer.outcome == Outcome::Applied
             && answer.business_key.as_ref().is_some_and(|key| had.contains(key))

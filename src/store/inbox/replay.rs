@@ -15,7 +15,6 @@ use uuid::Uuid;
 
 use super::batch::Fresh;
 use super::control::works;
-use super::each::back;
 use super::gone::map_unless_gone;
 use super::make_good::keyed;
 use super::params::Rows;
@@ -109,10 +108,10 @@ pub async fn is_own_fault(
             return Ok(false);
         }
         let cases = quarantine::read(&tx, &[case]).await.map_err(ApplyFault::Engine)?;
-        tx.batch("SAVEPOINT each").await.map_err(ApplyFault::Engine)?;
+        tx.mark().await.map_err(ApplyFault::Engine)?;
         let refused =
             attempt(&tx, replay, &cases, None).await.is_err_and(|f| f.sqlstate().is_some());
-        back(&tx).await?;
+        tx.undo().await.map_err(ApplyFault::Engine)?;
         Ok(refused && works(&tx, replay.mapping, sound).await?)
     }
     .await;

@@ -59,13 +59,11 @@ impl ByKeys for Within<'_> {
             there.rollback().await;
             return rows;
         }
-        tx.batch("SAVEPOINT payments").await?;
+        tx.mark().await?;
         let rows = run(tx, payments.sql, scope).await;
         match &rows {
-            Ok(_) => tx.batch("RELEASE SAVEPOINT payments").await?,
-            Err(fault) if fault.sqlstate().is_some() => {
-                tx.batch("ROLLBACK TO SAVEPOINT payments; RELEASE SAVEPOINT payments").await?;
-            }
+            Ok(_) => tx.keep().await?,
+            Err(fault) if fault.sqlstate().is_some() => tx.undo().await?,
             Err(_) => {}
         }
         rows
