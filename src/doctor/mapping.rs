@@ -3,7 +3,6 @@
 use super::{Check, Places, Round, failed, unknown};
 use crate::config::Inbox;
 use crate::pure::{sql, verdict};
-use crate::store::inbox::ApplyFault;
 use crate::store::mapping::{BELIEVED, Look, Mapping, Unfit};
 use crate::store::trial::{Trial, trial};
 use crate::store::{Store, report, vitals};
@@ -206,13 +205,8 @@ async fn tried(mapping: &Mapping, store: &Store, source: Option<&Store>) -> Chec
             "`makegood mapping try` shows what becomes of events; correct apply.sql",
         ),
         Ok(Trial::Fails { key, fault, .. }) => {
-            let (reason, general) = fault.reason_and_advice();
-            let fix = match &fault {
-                ApplyFault::Mapping(inner) => {
-                    mapping.advice(store, "apply.sql", &mapping.apply, inner).await
-                }
-                _ => general.to_owned(),
-            };
+            let reason = fault.reason_and_advice().0;
+            let fix = fault.advice(store, mapping).await;
             Check::fail(name, format!("payment {key} could not be applied: {reason}"), fix)
         }
         Err(fault) => Check::warn(

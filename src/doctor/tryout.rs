@@ -103,17 +103,11 @@ impl Work for Rehearsal<'_> {
     }
 
     async fn refused(&mut self, at: usize, fault: ApplyFault) -> Result<(), ApplyFault> {
-        let (reason, general) = fault.reason_and_advice();
-        let fix = match &fault {
-            ApplyFault::Mapping(inner) => {
-                self.mapping.advice(self.store, "apply.sql", &self.mapping.apply, inner).await
-            }
-            _ => general.to_owned(),
-        };
+        let fix = fault.advice(self.store, self.mapping).await;
         let failed = unmapped(&self.entries[at]);
         self.tried.push(Tried {
             outcome: "failed",
-            detail: Some(reason),
+            detail: Some(fault.reason_and_advice().0),
             fix: Some(fix),
             ..failed
         });

@@ -30,16 +30,7 @@ impl Attempt<'_> {
 
     /// What to say of a failure. Where the mapping and the tables disagree, the catalogue tells how.
     pub(super) async fn hold_of(&self, fault: &ApplyFault) -> Hold {
-        match fault {
-            ApplyFault::Mapping(inner) => Hold {
-                reason: inner.to_string(),
-                advice: self
-                    .mapping
-                    .advice(self.store, "apply.sql", &self.mapping.apply, inner)
-                    .await,
-            },
-            other => hold_of(other),
-        }
+        Hold { advice: fault.advice(self.store, self.mapping).await, ..hold_of(fault) }
     }
 }
 

@@ -71,12 +71,7 @@ impl Work for PaymentWork<'_> {
 
     async fn refused(&mut self, at: usize, fault: ApplyFault) -> Result<(), ApplyFault> {
         let (store, mapping) = (self.context.store, self.context.looker.mapping());
-        let advice = match &fault {
-            ApplyFault::Mapping(inner) => {
-                mapping.advice(store, "apply.sql", &mapping.apply, inner).await
-            }
-            _ => fault.reason_and_advice().1.to_owned(),
-        };
+        let advice = fault.advice(store, mapping).await;
         let accepts = decisions::accepts(store, self.context.job.route).await;
         let is_suspect = !accepts.map_err(ApplyFault::Engine)?;
         let refusal = Refusal { is_suspect, ..fault.refusal(advice) };

@@ -49,14 +49,7 @@ impl<'a> CaseWork<'a> {
     }
 
     async fn refusal(&self, fault: &ApplyFault) -> Refusal {
-        let advice = match fault {
-            ApplyFault::Mapping(inner) => {
-                let (store, apply) = (&self.replayer.store, &self.mapping.apply);
-                self.mapping.advice(store, "apply.sql", apply, inner).await
-            }
-            _ => fault.reason_and_advice().1.to_owned(),
-        };
-        fault.refusal(advice)
+        fault.refusal(fault.advice(&self.replayer.store, self.mapping).await)
     }
 
     /// Carries replays out. A race for an event starts over; an unanswered commit is found out by the

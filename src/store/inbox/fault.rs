@@ -1,8 +1,9 @@
 //! Why events were not applied, and what that says of them.
 
 use crate::pure::verdict::advice;
-use crate::store::Fault;
+use crate::store::mapping::Mapping;
 use crate::store::quarantine::Refusal;
+use crate::store::{Fault, Store};
 
 /// Why a batch was not applied. Nothing of it is in the database, but for `Unknown`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +78,17 @@ impl ApplyFault {
         }
     }
 
-    /// What happened, and what to do about it.
+    /// What to do about it; exactly, where the catalogue tells what apply.sql and the tables disagree about.
+    pub async fn advice(&self, store: &Store, mapping: &Mapping) -> String {
+        match self {
+            ApplyFault::Mapping(inner) => {
+                mapping.advice(store, "apply.sql", &mapping.apply, inner).await
+            }
+            _ => self.reason_and_advice().1.to_owned(),
+        }
+    }
+
+    /// What happened, and what to do about it in general.
     pub fn reason_and_advice(&self) -> (String, &'static str) {
         match self {
             ApplyFault::Mapping(inner) | ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) => {
