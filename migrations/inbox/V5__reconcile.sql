@@ -246,7 +246,8 @@ WITH position AS (
     GROUP BY route_id
 )
 SELECT r.name AS route,
-       CASE WHEN w.workers > 0 THEN coalesce(v.verdict, 'unknown') ELSE 'down' END AS verdict,
+       CASE WHEN w.workers > 0 AND heard.since <= interval '8 seconds' THEN coalesce(v.verdict, 'unknown')
+            ELSE 'down' END AS verdict,
        coalesce(w.workers, 0) AS workers, coalesce(w.held_since, q.suspects_since) AS held_since,
        coalesce(w.reason, q.reason) AS reason, coalesce(w.advice, q.advice) AS advice, coalesce(p.partitions, 0) AS partitions,
        p.lag, p.progress_at, p.log_seen_at, coalesce(p.applied, 0) AS applied, coalesce(p.already, 0) AS already,
@@ -256,8 +257,9 @@ SELECT r.name AS route,
        r.topic, r.consumer_group, greatest(w.seen_at, p.seen_at) AS seen_at,
        coalesce(u.payments, 0) AS paid_not_purchased, u.paid_at AS oldest_not_purchased_at,
        coalesce(g.gaps_open, 0) AS gaps_open, coalesce(q.suspects, 0) AS suspects, r.believes,
-       CASE WHEN w.workers > 0 THEN coalesce(v.sentence, 'unknown: no daemon has judged it within ten seconds')
-            ELSE 'down: no daemon has been seen within thirty seconds' END AS sentence,
+       CASE WHEN w.workers > 0 AND heard.since <= interval '8 seconds'
+            THEN coalesce(v.sentence, 'unknown: no daemon has judged it within ten seconds')
+            ELSE 'down: no daemon has been heard of for eight seconds' END AS sentence,
        v.since AS verdict_since, v.judged_at, j.counted_at
 FROM makegood.routes r
 LEFT JOIN position p ON p.route = r.name
@@ -265,13 +267,14 @@ LEFT JOIN worker w ON w.route_id = r.id
 LEFT JOIN waiting q ON q.route_id = r.id
 LEFT JOIN unpurchased u ON u.route = r.name
 LEFT JOIN gap g ON g.route_id = r.id
+CROSS JOIN LATERAL (SELECT now() - greatest(w.seen_at, p.seen_at) AS since) heard
 LEFT JOIN job j ON j.route_id = r.id
 LEFT JOIN makegood.verdicts v
     ON v.route_id = r.id AND v.judged_at BETWEEN now() - interval '10 seconds' AND now() + interval '30 seconds';
 COMMENT ON VIEW makegood.status IS 'One row a route: is it working, and if not, why and what to do. Never reads the inbox.';
 COMMENT ON COLUMN makegood.status.route IS 'The route''s name.';
 COMMENT ON COLUMN makegood.status.verdict IS
-    'What the daemons say, as the page, the commands, the metrics and the alerts do; ok and behind are fine. down: no daemon runs; unknown: none has judged it lately.';
+    'What the daemons say, as the page, the commands, the metrics and the alerts do; ok and behind are fine. down: no daemon runs, or none was heard of for eight seconds; unknown: none has judged it lately.';
 COMMENT ON COLUMN makegood.status.sentence IS 'The same in a sentence, with the cause and what to do.';
 COMMENT ON COLUMN makegood.status.verdict_since IS 'Since when the verdict is what it is.';
 COMMENT ON COLUMN makegood.status.judged_at IS 'When a daemon last judged the route.';

@@ -17,7 +17,7 @@ pub use sentence::{age, headline, holds, unasked};
 /// A partition that has neither moved nor emptied for so long is stalled; batches take seconds.
 pub const STALL: Duration = Duration::from_secs(60);
 /// The database's knowledge of the log's end is too old after this; daemons look every three seconds.
-pub const STALE_LOOK: Duration = Duration::from_secs(6);
+pub const STALE_LOOK: Duration = Duration::from_secs(5);
 /// What daemons that have written nothing for so long once said is not the present; they write every three seconds.
 pub const SILENT: Duration = Duration::from_secs(8);
 
@@ -148,7 +148,7 @@ pub enum Word {
     Suspect,
     /// Stopped on purpose until the world is mended.
     Held,
-    /// No daemon runs.
+    /// No daemon runs, or none that is heard of.
     Down,
     /// The database that would tell is out of reach.
     Unreachable,
@@ -265,11 +265,8 @@ pub fn judge(facts: &Facts<'_>) -> Standing {
 }
 
 fn word(facts: &Facts<'_>) -> Word {
-    if facts.alive == 0 {
+    if facts.alive == 0 || silence(facts).is_some() {
         return Word::Down;
-    }
-    if silence(facts).is_some() {
-        return Word::Unknown;
     }
     if facts.held.is_some() {
         return Word::Held;

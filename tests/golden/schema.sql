@@ -2366,7 +2366,7 @@ CREATE VIEW makegood.status AS
         )
  SELECT r.name AS route,
         CASE
-            WHEN (w.workers > 0) THEN COALESCE(v.verdict, 'unknown'::text)
+            WHEN ((w.workers > 0) AND (heard.since <= '00:00:08'::interval)) THEN COALESCE(v.verdict, 'unknown'::text)
             ELSE 'down'::text
         END AS verdict,
     COALESCE(w.workers, (0)::bigint) AS workers,
@@ -2394,18 +2394,19 @@ CREATE VIEW makegood.status AS
     COALESCE(q.suspects, (0)::bigint) AS suspects,
     r.believes,
         CASE
-            WHEN (w.workers > 0) THEN COALESCE(v.sentence, 'unknown: no daemon has judged it within ten seconds'::text)
-            ELSE 'down: no daemon has been seen within thirty seconds'::text
+            WHEN ((w.workers > 0) AND (heard.since <= '00:00:08'::interval)) THEN COALESCE(v.sentence, 'unknown: no daemon has judged it within ten seconds'::text)
+            ELSE 'down: no daemon has been heard of for eight seconds'::text
         END AS sentence,
     v.since AS verdict_since,
     v.judged_at,
     j.counted_at
-   FROM (((((((makegood.routes r
+   FROM ((((((((makegood.routes r
      LEFT JOIN "position" p ON ((p.route = r.name)))
      LEFT JOIN worker w ON ((w.route_id = r.id)))
      LEFT JOIN waiting q ON ((q.route_id = r.id)))
      LEFT JOIN unpurchased u ON ((u.route = r.name)))
      LEFT JOIN gap g ON ((g.route_id = r.id)))
+     CROSS JOIN LATERAL ( SELECT (now() - GREATEST(w.seen_at, p.seen_at)) AS since) heard)
      LEFT JOIN job j ON ((j.route_id = r.id)))
      LEFT JOIN makegood.verdicts v ON (((v.route_id = r.id) AND ((v.judged_at >= (now() - '00:00:10'::interval)) AND (v.judged_at <= (now() + '00:00:30'::interval))))));
 
@@ -2413,7 +2414,7 @@ COMMENT ON VIEW makegood.status IS 'One row a route: is it working, and if not, 
 
 COMMENT ON COLUMN makegood.status.route IS 'The route''s name.';
 
-COMMENT ON COLUMN makegood.status.verdict IS 'What the daemons say, as the page, the commands, the metrics and the alerts do; ok and behind are fine. down: no daemon runs; unknown: none has judged it lately.';
+COMMENT ON COLUMN makegood.status.verdict IS 'What the daemons say, as the page, the commands, the metrics and the alerts do; ok and behind are fine. down: no daemon runs, or none was heard of for eight seconds; unknown: none has judged it lately.';
 
 COMMENT ON COLUMN makegood.status.workers IS 'Daemons seen within the last thirty seconds.';
 

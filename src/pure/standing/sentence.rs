@@ -71,11 +71,6 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
             "unread: no makegood daemon reads {}; if this lasts, another client in group {group} may be reading there: stop that one",
             partitions(facts.unread)
         ),
-        Word::Unknown if let Some(silence) = silence(facts) => format!(
-            "unknown: no daemon has been heard of for {}: it is stopped (kill -CONT), its machine is asleep or overloaded, or it \
-             cannot write to this database; its log says which, and after 30 s it is taken for gone",
-            age(silence)
-        ),
         Word::Unknown => match facts.kafka {
             Kafka::Same if let Some((partition, why)) = facts.unseen => format!(
                 "unknown: Kafka does not tell where the log of partition {partition} ends ({why}); see kafka-topics --describe --unavailable-partitions"
@@ -177,6 +172,13 @@ fn unpurchased(facts: &Facts<'_>) -> String {
 }
 
 fn down(facts: &Facts<'_>) -> String {
+    if let Some(silence) = silence(facts) {
+        return format!(
+            "down: no daemon has been heard of for {}: it is stopped (kill -CONT), its machine is asleep or overloaded, or it \
+             cannot write to this database; its log says which",
+            age(silence)
+        );
+    }
     let seen = match facts.seen {
         Some(seen) if seen < JUST_NOW => {
             format!("no makegood daemon runs any more, the last one was seen {} ago", age(seen))

@@ -194,7 +194,7 @@ fn without_a_daemon_the_route_is_down_whatever_else_is_known() {
     for held in [None, Some(held)] {
         let silent = Facts { seen: Some(SILENT + SECOND), held, ..facts(&[]) };
         let (word, sentence) = judged(&silent);
-        assert_eq!(word, Word::Unknown, "what it last said is not the present");
+        assert_eq!(word, Word::Down, "what it last said is not the present");
         assert!(sentence.contains("no daemon has been heard of for 9 s"), "{sentence}");
     }
     let never = Facts { alive: 0, seen: None, ..facts(&[]) };
