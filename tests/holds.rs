@@ -22,8 +22,8 @@ async fn a_schema_that_drifted_holds_the_route_until_it_fits_again() {
             breaks: "ALTER TABLE student_course_purchases RENAME purchased_at TO start_date",
             mends: "ALTER TABLE student_course_purchases RENAME start_date TO purchased_at",
             sqlstate: "42703",
-            advises: "apply.sql (line 54) names it; student_course_purchases also has id, start_date; change the \
-                      mapping and send SIGHUP, or ALTER TABLE student_course_purchases ADD COLUMN purchased_at",
+            advises: "apply.sql (line 56) names it; student_course_purchases also has start_date; change the \
+                      mapping and send SIGHUP, or give student_course_purchases its column purchased_at back",
         },
         Fault {
             breaks: "ALTER TABLE student_course_purchases RENAME TO purchases",
@@ -42,8 +42,8 @@ async fn a_schema_that_drifted_holds_the_route_until_it_fits_again() {
                      ALTER TABLE student_course_purchases ALTER seat DROP DEFAULT",
             mends: "ALTER TABLE student_course_purchases ALTER seat SET DEFAULT 1",
             sqlstate: "23502",
-            advises: "apply.sql does not set seat (integer): add it to the INSERT and send SIGHUP, or ALTER TABLE \
-                      student_course_purchases ALTER COLUMN seat SET DEFAULT",
+            advises: "apply.sql does not set seat (integer): add it to the INSERT and send SIGHUP, or give the \
+                      column a default, or ALTER TABLE student_course_purchases ALTER COLUMN seat DROP NOT NULL;",
         },
         // Class 22, which was once taken for the record's own fault.
         Fault {

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must say where and stop")]
 
+mod advice;
 mod agreement;
 mod alert;
 mod audit;

@@ -46,6 +46,8 @@ pub struct Source<'a> {
     pub file: &'a str,
     /// Its text.
     pub sql: &'a str,
+    /// The text of all its files.
+    pub mapping: &'a str,
     /// The table that holds the business key, and its columns as one writes them.
     pub key: (&'a str, &'a str),
 }
@@ -114,8 +116,8 @@ impl Unset {
     pub fn fix(&self, file: &str) -> String {
         let (table, column) = (&self.table, quoted(&self.column.name));
         format!(
-            "{file} does not set {column} ({}): add it to the INSERT and send SIGHUP, or \
-             ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT …; (or DROP NOT NULL)",
+            "{file} does not set {column} ({}): add it to the INSERT and send SIGHUP, or give the column a default, or \
+             ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL;",
             self.column.kind
         )
     }
@@ -168,7 +170,11 @@ fn column_gone(
             .or(catalogue.tables.first())?,
     };
     let used = names.inserts.iter().find(|i| i.table == table.written);
-    let is_free = |c: &&Column| used.is_none_or(|insert| !insert.columns.contains(&c.name));
+    // What the mapping names elsewhere is needed under its own name.
+    let is_free = |c: &&Column| {
+        used.is_none_or(|insert| !insert.columns.contains(&c.name))
+            && !sql::has_word(source.mapping, &c.name)
+    };
     let free: Vec<&str> = table.columns.iter().filter(is_free).map(|c| c.name.as_str()).collect();
     let (written, wanted) = (&table.written, quoted(&column));
     let way = match likeliest(&column, &free) {
@@ -183,7 +189,7 @@ fn column_gone(
                 free => format!("{written} also has {}; ", free.join(", ")),
             };
             format!(
-                "{has}change the mapping and send SIGHUP, or ALTER TABLE {written} ADD COLUMN {wanted} …;"
+                "{has}change the mapping and send SIGHUP, or give {written} its column {wanted} back"
             )
         }
     };
@@ -223,7 +229,7 @@ fn wrong_type(
     });
     format!(
         "{} gives it another type: cast to the column's type in the mapping and send SIGHUP, or \
-         ALTER TABLE … ALTER COLUMN … TYPE …{has}",
+         give the column its type back{has}",
         place(source, said)
     )
 }

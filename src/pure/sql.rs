@@ -81,6 +81,11 @@ pub fn quoted(name: &str) -> String {
     }
 }
 
+/// Whether a text has a name as a word of its own.
+pub fn has_word(text: &str, name: &str) -> bool {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name)
+}
+
 /// A name as the catalogue has it, from one that may be written in quotes.
 pub fn unquoted(written: &str) -> String {
     match written.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {

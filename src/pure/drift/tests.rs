@@ -30,7 +30,8 @@ fn catalogue() -> Catalogue {
 fn said(sqlstate: &'static str, at: Option<&str>, column: Option<&'static str>) -> Option<String> {
     let position = at.map(|word| u32::try_from(SQL.find(word).unwrap() + 1).unwrap());
     let table = column.map(|_| "orders");
-    let source = Source { file: "apply.sql", sql: SQL, key: ("shop.orders", "pay_id") };
+    let source =
+        Source { file: "apply.sql", sql: SQL, mapping: SQL, key: ("shop.orders", "pay_id") };
     fix(source, Complaint { sqlstate, position, table, column }, &catalogue())
 }
 
@@ -46,15 +47,29 @@ fn a_column_that_is_gone_is_named_with_its_line_and_its_likely_new_name() {
 }
 
 #[test]
+fn a_column_that_the_mapping_needs_itself_is_offered_as_nobodys_new_name() {
+    let position = SQL.find("start_date").map(|at| u32::try_from(at + 1).unwrap());
+    let said = Complaint { sqlstate: "42703", position, table: None, column: None };
+    let fix_with = |mapping: &str| {
+        let key = ("shop.orders", "pay_id");
+        fix(Source { file: "apply.sql", sql: SQL, mapping, key }, said, &catalogue()).unwrap()
+    };
+    assert!(fix_with(SQL).contains("RENAME COLUMN started_date TO start_date;"));
+    let elsewhere = format!("{SQL}; SELECT o.started_date FROM shop.orders o");
+    assert!(!fix_with(&elsewhere).contains("RENAME"), "{}", fix_with(&elsewhere));
+}
+
+#[test]
 fn a_column_without_a_likely_new_name_is_to_be_added() {
     let mut catalogue = catalogue();
     catalogue.tables[0].columns.retain(|c| c.name != "started_date");
-    let source = Source { file: "apply.sql", sql: SQL, key: ("shop.orders", "pay_id") };
+    let source =
+        Source { file: "apply.sql", sql: SQL, mapping: SQL, key: ("shop.orders", "pay_id") };
     let position = SQL.find("start_date").map(|at| u32::try_from(at + 1).unwrap());
     let said = Complaint { sqlstate: "42703", position, table: None, column: None };
     let fix = fix(source, said, &catalogue).unwrap();
-    assert!(fix.contains("shop.orders also has id, seat; "), "{fix}");
-    assert!(fix.ends_with("ALTER TABLE shop.orders ADD COLUMN start_date …;"), "{fix}");
+    assert!(fix.contains("shop.orders also has seat; "), "{fix}");
+    assert!(fix.ends_with("or give shop.orders its column start_date back"), "{fix}");
 }
 
 #[test]
@@ -71,7 +86,11 @@ fn a_required_column_that_the_insert_leaves_out_is_named() {
         .collect();
     assert_eq!(left, ["shop.orders.seat"]);
     let fix = said("23502", None, Some("seat")).unwrap();
-    assert!(fix.contains("does not set seat (integer)") && fix.contains("SET DEFAULT"), "{fix}");
+    assert!(
+        fix.contains("does not set seat (integer)")
+            && fix.contains("ALTER COLUMN seat DROP NOT NULL;"),
+        "{fix}"
+    );
     assert!(said("23502", None, Some("amount")).unwrap().contains("look at the event"));
     let mut filled = catalogue();
     filled.tables[0].has_trigger = true;

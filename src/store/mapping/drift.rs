@@ -51,7 +51,11 @@ impl Mapping {
                     table: about.table.as_deref(),
                     column: about.column.as_deref(),
                 };
-                let source = Source { file, sql, key: (&self.key.table, &self.key.written()) };
+                let mapping = [Some(&self.apply)].into_iter().chain(self.looks.texts()).flatten();
+                let mapping: Vec<&str> = mapping.map(String::as_str).collect();
+                let mapping = &mapping.join("\n");
+                let source =
+                    Source { file, sql, mapping, key: (&self.key.table, &self.key.written()) };
                 // Without the catalogue there is still the general advice.
                 catalogue(store, sql).await.ok().and_then(|c| drift::fix(source, said, &c))
             }

@@ -69,6 +69,14 @@ pub struct Looks {
     pub strangers: Option<String>,
 }
 
+impl Looks {
+    /// The texts of all of them.
+    pub(super) fn texts(&self) -> [Option<&String>; 6] {
+        let Looks { missing, conflicts, payments, purchases, lookup, strangers } = self;
+        [missing, conflicts, payments, purchases, lookup, strangers].map(Option::as_ref)
+    }
+}
+
 /// One of the statements and its contract.
 pub struct Look<'a> {
     /// Its file.

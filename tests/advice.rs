@@ -1,0 +1,128 @@
+//! What makegood prints as a way out is a way out: each fault is made for real, the statement is taken from what the daemon says
+//! and run as printed, and the same daemon then makes good. A statement that has gaps to fill in, or that would take another
+//! column's name away, is not printed.
+
+use crate::support::daemon::Daemon;
+use crate::support::events::payments;
+use crate::support::eventually;
+use crate::support::holding::{held, made_good};
+use crate::support::rig::Rig;
+
+/// What breaks the world, the words that the fault is known by, and the statement that has to be printed, if one can be.
+struct Fault {
+    breaks: &'static str,
+    known_by: &'static str,
+    prints: Option<&'static str>,
+    /// What mends it where no statement is printed.
+    mends: &'static str,
+}
+
+const FAULTS: [Fault; 8] = [
+    Fault {
+        breaks: "ALTER TABLE student_course_purchases RENAME COLUMN currency TO currency_code",
+        known_by: "42703",
+        prints: Some(
+            "ALTER TABLE student_course_purchases RENAME COLUMN currency_code TO currency;",
+        ),
+        mends: "",
+    },
+    Fault {
+        breaks: "ALTER TABLE student_course_purchases ADD seat text NOT NULL DEFAULT '?';
+                 ALTER TABLE student_course_purchases ALTER seat DROP DEFAULT",
+        known_by: "seat",
+        prints: Some("ALTER TABLE student_course_purchases ALTER COLUMN seat DROP NOT NULL;"),
+        mends: "",
+    },
+    Fault {
+        breaks: "ALTER TABLE student_course_purchases RENAME TO course_purchases",
+        known_by: "42P01",
+        prints: Some("ALTER TABLE course_purchases RENAME TO student_course_purchases;"),
+        mends: "",
+    },
+    Fault {
+        breaks: "ALTER TABLE student_course_purchases DROP CONSTRAINT student_course_purchases_payment_id_key",
+        known_by: "42P10",
+        prints: Some("CREATE UNIQUE INDEX CONCURRENTLY ON student_course_purchases (payment_id);"),
+        mends: "",
+    },
+    Fault {
+        breaks: "REVOKE INSERT ON student_course_purchases FROM ROLE",
+        known_by: "42501",
+        prints: Some("GRANT INSERT ON student_course_purchases TO ROLE;"),
+        mends: "",
+    },
+    Fault {
+        breaks: "REVOKE ALL ON student_course_purchases FROM ROLE",
+        known_by: "42501",
+        prints: Some("GRANT SELECT, INSERT ON student_course_purchases TO ROLE;"),
+        mends: "",
+    },
+    Fault {
+        breaks: "ALTER TABLE student_course_purchases DROP COLUMN currency",
+        known_by: "42703",
+        prints: None,
+        mends: "ALTER TABLE student_course_purchases ADD currency text NOT NULL DEFAULT 'INR'",
+    },
+    // The mapping needs created_at for itself, so nothing else may get its name.
+    Fault {
+        breaks: "ALTER TABLE payments RENAME COLUMN updated_at TO paid_time",
+        known_by: "42703",
+        prints: None,
+        mends: "ALTER TABLE payments RENAME COLUMN paid_time TO updated_at",
+    },
+];
+
+/// The statements in a text.
+fn statements(text: &str) -> Vec<&str> {
+    let begins = ["ALTER TABLE ", "GRANT ", "CREATE UNIQUE INDEX ", "REVOKE ", "DROP INDEX "];
+    let mut found = Vec::new();
+    for (at, _) in text.char_indices() {
+        if begins.iter().any(|word| text[at..].starts_with(word)) {
+            let end = text[at..].find(';').map_or(text.len(), |end| at + end + 1);
+            found.push(&text[at..end]);
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_statement_that_is_printed_runs_as_printed_and_mends_the_fault() {
+    let rig = Rig::new(1).await;
+    let role = format!("app_{}", rig.database);
+    let rights = format!(
+        "CREATE ROLE {role} LOGIN PASSWORD 'pw';
+         GRANT USAGE ON SCHEMA makegood TO {role};
+         GRANT ALL ON ALL TABLES IN SCHEMA makegood TO {role};
+         GRANT ALL ON ALL SEQUENCES IN SCHEMA makegood TO {role};
+         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA makegood TO {role};
+         GRANT SELECT ON payments TO {role};
+         GRANT SELECT, INSERT ON student_course_purchases TO {role}"
+    );
+    rig.client.batch_execute(&rights).await.unwrap();
+    let port = rig.world.postgres.port();
+    let url = format!("postgres://{role}:pw@127.0.0.1:{port}/{}", rig.database);
+    let mut daemon: Daemon = rig.daemon_at(&url, "verify_payment = true");
+    let mut paid = payments(1);
+    rig.record(&paid, 0.0).await;
+    rig.pay(&paid).await;
+    rig.caught_up().await;
+    for Fault { breaks, known_by, prints, mends } in FAULTS {
+        let named = |text: &str| text.replace("ROLE", &role);
+        let next = payments(1);
+        rig.record(&next, 0.0).await;
+        eventually("the fault", || async { rig.client.batch_execute(&named(breaks)).await.ok() })
+            .await;
+        rig.pay(&next).await;
+        paid.extend(next);
+        let held = held(&rig).await;
+        assert!(held.reason.contains(known_by), "{breaks}: {held:?}");
+        assert!(!held.advice.contains('…'), "{breaks}: {held:?}");
+        let printed = statements(&held.advice);
+        let expected: Vec<String> = prints.map(named).into_iter().collect();
+        assert_eq!(printed, expected, "{breaks}: {held:?}");
+        let way = printed.first().copied().unwrap_or(mends);
+        eventually("the way out to be gone", || async { rig.client.batch_execute(way).await.ok() })
+            .await;
+        made_good(&rig, &mut daemon, &paid).await;
+    }
+}
