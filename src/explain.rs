@@ -193,7 +193,7 @@ impl Life {
                 self.hides(part, lacks);
                 continue;
             };
-            match bounded(places, report::by_key(store, sql, name, key)).await {
+            match bounded(places, report::by_key(store, looks.ask(sql), name, key)).await {
                 Ok(found) => self.traces.extend(found),
                 Err(why) => self.hides(part, format!("{file}: {why}")),
             }
@@ -205,7 +205,8 @@ impl Life {
         let payment = found.iter_mut().find(|t| t.part == "payment");
         let (Some(payment), Some(sql)) = (payment, &looks.payments) else { return };
         let Some(key) = payment.business_key.clone() else { return };
-        let asked = bounded(places, report::by_key(&places.store, sql, "payment", &key)).await;
+        let asked =
+            bounded(places, report::by_key(&places.store, looks.ask(sql), "payment", &key)).await;
         if let Some(state) = asked.unwrap_or_default().first() {
             payment.what = state.what.clone();
         }

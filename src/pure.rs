@@ -29,6 +29,7 @@ pub mod schedule;
 pub mod sql;
 pub mod stall;
 pub mod standing;
+pub mod statuses;
 pub mod stride;
 pub mod trace;
 pub mod trust;

@@ -28,6 +28,7 @@ pub mod report;
 pub mod routes;
 pub mod runs;
 mod search_path;
+pub mod statuses;
 pub mod strangers;
 pub mod test_events;
 pub mod trial;

@@ -166,7 +166,7 @@ fn every_conflict_names_its_target() {
 fn every_function_of_the_mapping_is_of_postgresql() {
     // Words of the grammar, and aggregates whose exact types are PostgreSQL's. Of several arrays at once PostgreSQL
     // takes its own `unnest`, and only by its bare name.
-    const OTHERS: &str = "as in any and when coalesce greatest least exists count min max unnest values materialized numeric using \
+    const OTHERS: &str = "as in any all and when coalesce greatest least exists count min max unnest values materialized numeric using \
                           student_course_purchases payments lateral from where on conflict";
     for (path, text) in files("sql/purchases", "sql") {
         let code: Vec<&str> =

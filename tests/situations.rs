@@ -6,6 +6,7 @@
 use std::fs;
 use std::sync::Mutex;
 
+use makegood::store::mapping::FILES;
 use serde::Deserialize;
 use tokio_postgres::Row;
 
@@ -37,6 +38,9 @@ struct Step {
     /// Ends the daemon and starts it with this in its `[[inbox]]` section.
     #[serde(default)]
     route: Option<String>,
+    /// Likewise with the shipped mapping, changed: in a file one text is put in place of another.
+    #[serde(default)]
+    edit: Vec<(String, String, String)>,
     #[serde(default)]
     sql: String,
     /// A query; its only column is the records' text, or their bytes.
@@ -70,11 +74,15 @@ async fn comes_out_right(name: &str) {
             };
             rig.send_all(None, &rows.iter().map(record).collect::<Vec<_>>()).await;
         }
+        if !step.edit.is_empty() {
+            route += &edited(&rig, &step.edit);
+        }
         if let Some(other) = &step.route {
             route = other.clone();
-            if let Some(before) = daemon.replace(rig.daemon_with(&route)) {
-                before.stop();
-            }
+        }
+        let is_new = step.route.is_some() || !step.edit.is_empty();
+        if is_new && let Some(before) = daemon.replace(rig.daemon_with(&route)) {
+            before.stop();
         }
         daemon.get_or_insert_with(|| rig.daemon_with(&route));
         for (query, value) in &step.right {
@@ -90,6 +98,21 @@ async fn comes_out_right(name: &str) {
     for words in &situation.never {
         assert!(!log.contains(words), "{words}");
     }
+}
+
+/// Writes the shipped mapping into the test's folder, changed; returns the setting that names it.
+fn edited(rig: &Rig, changes: &[(String, String, String)]) -> String {
+    let folder = rig.path("mapping");
+    fs::create_dir_all(&folder).unwrap();
+    for (name, text) in FILES {
+        let mut text = text.to_owned();
+        for (_, old, new) in changes.iter().filter(|(file, ..)| file == name) {
+            assert!(text.contains(old), "{name} has no {old}");
+            text = text.replace(old, new);
+        }
+        fs::write(folder.join(name), text).unwrap();
+    }
+    format!("\nmapping = \"{}\"\n", folder.display())
 }
 
 async fn gives(rig: &Rig, query: &str, value: &str) {
@@ -134,9 +157,12 @@ situations! {
     a_cart_of_three_courses
     a_purchase_contradicts_its_payment
     a_rule_refuses_one_of_many
+    a_status_that_nobody_named
     a_student_comes_late
     a_type_in_other_clothes
     events_in_envelopes
+    money_in_minor_units
+    money_with_more_zeros
     most_were_bought_already
     two_fifths_have_no_course
 }

@@ -5,6 +5,9 @@
 -- makegood: field uuid /data/studentId
 -- makegood: field numeric(12,2) /data/amount
 -- makegood: field text /data/currency
+-- makegood: paid payments(status) succeeded
+-- makegood: refunded refunded
+-- makegood: not-paid pending, failed
 --
 -- A cart: one payment pays for several courses. There is an event for each course, and a purchase for each event. The
 -- business key has two columns; as a text it is a JSON list of their texts, wherever one is given or returned.

@@ -41,8 +41,8 @@ WITH asked AS MATERIALIZED (
     SELECT *,
            CASE
                WHEN status IS NULL THEN 'no_payment'
-               WHEN status = 'refunded' THEN 'refunded'
-               WHEN status <> 'succeeded' THEN 'not_paid'
+               WHEN status::text = ANY ($7::text[]) THEN 'refunded'
+               WHEN status::text <> ALL ($6::text[]) THEN 'not_paid'
                WHEN amount IS NULL THEN 'course'
                WHEN found_amount <> amount THEN 'amount'
                WHEN found_currency <> currency THEN 'currency'

@@ -10,7 +10,7 @@ WITH asked AS MATERIALIZED (
     SELECT p.updated_at AS at, p.id, i.course_id, p.student_id, i.amount, p.currency
     FROM payments p
     JOIN payment_items i ON i.payment_id = p.id
-    WHERE p.status = 'succeeded'
+    WHERE p.status::text = ANY ($6::text[])
 ), page AS MATERIALIZED (
     (
         SELECT at, id, course_id, student_id, amount, currency

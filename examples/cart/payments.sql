@@ -34,9 +34,13 @@ WITH asked AS MATERIALIZED (
     JOIN asked USING (id, course_id)
 )
 SELECT pg_catalog.jsonb_build_array(id::text, course_id::text)::text AS business_key, at,
-       CASE status WHEN 'succeeded' THEN 'paid' WHEN 'refunded' THEN 'refunded' ELSE 'not_paid' END AS state,
+       CASE
+           WHEN status::text = ANY ($6::text[]) THEN 'paid'
+           WHEN status::text = ANY ($7::text[]) THEN 'refunded'
+           ELSE 'not_paid'
+       END AS state,
        pg_catalog.jsonb_build_object('status', status, 'amount', amount::text, 'currency', currency, 'student', student_id) AS terms,
-       CASE WHEN status = 'succeeded' THEN
+       CASE WHEN status::text = ANY ($6::text[]) THEN
            pg_catalog.jsonb_build_object('eventType', 'PURCHASE_CONFIRMED',
                'data', pg_catalog.jsonb_build_object('paymentId', id, 'courseId', course_id, 'studentId', student_id,
                                                      'amount', amount::text, 'currency', currency))

@@ -6,6 +6,9 @@
 -- makegood: field numeric(12,2) /data/amount
 -- makegood: field text /data/currency
 -- makegood: field timestamptz /occurredAt
+-- makegood: paid payments(status) succeeded
+-- makegood: refunded refunded
+-- makegood: not-paid pending, processing, failed, canceled, cancelled, expired
 --
 -- Turns PURCHASE_CONFIRMED events into purchases. This file is yours: change it, then run
 -- `makegood config check` or send the daemon SIGHUP; it is tried before it is used.
@@ -24,6 +27,8 @@
 --        rejected  the event cannot be used; goes to quarantine with `detail` as the reason
 --      An event may have no row here only when another transaction won a race for its key: it is
 --      then run once more, and sees who won.
+-- The lines on what is paid, refunded and not paid (yet) are handed to the other files. A status that stands in none of them
+-- is told: nobody would look at such a payment.
 -- Rules: insert in the order of the key, or two daemons deadlock; ON CONFLICT DO NOTHING, never a
 -- caught error; never UPDATE or DELETE; a parameter always with its type, `$1::uuid[]`, as poolers need.
 --

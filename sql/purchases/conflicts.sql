@@ -88,7 +88,7 @@ WITH page AS MATERIALIZED (
     FROM page
     LEFT JOIN near_payments p USING (id)
     LEFT JOIN near_purchases s USING (id)
-    WHERE (p.status = 'succeeded' AND s.purchased_at <= greatest(pg_catalog.now() + interval '1 hour', p.updated_at)
+    WHERE (p.status::text = ANY ($6::text[]) AND s.purchased_at <= greatest(pg_catalog.now() + interval '1 hour', p.updated_at)
            AND (s.amount, s.course_id, s.currency, s.student_id)
                = (p.amount, p.course_id, p.currency, p.student_id)) IS NOT TRUE
 ), pair AS (
@@ -115,8 +115,8 @@ WITH page AS MATERIALIZED (
     SELECT *,
            CASE
                WHEN NOT has_payment THEN 'no_payment'
-               WHEN status = 'refunded' THEN 'refunded'
-               WHEN status <> 'succeeded' THEN 'not_paid'
+               WHEN status::text = ANY ($7::text[]) THEN 'refunded'
+               WHEN status::text <> ALL ($6::text[]) THEN 'not_paid'
                WHEN found_amount <> amount THEN 'amount'
                WHEN found_course <> course_id THEN 'course'
                WHEN found_currency <> currency THEN 'currency'

@@ -11,6 +11,8 @@
 --      $3 timestamptz           only those that became paid before this time
 --      $4 bigint                look at so many payments at most, the first in the order of time and key
 --      $5 text[]                if not null: look at these keys, whatever $1 to $4 say
+--      $6 text[], $7 text[]     the words of a status that mean paid and refunded, from the lines at the top of apply.sql;
+--                               a statement may do without them
 -- Out: business_key text   the payment, as apply.sql names it
 --      paid_at timestamptz when it became paid
 --      event jsonb         its event
@@ -34,14 +36,14 @@
 WITH ahead AS NOT MATERIALIZED (
     SELECT id, updated_at AS at
     FROM payments
-    WHERE $5::text[] IS NULL AND status = 'succeeded'
+    WHERE $5::text[] IS NULL AND status::text = ANY ($6::text[])
           AND (updated_at, id) > (coalesce($1::timestamptz, '-infinity'),
                                   coalesce($2::text, '00000000-0000-0000-0000-000000000000')::uuid)
           AND updated_at < $3::timestamptz
 ), timeless AS MATERIALIZED (
     SELECT id, updated_at AS at
     FROM payments
-    WHERE $5::text[] IS NULL AND $1::timestamptz = 'infinity' AND status = 'succeeded'
+    WHERE $5::text[] IS NULL AND $1::timestamptz = 'infinity' AND status::text = ANY ($6::text[])
           AND (updated_at IS NULL OR updated_at = 'infinity') AND ($2::text IS NULL OR id > $2::text::uuid)
     ORDER BY id
     LIMIT $4::bigint
@@ -52,7 +54,7 @@ WITH ahead AS NOT MATERIALIZED (
     UNION ALL
     SELECT id, updated_at
     FROM payments
-    WHERE status = 'succeeded' AND id = ANY ($5::text[]::uuid[])
+    WHERE status::text = ANY ($6::text[]) AND id = ANY ($5::text[]::uuid[])
 ), full_page AS MATERIALIZED (
     SELECT id, at, $4::bigint AS compared FROM ahead ORDER BY at, id OFFSET $4::bigint - 1 LIMIT 1
 ), edge AS MATERIALIZED (

@@ -16,10 +16,14 @@
 --    in the order of at and business_key, which must be the order of the key's text, byte by byte: a
 --    number needs leading zeros.
 SELECT id::text AS business_key, updated_at AS at,
-       CASE status WHEN 'succeeded' THEN 'paid' WHEN 'refunded' THEN 'refunded' ELSE 'not_paid' END AS state,
+       CASE
+           WHEN status::text = ANY ($6::text[]) THEN 'paid'
+           WHEN status::text = ANY ($7::text[]) THEN 'refunded'
+           ELSE 'not_paid'
+       END AS state,
        pg_catalog.jsonb_build_object('status', status, 'amount', amount::text, 'currency', currency,
                           'student', student_id, 'course', course_id) AS terms,
-       CASE WHEN status = 'succeeded' THEN
+       CASE WHEN status::text = ANY ($6::text[]) THEN
            pg_catalog.jsonb_build_object(
                'eventType', 'PURCHASE_CONFIRMED',
                -- A time that no event can tell is left out; then it is the record's.

@@ -5,6 +5,7 @@
 -- purchase; so `makegood doctor` shows them, and `makegood run` asks for --confirm while there are any.
 --
 -- In:  $1 bigint           at most so many
+--      $2 text[]           the words of a status that mean paid, from apply.sql
 -- Out: purchase text       the purchase
 --      business_key text   its payment, as it stands there; may be null
 --      at timestamptz      when it was made
@@ -19,7 +20,7 @@ SELECT s.id::text AS purchase, s.payment_id::text AS business_key, s.purchased_a
            SELECT pg_catalog.format('UPDATE student_course_purchases SET payment_id = %L WHERE id = %L;', p.id, s.id)
            FROM payments p
            WHERE p.student_id = s.student_id AND p.course_id = s.course_id AND p.amount = s.amount
-                 AND p.currency = s.currency AND p.status = 'succeeded'
+                 AND p.currency = s.currency AND p.status::text = ANY ($2::text[])
                  AND NOT EXISTS (SELECT FROM student_course_purchases o WHERE o.payment_id = p.id)
            ORDER BY p.updated_at, p.id
            LIMIT 1

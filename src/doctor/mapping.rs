@@ -5,7 +5,7 @@ use crate::config::Inbox;
 use crate::pure::{sql, verdict};
 use crate::store::mapping::{BELIEVED, Look, Mapping, Unfit};
 use crate::store::trial::{Trial, trial};
-use crate::store::{Store, report, vitals};
+use crate::store::{Store, report, statuses, vitals};
 
 /// Checks all that a mapping promises.
 pub async fn check(route: &Inbox, places: &Places, round: &Round) {
@@ -34,10 +34,15 @@ pub async fn check(route: &Inbox, places: &Places, round: &Round) {
         round.check(("mapping.reads", of), &[place], reads(&mapping, &look, &place.store)).await;
     }
     if places.source_is_away {
-        return round.unseen(&["mapping.payments", "mapping.indexes", "mapping.trial"], of);
+        return round.unseen(
+            &["mapping.payments", "mapping.statuses", "mapping.indexes", "mapping.trial"],
+            of,
+        );
     }
     let all = places.all();
     round.check(("mapping.payments", of), &all, payments(&mapping, route, (store, source))).await;
+    let payments_at = source.unwrap_or(store);
+    round.check(("mapping.statuses", of), &all, statuses_named(&mapping, payments_at)).await;
     round.check(("mapping.indexes", of), &all, indexes(&mapping, store, source)).await;
     round.check(("mapping.trial", of), &all, tried(&mapping, store, source)).await;
 }
@@ -160,6 +165,36 @@ async fn payments(
             Some(why) => Check::warn(name, format!("events are believed: {why}"), BELIEVED),
         },
         Err(unfit) => unfit_for(name, unfit, "events cannot be held against their payments"),
+    }
+}
+
+/// The words in the payments' status.
+async fn statuses_named(mapping: &Mapping, store: &Store) -> Check {
+    let name = "mapping.statuses";
+    if mapping.looks.statuses.column.is_none() {
+        return Check::warn(
+            name,
+            "apply.sql does not say which statuses mean paid, so that nobody can tell whether one was forgotten",
+            "add lines like these, and give the other files $6 and $7 (docs/how-to/your-data.md):\n\
+             -- makegood: paid payments(status) succeeded\n-- makegood: refunded refunded\n-- makegood: not-paid pending, failed",
+        );
+    }
+    let found = async {
+        let unnamed = statuses::unnamed(store, mapping).await?.unwrap_or_default();
+        Ok((unnamed, statuses::all(store, mapping).await?))
+    };
+    match found.await {
+        Err(fault) => unknown(name, &fault),
+        Ok((unnamed, all)) => match statuses::complaint(mapping, &unnamed) {
+            Some((says, fix)) => {
+                Check::fail(name, format!("{says}; there are {}", statuses::told(&all)), fix)
+            }
+            None if all.is_empty() => Check::pass(name, "there is no payment yet"),
+            None => Check::pass(
+                name,
+                format!("every status is named by the mapping: {}", statuses::told(&all)),
+            ),
+        },
     }
 }
 

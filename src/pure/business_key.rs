@@ -74,10 +74,11 @@ impl BusinessKey {
     }
 }
 
-fn parse(line: &str) -> Option<BusinessKey> {
+/// A table, columns of it in parentheses, and what stands behind them.
+pub(super) fn table_and_columns(line: &str) -> Option<(String, Vec<String>, &str)> {
     let (table, rest) = line.split_at(outside_quotes(line, '(')?);
     let rest = &rest[1..];
-    let (columns, pointers) = rest.split_at(outside_quotes(rest, ')')?);
+    let (columns, behind) = rest.split_at(outside_quotes(rest, ')')?);
     let (mut columns_left, mut columns) = (Some(columns), Vec::new());
     while let Some(left) = columns_left {
         let (column, others) = match outside_quotes(left, ',') {
@@ -87,17 +88,25 @@ fn parse(line: &str) -> Option<BusinessKey> {
         columns_left = others;
         columns.push(name(column)?);
     }
-    let pointers = pointers[1..].trim();
+    let table = table.trim();
+    let is_table = !table.is_empty() && !table.contains([')', ';']);
+    is_table.then(|| (table.to_owned(), columns, &behind[1..]))
+}
+
+fn parse(line: &str) -> Option<BusinessKey> {
+    let (table, columns, pointers) = table_and_columns(line)?;
+    let pointers = pointers.trim();
     let pointers: Vec<String> = match columns.len() {
         1 => Some(pointers.to_owned()).filter(|text| !text.is_empty()).into_iter().collect(),
         _ => pointers.split_whitespace().map(str::to_owned).collect(),
     };
     let is_whole = pointers.is_empty() || pointers.len() == columns.len();
     let is_once = columns.iter().enumerate().all(|(at, name)| !columns[..at].contains(name));
-    let table = table.trim();
-    let is_table = !table.is_empty() && !table.contains([')', ';']);
-    (is_whole && is_once && is_table && pointers.iter().all(|text| is_pointer(text)))
-        .then(|| BusinessKey { table: table.to_owned(), columns, pointers })
+    (is_whole && is_once && pointers.iter().all(|text| is_pointer(text))).then_some(BusinessKey {
+        table,
+        columns,
+        pointers,
+    })
 }
 
 /// A column as one writes it in SQL; one that is not in quotes is taken as it stands, whatever its capitals.

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::payment::{leaf, same};
+
 /// The place of a row in the order of time and key.
 pub type Place = (Timestamp, String);
 
@@ -30,11 +32,17 @@ pub fn contradiction(payment: Option<(&str, &Value)>, purchase: &Value) -> Optio
     let (Value::Object(expected), Value::Object(found)) = (terms, purchase) else { return None };
     let mut differing: Vec<&String> = expected
         .iter()
-        .filter(|(name, value)| found.get(*name).is_some_and(|found| found != *value))
+        .filter(|(name, value)| found.get(*name).is_some_and(|found| !is_same(found, value)))
         .map(|(name, _)| name)
         .collect();
     differing.sort();
     differing.first().map(|name| (*name).clone())
+}
+
+/// The same value, in whatever spelling: a column with more digits writes more zeros.
+fn is_same(one: &Value, other: &Value) -> bool {
+    let texts = leaf(one).zip(leaf(other));
+    one == other || texts.is_some_and(|(one, other)| same(&one, &other))
 }
 
 #[cfg(test)]
@@ -45,6 +53,14 @@ mod tests {
 
     fn place(second: i64, key: &str) -> Place {
         (Timestamp::from_second(second).unwrap(), key.to_owned())
+    }
+
+    #[test]
+    fn the_same_amount_with_more_zeros_is_no_contradiction() {
+        let (paid, bought) = (json!({"amount": "499.5000"}), json!({"amount": "499.50"}));
+        assert_eq!(contradiction(Some(("paid", &paid)), &bought), None);
+        let other = json!({"amount": "499.51"});
+        assert_eq!(contradiction(Some(("paid", &paid)), &other), Some("amount".to_owned()));
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub fn doubt(fields: &[Field], event: &Body<'_>, payment: Option<&Payment>) -> O
 }
 
 /// The same value in two spellings: a UUID in capitals, a number with more zeros.
-fn same(one: &str, other: &str) -> bool {
+pub(super) fn same(one: &str, other: &str) -> bool {
     let number = |text: &str| Decimal::from_str_exact(text).ok();
     let id = |text: &str| Uuid::try_parse(text).ok();
     one == other
@@ -118,7 +118,7 @@ fn leaves(value: &Value, at: String, found: &mut BTreeMap<String, String>) {
     }
 }
 
-fn leaf(value: &Value) -> Option<String> {
+pub(super) fn leaf(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

@@ -12,7 +12,7 @@ use crate::store::findings::{self, New, Resolution};
 use crate::store::payments::{Conflict, Found, Missing, Place, Scope};
 use crate::store::runs::{self, Phase, Run, SAMPLE, Step};
 use crate::store::unpurchased::{self, Unpurchased};
-use crate::store::{Fault, Tx, gaps, jobs};
+use crate::store::{Fault, Tx, gaps, jobs, statuses};
 
 /// How many windows a run looks at beyond now.
 const BEYOND: usize = 20;
@@ -196,7 +196,12 @@ async fn contradictions(context: &Context<'_>, run: &Run) -> Result<(), Trouble>
     }
     runs::step(&tx, run.id, &step).await?;
     if is_last {
-        runs::finish(&tx, run.id, None, None).await?;
+        let unnamed = unnamed(context).await?;
+        if unnamed.is_some() {
+            // Once it is said what they mean, they are behind every place that was reached.
+            jobs::sweep_again(&tx, context.job.route).await?;
+        }
+        runs::finish(&tx, run.id, unnamed.as_deref(), None).await?;
         cover(context, run, &tx).await?;
         info!(job = context.lease.job, run = run.id, "reconciled");
     }
@@ -213,6 +218,15 @@ async fn cover(context: &Context<'_>, run: &Run, tx: &Tx) -> Result<(), Fault> {
         info!(job = context.lease.job, run = run.id, partition, from, to, "gap covered");
     }
     Ok(())
+}
+
+/// Payments that no window looks at, because nobody said what their status means. All else is done by then.
+async fn unnamed(context: &Context<'_>) -> Result<Option<String>, Trouble> {
+    let mapping = context.looker.mapping();
+    let store = context.job.source.as_ref().unwrap_or(context.store);
+    let words = statuses::unnamed(store, mapping).await?.unwrap_or_default();
+    let complaint = statuses::complaint(mapping, &words);
+    Ok(complaint.map(|(says, fix)| format!("{says}; {fix}")))
 }
 
 /// Closes contradictions that are none any more.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio_postgres::Row;
 
 use super::json::JsonText;
-use super::payments::{Conflict, Found, LookFault, Missing, Place, Scope, cell, run, time};
+use super::payments::{Ask, Conflict, Found, LookFault, Missing, Place, Scope, cell, run, time};
 use super::{Store, Tx};
 use crate::pure::compare::{contradiction, window};
 
@@ -23,9 +23,9 @@ pub(super) struct Sides<'a> {
     /// The payments' database.
     pub source: &'a Store,
     /// `payments.sql`, run there.
-    pub payments: &'a str,
+    pub payments: Ask<'a>,
     /// `purchases.sql`, run in the transaction at hand.
-    pub purchases: &'a str,
+    pub purchases: Ask<'a>,
 }
 
 struct Payment {

@@ -14,6 +14,7 @@ use super::json::JsonText;
 use super::mapping::Mapping;
 use super::when::{Sent, When};
 use super::{Fault, Store, Tx};
+use crate::pure::statuses::Statuses;
 
 /// A place in the order of time and key; the default is before the first payment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,9 +68,30 @@ pub(super) struct Params<'a> {
 }
 
 impl Params<'_> {
-    /// In their order.
-    pub(super) fn each(&self) -> [&(dyn ToSql + Sync); 5] {
-        [&self.at, &self.key, &self.until, &self.rows, &self.keys]
+    /// In their order, for a statement that may take what the words of the status mean as well.
+    pub(super) fn each<'p>(&'p self, ask: Ask<'p>) -> Vec<&'p (dyn ToSql + Sync)> {
+        let mut each: Vec<&(dyn ToSql + Sync)> =
+            vec![&self.at, &self.key, &self.until, &self.rows, &self.keys];
+        ask.statuses_behind(&mut each);
+        each
+    }
+}
+
+/// A statement of the mapping that reads.
+#[derive(Clone, Copy)]
+pub struct Ask<'a> {
+    /// Its text.
+    pub sql: &'a str,
+    /// What the words of the payments' status mean.
+    pub statuses: &'a Statuses,
+}
+
+impl<'a> Ask<'a> {
+    /// Puts them behind the statement's other parameters, as far as it takes them.
+    pub(super) fn statuses_behind(self, params: &mut Vec<&'a (dyn ToSql + Sync)>) {
+        let Statuses { paid, refunded, .. } = self.statuses;
+        let lists: [&'a (dyn ToSql + Sync); 2] = [paid, refunded];
+        params.extend(&lists[..Statuses::taken(self.sql, params.len())]);
     }
 }
 
@@ -168,7 +190,8 @@ impl Looker {
     fn sides(&self) -> Option<Sides<'_>> {
         let looks = &self.mapping.looks;
         let (source, payments) = self.source.as_ref().zip(looks.payments.as_deref())?;
-        Some(Sides { source, payments, purchases: looks.purchases.as_deref()? })
+        let (payments, purchases) = (looks.ask(payments), looks.ask(looks.purchases.as_deref()?));
+        Some(Sides { source, payments, purchases })
     }
 
     /// The mapping.
@@ -182,7 +205,7 @@ impl Looker {
             return elsewhere::missing(sides, tx, scope).await;
         }
         let sql = self.mapping.looks.missing.as_deref().unwrap_or_default();
-        let rows = run(tx, sql, scope).await?;
+        let rows = run(tx, self.mapping.looks.ask(sql), scope).await?;
         read("missing.sql", &rows, "event", "paid_at", |row| {
             Some(Missing {
                 key: cell(row, "business_key")?,
@@ -213,7 +236,7 @@ impl Looker {
         let Some(sql) = &self.mapping.looks.conflicts else {
             return Ok(Found::default());
         };
-        let rows = run(tx, sql, scope).await?;
+        let rows = run(tx, self.mapping.looks.ask(sql), scope).await?;
         read("conflicts.sql", &rows, "kind", "at", |row| {
             let kind = cell(row, "kind").filter(|k: &String| !UNPURCHASED.contains(&k.as_str()))?;
             Some(Conflict {
@@ -229,9 +252,9 @@ impl Looker {
 
 /// Runs a statement that reads. Rows that a policy hides make it fail: they must not pass for rows that are not
 /// there.
-pub(super) async fn run(tx: &Tx, sql: &str, scope: Scope<'_>) -> Result<Vec<Row>, Fault> {
+pub(super) async fn run(tx: &Tx, ask: Ask<'_>, scope: Scope<'_>) -> Result<Vec<Row>, Fault> {
     tx.batch("SET LOCAL row_security = off").await?;
-    let rows = tx.query_host(sql, &scope.params().each()).await?;
+    let rows = tx.query_host(ask.sql, &scope.params().each(ask)).await?;
     tx.batch("SET LOCAL row_security TO DEFAULT").await?;
     Ok(rows)
 }

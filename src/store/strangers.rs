@@ -1,6 +1,7 @@
 //! Purchases that belong to no payment, which a first start would double.
 
 use jiff::Timestamp;
+use tokio_postgres::types::ToSql;
 
 use super::mapping::Mapping;
 use super::when::When;
@@ -29,7 +30,9 @@ pub async fn find(store: &Store, mapping: &Mapping, limit: i64) -> Result<Vec<St
     let tx = store.begin("strangers").await?;
     // A payment that a policy hides would make its purchase a stranger.
     tx.batch("SET LOCAL row_security = off").await?;
-    let rows = tx.query_host(sql, &[&limit]).await;
+    let mut params: Vec<&(dyn ToSql + Sync)> = vec![&limit];
+    mapping.looks.ask(sql).statuses_behind(&mut params);
+    let rows = tx.query_host(sql, &params).await;
     tx.rollback().await;
     let rows = rows?;
     let stranger = |row| Stranger {

@@ -115,6 +115,7 @@ async fn recent(store: &Store, mapping: &Mapping) -> Result<Vec<(String, String)
     let Some(sql) = looks.payments.as_deref().or(looks.missing.as_deref()) else {
         return Ok(Vec::new());
     };
+    let ask = looks.ask(sql);
     let now = Timestamp::now();
     for days in DAYS {
         let at = days.map(|days| now - SignedDuration::from_hours(24 * days));
@@ -122,7 +123,7 @@ async fn recent(store: &Store, mapping: &Mapping) -> Result<Vec<(String, String)
         let until = now + SignedDuration::from_hours(24);
         let tx = store.begin("payments_of_late").await?;
         let rows =
-            payments::run(&tx, sql, Scope::Window { after: &after, until, rows: ROWS }).await;
+            payments::run(&tx, ask, Scope::Window { after: &after, until, rows: ROWS }).await;
         tx.rollback().await;
         let found: Vec<(String, String)> = (rows?.iter())
             .filter_map(|row| {

@@ -55,12 +55,12 @@ impl ByKeys for Within<'_> {
         let Within { tx, payments } = self;
         if let Some(source) = payments.source {
             let there = source.begin("source").await?;
-            let rows = run(&there, payments.sql, scope).await;
+            let rows = run(&there, payments.ask, scope).await;
             there.rollback().await;
             return rows;
         }
         tx.mark().await?;
-        let rows = run(tx, payments.sql, scope).await;
+        let rows = run(tx, payments.ask, scope).await;
         match &rows {
             Ok(_) => tx.keep().await?,
             Err(fault) if fault.sqlstate().is_some() => tx.undo().await?,

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use tokio_postgres::types::Type;
 
-use super::{Columns, FILES, Mapping, Unfit, breach};
+use super::{BUILT_IN, Columns, FILES, Mapping, Unfit, breach};
 use crate::pure::problem::{Code, Problem};
 use crate::pure::sql::unquoted;
+use crate::pure::statuses::Statuses;
+use crate::store::payments::Ask;
 use crate::store::{Fault, Shape, Store, host_tables};
 
 const INDEX: &str = "-- makegood: index ";
@@ -67,6 +69,8 @@ pub struct Looks {
     pub lookup: Option<String>,
     /// `strangers.sql`: without it no purchases made by hand are looked for before the first start.
     pub strangers: Option<String>,
+    /// What the words of the payments' status mean.
+    pub statuses: Statuses,
 }
 
 impl Looks {
@@ -86,12 +90,19 @@ pub struct Look<'a> {
     /// Whether it is run in the payments' database.
     pub in_source: bool,
     /// What it takes.
-    pub(super) params: &'static [Type],
+    params: &'static [Type],
     /// What it returns.
     columns: &'static Columns,
 }
 
 impl Look<'_> {
+    /// The types of what its statement takes; what the words of the status mean is as it likes.
+    pub(super) fn takes(&self, sql: &str) -> Vec<Type> {
+        let mut params = self.params.to_vec();
+        params.resize(params.len() + Statuses::taken(sql, params.len()), Type::TEXT_ARRAY);
+        params
+    }
+
     /// Whether nothing is reconciled without it.
     pub fn is_needed(&self) -> bool {
         ["missing.sql", "payments.sql", "purchases.sql"].contains(&self.file)
@@ -124,6 +135,11 @@ impl Looks {
         folder.map_or_else(|| Ok(Looks::built_in()), Looks::load)
     }
 
+    /// One of their statements, and what it is given of the status.
+    pub fn ask<'a>(&'a self, sql: &'a str) -> Ask<'a> {
+        Ask { sql, statuses: &self.statuses }
+    }
+
     /// The compiled-in ones.
     pub(super) fn built_in() -> Looks {
         let text = |name: &str| {
@@ -137,6 +153,7 @@ impl Looks {
             purchases: text("purchases.sql"),
             lookup: text("lookup.sql"),
             strangers: text("strangers.sql"),
+            statuses: Statuses::of(BUILT_IN).unwrap_or_default(),
         }
     }
 
@@ -153,6 +170,13 @@ impl Looks {
                 }
             }
         };
+        let apply = read("apply.sql")?.unwrap_or_default();
+        let statuses = Statuses::of(&apply).map_err(|why| {
+            let file = folder.join("apply.sql");
+            let says = format!("{}, the lines about the status: {why}", file.display());
+            Problem::new(Code::Mapping, says)
+                .hint("docs/how-to/your-data.md has them; they are at the top of apply.sql as shipped in sql/purchases")
+        })?;
         Ok(Looks {
             missing: read("missing.sql")?,
             conflicts: read("conflicts.sql")?,
@@ -160,6 +184,7 @@ impl Looks {
             purchases: read("purchases.sql")?,
             lookup: read("lookup.sql")?,
             strangers: read("strangers.sql")?,
+            statuses,
         })
     }
 }
@@ -168,7 +193,7 @@ impl Mapping {
     /// The statements that are run where the payments are beside the purchases, or are `elsewhere`.
     /// `strangers.sql` needs both, so there is none of it elsewhere.
     pub fn looks_for(&self, elsewhere: bool) -> Vec<Look<'_>> {
-        let Looks { missing, conflicts, payments, purchases, lookup, strangers } = &self.looks;
+        let Looks { missing, conflicts, payments, purchases, lookup, strangers, .. } = &self.looks;
         let beside = [
             ("missing.sql", missing, &WINDOW[..], MISSING, false),
             ("conflicts.sql", conflicts, &WINDOW[..], CONFLICTS, false),
@@ -208,7 +233,7 @@ impl Mapping {
             Ok(statement) => statement,
             Err(fault) => return Err(self.refused(store, file, sql, fault).await),
         };
-        let Some(what) = breach(&statement, look.params, look.columns) else { return Ok(()) };
+        let Some(what) = breach(&statement, &look.takes(sql), look.columns) else { return Ok(()) };
         let cause = format!("the mapping's {file} ({}) {what}", self.origin);
         Err(Unfit::Broken(Problem::new(Code::Mapping, cause).hint(hint(file, &statement))))
     }

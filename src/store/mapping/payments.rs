@@ -3,6 +3,7 @@
 use super::{Mapping, Unfit};
 use crate::pure::problem::{Code, Problem};
 use crate::store::by_keys::LastFound;
+use crate::store::payments::Ask;
 use crate::store::{Fault, Store, host_tables};
 
 /// What changes that events are believed.
@@ -12,7 +13,7 @@ pub const BELIEVED: &str = "whoever may write to the topic can make purchases; `
 #[derive(Clone, Copy)]
 pub struct Payments<'a> {
     /// `payments.sql`.
-    pub sql: &'a str,
+    pub ask: Ask<'a>,
     /// Where it is run, if not beside the purchases.
     pub source: Option<&'a Store>,
     /// The payment that was found last.
@@ -26,7 +27,8 @@ impl Mapping {
         let is_believed = self.believes.is_some();
         // Without the file nothing says otherwise than `look_for_payments`, and then everything is believed.
         let sql = self.looks.payments.as_deref().filter(|_| !is_believed)?;
-        Some(Payments { sql, source, last_found: &self.last_found })
+        let ask = self.looks.ask(sql);
+        Some(Payments { ask, source, last_found: &self.last_found })
     }
 
     /// Finds out whether events can be held against their payments, if that is `wanted`, and says why not.

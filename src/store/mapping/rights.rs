@@ -34,7 +34,7 @@ impl Mapping {
     /// Checks the rights for one of the statements that read.
     pub async fn may_look(&self, store: &Store, look: &Look<'_>) -> Result<(), Unfit> {
         let Some(sql) = look.sql else { return Ok(()) };
-        self.may_run(store, look.file, sql, look.params.len()).await
+        self.may_run(store, look.file, sql, look.takes(sql).len()).await
     }
 
     async fn may_run(

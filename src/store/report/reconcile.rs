@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 
 use crate::store::by_keys::{ByKeys, LastFound, by_keys};
 use crate::store::json::JsonText;
-use crate::store::payments::{Scope, cell};
+use crate::store::payments::{self, Scope, cell};
 use crate::store::when::{Sent, Times, When};
 use crate::store::{Fault, Store};
 
@@ -189,9 +189,14 @@ pub async fn lookup(store: &Store, sql: &str, id: &str) -> Result<Vec<Trace>, Fa
 
 /// The same of one part by its payment's id alone: by `payments.sql`, which tells its state too, or `purchases.sql`. A
 /// text that cannot be a payment's id is none.
-pub async fn by_key(store: &Store, sql: &str, part: &str, id: &str) -> Result<Vec<Trace>, Fault> {
+pub async fn by_key(
+    store: &Store,
+    ask: payments::Ask<'_>,
+    part: &str,
+    id: &str,
+) -> Result<Vec<Trace>, Fault> {
     let (id, last) = ([id.to_owned()], LastFound::default());
-    let found = Box::pin(by_keys(&id, &Alone { store, sql }, &last)).await?.rows;
+    let found = Box::pin(by_keys(&id, &Alone { store, ask }, &last)).await?.rows;
     let trace = |row: &Row| Trace {
         what: cell(row, "state").unwrap_or_default(),
         ..host_row(row, part.to_owned(), "terms")
@@ -202,13 +207,13 @@ pub async fn by_key(store: &Store, sql: &str, part: &str, id: &str) -> Result<Ve
 /// A statement of the mapping in transactions of its own.
 struct Alone<'a> {
     store: &'a Store,
-    sql: &'a str,
+    ask: payments::Ask<'a>,
 }
 
 impl ByKeys for Alone<'_> {
     async fn ask(&self, scope: Scope<'_>) -> Result<Vec<Row>, Fault> {
         let params = scope.params();
-        look(self.store, self.sql, true, &params.each()).await
+        look(self.store, self.ask.sql, true, &params.each(self.ask)).await
     }
 }
 
