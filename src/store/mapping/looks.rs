@@ -76,7 +76,7 @@ pub struct Looks {
 impl Looks {
     /// The texts of all of them.
     pub(super) fn texts(&self) -> [Option<&String>; 6] {
-        let Looks { missing, conflicts, payments, purchases, lookup, strangers } = self;
+        let Looks { missing, conflicts, payments, purchases, lookup, strangers, .. } = self;
         [missing, conflicts, payments, purchases, lookup, strangers].map(Option::as_ref)
     }
 }
