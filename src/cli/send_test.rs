@@ -16,6 +16,7 @@ use super::session::Session;
 use super::{Globals, status};
 use crate::config;
 use crate::kafka::produce::Producer;
+use crate::overview::start;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::{Header, Record};
 use crate::store::report;
@@ -111,7 +112,7 @@ async fn route_key(session: &Session, route: &config::Inbox) -> Result<i16, Prob
             Code::NotFound,
             format!("no daemon has ever run the route {}, so nobody would answer", route.name),
         )
-        .hint("start one with `makegood run`")),
+        .hint(format!("start one with `{}`", start()))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::print::Output;
 use super::select::{Which, confirmed, in_words, topic_of};
+use crate::overview::start;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::refusal::topic_fault;
 use crate::store::Store;
@@ -54,8 +55,8 @@ pub(super) async fn run(store: &Store, args: &Args) -> Result<(), Problem> {
     asked.map_err(|fault| fault.problem("cannot ask for it to be sent again"))?;
     let status = report::status(store).await.map_err(super::unreadable)?;
     let when = match (status.relays.len() as i64) < status.shards {
-        true => "no daemon relays the outbox, they go as soon as one does (makegood run)",
-        false => "the relay sends them now",
+        true => format!("no daemon relays the outbox, they go as soon as one does ({})", start()),
+        false => "the relay sends them now".to_owned(),
     };
     say!("asked for {what}: {when}; what Kafka refuses once more stays in `makegood outbox list`");
     Ok(())

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::super::print::{self, Format};
 use crate::config::{self, Config};
+use crate::overview::start;
 use crate::pure::problem::{Code, Problem};
 use crate::store::Store;
 use crate::store::outbox::report::{self, Status, Whole};
@@ -78,7 +79,7 @@ fn advice(whole: &Whole, status: &Status, config: &Config) -> String {
             format!("{first}, then: {again}").trim_start_matches(", then: ").to_owned()
         }
         _ if (status.relays.len() as i64) < status.shards => {
-            "start a daemon, none relays the outbox: makegood run".to_owned()
+            format!("start a daemon, none relays the outbox: {}", start())
         }
         _ => match &status.trouble {
             Some((reason, advice)) => format!("the outbox is held: {reason}. {advice}"),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::unreadable;
 use crate::cli::print;
 use crate::cli::session::Session;
+use crate::overview::start;
 use crate::pure::problem::Problem;
 use crate::store::report::decisions::{self, Decision};
 use crate::store::report::{self, quarantine::Case};
@@ -35,7 +36,8 @@ pub async fn announce(session: &Session, cases: &[Case]) -> Result<bool, Problem
             None => {
                 all = false;
                 say!(
-                    "asked for; no daemon runs the route {route}, they are replayed as soon as one does (makegood run)"
+                    "asked for; no daemon runs the route {route}, they are replayed as soon as one does ({})",
+                    start()
                 );
             }
         }
