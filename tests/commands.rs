@@ -201,3 +201,71 @@ async fn ctrl_c_ends_a_wait_and_nothing_else() {
     assert_eq!(code, Some(130), "{said}");
     assert!(said.contains("answered all the same"), "{said}");
 }
+
+/// What a person sees on a terminal of this size; `script` makes one.
+async fn on_a_terminal(rig: &Rig, args: &str, variables: &str) -> String {
+    let program = env!("CARGO_BIN_EXE_makegood");
+    let config = rig.config_file(&rig.url(), "", "");
+    let line = format!(
+        "stty cols 80 rows 24; TERM=xterm {variables} {program} {args} 2> /dev/null --config {}",
+        config.display()
+    );
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null());
+    let output = tokio::task::spawn_blocking(move || script.output()).await.unwrap().unwrap();
+    String::from_utf8_lossy(&output.stdout).replace('\r', "")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn screens_fit_a_terminal_and_every_json_says_its_version() {
+    let rig = Rig::new(20).await;
+    let daemon = rig.daemon();
+    rig.pay(&payments(3)).await;
+    rig.send(&raw(Some(b"k"), Some(b"no json"))).await;
+    rig.caught_up().await;
+    let gone = "INSERT INTO makegood.workers (id, route_id, host, pid, version, seen_at, state)
+        SELECT gen_random_uuid(), id, 'worker-of-long-ago-' || n, n, '0.1.0', now() - interval '3 hours', 'running'
+        FROM makegood.routes, generate_series(1, 19) n";
+    rig.client.batch_execute(gone).await.unwrap();
+    let screen = on_a_terminal(&rig, "status", "NO_COLOR=1").await;
+    assert!(
+        screen.contains("19 daemons are gone") && screen.contains("partitions with less"),
+        "{screen}"
+    );
+    let lines: Vec<&str> = screen.lines().collect();
+    let sight = &lines[lines.len().saturating_sub(23)..];
+    assert!(sight.contains(&lines[0]), "the verdict has scrolled away: {screen}");
+    assert!(!screen.contains('\u{1b}'), "no colour: {screen}");
+    let coloured = on_a_terminal(&rig, "status", "").await;
+    assert!(coloured.starts_with("\u{1b}["), "{coloured}");
+    for list in ["inbox list", "quarantine list", "offsets show", "reconcile list"] {
+        let screen = on_a_terminal(&rig, list, "NO_COLOR=1").await;
+        assert!(screen.lines().all(|line| line.chars().count() <= 80), "{list}: {screen}");
+    }
+    for list in [
+        &["status"][..],
+        &["inbox", "list"],
+        &["quarantine", "list"],
+        &["offsets", "show"],
+        &["reconcile", "list"],
+        &["outbox", "list"],
+        &["migrate", "status"],
+        &["doctor"],
+        &["mapping", "check", "--route", "purchases"],
+        &["mapping", "try", "--route", "purchases"],
+    ] {
+        for format in ["json", "jsonl"] {
+            let output = run(&rig, &[list, &["-o", format]].concat()).await;
+            let text = stdout(&output);
+            let documents: Vec<Value> = match format {
+                "json" => vec![serde_json::from_str(&text).unwrap()],
+                _ => text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+            };
+            assert!(
+                documents.iter().all(|d| d["schema_version"] == 1),
+                "{list:?} {format}: {text}"
+            );
+        }
+    }
+    drop(daemon);
+}

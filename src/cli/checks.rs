@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::print::{self, Format, visible};
+use super::print::{self, Format, Tone, visible};
 use crate::pure::checkup::{Check, Level, count};
 use crate::pure::problem::Problem;
 
@@ -20,7 +20,9 @@ pub async fn show(
     let mut checks = Vec::new();
     while let Some(check) = heard.recv().await {
         match format {
-            Format::Table if check.level != Level::Unseen => print::data(&line(&check))?,
+            Format::Table if check.level != Level::Unseen => {
+                print::toned(tone(check.level), &line(&check))?
+            }
             Format::Jsonl => print::lines(std::iter::once(object(&check)))?,
             _ => {}
         }
@@ -60,6 +62,14 @@ fn not_looked_at(checks: &[Check]) -> String {
         )
     };
     names.into_iter().map(line).collect()
+}
+
+fn tone(level: Level) -> Tone {
+    match level {
+        Level::Pass => Tone::Good,
+        Level::Warn => Tone::Warning,
+        Level::Unseen | Level::Fail => Tone::Bad,
+    }
 }
 
 fn line(check: &Check) -> String {

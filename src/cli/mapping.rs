@@ -24,9 +24,10 @@ It changes nothing. Exit code 1 with a FAIL.
 
 Examples:
   makegood mapping check
-  makegood mapping check purchase-confirmed -o json")]
+  makegood mapping check --route purchase-confirmed -o json")]
     Check {
         /// The route; all of them if none is named
+        #[arg(long, value_name = "NAME")]
         route: Option<String>,
         #[command(flatten)]
         output: Output,

@@ -90,9 +90,7 @@ async fn list(session: &Session, args: List) -> Result<(), Problem> {
                 say!("only the newest {} are shown; --limit shows more", args.limit);
             }
             table(&cases, args.all)?;
-            say!(
-                "`quarantine show ID` has the contents; mend what is wrong, then `quarantine replay`"
-            );
+            say!("`quarantine show ID` shows one; mend what is wrong, then `quarantine replay`");
             Ok(())
         }
         Format::Json => print::json("records", cases.iter().map(object).collect()),

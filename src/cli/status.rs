@@ -94,7 +94,9 @@ async fn watch(sources: &Sources, format: Format) -> Result<ExitCode, Problem> {
         };
         if in_place {
             // Home, what follows erased line by line, then the rest: no flicker.
-            let text = print::visible(&show::screen(&overview), true).replace('\n', "\x1b[K\n");
+            let text = fitting(&print::visible(&show::screen(&overview), true), print::terminal());
+            let text = print::in_colour(show::tone(&overview), &text, print::is_coloured());
+            let text = text.replace('\n', "\x1b[K\n");
             print::bytes(format!("\x1b[H{text}\x1b[J").as_bytes())?;
         } else {
             show::print(&overview, format)?;
@@ -106,12 +108,40 @@ async fn watch(sources: &Sources, format: Format) -> Result<ExitCode, Problem> {
     }
 }
 
+/// The first lines, as many as fit: the verdict stays in sight.
+fn fitting(text: &str, terminal: Option<(usize, usize)>) -> String {
+    let Some((columns, rows)) = terminal else { return text.to_owned() };
+    let height = |line: &str| print::height(line, columns).max(1);
+    let mut left = rows.saturating_sub(2);
+    let all: Vec<&str> = text.lines().collect();
+    let shown = all.iter().take_while(|line| {
+        let fits = height(line) <= left;
+        left = left.saturating_sub(height(line));
+        fits
+    });
+    let shown = shown.count();
+    let mut fits: String = all[..shown].iter().map(|line| format!("{line}\n")).collect();
+    if shown < all.len() {
+        fits += &format!("… {} lines more: makegood status\n", all.len() - shown);
+    }
+    fits
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Args as _;
 
     use super::*;
     use crate::pure::standing::Word;
+
+    #[test]
+    fn a_screen_keeps_its_first_lines() {
+        let text: String = (0..40).map(|n| format!("line {n}\n")).collect();
+        let fits = fitting(&text, Some((80, 24)));
+        assert!(fits.lines().count() <= 23 && fits.starts_with("line 0\n"), "{fits}");
+        assert!(fits.ends_with("18 lines more: makegood status\n"), "{fits}");
+        assert_eq!(fitting(&text, None), text);
+    }
 
     #[test]
     fn the_help_explains_every_verdict() {

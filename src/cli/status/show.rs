@@ -3,21 +3,43 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::cli::print::{self, Format, or_dash};
+use crate::cli::print::{self, Format, Tone, or_dash};
 use crate::overview::{Outbox, Overview, Route, age, made_anew};
 use crate::pure::problem::Problem;
-use crate::pure::standing;
+use crate::pure::standing::{self, Word};
 use crate::store::outbox::report::Relay;
 use crate::store::report::{Position, Worker};
 
+/// Partitions that are shown; of more, those with the most waiting.
+const PARTITIONS: usize = 6;
+
 pub fn print(overview: &Overview, format: Format) -> Result<(), Problem> {
     match format {
-        Format::Table => print::data(&screen(overview)),
+        Format::Table => {
+            let screen = screen(overview);
+            print::toned(tone(overview), &screen)?;
+            // The verdict stays in sight where its beginning has scrolled away.
+            match print::terminal() {
+                Some((columns, rows)) if print::height(&screen, columns) >= rows => {
+                    print::toned(tone(overview), &format!("\n{}\n", overview.headline()))
+                }
+                _ => Ok(()),
+            }
+        }
         Format::Json => print::document(overview.document()),
         Format::Jsonl => {
             let outbox = overview.outbox.iter().map(|o| json!({ "outbox": o.object() }));
             print::lines(overview.routes.iter().map(Route::object).chain(outbox))
         }
+    }
+}
+
+/// How bad the worst is.
+pub fn tone(overview: &Overview) -> Tone {
+    match overview.worst() {
+        Some(word) if word.is_fine() => Tone::Good,
+        Some(word) if word < Word::Unknown => Tone::Warning,
+        _ => Tone::Bad,
     }
 }
 
@@ -61,7 +83,14 @@ fn partitions(positions: &[Position], now: Timestamp) -> String {
     let headings =
         ["PARTITION", "POSITION", "LOG-START", "LOG-END", "LAG", "LAST PROGRESS", "EPOCH"];
     let number = |n: Option<i64>| or_dash(n.map(|n| n.to_string()));
-    let rows = positions.iter().map(|p| {
+    let mut shown: Vec<&Position> = positions.iter().collect();
+    if shown.len() > PARTITIONS {
+        shown.sort_by_key(|p| (p.lag.is_some(), std::cmp::Reverse(p.lag), p.partition));
+        shown.truncate(PARTITIONS);
+    }
+    let (hidden, lag) =
+        (positions.len() - shown.len(), positions.iter().map(|p| p.lag.unwrap_or(0)).sum::<i64>());
+    let rows = shown.iter().map(|p| {
         vec![
             p.partition.to_string(),
             p.next_offset.to_string(),
@@ -72,7 +101,13 @@ fn partitions(positions: &[Position], now: Timestamp) -> String {
             p.epoch.to_string(),
         ]
     });
-    print::table_text(&headings, rows)
+    let mut text = print::table_text(&headings, rows);
+    if hidden > 0 {
+        text += &format!(
+            "and {hidden} partitions with less waiting; lag {lag} in all, -o json has each\n"
+        );
+    }
+    text
 }
 
 fn counts(route: &Route, now: Timestamp) -> String {
@@ -104,7 +139,7 @@ fn counts(route: &Route, now: Timestamp) -> String {
         None => "held against their payments".to_owned(),
         Some(why) => format!("believed without their payments: {why}"),
     };
-    print::sheet(&[
+    let lines = [
         ("events", verified),
         ("records", counted),
         ("ignored types", if ignored.is_empty() { "none".to_owned() } else { ignored.join(", ") }),
@@ -119,25 +154,52 @@ fn counts(route: &Route, now: Timestamp) -> String {
                 n => format!("{n} (makegood reconcile show)"),
             },
         ),
-    ])
+    ];
+    // What there is none of is told where a person looks for it: what waits for one.
+    let always = ["events", "records", "open quarantine", "paid, not purchased"];
+    let told = lines.into_iter().filter(|(name, value)| value != "none" || always.contains(name));
+    print::sheet(&told.collect::<Vec<_>>())
 }
 
+/// Those that live, a line each, and one line for all that are gone.
 fn workers(workers: &[Worker], now: Timestamp) -> String {
-    let headings = ["DAEMON", "PID", "VERSION", "STATE", "SINCE", "SEEN", "PARTITIONS", "REASON"];
-    let rows = workers.iter().map(|w| {
+    let headings = ["DAEMON", "PID", "VERSION", "STATE", "SINCE", "SEEN", "PARTITIONS"];
+    let (alive, gone): (Vec<&Worker>, Vec<&Worker>) = workers.iter().partition(|w| w.alive);
+    let rows = alive.iter().map(|w| {
         let partitions: Vec<String> = w.partitions.iter().map(ToString::to_string).collect();
+        let listed = match partitions.len() {
+            0 => None,
+            n if n > PARTITIONS => Some(format!("{n} of them")),
+            _ => Some(partitions.join(",")),
+        };
         vec![
             w.host.clone(),
             w.pid.to_string(),
             w.version.clone(),
-            if w.alive { w.state.clone() } else { "gone".to_owned() },
-            standing::age(age(now, if w.alive { w.state_since } else { w.seen_at })),
+            w.state.clone(),
+            standing::age(age(now, w.state_since)),
             ago(now, w.seen_at),
-            or_dash((w.alive && !partitions.is_empty()).then(|| partitions.join(","))),
-            w.reason.clone().filter(|_| w.alive).unwrap_or_default(),
+            or_dash(listed),
         ]
     });
-    print::table_text(&headings, rows)
+    let mut text =
+        if alive.is_empty() { String::new() } else { print::table_text(&headings, rows) };
+    for (worker, reason) in alive.iter().filter_map(|w| Some((w, w.reason.as_ref()?))) {
+        text += &format!("{}, {}: {}\n", worker.host, worker.pid, print::visible(reason, false));
+    }
+    if let Some(last) = gone.iter().max_by_key(|w| w.seen_at) {
+        let count = match gone.len() {
+            1 => "1 daemon is gone".to_owned(),
+            n => format!("{n} daemons are gone"),
+        };
+        let seen = ago(now, last.seen_at);
+        text += &format!(
+            "{count}, the last seen {seen}: {}, {}\n",
+            print::visible(&last.host, false),
+            last.pid
+        );
+    }
+    text
 }
 
 fn ago(now: Timestamp, at: Timestamp) -> String {

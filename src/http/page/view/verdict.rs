@@ -210,7 +210,7 @@ fn next(overview: &Overview, word: Word, name: &str) -> Option<String> {
     };
     match (word, route) {
         (Word::Gap | Word::Unpurchased, _) if is_held => Some("makegood reconcile list".to_owned()),
-        (Word::Held, Some(route)) => Some(format!("makegood mapping check {}", route.name)),
+        (Word::Held, Some(route)) => Some(format!("makegood mapping check --route {}", route.name)),
         (Word::Joining | Word::Unread, Some(route)) => {
             kafka("kafka-consumer-groups", format!("--describe --members --group {}", route.group))
         }
