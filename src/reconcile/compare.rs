@@ -196,7 +196,11 @@ async fn contradictions(context: &Context<'_>, run: &Run) -> Result<(), Trouble>
     }
     runs::step(&tx, run.id, &step).await?;
     if is_last {
-        let unnamed = unnamed(context).await?;
+        // It reads the whole table, as the sweep did.
+        let unnamed = match run.since {
+            None => unnamed(context).await?,
+            Some(_) => None,
+        };
         if unnamed.is_some() {
             // Once it is said what they mean, they are behind every place that was reached.
             jobs::sweep_again(&tx, context.job.route).await?;
