@@ -62,7 +62,7 @@ impl Alert {
             }
             let snapshot = snapshots.borrow_and_update().clone();
             let Some(overview) = &snapshot.overview else { continue };
-            let bad = overview.worst().filter(|word| !word.is_fine());
+            let bad = overview.worst().filter(|verdict| !verdict.is_fine());
             let mine = self.is_to_call(overview);
             let Some(call) = alarm.see(began.elapsed(), bad, mine) else { continue };
             let message = Message::new(call, &snapshot, overview, &self.host);

@@ -38,8 +38,8 @@ pub use postgres::{Pooler, Postgres, RootCert, SslMode};
 pub use reader::Setting;
 pub use units::{duration, show_duration};
 
+use crate::pure::field_path::Place;
 use crate::pure::framing::Framing;
-use crate::pure::place::Place;
 
 /// Everything makegood can be told.
 #[derive(Clone, Debug)]

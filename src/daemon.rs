@@ -1,13 +1,13 @@
 //! Starts, supervises and stops the loops.
 
+mod await_kafka;
+mod await_schema;
 mod first_start;
 mod mapping;
-mod observe;
 mod outbox;
 mod purchases;
-mod reaching;
-mod ready;
 mod signals;
+mod status_thread;
 
 use std::sync::Arc;
 
@@ -16,16 +16,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::config::Config;
-use crate::feed::Feed;
+use crate::heartbeats::Liveness;
 use crate::kafka::login;
-use crate::liveness::Liveness;
+use crate::log_tail::Feed;
 use crate::pure::problem::{Code, Problem};
-use observe::Observer;
 use signals::Signals;
+use status_thread::Observer;
 
 /// Runs until SIGTERM or SIGINT, then drains. Ends early with a problem that only a person (bad
 /// configuration or mapping) or a new process can mend. `confirmed` names routes whose first start is wanted
-/// although it may double purchases made by hand; `feed` has what the log said last.
+/// although it may double purchases made by hand; `log_tail` has what the log said last.
 pub async fn run(config: Config, confirmed: Vec<String>, feed: Feed) -> Result<(), Problem> {
     let stop = CancellationToken::new();
     let signals = Signals::listen(&stop)?;
@@ -33,7 +33,7 @@ pub async fn run(config: Config, confirmed: Vec<String>, feed: Feed) -> Result<(
     if let Some(again) = &config.postgres.again {
         login::watch(&config.kafka, again);
     }
-    tokio::spawn(reaching::watch(config.kafka.clone(), stop.clone()));
+    tokio::spawn(await_kafka::watch(config.kafka.clone(), stop.clone()));
     let config = Arc::new(config);
     let liveness = Liveness::default();
     let _observer = Observer::start(&config, &liveness, feed)?;

@@ -22,7 +22,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::feed::Feed;
+use crate::log_tail::Feed;
 use crate::overview::Snapshot;
 
 pub use gauges::Gauges;

@@ -14,31 +14,31 @@
 //!   Shown as stalled, with who is in the way; the client goes on asking. Left when the group gives partitions.
 //! * **Held**: a lane cannot apply its batch. It keeps the batch and tries again by itself; the member
 //!   stays in the group, and gives up fetching when the lanes have been full for a while. Left when the
-//!   batch is applied. A route that may not apply anything yet, see [`crate::admission`], is held from its
+//!   batch is applied. A route that may not apply anything yet, see [`crate::start_gate`], is held from its
 //!   first moment: it joins, claims and pins its positions, and fetches nothing. Left when it is admitted,
-//!   by claiming again; and when another daemon would run the route, by leaving the group to it (`ingest/aside.rs`).
+//!   by claiming again; and when another daemon would run the route, by leaving the group to it (`ingest/standby.rs`).
 //!
 //! A member that broke or is stuck, or knew the topic before it was made anew, is left behind for a new one, which brings the loop back to Joining.
 //!
 //! None of the states is durable: what is, is the position in PostgreSQL.
 
-mod aside;
 mod attempt;
-mod barred;
 mod batch_work;
-mod beat;
 mod claim;
-mod cure;
+mod client_recovery;
 mod decode;
 mod fault;
+mod group_rejection;
+mod heartbeat;
 mod ignored;
 mod lane;
+pub mod partition_state;
 mod preview;
 mod reading;
 mod route;
 mod settle;
 mod silent;
-pub mod survey;
+mod standby;
 mod topic_settings;
 mod unreadable;
 
@@ -60,14 +60,14 @@ use crate::kafka::consumer::{Command, Event, Member};
 use crate::kafka::login;
 use crate::kafka::probe::Probe;
 use crate::meter::{self, catalog};
+use crate::progress::{Complaint, Remedy, Track, Vitals};
 use crate::pure::problem::{Code, Problem};
 use crate::store::Store;
 use crate::store::mapping::Mapping;
 use crate::store::workers::State;
-use crate::vitals::{Complaint, Remedy, Track, Vitals};
-use barred::Bar;
-use beat::Beating;
 use claim::Claimed;
+use group_rejection::Bar;
+use heartbeat::Beating;
 use lane::{Hold, Lane, Report};
 use silent::Silent;
 
@@ -105,10 +105,10 @@ pub async fn run(
             beating.stop().await;
             return Ok(());
         }
-        () = aside::stand_aside(&route, &store, &beating, None) => {}
+        () = standby::stand_aside(&route, &store, &beating, None) => {}
     }
     let login = login::version();
-    let (member, events) = cure::join(&route, &kafka, 1)?;
+    let (member, events) = client_recovery::join(&route, &kafka, 1)?;
     vitals.client(member.pulse.clone());
     let lanes = (0..route.settings.lanes.max(1))
         .map(|number| Lane::start(number, &route, &store, &mapping, &vitals, &reports))

@@ -6,8 +6,8 @@
 use std::future::Future;
 use std::ops::Range;
 
+use crate::pure::error_policy::{Disposition, disposition};
 use crate::pure::isolate::{Isolate, Try};
-use crate::pure::verdict::{Verdict, verdict};
 use crate::store::inbox::ApplyFault;
 
 /// Items that are tried.
@@ -91,11 +91,11 @@ fn may_be_an_items_own(fault: &ApplyFault, is_patient: bool) -> bool {
     match fault {
         ApplyFault::Mapping(inner) => {
             inner.sqlstate().is_some()
-                && (!is_patient || verdict(inner.sqlstate()) == Verdict::Isolate)
+                && (!is_patient || disposition(inner.sqlstate()) == Disposition::Isolate)
         }
         // A value that the mapping named can be too much for makegood's own tables as well.
         ApplyFault::Engine(inner) => {
-            inner.sqlstate().is_some() && verdict(inner.sqlstate()) == Verdict::Isolate
+            inner.sqlstate().is_some() && disposition(inner.sqlstate()) == Disposition::Isolate
         }
         ApplyFault::NoOutcome | ApplyFault::Altered | ApplyFault::Breach(_) => true,
         ApplyFault::Raced

@@ -1,25 +1,25 @@
 //! Everything Kafka: one consumer thread, a second handle to look with, and the one unsafe module.
 
-pub mod board;
 #[allow(unsafe_code)]
 mod bounds;
 mod callbacks;
+pub mod commit_queue;
 mod complaint;
+pub mod connectivity;
 pub mod consumer;
-pub mod describe;
 pub mod login;
 mod poller;
 pub mod probe;
 pub mod produce;
 #[allow(unsafe_code)]
 mod raw;
-pub mod reach;
 pub mod refusal;
 mod reports;
 pub mod sender;
 pub mod settings;
+mod test_hook;
 mod token;
-mod wedge;
+pub mod topic_config;
 
 use std::fs::File;
 
@@ -27,8 +27,8 @@ use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::meter;
+use crate::pure::error_policy::{kafka as error_policy, login as words_of_login};
 use crate::pure::problem::{Code, Problem};
-use crate::pure::verdict::{kafka as verdict, login as words_of_login};
 
 /// Turns a client error into a problem, with advice where the cause is a known one.
 pub fn problem(error: &KafkaError, doing: &str) -> Problem {
@@ -91,7 +91,7 @@ fn words(code: RDKafkaErrorCode) -> String {
 
 /// What an operator can do about a client error; what it means is in [`verdict`].
 pub fn advice(code: Option<RDKafkaErrorCode>) -> &'static str {
-    code.map_or("", |code| verdict::advice(&name(code)))
+    code.map_or("", |code| error_policy::advice(&name(code)))
 }
 
 /// A code by the name that [`verdict`] knows it by.

@@ -10,17 +10,16 @@
 //! * [`store`] is everything PostgreSQL, [`kafka`] everything Kafka; they never see each other.
 //! * [`ingest`] and [`relay`] are the loops that join them, [`reconcile`] compares payments with
 //!   purchases, [`replay`] takes records out of quarantine; [`daemon`] starts, supervises and stops them.
-//! * [`watchdog`] looks at [`vitals`], which the loops show of themselves, and mends what is stuck.
+//! * [`watchdog`] looks at [`progress`], which the loops show of themselves, and mends what is stuck.
 //! * [`doctor`] looks at everything they rest on, and changes nothing.
 //! * [`overview`] joins what the databases and Kafka say into one picture, [`http`] and `makegood status` show
-//!   it, [`mod@explain`] the life of one payment; [`mod@alert`] tells somebody; [`meter`] counts, [`feed`] keeps the last
-//!   lines of the log and [`liveness`] signs of life, for every layer to use; [`mod@admission`] says whether a route
+//!   it, [`mod@explain`] the life of one payment; [`mod@alert`] tells somebody; [`meter`] counts, [`log_tail`] keeps the last
+//!   lines of the log and [`heartbeats`] signs of life, for every layer to use; [`mod@start_gate`] says whether a route
 //!   may apply anything yet.
-//! * [`trace`] makes spans of what the loops did, where it is built with them; [`web`] makes HTTP requests.
+//! * [`trace`] makes spans of what the loops did, where it is built with them; [`http_client`] makes HTTP requests.
 //! * [`mod@bench`] measures the whole against private servers.
 //! * [`demo`] is the embedded default: private servers, a load with a ledger, the promise made visible.
 
-pub mod admission;
 pub mod alert;
 pub mod bench;
 pub mod cli;
@@ -31,20 +30,21 @@ pub mod daemon;
 pub mod demo;
 pub mod doctor;
 pub mod explain;
-pub mod feed;
+pub mod heartbeats;
 pub mod http;
+pub mod http_client;
 pub mod ingest;
 pub mod isolate;
 pub mod kafka;
-pub mod liveness;
+pub mod log_tail;
 pub mod meter;
 pub mod overview;
+pub mod progress;
 pub mod pure;
 pub mod reconcile;
 pub mod relay;
 pub mod replay;
+pub mod start_gate;
 pub mod store;
 pub mod trace;
-pub mod vitals;
 pub mod watchdog;
-pub mod web;

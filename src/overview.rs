@@ -1,31 +1,31 @@
 //! How everything stands: what the databases know, joined with what Kafka says. `makegood status`, the HTTP
 //! side and the metrics all show this one picture, so that they cannot disagree.
 
-mod document;
+mod connections;
+mod evaluate;
 mod history;
-mod judging;
+mod json;
 mod look;
 mod outbox;
 pub mod readiness;
 mod snapshot;
-mod sources;
 mod start;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::pure::health::duty::Late;
+use crate::pure::health::{self, Health, Verdict};
 use crate::pure::problem::Problem;
-use crate::pure::standing::duty::Late;
-use crate::pure::standing::{self, Standing, Word};
 use crate::store::gaps::Gap;
 use crate::store::ignored_types::IgnoredType;
 use crate::store::report::{Job, Position, Suspects, Worker};
 
+pub use connections::Sources;
+pub use evaluate::{age, made_anew};
 pub use history::{History, Sample};
-pub use judging::{age, made_anew};
 pub use look::Look;
 pub use outbox::{Outbox, relay_name};
 pub use snapshot::{Refresher, Snapshot, loop_name};
-pub use sources::Sources;
 pub use start::start;
 
 /// Everything that `status` shows.
@@ -59,7 +59,7 @@ pub struct Route {
     /// The consumer group it reads in.
     pub group: String,
     /// The verdict.
-    pub standing: Standing,
+    pub health: Health,
     /// What its records came to, by the column's name.
     pub counts: Vec<(&'static str, i64)>,
     /// Open quarantine: reason and records.
@@ -99,9 +99,9 @@ pub struct Route {
 impl Overview {
     /// Whether nobody needs to do anything.
     pub fn is_fine(&self) -> bool {
-        let routes = self.routes.iter().map(|route| &route.standing);
-        let outbox = self.outbox.iter().map(|outbox| &outbox.standing);
-        routes.chain(outbox).all(|standing| standing.word.is_fine())
+        let routes = self.routes.iter().map(|route| &route.health);
+        let outbox = self.outbox.iter().map(|outbox| &outbox.health);
+        routes.chain(outbox).all(|health| health.verdict.is_fine())
     }
 
     /// Whether the database with the purchases has never said anything here.
@@ -111,9 +111,9 @@ impl Overview {
     }
 
     /// The worst verdict of all routes and the outbox; `None` without any.
-    pub fn worst(&self) -> Option<Word> {
-        let routes = self.routes.iter().map(|route| route.standing.word);
-        routes.chain(self.outbox.iter().map(|outbox| outbox.standing.word)).max()
+    pub fn worst(&self) -> Option<Verdict> {
+        let routes = self.routes.iter().map(|route| route.health.verdict);
+        routes.chain(self.outbox.iter().map(|outbox| outbox.health.verdict)).max()
     }
 
     /// What the database's clock shows now, as far as can be told without asking it.
@@ -124,8 +124,8 @@ impl Overview {
 
     /// The verdict in one sentence: the worst of all routes and the outbox.
     pub fn headline(&self) -> String {
-        let routes: Vec<(&str, &Standing)> =
-            self.routes.iter().map(|r| (r.name.as_str(), &r.standing)).collect();
-        standing::headline(&routes, self.outbox.as_ref().map(|outbox| &outbox.standing))
+        let routes: Vec<(&str, &Health)> =
+            self.routes.iter().map(|r| (r.name.as_str(), &r.health)).collect();
+        health::headline(&routes, self.outbox.as_ref().map(|outbox| &outbox.health))
     }
 }

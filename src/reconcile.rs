@@ -34,12 +34,12 @@ use tracing::debug;
 use uuid::Uuid;
 
 pub use self::reconciler::Reconciler;
-use crate::admission::Admission;
 use crate::config;
 use crate::control::Control;
-use crate::liveness::Sign;
+use crate::heartbeats::Sign;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::Problem;
+use crate::start_gate::Admission;
 use crate::store::mapping::{Mapping, Unfit};
 use crate::store::payments::LookFault;
 use crate::store::{Fault, Store, jobs};

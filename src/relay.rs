@@ -15,13 +15,13 @@
 //!
 //! None of the states is durable: what is, is the newest step in PostgreSQL.
 
-mod lead;
-mod line;
-mod looking;
+mod cursor_writer;
 mod message;
-mod reading;
+mod outbox_reader;
+mod polling;
+mod producer;
 mod recovery;
-mod stepping;
+mod term;
 mod topics;
 mod trial;
 
@@ -33,13 +33,13 @@ use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 use crate::config;
+use crate::heartbeats::Sign;
 use crate::kafka::sender::Pace;
-use crate::liveness::Sign;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::{Code, Problem};
 use crate::store::outbox::{Claim, Saying, Session, Shard};
-use lead::{Ending, Lead};
-use line::Line;
+use producer::Line;
+use term::{Ending, Lead};
 
 /// Pauses between attempts to reach the database.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };

@@ -25,12 +25,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::admission::Admission;
 use crate::control::Control;
-use crate::liveness::Sign;
+use crate::heartbeats::Sign;
 use crate::pure::backoff::Backoff;
 use crate::pure::envelope::Rules;
 use crate::pure::problem::Problem;
+use crate::start_gate::Admission;
 use crate::store::Store;
 pub use rehearse::rehearse;
 pub use replayer::Replayer;

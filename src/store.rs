@@ -1,12 +1,12 @@
 //! Everything PostgreSQL. The one door to it is [`Store::begin`]: a named transaction whose commit is
 //! either known, refused or unknown, and never guessed.
 
-mod bounded;
+mod answer_timeout;
 mod by_keys;
 pub mod connect;
 pub mod copy;
+mod cross_database;
 pub mod decisions;
-mod elsewhere;
 mod fault;
 pub mod findings;
 pub mod gaps;
@@ -18,9 +18,12 @@ mod json;
 pub mod listen;
 pub mod lock_holder;
 pub mod mapping;
+pub mod mapping_dry_run;
 pub mod migrate;
+pub mod orphan_purchases;
 pub mod outbox;
 pub mod payments;
+mod pooler_params;
 pub mod positions;
 mod purchased;
 pub mod quarantine;
@@ -28,15 +31,12 @@ pub mod report;
 pub mod routes;
 pub mod runs;
 mod search_path;
+pub mod server_info;
 pub mod statuses;
-pub mod strangers;
 pub mod test_events;
-pub mod trial;
 mod tx;
-mod typed;
 pub mod unpurchased;
 pub mod verdicts;
-pub mod vitals;
 mod when;
 pub mod workers;
 
@@ -211,9 +211,9 @@ async fn query(
     sql: &str,
     params: &[&(dyn ToSql + Sync)],
 ) -> Result<Vec<Row>, Fault> {
-    bounded::answer(async {
+    answer_timeout::answer(async {
         if pooler == Pooler::Transaction {
-            return client.query_typed(sql, &typed::params(params)).await;
+            return client.query_typed(sql, &pooler_params::params(params)).await;
         }
         let statement = client.prepare_cached(sql).await?;
         client.query(&statement, params).await

@@ -17,7 +17,7 @@
 //! the member's may be.
 
 mod ask;
-mod patient;
+mod route;
 pub mod supervisor;
 
 use std::sync::Arc;
@@ -29,10 +29,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use crate::config;
+use crate::progress::{self, Remedy, Vitals};
 use crate::pure::problem::{Code, Problem};
-use crate::vitals::{self, Remedy, Vitals};
 use ask::Database;
-use patient::Patient;
+use route::Patient;
 
 /// How long the loops may take to end after the watchdog gave up, before it ends the process itself.
 const LAST_PATIENCE: Duration = Duration::from_secs(25);
@@ -99,19 +99,19 @@ fn watch(
     }
     let mut database = Database::new(postgres, &runtime);
     let every = (patience / 10).clamp(Duration::from_millis(100), Duration::from_secs(3));
-    let mut awake = vitals::now();
+    let mut awake = progress::now();
     while !stop.is_cancelled() {
         let mut doing = Vec::new();
         for patient in &mut patients {
             doing.push(patient.look(awake, &mut database)?);
         }
         supervisor::tell(&doing);
-        let slept = vitals::now();
+        let slept = progress::now();
         let _ = runtime.block_on(async { tokio::time::timeout(every, stop.cancelled()).await });
         // Nobody can be late while nobody runs: a process that was stopped, a machine that slept.
-        if vitals::now().saturating_sub(slept) > every * 2 + Duration::from_secs(2) {
+        if progress::now().saturating_sub(slept) > every * 2 + Duration::from_secs(2) {
             warn!("the process was stopped for a while; all clocks start again");
-            awake = vitals::now();
+            awake = progress::now();
         }
     }
     Ok(())

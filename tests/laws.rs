@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 use makegood::pure::backoff::Backoff;
 use makegood::pure::batch::{Batcher, Limits};
 use makegood::pure::envelope::{Envelope, Reader, Reason, Rules, reused_id};
+use makegood::pure::error_policy::{Disposition, advice, disposition};
 use makegood::pure::isolate::{EACH, Isolate, Try};
 use makegood::pure::offsets::{Known, Policy, Why, start_at};
 use makegood::pure::record::{Header, Record};
-use makegood::pure::verdict::{Verdict, advice, verdict};
 use proptest::collection::{btree_set, hash_map, vec};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseResult, TestRunner};
@@ -353,7 +353,7 @@ fn every_error_has_one_verdict_and_advice_of_one_sentence() {
     law(prop::option::of(code), |code| {
         let class = code.as_deref().and_then(|code| code.get(..2));
         if matches!(class, Some("22" | "23" | "42" | "P0" | "XX")) {
-            prop_assert_eq!(verdict(code.as_deref()), Verdict::Isolate);
+            prop_assert_eq!(disposition(code.as_deref()), Disposition::Isolate);
         }
         prop_assert!(advice(code.as_deref()).ends_with('.'));
         Ok(())

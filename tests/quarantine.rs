@@ -8,7 +8,7 @@ mod replay;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use makegood::kafka::describe;
+use makegood::kafka::topic_config;
 use makegood::pure::record::{Header, Record};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use tokio_postgres::Row;
@@ -385,7 +385,7 @@ async fn a_null_value_is_a_tombstone_only_where_the_log_is_compacted() {
     let both = topic.set("cleanup.policy", "compact,delete");
     rig.admin().alter_configs([&both], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
     eventually("the broker to say so", || async {
-        let settings = describe::settings(&rig.kafka(), &rig.topic, PATIENCE).await.unwrap();
+        let settings = topic_config::settings(&rig.kafka(), &rig.topic, PATIENCE).await.unwrap();
         settings["cleanup.policy"].contains("compact").then_some(())
     })
     .await;

@@ -4,7 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use makegood::kafka::sender::{HandOver, Outgoing, Pace};
-use makegood::pure::refusal::{Blame, Refusal};
+use makegood::pure::produce_error::{Blame, Refusal};
 use rdkafka::message::Headers;
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr as Wire};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use makegood::kafka::describe;
+use makegood::kafka::topic_config;
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ pub async fn limit(rig: &Rig, bytes: &str) {
         outcome.unwrap();
     }
     eventually("the broker to know the topic's limit", || async {
-        let settings = describe::settings(&rig.kafka(), &rig.topic, PATIENCE).await.ok()?;
+        let settings = topic_config::settings(&rig.kafka(), &rig.topic, PATIENCE).await.ok()?;
         (settings.get("max.message.bytes").map(String::as_str) == Some(bytes)).then_some(())
     })
     .await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use makegood::config;
 use makegood::demo::kafka::PrivateKafka;
-use makegood::kafka::reach;
+use makegood::kafka::connectivity;
 use makegood::pure::problem::Code;
 
 use crate::support::daemon::Daemon;
@@ -70,7 +70,7 @@ async fn finds(bootstrap: &str, expected: Option<Code>) {
     };
     eventually(&format!("the check of {bootstrap} to find {expected:?}"), || async {
         let settings = settings.clone();
-        let check = move || reach::check(&settings, Duration::from_secs(10));
+        let check = move || connectivity::check(&settings, Duration::from_secs(10));
         let found = tokio::task::spawn_blocking(check).await.unwrap();
         (found.err().map(|problem| problem.code) == expected).then_some(())
     })

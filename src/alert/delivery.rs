@@ -13,9 +13,9 @@ use tracing::{info, warn};
 
 use super::message::Message;
 use crate::config::Through;
+use crate::http_client::Client;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::Problem;
-use crate::web::Client;
 
 /// How often one word is tried: for about four minutes altogether.
 const TRIES: u32 = 9;
@@ -57,7 +57,7 @@ impl Delivery {
                 Err(why) => why,
             };
             if attempt + 1 == TRIES {
-                warn!(call, "nobody could be told, and this word is given up: {why}");
+                warn!(call, "nobody could be told, and this verdict is given up: {why}");
             } else {
                 warn!(call, "nobody could be told yet: {why}");
                 tokio::time::sleep(BACKOFF.delay(attempt, fastrand::f64())).await;

@@ -27,13 +27,13 @@ impl Message {
     pub(super) fn new(call: Call, snapshot: &Snapshot, overview: &Overview, host: &str) -> Message {
         let mut routes: Vec<Value> = overview.routes.iter().map(route).collect();
         routes.extend(overview.outbox.iter().map(|outbox| {
-            let standing = &outbox.standing;
-            json!({ "route": null, "verdict": standing.word.as_str(), "sentence": standing.sentence })
+            let health = &outbox.health;
+            json!({ "route": null, "verdict": health.verdict.as_str(), "sentence": health.sentence })
         }));
         Message {
             call,
             sentence: overview.headline(),
-            verdict: overview.worst().map_or("ok", |word| word.as_str()),
+            verdict: overview.worst().map_or("ok", |verdict| verdict.as_str()),
             since: snapshot.since,
             host: host.to_owned(),
             advice: if call == Call::Well { String::new() } else { advice(overview) },
@@ -71,9 +71,9 @@ impl Message {
 }
 
 fn route(route: &Route) -> Value {
-    let standing = &route.standing;
+    let health = &route.health;
     json!({
-        "route": route.name, "verdict": standing.word.as_str(), "sentence": standing.sentence,
+        "route": route.name, "verdict": health.verdict.as_str(), "sentence": health.sentence,
     })
 }
 
@@ -88,7 +88,7 @@ fn route_advice(route: &Route) -> Option<&str> {
 fn advice(overview: &Overview) -> String {
     let trouble = overview.trouble.as_ref().map(|problem| problem.hint.as_str());
     let mut routes =
-        overview.routes.iter().filter(|route| Some(route.standing.word) == overview.worst());
+        overview.routes.iter().filter(|route| Some(route.health.verdict) == overview.worst());
     let said = trouble.or_else(|| routes.find_map(route_advice));
     said.filter(|text| !text.is_empty()).unwrap_or(ADVICE).to_owned()
 }

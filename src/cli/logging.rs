@@ -13,7 +13,7 @@ use tracing_subscriber::{EnvFilter, Layer as _, Registry, reload};
 
 use super::{Globals, config};
 use crate::config::{Log, LogFormat};
-use crate::feed::{Feed, Worth};
+use crate::log_tail::{Feed, Worth};
 use crate::pure::problem::{Code, Problem};
 use crate::pure::visible;
 

@@ -9,8 +9,8 @@ use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::pure::health;
 use crate::pure::problem::{Code, Problem};
-use crate::pure::standing;
 pub use crate::pure::visible::visible;
 use crate::pure::visible::{self};
 
@@ -189,7 +189,7 @@ pub fn short(at: Timestamp) -> String {
 
 /// An age in seconds, in its largest unit.
 pub fn seconds(age: f64) -> String {
-    standing::age(Duration::try_from_secs_f64(age).unwrap_or_default())
+    health::age(Duration::try_from_secs_f64(age).unwrap_or_default())
 }
 
 /// A cell that may be empty.

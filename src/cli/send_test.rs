@@ -158,8 +158,8 @@ async fn wait(
     let seconds = config::show_duration(args.timeout);
     let cause = format!("no answer to test {} within {seconds}", sent.test);
     let overview = status::sources(Arc::new(session.config.clone()))?.overview().await;
-    let standing = overview.routes.iter().find(|r| r.name == route.name);
-    let sentence = standing.map(|r| r.standing.sentence.clone()).unwrap_or_default();
+    let health = overview.routes.iter().find(|r| r.name == route.name);
+    let sentence = health.map(|r| r.health.sentence.clone()).unwrap_or_default();
     Err(Problem::new(Code::TimedOut, cause).hint(format!(
         "{sentence}\nthe record stays in the topic and is still answered when a daemon gets to it; `makegood status` says more"
     )))

@@ -35,9 +35,9 @@ The first line is the verdict on the worst of all routes and the outbox:
   joining     the daemons wait for partitions
   unknown     Kafka is out of reach, and nobody has seen the topic's end lately
   unread      no daemon reads some partition
-  renewed     the topic was deleted and created again
+  topic_recreated  the topic was deleted and created again
   stalled     records wait, and it does not move
-  missing     the topic does not exist
+  no_topic    the topic does not exist
   suspect     refused records wait for a verdict, and nothing was applied since
   held        stopped on purpose until something is mended; it resumes by itself
   down        no daemon runs, or none relays the outbox
@@ -132,7 +132,7 @@ mod tests {
     use clap::Args as _;
 
     use super::*;
-    use crate::pure::standing::Word;
+    use crate::pure::health::Verdict;
 
     #[test]
     fn a_screen_keeps_its_first_lines() {
@@ -146,8 +146,8 @@ mod tests {
     #[test]
     fn the_help_explains_every_verdict() {
         let help = Args::augment_args(clap::Command::new("status")).render_help().to_string();
-        for word in Word::ALL {
-            assert!(help.contains(&format!("\n  {} ", word.as_str())), "{}", word.as_str());
+        for verdict in Verdict::ALL {
+            assert!(help.contains(&format!("\n  {} ", verdict.as_str())), "{}", verdict.as_str());
         }
     }
 }

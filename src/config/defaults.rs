@@ -9,7 +9,7 @@ use super::{
     Outbox, Postgres, Reconcile, Retention, Start, Watchdog,
 };
 use crate::pure::envelope::Rules;
-use crate::pure::place::Place;
+use crate::pure::field_path::Place;
 
 impl Default for Config {
     fn default() -> Self {

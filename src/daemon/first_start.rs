@@ -5,7 +5,7 @@ use tracing::{info, warn};
 use super::mapping::Candidate;
 use crate::pure::problem::{Code, Problem};
 use crate::store::mapping::{Mapping, Unfit};
-use crate::store::strangers::{self, Stranger};
+use crate::store::orphan_purchases::{self, Stranger};
 use crate::store::{Fault, Store};
 
 /// How many are looked for: enough to show that there are some.
@@ -35,7 +35,7 @@ pub(super) async fn look(candidate: &Candidate, mapping: &Mapping) -> Result<(),
             info!(route, purchases, "purchases without a payment stay as they are: confirmed");
             Ok(())
         }
-        Ok(found) => Err(Unfit::Broken(strangers::problem(route, &found, LIMIT))),
+        Ok(found) => Err(Unfit::Broken(orphan_purchases::problem(route, &found, LIMIT))),
         Err(fault @ Fault::Lost { .. }) => Err(fault.into()),
         // Its tables are not here, or not for us to read: there is nothing to compare.
         Err(fault) if matches!(fault.sqlstate(), Some("42P01" | "3F000" | "42501")) => {
@@ -53,8 +53,8 @@ pub(super) async fn look(candidate: &Candidate, mapping: &Mapping) -> Result<(),
 }
 
 async fn find(route: &str, store: &Store, mapping: &Mapping) -> Result<Vec<Stranger>, Fault> {
-    if !strangers::is_first_start(store, route).await? {
+    if !orphan_purchases::is_first_start(store, route).await? {
         return Ok(Vec::new());
     }
-    strangers::find(store, mapping, LIMIT).await
+    orphan_purchases::find(store, mapping, LIMIT).await
 }

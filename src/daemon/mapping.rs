@@ -13,14 +13,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
 
-use super::{first_start, ready};
+use super::{await_schema, first_start};
 use crate::config;
 use crate::meter::{self, catalog};
+use crate::progress::Complaint;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::Problem;
 use crate::store::mapping::{BELIEVED, Mapping, Unfit};
-use crate::store::{Fault, Store, routes, trial};
-use crate::vitals::Complaint;
+use crate::store::{Fault, Store, mapping_dry_run, routes};
 
 /// Pauses between looks at what holds a route.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };
@@ -65,7 +65,7 @@ impl Candidate {
             match examined.await {
                 Ok(()) => return Ok((mapping, None)),
                 Err(unfit) if is_away(&unfit) => {
-                    ready::wait(&mut attempt, &unfit.problem(DOING)).await;
+                    await_schema::wait(&mut attempt, &unfit.problem(DOING)).await;
                 }
                 Err(unfit) => return Ok((mapping, Some(self.say(unfit)))),
             }
@@ -127,7 +127,7 @@ impl Candidate {
     /// Checks and tries the mapping, and finds out what its events are held against.
     async fn examine(&self, mapping: &mut Mapping) -> Result<(), Unfit> {
         let (store, source) = (&self.store, self.source.as_ref());
-        trial::check(store, source, mapping).await?;
+        mapping_dry_run::check(store, source, mapping).await?;
         mapping.look_for_payments(store, source, self.settings.verify_payment).await?;
         routes::believes(store, self.route, mapping.believes.as_deref()).await?;
         if let Some(why) = &mapping.believes {

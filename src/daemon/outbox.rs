@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{ready, supervise};
+use super::{await_schema, supervise};
 use crate::config::Config;
-use crate::liveness::Liveness;
+use crate::heartbeats::Liveness;
 use crate::overview::relay_name;
 use crate::pure::problem::Problem;
 use crate::relay::{self, Relay};
@@ -20,7 +20,7 @@ pub(super) async fn run(
     liveness: Liveness,
     stop: CancellationToken,
 ) -> Result<(), Problem> {
-    let prepared = ready::schema(config.outbox_database(), Set::Outbox, config.migrate.mode);
+    let prepared = await_schema::schema(config.outbox_database(), Set::Outbox, config.migrate.mode);
     tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(()),

@@ -12,20 +12,20 @@ use tracing::warn;
 use super::first_start::ByHand;
 use super::mapping::{Candidate, Told};
 use super::signals::Signals;
-use super::{ready, supervise};
-use crate::admission::admission;
+use super::{await_schema, supervise};
 use crate::config::{self, Config};
+use crate::heartbeats::Liveness;
 use crate::ingest::{self, Route, Watched};
-use crate::liveness::Liveness;
 use crate::meter::{self, catalog};
 use crate::overview::loop_name;
+use crate::progress::Vitals;
 use crate::pure::problem::Problem;
 use crate::reconcile::{self, Job};
 use crate::replay::{self, Replayer};
+use crate::start_gate::admission;
 use crate::store::mapping::Mapping;
 use crate::store::migrate::Set;
 use crate::store::{Connections, Store, connect, listen};
-use crate::vitals::Vitals;
 use crate::watchdog::{self, Watch, supervisor};
 
 /// How often the connections are counted.
@@ -118,10 +118,10 @@ async fn prepare(
     liveness: &Liveness,
 ) -> Result<Prepared, Problem> {
     let store = Store::open(&config.postgres, connect::POOL_NAME, config.pool_size())?;
-    ready::schema(&config.postgres, Set::Inbox, config.migrate.mode).await?;
+    await_schema::schema(&config.postgres, Set::Inbox, config.migrate.mode).await?;
     let (mut routes, mut unusable) = (Vec::new(), Vec::new());
     for settings in &config.inbox {
-        let route = ready::route(settings, &store).await;
+        let route = await_schema::route(settings, &store).await;
         let sign = liveness.expect(loop_name(&settings.name));
         let by_hand = match config.source_of(&settings.name) {
             Some(_) => ByHand::Unknowable,

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::Check;
 use crate::config::Config;
-use crate::store::vitals::Vitals;
+use crate::store::server_info::Vitals;
 
 /// What a daemon opens besides its database connections: brokers, the log, the HTTP side.
 const OTHER_FILES: u64 = 256;

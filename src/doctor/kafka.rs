@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use super::{Check, Round, failed};
 use crate::config::Config;
 use crate::ingest::Route;
-use crate::ingest::survey::blocking;
+use crate::ingest::partition_state::blocking;
 use crate::kafka::probe::{self, Probe};
-use crate::kafka::{describe, reach};
+use crate::kafka::{connectivity, topic_config};
 use crate::pure::checkup::group::{self, Group};
 use crate::pure::checkup::server;
 use crate::pure::checkup::topic::{self, Topic, Wants};
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) async fn reach(config: &Config, round: &Round) -> bool {
     let (name, kafka) = ("kafka.reach", config.kafka.clone());
     let servers = kafka.bootstrap_servers.clone();
-    let looking = blocking(move || reach::check(&kafka, PATIENCE));
+    let looking = blocking(move || connectivity::check(&kafka, PATIENCE));
     match round.wait((name, ""), &[], looking).await {
         Some(Ok(())) => {
             let says =
@@ -90,7 +90,7 @@ async fn topic_and_group(config: &Config, route: &Arc<Route>) -> (bool, Vec<Chec
                 format!("topic {topic} has {count} partition{plural}"),
             ));
             // Without the right to read them there are none, and the rules say so.
-            found.topic.settings = describe::settings(&config.kafka, &settings.topic, PATIENCE)
+            found.topic.settings = topic_config::settings(&config.kafka, &settings.topic, PATIENCE)
                 .await
                 .unwrap_or_default();
             let wants =

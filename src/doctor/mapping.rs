@@ -2,10 +2,10 @@
 
 use super::{Check, Places, Round, failed, unknown};
 use crate::config::Inbox;
-use crate::pure::{sql, verdict};
+use crate::pure::{error_policy, sql};
 use crate::store::mapping::{BELIEVED, Look, Mapping, Unfit};
-use crate::store::trial::{Trial, trial};
-use crate::store::{Store, report, statuses, vitals};
+use crate::store::mapping_dry_run::{Trial, trial};
+use crate::store::{Store, report, server_info, statuses};
 
 /// Checks all that a mapping promises.
 pub async fn check(route: &Inbox, places: &Places, round: &Round) {
@@ -86,7 +86,7 @@ async fn purchases(mapping: &Mapping, store: &Store) -> Check {
 /// Whether others may put functions before those that the mapping means.
 async fn schemas(mapping: &Mapping, store: &Store) -> Check {
     let name = "mapping.schemas";
-    let open = match vitals::open_schemas(store).await {
+    let open = match server_info::open_schemas(store).await {
         Ok(open) => open,
         Err(fault) => return unknown(name, &fault),
     };
@@ -247,7 +247,7 @@ async fn tried(mapping: &Mapping, store: &Store, source: Option<&Store>) -> Chec
         Err(fault) => Check::warn(
             name,
             format!("no payment could be read to try it on: {fault}"),
-            verdict::advice(fault.sqlstate()),
+            error_policy::advice(fault.sqlstate()),
         ),
     }
 }

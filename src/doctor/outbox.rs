@@ -2,7 +2,7 @@
 
 use super::{Check, Place, Round, failed, unknown};
 use crate::config::Config;
-use crate::pure::standing::outbox::QUEUE_FULL;
+use crate::pure::health::outbox::QUEUE_FULL;
 use crate::store::Store;
 use crate::store::outbox::report::{self, HeldTopic, Status};
 

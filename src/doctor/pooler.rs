@@ -2,13 +2,13 @@
 
 use super::{Check, Place, unknown};
 use crate::config::Postgres;
-use crate::store::{Store, connect, vitals};
+use crate::store::{Store, connect, server_info};
 
 const NAME: &str = "postgres.pooler";
 
 /// Of PgBouncer's modes only one breaks what needs a session.
 pub(super) async fn check(settings: &Postgres, store: &Store) -> Check {
-    match (vitals::is_pooled(store).await, settings.is_pooled()) {
+    match (server_info::is_pooled(store).await, settings.is_pooled()) {
         (Err(fault), _) => unknown(NAME, &fault),
         (Ok(false), false) => Check::pass(NAME, "connections have server processes of their own"),
         (Ok(true), false) => Check::fail(
@@ -37,7 +37,7 @@ async fn direct(settings: &Postgres) -> Check {
         Ok(place) => place.store,
         Err(problem) => return Check::fail(NAME, problem.cause, problem.hint),
     };
-    match vitals::is_pooled(&store).await {
+    match server_info::is_pooled(&store).await {
         Err(fault) => unknown(NAME, &fault),
         Ok(false) => Check::pass(
             NAME,

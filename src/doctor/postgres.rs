@@ -6,7 +6,7 @@ use crate::pure::checkup::server;
 use crate::pure::sql;
 use crate::store::mapping::Mapping;
 use crate::store::migrate::Set;
-use crate::store::{Store, connect, migrate, vitals};
+use crate::store::{Store, connect, migrate, server_info};
 
 /// Besides the pool: a listener, a migration, a person's commands.
 const OTHER_CONNECTIONS: usize = 4;
@@ -37,7 +37,7 @@ pub(super) async fn check(config: &Config, round: &Round) -> bool {
 }
 
 async fn transactions(store: &Store) -> Check {
-    match vitals::transactions(store).await {
+    match server_info::transactions(store).await {
         Ok(found) => server::transactions(&found),
         Err(fault) => unknown("postgres.transactions", &fault),
     }
@@ -45,7 +45,7 @@ async fn transactions(store: &Store) -> Check {
 
 async fn server(config: &Config, store: &Store) -> Vec<Check> {
     let mut checks = Vec::new();
-    match vitals::server(store, connect::is_local(&config.postgres)).await {
+    match server_info::server(store, connect::is_local(&config.postgres)).await {
         Ok(found) => {
             let relays = if config.outbox.enabled && config.outbox.database.is_none() {
                 usize::try_from(config.outbox.shards).unwrap_or(0) * 2
@@ -119,7 +119,7 @@ fn parts(sets: &[Set]) -> &'static str {
 /// Whether the role may do in makegood's own tables what the daemon does.
 async fn rights(store: &Store) -> Check {
     let name = "postgres.rights";
-    match vitals::unusable(store).await {
+    match server_info::unusable(store).await {
         Ok(tables) if tables.is_empty() => {
             Check::pass(name, "the role may use all of makegood's tables")
         }
@@ -148,7 +148,7 @@ async fn host_tables(config: &Config, store: &Store) -> Vec<Check> {
     }
     names.sort();
     names.dedup();
-    let tables = match vitals::host_tables(store, &names).await {
+    let tables = match server_info::host_tables(store, &names).await {
         Ok(tables) => tables,
         Err(fault) => return vec![unknown("postgres.excess", &fault)],
     };

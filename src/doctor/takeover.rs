@@ -13,7 +13,7 @@ use crate::ingest::Route;
 use crate::pure::offsets::{Notice, StartAt};
 use crate::pure::problem::Problem;
 use crate::store::mapping::Mapping;
-use crate::store::{Store, strangers};
+use crate::store::{Store, orphan_purchases};
 
 /// How many purchases made by hand are looked for.
 const STRANGERS: i64 = 100;
@@ -45,7 +45,7 @@ pub(super) async fn check(config: &Config, route: &Arc<Route>, places: &Places, 
         round.tell(found.of(of));
     }
     // Without makegood's schema there was no start yet.
-    let looking = async { strangers::is_first_start(store, of).await.unwrap_or(true) };
+    let looking = async { orphan_purchases::is_first_start(store, of).await.unwrap_or(true) };
     let is_first = round.wait(("start.strangers", of), &all, looking).await;
     if source.is_none() && is_first == Some(true) {
         round.check(("start.strangers", of), &all, by_hand(route, store, &mapping)).await;
@@ -136,12 +136,12 @@ async fn by_hand(route: &Route, store: &Store, mapping: &Mapping) -> Check {
     if mapping.looks.strangers.is_none() {
         return Check::pass(name, "no strangers.sql: purchases made by hand are not looked for");
     }
-    match strangers::find(store, mapping, STRANGERS).await {
+    match orphan_purchases::find(store, mapping, STRANGERS).await {
         Ok(found) if found.is_empty() => {
             Check::pass(name, "every purchase belongs to a payment, so none would be doubled")
         }
         Ok(found) => {
-            let problem = strangers::problem(&route.settings.name, &found, STRANGERS);
+            let problem = orphan_purchases::problem(&route.settings.name, &found, STRANGERS);
             Check::warn(name, problem.cause, problem.hint)
         }
         Err(fault) => unknown(name, &fault),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config;
-use crate::ingest::survey::blocking;
+use crate::ingest::partition_state::blocking;
 use crate::ingest::{self, Preview, Route};
 use crate::kafka::probe::{Probe, Reader};
 use crate::pure::offsets::Why;

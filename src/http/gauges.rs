@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::meter::{self, catalog};
 use crate::overview::{Outbox, Overview, Route, Snapshot, age};
-use crate::pure::standing::Word;
+use crate::pure::health::Verdict;
 use crate::store::report::{Job, Position};
 
 /// Partitions of a route that have series of their own; those beyond share one.
@@ -56,12 +56,16 @@ impl Gauges {
 
     fn set_route(&mut self, overview: &Overview, route: &Route) {
         let name = route.name.as_str();
-        for word in Word::ALL {
+        for word in Verdict::ALL {
             let labels = [("route", name), ("verdict", word.as_str())];
-            meter::set(catalog::ROUTE_VERDICT, labels, flag(word == route.standing.word));
+            meter::set(catalog::ROUTE_VERDICT, labels, flag(word == route.health.verdict));
         }
-        meter::set(catalog::HELD, [("component", name)], flag(route.standing.word == Word::Held));
-        let is_stalled = route.standing.word == Word::Stalled;
+        meter::set(
+            catalog::HELD,
+            [("component", name)],
+            flag(route.health.verdict == Verdict::Held),
+        );
+        let is_stalled = route.health.verdict == Verdict::Stalled;
         meter::zero(catalog::STALLS, "component", name);
         match is_stalled {
             true if self.stalled.insert(name.to_owned()) => {
@@ -131,11 +135,11 @@ fn set_partitions(route: &Route, now: Timestamp) {
 }
 
 fn set_outbox(outbox: &Outbox) {
-    for word in Word::ALL {
-        let is_it = word == outbox.standing.word;
+    for word in Verdict::ALL {
+        let is_it = word == outbox.health.verdict;
         meter::set(catalog::OUTBOX_VERDICT, [("verdict", word.as_str())], flag(is_it));
     }
-    let is_held = outbox.standing.word == Word::Held;
+    let is_held = outbox.health.verdict == Verdict::Held;
     meter::set(catalog::HELD, [("component", "outbox")], flag(is_held));
     let Ok(status) = &outbox.status else { return };
     meter::set(catalog::OUTBOX_PENDING, [], float(status.pending));

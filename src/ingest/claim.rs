@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::Route;
-use super::survey::{self, Look, Surveyed, blocking};
+use super::partition_state::{self, Look, Surveyed, blocking};
 use super::unreadable;
 use crate::config::Start;
 use crate::kafka::probe::Probe;
@@ -105,7 +105,7 @@ pub(super) async fn still_silent(
     probe: &Arc<Probe>,
     partitions: &[i32],
 ) -> Result<BTreeMap<i32, Problem>, Problem> {
-    let (mut look, survey) = survey::survey(route, store, probe, partitions).await?;
+    let (mut look, survey) = partition_state::survey(route, store, probe, partitions).await?;
     let starts = survey.iter().map(|(p, s)| (*p, offsets::start_at(s.policy, s.known))).collect();
     let mut illegible = unreadable::illegible(route, probe, &look, &starts).await?;
     look.silent.append(&mut illegible);
@@ -120,7 +120,7 @@ async fn look(
     probe: &Arc<Probe>,
     partitions: &[i32],
 ) -> Result<(Look, BTreeMap<i32, Surveyed>), Problem> {
-    let seen = survey::survey(route, store, probe, partitions).await?;
+    let seen = partition_state::survey(route, store, probe, partitions).await?;
     let is_first = |one: &Surveyed| !one.known.begun && !one.known.recreated;
     if route.settings.start == Start::Earliest || !seen.1.values().any(is_first) {
         return Ok(seen);
@@ -130,7 +130,7 @@ async fn look(
     all.extend(partitions);
     all.sort_unstable();
     all.dedup();
-    survey::survey(route, store, probe, &all).await
+    partition_state::survey(route, store, probe, &all).await
 }
 
 fn rows(

@@ -4,8 +4,8 @@ use tracing::debug;
 
 use super::attempt::{Attempt, Ending};
 use super::lane::Hold;
-use crate::pure::figures::list;
-use crate::pure::verdict::{Verdict, verdict};
+use crate::pure::error_policy::{Disposition, disposition};
+use crate::pure::numfmt::list;
 use crate::store::Fault;
 use crate::store::inbox::ApplyFault;
 
@@ -36,9 +36,9 @@ impl Attempt<'_> {
 
 /// Whether to come back soon or at leisure after a fault of the database.
 pub(super) fn again(fault: &Fault, hold: Hold) -> Ending {
-    match verdict(fault.sqlstate()) {
-        Verdict::Retry => Ending::Again(hold),
-        Verdict::Hold | Verdict::Isolate => Ending::Hold(hold),
+    match disposition(fault.sqlstate()) {
+        Disposition::Retry => Ending::Again(hold),
+        Disposition::Hold | Disposition::Isolate => Ending::Hold(hold),
     }
 }
 

@@ -20,11 +20,11 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::kafka::board::OffsetBoard;
+use crate::kafka::commit_queue::OffsetBoard;
 use crate::kafka::consumer::Delivery;
+use crate::progress::Track;
 use crate::pure::problem::Problem;
 use crate::store::positions::Log;
-use crate::vitals::Track;
 
 /// What the loop asks of a lane.
 pub(super) enum Order {

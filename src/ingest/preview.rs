@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Route;
-use super::survey::{self, Look, Surveyed};
+use super::partition_state::{self, Look, Surveyed};
 use crate::kafka::probe::{Probe, Watermarks};
 use crate::pure::offsets::{self, StartAt};
 use crate::pure::problem::Problem;
@@ -34,9 +34,9 @@ pub async fn preview(
 ) -> Result<Preview, Problem> {
     let partitions = {
         let probe = probe.clone();
-        survey::blocking(move || probe.partitions()).await?
+        partition_state::blocking(move || probe.partitions()).await?
     };
-    let (look, surveyed) = survey::survey(route, store, probe, &partitions).await?;
+    let (look, surveyed) = partition_state::survey(route, store, probe, &partitions).await?;
     let start = |(p, s): (&i32, &Surveyed)| (*p, offsets::start_at(s.policy, s.known));
     let starts = surveyed.iter().map(start).collect();
     let Look { log, ends, committed, silent } = look;

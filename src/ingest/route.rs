@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::ignored::Ignored;
 use super::topic_settings::TopicSettings;
-use crate::admission::Admission;
 use crate::config;
 use crate::control::Control;
-use crate::liveness::{Liveness, Sign};
+use crate::heartbeats::{Liveness, Sign};
 use crate::pure::envelope::{Reader, Rules};
+use crate::start_gate::Admission;
 use crate::store::Store;
 use crate::store::mapping::Mapping;
 

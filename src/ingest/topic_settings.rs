@@ -9,10 +9,10 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
 use crate::config;
-use crate::kafka::describe;
+use crate::kafka::topic_config;
+use crate::pure::decode_error::{Reason, Rejection};
+use crate::pure::error_policy::kafka::{self as error_policy, OLD_FORMAT, OLD_FORMAT_ADVICE};
 use crate::pure::problem::{Code, Problem};
-use crate::pure::rejection::{Reason, Rejection};
-use crate::pure::verdict::kafka::{self as verdict, OLD_FORMAT, OLD_FORMAT_ADVICE};
 use crate::store::inbox::{Entry, Kind};
 use crate::store::quarantine::Refusal;
 
@@ -89,7 +89,7 @@ impl TopicSettings {
         }
         let settings = settings(kafka.clone(), topic.clone()).await.unwrap_or_default();
         let format = settings.get("message.format.version").map_or("", String::as_str);
-        if verdict::is_old_format(format) {
+        if error_policy::is_old_format(format) {
             let cause = format!("{}: {OLD_FORMAT} ({format})", silence.cause);
             return Problem::new(Code::Kafka, cause).hint(OLD_FORMAT_ADVICE);
         }
@@ -100,5 +100,5 @@ impl TopicSettings {
 type Answer = Result<BTreeMap<String, String>, Problem>;
 
 fn settings(kafka: config::Kafka, topic: String) -> BoxFuture<'static, Answer> {
-    Box::pin(async move { describe::settings(&kafka, &topic, PATIENCE).await })
+    Box::pin(async move { topic_config::settings(&kafka, &topic, PATIENCE).await })
 }

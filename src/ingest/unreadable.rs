@@ -7,11 +7,11 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::Route;
-use super::survey::{Look, blocking};
+use super::partition_state::{Look, blocking};
 use crate::kafka::probe::{Found, Probe};
+use crate::pure::error_policy::kafka::OLD_FORMAT;
 use crate::pure::offsets::StartAt;
 use crate::pure::problem::Problem;
-use crate::pure::verdict::kafka::OLD_FORMAT;
 use crate::store::gaps::Gap;
 
 /// The reason of a gap of records that cannot be unpacked.

@@ -15,12 +15,12 @@ use rdkafka_sys::types::RDKafkaRespErr;
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
-use super::board::OffsetBoard;
+use super::commit_queue::OffsetBoard;
 use super::complaint::Complaint;
 use super::consumer::Event;
 use super::token;
-use crate::pure::figures;
-use crate::vitals::Pulse;
+use crate::progress::Pulse;
+use crate::pure::numfmt;
 
 /// What the callbacks need.
 pub(super) struct Callbacks {
@@ -72,7 +72,7 @@ impl ConsumerContext for Callbacks {
             let partitions: Vec<i32> = list.elements().iter().map(|e| e.partition()).collect();
             info!(
                 topic = self.topic,
-                partitions = figures::list(&partitions),
+                partitions = numfmt::list(&partitions),
                 "partitions assigned"
             );
             if let Err(error) = accepted {

@@ -14,8 +14,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tracing::{debug, warn};
 
 use super::token;
+use crate::pure::error_policy::login;
 use crate::pure::problem::{Code, Problem};
-use crate::pure::verdict::login;
 
 /// The last complaint since something was answered.
 #[derive(Default)]

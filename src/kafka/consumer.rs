@@ -22,16 +22,16 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tracing::warn;
 
-use super::board::OffsetBoard;
 use super::callbacks::Callbacks;
+use super::commit_queue::OffsetBoard;
 use super::complaint::Complaint;
 use super::poller::{Poller, Ties};
 use super::settings;
-use super::wedge::Wedge;
+use super::test_hook::Wedge;
 use crate::config;
+use crate::progress::{Pulse, Track};
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
-use crate::vitals::{Pulse, Track};
 
 /// How long the client of a thread that was left behind may take to leave the group.
 const RETIRE: Duration = Duration::from_secs(60);

@@ -13,15 +13,15 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
 use tracing::debug;
 
-use super::board::OffsetBoard;
 use super::callbacks::{Callbacks, commit};
+use super::commit_queue::OffsetBoard;
 use super::consumer::{Command, Delivery, Event};
-use super::wedge::Wedge;
+use super::test_hook::Wedge;
 use super::{probe, raw};
+use crate::progress::{Pulse, Track};
+use crate::pure::error_policy::kafka::{Disposition, disposition};
 use crate::pure::problem::Problem;
 use crate::pure::record::Record;
-use crate::pure::verdict::kafka::{Verdict, verdict};
-use crate::vitals::{Pulse, Track};
 
 /// How often offsets go to Kafka. It follows PostgreSQL for the tools, so it need not be at once.
 const COMMIT_EVERY: Duration = Duration::from_millis(200);
@@ -234,21 +234,21 @@ impl Poller {
         let complaint = &self.consumer.context().complaint;
         let problem = complaint.explain(super::problem(error, "Kafka"));
         let is_fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
-        let event = match verdict(&code) {
-            Verdict::Stop => Event::Fatal(problem),
-            Verdict::Rebuild => Event::Broken(problem),
+        let event = match disposition(&code) {
+            Disposition::Stop => Event::Fatal(problem),
+            Disposition::Rebuild => Event::Broken(problem),
             _ if is_fatal => Event::Broken(problem),
-            Verdict::Unreadable => return self.unreadable(problem),
-            Verdict::Reclaim => {
+            Disposition::Unreadable => return self.unreadable(problem),
+            Disposition::Reclaim => {
                 self.unfetch();
                 Event::Stopped("the log does not have the offset that was asked for")
             }
-            Verdict::Barred => Event::Barred(problem),
-            Verdict::Retry | Verdict::Hold if complaint.of_login().is_some() => {
+            Disposition::Barred => Event::Barred(problem),
+            Disposition::Retry | Disposition::Hold if complaint.of_login().is_some() => {
                 Event::Barred(problem)
             }
-            Verdict::Hold => Event::Trouble { problem, wants_help: true },
-            Verdict::Retry => Event::Trouble { problem, wants_help: false },
+            Disposition::Hold => Event::Trouble { problem, wants_help: true },
+            Disposition::Retry => Event::Trouble { problem, wants_help: false },
         };
         let _ = self.ties.events.send(event);
     }

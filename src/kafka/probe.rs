@@ -157,7 +157,7 @@ impl Probe {
     }
 
     /// The topic's replicas, as the brokers know them; no partitions when it does not exist. Its settings
-    /// are read apart, see [`describe::settings`](super::describe::settings).
+    /// are read apart, see [`describe::settings`](super::topic_config::settings).
     pub fn topic(&self) -> Result<Topic, Problem> {
         let metadata = self.metadata(METADATA)?;
         let partitions = self.topic_in(&metadata)?.map(|t| t.partitions()).unwrap_or_default();

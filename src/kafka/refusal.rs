@@ -2,8 +2,8 @@
 
 use rdkafka::error::RDKafkaErrorCode;
 
-use crate::pure::refusal::Refusal;
-use crate::pure::verdict::kafka as verdict;
+use crate::pure::error_policy::kafka as error_policy;
+use crate::pure::produce_error::Refusal;
 
 /// The refusal that an error code stands for; `words` is what the broker added, if anything.
 pub fn refusal(code: RDKafkaErrorCode, words: &str) -> Refusal {
@@ -12,6 +12,6 @@ pub fn refusal(code: RDKafkaErrorCode, words: &str) -> Refusal {
     if !words.is_empty() && !reason.contains(words) {
         reason = format!("{reason}: {words}");
     }
-    let advice = verdict::refusal_advice(&name).to_owned();
-    Refusal { blame: verdict::blame(&name), reason, advice }
+    let advice = error_policy::refusal_advice(&name).to_owned();
+    Refusal { blame: error_policy::blame(&name), reason, advice }
 }

@@ -4,8 +4,8 @@ use rdkafka::error::RDKafkaErrorCode as E;
 
 use super::name;
 use super::probe::Watermarks;
-use crate::pure::refusal::Blame;
-use crate::pure::verdict::kafka::{Verdict, blame, verdict};
+use crate::pure::error_policy::kafka::{Disposition, blame, disposition};
+use crate::pure::produce_error::Blame;
 
 #[test]
 fn what_waits_begins_at_the_position_or_where_the_log_does() {
@@ -20,44 +20,44 @@ fn what_waits_begins_at_the_position_or_where_the_log_does() {
 #[test]
 fn each_error_of_the_library_has_its_meaning() {
     for (code, meaning) in [
-        (E::BrokerTransportFailure, Verdict::Retry),
-        (E::AllBrokersDown, Verdict::Retry),
-        (E::OperationTimedOut, Verdict::Retry),
-        (E::NotLeaderForPartition, Verdict::Retry),
-        (E::NotCoordinator, Verdict::Retry),
-        (E::RebalanceInProgress, Verdict::Retry),
-        (E::IllegalGeneration, Verdict::Retry),
-        (E::UnknownMemberId, Verdict::Retry),
-        (E::FencedLeaderEpoch, Verdict::Retry),
-        (E::PartitionEOF, Verdict::Retry),
-        (E::NoOffset, Verdict::Retry),
-        (E::AutoOffsetReset, Verdict::Reclaim),
-        (E::OffsetOutOfRange, Verdict::Reclaim),
-        (E::LogTruncation, Verdict::Reclaim),
-        (E::Fatal, Verdict::Rebuild),
-        (E::PollExceeded, Verdict::Rebuild),
-        (E::Fenced, Verdict::Rebuild),
-        (E::TopicAuthorizationFailed, Verdict::Hold),
-        (E::GroupAuthorizationFailed, Verdict::Barred),
-        (E::SaslAuthenticationFailed, Verdict::Hold),
-        (E::Authentication, Verdict::Hold),
-        (E::SSL, Verdict::Hold),
-        (E::Resolve, Verdict::Hold),
-        (E::UnknownTopicOrPartition, Verdict::Hold),
-        (E::UnknownTopic, Verdict::Hold),
-        (E::InconsistentGroupProtocol, Verdict::Barred),
-        (E::GroupMaxSizeReached, Verdict::Barred),
-        (E::BadMessage, Verdict::Unreadable),
-        (E::NotImplemented, Verdict::Unreadable),
-        (E::BadCompression, Verdict::Unreadable),
-        (E::MessageSizeTooLarge, Verdict::Unreadable),
-        (E::InvalidMessage, Verdict::Unreadable),
-        (E::InvalidGroupId, Verdict::Stop),
-        (E::InvalidSessionTimeout, Verdict::Stop),
-        (E::InvalidTopic, Verdict::Stop),
-        (E::FencedInstanceId, Verdict::Stop),
+        (E::BrokerTransportFailure, Disposition::Retry),
+        (E::AllBrokersDown, Disposition::Retry),
+        (E::OperationTimedOut, Disposition::Retry),
+        (E::NotLeaderForPartition, Disposition::Retry),
+        (E::NotCoordinator, Disposition::Retry),
+        (E::RebalanceInProgress, Disposition::Retry),
+        (E::IllegalGeneration, Disposition::Retry),
+        (E::UnknownMemberId, Disposition::Retry),
+        (E::FencedLeaderEpoch, Disposition::Retry),
+        (E::PartitionEOF, Disposition::Retry),
+        (E::NoOffset, Disposition::Retry),
+        (E::AutoOffsetReset, Disposition::Reclaim),
+        (E::OffsetOutOfRange, Disposition::Reclaim),
+        (E::LogTruncation, Disposition::Reclaim),
+        (E::Fatal, Disposition::Rebuild),
+        (E::PollExceeded, Disposition::Rebuild),
+        (E::Fenced, Disposition::Rebuild),
+        (E::TopicAuthorizationFailed, Disposition::Hold),
+        (E::GroupAuthorizationFailed, Disposition::Barred),
+        (E::SaslAuthenticationFailed, Disposition::Hold),
+        (E::Authentication, Disposition::Hold),
+        (E::SSL, Disposition::Hold),
+        (E::Resolve, Disposition::Hold),
+        (E::UnknownTopicOrPartition, Disposition::Hold),
+        (E::UnknownTopic, Disposition::Hold),
+        (E::InconsistentGroupProtocol, Disposition::Barred),
+        (E::GroupMaxSizeReached, Disposition::Barred),
+        (E::BadMessage, Disposition::Unreadable),
+        (E::NotImplemented, Disposition::Unreadable),
+        (E::BadCompression, Disposition::Unreadable),
+        (E::MessageSizeTooLarge, Disposition::Unreadable),
+        (E::InvalidMessage, Disposition::Unreadable),
+        (E::InvalidGroupId, Disposition::Stop),
+        (E::InvalidSessionTimeout, Disposition::Stop),
+        (E::InvalidTopic, Disposition::Stop),
+        (E::FencedInstanceId, Disposition::Stop),
     ] {
-        assert_eq!(verdict(&name(code)), meaning, "{code:?}");
+        assert_eq!(disposition(&name(code)), meaning, "{code:?}");
     }
 }
 

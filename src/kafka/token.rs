@@ -21,7 +21,7 @@ use serde_json::Value;
 use super::raw;
 use crate::command;
 use crate::config;
-use crate::web;
+use crate::http_client;
 
 /// How long getting a token may take: the group gives up a member that does not poll for longer.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -187,7 +187,7 @@ async fn asked(url: &str, id: &str, secret: &str, scope: &str) -> Result<Value, 
         .header(AUTHORIZATION, basic)
         .body(Bytes::from(form.finish()))
         .map_err(|e| e.to_string())?;
-    let client = web::Client::new().map_err(|problem| problem.cause)?;
+    let client = http_client::Client::new().map_err(|problem| problem.cause)?;
     let answer = client.send(request, PATIENCE).await?;
     let (head, body) = answer.into_parts();
     let body = http_body_util::Full::new(body).collect().await.map(|body| body.to_bytes());

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::pure::figures::quantile;
+use crate::pure::numfmt::quantile;
 
 /// How many of the newest count.
 const KEPT: usize = 1000;

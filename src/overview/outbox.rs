@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Sources, judging};
-use crate::liveness::Liveness;
+use super::{Sources, evaluate};
+use crate::heartbeats::Liveness;
 use crate::meter::recent;
+use crate::pure::health::{Health, Verdict, outbox as health};
 use crate::pure::problem::Problem;
-use crate::pure::standing::{Standing, Word, outbox as standing};
 use crate::store::outbox::report::{self, HeldTopic, Relay, Status};
 
 /// The outbox.
@@ -17,7 +17,7 @@ pub struct Outbox {
     /// The database it is in.
     pub place: String,
     /// The verdict.
-    pub standing: Standing,
+    pub health: Health,
     /// What the database said, or why it said nothing.
     pub status: Result<Status, Problem>,
     /// How soon Kafka acknowledges what this process relays: half of it, and 99 of 100.
@@ -36,17 +36,17 @@ pub fn relay_name(shard: i16) -> String {
 pub(super) async fn gather(sources: &Sources) -> Option<Outbox> {
     let base = sources.outbox.as_ref()?;
     let status = base.ask(sources.patience, "the outbox", report::status).await;
-    let standing = match &status {
+    let health = match &status {
         Ok(status) => judge(status),
-        Err(problem) => judging::unreachable(problem),
+        Err(problem) => evaluate::unreachable(problem),
     };
     let acknowledging = recent::acknowledging();
-    Some(Outbox { place: base.place(), standing, status, acknowledging })
+    Some(Outbox { place: base.place(), health, status, acknowledging })
 }
 
-fn judge(status: &Status) -> Standing {
+fn judge(status: &Status) -> Health {
     let length = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    standing::judge(&standing::Outbox {
+    health::judge(&health::Outbox {
         relays: status.relays.len(),
         shards: usize::try_from(status.shards).unwrap_or_default(),
         seen: status.seen_age.map(length),
@@ -73,8 +73,8 @@ fn judge(status: &Status) -> Standing {
 impl Outbox {
     /// What keeps this process from relaying, where the database does not know of it.
     pub(super) fn add_own_trouble(&mut self, liveness: &Liveness) {
-        let is_down = self.standing.word == Word::Down;
-        if !is_down && self.standing.word >= Word::Held {
+        let is_down = self.health.verdict == Verdict::Down;
+        if !is_down && self.health.verdict >= Verdict::Held {
             return;
         }
         let mut shards = (0..MOST_SHARDS).map(relay_name);
@@ -82,13 +82,13 @@ impl Outbox {
             // This process runs: whatever the database knows of it, nobody need start it.
             if is_down && shards.any(|name| liveness.runs(&name)) {
                 let sentence = "joining: this daemon is to relay the outbox and does not yet; if this lasts, its log says why";
-                self.standing = Standing::new(Word::Joining, sentence);
+                self.health = Health::new(Verdict::Joining, sentence);
             }
             return;
         };
         let said = format!("held: {}. {}", trouble.reason, trouble.advice);
         let sentence = said.trim_end().trim_end_matches('.').to_owned();
-        self.standing = Standing::new(Word::Held, sentence)
+        self.health = Health::new(Verdict::Held, sentence)
             .because(&trouble.reason, &trouble.advice)
             .lasting(Some(trouble.since.elapsed()));
     }
@@ -96,8 +96,8 @@ impl Outbox {
     /// For a program.
     pub fn object(&self) -> Value {
         let mut object = json!({
-            "database": self.place, "verdict": self.standing.word.as_str(),
-            "ok": self.standing.word.is_fine(), "sentence": self.standing.sentence,
+            "database": self.place, "verdict": self.health.verdict.as_str(),
+            "ok": self.health.verdict.is_fine(), "sentence": self.health.sentence,
             "error": self.status.as_ref().err().map(|problem| &problem.cause),
         });
         if let Ok(s) = &self.status {

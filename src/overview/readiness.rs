@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{Outbox, Overview, Route, Snapshot, age};
-use crate::liveness::Liveness;
+use crate::heartbeats::Liveness;
+use crate::pure::health::{self, Verdict};
 use crate::pure::problem::Code;
-use crate::pure::standing::{self, Word};
 
 /// A payment that waits so long for its purchase is not on its way: a reconciliation should have come by.
 const PAID_TOO_LONG: Duration = Duration::from_secs(15 * 60);
@@ -58,7 +58,7 @@ fn check(name: &'static str, ok: bool, detail: impl Into<String>) -> Check {
 }
 
 fn fresh(snapshot: &Snapshot) -> Check {
-    let old = standing::age(snapshot.age());
+    let old = health::age(snapshot.age());
     check("snapshot", snapshot.age() < STALE, format!("taken {old} ago"))
 }
 
@@ -89,37 +89,36 @@ fn kafka(overview: &Overview) -> Check {
 /// A route that is held, stalled or not read does no work. Behind, or with something for a person to decide,
 /// it does.
 fn routes(overview: &Overview) -> Check {
-    let idle = |word| word >= Word::Unread || word == Word::Unknown;
-    match overview.routes.iter().max_by_key(|route| route.standing.word) {
+    let idle = |verdict| verdict >= Verdict::Unread || verdict == Verdict::Unknown;
+    match overview.routes.iter().max_by_key(|route| route.health.verdict) {
         None => check("routes", true, "no route is configured"),
-        Some(worst) if idle(worst.standing.word) => {
-            check("routes", false, format!("{}: {}", worst.name, worst.standing.sentence))
+        Some(worst) if idle(worst.health.verdict) => {
+            check("routes", false, format!("{}: {}", worst.name, worst.health.sentence))
         }
-        Some(worst) => {
-            check("routes", true, format!("{}: {}", worst.name, worst.standing.sentence))
-        }
+        Some(worst) => check("routes", true, format!("{}: {}", worst.name, worst.health.sentence)),
     }
 }
 
 /// A daemon more than there are partitions gets none, and is ready to take over all the same.
 fn assigned(overview: &Overview) -> Check {
-    let joins = |route: &&Route| matches!(route.standing.word, Word::Joining | Word::Down);
+    let joins = |route: &&Route| matches!(route.health.verdict, Verdict::Joining | Verdict::Down);
     match overview.routes.iter().find(joins) {
         Some(route) => {
-            check("assigned", false, format!("{}: {}", route.name, route.standing.sentence))
+            check("assigned", false, format!("{}: {}", route.name, route.health.sentence))
         }
         None => check("assigned", true, "every partition has a daemon"),
     }
 }
 
 fn outbox(overview: &Overview) -> Check {
-    let Some(Outbox { standing, .. }) = &overview.outbox else {
+    let Some(Outbox { health, .. }) = &overview.outbox else {
         return check("outbox", true, "not relayed by this daemon");
     };
     check(
         "outbox",
-        standing.word < Word::Suspect && !matches!(standing.word, Word::Unknown | Word::Joining),
-        &standing.sentence,
+        health.verdict < Verdict::Suspect
+            && !matches!(health.verdict, Verdict::Unknown | Verdict::Joining),
+        &health.sentence,
     )
 }
 
@@ -130,7 +129,7 @@ fn purchases(overview: &Overview) -> Check {
     let waiting = |route: &Route| route.unpurchased.1.map(|at| age(overview.present(), at));
     match overview.routes.iter().filter_map(waiting).max() {
         Some(oldest) if oldest > PAID_TOO_LONG => {
-            let since = standing::age(oldest);
+            let since = health::age(oldest);
             check("purchases", false, format!("a payment has waited {since} for its purchase"))
         }
         _ => check("purchases", true, "no payment has waited long for its purchase"),

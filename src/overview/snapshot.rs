@@ -10,15 +10,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use uuid::Uuid;
 
-use super::judging::unreachable;
+use super::evaluate::unreachable;
 use super::readiness::{self, Check};
 use super::{History, Overview, Route, Sources};
 use crate::config::Config;
-use crate::liveness::Liveness;
+use crate::heartbeats::Liveness;
+use crate::pure::health::{self, Health, Verdict};
 use crate::pure::problem::Problem;
-use crate::pure::standing::{self, Standing, Word};
 use crate::store::Store;
-use crate::store::verdicts::{self, Verdict};
+use crate::store::verdicts::{self, Judged};
 
 /// The pause between two looks.
 const EVERY: Duration = Duration::from_secs(2);
@@ -50,7 +50,7 @@ pub struct Refresher {
     /// Under which the verdicts are written down.
     writer: Uuid,
     /// The verdicts that were written down last, and when.
-    said: Option<(Instant, Vec<Word>)>,
+    said: Option<(Instant, Vec<Verdict>)>,
 }
 
 impl Snapshot {
@@ -132,9 +132,9 @@ impl Refresher {
 impl Refresher {
     /// Writes the verdicts down for those who read SQL: each change, and now and then that they still hold.
     async fn say(&mut self, overview: &Overview) {
-        let outbox = overview.outbox.as_ref().map(|outbox| &outbox.standing);
-        let routes = overview.routes.iter().map(|route| route.standing.word);
-        let words: Vec<Word> = routes.chain(outbox.map(|standing| standing.word)).collect();
+        let outbox = overview.outbox.as_ref().map(|outbox| &outbox.health);
+        let routes = overview.routes.iter().map(|route| route.health.verdict);
+        let words: Vec<Verdict> = routes.chain(outbox.map(|health| health.verdict)).collect();
         let is_known = self
             .said
             .as_ref()
@@ -146,12 +146,12 @@ impl Refresher {
         if overview.trouble.is_some() {
             return;
         }
-        let verdicts: Vec<Verdict<'_>> = (overview.routes.iter())
-            .map(|Route { name, standing, .. }| Verdict {
+        let verdicts: Vec<Judged<'_>> = (overview.routes.iter())
+            .map(|Route { name, health, .. }| Judged {
                 route: name,
-                word: standing.word.as_str(),
-                rank: standing.word.rank(),
-                sentence: &standing.sentence,
+                verdict: health.verdict.as_str(),
+                rank: health.verdict.rank(),
+                sentence: &health.sentence,
             })
             .collect();
         let writing = async |store: &Store| verdicts::write(store, self.writer, &verdicts).await;
@@ -164,7 +164,7 @@ impl Refresher {
     }
 
     /// The same of the outbox, whose database may be another one.
-    async fn say_of_outbox(&self, said: Option<&Standing>) -> bool {
+    async fn say_of_outbox(&self, said: Option<&Health>) -> bool {
         let (Some(base), Some(said)) = (&self.sources.outbox, said) else { return true };
         let writing = async |store: &Store| verdicts::write_outbox(store, self.writer, said).await;
         let written = base.ask(PATIENCE, "the outbox's verdict", writing).await;
@@ -180,7 +180,7 @@ fn keep(before: Option<&Overview>, taken: &Overview, problem: &Problem) -> Overv
     let Some(before) = before else { return taken.clone() };
     let look = |name: &str| taken.routes.iter().find(|r| r.name == name).map(|r| r.look.clone());
     let routes = before.routes.iter().map(|route| Route {
-        standing: unreachable(problem),
+        health: unreachable(problem),
         look: look(&route.name).unwrap_or_else(|| route.look.clone()),
         ..route.clone()
     });
@@ -195,20 +195,20 @@ fn keep(before: Option<&Overview>, taken: &Overview, problem: &Problem) -> Overv
 /// A loop of this process that is held cannot always say so in the database, on a full disk for example.
 fn add_own_trouble(route: &mut Route, liveness: &Liveness) {
     let name = loop_name(&route.name);
-    let is_down = route.standing.word == Word::Down;
+    let is_down = route.health.verdict == Verdict::Down;
     let Some(trouble) = liveness.trouble(&name) else {
         // This process runs: whatever the database knows of it, nobody need start it.
         if is_down && liveness.runs(&name) {
             let sentence = "joining: this daemon runs the route and has not reported yet; if this lasts, its log says why";
-            route.standing = Standing::new(Word::Joining, sentence);
+            route.health = Health::new(Verdict::Joining, sentence);
         }
         return;
     };
-    if is_down || route.standing.word < Word::Held {
+    if is_down || route.health.verdict < Verdict::Held {
         let (age, reason, advice) = (trouble.since.elapsed(), &trouble.reason, &trouble.advice);
-        let sentence = standing::holds(standing::Held { age, reason, advice });
-        route.standing =
-            Standing::new(Word::Held, sentence).because(reason, advice).lasting(Some(age));
+        let sentence = health::holds(health::Held { age, reason, advice });
+        route.health =
+            Health::new(Verdict::Held, sentence).because(reason, advice).lasting(Some(age));
     }
 }
 

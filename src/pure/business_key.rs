@@ -3,8 +3,8 @@
 //! A key of one column is told of by that column's text. One of several columns is a JSON list of their texts, written as
 //! PostgreSQL's `jsonb_build_array(a::text, b::text)::text` writes it: `["a", "b"]`. So keys can be compared as texts.
 
+use super::field_path::is_pointer;
 use super::fields::{self, Field};
-use super::place::is_pointer;
 use super::sql::{quoted, unquoted};
 
 /// The line that names it.

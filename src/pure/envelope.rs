@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use self::id::id_of_text;
 pub use self::id::{ID_NAMESPACE, digest, id_as_given, id_of_place, reused_id};
+pub use super::decode_error::{Reason, Rejection};
+use super::field_path::Place;
 use super::fields::{Body, Field};
 use super::framing::{self, Framing, Unwrapped};
 use super::json::{self, Found, Pointers};
-use super::place::Place;
 use super::record::{Record, Whole};
-pub use super::rejection::{Reason, Rejection};
 
 mod id;
 mod look;

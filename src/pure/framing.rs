@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use super::rejection::{Reason, Rejection};
+use super::decode_error::{Reason, Rejection};
 
 mod packed;
 #[cfg(test)]

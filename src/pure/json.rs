@@ -14,8 +14,8 @@ use serde::de::{
 use self::keys::{Key, ReadKey, value_after};
 use self::pointer::Node;
 pub use self::pointer::Pointers;
+use super::decode_error::{Reason, Rejection};
 use super::numeric;
-use super::rejection::{Reason, Rejection};
 
 mod keys;
 mod lenient;

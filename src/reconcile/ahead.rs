@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use super::context::Context;
 use super::{Trouble, lock};
-use crate::pure::stride::Stride;
+use crate::pure::window_estimate::Stride;
 use crate::store::Tx;
 use crate::store::payments::{Conflict, Found, LookFault, Looker, Missing, Place, Scope};
 use crate::store::runs::Run;

@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::lead::Lead;
-use super::line::Line;
+use super::producer::Line;
+use super::term::Lead;
 use crate::kafka::sender::Pace;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::Problem;
-use crate::pure::refusal::{Blame, Refusal};
+use crate::pure::produce_error::{Blame, Refusal};
 use crate::pure::trace::{self, TraceContext};
 use crate::pure::window::End;
 use crate::store::outbox::Row;

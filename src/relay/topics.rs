@@ -13,13 +13,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::lead::Lead;
-use super::line::Line;
+use super::producer::Line;
+use super::term::Lead;
 use super::trial::TRIAL;
 use crate::kafka::sender::Delivered;
 use crate::pure::backoff::Backoff;
 use crate::pure::problem::Problem;
-use crate::pure::refusal::{Blame, Refusal};
+use crate::pure::produce_error::{Blame, Refusal};
 use crate::pure::window::End;
 use crate::store::outbox::{Parking, Row, Waiting};
 

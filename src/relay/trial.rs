@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::lead::Lead;
-use super::line::Line;
 use super::message::Texts;
+use super::producer::Line;
+use super::term::Lead;
 use super::topics::State;
 use crate::kafka::sender::{Delivered, HandOver, Outgoing, Pace};
 use crate::pure::problem::Problem;
-use crate::pure::refusal::{Blame, Refusal};
+use crate::pure::produce_error::{Blame, Refusal};
 use crate::store::outbox::{Parking, Row};
 
 /// How long a trial may take. A missing topic is refused within five seconds; a silent one never.

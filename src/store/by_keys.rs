@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 
 use super::Fault;
 use super::payments::{Place, Scope, cell};
-use crate::pure::verdict::{Verdict, verdict};
+use crate::pure::error_policy::{Disposition, disposition};
 
 /// How many of the keys at hand are tried for one that is found, where no other payment shows what works.
 const PROBES: usize = 32;
@@ -104,7 +104,7 @@ async fn tried(keys: &[String], payments: &impl ByKeys) -> Result<Result<Vec<Row
 }
 
 fn may_be_a_keys(fault: &Fault) -> bool {
-    verdict(fault.sqlstate()) == Verdict::Isolate && fault.sqlstate() != Some("57014")
+    disposition(fault.sqlstate()) == Disposition::Isolate && fault.sqlstate() != Some("57014")
 }
 
 /// The key of a payment that is found: of the last one, of the oldest, or one of the keys at hand. None, but proven,

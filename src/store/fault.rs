@@ -85,7 +85,7 @@ impl Fault {
                 let gone = ["08", "57P0"].iter().any(|class| sqlstate.starts_with(class));
                 let code = if gone { Code::PostgresUnreachable } else { Code::Postgres };
                 Problem::new(code, format!("{doing}: {self}"))
-                    .hint(crate::pure::verdict::advice(Some(sqlstate)))
+                    .hint(crate::pure::error_policy::advice(Some(sqlstate)))
             }
             Fault::Lost { .. } => {
                 Problem::new(Code::PostgresUnreachable, format!("{doing}: {self}"))

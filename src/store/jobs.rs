@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::when::{Sent, Times};
 use super::{Fault, Store, Tx, workers};
-use crate::admission::Admission;
+use crate::start_gate::Admission;
 
 /// How long a runner that says nothing keeps its job.
 const LEASE_SECONDS: f64 = 15.0;

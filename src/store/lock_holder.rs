@@ -3,7 +3,7 @@
 use tokio_postgres::Row;
 
 use super::{Fault, Store};
-use crate::pure::standing::age;
+use crate::pure::health::age;
 
 /// A session that others wait for.
 #[derive(Clone, Debug, PartialEq, Eq)]

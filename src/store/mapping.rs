@@ -19,9 +19,9 @@ use super::by_keys::LastFound;
 use super::{Fault, Shape, Store};
 use crate::pure::business_key::{BusinessKey, DIRECTIVE};
 use crate::pure::envelope;
+use crate::pure::error_policy::advice;
 use crate::pure::fields::{self, Body, Field, Kind};
 use crate::pure::problem::{Code, Problem};
-use crate::pure::verdict::advice;
 
 const BUILT_IN: &str = include_str!("../../sql/purchases/apply.sql");
 /// The files of the compiled-in mapping, to be written out and changed.

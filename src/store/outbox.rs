@@ -26,7 +26,7 @@ pub use parked::{Aside, Parking, Waiting};
 pub use turns::Turn;
 
 use super::when::Times;
-use super::{Fault, bounded, connect};
+use super::{Fault, answer_timeout, connect};
 use crate::config::Postgres;
 use crate::pure::problem::Problem;
 
@@ -176,7 +176,7 @@ impl Session {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<tokio_postgres::Row>, Fault> {
         let statement = self.prepared(sql).await?;
-        bounded::answer(self.client.query(&statement, params)).await
+        answer_timeout::answer(self.client.query(&statement, params)).await
     }
 
     async fn one(
@@ -185,11 +185,11 @@ impl Session {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<tokio_postgres::Row, Fault> {
         let statement = self.prepared(sql).await?;
-        bounded::answer(self.client.query_one(&statement, params)).await
+        answer_timeout::answer(self.client.query_one(&statement, params)).await
     }
 
     async fn batch(&self, sql: &str) -> Result<(), Fault> {
-        bounded::answer(self.client.batch_execute(sql)).await
+        answer_timeout::answer(self.client.batch_execute(sql)).await
     }
 
     async fn prepared(&self, sql: &'static str) -> Result<Statement, Fault> {
@@ -197,7 +197,7 @@ impl Session {
         if let Some(statement) = known.get(sql) {
             return Ok(statement.clone());
         }
-        let statement = bounded::answer(self.client.prepare(sql)).await?;
+        let statement = answer_timeout::answer(self.client.prepare(sql)).await?;
         known.insert(sql, statement.clone());
         Ok(statement)
     }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, ToSql, Type};
 
-use super::elsewhere::{self, Sides};
+use super::cross_database::{self, Sides};
 use super::findings::UNPURCHASED;
 use super::json::JsonText;
 use super::mapping::Mapping;
@@ -202,7 +202,7 @@ impl Looker {
     /// Payments without a purchase.
     pub async fn missing(&self, tx: &Tx, scope: Scope<'_>) -> Result<Found<Missing>, LookFault> {
         if let Some(sides) = self.sides() {
-            return elsewhere::missing(sides, tx, scope).await;
+            return cross_database::missing(sides, tx, scope).await;
         }
         let sql = self.mapping.looks.missing.as_deref().unwrap_or_default();
         let rows = run(tx, self.mapping.looks.ask(sql), scope).await?;
@@ -231,7 +231,7 @@ impl Looker {
     /// Contradictions; none if the mapping has no `conflicts.sql`.
     pub async fn conflicts(&self, tx: &Tx, scope: Scope<'_>) -> Result<Found<Conflict>, LookFault> {
         if let Some(sides) = self.sides() {
-            return elsewhere::conflicts(sides, tx, scope).await;
+            return cross_database::conflicts(sides, tx, scope).await;
         }
         let Some(sql) = &self.mapping.looks.conflicts else {
             return Ok(Found::default());

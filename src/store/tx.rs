@@ -10,7 +10,7 @@ use tracing::trace;
 
 use super::copy::Rows;
 use super::search_path::{self, HOST, OWN};
-use super::{Fault, Shape, bounded, typed};
+use super::{Fault, Shape, answer_timeout, pooler_params};
 use crate::config::Pooler;
 
 /// Plans fit the batch at hand: a generic plan takes every array for ten elements and joins two
@@ -84,7 +84,7 @@ impl Tx {
         let run = async {
             let client = self.client();
             if self.pooler == Pooler::Transaction {
-                let params = typed::params(params);
+                let params = pooler_params::params(params);
                 return tokio::join!(client.query_typed(sql, &params), client.batch_execute(OWN));
             }
             match client.prepare_cached(sql).await {
@@ -102,7 +102,7 @@ impl Tx {
             own?;
             host.map(|()| rows)
         };
-        self.judged(bounded::answer(Box::pin(answered)).await)
+        self.judged(answer_timeout::answer(Box::pin(answered)).await)
     }
 
     /// Has the host's schemas searched, and keeps how, for the next time: telling which they are costs as much as a small
@@ -111,7 +111,7 @@ impl Tx {
         if let Some(set) = self.host.get() {
             return self.batch(set).await;
         }
-        let answer = bounded::answer(self.client().simple_query(HOST)).await?;
+        let answer = answer_timeout::answer(self.client().simple_query(HOST)).await?;
         let path = answer.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => row.get(0),
             _ => None,
@@ -134,19 +134,19 @@ impl Tx {
         let client = self.client();
         let run = async {
             if self.pooler == Pooler::Transaction {
-                return client.execute_typed(sql, &typed::params(params)).await;
+                return client.execute_typed(sql, &pooler_params::params(params)).await;
             }
             let statement = client.prepare_cached(sql).await?;
             client.execute(&statement, params).await
         };
-        self.judged(bounded::answer(run).await)
+        self.judged(answer_timeout::answer(run).await)
     }
 
     /// What a statement of the mapping takes and returns.
     pub(super) async fn describe(&self, sql: &str) -> Result<Shape, Fault> {
         self.search_host().await?;
         let prepared = async { self.client().prepare(sql).await.map_err(Fault::of_text) };
-        let statement = bounded::answer(prepared).await?;
+        let statement = answer_timeout::answer(prepared).await?;
         let columns = statement.columns().iter();
         let columns = columns.map(|c| (c.name().to_owned(), c.type_().clone())).collect();
         // The statement ends here, within the transaction: the server that has it forgets it.
@@ -169,12 +169,12 @@ impl Tx {
             let statement = client.prepare_cached(sql).await?;
             rows.send(client, &statement).await
         };
-        self.judged(bounded::answer(run).await)
+        self.judged(answer_timeout::answer(run).await)
     }
 
     /// Runs statements without parameters or answers.
     pub async fn batch(&self, sql: &str) -> Result<(), Fault> {
-        bounded::answer(self.client().batch_execute(sql)).await
+        answer_timeout::answer(self.client().batch_execute(sql)).await
     }
 
     /// Marks the place that [`Tx::undo`] goes back to.

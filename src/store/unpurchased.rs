@@ -26,11 +26,11 @@ pub async fn sort(
     found: Vec<Missing>,
 ) -> Result<Unpurchased, LookFault> {
     let keys: Vec<String> = found.iter().map(|m| m.key.clone()).collect();
-    let standing = findings::standing(tx, route, job, &keys).await?;
-    let still = still_missing(tx, looker, &standing).await?;
+    let health = findings::standing(tx, route, job, &keys).await?;
+    let still = still_missing(tx, looker, &health).await?;
     let mut sorted = Unpurchased::default();
     for one in found {
-        match standing.get(&one.key) {
+        match health.get(&one.key) {
             None => sorted.missing.push(one),
             Some(Standing::Gone) if still.contains_key(&one.key) => sorted.gone.push(one),
             Some(Standing::Refused) => sorted.refused.push(one),
@@ -45,9 +45,9 @@ pub async fn sort(
 async fn still_missing(
     tx: &Tx,
     looker: &Looker,
-    standing: &BTreeMap<String, Standing>,
+    health: &BTreeMap<String, Standing>,
 ) -> Result<BTreeMap<String, Missing>, LookFault> {
-    let gone = standing.iter().filter(|(_, s)| **s == Standing::Gone);
+    let gone = health.iter().filter(|(_, s)| **s == Standing::Gone);
     let keys: Vec<String> = gone.map(|(key, _)| key.clone()).collect();
     if keys.is_empty() {
         return Ok(BTreeMap::new());

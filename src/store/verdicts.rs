@@ -3,15 +3,15 @@
 use uuid::Uuid;
 
 use super::{Fault, Store};
-use crate::pure::standing::Standing;
+use crate::pure::health::Health;
 
 /// The verdict on one route.
 #[derive(Clone, Debug)]
-pub struct Verdict<'a> {
+pub struct Judged<'a> {
     /// The route's name.
     pub route: &'a str,
     /// The verdict in a word.
-    pub word: &'static str,
+    pub verdict: &'static str,
     /// How bad that is; of several daemons the worst is shown.
     pub rank: i16,
     /// The verdict in a sentence.
@@ -19,9 +19,9 @@ pub struct Verdict<'a> {
 }
 
 /// Writes what this process says; a route that the database does not know is left out.
-pub async fn write(store: &Store, writer: Uuid, said: &[Verdict<'_>]) -> Result<(), Fault> {
+pub async fn write(store: &Store, writer: Uuid, said: &[Judged<'_>]) -> Result<(), Fault> {
     let routes: Vec<&str> = said.iter().map(|one| one.route).collect();
-    let words: Vec<&str> = said.iter().map(|one| one.word).collect();
+    let words: Vec<&str> = said.iter().map(|one| one.verdict).collect();
     let ranks: Vec<i16> = said.iter().map(|one| one.rank).collect();
     // PostgreSQL takes no NUL, and an error's words may have one.
     let sentences: Vec<String> = said.iter().map(|one| one.sentence.replace('\0', "")).collect();
@@ -31,8 +31,8 @@ pub async fn write(store: &Store, writer: Uuid, said: &[Verdict<'_>]) -> Result<
 }
 
 /// Writes what this process says of the outbox.
-pub async fn write_outbox(store: &Store, writer: Uuid, said: &Standing) -> Result<(), Fault> {
-    let (word, rank) = (said.word.as_str(), said.word.rank());
+pub async fn write_outbox(store: &Store, writer: Uuid, said: &Health) -> Result<(), Fault> {
+    let (word, rank) = (said.verdict.as_str(), said.verdict.rank());
     let sentence = said.sentence.replace('\0', "");
     let sql = include_str!("../../sql/core/outbox_verdict_write.sql");
     store.query(sql, &[&writer, &word, &rank, &sentence]).await.map(drop)

@@ -16,8 +16,8 @@ use tokio::runtime::Handle;
 use tracing::{info, warn};
 
 use super::endpoint;
+use crate::http_client::Client;
 use crate::pure::problem::{Code, Problem};
-use crate::web::Client;
 
 /// How long the collector may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);

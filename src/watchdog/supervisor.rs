@@ -2,7 +2,7 @@
 
 use sd_notify::NotifyState;
 
-use super::patient::Doing;
+use super::route::Doing;
 use crate::pure::visible::visible;
 
 /// The daemon has begun: the loops run, or it waits for its servers as it always will.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use makegood::config::{Kafka, Postgres};
 use makegood::demo::postgres::PrivatePostgres;
-use makegood::liveness::Liveness;
+use makegood::heartbeats::Liveness;
 use makegood::relay::{self, Relay};
 use makegood::store::outbox::{Claim, Session, Shard};
 use tokio_util::sync::CancellationToken;

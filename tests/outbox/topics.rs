@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use makegood::config::{Kafka, Postgres};
-use makegood::liveness::Liveness;
+use makegood::heartbeats::Liveness;
 use makegood::relay::{self, Relay};
 use makegood::store::outbox::Shard;
 use rdkafka::mocking::MockCluster;

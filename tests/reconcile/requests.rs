@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use makegood::admission::admission;
 use makegood::config;
 use makegood::control::Control;
-use makegood::liveness::Liveness;
+use makegood::heartbeats::Liveness;
+use makegood::progress::Complaint;
 use makegood::reconcile::{Job, Reconciler, Report};
+use makegood::start_gate::admission;
 use makegood::store::mapping::Mapping;
 use makegood::store::{jobs, runs};
-use makegood::vitals::Complaint;
 use tokio::sync::watch;
 use uuid::Uuid;
 

@@ -88,7 +88,7 @@ async fn a_topic_that_is_deleted_under_a_daemon_is_missing_until_it_is_made_anew
     eventually("status to say that the topic is missing", || async {
         let status = run(&rig, &["status", "--exit-code"]).await;
         let said = stdout(&status);
-        (said.contains("missing: Kafka has no topic") && status.status.code() == Some(3))
+        (said.contains("no_topic: Kafka has no topic") && status.status.code() == Some(3))
             .then_some(())
     })
     .await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use makegood::config;
 use makegood::kafka::sender::{Delivered, HandOver, Outgoing, Pace, Sender};
-use makegood::pure::refusal::Refusal;
+use makegood::pure::produce_error::Refusal;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};

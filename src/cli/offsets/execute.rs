@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::ground::Ground;
 use super::plan::Move;
 use crate::cli::session::Session;
-use crate::ingest::survey::blocking;
+use crate::ingest::partition_state::blocking;
 use crate::pure::problem::{Code, Problem};
 use crate::store::gaps::Gap;
 use crate::store::positions::{self, Claim};

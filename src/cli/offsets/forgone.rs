@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::ground::Ground;
 use super::plan::Move;
 use crate::cli::session::Session;
-use crate::ingest::survey::blocking;
+use crate::ingest::partition_state::blocking;
 use crate::isolate::{Work, isolate};
 use crate::kafka::probe::Reader;
 use crate::pure::problem::{Code, Problem};

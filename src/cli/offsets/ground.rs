@@ -8,10 +8,10 @@ use uuid::Uuid;
 use crate::cli::session::Session;
 use crate::config;
 use crate::ingest::Route;
-use crate::ingest::survey::{self, Look, Surveyed, blocking};
+use crate::ingest::partition_state::{self, Look, Surveyed, blocking};
 use crate::kafka::probe::{Group, Probe};
+use crate::pure::health;
 use crate::pure::problem::{Code, Problem};
-use crate::pure::standing;
 use crate::store::report::{self, Worker};
 
 /// Everything about one route.
@@ -46,7 +46,8 @@ pub(super) async fn ground(session: &Session, inbox: &config::Inbox) -> Result<G
         return Err(Problem::new(Code::NotFound, cause)
             .hint("create it with kafka-topics --create, or correct `topic`"));
     }
-    let (look, partitions) = survey::survey(&route, &session.store, &probe, &partitions).await?;
+    let (look, partitions) =
+        partition_state::survey(&route, &session.store, &probe, &partitions).await?;
     let owners = Owners { group, workers: workers(session, &inbox.name).await? };
     Ok(Ground { route, registered: key.is_some(), probe, look, partitions, owners })
 }
@@ -57,7 +58,7 @@ async fn workers(session: &Session, route: &str) -> Result<Vec<(Worker, String)>
     let alive = report.workers.into_iter().filter(|w| w.alive && w.route == route);
     let seen = |w: &Worker| {
         let ago = report.now.duration_since(w.seen_at);
-        standing::age(ago.try_into().unwrap_or_default())
+        health::age(ago.try_into().unwrap_or_default())
     };
     Ok(alive.map(|w| (w.clone(), seen(&w))).collect())
 }

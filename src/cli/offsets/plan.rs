@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::forgone::{Event, Forgone};
 use super::ground::Ground;
 use crate::cli::print::{self, Format, or_dash};
-use crate::ingest::survey::Surveyed;
+use crate::ingest::partition_state::Surveyed;
 use crate::pure::offsets::{skipped, start_at};
 use crate::pure::problem::Problem;
 use crate::pure::reset::{Target, resolve};

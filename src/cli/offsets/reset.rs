@@ -11,7 +11,7 @@ use super::{execute, forgone, plan};
 use crate::cli::print::Output;
 use crate::cli::session::Session;
 use crate::config;
-use crate::ingest::survey::blocking;
+use crate::ingest::partition_state::blocking;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::reset::{Target, from_csv, topic_spec};
 use crate::pure::schedule::earlier;

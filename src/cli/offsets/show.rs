@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::ground::{Ground, ground};
 use crate::cli::print::{self, Format, Output, or_dash};
 use crate::cli::session::Session;
-use crate::ingest::survey::Surveyed;
+use crate::ingest::partition_state::Surveyed;
 use crate::pure::offsets::start_at;
 use crate::pure::problem::Problem;
 use crate::store::gaps::{self, Open};

@@ -4,7 +4,7 @@ use super::super::print::Output;
 use super::select::{Which, confirmed, in_words, topic_of};
 use crate::overview::start;
 use crate::pure::problem::{Code, Problem};
-use crate::pure::refusal::topic_fault;
+use crate::pure::produce_error::topic_fault;
 use crate::store::Store;
 use crate::store::outbox::report;
 

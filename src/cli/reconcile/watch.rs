@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use super::unreadable;
 use crate::cli::print;
 use crate::cli::session::Session;
+use crate::pure::health;
 use crate::pure::problem::Problem;
-use crate::pure::standing;
 use crate::store::report::reconcile::{self as report, Run};
 
 /// How often the run is looked at.
@@ -54,7 +54,7 @@ pub async fn watch(session: &Session, run: i64) -> Result<Run, Problem> {
 fn line(run: &Run, first: Option<Timestamp>, now: Timestamp, waited: Duration) -> String {
     let what = match (run.state.as_str(), run.phase.as_str(), &run.held) {
         ("requested", ..) => {
-            let waited = standing::age(waited);
+            let waited = health::age(waited);
             return format!("run {}: waits for a daemon ({waited})", run.run);
         }
         ("running", _, Some(why)) => return format!("run {}: waits, {why}", run.run),
@@ -89,7 +89,7 @@ fn pace(run: &Run, first: Option<Timestamp>, now: Timestamp) -> String {
     match share(run, first) {
         Some(share) if run.state == "running" && run.phase == "compare" && share > 0.01 => {
             let left = Duration::from_secs_f64(seconds * (1.0 - share) / share);
-            format!("{rate}, about {} left", standing::age(left))
+            format!("{rate}, about {} left", health::age(left))
         }
         _ => rate,
     }

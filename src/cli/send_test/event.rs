@@ -11,7 +11,7 @@ use crate::config;
 use crate::kafka::probe::Probe;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
-use crate::pure::sample::{self, Unfit};
+use crate::pure::test_event::{self, Unfit};
 use crate::store::test_events;
 
 /// How many records of each partition are looked through for an event that is no test itself.
@@ -28,7 +28,7 @@ pub fn from_file(file: &Path, route: &config::Inbox, id: Uuid) -> Result<Record,
     let name = file.display();
     read.map_err(|e| Problem::new(Code::Usage, format!("cannot read {name}: {e}")))?;
     let record = Record { value: Some(value), ..Record::default() };
-    sample::with_id(&record, Uuid::nil(), &route.rules(), id).map_err(|unfit| {
+    test_event::with_id(&record, Uuid::nil(), &route.rules(), id).map_err(|unfit| {
         let why = match unfit {
             Unfit::OtherType => "it is of another event type".to_owned(),
             Unfit::NoEvent(why) => why,
@@ -76,7 +76,7 @@ fn newest(
             break;
         }
         let copies = probe.records_at(&wanted)?.records.into_values().filter_map(|record| {
-            let copy = sample::with_id(&record, Uuid::nil(), &rules, id).ok()?;
+            let copy = test_event::with_id(&record, Uuid::nil(), &rules, id).ok()?;
             test_events::marked(&record).is_none().then_some((record.timestamp_ms, copy))
         });
         if let Some((_, copy)) = copies.max_by_key(|(at, _)| *at) {

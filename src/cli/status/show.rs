@@ -5,8 +5,8 @@ use serde_json::json;
 
 use crate::cli::print::{self, Format, Tone, or_dash};
 use crate::overview::{Outbox, Overview, Route, age, made_anew};
+use crate::pure::health::{self, Verdict};
 use crate::pure::problem::Problem;
-use crate::pure::standing::{self, Word};
 use crate::store::outbox::report::Relay;
 use crate::store::report::{Position, Worker};
 
@@ -37,8 +37,8 @@ pub fn print(overview: &Overview, format: Format) -> Result<(), Problem> {
 /// How bad the worst is.
 pub fn tone(overview: &Overview) -> Tone {
     match overview.worst() {
-        Some(word) if word.is_fine() => Tone::Good,
-        Some(word) if word < Word::Unknown => Tone::Warning,
+        Some(verdict) if verdict.is_fine() => Tone::Good,
+        Some(verdict) if verdict < Verdict::Unknown => Tone::Warning,
         _ => Tone::Bad,
     }
 }
@@ -49,7 +49,7 @@ pub fn screen(overview: &Overview) -> String {
     for route in &overview.routes {
         text += &format!("\nroute {} (topic {}, group {})\n", route.name, route.topic, route.group);
         if overview.routes.len() > 1 {
-            text += &format!("{}\n", print::visible(&route.standing.sentence, true));
+            text += &format!("{}\n", print::visible(&route.health.sentence, true));
         }
         if let Err(problem) = &route.look {
             let seen = route.partitions.iter().filter_map(|p| p.log_seen_at).min();
@@ -177,7 +177,7 @@ fn workers(workers: &[Worker], now: Timestamp) -> String {
             w.pid.to_string(),
             w.version.clone(),
             w.state.clone(),
-            standing::age(age(now, w.state_since)),
+            health::age(age(now, w.state_since)),
             ago(now, w.seen_at),
             or_dash(listed),
         ]
@@ -203,11 +203,11 @@ fn workers(workers: &[Worker], now: Timestamp) -> String {
 }
 
 fn ago(now: Timestamp, at: Timestamp) -> String {
-    format!("{} ago", standing::age(age(now, at)))
+    format!("{} ago", health::age(age(now, at)))
 }
 
 fn outbox(outbox: &Outbox) -> String {
-    let head = format!("\noutbox (in {})\n{}\n", outbox.place, outbox.standing.sentence);
+    let head = format!("\noutbox (in {})\n{}\n", outbox.place, outbox.health.sentence);
     let mut text = print::visible(&head, true);
     let Ok(status) = &outbox.status else { return text };
     let relay = |r: &Relay| {

@@ -19,7 +19,7 @@ use flow::Hop;
 use jobs::JobView;
 use plots::Plots;
 use routes::{OutboxView, RouteView};
-use verdict::Verdict;
+use verdict::Banner;
 use words::When;
 
 pub use explained::Explained;
@@ -29,7 +29,7 @@ const HAPPENINGS: usize = 40;
 
 /// Everything that changes by itself.
 pub struct Live<'a> {
-    pub verdict: Verdict,
+    pub verdict: Banner,
     pub hops: Vec<Hop>,
     pub routes: Vec<RouteView<'a>>,
     pub outbox: Option<OutboxView>,
@@ -53,7 +53,7 @@ impl<'a> Live<'a> {
         let now = snapshot.present();
         let jobs: &'a [Job] = overview.map_or(&[], |overview| &overview.jobs);
         Live {
-            verdict: Verdict::new(snapshot),
+            verdict: Banner::new(snapshot),
             hops: overview.map_or_else(Vec::new, |o| flow::hops(o, snapshot, &lines)),
             routes: overview.map_or_else(Vec::new, |overview| {
                 let (is_stale, told) = (overview.trouble.is_some(), verdict::told(overview));

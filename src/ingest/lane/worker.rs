@@ -11,6 +11,7 @@ use super::{Claim, Hold, Lane, Order, Report};
 use crate::ingest::Route;
 use crate::ingest::attempt::{Attempt, Ending};
 use crate::kafka::consumer::Delivery;
+use crate::progress::{Vitals, Work};
 use crate::pure::backoff::Backoff;
 use crate::pure::batch::{Batcher, Limits};
 use crate::pure::record::Record;
@@ -18,7 +19,6 @@ use crate::pure::trace::TraceContext;
 use crate::store::Store;
 use crate::store::mapping::Mapping;
 use crate::store::positions::{self, KEPT_STEPS};
-use crate::vitals::{Vitals, Work};
 
 /// Pauses between attempts at a batch.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_secs(5) };

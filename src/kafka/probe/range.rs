@@ -12,9 +12,9 @@ use super::read::means;
 use crate::config;
 use crate::kafka::complaint::{Asker, attend};
 use crate::kafka::{problem, settings, unusable};
+use crate::pure::error_policy::kafka::Disposition;
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::Record;
-use crate::pure::verdict::kafka::Verdict;
 
 /// How long nothing may come before the broker counts as out of reach.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -87,7 +87,9 @@ impl Reader {
                     records.push(record);
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => self.ended = true,
-                Some(Err(error)) if means(&error) == Verdict::Unreadable => self.go_past(&error)?,
+                Some(Err(error)) if means(&error) == Disposition::Unreadable => {
+                    self.go_past(&error)?
+                }
                 // Trouble with a connection is retried by the client.
                 Some(Err(error)) if heard.elapsed() > PATIENCE => {
                     let problem = problem(&error, "cannot read the records");

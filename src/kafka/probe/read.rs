@@ -11,9 +11,9 @@ use rdkafka::message::{BorrowedMessage, Message, Timestamp};
 use super::{Found, Probe, Question};
 use crate::kafka::complaint::Asker;
 use crate::kafka::{name, problem, raw};
+use crate::pure::error_policy::kafka::{Disposition, OLD_FORMAT, OLD_FORMAT_ADVICE, disposition};
 use crate::pure::problem::{Code, Problem};
 use crate::pure::record::{Header, Record};
-use crate::pure::verdict::kafka::{OLD_FORMAT, OLD_FORMAT_ADVICE, Verdict, verdict};
 
 /// How long the others may take to answer once the client has complained of a record.
 const AFTERWARDS: Duration = Duration::from_secs(1);
@@ -91,7 +91,7 @@ impl Probe {
                     }
                     // What was asked for before can be said to be out of range late, and the client then stops
                     // fetching what is asked for now.
-                    if means(&error) == Verdict::Reclaim && again > 0 {
+                    if means(&error) == Disposition::Reclaim && again > 0 {
                         again -= 1;
                         self.ask_from(client, open)?;
                     }
@@ -207,12 +207,12 @@ impl Probe {
 
 /// Whether there may be an answer all the same.
 fn passes(error: &KafkaError) -> bool {
-    matches!(means(error), Verdict::Retry | Verdict::Reclaim)
+    matches!(means(error), Disposition::Retry | Disposition::Reclaim)
 }
 
 /// What an error means.
-pub(super) fn means(error: &KafkaError) -> Verdict {
-    verdict(&error.rdkafka_error_code().map(name).unwrap_or_default())
+pub(super) fn means(error: &KafkaError) -> Disposition {
+    disposition(&error.rdkafka_error_code().map(name).unwrap_or_default())
 }
 
 /// Reads no more. What has come and was not asked for is dropped by the next poll, and takes memory until then.

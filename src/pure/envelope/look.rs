@@ -4,9 +4,9 @@ use uuid::Uuid;
 
 use super::id::id_of_text;
 use super::{Headers, Reader, Reason, Rejection, Rules};
+use crate::pure::field_path::Place;
 use crate::pure::fields;
 use crate::pure::framing;
-use crate::pure::place::Place;
 use crate::pure::record::Record;
 
 impl Reader<'_> {

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::pure::field_path;
 use crate::pure::json::pointer::unescaped;
-use crate::pure::place;
 
 /// A field of an event: what it is read as, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl FromStr for Field {
     fn from_str(text: &str) -> Result<Field, String> {
         let (kind, pointer) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
         let pointer = pointer.trim();
-        if !place::is_pointer(pointer) {
+        if !field_path::is_pointer(pointer) {
             return Err(format!("`{pointer}` is no JSON pointer; write `uuid /data/paymentId`"));
         }
         Ok(Field { kind: kind.parse()?, pointer: pointer.to_owned() })

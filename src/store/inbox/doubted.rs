@@ -5,7 +5,7 @@
 use super::answers::{Answer, Outcome};
 use super::batch::Fresh;
 use super::{ApplyFault, map_sound};
-use crate::pure::verdict::{Verdict, verdict};
+use crate::pure::error_policy::{Disposition, disposition};
 use crate::store::Tx;
 use crate::store::mapping::Mapping;
 
@@ -41,7 +41,9 @@ async fn without_effect(
         Err(ApplyFault::NoOutcome | ApplyFault::Altered | ApplyFault::Breach(_)) => {
             vec![None; doubted.len()]
         }
-        Err(ApplyFault::Mapping(fault)) if verdict(fault.sqlstate()) == Verdict::Isolate => {
+        Err(ApplyFault::Mapping(fault))
+            if disposition(fault.sqlstate()) == Disposition::Isolate =>
+        {
             vec![None; doubted.len()]
         }
         Err(fault) => return Err(fault),

@@ -5,7 +5,7 @@ use super::answers::Answer;
 use super::batch::{Applied, Batch, Fresh, Sorted};
 use super::control::works;
 use super::{ApplyFault, Outcome, answers, end, finish, keep, look, map};
-use crate::pure::verdict::{Verdict, verdict};
+use crate::pure::error_policy::{Disposition, disposition};
 use crate::store::quarantine::Refusal;
 use crate::store::{Store, Tx};
 
@@ -104,7 +104,7 @@ async fn try_one(tx: &Tx, batch: &Batch<'_>, event: &Fresh<'_>) -> Result<Tried,
         }
         Err(fault) => {
             let may_be_its_own = match &fault {
-                ApplyFault::Mapping(inner) => verdict(inner.sqlstate()) == Verdict::Isolate,
+                ApplyFault::Mapping(inner) => disposition(inner.sqlstate()) == Disposition::Isolate,
                 ApplyFault::NoOutcome | ApplyFault::Altered | ApplyFault::Breach(_) => true,
                 _ => false,
             };

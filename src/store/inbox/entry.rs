@@ -2,11 +2,11 @@
 
 use uuid::Uuid;
 
+use crate::pure::decode_error::Rejection;
 use crate::pure::envelope::{self, Envelope, Reader};
 use crate::pure::fields::Body;
 use crate::pure::framing;
 use crate::pure::record::Record;
-use crate::pure::rejection::Rejection;
 use crate::store::mapping::Mapping;
 use crate::store::quarantine::Refusal;
 use crate::store::test_events::Verdict;

@@ -1,6 +1,6 @@
 //! Why events were not applied, and what that says of them.
 
-use crate::pure::verdict::advice;
+use crate::pure::error_policy::advice;
 use crate::store::mapping::Mapping;
 use crate::store::quarantine::Refusal;
 use crate::store::{Fault, Store};

@@ -3,7 +3,7 @@
 use super::{Mapping, Unfit};
 use crate::pure::drift::{self, Catalogue, Column, Complaint, Source, Table};
 use crate::pure::fields::Kind;
-use crate::pure::{sql, verdict};
+use crate::pure::{error_policy, sql};
 use crate::store::{Fault, Store, host_tables};
 
 /// Reads what a statement touches of the catalogue.
@@ -61,7 +61,7 @@ impl Mapping {
             }
             _ => None,
         };
-        exact.unwrap_or_else(|| verdict::advice(fault.sqlstate()).to_owned())
+        exact.unwrap_or_else(|| error_policy::advice(fault.sqlstate()).to_owned())
     }
 
     /// A refusal at a check: the tables have drifted, or the database is away.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Session;
-use crate::pure::standing::age;
+use crate::pure::health::age;
 use crate::store::Fault;
 
 /// The tables, by turn modulo three.

@@ -6,9 +6,9 @@ use tracing::Level;
 use super::When;
 use super::words::length;
 use crate::config::{Config, show_duration};
-use crate::feed::Line;
+use crate::log_tail::Line;
 use crate::overview::Snapshot;
-use crate::pure::standing;
+use crate::pure::health;
 use crate::store::connect;
 
 /// Something that happened.
@@ -47,7 +47,7 @@ impl About {
             ("makegood", env!("CARGO_PKG_VERSION").to_owned()),
             ("librdkafka", librdkafka.to_owned()),
             ("process", std::process::id().to_string()),
-            ("running for", standing::age(snapshot.liveness.uptime())),
+            ("running for", health::age(snapshot.liveness.uptime())),
         ];
         if let Some(overview) = &snapshot.overview {
             let ahead = overview.clock_ahead;

@@ -7,9 +7,9 @@ use tracing::Level;
 
 use super::words::{about, length, number, or_dash, rate, tone};
 use super::{When, verdict, waiting};
-use crate::feed::Line;
+use crate::log_tail::Line;
 use crate::overview::{Outbox, Overview, Route, Sample, Snapshot, age};
-use crate::pure::standing::Word;
+use crate::pure::health::Verdict;
 
 /// What went wrong longer ago than this is no news.
 const NEWS: Duration = Duration::from_secs(3600);
@@ -58,7 +58,7 @@ pub(super) fn hops(overview: &Overview, snapshot: &Snapshot, lines: &[Line]) -> 
         });
         hops.push(Hop {
             name: "Outbox",
-            tone: tone(outbox.standing.word),
+            tone: tone(outbox.health.verdict),
             rate: speed(|s| s.published),
             doing: "sent",
             waiting: count(newest.pending),
@@ -84,10 +84,10 @@ pub(super) fn hops(overview: &Overview, snapshot: &Snapshot, lines: &[Line]) -> 
         wrong: away.map(|problem| once(problem.cause.clone())),
         last: last(&["kafka"]),
     });
-    let worst = overview.routes.iter().max_by_key(|route| route.standing.word);
+    let worst = overview.routes.iter().max_by_key(|route| route.health.verdict);
     hops.push(Hop {
         name: "Inbox",
-        tone: worst.map_or("idle", |route| tone(route.standing.word)),
+        tone: worst.map_or("idle", |route| tone(route.health.verdict)),
         rate: speed(|s| s.taken),
         doing: "taken in",
         waiting: count(newest.quarantine),
@@ -127,7 +127,7 @@ pub(super) fn hops(overview: &Overview, snapshot: &Snapshot, lines: &[Line]) -> 
 
 /// Green only where it is known that nobody waits for a purchase.
 fn purchases_tone(overview: &Overview, unpurchased: i64, waits: Option<i64>) -> &'static str {
-    let is_fine = overview.routes.iter().all(|route| route.standing.word.is_fine());
+    let is_fine = overview.routes.iter().all(|route| route.health.verdict.is_fine());
     match (&overview.trouble, waits) {
         (Some(_), _) | (_, None) => "idle",
         _ if unpurchased > 0 => "warn",
@@ -163,10 +163,10 @@ fn outbox_wrong(outbox: &Outbox) -> Option<String> {
 
 /// What keeps the route; the worst one is what the verdict is about, unless the outbox is.
 fn inbox_wrong(route: &Route, told: &str) -> Option<String> {
-    let is_told = route.standing.cause == told || route.standing.word == Word::Unknown;
-    match route.standing.word >= Word::Ignoring {
+    let is_told = route.health.cause == told || route.health.verdict == Verdict::Unknown;
+    match route.health.verdict >= Verdict::Ignoring {
         true if is_told => Some("as said above".to_owned()),
-        true => Some(verdict::without(route.standing.word, &route.standing.sentence)),
+        true => Some(verdict::without(route.health.verdict, &route.health.sentence)),
         false => None,
     }
 }

@@ -8,7 +8,7 @@ use super::verdict::without;
 use super::words::{length, millis, number, or_dash, plain, size, tone};
 use super::{When, verdict};
 use crate::overview::{Outbox, Route, age};
-use crate::pure::standing::Word;
+use crate::pure::health::Verdict;
 use crate::store::report::{Position, Worker};
 
 /// Partitions that are shown; of more, those with the most waiting.
@@ -97,8 +97,8 @@ impl<'a> RouteView<'a> {
             name: &route.name,
             topic: &route.topic,
             group: &route.group,
-            tone: tone(route.standing.word),
-            word: plain(route.standing.word),
+            tone: tone(route.health.verdict),
+            word: plain(route.health.verdict),
             partitions: shown.into_iter().map(|p| partition(route, p, now)).collect(),
             hidden,
             daemons: route
@@ -122,13 +122,13 @@ impl<'a> RouteView<'a> {
 fn partition(route: &Route, p: &Position, now: Timestamp) -> PartitionView {
     let owner = route.workers.iter().find(|w| w.alive && w.partitions.contains(&p.partition));
     let waiting = route.look.as_ref().ok().and_then(|look| look.waiting_since.get(&p.partition));
-    let (state, tone) = match (p.lag, route.standing.word) {
-        (_, Word::Unreachable | Word::Unknown) => ("not known", "idle"),
+    let (state, tone) = match (p.lag, route.health.verdict) {
+        (_, Verdict::Unreachable | Verdict::Unknown) => ("not known", "idle"),
         _ if owner.is_none() => ("unread", "bad"),
         (None, _) => ("not known", "idle"),
         (Some(0), _) => ("up to date", "ok"),
-        (_, Word::Held) => ("held", "bad"),
-        (_, Word::Stalled) => ("stalled", "bad"),
+        (_, Verdict::Held) => ("held", "bad"),
+        (_, Verdict::Stalled) => ("stalled", "bad"),
         _ => ("moving", "ok"),
     };
     PartitionView {
@@ -194,11 +194,11 @@ impl OutboxView {
             |(half, most): (Duration, Duration)| format!("{} · {}", millis(half), millis(most));
         OutboxView {
             place: outbox.place.clone(),
-            tone: tone(outbox.standing.word),
-            word: plain(outbox.standing.word),
-            sentence: match verdict::is_same(told, &outbox.standing.cause) {
+            tone: tone(outbox.health.verdict),
+            word: plain(outbox.health.verdict),
+            sentence: match verdict::is_same(told, &outbox.health.cause) {
                 true => "As said above.".to_owned(),
-                false => without(outbox.standing.word, &outbox.standing.sentence),
+                false => without(outbox.health.verdict, &outbox.health.sentence),
             },
             facts: status.map_or_else(Vec::new, |s| {
                 vec![

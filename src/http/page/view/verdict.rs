@@ -6,7 +6,7 @@ use super::When;
 use super::waiting::safe;
 use super::words::{parts, plain, tone};
 use crate::overview::{Overview, Snapshot, start};
-use crate::pure::standing::{self, Standing, Word, statements};
+use crate::pure::health::{self, Health, Verdict, statements};
 
 /// A sentence that is longer is shown smaller.
 const LONG: usize = 160;
@@ -15,7 +15,7 @@ const LONG: usize = 160;
 type Parts = Vec<(bool, String)>;
 
 /// The verdict.
-pub struct Verdict {
+pub struct Banner {
     pub tone: &'static str,
     pub word: String,
     /// What is wrong, in a short sentence.
@@ -53,11 +53,11 @@ pub struct Other {
     pub sentence: Parts,
 }
 
-impl Verdict {
-    pub(super) fn new(snapshot: &Snapshot) -> Verdict {
+impl Banner {
+    pub(super) fn new(snapshot: &Snapshot) -> Banner {
         let now = Timestamp::now();
         let failing = snapshot.readiness().into_iter().filter(|check| !check.ok);
-        let mut verdict = Verdict {
+        let mut verdict = Banner {
             // Nothing is known to be wrong yet, and nothing to be well.
             tone: "idle",
             word: "starting".to_owned(),
@@ -78,7 +78,7 @@ impl Verdict {
             draining: snapshot.liveness.is_draining(),
         };
         if let Some(overview) = &snapshot.overview {
-            let age = subject(overview).and_then(|(_, standing)| standing.age);
+            let age = subject(overview).and_then(|(_, health)| health.age);
             let age = age.and_then(|age| SignedDuration::try_from(age).ok());
             let since = age.and_then(|age| now.checked_sub(age).ok()).unwrap_or(snapshot.since);
             verdict.since = When::new(since, now);
@@ -88,22 +88,22 @@ impl Verdict {
     }
 
     fn judge(&mut self, overview: &Overview, since: Timestamp) {
-        let Some((name, standing)) = subject(overview) else {
-            (self.tone, self.word) = (tone(Word::Down), plain(Word::Down));
-            self.sentence = parts(&without(Word::Down, &overview.headline()));
+        let Some((name, health)) = subject(overview) else {
+            (self.tone, self.word) = (tone(Verdict::Down), plain(Verdict::Down));
+            self.sentence = parts(&without(Verdict::Down, &overview.headline()));
             return;
         };
-        let word = standing.word;
+        let word = health.verdict;
         (self.tone, self.word) = (tone(word), plain(word));
-        let kafka = away(overview, name).filter(|_| word == Word::Unknown);
-        let (cause, advice) = kafka.unwrap_or((&standing.cause, &standing.advice));
+        let kafka = away(overview, name).filter(|_| word == Verdict::Unknown);
+        let (cause, advice) = kafka.unwrap_or((&health.cause, &health.advice));
         let (said, cause) = match short(word, name == "outbox") {
             Some(said) if !cause.is_empty() => {
                 (format!("{said} since {}.", moment(since)), cause.to_owned())
             }
-            _ => halves(&without(word, &standing.sentence)),
+            _ => halves(&without(word, &health.sentence)),
         };
-        let is_one_of_many = overview.routes.len() > 1 && word != Word::Ok;
+        let is_one_of_many = overview.routes.len() > 1 && word != Verdict::Ok;
         let said = if is_one_of_many { format!("{name}: {said}") } else { said };
         self.is_long = said.len() > LONG;
         self.sentence = parts(&said);
@@ -118,18 +118,18 @@ impl Verdict {
         let trouble = &overview.trouble;
         let is_old = trouble.is_some() && !overview.is_blank();
         self.stale = is_old.then(|| When::new(overview.now, overview.present()));
-        self.others = others(overview, name, standing);
+        self.others = others(overview, name, health);
     }
 }
 
 /// What the verdict is about: the worst of all routes and the outbox. Of several that are equally bad the last counts.
-fn subject(overview: &Overview) -> Option<(&str, &Standing)> {
-    all(overview).max_by_key(|(_, standing)| standing.word)
+fn subject(overview: &Overview) -> Option<(&str, &Health)> {
+    all(overview).max_by_key(|(_, health)| health.verdict)
 }
 
-fn all(overview: &Overview) -> impl Iterator<Item = (&str, &Standing)> {
-    let routes = overview.routes.iter().map(|r| (r.name.as_str(), &r.standing));
-    overview.outbox.iter().map(|o| ("outbox", &o.standing)).chain(routes)
+fn all(overview: &Overview) -> impl Iterator<Item = (&str, &Health)> {
+    let routes = overview.routes.iter().map(|r| (r.name.as_str(), &r.health));
+    overview.outbox.iter().map(|o| ("outbox", &o.health)).chain(routes)
 }
 
 fn told_by(snapshot: &Snapshot) -> &str {
@@ -144,20 +144,20 @@ fn failed(name: &str, detail: &str, told: &str) -> String {
 
 /// The cause that the verdict tells, so that nothing else tells it again.
 pub(super) fn told(overview: &Overview) -> &str {
-    let Some((name, standing)) = subject(overview) else { return "" };
-    let kafka = away(overview, name).filter(|_| standing.word == Word::Unknown);
-    kafka.map_or(&standing.cause, |(cause, _)| cause)
+    let Some((name, health)) = subject(overview) else { return "" };
+    let kafka = away(overview, name).filter(|_| health.verdict == Verdict::Unknown);
+    kafka.map_or(&health.cause, |(cause, _)| cause)
 }
 
 /// What is wrong, where the cause is told apart from it.
-fn short(word: Word, is_outbox: bool) -> Option<&'static str> {
+fn short(word: Verdict, is_outbox: bool) -> Option<&'static str> {
     Some(match word {
-        Word::Held if is_outbox => "No event has been sent to Kafka",
-        Word::Held => "No purchase has been made",
-        Word::Suspect => "Records are refused, and no purchase has been made",
-        Word::Stalled => "Records wait, and nothing has moved",
-        Word::Unreachable => "PostgreSQL has not answered",
-        Word::Unknown => "Kafka has not answered",
+        Verdict::Held if is_outbox => "No event has been sent to Kafka",
+        Verdict::Held => "No purchase has been made",
+        Verdict::Suspect => "Records are refused, and no purchase has been made",
+        Verdict::Stalled => "Records wait, and nothing has moved",
+        Verdict::Unreachable => "PostgreSQL has not answered",
+        Verdict::Unknown => "Kafka has not answered",
         _ => return None,
     })
 }
@@ -202,36 +202,40 @@ fn without_statements(advice: &str, shown: &[String]) -> String {
 
 /// The command that shows more, where nothing that mends it is known. While a run waits for an approval, another one
 /// would wait as well.
-fn next(overview: &Overview, word: Word, name: &str) -> Option<String> {
+fn next(overview: &Overview, word: Verdict, name: &str) -> Option<String> {
     let is_held = overview.jobs.iter().any(|job| job.held_runs > 0);
     let route = overview.routes.iter().find(|route| route.name == name);
     let kafka = |tool: &str, rest: String| {
         Some(format!("{tool} --bootstrap-server {} {rest}", overview.brokers))
     };
     match (word, route) {
-        (Word::Gap | Word::Unpurchased, _) if is_held => Some("makegood reconcile list".to_owned()),
-        (Word::Held, Some(route)) => Some(format!("makegood mapping check --route {}", route.name)),
-        (Word::Joining | Word::Unread, Some(route)) => {
+        (Verdict::Gap | Verdict::Unpurchased, _) if is_held => {
+            Some("makegood reconcile list".to_owned())
+        }
+        (Verdict::Held, Some(route)) => {
+            Some(format!("makegood mapping check --route {}", route.name))
+        }
+        (Verdict::Joining | Verdict::Unread, Some(route)) => {
             kafka("kafka-consumer-groups", format!("--describe --members --group {}", route.group))
         }
-        (Word::NoTopic, Some(route)) => {
+        (Verdict::NoTopic, Some(route)) => {
             kafka("kafka-topics", format!("--create --topic {}", route.topic))
         }
-        _ => standing::next(word, start()).map(str::to_owned),
+        _ => health::next(word, start()).map(str::to_owned),
     }
 }
 
 /// Everything that is not well but what the verdict is about; the same error is not told again.
-fn others(overview: &Overview, told: &str, standing: &Standing) -> Vec<Other> {
-    let others = all(overview).filter(|(name, other)| *name != told && !other.word.is_fine());
+fn others(overview: &Overview, told: &str, health: &Health) -> Vec<Other> {
+    let others = all(overview).filter(|(name, other)| *name != told && !other.verdict.is_fine());
     others
         .map(|(name, other)| {
-            let sentence = match is_same(&standing.cause, &other.cause) {
+            let sentence = match is_same(&health.cause, &other.cause) {
                 true => "for the same reason.".to_owned(),
-                false => without(other.word, &other.sentence),
+                false => without(other.verdict, &other.sentence),
             };
             let (name, sentence) = (name.to_owned(), parts(&sentence));
-            Other { name, tone: tone(other.word), word: plain(other.word), sentence }
+            Other { name, tone: tone(other.verdict), word: plain(other.verdict), sentence }
         })
         .collect()
 }
@@ -244,7 +248,7 @@ pub(super) fn is_same(one: &str, other: &str) -> bool {
 }
 
 /// The sentence without the word, which is shown beside it.
-pub(super) fn without(word: Word, sentence: &str) -> String {
+pub(super) fn without(word: Verdict, sentence: &str) -> String {
     let word = format!("{}: ", word.as_str());
     let text = match sentence.strip_prefix(&word) {
         Some(rest) => capital(rest),

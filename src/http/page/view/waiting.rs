@@ -2,11 +2,11 @@
 
 use super::words::number;
 use crate::overview::Overview;
-use crate::pure::standing::Word;
+use crate::pure::health::Verdict;
 
 /// That no payment is lost, and how many records wait: said where a person may fear for them.
-pub(super) fn safe(overview: &Overview, word: Word) -> Option<String> {
-    if word.is_fine() || matches!(word, Word::Quarantine | Word::Mismatch) {
+pub(super) fn safe(overview: &Overview, word: Verdict) -> Option<String> {
+    if word.is_fine() || matches!(word, Verdict::Quarantine | Verdict::Mismatch) {
         return None;
     }
     let kept = match overview.jobs.is_empty() {
@@ -36,7 +36,7 @@ pub(super) fn in_kafka(overview: &Overview) -> Option<i64> {
     let is_seen = overview.trouble.is_none()
         && !overview.routes.is_empty()
         && overview.routes.iter().all(|route| {
-            route.standing.word != Word::Unknown
+            route.health.verdict != Verdict::Unknown
                 && (route.look.is_ok() || !route.partitions.is_empty())
         });
     let lags = overview.routes.iter().flat_map(|route| &route.partitions).map(|p| p.lag);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::overview::age;
-use crate::pure::figures::grouped;
-use crate::pure::standing::{self, Word};
+use crate::pure::health::{self, Verdict};
+use crate::pure::numfmt::grouped;
 
 /// A moment: how long ago, and exactly when.
 #[derive(Clone, Debug)]
@@ -28,17 +28,17 @@ impl When {
             stamp: at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             exact: at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
             seconds: ago.as_secs(),
-            ago: standing::age(ago),
+            ago: health::age(ago),
         }
     }
 }
 
 /// How bad it is, as the name of a style.
-pub fn tone(word: Word) -> &'static str {
+pub fn tone(word: Verdict) -> &'static str {
     match word {
-        Word::Ok | Word::Behind => "ok",
-        Word::Unknown => "bad",
-        word if word < Word::Unknown => "warn",
+        Verdict::Ok | Verdict::Behind => "ok",
+        Verdict::Unknown => "bad",
+        word if word < Verdict::Unknown => "warn",
         _ => "bad",
     }
 }
@@ -50,7 +50,7 @@ pub fn parts(sentence: &str) -> Vec<(bool, String)> {
 }
 
 /// A word of the verdict, as people write it.
-pub fn plain(word: Word) -> String {
+pub fn plain(word: Verdict) -> String {
     word.as_str().replace('_', " ")
 }
 
@@ -84,7 +84,7 @@ pub fn rate(per_second: f64) -> String {
 /// A length of time given in seconds.
 pub fn length(seconds: f64) -> String {
     let length = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    if seconds > 0.0 && seconds < 1.0 { "<1 s".to_owned() } else { standing::age(length) }
+    if seconds > 0.0 && seconds < 1.0 { "<1 s".to_owned() } else { health::age(length) }
 }
 
 /// A short time.
@@ -92,7 +92,7 @@ pub fn millis(took: Duration) -> String {
     match took.as_millis() {
         0 => "<1 ms".to_owned(),
         ms if ms < 10_000 => format!("{} ms", number(i64::try_from(ms).unwrap_or(i64::MAX))),
-        _ => standing::age(took),
+        _ => health::age(took),
     }
 }
 

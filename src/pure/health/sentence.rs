@@ -2,38 +2,38 @@
 
 use std::time::Duration;
 
-use super::{Facts, Held, Kafka, Standing, Word, silence, stalled, waiting};
+use super::{Facts, Health, Held, Kafka, Verdict, silence, stalled, waiting};
 
 /// A daemon seen within this time has left in good order; one that died is still taken for alive.
 const JUST_NOW: Duration = Duration::from_secs(30);
 
 /// The first line that an operator reads: the worst of all routes and the outbox, by name where the name
 /// tells anything.
-pub fn headline(routes: &[(&str, &Standing)], outbox: Option<&Standing>) -> String {
+pub fn headline(routes: &[(&str, &Health)], outbox: Option<&Health>) -> String {
     // Of several that are equally bad the last counts, and a route says more than the outbox.
-    let all = outbox.map(|standing| ("outbox", standing)).into_iter().chain(routes.iter().copied());
-    let worst = all.max_by_key(|(_, standing)| standing.word);
+    let all = outbox.map(|health| ("outbox", health)).into_iter().chain(routes.iter().copied());
+    let worst = all.max_by_key(|(_, health)| health.verdict);
     let is_route = |name: &str| routes.first().is_some_and(|route| route.0 == name);
     match (worst, routes.len()) {
         (None, _) => "down: no route is configured, and no daemon has ever run".to_owned(),
-        (Some((name, standing)), 1)
+        (Some((name, health)), 1)
             if is_route(name)
-                && matches!(standing.word, Word::Ok | Word::Down | Word::Unreachable) =>
+                && matches!(health.verdict, Verdict::Ok | Verdict::Down | Verdict::Unreachable) =>
         {
-            standing.sentence.clone()
+            health.sentence.clone()
         }
-        (Some((_, standing)), n) if standing.word == Word::Ok => {
+        (Some((_, health)), n) if health.verdict == Verdict::Ok => {
             format!("ok: nothing is waiting on any of {n} routes")
         }
-        (Some((name, standing)), _) => format!("{name}: {}", standing.sentence),
+        (Some((name, health)), _) => format!("{name}: {}", health.sentence),
     }
 }
 
 /// The sentence where nobody could be asked: why, and what to do about it.
-pub fn unasked(word: Word, cause: &str, hint: &str) -> String {
+pub fn unasked(verdict: Verdict, cause: &str, hint: &str) -> String {
     let hint = hint.lines().next().unwrap_or_default();
     let gap = if hint.is_empty() { "" } else { "; " };
-    format!("{}: {cause}{gap}{hint}", word.as_str())
+    format!("{}: {cause}{gap}{hint}", verdict.as_str())
 }
 
 /// A length of time in its largest unit.
@@ -46,32 +46,32 @@ pub fn age(age: Duration) -> String {
     }
 }
 
-pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
+pub(super) fn write(verdict: Verdict, facts: &Facts<'_>) -> String {
     let Facts { topic, group, quarantined, .. } = facts;
-    match word {
-        Word::Down => down(facts),
-        Word::Held => kept("held", facts.held),
-        Word::Suspect => suspect(facts),
-        Word::NoTopic => format!(
-            "missing: Kafka has no topic {topic}; create it with kafka-topics --create, or correct `topic`"
+    match verdict {
+        Verdict::Down => down(facts),
+        Verdict::Held => kept("held", facts.held),
+        Verdict::Suspect => suspect(facts),
+        Verdict::NoTopic => format!(
+            "no_topic: Kafka has no topic {topic}; create it with kafka-topics --create, or correct `topic`"
         ),
-        Word::MadeAnew => format!(
-            "renewed: the topic {topic} has another id in Kafka than the newest position, so it was deleted and \
+        Verdict::TopicRecreated => format!(
+            "topic_recreated: the topic {topic} has another id in Kafka than the newest position, so it was deleted and \
              created; the daemon starts at its first record, if this stays restart it"
         ),
-        Word::Joining => {
+        Verdict::Joining => {
             let since = facts.joining.map(|a| format!(" for {}", age(a))).unwrap_or_default();
             format!(
                 "joining: waiting{since} for partitions of {topic}; if this lasts, see who else is in group {group}"
             )
         }
-        Word::Stalled if facts.stalled.is_some() => kept("stalled", facts.stalled),
-        Word::Stalled => stall(facts),
-        Word::Unread => format!(
+        Verdict::Stalled if facts.stalled.is_some() => kept("stalled", facts.stalled),
+        Verdict::Stalled => stall(facts),
+        Verdict::Unread => format!(
             "unread: no makegood daemon reads {}; if this lasts, another client in group {group} may be reading there: stop that one",
             partitions(facts.unread)
         ),
-        Word::Unknown => match facts.kafka {
+        Verdict::Unknown => match facts.kafka {
             Kafka::Same if let Some((partition, why)) = facts.unseen => format!(
                 "unknown: Kafka does not tell where the log of partition {partition} ends ({why}); see kafka-topics --describe --unavailable-partitions"
             ),
@@ -82,7 +82,7 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
             _ => "unknown: Kafka is out of reach from here, and no daemon has seen the topic's end"
                 .to_owned(),
         },
-        Word::Ignoring
+        Verdict::Ignoring
             if facts.taken > 0
                 && let Some((name, unknown)) = facts.unknown_type =>
         {
@@ -92,12 +92,12 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
                 records(unknown)
             )
         }
-        Word::Ignoring => format!(
+        Verdict::Ignoring => format!(
             "ignoring: all {} so far were of another type; compare the route's event_type with the events",
             records(facts.other_type)
         ),
-        Word::Unpurchased => unpurchased(facts),
-        Word::Gap => format!(
+        Verdict::Unpurchased => unpurchased(facts),
+        Verdict::Gap => format!(
             "gap: {}; {}, `makegood offsets show` tells which; {}",
             never_read(facts),
             match facts.uncovered {
@@ -108,7 +108,7 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
             },
             flow(facts)
         ),
-        Word::Mismatch => format!(
+        Verdict::Mismatch => format!(
             "mismatch: {} payment, see `makegood reconcile show`; {}",
             match facts.mismatches {
                 1 => "1 purchase contradicts its".to_owned(),
@@ -116,15 +116,19 @@ pub(super) fn write(word: Word, facts: &Facts<'_>) -> String {
             },
             flow(facts)
         ),
-        Word::Quarantine => format!(
+        Verdict::Quarantine => format!(
             "quarantine: {} {} a decision, see `makegood quarantine list`; {}",
             records(*quarantined),
             if *quarantined == 1 { "needs" } else { "need" },
             flow(facts)
         ),
         // Only the outbox sets aside, and without the database there are no facts to judge.
-        Word::Behind | Word::Ok | Word::SetAside | Word::Overdue | Word::Unreachable => {
-            format!("{}: {}", word.as_str(), flow(facts))
+        Verdict::Behind
+        | Verdict::Ok
+        | Verdict::SetAside
+        | Verdict::Overdue
+        | Verdict::Unreachable => {
+            format!("{}: {}", verdict.as_str(), flow(facts))
         }
     }
 }
@@ -194,12 +198,12 @@ fn down(facts: &Facts<'_>) -> String {
 }
 
 /// What a daemon itself says of why it does not move.
-fn kept(word: &str, why: Option<Held<'_>>) -> String {
-    let Some(why) = why else { return word.to_owned() };
+fn kept(verdict: &str, why: Option<Held<'_>>) -> String {
+    let Some(why) = why else { return verdict.to_owned() };
     let reason = why.reason.trim_end_matches('.');
     // Some advice is a sentence of its own.
     let stop = if why.advice.starts_with(char::is_lowercase) { ";" } else { "." };
-    format!("{word} for {}: {reason}{stop} {}", age(why.age), why.advice).trim_end().to_owned()
+    format!("{verdict} for {}: {reason}{stop} {}", age(why.age), why.advice).trim_end().to_owned()
 }
 
 /// What was refused, while nobody knows who is at fault.

@@ -42,9 +42,9 @@ impl Route {
             route.quarantine.iter().map(|(reason, n)| (reason.clone(), json!(n))).collect();
         json!({
             "route": route.name, "topic": route.topic, "group": route.group,
-            "verdict": route.standing.word.as_str(), "ok": route.standing.word.is_fine(),
-            "sentence": route.standing.sentence,
-            "renewed": made_anew(route),
+            "verdict": route.health.verdict.as_str(), "ok": route.health.verdict.is_fine(),
+            "sentence": route.health.sentence,
+            "topic_recreated": made_anew(route),
             "topic_id": route.partitions.first().map(|p| p.topic_id),
             "kafka": {
                 "reachable": look.is_ok(),
@@ -90,7 +90,7 @@ fn gap(gap: &Gap) -> Value {
 
 /// A daemon; of one that is gone the last word is nobody's present.
 fn worker(w: &Worker) -> Value {
-    let said = |word: &Option<String>| word.clone().filter(|_| w.alive);
+    let said = |verdict: &Option<String>| verdict.clone().filter(|_| w.alive);
     json!({
         "host": w.host, "pid": w.pid, "version": w.version,
         "state": if w.alive { w.state.as_str() } else { "gone" }, "alive": w.alive,

@@ -8,13 +8,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::beat::Beating;
+use super::heartbeat::Beating;
 use super::{Ingest, Route};
 use crate::kafka::consumer::Command;
+use crate::progress::Complaint;
 use crate::pure::problem::Problem;
 use crate::store::Store;
 use crate::store::workers::{self, State};
-use crate::vitals::Complaint;
 
 /// How often it looks whether the others still run.
 const EVERY: Duration = Duration::from_secs(1);

@@ -8,9 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::look::{Look, look};
 use super::{Overview, Route, Sources, outbox};
 use crate::config::Config;
+use crate::pure::health::duty::{self, Duties, Late, Run};
+use crate::pure::health::{self, Facts, Health, Held, Kafka, Verdict};
 use crate::pure::problem::{Code, Problem};
-use crate::pure::standing::duty::{self, Duties, Late, Run};
-use crate::pure::standing::{self, Facts, Held, Kafka, Standing, Word};
 use crate::store::findings::UNPURCHASED;
 use crate::store::ignored_types::IgnoredType;
 use crate::store::report::{self, Report, Worker};
@@ -37,7 +37,7 @@ impl Sources {
         let routes = wanted(&self.config, &report).into_iter().map(async |mut route| {
             route.look = self.look(&route).await;
             refresh(&mut route, report.now);
-            route.standing = match &trouble {
+            route.health = match &trouble {
                 Some(problem) => unreachable(problem),
                 None => judge(&route, &report),
             };
@@ -63,13 +63,13 @@ impl Sources {
 }
 
 /// The verdict where the database with the positions cannot be asked.
-pub(super) fn unreachable(problem: &Problem) -> Standing {
-    let word = match problem.code {
-        Code::PostgresUnreachable => Word::Unreachable,
-        _ => Word::Unknown,
+pub(super) fn unreachable(problem: &Problem) -> Health {
+    let verdict = match problem.code {
+        Code::PostgresUnreachable => Verdict::Unreachable,
+        _ => Verdict::Unknown,
     };
-    let sentence = standing::unasked(word, &problem.cause, &problem.hint);
-    Standing::new(word, sentence).because(&problem.cause, &problem.hint)
+    let sentence = health::unasked(verdict, &problem.cause, &problem.hint);
+    Health::new(verdict, sentence).because(&problem.cause, &problem.hint)
 }
 
 /// The configured routes, then those that only a daemon elsewhere has.
@@ -157,7 +157,7 @@ fn route(config: &Config, report: &Report, name: &str, topic: &str, group: &str)
         name: name.to_owned(),
         topic: topic.to_owned(),
         group: group.to_owned(),
-        standing: Standing::new(standing::Word::Unknown, ""),
+        health: Health::new(health::Verdict::Unknown, ""),
         counts: known.map(|r| r.counts.clone()).unwrap_or_default(),
         quarantine: (report.quarantine.iter())
             .filter(|(route, ..)| route == name)
@@ -210,7 +210,7 @@ pub fn made_anew(route: &Route) -> bool {
     found.is_some() && known.is_some() && found != known
 }
 
-fn judge(route: &Route, report: &Report) -> Standing {
+fn judge(route: &Route, report: &Report) -> Health {
     let age = |at: Timestamp| age(report.now, at);
     let alive: Vec<&Worker> = route.workers.iter().filter(|w| w.alive).collect();
     let kept = |state: &str| {
@@ -225,11 +225,11 @@ fn judge(route: &Route, report: &Report) -> Standing {
     let kafka = match &route.look {
         Err(_) => Kafka::Unreachable(looked.map(age)),
         Ok(look) if look.ends.is_empty() => Kafka::NoTopic,
-        Ok(_) if made_anew(route) => Kafka::MadeAnew,
+        Ok(_) if made_anew(route) => Kafka::Recreated,
         Ok(_) => Kafka::Same,
     };
-    let partitions: Vec<standing::Partition> = (route.partitions.iter())
-        .map(|p| standing::Partition {
+    let partitions: Vec<health::Partition> = (route.partitions.iter())
+        .map(|p| health::Partition {
             number: p.partition,
             lag: p.lag,
             waiting: (route.look.as_ref().ok())
@@ -242,7 +242,7 @@ fn judge(route: &Route, report: &Report) -> Standing {
         .collect();
     let known = report.routes.iter().find(|r| r.name == route.name);
     let count = |name| route.counts.iter().find(|c| c.0 == name).map_or(0, |c| c.1);
-    standing::judge(&Facts {
+    health::judge(&Facts {
         topic: &route.topic,
         group: &route.group,
         alive: alive.len(),

@@ -9,9 +9,9 @@ use tracing::{info, warn};
 use super::Watch;
 use super::ask::{self, Database, Ends};
 use crate::config;
+use crate::progress::{self, Complaint, Look, Remedy};
 use crate::pure::problem::{Code, Problem};
 use crate::pure::stall::{self, Cause, Debts, Facts, Finding, Ladder, Rung, Seen};
-use crate::vitals::{self, Complaint, Look, Remedy};
 
 /// What a route is doing, for the supervisor.
 pub(super) struct Doing {
@@ -55,7 +55,7 @@ impl Patient {
             ladder: Ladder::default(),
             silent: BTreeMap::new(),
             away_since: None,
-            excused: vitals::now(),
+            excused: progress::now(),
             complained: false,
         })
     }
@@ -71,7 +71,7 @@ impl Patient {
         let facts = self.facts(&look, awake, database);
         let finding = stall::judge(&facts);
         let settled = stall::is_settled(&facts);
-        let rung = self.ladder.climb(vitals::now(), self.patience, finding.as_ref(), settled);
+        let rung = self.ladder.climb(progress::now(), self.patience, finding.as_ref(), settled);
         // The loop says by itself why it holds.
         let shown = finding.as_ref().filter(|found| !matches!(found.cause, Cause::Held(_)));
         let complaint = shown.map(|found| {
@@ -96,7 +96,7 @@ impl Patient {
 
     fn facts(&mut self, look: &Look, awake: Duration, database: &mut Database<'_>) -> Facts {
         let kafka_away = self.look_at_partitions(look);
-        let now = vitals::now();
+        let now = progress::now();
         let age = |since: Duration| now.saturating_sub(since.max(awake));
         let is_unread =
             look.tracks.is_none() && look.assigned.as_ref().is_some_and(|a| !a.is_empty());
@@ -156,7 +156,7 @@ impl Patient {
             Seen { partition: *partition, covered, in_hand, end, high }
         });
         let seen: Vec<Seen> = seen.collect();
-        let now = vitals::now();
+        let now = progress::now();
         self.debts.look(now, look.assigned.as_deref().unwrap_or_default(), &seen);
         self.silent.retain(|partition, _| found.silent.contains_key(partition));
         for (partition, why) in found.silent {

@@ -1,7 +1,7 @@
 //! What an error of the Kafka client means. Errors come by the name of their code in rdkafka
 //! (`RDKafkaErrorCode`), because the rules depend on no library; every name has an answer.
 
-use crate::pure::refusal::Blame;
+use crate::pure::produce_error::Blame;
 
 /// What is wrong with a record that came as neither key nor value (librdkafka#5549).
 pub const OLD_FORMAT: &str =
@@ -18,7 +18,7 @@ pub fn is_old_format(version: &str) -> bool {
 
 /// What to do after an error of the group's member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Disposition {
     /// The client goes on by itself, and it will pass.
     Retry,
     /// The log does not have the offset that was asked for: read the positions and claim again.
@@ -36,9 +36,9 @@ pub enum Verdict {
 }
 
 /// What an error of the member means. Total: what is not known is said and waited for.
-pub fn verdict(code: &str) -> Verdict {
+pub fn disposition(code: &str) -> Disposition {
     match code {
-        "OffsetOutOfRange" | "AutoOffsetReset" | "LogTruncation" => Verdict::Reclaim,
+        "OffsetOutOfRange" | "AutoOffsetReset" | "LogTruncation" => Disposition::Reclaim,
         "BadMessage"
         | "BadCompression"
         | "NotImplemented"
@@ -48,7 +48,7 @@ pub fn verdict(code: &str) -> Verdict {
         | "InvalidRecord"
         | "MessageSizeTooLarge"
         | "UnsupportedCompressionType"
-        | "UnsupportedForMessageFormat" => Verdict::Unreadable,
+        | "UnsupportedForMessageFormat" => Disposition::Unreadable,
         // librdkafka would rejoin after PollExceeded; that was seen to end in silence
         // (rust-rdkafka#433).
         "Fatal"
@@ -61,18 +61,18 @@ pub fn verdict(code: &str) -> Verdict {
         | "CriticalSystemResource"
         | "Conflict"
         | "ExistingSubscription"
-        | "State" => Verdict::Rebuild,
+        | "State" => Disposition::Rebuild,
         "InvalidGroupId"
         | "InvalidSessionTimeout"
         | "InvalidTopic"
         | "InvalidConfig"
         | "UnknownProtocol"
-        | "FencedInstanceId" => Verdict::Stop,
+        | "FencedInstanceId" => Disposition::Stop,
         "InconsistentGroupProtocol" | "GroupAuthorizationFailed" | "GroupMaxSizeReached" => {
-            Verdict::Barred
+            Disposition::Barred
         }
-        _ if is_passing(code) => Verdict::Retry,
-        _ => Verdict::Hold,
+        _ if is_passing(code) => Disposition::Retry,
+        _ => Disposition::Hold,
     }
 }
 
@@ -266,8 +266,8 @@ mod tests {
             "InvalidGroupId",
             "InvalidSessionTimeout",
         ] {
-            let helpless = [Verdict::Hold, Verdict::Barred, Verdict::Stop];
-            assert!(helpless.contains(&verdict(code)), "{code}");
+            let helpless = [Disposition::Hold, Disposition::Barred, Disposition::Stop];
+            assert!(helpless.contains(&disposition(code)), "{code}");
             assert!(!advice(code).is_empty(), "{code}");
         }
     }
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_said_and_gives_nothing_up() {
         for code in ["", "SomethingNew", "é"] {
-            assert_eq!(verdict(code), Verdict::Hold, "{code}");
+            assert_eq!(disposition(code), Disposition::Hold, "{code}");
             assert_eq!(blame(code), Blame::World, "{code}");
         }
     }

@@ -8,15 +8,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::Relay;
-use super::line::Line;
+use super::cursor_writer::{self, Leaving};
 use super::message::Texts;
-use super::reading::Reading;
-use super::stepping::{self, Leaving};
+use super::outbox_reader::Reading;
+use super::producer::Line;
 use super::topics::Topics;
 use crate::kafka::sender::{Delivered, HandOver, Outgoing, Pace};
 use crate::meter;
 use crate::pure::problem::Problem;
-use crate::pure::refusal::{Blame, Refusal};
+use crate::pure::produce_error::{Blame, Refusal};
 use crate::pure::window::{End, Window};
 use crate::store::outbox::{Cursor, Lost, Row, Session};
 use crate::trace;
@@ -173,7 +173,7 @@ impl<'a> Lead<'a> {
     }
 
     async fn work(&mut self, stop: &CancellationToken) -> Result<Ending, Problem> {
-        self.blocked = stepping::blocked(&self.session).await?;
+        self.blocked = cursor_writer::blocked(&self.session).await?;
         self.know_topics().await?;
         while !stop.is_cancelled() {
             self.relay.sign.tick();

@@ -3,7 +3,7 @@
 
 use tokio::sync::watch;
 
-use crate::vitals::Complaint;
+use crate::progress::Complaint;
 
 /// What a route's loops hear.
 #[derive(Clone, Debug)]

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::lead::{Item, Lead};
+use super::term::{Item, Lead};
 use crate::pure::backoff::Backoff;
-use crate::pure::pace::{Pace, pace};
+use crate::pure::idle_backoff::{Pace, pace};
 use crate::pure::problem::Problem;
 use crate::pure::window::End;
 use crate::store::outbox::{Cursor, Row};

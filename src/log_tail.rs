@@ -102,7 +102,7 @@ impl<S> Filter<S> for Worth {
     }
 }
 
-/// `makegood::ingest::beat` is of the part `ingest`.
+/// `makegood::ingest::heartbeat` is of the part `ingest`.
 fn part(target: &str) -> &str {
     match target.split("::").nth(1) {
         Some("cli") => "daemon",
@@ -171,6 +171,6 @@ mod tests {
         let again = &lines[1];
         assert_eq!((again.text.as_str(), again.times), ("claimed again", 3));
         assert_eq!(again.details, "partition 2, why lost");
-        assert_eq!((lines[2].text.as_str(), lines[2].part.as_str()), ("line 299", "feed"));
+        assert_eq!((lines[2].text.as_str(), lines[2].part.as_str()), ("line 299", "log_tail"));
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::lead::Lead;
+use super::term::Lead;
+use crate::pure::error_policy;
+use crate::pure::health::age;
 use crate::pure::problem::Problem;
-use crate::pure::refusal::{Blame, Refusal};
-use crate::pure::standing::age;
-use crate::pure::verdict;
+use crate::pure::produce_error::{Blame, Refusal};
 use crate::pure::window::End;
 use crate::store::Fault;
 use crate::store::outbox::{Aside, LEASE, Lost, Parking, Saying, Session, Turn};
@@ -141,7 +141,7 @@ impl Lead<'_> {
                 }
                 // Rows go on to Kafka whether or not old ones can be removed.
                 Err(fault @ Fault::Refused { .. }) => {
-                    let hint = verdict::advice(fault.sqlstate());
+                    let hint = error_policy::advice(fault.sqlstate());
                     warn!(hint, "cannot empty the outbox's oldest table: {fault}");
                     self.remark = Some(format!(
                         "the outbox's oldest table cannot be emptied: {fault}. {hint}"

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Standing, Word, age};
+use super::{Health, Verdict, age};
 
 /// What is known of the outbox.
 #[derive(Clone, Debug)]
@@ -44,37 +44,37 @@ pub struct Outbox<'a> {
 pub const QUEUE_FULL: f64 = 0.5;
 
 /// The verdict. The same order as for a route: what explains the others comes first.
-pub fn judge(facts: &Outbox<'_>) -> Standing {
+pub fn judge(facts: &Outbox<'_>) -> Health {
     let refused = match facts.unclaimed {
         Some((_, refusal)) if facts.relays < facts.shards => Some(refusal),
         _ => None,
     };
-    let word = match facts {
-        _ if refused.is_some() => Word::Held,
-        _ if facts.relays < facts.shards => Word::Down,
-        Outbox { held: Some(_), .. } => Word::Held,
-        Outbox { remark: Some(_), .. } => Word::Overdue,
-        _ if facts.refused + facts.behind > 0 || facts.topic.is_some() => Word::SetAside,
-        Outbox { pending: 0, .. } => Word::Ok,
-        _ => Word::Behind,
+    let verdict = match facts {
+        _ if refused.is_some() => Verdict::Held,
+        _ if facts.relays < facts.shards => Verdict::Down,
+        Outbox { held: Some(_), .. } => Verdict::Held,
+        Outbox { remark: Some(_), .. } => Verdict::Overdue,
+        _ if facts.refused + facts.behind > 0 || facts.topic.is_some() => Verdict::SetAside,
+        Outbox { pending: 0, .. } => Verdict::Ok,
+        _ => Verdict::Behind,
     };
-    let sentence = match (word, refused, facts.held.or(facts.remark.map(|remark| (remark, "")))) {
-        (Word::Down, ..) => down(facts),
-        (Word::Held, Some(refusal), _) => unclaimed(facts, refusal),
-        (Word::Held | Word::Overdue, _, Some((reason, advice))) => {
+    let sentence = match (verdict, refused, facts.held.or(facts.remark.map(|remark| (remark, ""))))
+    {
+        (Verdict::Down, ..) => down(facts),
+        (Verdict::Held, Some(refusal), _) => unclaimed(facts, refusal),
+        (Verdict::Held | Verdict::Overdue, _, Some((reason, advice))) => {
             let reason = reason.trim_end_matches('.');
-            let said = format!("{}: {reason}. {advice}", word.as_str());
+            let said = format!("{}: {reason}. {advice}", verdict.as_str());
             format!("{}; {}", said.trim_end().trim_end_matches('.'), flow(facts))
         }
-        (Word::SetAside, ..) => format!("set_aside: {}; {}", aside(facts), flow(facts)),
-        _ => format!("{}: {}", word.as_str(), flow(facts)),
+        (Verdict::SetAside, ..) => format!("set_aside: {}; {}", aside(facts), flow(facts)),
+        _ => format!("{}: {}", verdict.as_str(), flow(facts)),
     };
-    let standing = Standing::new(word, sentence + &queue(facts));
-    match (word, refused, facts.held) {
-        (Word::Held, Some(Some((reason, advice))), _) | (Word::Held, _, Some((reason, advice))) => {
-            standing.because(reason, advice)
-        }
-        _ => standing,
+    let health = Health::new(verdict, sentence + &queue(facts));
+    match (verdict, refused, facts.held) {
+        (Verdict::Held, Some(Some((reason, advice))), _)
+        | (Verdict::Held, _, Some((reason, advice))) => health.because(reason, advice),
+        _ => health,
     }
 }
 
@@ -188,34 +188,37 @@ mod tests {
         }
     }
 
-    fn judged(facts: &Outbox<'_>) -> (Word, String) {
-        let standing = judge(facts);
-        assert!(standing.sentence.starts_with(standing.word.as_str()), "{standing:?}");
-        (standing.word, standing.sentence)
+    fn judged(facts: &Outbox<'_>) -> (Verdict, String) {
+        let health = judge(facts);
+        assert!(health.sentence.starts_with(health.verdict.as_str()), "{health:?}");
+        (health.verdict, health.sentence)
     }
 
     #[test]
     fn what_waits_is_told_with_its_age() {
-        assert_eq!(judged(&facts()), (Word::Ok, "ok: nothing is waiting".to_owned()));
+        assert_eq!(judged(&facts()), (Verdict::Ok, "ok: nothing is waiting".to_owned()));
         let oldest = Some(Duration::from_secs(180));
-        let (word, sentence) = judged(&Outbox { pending: 12, oldest, ..facts() });
-        assert_eq!(word, Word::Behind);
+        let (verdict, sentence) = judged(&Outbox { pending: 12, oldest, ..facts() });
+        assert_eq!(verdict, Verdict::Behind);
         assert_eq!(sentence, "behind: 12 events are waiting, the oldest for 3 min");
     }
 
     #[test]
     fn a_refusal_a_hold_and_a_missing_relay_are_findings_each_with_what_to_do() {
         let refused = Outbox { refused: 1, behind: 3, pending: 1, ..facts() };
-        let (word, sentence) = judged(&refused);
-        assert!(word == Word::SetAside && !word.is_fine());
+        let (verdict, sentence) = judged(&refused);
+        assert!(verdict == Verdict::SetAside && !verdict.is_fine());
         assert!(sentence.contains("Kafka refused 1 event, and 3 wait behind"), "{sentence}");
         let held = Outbox { held: Some(("no topic t", "Create it.")), ..refused };
-        let (word, sentence) = judged(&held);
-        assert!(word == Word::Held && !word.is_fine());
+        let (verdict, sentence) = judged(&held);
+        assert!(verdict == Verdict::Held && !verdict.is_fine());
         assert_eq!(sentence, "held: no topic t. Create it; 1 event is waiting");
         let down = Outbox { relays: 0, ..held };
-        let (word, sentence) = judged(&down);
-        assert!(word == Word::Down && sentence.contains("last one was seen 1 s ago"), "{sentence}");
+        let (verdict, sentence) = judged(&down);
+        assert!(
+            verdict == Verdict::Down && sentence.contains("last one was seen 1 s ago"),
+            "{sentence}"
+        );
         let (_, sentence) = judged(&Outbox { was_relayed: false, ..down });
         assert!(sentence.contains("has ever relayed"), "{sentence}");
         let (_, sentence) = judged(&Outbox { relays: 1, shards: 2, ..facts() });
@@ -225,8 +228,8 @@ mod tests {
     #[test]
     fn a_topic_that_takes_nothing_is_named_with_its_events() {
         let topic = Some(("typo", 3, "UnknownTopic", "create it"));
-        let (word, sentence) = judged(&Outbox { topic, topics: 2, pending: 3, ..facts() });
-        assert_eq!(word, Word::SetAside);
+        let (verdict, sentence) = judged(&Outbox { topic, topics: 2, pending: 3, ..facts() });
+        assert_eq!(verdict, Verdict::SetAside);
         let start = "set_aside: 3 events of topic typo wait: UnknownTopic (create it), and 1 more topics are held";
         assert!(sentence.starts_with(start), "{sentence}");
     }
@@ -235,19 +238,19 @@ mod tests {
     fn a_daemon_that_is_here_and_cannot_relay_is_not_called_missing() {
         let none = Outbox { relays: 0, was_relayed: false, ..facts() };
         let denied = Some((1, Some(("permission denied", "grant it"))));
-        let (word, sentence) = judged(&Outbox { unclaimed: denied, ..none.clone() });
+        let (verdict, sentence) = judged(&Outbox { unclaimed: denied, ..none.clone() });
         assert!(
-            word == Word::Held && sentence.contains("permission denied. grant it"),
+            verdict == Verdict::Held && sentence.contains("permission denied. grant it"),
             "{sentence}"
         );
-        let (word, sentence) = judged(&Outbox { unclaimed: Some((1, None)), ..none });
-        assert!(word == Word::Held && sentence.contains("its log says why"), "{sentence}");
+        let (verdict, sentence) = judged(&Outbox { unclaimed: Some((1, None)), ..none });
+        assert!(verdict == Verdict::Held && sentence.contains("its log says why"), "{sentence}");
     }
 
     #[test]
     fn rows_that_stay_too_long_are_a_finding_and_a_full_queue_is_told() {
-        let (word, sentence) = judged(&Outbox { remark: Some("pid 7 uses it"), ..facts() });
-        assert_eq!((word, word.is_fine()), (Word::Overdue, false));
+        let (verdict, sentence) = judged(&Outbox { remark: Some("pid 7 uses it"), ..facts() });
+        assert_eq!((verdict, verdict.is_fine()), (Verdict::Overdue, false));
         assert_eq!(sentence, "overdue: pid 7 uses it; nothing is waiting");
         let (_, sentence) = judged(&Outbox { notify_queue: 0.9, ..facts() });
         assert!(sentence.contains("90 % full"), "{sentence}");

@@ -91,7 +91,7 @@ pub enum Kafka {
     /// It answered, and the topic is the one that the positions belong to.
     Same,
     /// It answered, and the topic has another id than the positions: it was made anew.
-    MadeAnew,
+    Recreated,
     /// It answered, and has no such topic.
     NoTopic,
     /// It did not answer; the age of what a daemon last saw of it, if one ever looked.
@@ -113,7 +113,7 @@ pub struct Partition {
 
 /// How a route or the outbox stands, the best first, so that the largest of several routes is the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Word {
+pub enum Verdict {
     /// Nothing waits.
     Ok,
     /// Records wait and it moves.
@@ -139,7 +139,7 @@ pub enum Word {
     /// A partition that no daemon reads.
     Unread,
     /// The topic was made anew since the newest position.
-    MadeAnew,
+    TopicRecreated,
     /// A partition that does not move though records wait.
     Stalled,
     /// The topic does not exist.
@@ -156,9 +156,9 @@ pub enum Word {
 
 /// The verdict on a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct Health {
     /// The verdict in a word.
-    pub word: Word,
+    pub verdict: Verdict,
     /// The same as a sentence that starts with the word, without the route's name.
     pub sentence: String,
     /// What is in the way, where that is known apart from the sentence; else empty.
@@ -169,70 +169,70 @@ pub struct Standing {
     pub age: Option<Duration>,
 }
 
-impl Standing {
+impl Health {
     /// A verdict that its sentence says all of.
-    pub fn new(word: Word, sentence: impl Into<String>) -> Standing {
+    pub fn new(verdict: Verdict, sentence: impl Into<String>) -> Health {
         let (cause, advice) = Default::default();
-        Standing { word, sentence: sentence.into(), cause, advice, age: None }
+        Health { verdict, sentence: sentence.into(), cause, advice, age: None }
     }
 
     /// The same with what is in the way, and what mends it.
-    pub fn because(self, cause: &str, advice: &str) -> Standing {
-        Standing { cause: cause.to_owned(), advice: advice.to_owned(), ..self }
+    pub fn because(self, cause: &str, advice: &str) -> Health {
+        Health { cause: cause.to_owned(), advice: advice.to_owned(), ..self }
     }
 
     /// The same, if it is known for how long.
-    pub fn lasting(self, age: Option<Duration>) -> Standing {
-        Standing { age, ..self }
+    pub fn lasting(self, age: Option<Duration>) -> Health {
+        Health { age, ..self }
     }
 }
 
-impl Word {
+impl Verdict {
     /// Every word, the best first.
-    pub const ALL: [Word; 19] = [
-        Word::Ok,
-        Word::Behind,
-        Word::Quarantine,
-        Word::Mismatch,
-        Word::SetAside,
-        Word::Overdue,
-        Word::Gap,
-        Word::Unpurchased,
-        Word::Ignoring,
-        Word::Joining,
-        Word::Unknown,
-        Word::Unread,
-        Word::MadeAnew,
-        Word::Stalled,
-        Word::NoTopic,
-        Word::Suspect,
-        Word::Held,
-        Word::Down,
-        Word::Unreachable,
+    pub const ALL: [Verdict; 19] = [
+        Verdict::Ok,
+        Verdict::Behind,
+        Verdict::Quarantine,
+        Verdict::Mismatch,
+        Verdict::SetAside,
+        Verdict::Overdue,
+        Verdict::Gap,
+        Verdict::Unpurchased,
+        Verdict::Ignoring,
+        Verdict::Joining,
+        Verdict::Unknown,
+        Verdict::Unread,
+        Verdict::TopicRecreated,
+        Verdict::Stalled,
+        Verdict::NoTopic,
+        Verdict::Suspect,
+        Verdict::Held,
+        Verdict::Down,
+        Verdict::Unreachable,
     ];
 
     /// As printed; stable.
     pub fn as_str(self) -> &'static str {
         match self {
-            Word::Ok => "ok",
-            Word::Behind => "behind",
-            Word::Quarantine => "quarantine",
-            Word::Mismatch => "mismatch",
-            Word::SetAside => "set_aside",
-            Word::Overdue => "overdue",
-            Word::Gap => "gap",
-            Word::Unpurchased => "unpurchased",
-            Word::Ignoring => "ignoring",
-            Word::Joining => "joining",
-            Word::Unknown => "unknown",
-            Word::Unread => "unread",
-            Word::MadeAnew => "renewed",
-            Word::Stalled => "stalled",
-            Word::NoTopic => "missing",
-            Word::Suspect => "suspect",
-            Word::Held => "held",
-            Word::Down => "down",
-            Word::Unreachable => "unreachable",
+            Verdict::Ok => "ok",
+            Verdict::Behind => "behind",
+            Verdict::Quarantine => "quarantine",
+            Verdict::Mismatch => "mismatch",
+            Verdict::SetAside => "set_aside",
+            Verdict::Overdue => "overdue",
+            Verdict::Gap => "gap",
+            Verdict::Unpurchased => "unpurchased",
+            Verdict::Ignoring => "ignoring",
+            Verdict::Joining => "joining",
+            Verdict::Unknown => "unknown",
+            Verdict::Unread => "unread",
+            Verdict::TopicRecreated => "topic_recreated",
+            Verdict::Stalled => "stalled",
+            Verdict::NoTopic => "no_topic",
+            Verdict::Suspect => "suspect",
+            Verdict::Held => "held",
+            Verdict::Down => "down",
+            Verdict::Unreachable => "unreachable",
         }
     }
 
@@ -243,74 +243,74 @@ impl Word {
 
     /// Whether nobody needs to do anything. Being behind while moving is a busy moment, not a finding.
     pub fn is_fine(self) -> bool {
-        matches!(self, Word::Ok | Word::Behind)
+        matches!(self, Verdict::Ok | Verdict::Behind)
     }
 }
 
 /// The verdict. What explains the others comes first: without a daemon there is no progress, and
 /// while held there is none on purpose.
-pub fn judge(facts: &Facts<'_>) -> Standing {
-    let word = word(facts);
-    let standing = Standing::new(word, sentence::write(word, facts));
-    let why = match word {
-        Word::Held => facts.held,
-        Word::Stalled => facts.stalled,
-        Word::Suspect => facts.suspects.map(|(_, why)| why),
+pub fn judge(facts: &Facts<'_>) -> Health {
+    let verdict = verdict(facts);
+    let health = Health::new(verdict, sentence::write(verdict, facts));
+    let why = match verdict {
+        Verdict::Held => facts.held,
+        Verdict::Stalled => facts.stalled,
+        Verdict::Suspect => facts.suspects.map(|(_, why)| why),
         _ => None,
     };
     match why {
-        Some(why) => standing.because(why.reason, why.advice).lasting(Some(why.age)),
-        None => standing,
+        Some(why) => health.because(why.reason, why.advice).lasting(Some(why.age)),
+        None => health,
     }
 }
 
-fn word(facts: &Facts<'_>) -> Word {
+fn verdict(facts: &Facts<'_>) -> Verdict {
     if facts.alive == 0 || silence(facts).is_some() {
-        return Word::Down;
+        return Verdict::Down;
     }
     if facts.held.is_some() {
-        return Word::Held;
+        return Verdict::Held;
     }
     if facts.suspects.is_some() {
-        return Word::Suspect;
+        return Verdict::Suspect;
     }
     match facts.kafka {
-        Kafka::NoTopic => return Word::NoTopic,
-        Kafka::MadeAnew => return Word::MadeAnew,
+        Kafka::NoTopic => return Verdict::NoTopic,
+        Kafka::Recreated => return Verdict::TopicRecreated,
         Kafka::Same | Kafka::Unreachable(_) => {}
     }
     if facts.stalled.is_some() {
-        return Word::Stalled;
+        return Verdict::Stalled;
     }
     if facts.joining.is_some() || facts.partitions.is_empty() {
         // Who else is in the group is no question while nobody can reach it.
-        return if is_unseen(&facts.kafka) { Word::Unknown } else { Word::Joining };
+        return if is_unseen(&facts.kafka) { Verdict::Unknown } else { Verdict::Joining };
     }
     if stalled(facts).next().is_some() {
-        return Word::Stalled;
+        return Verdict::Stalled;
     }
     if !facts.unread.is_empty() {
-        return Word::Unread;
+        return Verdict::Unread;
     }
     if is_unseen(&facts.kafka) || facts.unseen.is_some() {
-        return Word::Unknown;
+        return Verdict::Unknown;
     }
     if facts.taken == 0 && facts.other_type > 0 || facts.unknown_type.is_some() {
-        return Word::Ignoring;
+        return Verdict::Ignoring;
     }
     if facts.unpurchased.0 > 0 || facts.late.is_some() || facts.failed.is_some() {
-        return Word::Unpurchased;
+        return Verdict::Unpurchased;
     }
     if facts.gaps.0 > 0 {
-        return Word::Gap;
+        return Verdict::Gap;
     }
     if facts.mismatches > 0 {
-        return Word::Mismatch;
+        return Verdict::Mismatch;
     }
     if facts.quarantined > 0 {
-        return Word::Quarantine;
+        return Verdict::Quarantine;
     }
-    if waiting(facts) > 0 { Word::Behind } else { Word::Ok }
+    if waiting(facts) > 0 { Verdict::Behind } else { Verdict::Ok }
 }
 
 /// For how long daemons that are taken for alive have written nothing, if for too long.
@@ -322,7 +322,7 @@ fn silence(facts: &Facts<'_>) -> Option<Duration> {
 fn is_unseen(kafka: &Kafka) -> bool {
     match kafka {
         Kafka::Unreachable(last) => last.is_none_or(|age| age > STALE_LOOK),
-        Kafka::Same | Kafka::NoTopic | Kafka::MadeAnew => false,
+        Kafka::Same | Kafka::NoTopic | Kafka::Recreated => false,
     }
 }
 

@@ -6,8 +6,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::config;
-use crate::ingest::survey::blocking;
-use crate::kafka::reach;
+use crate::ingest::partition_state::blocking;
+use crate::kafka::connectivity;
 use crate::pure::backoff::Backoff;
 
 /// How long a broker may take to answer or to be connected to.
@@ -22,7 +22,7 @@ pub(super) async fn watch(kafka: config::Kafka, stop: CancellationToken) {
     let mut said = None;
     for attempt in 0.. {
         let settings = kafka.clone();
-        match blocking(move || reach::check(&settings, PATIENCE)).await {
+        match blocking(move || connectivity::check(&settings, PATIENCE)).await {
             Ok(()) if said.is_some() => return info!("the Kafka brokers can be reached"),
             Ok(()) => return,
             Err(problem) if said.as_ref() == Some(&problem.cause) => {}

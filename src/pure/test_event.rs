@@ -4,8 +4,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::envelope::{Envelope, Reader, Rules};
+use super::field_path::Place;
 use super::framing;
-use super::place::Place;
 use super::record::{Header, Record};
 
 /// Why a record cannot serve as a test event.

@@ -8,7 +8,7 @@ use tracing::debug;
 
 use super::super::claim::Claimed;
 use super::super::lane::Report;
-use super::super::survey::blocking;
+use super::super::partition_state::blocking;
 use super::Pulse;
 use crate::kafka::probe::Watermarks;
 use crate::pure::backoff::Backoff;

@@ -11,10 +11,10 @@ use tracing::{error, warn};
 
 use crate::alert::Alert;
 use crate::config::Config;
-use crate::feed::Feed;
+use crate::heartbeats::Liveness;
 use crate::http::{self, Gauges, Lookup, Site, Streams};
 use crate::kafka;
-use crate::liveness::Liveness;
+use crate::log_tail::Feed;
 use crate::meter::{self, catalog};
 use crate::overview::Refresher;
 use crate::pure::problem::{Code, Problem};

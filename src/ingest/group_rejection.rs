@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 use super::lane::Report;
-use super::{Ingest, survey};
+use super::{Ingest, partition_state};
+use crate::progress::Complaint;
 use crate::pure::checkup::group;
 use crate::pure::problem::Problem;
 use crate::store::workers::State;
-use crate::vitals::Complaint;
 
 /// A refusal that is not repeated for so long no longer is what keeps us out. The client says the same error of a
 /// connection every 30 seconds only.
@@ -41,7 +41,7 @@ impl Ingest {
         let (group, probe, reports) =
             (self.route.settings.group.clone(), self.probe.clone(), self.reports.clone());
         tokio::spawn(async move {
-            let seen = survey::blocking(move || probe.group()).await;
+            let seen = partition_state::blocking(move || probe.group()).await;
             let way = seen.ok().and_then(|seen| group::in_the_way(&group, &seen.as_seen()));
             let told = match way {
                 Some((who, advice)) => {

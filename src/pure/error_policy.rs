@@ -6,7 +6,7 @@ pub mod login;
 
 /// What to do after an error from PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Disposition {
     /// It will pass by itself: try the same again soon.
     Retry,
     /// The server's own state: keep the place, say why, try again at leisure.
@@ -19,16 +19,16 @@ pub enum Verdict {
 /// What an error means. `sqlstate` is PostgreSQL's five characters (PostgreSQL docs, Appendix A), `None` when the
 /// connection failed without any. Only what is surely passing or surely the server's is named here: any code at
 /// all can be raised by a trigger for one row.
-pub fn verdict(sqlstate: Option<&str>) -> Verdict {
-    let Some(sqlstate) = sqlstate else { return Verdict::Retry };
+pub fn disposition(sqlstate: Option<&str>) -> Disposition {
+    let Some(sqlstate) = sqlstate else { return Disposition::Retry };
     match sqlstate {
-        "40001" | "40P01" | "55P03" => Verdict::Retry,
-        "25006" => Verdict::Hold,
-        _ if sqlstate.starts_with("57P0") => Verdict::Retry,
+        "40001" | "40P01" | "55P03" => Disposition::Retry,
+        "25006" => Disposition::Hold,
+        _ if sqlstate.starts_with("57P0") => Disposition::Retry,
         _ => match sqlstate.get(..2) {
-            Some("08") => Verdict::Retry,
-            Some("53" | "28") => Verdict::Hold,
-            _ => Verdict::Isolate,
+            Some("08") => Disposition::Retry,
+            Some("53" | "28") => Disposition::Hold,
+            _ => Disposition::Isolate,
         },
     }
 }
@@ -117,15 +117,15 @@ mod tests {
     #[test]
     fn what_passes_by_itself_is_tried_again_soon() {
         for code in ["40001", "40P01", "55P03", "57P01", "57P03", "08006", "08P01"] {
-            assert_eq!(verdict(Some(code)), Verdict::Retry, "{code}");
+            assert_eq!(disposition(Some(code)), Disposition::Retry, "{code}");
         }
-        assert_eq!(verdict(None), Verdict::Retry);
+        assert_eq!(disposition(None), Disposition::Retry);
     }
 
     #[test]
     fn what_is_surely_the_servers_holds() {
         for code in ["53100", "53200", "53300", "25006", "28P01"] {
-            assert_eq!(verdict(Some(code)), Verdict::Hold, "{code}");
+            assert_eq!(disposition(Some(code)), Disposition::Hold, "{code}");
         }
     }
 
@@ -135,7 +135,7 @@ mod tests {
             "22P02", "23502", "2200H", "42703", "42501", "45000", "P0001", "P0002", "0A000",
             "26000", "57014", "25P02", "XX000", "zzzzz", "", "2", "\u{e9}",
         ] {
-            assert_eq!(verdict(Some(code)), Verdict::Isolate, "{code}");
+            assert_eq!(disposition(Some(code)), Disposition::Isolate, "{code}");
         }
     }
 

@@ -14,13 +14,13 @@ use uuid::Uuid;
 use super::Route;
 use super::claim::Claimed;
 use super::lane::Report;
+use crate::heartbeats;
 use crate::kafka::probe::Probe;
-use crate::liveness;
+use crate::progress::{Complaint, Vitals};
+use crate::pure::error_policy::kafka as error_policy;
 use crate::pure::problem::Problem;
-use crate::pure::verdict::kafka as verdict;
 use crate::store::workers::{self, Beat, State};
 use crate::store::{Store, ignored_types};
-use crate::vitals::{Complaint, Vitals};
 
 /// How often the daemon is seen.
 const EVERY: Duration = Duration::from_secs(3);
@@ -42,7 +42,7 @@ struct Shown {
     changed: Notify,
     /// Told when the route is held and another daemon would run it.
     elsewhere: Notify,
-    sign: Arc<liveness::Sign>,
+    sign: Arc<heartbeats::Sign>,
 }
 
 struct Showing {
@@ -248,7 +248,7 @@ impl Pulse {
                 let code = "UnknownTopicOrPartition";
                 State::Stalled {
                     reason: format!("Kafka has no topic {topic}"),
-                    advice: verdict::advice(code).to_owned(),
+                    advice: error_policy::advice(code).to_owned(),
                 }
             }
             (State::Joining | State::Running, Some(found)) => {
