@@ -89,12 +89,12 @@ fn words(code: RDKafkaErrorCode) -> String {
         + letters.as_str()
 }
 
-/// What an operator can do about a client error; what it means is in [`verdict`].
+/// What an operator can do about a client error; what it means is in [`error_policy`].
 pub fn advice(code: Option<RDKafkaErrorCode>) -> &'static str {
     code.map_or("", |code| error_policy::advice(&name(code)))
 }
 
-/// A code by the name that [`verdict`] knows it by.
+/// A code by the name that [`error_policy`] knows it by.
 fn name(code: RDKafkaErrorCode) -> String {
     format!("{code:?}")
 }

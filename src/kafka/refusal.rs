@@ -1,4 +1,4 @@
-//! A producer's error as a refusal; what it means is in [`verdict`].
+//! A producer's error as a refusal; what it means is in [`error_policy`].
 
 use rdkafka::error::RDKafkaErrorCode;
 
