@@ -17,7 +17,7 @@ struct Fault {
     mends: &'static str,
 }
 
-const FAULTS: [Fault; 8] = [
+const FAULTS: [Fault; 12] = [
     Fault {
         breaks: "ALTER TABLE student_course_purchases RENAME COLUMN currency TO currency_code",
         known_by: "42703",
@@ -63,6 +63,34 @@ const FAULTS: [Fault; 8] = [
         prints: None,
         mends: "ALTER TABLE student_course_purchases ADD currency text NOT NULL DEFAULT 'INR'",
     },
+    Fault {
+        breaks: "CREATE SEQUENCE seats;
+                 ALTER TABLE student_course_purchases ADD place bigint DEFAULT nextval('seats')",
+        known_by: "42501",
+        prints: Some("GRANT USAGE ON SEQUENCE seats TO ROLE;"),
+        mends: "",
+    },
+    Fault {
+        breaks: "CREATE FUNCTION row_of() RETURNS text LANGUAGE sql AS $$ SELECT 'A' $$;
+                 REVOKE EXECUTE ON FUNCTION row_of() FROM PUBLIC;
+                 ALTER TABLE student_course_purchases ADD row_name text DEFAULT row_of()",
+        known_by: "42501",
+        prints: Some("GRANT EXECUTE ON FUNCTION row_of() TO ROLE;"),
+        mends: "",
+    },
+    // The table is not found, which is no reason to give another one its name.
+    Fault {
+        breaks: "CREATE TABLE public.course_purchases (); REVOKE USAGE ON SCHEMA hall FROM ROLE",
+        known_by: "42P01",
+        prints: Some("GRANT USAGE ON SCHEMA hall TO ROLE;"),
+        mends: "",
+    },
+    Fault {
+        breaks: "ALTER TABLE student_course_purchases ENABLE ROW LEVEL SECURITY",
+        known_by: "42501",
+        prints: None,
+        mends: "ALTER TABLE student_course_purchases DISABLE ROW LEVEL SECURITY",
+    },
     // The mapping needs created_at for itself, so nothing else may get its name.
     Fault {
         breaks: "ALTER TABLE payments RENAME COLUMN updated_at TO paid_time",
@@ -96,7 +124,12 @@ async fn every_statement_that_is_printed_runs_as_printed_and_mends_the_fault() {
          GRANT ALL ON ALL SEQUENCES IN SCHEMA makegood TO {role};
          GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA makegood TO {role};
          GRANT SELECT ON payments TO {role};
-         GRANT SELECT, INSERT ON student_course_purchases TO {role}"
+         GRANT SELECT, INSERT ON student_course_purchases TO {role};
+         CREATE SCHEMA hall;
+         GRANT USAGE ON SCHEMA hall TO {role};
+         ALTER TABLE student_course_purchases SET SCHEMA hall;
+         ALTER ROLE {role} SET search_path = hall, public;
+         SET search_path = hall, public"
     );
     rig.client.batch_execute(&rights).await.unwrap();
     let port = rig.world.postgres.port();
@@ -108,7 +141,8 @@ async fn every_statement_that_is_printed_runs_as_printed_and_mends_the_fault() {
     rig.caught_up().await;
     for Fault { breaks, known_by, prints, mends } in FAULTS {
         let named = |text: &str| text.replace("ROLE", &role);
-        let next = payments(1);
+        // As many as hold the route where one alone waits for a verdict.
+        let next = payments(10);
         rig.record(&next, 0.0).await;
         eventually("the fault", || async { rig.client.batch_execute(&named(breaks)).await.ok() })
             .await;

@@ -37,6 +37,10 @@ pub struct Catalogue {
     pub others: Vec<String>,
     /// The role that asks.
     pub role: String,
+    /// Statements that would let it use the schemas of the tables that the statement names.
+    pub schema_grants: Vec<String>,
+    /// Statements that would let it use what the tables' defaults call: sequences and functions.
+    pub default_grants: Vec<String>,
 }
 
 /// A statement of a mapping.
@@ -197,6 +201,10 @@ fn column_gone(
 }
 
 fn table_gone(source: Source<'_>, said: Complaint<'_>, catalogue: &Catalogue) -> Option<String> {
+    // It is there, in a schema that is not searched for who may not use it.
+    if !catalogue.schema_grants.is_empty() {
+        return Some(catalogue.schema_grants.join(" "));
+    }
     let (table, _) = sql::name_at(source.sql, said.position?)?;
     let others: Vec<&str> = catalogue.others.iter().map(String::as_str).collect();
     let way = match likeliest(&table, &others) {
@@ -235,7 +243,8 @@ fn wrong_type(
 }
 
 fn missing_grants(names: &Names, catalogue: &Catalogue) -> Option<String> {
-    let mut grants = Vec::new();
+    let mut grants: Vec<String> =
+        [&catalogue.schema_grants[..], &catalogue.default_grants].concat();
     for table in &catalogue.tables {
         let inserts = names.inserts.iter().any(|insert| insert.table == table.written);
         let rights = match (table.readable, table.insertable || !inserts) {

@@ -63,7 +63,7 @@ fn specific(sqlstate: &str) -> Option<&'static str> {
             "Another transaction holds a lock: look for a long one in pg_stat_activity if this goes on."
         }
         "42501" => {
-            "The role may not do this: GRANT it what apply.sql needs, and check row security."
+            "The role may not do this: give it the rights that apply.sql needs, and check row security."
         }
         "42703" | "42P01" | "42704" | "42883" => {
             "Your schema and apply.sql disagree: change one of them to fit, and send makegood SIGHUP if it was apply.sql."

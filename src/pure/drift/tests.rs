@@ -23,6 +23,8 @@ fn catalogue() -> Catalogue {
     Catalogue {
         tables: vec![table("shop.orders", orders), table("payments", payments)],
         others: vec!["payments".to_owned(), "course_orders".to_owned()],
+        schema_grants: Vec::new(),
+        default_grants: Vec::new(),
         role: "App".to_owned(),
     }
 }

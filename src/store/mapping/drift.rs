@@ -37,6 +37,14 @@ pub async fn catalogue(store: &Store, statement: &str) -> Result<Catalogue, Faul
         store.query_host(include_str!("../../../sql/core/host_tables_visible.sql"), &[]).await?;
     found.role = others.first().map(|row| row.get("role")).unwrap_or_default();
     found.others = others.iter().map(|row| row.get("table_name")).collect();
+    let rights = include_str!("../../../sql/core/host_rights.sql");
+    for row in store.query_host(rights, &[&written, &tables]).await? {
+        let grants = match row.get("is_schema") {
+            true => &mut found.schema_grants,
+            false => &mut found.default_grants,
+        };
+        grants.push(row.get("statement"));
+    }
     Ok(found)
 }
 
