@@ -71,20 +71,28 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
         None => event::from_topic(kafka, route, event_id).await?,
     };
     let sent = send(&session, route, key, record, event_id).await?;
-    say!(
-        "sent to topic {}, partition {}, offset {}; other consumers of this topic see the record too",
-        route.topic,
-        sent.partition,
-        sent.offset
-    );
+    let tell = || {
+        say!(
+            "sent to topic {}, partition {}, offset {}; other consumers of this topic see the record too",
+            route.topic,
+            sent.partition,
+            sent.offset
+        );
+    };
     let answer = match args.wait {
         true => {
             let goes_on = format!("test {} is answered all the same", sent.test);
             let follow = "`makegood status` says what keeps a daemon from it";
-            let answer = wait(&session, route, args, &sent);
+            let answer = async {
+                tell();
+                wait(&session, route, args, &sent).await
+            };
             Some(super::wait::until_ctrl_c(answer, &goes_on, follow).await?)
         }
-        false => None,
+        false => {
+            tell();
+            None
+        }
     };
     show(route, &sent, answer.as_ref(), args.output.output)?;
     let is_bad = |a: &Answer| {

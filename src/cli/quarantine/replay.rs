@@ -127,10 +127,13 @@ async fn execute<'a>(
     }
     let asked: BTreeMap<i64, i64> =
         asked.into_iter().filter_map(|(id, decision)| Some((id, decision?))).collect();
-    let is_waited_for = watch::announce(session, cases).await? && !args.timeout.is_zero();
-    let timeout = if is_waited_for { args.timeout } else { Duration::ZERO };
-    let ended = wait::until_ctrl_c(
-        watch::watch(session, &asked, timeout),
+    let watched = async {
+        let is_waited_for = watch::announce(session, cases).await? && !args.timeout.is_zero();
+        let timeout = if is_waited_for { args.timeout } else { Duration::ZERO };
+        Ok((is_waited_for, watch::watch(session, &asked, timeout).await?))
+    };
+    let (is_waited_for, ended) = wait::until_ctrl_c(
+        watched,
         "what was asked for is replayed all the same",
         "the view makegood.quarantine_decisions follows it",
     )
