@@ -67,7 +67,7 @@ const FAULTS: [Fault; 12] = [
         breaks: "CREATE SEQUENCE seats;
                  ALTER TABLE student_course_purchases ADD place bigint DEFAULT nextval('seats')",
         known_by: "42501",
-        prints: Some("GRANT USAGE ON SEQUENCE seats TO ROLE;"),
+        prints: Some("GRANT USAGE ON SEQUENCE hall.seats TO ROLE;"),
         mends: "",
     },
     Fault {
@@ -75,7 +75,7 @@ const FAULTS: [Fault; 12] = [
                  REVOKE EXECUTE ON FUNCTION row_of() FROM PUBLIC;
                  ALTER TABLE student_course_purchases ADD row_name text DEFAULT row_of()",
         known_by: "42501",
-        prints: Some("GRANT EXECUTE ON FUNCTION row_of() TO ROLE;"),
+        prints: Some("GRANT EXECUTE ON FUNCTION hall.row_of() TO ROLE;"),
         mends: "",
     },
     // The table is not found, which is no reason to give another one its name.

@@ -22,7 +22,7 @@ async fn a_schema_that_drifted_holds_the_route_until_it_fits_again() {
             breaks: "ALTER TABLE student_course_purchases RENAME purchased_at TO start_date",
             mends: "ALTER TABLE student_course_purchases RENAME start_date TO purchased_at",
             sqlstate: "42703",
-            advises: "apply.sql (line 56) names it; student_course_purchases also has start_date; change the \
+            advises: "apply.sql (line 61) names it; student_course_purchases also has start_date; change the \
                       mapping and send SIGHUP, or give student_course_purchases its column purchased_at back",
         },
         Fault {

@@ -1,12 +1,13 @@
 -- makegood: host_rights
 -- What would give the role the rights that it lacks beside those on the tables themselves: on the schemas that tables of
--- the names $1 are in, and on what the defaults of the tables $2 call. What a trigger does nobody can tell.
+-- the names $1 are in, where the path $3 leads to them, and on what the defaults of the tables $2 call. What a trigger
+-- does nobody can tell.
 WITH named AS (
     SELECT pg_catalog.parse_ident(t.written) AS parts
     FROM unnest($1::text[]) AS t (written)
 ), searched AS (
     SELECT pg_catalog.btrim(s.name, ' "') AS name
-    FROM pg_catalog.regexp_split_to_table(pg_catalog.current_setting('search_path'), ',') AS s (name)
+    FROM pg_catalog.regexp_split_to_table($3::text, ',') AS s (name)
 ), called AS (
     SELECT p.refclassid, p.refobjid
     FROM pg_catalog.pg_attrdef d

@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(statements(two), ["GRANT INSERT ON a TO r;", "GRANT SELECT ON b TO r;"]);
         assert_eq!(statements("or ALTER TABLE t ADD COLUMN a …;"), Vec::<String>::new());
         assert_eq!(
-            statements("give it the rights that apply.sql needs, and check row security."),
+            statements("GRANT it what apply.sql needs, and check row security."),
             Vec::<String>::new()
         );
         assert_eq!(

@@ -37,8 +37,10 @@ pub async fn catalogue(store: &Store, statement: &str) -> Result<Catalogue, Faul
         store.query_host(include_str!("../../../sql/core/host_tables_visible.sql"), &[]).await?;
     found.role = others.first().map(|row| row.get("role")).unwrap_or_default();
     found.others = others.iter().map(|row| row.get("table_name")).collect();
+    let path = "SELECT pg_catalog.current_setting('search_path')";
+    let path: Option<String> = store.query_host(path, &[]).await?.first().map(|row| row.get(0));
     let rights = include_str!("../../../sql/core/host_rights.sql");
-    for row in store.query_host(rights, &[&written, &tables]).await? {
+    for row in store.query(rights, &[&written, &tables, &path]).await? {
         let grants = match row.get("is_schema") {
             true => &mut found.schema_grants,
             false => &mut found.default_grants,
