@@ -307,7 +307,8 @@ async fn an_event_that_is_in_quarantine_already_is_no_second_case() {
     let counters = "SELECT quarantined * 100 + duplicate FROM makegood.consumer_positions";
     assert_eq!(rig.number(counters).await, 204, "two are in quarantine, four came again");
     // Once somebody has resolved it, the next one is a case again.
-    rig.client.batch_execute("UPDATE makegood.quarantine SET resolved_at = now()").await.unwrap();
+    let resolve = "UPDATE makegood.quarantine SET resolved_at = now(), resolution = 'discarded'";
+    rig.client.batch_execute(resolve).await.unwrap();
     send_all(&rig, &bad).await;
     rig.caught_up().await;
     assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine").await, 4);

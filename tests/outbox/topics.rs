@@ -53,7 +53,7 @@ async fn a_topic_that_does_not_exist_holds_up_no_other_and_gets_its_events_when_
     stands(&site, "set_aside", 1, &[&typo]).await;
     let sql = "SELECT reason || ' ' || advice FROM makegood.outbox_pending";
     let why: String = site.client.query_one(sql, &[]).await.unwrap().get(0);
-    assert!(why.contains("Unknown") && why.contains("create it"), "{why}");
+    assert!(why.contains("unknown topic") && why.contains("create it"), "{why}");
     let there = read_topic(&site.rig);
     assert_eq!(numbers(&there, "good").len() as i64, GOOD);
 
