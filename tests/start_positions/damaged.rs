@@ -110,18 +110,24 @@ async fn a_partition_whose_last_record_cannot_be_read_back_waits_alone_until_it_
     let daemon = rig.daemon();
     let held = left_out(&rig, 1).await;
     assert!(held.reason.contains("cannot read the record of partition 1 at offset 19"), "{held:?}");
-    assert!(held.reason.contains("BadMessage"), "the first complaint is the cause: {held:?}");
+    assert!(
+        held.reason.contains("bad message format"),
+        "the first complaint is the cause: {held:?}"
+    );
     assert!(held.advice.contains("damaged record"), "{held:?}");
     let doctor = run(&rig, &["doctor", "-o", "json"]).await;
     let found = checks(&stdout(&doctor), "start.position");
     let has = |level: &str, words: &str| found.iter().any(|(l, t)| l == level && t.contains(words));
     assert!(has("pass", "partition 0") && has("fail", "partition 1 is not read"), "{found:?}");
     let shown = run(&rig, &["offsets", "show"]).await;
-    assert!(stderr(&shown).contains("BadMessage"), "{}", stderr(&shown));
+    assert!(stderr(&shown).contains("bad message format"), "{}", stderr(&shown));
     assert!(stdout(&shown).lines().any(|line| line.contains(&rig.topic)), "{}", stdout(&shown));
     let reset = ["offsets", "reset", "--to-earliest", "--topic", &rig.topic];
     let refused = run(&rig, &reset).await;
-    assert!(!refused.status.success() && stderr(&refused).contains("BadMessage"), "{refused:?}");
+    assert!(
+        !refused.status.success() && stderr(&refused).contains("bad message format"),
+        "{refused:?}"
+    );
     pay_more(&rig, 0, 5, &mut paid).await;
     purchased(&rig, &paid).await;
     damage(&rig, 1);
@@ -149,7 +155,7 @@ async fn a_damaged_record_under_a_running_daemon_keeps_nobody_else_waiting() {
     pay_more(&rig, 1, 1, &mut behind).await;
     daemon.signal("CONT");
     let held = left_out(&rig, 1).await;
-    let complaint = format!("partition 1 at offset {damaged}: BadMessage");
+    let complaint = format!("partition 1 at offset {damaged}: bad message format");
     assert!(held.reason.contains(&complaint), "{held:?}");
     assert!(held.advice.contains("damaged record"), "{held:?}");
     pay_more(&rig, 0, 5, &mut paid).await;
@@ -158,7 +164,7 @@ async fn a_damaged_record_under_a_running_daemon_keeps_nobody_else_waiting() {
     purchased(&rig, &paid).await;
     let status = run(&rig, &["status"]).await;
     assert!(stdout(&status).contains("partition 1 is not read"), "{}", stdout(&status));
-    assert!(stdout(&status).contains("BadMessage"), "{}", stdout(&status));
+    assert!(stdout(&status).contains("bad message format"), "{}", stdout(&status));
     assert_eq!(rig.positions().await, [(0, 25), (1, damaged)].into());
     undamage(&rig, 1);
     paid.extend(behind);
