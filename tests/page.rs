@@ -69,6 +69,7 @@ async fn the_page_tells_of_each_state_and_of_its_change() {
     browser.shows("makegood quarantine list").await;
     let announced = browser.ask("return document.getElementById('announce').textContent").await;
     assert!(announced.as_str().unwrap().starts_with("suspect: "), "{announced}");
+    browser.shows("1 refused record waits and is tried again").await;
     browser.shot("suspect", 1440).await;
     rig.client.batch_execute(&rename("price", "amount")).await.unwrap();
     browser.verdict("quarantine").await;

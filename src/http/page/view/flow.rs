@@ -130,7 +130,7 @@ fn purchases_tone(overview: &Overview, unpurchased: i64, waits: Option<i64>) -> 
     let is_fine = overview.routes.iter().all(|route| route.health.verdict.is_fine());
     match (&overview.trouble, waits) {
         (Some(_), _) | (_, None) => "idle",
-        _ if unpurchased > 0 => "warn",
+        _ if unpurchased > 0 || waiting::refused(overview) > 0 => "warn",
         (_, Some(0)) => "ok",
         _ if is_fine => "idle",
         _ => "warn",

@@ -24,11 +24,21 @@ pub(super) fn safe(overview: &Overview, word: Verdict) -> Option<String> {
         }
         (None, _) => "how much waits is not known".to_owned(),
     };
+    let waits = match refused(overview) {
+        0 => waits,
+        1 => format!("1 refused record waits and is tried again; else {waits}"),
+        n => format!("{} refused records wait and are tried again; else {waits}", number(n)),
+    };
     Some(format!("{kept}: {waits}. Purchases are made by themselves as soon as this is mended."))
 }
 
 fn records(n: i64) -> String {
     if n == 1 { "1 record waits".to_owned() } else { format!("{} records wait", number(n)) }
+}
+
+/// The refused records that wait for a verdict.
+pub(super) fn refused(overview: &Overview) -> i64 {
+    overview.routes.iter().filter_map(|route| Some(route.suspects.as_ref()?.records)).sum()
 }
 
 /// The records that wait in Kafka; `None` where nobody knows.
