@@ -59,17 +59,12 @@ async fn ask(tx: &Tx, mapping: &Mapping, what: &str, keys: &[&str]) -> Result<Ve
         .collect();
     let values: Vec<&(dyn ToSql + Sync)> =
         values.iter().map(|v| v as &(dyn ToSql + Sync)).collect();
-    tx.mark().await?;
-    match tx.query(&sql, &values).await {
+    match tx.attempt(Box::pin(tx.query(&sql, &values))).await {
         Ok(rows) => {
-            tx.keep().await?;
             let found = |row: Row| Found { key: key.text(row.get(0)), row };
             Ok(rows.into_iter().map(found).collect())
         }
-        Err(Fault::Refused { .. }) => {
-            tx.undo().await?;
-            Ok(Vec::new())
-        }
+        Err(Fault::Refused { .. }) => Ok(Vec::new()),
         Err(lost) => Err(lost),
     }
 }

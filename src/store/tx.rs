@@ -193,6 +193,21 @@ impl Tx {
         self.batch("RELEASE SAVEPOINT mark").await
     }
 
+    /// Runs what may be refused: a refusal is undone, and the transaction goes on.
+    pub async fn attempt<T>(
+        &self,
+        run: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        self.mark().await?;
+        let answer = run.await;
+        match &answer {
+            Ok(_) => self.keep().await?,
+            Err(Fault::Refused { .. }) => self.undo().await?,
+            Err(_) => {}
+        }
+        answer
+    }
+
     /// Commits. `Ok` from the driver alone would not do: tokio-postgres (0.7.18) also says `Ok` when
     /// the server answered ROLLBACK to a COMMIT in an aborted transaction (rust-postgres#1334). So a
     /// caller's last statement must have returned what it expects, which an aborted one cannot.

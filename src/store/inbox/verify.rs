@@ -59,14 +59,7 @@ impl ByKeys for Within<'_> {
             there.rollback().await;
             return rows;
         }
-        tx.mark().await?;
-        let rows = run(tx, payments.ask, scope).await;
-        match &rows {
-            Ok(_) => tx.keep().await?,
-            Err(fault) if fault.sqlstate().is_some() => tx.undo().await?,
-            Err(_) => {}
-        }
-        rows
+        tx.attempt(Box::pin(run(tx, payments.ask, scope))).await
     }
 }
 
