@@ -14,7 +14,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use tokio_postgres::Client;
 
-use crate::support::daemon::{Daemon, command};
+use crate::support::daemon::{self, Daemon};
 use crate::support::events::{Payment, payments};
 use crate::support::rig::Rig;
 use crate::support::sending::make_topic;
@@ -174,10 +174,7 @@ impl Scene {
 
     /// What `makegood status` prints.
     async fn status(&self) -> String {
-        let mut asked = command();
-        asked.arg("status").arg("--config").arg(&self.config);
-        let out = tokio::task::spawn_blocking(move || asked.output().unwrap()).await.unwrap();
-        String::from_utf8([out.stdout, out.stderr].concat()).unwrap()
+        daemon::status(&self.config).await.0
     }
 
     async fn begin(&mut self, fault: Fault) {

@@ -121,6 +121,15 @@ impl Drop for Daemon {
     }
 }
 
+/// What `makegood status` says on both streams, and its exit code.
+pub async fn status(config: &Path) -> (String, Option<i32>) {
+    let mut status = command();
+    status.args(["status", "--config"]).arg(config);
+    let out = tokio::task::spawn_blocking(move || status.output().unwrap()).await.unwrap();
+    let text = [out.stdout, out.stderr].concat();
+    (String::from_utf8_lossy(&text).into_owned(), out.status.code())
+}
+
 /// The program under test, with nothing of the caller's environment that it would listen to.
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_makegood"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use makegood::demo::footing::{Account, PrivateFolder};
 use makegood::demo::postgres::PrivatePostgres;
 
-use super::daemon::{Daemon, command};
+use super::daemon::{self, Daemon};
 use super::events::{Payment, payments};
 use super::holding::PUT_AWAY;
 use super::payments::{Place, Site};
@@ -77,11 +77,7 @@ impl Ward {
 
     /// What `makegood status` prints, and its exit code.
     pub async fn status(&self) -> (String, Option<i32>) {
-        let mut status = command();
-        status.args(["status", "--config"]).arg(&self.config);
-        let out = tokio::task::spawn_blocking(move || status.output().unwrap()).await.unwrap();
-        let text = [out.stdout, out.stderr].concat();
-        (String::from_utf8_lossy(&text).into_owned(), out.status.code())
+        daemon::status(&self.config).await
     }
 
     /// The fault is over: everything is taken in soon, once, by the same daemon, and nothing was set aside.
