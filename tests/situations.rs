@@ -11,6 +11,7 @@ use serde::Deserialize;
 use tokio_postgres::Row;
 
 use crate::commands::{run_with, stdout};
+use crate::support::daemon::Daemon;
 use crate::support::events::raw;
 use crate::support::eventually;
 use crate::support::rig::Rig;
@@ -58,13 +59,19 @@ async fn comes_out_right(name: &str) {
     let file = format!("{}/tests/situations/{name}.toml", env!("CARGO_MANIFEST_DIR"));
     let situation: Situation = toml::from_str(&fs::read_to_string(file).unwrap()).unwrap();
     let rig = Rig::new(1).await;
-    let mut daemon = None;
+    let mut daemon: Option<Daemon> = None;
     let mapping = situation
         .mapping
         .as_ref()
         .map(|folder| format!("mapping = \"{}/{folder}\"\n", env!("CARGO_MANIFEST_DIR")));
     let mut route = mapping.unwrap_or_default() + &situation.route;
     for step in &situation.step {
+        // A daemon of other settings is gone before the step's SQL asks for anything: it would answer in its way.
+        if (step.route.is_some() || !step.edit.is_empty())
+            && let Some(before) = daemon.take()
+        {
+            before.stop();
+        }
         rig.client.batch_execute(&step.sql).await.unwrap();
         if !step.records.is_empty() {
             let rows = rig.client.query(&step.records, &[]).await.unwrap();
@@ -79,10 +86,6 @@ async fn comes_out_right(name: &str) {
         }
         if let Some(other) = &step.route {
             route = other.clone();
-        }
-        let is_new = step.route.is_some() || !step.edit.is_empty();
-        if is_new && let Some(before) = daemon.replace(rig.daemon_with(&route)) {
-            before.stop();
         }
         daemon.get_or_insert_with(|| rig.daemon_with(&route));
         for (query, value) in &step.right {
