@@ -1,4 +1,4 @@
-//! Tells somebody when the verdict turns bad, by the rules of `pure/alarm.rs`, for shops that have nothing else
+//! Tells somebody when the verdict turns bad, by the rules of [`rules::alarm`], for shops that have nothing else
 //! that watches. It looks at the snapshots that are taken anyway, on the thread that watches, so it is in no
 //! payment's way, and it works while PostgreSQL and Kafka are away.
 //!
@@ -18,12 +18,12 @@ use tracing::info;
 
 use crate::config;
 use crate::overview::{Overview, Snapshot};
-use crate::pure::alarm::{Alarm, Patience};
-use crate::pure::problem::Problem;
 use crate::store::report::Worker;
 use crate::store::workers;
 use delivery::Delivery;
 use message::Message;
+use rules::alarm::{Alarm, Patience};
+use rules::problem::Problem;
 
 /// The watch over the verdict.
 pub struct Alert {

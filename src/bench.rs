@@ -17,7 +17,7 @@ mod tables;
 
 use std::process::ExitCode;
 
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// What can be measured.
 #[derive(Clone, Debug, clap::Subcommand)]

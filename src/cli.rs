@@ -37,8 +37,8 @@ use crate::bench;
 use crate::config::{LogFormat, Overrides};
 use crate::daemon;
 use crate::demo;
-use crate::pure::problem::{Code, Problem};
 use crate::trace;
+use rules::problem::{Code, Problem};
 
 const EXIT_CODES: &str = "\
 Exit codes:

@@ -6,6 +6,7 @@
 mod again;
 mod alert;
 mod assemble;
+mod checks;
 mod defaults;
 mod env;
 pub mod exposed;
@@ -19,7 +20,6 @@ mod mistake;
 mod postgres;
 mod reader;
 pub mod redact;
-mod rules;
 mod units;
 mod url;
 
@@ -38,8 +38,8 @@ pub use postgres::{Pooler, Postgres, RootCert, SslMode};
 pub use reader::Setting;
 pub use units::{duration, show_duration};
 
-use crate::pure::field_path::Place;
-use crate::pure::framing::Framing;
+use rules::field_path::Place;
+use rules::framing::Framing;
 
 /// Everything makegood can be told.
 #[derive(Clone, Debug)]

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::heartbeats::Liveness;
 use crate::kafka::login;
 use crate::log_tail::Feed;
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 use signals::Signals;
 use status_thread::Observer;
 

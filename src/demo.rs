@@ -19,11 +19,11 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::pure::problem::{Code, Problem};
 use broker::Broker;
 use ledger::Verdict;
 use look::Eyes;
 use play::Play;
+use rules::problem::{Code, Problem};
 use screen::Screen;
 use script::Script;
 use shop::Shop;

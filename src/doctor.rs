@@ -1,6 +1,6 @@
 //! Looks at everything that makegood rests on, and changes nothing: what an operator would check before
 //! the first start and when something does not work. Each file checks one part and answers with
-//! [`Check`]s; the rules that need no look are in [`pure`](crate::pure::checkup).
+//! [`Check`]s; the rules that need no look are in [`rules::checkup`].
 
 mod events;
 mod host;
@@ -20,10 +20,10 @@ use futures_util::future::join_all;
 
 use crate::config::{Config, Inbox};
 use crate::ingest::Route;
-pub use crate::pure::checkup::{Check, Level};
-use crate::pure::problem::Problem;
 use crate::store::Fault;
 pub use round::{Place, Round};
+pub use rules::checkup::{Check, Level};
+use rules::problem::Problem;
 
 /// Checks everything. What cannot be reached fails once, and what would need it is left out.
 pub async fn run(config: &Config, round: &Round) {

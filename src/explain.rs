@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::pure::envelope;
 use crate::store::mapping::Looks;
 use crate::store::report::reconcile as report;
 pub use crate::store::report::reconcile::Trace;
 use crate::store::{Fault, Store};
+use rules::envelope;
 pub use sentence::sentence;
 
 /// Where to look.

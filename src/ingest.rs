@@ -61,7 +61,6 @@ use crate::kafka::login;
 use crate::kafka::probe::Probe;
 use crate::meter::{self, catalog};
 use crate::progress::{Complaint, Remedy, Track, Vitals};
-use crate::pure::problem::{Code, Problem};
 use crate::store::Store;
 use crate::store::mapping::Mapping;
 use crate::store::workers::State;
@@ -69,6 +68,7 @@ use claim::Claimed;
 use group_rejection::Bar;
 use heartbeat::Beating;
 use lane::{Hold, Lane, Report};
+use rules::problem::{Code, Problem};
 use silent::Silent;
 
 /// How long leaving the group may take.

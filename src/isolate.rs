@@ -1,14 +1,14 @@
 //! The one driver that finds who is refused, for batches, payments, replays and rehearsals.
 //!
-//! It knows nothing of what is tried: the rules are [`crate::pure::isolate`]'s, and each [`Work`] says how its items
+//! It knows nothing of what is tried: the rules are [`rules::isolate`]'s, and each [`Work`] says how its items
 //! are tried and put away.
 
 use std::future::Future;
 use std::ops::Range;
 
-use crate::pure::error_policy::{Disposition, disposition};
-use crate::pure::isolate::{Isolate, Try};
 use crate::store::inbox::ApplyFault;
+use rules::error_policy::{Disposition, disposition};
+use rules::isolate::{Isolate, Try};
 
 /// Items that are tried.
 pub trait Work: Send {

@@ -27,8 +27,8 @@ use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::meter;
-use crate::pure::error_policy::{kafka as error_policy, login as words_of_login};
-use crate::pure::problem::{Code, Problem};
+use rules::error_policy::{kafka as error_policy, login as words_of_login};
+use rules::problem::{Code, Problem};
 
 /// Turns a client error into a problem, with advice where the cause is a known one.
 pub fn problem(error: &KafkaError, doing: &str) -> Problem {

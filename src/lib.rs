@@ -3,10 +3,11 @@
 //! Data flows one way, and no layer looks back up:
 //!
 //! ```text
-//! main → cli → daemon → { loops, http → overview } → { store, kafka } → pure
+//! main → cli → daemon → { loops, http → overview } → { store, kafka } → rules
 //! ```
 //!
-//! * [`pure`] has no I/O, no clock and no randomness: decoding, batching, start positions, verdicts.
+//! * [`rules`], a crate of its own, have no I/O, no clock and no randomness: decoding, batching, start positions,
+//!   what an error means, health.
 //! * [`store`] is everything PostgreSQL, [`kafka`] everything Kafka; they never see each other.
 //! * [`ingest`] and [`relay`] are the loops that join them, [`reconcile`] compares payments with
 //!   purchases, [`replay`] takes records out of quarantine; [`daemon`] starts, supervises and stops them.
@@ -40,7 +41,6 @@ pub mod log_tail;
 pub mod meter;
 pub mod overview;
 pub mod progress;
-pub mod pure;
 pub mod reconcile;
 pub mod relay;
 pub mod replay;

@@ -13,12 +13,12 @@ mod start;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::pure::health::duty::Late;
-use crate::pure::health::{self, Health, Verdict};
-use crate::pure::problem::Problem;
 use crate::store::gaps::Gap;
 use crate::store::ignored_types::IgnoredType;
 use crate::store::report::{Job, Position, Suspects, Worker};
+use rules::health::duty::Late;
+use rules::health::{self, Health, Verdict};
+use rules::problem::Problem;
 
 pub use connections::Sources;
 pub use evaluate::{age, made_anew};

@@ -37,12 +37,12 @@ pub use self::reconciler::Reconciler;
 use crate::config;
 use crate::control::Control;
 use crate::heartbeats::Sign;
-use crate::pure::backoff::Backoff;
-use crate::pure::problem::Problem;
 use crate::start_gate::Admission;
 use crate::store::mapping::{Mapping, Unfit};
 use crate::store::payments::LookFault;
 use crate::store::{Fault, Store, jobs};
+use rules::backoff::Backoff;
+use rules::problem::Problem;
 
 /// How long a notification that was lost delays a run.
 const POLL: Duration = Duration::from_secs(3);

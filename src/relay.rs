@@ -35,10 +35,10 @@ use uuid::Uuid;
 use crate::config;
 use crate::heartbeats::Sign;
 use crate::kafka::sender::Pace;
-use crate::pure::backoff::Backoff;
-use crate::pure::problem::{Code, Problem};
 use crate::store::outbox::{Claim, Saying, Session, Shard};
 use producer::Line;
+use rules::backoff::Backoff;
+use rules::problem::{Code, Problem};
 use term::{Ending, Lead};
 
 /// Pauses between attempts to reach the database.

@@ -27,13 +27,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::control::Control;
 use crate::heartbeats::Sign;
-use crate::pure::backoff::Backoff;
-use crate::pure::envelope::Rules;
-use crate::pure::problem::Problem;
 use crate::start_gate::Admission;
 use crate::store::Store;
 pub use rehearse::rehearse;
 pub use replayer::Replayer;
+use rules::backoff::Backoff;
+use rules::envelope::Rules;
+use rules::problem::Problem;
 
 /// How long a notification that was lost delays a replay.
 const POLL: Duration = Duration::from_secs(3);

@@ -50,7 +50,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::config::{Pooler, Postgres};
-use crate::pure::problem::Problem;
+use rules::problem::Problem;
 
 /// A handle on the database; cheap to clone.
 #[derive(Clone)]

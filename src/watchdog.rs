@@ -12,7 +12,7 @@
 //!   client after a third more, and through another ever more rarely; after some ten times `patience`
 //!   the process ends with code 75, for its supervisor to start another.
 //!
-//! The rules are in [`crate::pure::stall`]. Here is the thread, what it asks, and what it does. It has
+//! The rules are in [`rules::stall`]. Here is the thread, what it asks, and what it does. It has
 //! a runtime of its own, because the daemon's may be what is stuck, and Kafka handles of its own, because
 //! the member's may be.
 
@@ -30,9 +30,9 @@ use tracing::{error, warn};
 
 use crate::config;
 use crate::progress::{self, Remedy, Vitals};
-use crate::pure::problem::{Code, Problem};
 use ask::Database;
 use route::Patient;
+use rules::problem::{Code, Problem};
 
 /// How long the loops may take to end after the watchdog gave up, before it ends the process itself.
 const LAST_PATIENCE: Duration = Duration::from_secs(25);

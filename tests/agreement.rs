@@ -9,7 +9,7 @@ use makegood::config;
 use makegood::demo::kafka::PrivateKafka;
 use makegood::demo::postgres::PrivatePostgres;
 use makegood::kafka::produce::Producer;
-use makegood::pure::record::Record;
+use rules::record::Record;
 use serde_json::Value;
 
 use crate::commands::stdout;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use makegood::pure::fields::{self, Body, Column};
+use rules::fields::{self, Body, Column};
 
 use crate::reconcile::recorded;
 use crate::support::corpus::with_field;

@@ -50,7 +50,7 @@ async fn a_database_whose_encoding_cannot_hold_every_event_is_refused_in_a_sente
         let problem = migrate::up(&mut client, &[*set]).await.unwrap_err();
         let said = format!("{} {}", problem.cause, problem.hint);
         assert!(said.contains("LATIN1") && said.contains("UTF8"), "{said}");
-        assert_eq!(problem.code, makegood::pure::problem::Code::Schema, "{said}");
+        assert_eq!(problem.code, rules::problem::Code::Schema, "{said}");
         let error = client.batch_execute(&migrate::sql(&[*set])).await.unwrap_err();
         let said = error.as_db_error().unwrap().message().to_owned();
         assert!(said.contains("LATIN1") && said.contains("UTF8"), "{said}");

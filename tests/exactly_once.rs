@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use makegood::pure::envelope::digest;
+use rules::envelope::digest;
 use uuid::Uuid;
 
 use crate::quarantine::Mapping;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use makegood::demo::kafka::PrivateKafka;
 use makegood::kafka::sender::{HandOver, Pace};
-use makegood::pure::produce_error::Blame;
+use rules::produce_error::Blame;
 use tokio::sync::watch;
 
 use crate::support::eventually;

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use makegood::kafka::topic_config;
-use makegood::pure::record::{Header, Record};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
+use rules::record::{Header, Record};
 use tokio_postgres::Row;
 
 use crate::support::corpus::{Fate, corpus, with_field};

@@ -4,11 +4,11 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use makegood::kafka::sender::{HandOver, Outgoing, Pace};
-use makegood::pure::produce_error::{Blame, Refusal};
 use rdkafka::message::Headers;
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr as Wire};
 use rdkafka::{ClientContext, Message};
+use rules::produce_error::{Blame, Refusal};
 use uuid::Uuid;
 
 use crate::support::eventually;

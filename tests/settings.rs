@@ -7,7 +7,7 @@ use std::time::Duration;
 use makegood::config;
 use makegood::demo::kafka::PrivateKafka;
 use makegood::kafka::connectivity;
-use makegood::pure::problem::Code;
+use rules::problem::Code;
 
 use crate::support::daemon::Daemon;
 use crate::support::events::payments;

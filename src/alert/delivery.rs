@@ -14,8 +14,8 @@ use tracing::{info, warn};
 use super::message::Message;
 use crate::config::Through;
 use crate::http_client::Client;
-use crate::pure::backoff::Backoff;
-use crate::pure::problem::Problem;
+use rules::backoff::Backoff;
+use rules::problem::Problem;
 
 /// How often one word is tried: for about four minutes altogether.
 const TRIES: u32 = 9;

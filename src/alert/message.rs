@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::overview::{Overview, Route, Snapshot};
-use crate::pure::alarm::Call;
+use rules::alarm::Call;
 
 /// What to do where the sentence does not say it.
 const ADVICE: &str = "look at `makegood status`, then at docs/runbook.md";

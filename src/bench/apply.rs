@@ -17,8 +17,8 @@ use crate::config::{Config, Kafka};
 use crate::demo::kafka::PrivateKafka;
 use crate::demo::postgres::PrivatePostgres;
 use crate::kafka::probe::Probe;
-use crate::pure::problem::Problem;
 use crate::store::migrate;
+use rules::problem::Problem;
 
 const TOPIC: &str = "purchase-confirmed";
 /// A daemon slower than this, in records per second, is taken for stuck.

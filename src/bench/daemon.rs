@@ -11,7 +11,7 @@ use super::machine;
 use super::{postgres, system};
 use crate::demo::footing::PrivateFolder;
 use crate::demo::process::{Launch, Server};
-use crate::pure::problem::Problem;
+use rules::problem::Problem;
 
 /// How long a drain may take.
 const STOP: Duration = Duration::from_secs(30);

@@ -8,8 +8,8 @@ use crate::config::{Config, Kafka};
 use crate::demo::kafka::PrivateKafka;
 use crate::demo::postgres::PrivatePostgres;
 use crate::kafka::probe::Probe;
-use crate::pure::problem::Problem;
 use crate::store::migrate;
+use rules::problem::Problem;
 
 /// The topic that is written.
 pub const TOPIC: &str = "purchase-confirmed";

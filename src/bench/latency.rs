@@ -13,8 +13,8 @@ use super::daemon::Daemon;
 use super::load::Payment;
 use super::{ground, machine, postgres, report, system, tables};
 use crate::config;
-use crate::pure::problem::Problem;
 use ground::{Ground, TOPIC};
+use rules::problem::Problem;
 
 /// Payments before the measurement, so that connections are made and code is warm.
 const WARM_UP: usize = 500;

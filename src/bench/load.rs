@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::config::Kafka;
 use crate::kafka::{problem, settings};
-use crate::pure::problem::Problem;
+use rules::problem::Problem;
 
 /// The size of an event's value in bytes.
 pub const EVENT_BYTES: usize = 480;

@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 
 use super::postgres;
-use crate::pure::problem::Problem;
+use rules::problem::Problem;
 
 /// Settings that decide how fast a commit is.
 const SETTINGS: [&str; 6] = [

@@ -12,8 +12,8 @@ use super::load::Payment;
 use super::report::{self, thousands};
 use super::{ground, machine, postgres, system};
 use crate::kafka::sender::{HandOver, Outgoing, Pace, Sender};
-use crate::pure::problem::Problem;
 use ground::{Ground, TOPIC};
+use rules::problem::Problem;
 
 /// A relay slower than this, in rows per second, is taken for stuck.
 const SLOWEST: usize = 200;

@@ -11,8 +11,8 @@ use tokio_postgres::Client;
 use super::daemon::Daemon;
 use super::report::{self, thousands};
 use super::{ground, load, machine, postgres, system};
-use crate::pure::problem::Problem;
 use ground::{Ground, IDLE_TOPIC, TOPIC};
+use rules::problem::Problem;
 
 /// A daemon slower than this, in payments or records per second, is taken for stuck.
 const SLOWEST: usize = 2000;

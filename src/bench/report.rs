@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::daemon::Pace;
 use super::load::EVENT_BYTES;
-use crate::pure::numfmt::{grouped, quantile};
+use rules::numfmt::{grouped, quantile};
 
 /// One round's figures.
 pub struct Round {

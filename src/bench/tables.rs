@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::load::Payment;
 use super::{postgres, system};
-use crate::pure::problem::Problem;
+use rules::problem::Problem;
 
 const HOST_TABLES: &str = include_str!("../../sql/demo/host_tables.sql");
 

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::print::{self, Format, Tone, visible};
-use crate::pure::checkup::{Check, Level, count};
-use crate::pure::problem::Problem;
+use rules::checkup::{Check, Level, count};
+use rules::problem::Problem;
 
 /// Prints checks as they come and says by the exit code whether all is well: 1 with a FAIL or what was not looked
 /// at, or, if `strict`, a WARN.

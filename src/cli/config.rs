@@ -10,8 +10,8 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
 use crate::config::{Config, Loaded, Overrides, load, show_duration};
-use crate::pure::problem::{Code, Problem};
 use crate::store::connect;
+use rules::problem::{Code, Problem};
 
 /// The file `config init` writes: every key, commented, with its default.
 pub const SAMPLE: &str = include_str!("../../deploy/makegood.toml");

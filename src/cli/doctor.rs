@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::print::Output;
 use super::{Globals, checks, logging, session};
 use crate::doctor::{self, Round};
-use crate::pure::problem::Problem;
+use rules::problem::Problem;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -15,10 +15,10 @@ use crate::config::Inbox;
 use crate::doctor::waiting;
 use crate::explain::{self, Life, Part, Places, Trace, Unseen};
 use crate::ingest::Route;
-use crate::pure::problem::{Code, Problem};
-use crate::pure::record::Record;
 use crate::store::inbox::Entry;
 use crate::store::mapping::{Looks, Mapping};
+use rules::problem::{Code, Problem};
+use rules::record::Record;
 
 /// How long each part may take.
 const PATIENCE: Duration = Duration::from_secs(5);

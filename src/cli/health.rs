@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::{Globals, logging, print, session};
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// How long the daemon may take; it answers from memory.
 const PATIENCE: Duration = Duration::from_secs(5);

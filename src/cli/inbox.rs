@@ -10,9 +10,9 @@ use super::Globals;
 use super::print::{self, Format, Output};
 use super::session::Session;
 use crate::config;
-use crate::pure::envelope;
-use crate::pure::problem::{Code, Problem};
 use crate::store::report::inbox::{self, Event, Filter};
+use rules::envelope;
+use rules::problem::{Code, Problem};
 
 /// How far back a list goes by itself; with a business key it has no bound.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -14,8 +14,8 @@ use tracing_subscriber::{EnvFilter, Layer as _, Registry, reload};
 use super::{Globals, config};
 use crate::config::{Log, LogFormat};
 use crate::log_tail::{Feed, Worth};
-use crate::pure::problem::{Code, Problem};
-use crate::pure::visible;
+use rules::problem::{Code, Problem};
+use rules::visible;
 
 /// Libraries whose lines below a warning would be noise, or would show a customer's data:
 /// tokio-postgres logs statements with their parameters, and notices with rows. What `rdkafka::client`

@@ -13,8 +13,8 @@ use super::print::{self, Output};
 use super::session::{self, Session};
 use super::{Globals, checks, logging};
 use crate::doctor::{self, Places, Round};
-use crate::pure::problem::{Code, Problem};
 use crate::store::mapping::FILES;
+use rules::problem::{Code, Problem};
 
 #[derive(Debug, Subcommand)]
 pub enum Action {

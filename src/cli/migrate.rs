@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::print::{self, Format, Output};
 use super::{Globals, logging, session};
-use crate::pure::problem::Problem;
 use crate::store::{connect, migrate};
+use rules::problem::Problem;
 
 #[derive(Debug, Subcommand)]
 pub enum Action {

@@ -13,7 +13,7 @@ use clap::Subcommand;
 
 use super::Globals;
 use super::session::Session;
-use crate::pure::problem::Problem;
+use rules::problem::Problem;
 
 #[derive(Debug, Subcommand)]
 pub enum Action {

@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 use super::print::{self, Format, Output};
 use super::{Globals, logging, session};
-use crate::pure::problem::Problem;
 use crate::store::outbox::report::{self, Event};
 use crate::store::{Fault, Store};
+use rules::problem::Problem;
 
 #[derive(Debug, Subcommand)]
 pub enum Action {

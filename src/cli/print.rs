@@ -9,10 +9,10 @@ use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::pure::health;
-use crate::pure::problem::{Code, Problem};
-pub use crate::pure::visible::visible;
-use crate::pure::visible::{self};
+use rules::health;
+use rules::problem::{Code, Problem};
+pub use rules::visible::visible;
+use rules::visible::{self};
 
 /// The option of every command that prints data.
 #[derive(Clone, Copy, Debug, clap::Args)]

@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use super::Globals;
 use super::print::{self, Format, Output};
 use super::session::Session;
-use crate::pure::framing;
-use crate::pure::problem::{Code, Problem};
-use crate::pure::record::Record;
 use crate::store::report::quarantine::{self, Case};
+use rules::framing;
+use rules::problem::{Code, Problem};
+use rules::record::Record;
 use select::Selection;
 
 #[derive(Debug, Subcommand)]

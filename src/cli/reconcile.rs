@@ -12,8 +12,8 @@ use super::print::{self, Format, Output};
 use super::session::Session;
 use super::{Globals, wait};
 use crate::config;
-use crate::pure::problem::{Code, Problem};
 use crate::store::report::reconcile::{self as report, Ask, Filter};
+use rules::problem::{Code, Problem};
 
 #[derive(Debug, Subcommand)]
 pub enum Action {
@@ -100,7 +100,7 @@ impl Moment {
     fn at(self, now: Timestamp) -> Timestamp {
         match self {
             Moment::At(at) => at,
-            Moment::Ago(age) => crate::pure::schedule::earlier(now, age),
+            Moment::Ago(age) => rules::schedule::earlier(now, age),
         }
     }
 }

@@ -17,10 +17,10 @@ use super::{Globals, status};
 use crate::config;
 use crate::kafka::produce::Producer;
 use crate::overview::start;
-use crate::pure::problem::{Code, Problem};
-use crate::pure::record::{Header, Record};
 use crate::store::report;
 use crate::store::test_events::{self, Answer};
+use rules::problem::{Code, Problem};
+use rules::record::{Header, Record};
 
 /// How often the answer is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(200);

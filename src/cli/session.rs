@@ -2,10 +2,10 @@
 
 use super::{Globals, config, logging};
 use crate::config::{Config, Inbox, Postgres};
-use crate::pure::problem::{Code, Problem};
 use crate::store::mapping::Mapping;
 use crate::store::migrate::Set;
 use crate::store::{Store, migrate};
+use rules::problem::{Code, Problem};
 
 /// What a command that ends soon works with.
 pub struct Session {

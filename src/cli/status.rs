@@ -11,7 +11,7 @@ use super::print::{self, Format, Output};
 use super::{Globals, logging, session};
 use crate::config::Config;
 use crate::overview::{Overview, Sources};
-use crate::pure::problem::Problem;
+use rules::problem::Problem;
 
 /// The exit code when there is a finding and somebody asked to be told.
 const FINDINGS: u8 = 3;
@@ -132,7 +132,7 @@ mod tests {
     use clap::Args as _;
 
     use super::*;
-    use crate::pure::health::Verdict;
+    use rules::health::Verdict;
 
     #[test]
     fn a_screen_keeps_its_first_lines() {

@@ -1,7 +1,7 @@
 //! Waiting for what a daemon does.
 
 use super::print;
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// Waits for `what`, or until Ctrl-C, which ends the wait and nothing else: `goes_on` says what goes on without it, and
 /// `follow` how it is followed. What `what` prints is printed when Ctrl-C is listened to already.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::env::Env;
 use super::{Config, Kafka, Overrides, Postgres, load};
-use crate::pure::problem::Problem;
+use rules::problem::Problem;
 
 /// Where a database stands in the configuration, and what that was read from.
 #[derive(Clone)]

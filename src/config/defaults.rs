@@ -8,8 +8,8 @@ use super::{
     Alert, Batch, Config, Http, Inbox, Kafka, Log, LogFormat, MaxBackfill, Migrate, MigrateMode,
     Outbox, Postgres, Reconcile, Retention, Start, Watchdog,
 };
-use crate::pure::envelope::Rules;
-use crate::pure::field_path::Place;
+use rules::envelope::Rules;
+use rules::field_path::Place;
 
 impl Default for Config {
     fn default() -> Self {

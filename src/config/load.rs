@@ -10,8 +10,8 @@ use super::env::{self, Env};
 use super::layers::{Layers, Origin, Raw};
 use super::libpq::Libpq;
 use super::reader::{Reader, Setting};
-use super::{Again, Config, exposed, file, mistake, redact, rules};
-use crate::pure::problem::{Code, Problem};
+use super::{Again, Config, checks, exposed, file, mistake, redact};
+use rules::problem::{Code, Problem};
 
 /// What the command line says; it wins over everything.
 #[derive(Clone, Default)]
@@ -66,7 +66,7 @@ pub fn load(flags: &Overrides, env: &Env, cwd: &Path) -> Result<Loaded, Problem>
     let mut reader = Reader { layers, settings: Vec::new() };
     let folders = Folders { cwd, file: path.as_deref() };
     let mut config = config(&mut reader, &libpq, &folders);
-    rules::check(&config, &mut reader);
+    checks::check(&config, &mut reader);
     show_libpq(&config, &libpq, &mut reader);
     if let Some(path) = &path {
         refuse_if_readable(path, &mut reader);

@@ -1,6 +1,6 @@
 //! Mistakes in the configuration, collected so that all of them are shown at once.
 
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// One mistake: where, what, and how to mend it.
 #[derive(Clone, Debug, PartialEq, Eq)]

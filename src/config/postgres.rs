@@ -9,7 +9,7 @@ use tokio_postgres::config::ChannelBinding;
 use super::again::Again;
 use super::libpq::Libpq;
 use super::{redact, url};
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// One database, everything merged; `store::connect` turns it into connections.
 #[derive(Clone, Debug)]

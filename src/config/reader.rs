@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::layers::{Layers, Origin, Raw};
 use super::redact;
 use super::units;
-use crate::pure::field_path::Place;
-use crate::pure::framing::Framing;
+use rules::field_path::Place;
+use rules::framing::Framing;
 
 /// One effective value, fit to be shown: secrets are already masked.
 #[derive(Clone, Debug, PartialEq, Eq)]

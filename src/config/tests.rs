@@ -7,7 +7,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 
 use super::*;
-use crate::pure::problem::Problem;
+use rules::problem::Problem;
 
 const SAMPLE: &str = r#"
 [postgres]

@@ -8,7 +8,7 @@ use tracing::{error, info};
 use crate::config;
 use crate::ingest::partition_state::blocking;
 use crate::kafka::connectivity;
-use crate::pure::backoff::Backoff;
+use rules::backoff::Backoff;
 
 /// How long a broker may take to answer or to be connected to.
 const PATIENCE: Duration = Duration::from_secs(5);

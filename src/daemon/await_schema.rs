@@ -5,10 +5,10 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::config::{self, MigrateMode};
-use crate::pure::backoff::Backoff;
-use crate::pure::problem::{Code, Problem};
 use crate::store::{Store, connect, migrate, routes};
 use crate::watchdog::supervisor;
+use rules::backoff::Backoff;
+use rules::problem::{Code, Problem};
 
 /// Pauses between attempts to start while the database is not there yet.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };

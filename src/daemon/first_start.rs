@@ -3,10 +3,10 @@
 use tracing::{info, warn};
 
 use super::mapping::Candidate;
-use crate::pure::problem::{Code, Problem};
 use crate::store::mapping::{Mapping, Unfit};
 use crate::store::orphan_purchases::{self, Stranger};
 use crate::store::{Fault, Store};
+use rules::problem::{Code, Problem};
 
 /// How many are looked for: enough to show that there are some.
 const LIMIT: i64 = 10;

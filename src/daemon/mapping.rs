@@ -17,10 +17,10 @@ use super::{await_schema, first_start};
 use crate::config;
 use crate::meter::{self, catalog};
 use crate::progress::Complaint;
-use crate::pure::backoff::Backoff;
-use crate::pure::problem::Problem;
 use crate::store::mapping::{BELIEVED, Mapping, Unfit};
 use crate::store::{Fault, Store, mapping_dry_run, routes};
+use rules::backoff::Backoff;
+use rules::problem::Problem;
 
 /// Pauses between looks at what holds a route.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };

@@ -9,10 +9,10 @@ use super::{await_schema, supervise};
 use crate::config::Config;
 use crate::heartbeats::Liveness;
 use crate::overview::relay_name;
-use crate::pure::problem::Problem;
 use crate::relay::{self, Relay};
 use crate::store::migrate::Set;
 use crate::store::outbox::Shard;
+use rules::problem::Problem;
 
 /// Waits for the outbox's database, then relays until `stop`.
 pub(super) async fn run(

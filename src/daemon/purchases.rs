@@ -19,7 +19,6 @@ use crate::ingest::{self, Route, Watched};
 use crate::meter::{self, catalog};
 use crate::overview::loop_name;
 use crate::progress::Vitals;
-use crate::pure::problem::Problem;
 use crate::reconcile::{self, Job};
 use crate::replay::{self, Replayer};
 use crate::start_gate::admission;
@@ -27,6 +26,7 @@ use crate::store::mapping::Mapping;
 use crate::store::migrate::Set;
 use crate::store::{Connections, Store, connect, listen};
 use crate::watchdog::{self, Watch, supervisor};
+use rules::problem::Problem;
 
 /// How often the connections are counted.
 const MEASURE: Duration = Duration::from_secs(2);

@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::kafka::login;
-use crate::pure::problem::{Code, Problem};
 use crate::store::connect;
 use crate::watchdog::supervisor;
+use rules::problem::{Code, Problem};
 
 /// How long a drain may take before the process ends anyway; what was not committed is read again.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(20);

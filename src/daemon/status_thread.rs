@@ -17,7 +17,7 @@ use crate::kafka;
 use crate::log_tail::Feed;
 use crate::meter::{self, catalog};
 use crate::overview::Refresher;
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// How often the loops' runtime shows that it is alive, and how long it may not.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use rdkafka::mocking::MockCluster;
 
 use super::kafka::PrivateKafka;
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// A running broker with one topic; gone when dropped.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use uuid::Uuid;
 
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// Numbers of the account a process runs as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::footing::{PrivateFolder, free_port};
 use super::process::{Launch, Server, run};
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// The environment variable that names the folder of jars.
 pub const LIBS_ENV: &str = "MAKEGOOD_KAFKA_LIBS";

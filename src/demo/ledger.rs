@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::look::Look;
 use super::script::{Fate, Kind, Payment};
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// What was paid and sent so far.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 use super::shop::failed;
 use crate::config;
 use crate::kafka::probe::Probe;
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// What the views, the host's table and Kafka say now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::look::{Eyes, Look};
 use super::screen::Screen;
 use super::shop::Shop;
 use super::stage::Stage;
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// How often the shop is served.
 const SERVE: Duration = Duration::from_millis(50);

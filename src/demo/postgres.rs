@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::footing::{Account, PrivateFolder, free_port};
 use super::process::{Launch, Server, run, run_as};
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// How long a start, crash recovery included, may take.
 const START: Duration = Duration::from_secs(60);

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::footing::Account;
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// How long a server may take to obey its stop signal before it is killed; the keeper counts the same in tenths.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use fastrand::Rng;
 use uuid::Uuid;
 
-use crate::pure::record::Record;
+use rules::record::Record;
 
 /// Within so many records the order is lost.
 const WINDOW: usize = 16;

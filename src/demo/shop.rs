@@ -9,8 +9,8 @@ use super::ledger::{Ledger, Purchase};
 use super::script::{Fate, Kind, Payment, Script, Sending};
 use crate::config;
 use crate::kafka::produce::Producer;
-use crate::pure::problem::{Code, Problem};
 use crate::store::Fault;
+use rules::problem::{Code, Problem};
 
 /// The payment service's own tables.
 const HOST_TABLES: &str = include_str!("../../sql/demo/host_tables.sql");

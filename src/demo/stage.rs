@@ -8,8 +8,8 @@ use super::postgres::PrivatePostgres;
 use super::screen::Screen;
 use super::shop::{connect, make_database};
 use super::worker::Worker;
-use crate::pure::problem::{Code, Problem};
 use crate::store::migrate;
+use rules::problem::{Code, Problem};
 
 /// The topic of the default configuration.
 pub const TOPIC: &str = "purchase-confirmed";

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::footing::{PrivateFolder, free_port};
 use super::process::{Launch, Server};
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// How long the process may take to be gone after SIGKILL.
 const STOP: Duration = Duration::from_secs(20);

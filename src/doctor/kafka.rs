@@ -11,10 +11,10 @@ use crate::ingest::Route;
 use crate::ingest::partition_state::blocking;
 use crate::kafka::probe::{self, Probe};
 use crate::kafka::{connectivity, topic_config};
-use crate::pure::checkup::group::{self, Group};
-use crate::pure::checkup::server;
-use crate::pure::checkup::topic::{self, Topic, Wants};
-use crate::pure::problem::Problem;
+use rules::checkup::group::{self, Group};
+use rules::checkup::server;
+use rules::checkup::topic::{self, Topic, Wants};
+use rules::problem::Problem;
 
 /// How long the brokers may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -2,10 +2,10 @@
 
 use super::{Check, Places, Round, failed, unknown};
 use crate::config::Inbox;
-use crate::pure::{error_policy, sql};
 use crate::store::mapping::{BELIEVED, Look, Mapping, Unfit};
 use crate::store::mapping_dry_run::{Trial, trial};
 use crate::store::{Store, report, server_info, statuses};
+use rules::{error_policy, sql};
 
 /// Checks all that a mapping promises.
 pub async fn check(route: &Inbox, places: &Places, round: &Round) {

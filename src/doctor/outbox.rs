@@ -2,9 +2,9 @@
 
 use super::{Check, Place, Round, failed, unknown};
 use crate::config::Config;
-use crate::pure::health::outbox::QUEUE_FULL;
 use crate::store::Store;
 use crate::store::outbox::report::{self, HeldTopic, Status};
+use rules::health::outbox::QUEUE_FULL;
 
 /// What a publisher may have in the outbox, as it is proposed: 10 GiB.
 const QUOTA: i64 = 10 << 30;

@@ -2,11 +2,11 @@
 
 use super::{Check, Place, Round, failed, host, pooler, unknown};
 use crate::config::{Config, MigrateMode};
-use crate::pure::checkup::server;
-use crate::pure::sql;
 use crate::store::mapping::Mapping;
 use crate::store::migrate::Set;
 use crate::store::{Store, connect, migrate, server_info};
+use rules::checkup::server;
+use rules::sql;
 
 /// Besides the pool: a listener, a migration, a person's commands.
 const OTHER_CONNECTIONS: usize = 4;

@@ -12,10 +12,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Check;
 use crate::config::Postgres;
-use crate::pure::checkup::{Level, locks};
-use crate::pure::problem::Problem;
 use crate::store::lock_holder::{self, Holder};
 use crate::store::{Fault, Store};
+use rules::checkup::{Level, locks};
+use rules::problem::Problem;
 
 /// How long a round may take in all; the program starts and ends around it.
 const ROUND: Duration = Duration::from_secs(25);

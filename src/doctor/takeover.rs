@@ -10,10 +10,10 @@ use super::waiting::{self, Waiting};
 use super::{Check, Places, Round, events, failed, unknown};
 use crate::config::Config;
 use crate::ingest::Route;
-use crate::pure::offsets::{Notice, StartAt};
-use crate::pure::problem::Problem;
 use crate::store::mapping::Mapping;
 use crate::store::{Store, orphan_purchases};
+use rules::offsets::{Notice, StartAt};
+use rules::problem::Problem;
 
 /// How many purchases made by hand are looked for.
 const STRANGERS: i64 = 100;

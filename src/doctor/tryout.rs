@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 use crate::ingest::Route;
 use crate::isolate::{Work, isolate};
-use crate::pure::record::Record;
 use crate::store::inbox::{self, ApplyFault, Batch, Entry, Kind, Rehearsed};
 use crate::store::mapping::Mapping;
 use crate::store::positions::Log;
 use crate::store::{Fault, Store};
+use rules::record::Record;
 
 /// How many events are tried in one transaction; of several with one key only the first makes a row.
 const TOGETHER: usize = 1000;

@@ -9,10 +9,10 @@ use crate::config;
 use crate::ingest::partition_state::blocking;
 use crate::ingest::{self, Preview, Route};
 use crate::kafka::probe::{Probe, Reader};
-use crate::pure::offsets::Why;
-use crate::pure::problem::Problem;
-use crate::pure::record::Record;
 use crate::store::Store;
+use rules::offsets::Why;
+use rules::problem::Problem;
+use rules::record::Record;
 
 /// How many records are read at a time, and how many of them are kept.
 const PAGE: usize = 200;

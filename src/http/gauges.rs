@@ -8,8 +8,8 @@ use tokio::sync::watch;
 
 use crate::meter::{self, catalog};
 use crate::overview::{Outbox, Overview, Route, Snapshot, age};
-use crate::pure::health::Verdict;
 use crate::store::report::{Job, Position};
+use rules::health::Verdict;
 
 /// Partitions of a route that have series of their own; those beyond share one.
 const PARTITIONS: usize = 200;

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::Site;
 use crate::explain::Part;
 use crate::overview::Snapshot;
-use crate::pure::visible::visible;
+use rules::visible::visible;
 use view::{Explained, Live};
 
 pub use live::Streams;

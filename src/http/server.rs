@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, error, info};
 
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// Connections at the same time. One more takes the place of the oldest: whoever holds all of them, and reads nothing,
 /// keeps no probe waiting.

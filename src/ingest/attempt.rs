@@ -13,11 +13,11 @@ use super::lane::{Claim, Hold};
 use crate::isolate::{Ended, isolate};
 use crate::kafka::consumer::Delivery;
 use crate::progress::Work;
-use crate::pure::record::Record;
 use crate::store::Store;
 use crate::store::inbox::ApplyFault;
 use crate::store::mapping::Mapping;
 use crate::store::quarantine::suspects;
+use rules::record::Record;
 
 /// What an attempt works with.
 pub(super) struct Attempt<'a> {

@@ -11,10 +11,10 @@ use super::attempt::Attempt;
 use super::lane::Claim;
 use super::settle::How;
 use crate::isolate::Work;
-use crate::pure::trace::TraceContext;
 use crate::store::decisions;
 use crate::store::inbox::{Applied, ApplyFault, Entry, Kind};
 use crate::store::quarantine::Refusal;
+use rules::trace::TraceContext;
 
 /// How often records that need a look are told of in the log; `status` counts all of them.
 const TOLD_EVERY: Duration = Duration::from_secs(10);

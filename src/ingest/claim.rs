@@ -10,11 +10,11 @@ use super::partition_state::{self, Look, Surveyed, blocking};
 use super::unreadable;
 use crate::config::Start;
 use crate::kafka::probe::Probe;
-use crate::pure::offsets::{self, Notice, StartAt, Why};
-use crate::pure::problem::{Code, Problem};
 use crate::store::Store;
 use crate::store::gaps::Gap;
 use crate::store::positions::{self, Claim, Log};
+use rules::offsets::{self, Notice, StartAt, Why};
+use rules::problem::{Code, Problem};
 
 /// How often a claim is tried again at once when somebody else's step came between.
 const ATTEMPTS: u32 = 5;

@@ -12,7 +12,7 @@ use crate::config;
 use crate::kafka::consumer::{Command, Event, Member};
 use crate::kafka::login;
 use crate::progress::Remedy;
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// A member that breaks sooner than this after its start is not replaced by another: the process is.
 const SOON: Duration = Duration::from_secs(10);

@@ -3,10 +3,10 @@
 use super::attempt::Attempt;
 use super::fault::hold_of;
 use super::lane::Claim;
-use crate::pure::record::Record;
 use crate::store::inbox::{self, ApplyFault, Batch, Entry, Kind};
 use crate::store::positions::Log;
 use crate::store::{Fault, test_events};
+use rules::record::Record;
 
 impl Attempt<'_> {
     /// Decodes the records, as many as fit into a batch once they are unpacked. A marked record of send-test is rehearsed here, and only if it was

@@ -4,10 +4,10 @@ use tracing::debug;
 
 use super::attempt::{Attempt, Ending};
 use super::lane::Hold;
-use crate::pure::error_policy::{Disposition, disposition};
-use crate::pure::numfmt::list;
 use crate::store::Fault;
 use crate::store::inbox::ApplyFault;
+use rules::error_policy::{Disposition, disposition};
+use rules::numfmt::list;
 
 impl Attempt<'_> {
     /// What a failure that is no record's own means for the batch.

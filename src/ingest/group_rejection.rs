@@ -9,9 +9,9 @@ use tracing::warn;
 use super::lane::Report;
 use super::{Ingest, partition_state};
 use crate::progress::Complaint;
-use crate::pure::checkup::group;
-use crate::pure::problem::Problem;
 use crate::store::workers::State;
+use rules::checkup::group;
+use rules::problem::Problem;
 
 /// A refusal that is not repeated for so long no longer is what keeps us out. The client says the same error of a
 /// connection every 30 seconds only.

@@ -17,10 +17,10 @@ use super::lane::Report;
 use crate::heartbeats;
 use crate::kafka::probe::Probe;
 use crate::progress::{Complaint, Vitals};
-use crate::pure::error_policy::kafka as error_policy;
-use crate::pure::problem::Problem;
 use crate::store::workers::{self, Beat, State};
 use crate::store::{Store, ignored_types};
+use rules::error_policy::kafka as error_policy;
+use rules::problem::Problem;
 
 /// How often the daemon is seen.
 const EVERY: Duration = Duration::from_secs(3);

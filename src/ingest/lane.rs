@@ -23,8 +23,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::kafka::commit_queue::OffsetBoard;
 use crate::kafka::consumer::Delivery;
 use crate::progress::Track;
-use crate::pure::problem::Problem;
 use crate::store::positions::Log;
+use rules::problem::Problem;
 
 /// What the loop asks of a lane.
 pub(super) enum Order {

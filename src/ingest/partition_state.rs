@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::Route;
 use crate::config::Start;
 use crate::kafka::probe::{Found, Probe, Watermarks};
-use crate::pure::offsets::{Known, Policy};
-use crate::pure::problem::{Code, Problem};
-use crate::pure::record::Record;
 use crate::store::positions::{self, Anchor, Log, Position};
 use crate::store::{Fault, Store};
+use rules::offsets::{Known, Policy};
+use rules::problem::{Code, Problem};
+use rules::record::Record;
 
 /// What Kafka says of the partitions.
 #[derive(Clone, Debug)]

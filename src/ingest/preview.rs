@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::Route;
 use super::partition_state::{self, Look, Surveyed};
 use crate::kafka::probe::{Probe, Watermarks};
-use crate::pure::offsets::{self, StartAt};
-use crate::pure::problem::Problem;
 use crate::store::Store;
 use crate::store::positions::Log;
+use rules::offsets::{self, StartAt};
+use rules::problem::Problem;
 
 /// Where the partitions of a route stand and would start.
 #[derive(Clone, Debug)]

@@ -15,8 +15,8 @@ use super::lane::{self, Hold, Lane, Order};
 use super::{ClaimEnd, Ingest, Outcome};
 use crate::kafka::consumer::{Command, Source};
 use crate::progress::Track;
-use crate::pure::backoff::Backoff;
-use crate::pure::problem::Problem;
+use rules::backoff::Backoff;
+use rules::problem::Problem;
 
 /// Pauses between attempts to claim; the first is long enough for a zombie to learn its fate.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };

@@ -7,10 +7,10 @@ use super::topic_settings::TopicSettings;
 use crate::config;
 use crate::control::Control;
 use crate::heartbeats::{Liveness, Sign};
-use crate::pure::envelope::{Reader, Rules};
 use crate::start_gate::Admission;
 use crate::store::Store;
 use crate::store::mapping::Mapping;
+use rules::envelope::{Reader, Rules};
 
 /// A configured route with its key in the database.
 pub struct Route {

@@ -11,9 +11,9 @@ use tracing::info;
 use super::claim;
 use super::{ClaimEnd, Ingest, Outcome};
 use crate::kafka::consumer::Command;
-use crate::pure::backoff::Backoff;
-use crate::pure::problem::Problem;
 use crate::store::workers::State;
+use rules::backoff::Backoff;
+use rules::problem::Problem;
 
 /// Pauses between looks.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(10) };

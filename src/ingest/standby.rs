@@ -12,9 +12,9 @@ use super::heartbeat::Beating;
 use super::{Ingest, Route};
 use crate::kafka::consumer::Command;
 use crate::progress::Complaint;
-use crate::pure::problem::Problem;
 use crate::store::Store;
 use crate::store::workers::{self, State};
+use rules::problem::Problem;
 
 /// How often it looks whether the others still run.
 const EVERY: Duration = Duration::from_secs(1);

@@ -10,11 +10,11 @@ use tokio::sync::Mutex;
 
 use crate::config;
 use crate::kafka::topic_config;
-use crate::pure::decode_error::{Reason, Rejection};
-use crate::pure::error_policy::kafka::{self as error_policy, OLD_FORMAT, OLD_FORMAT_ADVICE};
-use crate::pure::problem::{Code, Problem};
 use crate::store::inbox::{Entry, Kind};
 use crate::store::quarantine::Refusal;
+use rules::decode_error::{Reason, Rejection};
+use rules::error_policy::kafka::{self as error_policy, OLD_FORMAT, OLD_FORMAT_ADVICE};
+use rules::problem::{Code, Problem};
 
 /// How long it is believed that a topic is compacted.
 const KNOWN: Duration = Duration::from_secs(60);

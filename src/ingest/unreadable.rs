@@ -9,10 +9,10 @@ use tracing::warn;
 use super::Route;
 use super::partition_state::{Look, blocking};
 use crate::kafka::probe::{Found, Probe};
-use crate::pure::error_policy::kafka::OLD_FORMAT;
-use crate::pure::offsets::StartAt;
-use crate::pure::problem::Problem;
 use crate::store::gaps::Gap;
+use rules::error_policy::kafka::OLD_FORMAT;
+use rules::offsets::StartAt;
+use rules::problem::Problem;
 
 /// The reason of a gap of records that cannot be unpacked.
 const UNREADABLE: &str = "unreadable";

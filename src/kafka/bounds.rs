@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rdkafka_sys::rd_kafka_resp_err_t;
 
-use crate::pure::unpacked;
+use rules::unpacked;
 
 /// What one batch may take. Producers make batches of 16 kB, and seldom of 1 MB.
 const BATCH: usize = 128 << 20;

@@ -20,7 +20,7 @@ use super::complaint::Complaint;
 use super::consumer::Event;
 use super::token;
 use crate::progress::Pulse;
-use crate::pure::numfmt;
+use rules::numfmt;
 
 /// What the callbacks need.
 pub(super) struct Callbacks {

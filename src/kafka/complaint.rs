@@ -14,8 +14,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tracing::{debug, warn};
 
 use super::token;
-use crate::pure::error_policy::login;
-use crate::pure::problem::{Code, Problem};
+use rules::error_policy::login;
+use rules::problem::{Code, Problem};
 
 /// The last complaint since something was answered.
 #[derive(Default)]

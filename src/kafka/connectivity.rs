@@ -9,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use super::complaint::{Asker, attend, listen};
 use super::settings;
 use crate::config;
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// Asks a bootstrap server for the brokers and tries to connect to each address they advertise.
 /// Blocks for at most `timeout` for the answer and as long again for each broker.

@@ -30,8 +30,8 @@ use super::settings;
 use super::test_hook::Wedge;
 use crate::config;
 use crate::progress::{Pulse, Track};
-use crate::pure::problem::{Code, Problem};
-use crate::pure::record::Record;
+use rules::problem::{Code, Problem};
+use rules::record::Record;
 
 /// How long the client of a thread that was left behind may take to leave the group.
 const RETIRE: Duration = Duration::from_secs(60);

@@ -11,7 +11,7 @@ use rdkafka::consumer::BaseConsumer;
 
 use super::{settings, unusable};
 use crate::config::{self, Again};
-use crate::pure::problem::Problem;
+use rules::problem::Problem;
 
 /// How often refused logins lead to another look at most.
 const PAUSE: Duration = Duration::from_secs(1);

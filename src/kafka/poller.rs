@@ -19,9 +19,9 @@ use super::consumer::{Command, Delivery, Event};
 use super::test_hook::Wedge;
 use super::{probe, raw};
 use crate::progress::{Pulse, Track};
-use crate::pure::error_policy::kafka::{Disposition, disposition};
-use crate::pure::problem::Problem;
-use crate::pure::record::Record;
+use rules::error_policy::kafka::{Disposition, disposition};
+use rules::problem::Problem;
+use rules::record::Record;
 
 /// How often offsets go to Kafka. It follows PostgreSQL for the tools, so it need not be at once.
 const COMMIT_EVERY: Duration = Duration::from_millis(200);

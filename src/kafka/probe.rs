@@ -25,8 +25,8 @@ pub(super) use read::record;
 
 use super::{raw, settings};
 use crate::config;
-use crate::pure::checkup::topic::Topic;
-use crate::pure::problem::{Code, Problem};
+use rules::checkup::topic::Topic;
+use rules::problem::{Code, Problem};
 
 const METADATA: &str = "cannot read the topic's metadata";
 

@@ -10,8 +10,8 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use super::complaint::{Asker, Complaint};
 use super::settings;
 use crate::config;
-use crate::pure::problem::Problem;
-use crate::pure::record::Record;
+use rules::problem::Problem;
+use rules::record::Record;
 
 /// A producer of one topic.
 #[derive(Clone)]

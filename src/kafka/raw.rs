@@ -17,7 +17,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka_sys as sys;
 use uuid::Uuid;
 
-use crate::pure::record::Header;
+use rules::record::Header;
 
 /// The message's headers in order; none if it has none.
 pub(super) fn headers(message: &BorrowedMessage<'_>) -> Vec<Header> {

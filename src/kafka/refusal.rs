@@ -2,8 +2,8 @@
 
 use rdkafka::error::RDKafkaErrorCode;
 
-use crate::pure::error_policy::kafka as error_policy;
-use crate::pure::produce_error::Refusal;
+use rules::error_policy::kafka as error_policy;
+use rules::produce_error::Refusal;
 
 /// The refusal that an error code stands for; `words` is what the broker added, if anything.
 pub fn refusal(code: RDKafkaErrorCode, words: &str) -> Refusal {

@@ -16,7 +16,7 @@ use super::complaint::Complaint;
 use super::refusal::refusal;
 use super::sender::Pace;
 use super::token;
-use crate::pure::produce_error::{Blame, Refusal};
+use rules::produce_error::{Blame, Refusal};
 
 /// How long no report may come for a waiting message before that is a trouble.
 const SILENCE: Duration = Duration::from_secs(5);

@@ -8,7 +8,7 @@
 //! One thing is left to the caller. Until a partition has taken a batch of a producer, the broker takes
 //! any sequence number from it, so a second request already on its way is taken after the first was
 //! refused (seen on Kafka 4.1 with librdkafka 2.12.1, with `max.in.flight=1` too). So the second message
-//! of a key must wait until the first is acknowledged (`pure/first_ack_gate.rs`).
+//! of a key must wait until the first is acknowledged (`crates/rules`, `first_ack_gate.rs`).
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -26,8 +26,8 @@ pub use super::reports::{Delivered, Trouble};
 use super::reports::{Reports, State, lock};
 use super::{login, settings};
 use crate::config;
-use crate::pure::problem::{Code, Problem};
-use crate::pure::produce_error::{Blame, Refusal, topic_fault};
+use rules::problem::{Code, Problem};
+use rules::produce_error::{Blame, Refusal, topic_fault};
 
 /// How long one poll serves delivery reports; a close, or the purge after a failure, waits for its end.
 /// rdkafka (0.39) spins through the last millisecond of each poll, so a short one costs an idle daemon CPU.

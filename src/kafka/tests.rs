@@ -4,8 +4,8 @@ use rdkafka::error::RDKafkaErrorCode as E;
 
 use super::name;
 use super::probe::Watermarks;
-use crate::pure::error_policy::kafka::{Disposition, blame, disposition};
-use crate::pure::produce_error::Blame;
+use rules::error_policy::kafka::{Disposition, blame, disposition};
+use rules::produce_error::Blame;
 
 #[test]
 fn what_waits_begins_at_the_position_or_where_the_log_does() {

@@ -8,7 +8,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use super::complaint::{Asker, attend};
 use super::settings;
 use crate::config;
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// Reads a topic's settings, by Kafka's names. It takes the right to describe its configuration.
 pub async fn settings(

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::pure::numfmt::quantile;
+use rules::numfmt::quantile;
 
 /// How many of the newest count.
 const KEPT: usize = 1000;

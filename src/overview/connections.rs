@@ -8,9 +8,9 @@ use tokio::sync::OnceCell;
 
 use crate::config::{Config, Postgres};
 use crate::kafka::probe::Probe;
-use crate::pure::problem::{Code, Problem};
 use crate::store::migrate::{self, Set};
 use crate::store::{Fault, Store, connect};
+use rules::problem::{Code, Problem};
 
 /// The databases and the brokers of a configuration.
 pub struct Sources {

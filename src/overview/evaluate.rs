@@ -8,12 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::look::{Look, look};
 use super::{Overview, Route, Sources, outbox};
 use crate::config::Config;
-use crate::pure::health::duty::{self, Duties, Late, Run};
-use crate::pure::health::{self, Facts, Health, Held, Kafka, Verdict};
-use crate::pure::problem::{Code, Problem};
 use crate::store::findings::UNPURCHASED;
 use crate::store::ignored_types::IgnoredType;
 use crate::store::report::{self, Report, Worker};
+use rules::health::duty::{self, Duties, Late, Run};
+use rules::health::{self, Facts, Health, Held, Kafka, Verdict};
+use rules::problem::{Code, Problem};
 
 /// How far a producer's clock may be ahead of the database's and its records' times still count.
 const CLOCKS: SignedDuration = SignedDuration::from_secs(60);

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::kafka::probe::{Found, Probe, Watermarks};
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// What Kafka says of one topic.
 #[derive(Clone, Debug, Default)]

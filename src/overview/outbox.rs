@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::{Sources, evaluate};
 use crate::heartbeats::Liveness;
 use crate::meter::recent;
-use crate::pure::health::{Health, Verdict, outbox as health};
-use crate::pure::problem::Problem;
 use crate::store::outbox::report::{self, HeldTopic, Relay, Status};
+use rules::health::{Health, Verdict, outbox as health};
+use rules::problem::Problem;
 
 /// The outbox.
 #[derive(Clone, Debug)]

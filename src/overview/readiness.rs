@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Outbox, Overview, Route, Snapshot, age};
 use crate::heartbeats::Liveness;
-use crate::pure::health::{self, Verdict};
-use crate::pure::problem::Code;
+use rules::health::{self, Verdict};
+use rules::problem::Code;
 
 /// A payment that waits so long for its purchase is not on its way: a reconciliation should have come by.
 const PAID_TOO_LONG: Duration = Duration::from_secs(15 * 60);

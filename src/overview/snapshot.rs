@@ -15,10 +15,10 @@ use super::readiness::{self, Check};
 use super::{History, Overview, Route, Sources};
 use crate::config::Config;
 use crate::heartbeats::Liveness;
-use crate::pure::health::{self, Health, Verdict};
-use crate::pure::problem::Problem;
 use crate::store::Store;
 use crate::store::verdicts::{self, Judged};
+use rules::health::{self, Health, Verdict};
+use rules::problem::Problem;
 
 /// The pause between two looks.
 const EVERY: Duration = Duration::from_secs(2);

@@ -7,10 +7,10 @@ use std::sync::Mutex;
 
 use super::context::Context;
 use super::{Trouble, lock};
-use crate::pure::window_estimate::Stride;
 use crate::store::Tx;
 use crate::store::payments::{Conflict, Found, LookFault, Looker, Missing, Place, Scope};
 use crate::store::runs::Run;
+use rules::window_estimate::Stride;
 
 /// Why there is no next window.
 const STANDS_STILL: &str = "a window ended before it began: the mapping compares times in another zone, \

@@ -7,12 +7,12 @@ use tracing::{info, warn};
 use super::ahead::Next;
 use super::context::Context;
 use super::{Trouble, ahead, backfill, beyond};
-use crate::pure::schedule::earlier;
 use crate::store::findings::{self, New, Resolution};
 use crate::store::payments::{Conflict, Found, Missing, Place, Scope};
 use crate::store::runs::{self, Phase, Run, SAMPLE, Step};
 use crate::store::unpurchased::{self, Unpurchased};
 use crate::store::{Fault, Tx, gaps, jobs, statuses};
+use rules::schedule::earlier;
 
 /// How many windows a run looks at beyond now.
 const BEYOND: usize = 20;

@@ -3,11 +3,11 @@
 use super::ahead::Lately;
 use super::{Job, Trouble};
 use crate::config;
-use crate::pure::schedule::Brake;
 use crate::store::jobs::{self, Lease};
 use crate::store::payments::Looker;
 use crate::store::runs::{self, Run};
 use crate::store::{CommitFault, Fault, Store, Tx};
+use rules::schedule::Brake;
 
 /// What a step works with.
 #[derive(Clone, Copy)]

@@ -8,11 +8,11 @@ use super::ahead::must_move;
 use super::compare::{CHUNK, news};
 use super::context::Context;
 use super::{Trouble, beyond};
-use crate::pure::schedule::earlier;
 use crate::store::findings::{self, Resolution};
 use crate::store::jobs::{self, Lease};
 use crate::store::payments::{Place, Scope};
 use crate::store::{Tx, unpurchased};
+use rules::schedule::earlier;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(10);

@@ -10,12 +10,12 @@ use uuid::Uuid;
 use super::ahead::Lately;
 use super::context::Context;
 use super::{Job, Report, Trouble, backfill, compare, look};
-use crate::pure::schedule::Schedule;
 use crate::store::jobs::{self, Lease};
 use crate::store::mapping::Mapping;
 use crate::store::payments::Looker;
 use crate::store::runs::{self, Phase, Run};
 use crate::store::{Store, gaps, workers};
+use rules::schedule::Schedule;
 
 /// How long giving up the lease may take.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(3);

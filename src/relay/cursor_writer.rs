@@ -7,13 +7,13 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::term::Lead;
-use crate::pure::error_policy;
-use crate::pure::health::age;
-use crate::pure::problem::Problem;
-use crate::pure::produce_error::{Blame, Refusal};
-use crate::pure::window::End;
 use crate::store::Fault;
 use crate::store::outbox::{Aside, LEASE, Lost, Parking, Saying, Session, Turn};
+use rules::error_policy;
+use rules::health::age;
+use rules::problem::Problem;
+use rules::produce_error::{Blame, Refusal};
+use rules::window::End;
 
 /// How long settled rows wait for the cursor: each step is a transaction.
 const STEP: Duration = Duration::from_millis(20);

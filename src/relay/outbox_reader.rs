@@ -1,8 +1,8 @@
 //! Where the relay reads: ahead of the cursor, delta by delta.
 
-use crate::pure::problem::Problem;
 use crate::store::Fault;
 use crate::store::outbox::{Cursor, Delta, Row, Session};
+use rules::problem::Problem;
 
 /// Rows read at once.
 const ROWS: usize = 2000;

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::term::{Item, Lead};
-use crate::pure::backoff::Backoff;
-use crate::pure::idle_backoff::{Pace, pace};
-use crate::pure::problem::Problem;
-use crate::pure::window::End;
 use crate::store::outbox::{Cursor, Row};
+use rules::backoff::Backoff;
+use rules::idle_backoff::{Pace, pace};
+use rules::problem::Problem;
+use rules::window::End;
 
 /// Rows in the window, about; the next ones are read while these are on their way.
 const WINDOW: usize = 6000;

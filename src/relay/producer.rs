@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 
 use crate::config;
 use crate::kafka::sender::{Delivered, Pace, Sender};
-use crate::pure::first_ack_gate::Trust;
-use crate::pure::problem::Problem;
+use rules::first_ack_gate::Trust;
+use rules::problem::Problem;
 
 /// How long closing a client may take.
 const CLOSE: Duration = Duration::from_secs(5);

@@ -9,12 +9,12 @@ use tracing::{debug, warn};
 use super::producer::Line;
 use super::term::Lead;
 use crate::kafka::sender::Pace;
-use crate::pure::backoff::Backoff;
-use crate::pure::problem::Problem;
-use crate::pure::produce_error::{Blame, Refusal};
-use crate::pure::trace::{self, TraceContext};
-use crate::pure::window::End;
 use crate::store::outbox::Row;
+use rules::backoff::Backoff;
+use rules::problem::Problem;
+use rules::produce_error::{Blame, Refusal};
+use rules::trace::{self, TraceContext};
+use rules::window::End;
 
 /// Pauses before the same rows are sent again.
 const BACKOFF: Backoff =

@@ -15,11 +15,11 @@ use super::producer::Line;
 use super::topics::Topics;
 use crate::kafka::sender::{Delivered, HandOver, Outgoing, Pace};
 use crate::meter;
-use crate::pure::problem::Problem;
-use crate::pure::produce_error::{Blame, Refusal};
-use crate::pure::window::{End, Window};
 use crate::store::outbox::{Cursor, Lost, Row, Session};
 use crate::trace;
+use rules::problem::Problem;
+use rules::produce_error::{Blame, Refusal};
+use rules::window::{End, Window};
 
 /// How long a stop waits for acknowledgements.
 const DRAIN: Duration = Duration::from_secs(5);

@@ -17,11 +17,11 @@ use super::producer::Line;
 use super::term::Lead;
 use super::trial::TRIAL;
 use crate::kafka::sender::Delivered;
-use crate::pure::backoff::Backoff;
-use crate::pure::problem::Problem;
-use crate::pure::produce_error::{Blame, Refusal};
-use crate::pure::window::End;
 use crate::store::outbox::{Parking, Row, Waiting};
+use rules::backoff::Backoff;
+use rules::problem::Problem;
+use rules::produce_error::{Blame, Refusal};
+use rules::window::End;
 
 /// Pauses before a topic is tried again.
 const BACKOFF: Backoff =

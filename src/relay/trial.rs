@@ -10,9 +10,9 @@ use super::producer::Line;
 use super::term::Lead;
 use super::topics::State;
 use crate::kafka::sender::{Delivered, HandOver, Outgoing, Pace};
-use crate::pure::problem::Problem;
-use crate::pure::produce_error::{Blame, Refusal};
 use crate::store::outbox::{Parking, Row};
+use rules::problem::Problem;
+use rules::produce_error::{Blame, Refusal};
 
 /// How long a trial may take. A missing topic is refused within five seconds; a silent one never.
 pub(super) const TRIAL: Duration = Duration::from_secs(15);

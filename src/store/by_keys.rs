@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 
 use super::Fault;
 use super::payments::{Place, Scope, cell};
-use crate::pure::error_policy::{Disposition, disposition};
+use rules::error_policy::{Disposition, disposition};
 
 /// How many of the keys at hand are tried for one that is found, where no other payment shows what works.
 const PROBES: usize = 32;

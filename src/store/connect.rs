@@ -22,9 +22,9 @@ pub use login::read_again;
 pub use tls::TlsMode;
 
 use crate::config::Postgres;
-use crate::pure::problem::{Code, Problem};
 use hosts::{HEAD_START, Hosts};
 use login::Login;
+use rules::problem::{Code, Problem};
 
 /// What every session sets first. Statements rather than startup options, which PgBouncer refuses. Everything is built
 /// for READ COMMITTED, and a serializable transaction of ours could fail one of the payments'.

@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 use super::json::JsonText;
 use super::payments::{Ask, Conflict, Found, LookFault, Missing, Place, Scope, cell, run, time};
 use super::{Store, Tx};
-use crate::pure::payment_diff::{contradiction, window};
+use rules::payment_diff::{contradiction, window};
 
 /// From so far ahead on a purchase is dated in the future.
 const AHEAD: SignedDuration = SignedDuration::from_hours(1);

@@ -6,7 +6,7 @@ use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
 use crate::meter;
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// A failed statement or connection. Holds no row data: PostgreSQL's DETAIL is dropped, and so are the
 /// values that data errors quote.
@@ -85,7 +85,7 @@ impl Fault {
                 let gone = ["08", "57P0"].iter().any(|class| sqlstate.starts_with(class));
                 let code = if gone { Code::PostgresUnreachable } else { Code::Postgres };
                 Problem::new(code, format!("{doing}: {self}"))
-                    .hint(crate::pure::error_policy::advice(Some(sqlstate)))
+                    .hint(rules::error_policy::advice(Some(sqlstate)))
             }
             Fault::Lost { .. } => {
                 Problem::new(Code::PostgresUnreachable, format!("{doing}: {self}"))

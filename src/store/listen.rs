@@ -7,7 +7,7 @@ use tracing::debug;
 
 use super::connect;
 use crate::config::Postgres;
-use crate::pure::numfmt::list;
+use rules::numfmt::list;
 
 /// The pause before a connection that has ended is opened again.
 const PAUSE: Duration = Duration::from_secs(5);

@@ -3,7 +3,7 @@
 use tokio_postgres::Row;
 
 use super::{Fault, Store};
-use crate::pure::health::age;
+use rules::health::age;
 
 /// A session that others wait for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,11 +17,11 @@ pub use payments::{BELIEVED, Payments};
 
 use super::by_keys::LastFound;
 use super::{Fault, Shape, Store};
-use crate::pure::business_key::{BusinessKey, DIRECTIVE};
-use crate::pure::envelope;
-use crate::pure::error_policy::advice;
-use crate::pure::fields::{self, Body, Field, Kind};
-use crate::pure::problem::{Code, Problem};
+use rules::business_key::{BusinessKey, DIRECTIVE};
+use rules::envelope;
+use rules::error_policy::advice;
+use rules::fields::{self, Body, Field, Kind};
+use rules::problem::{Code, Problem};
 
 const BUILT_IN: &str = include_str!("../../sql/purchases/apply.sql");
 /// The files of the compiled-in mapping, to be written out and changed.

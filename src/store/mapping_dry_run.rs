@@ -12,9 +12,9 @@ use super::mapping::{Mapping, Unfit};
 use super::payments::{self, Place, Scope};
 use super::positions::Log;
 use super::{Fault, Store};
-use crate::pure::envelope;
-use crate::pure::fields::Body;
-use crate::pure::record::Record;
+use rules::envelope;
+use rules::fields::Body;
+use rules::record::Record;
 
 /// How far back a payment is looked for, the youngest first: days, and at last any time.
 const DAYS: [Option<i64>; 3] = [Some(1), Some(30), None];

@@ -12,7 +12,7 @@ pub use self::script::{missing_sql, sql};
 use super::lock_holder::Holder;
 use super::{Fault, Store};
 use crate::config::{Config, Postgres};
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 mod inbox {
     refinery::embed_migrations!("migrations/inbox");

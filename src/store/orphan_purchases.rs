@@ -6,7 +6,7 @@ use tokio_postgres::types::ToSql;
 use super::mapping::Mapping;
 use super::when::When;
 use super::{Fault, Store, payments};
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// How many are named, and how many statements are shown.
 const SHOWN: usize = 10;

@@ -28,7 +28,7 @@ pub use turns::Turn;
 use super::when::Times;
 use super::{Fault, answer_timeout, connect};
 use crate::config::Postgres;
-use crate::pure::problem::Problem;
+use rules::problem::Problem;
 
 /// How long a relay that says nothing keeps its shard. It writes a step every third of that.
 pub const LEASE: Duration = Duration::from_secs(6);

@@ -14,7 +14,7 @@ use super::json::JsonText;
 use super::mapping::Mapping;
 use super::when::{Sent, When};
 use super::{Fault, Store, Tx};
-use crate::pure::statuses::Statuses;
+use rules::statuses::Statuses;
 
 /// A place in the order of time and key; the default is before the first payment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -14,9 +14,9 @@ use super::payments::Missing;
 use super::positions::Log;
 use super::when::{Sent, Times};
 use super::{CommitFault, Fault, Store, Tx, purchased};
-use crate::pure::envelope;
-use crate::pure::record::{Header, Record, Whole};
 pub use look::{Look, Range};
+use rules::envelope;
+use rules::record::{Header, Record, Whole};
 
 /// Why a record is put away.
 #[derive(Clone, Debug, PartialEq, Eq)]

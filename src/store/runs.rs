@@ -11,7 +11,7 @@ use super::json::JsonText;
 use super::payments::Place;
 use super::when::{Sent, Times};
 use super::{Fault, Store, Tx};
-use crate::pure::schedule::Range;
+use rules::schedule::Range;
 
 /// How many findings of a dry run are kept, as it leaves none elsewhere.
 pub const SAMPLE: usize = 100;
@@ -198,6 +198,6 @@ pub async fn signal(store: &Store, job: &str, by: &str) -> Result<(), Fault> {
 
 /// The id of the event that a run makes from a payment: the same one however often the run tries.
 pub fn event_id(run: i64, key: &str) -> Uuid {
-    let run = Uuid::new_v5(&crate::pure::envelope::ID_NAMESPACE, format!("run {run}").as_bytes());
+    let run = Uuid::new_v5(&rules::envelope::ID_NAMESPACE, format!("run {run}").as_bytes());
     Uuid::new_v5(&run, key.as_bytes())
 }

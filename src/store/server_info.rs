@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Fault, Store, host_tables};
-use crate::pure::checkup::server::{Oldest, Server, Transactions};
+use rules::checkup::server::{Oldest, Server, Transactions};
 
 /// What was read of the server.
 #[derive(Clone, Debug)]

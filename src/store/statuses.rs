@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 
 use super::mapping::Mapping;
 use super::{Fault, Store};
-use crate::pure::sql::quoted;
+use rules::sql::quoted;
 
 /// How many payments of other words are counted.
 const COUNTED: i64 = 10_000;

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{Fault, Store, Tx};
-use crate::pure::record::Record;
+use rules::record::Record;
 
 /// The header that marks a test record; its value is the registered id.
 pub const HEADER: &str = "makegood-test";

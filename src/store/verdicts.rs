@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{Fault, Store};
-use crate::pure::health::Health;
+use rules::health::Health;
 
 /// The verdict on one route.
 #[derive(Clone, Debug)]

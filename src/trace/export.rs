@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use super::endpoint;
 use crate::http_client::Client;
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// How long the collector may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);

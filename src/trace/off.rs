@@ -6,9 +6,9 @@ use tracing::info;
 
 use super::endpoint;
 use crate::config;
-use crate::pure::problem::Problem;
 use crate::store::inbox::{Applied, ApplyFault, Entry};
 use crate::store::outbox::Row;
+use rules::problem::Problem;
 
 /// Nothing.
 #[derive(Debug)]

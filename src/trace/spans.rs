@@ -12,10 +12,10 @@ use opentelemetry_sdk::trace::SdkTracer;
 
 use super::export::tracer;
 use crate::config;
-use crate::pure::record::Record;
-use crate::pure::trace::{HEADER, TraceContext};
 use crate::store::inbox::{Applied, ApplyFault, Entry};
 use crate::store::outbox::Row;
+use rules::record::Record;
+use rules::trace::{HEADER, TraceContext};
 
 /// Messages on their way from the outbox to Kafka.
 #[derive(Debug, Default)]

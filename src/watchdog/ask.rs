@@ -8,10 +8,10 @@ use tokio::runtime::Runtime;
 
 use crate::config;
 use crate::kafka::probe::Probe;
-use crate::pure::problem::Problem;
-use crate::pure::stall;
 use crate::store::lock_holder::{self, Holder};
 use crate::store::{Fault, Store, connect};
+use rules::problem::Problem;
+use rules::stall;
 
 /// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -10,8 +10,8 @@ use super::Watch;
 use super::ask::{self, Database, Ends};
 use crate::config;
 use crate::progress::{self, Complaint, Look, Remedy};
-use crate::pure::problem::{Code, Problem};
-use crate::pure::stall::{self, Cause, Debts, Facts, Finding, Ladder, Rung, Seen};
+use rules::problem::{Code, Problem};
+use rules::stall::{self, Cause, Debts, Facts, Finding, Ladder, Rung, Seen};
 
 /// What a route is doing, for the supervisor.
 pub(super) struct Doing {

@@ -3,7 +3,7 @@
 use sd_notify::NotifyState;
 
 use super::route::Doing;
-use crate::pure::visible::visible;
+use rules::visible::visible;
 
 /// The daemon has begun: the loops run, or it waits for its servers as it always will.
 pub fn ready() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use makegood::pure::record::{Header, Record};
+use rules::record::{Header, Record};
 
 use super::{Mapping, REFUSES_ALL, TAKES_ANY_CURRENCY, decisions};
 use crate::reconcile::job_section;

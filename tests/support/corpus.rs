@@ -1,6 +1,6 @@
 //! Records that producers really send when something is wrong with them, and what must become of each.
 
-use makegood::pure::record::Record;
+use rules::record::Record;
 
 use super::events::{Payment, raw};
 
@@ -340,7 +340,7 @@ fn times(c: &mut Corpus) {
 }
 
 fn transport(c: &mut Corpus) {
-    use makegood::pure::record::Header;
+    use rules::record::Header;
     let header = |name: &str, value: Option<&[u8]>| Header {
         name: name.as_bytes().to_vec(),
         value: value.map(<[u8]>::to_vec),

@@ -1,6 +1,6 @@
 //! Payments and the events that confirm them.
 
-use makegood::pure::record::{Header, Record};
+use rules::record::{Header, Record};
 use uuid::Uuid;
 
 /// One payment that succeeded, as the ledger knows it.

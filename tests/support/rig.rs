@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use makegood::config;
 use makegood::demo::footing::PrivateFolder;
 use makegood::kafka::probe::Probe;
-use makegood::pure::record::Record;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use rules::record::Record;
 use tokio_postgres::Client;
 use uuid::Uuid;
 

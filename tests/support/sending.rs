@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use makegood::config;
 use makegood::kafka::sender::{Delivered, HandOver, Outgoing, Pace, Sender};
-use makegood::pure::produce_error::Refusal;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Message, OwnedMessage};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rules::produce_error::Refusal;
 use tokio::sync::mpsc;
 
 /// Longer than anything here takes; only a failure waits for so long.

@@ -5,7 +5,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use makegood::pure::record::Record;
+use rules::record::Record;
 
 /// Sends records to a partition of a topic with acks=all, as they are: names of headers may be any
 /// bytes, and a record without a timestamp has -1. Returns the first one's offset.

@@ -16,8 +16,8 @@ use super::super::session::{self, Session};
 use crate::doctor::tryout::{self, Tried};
 use crate::doctor::waiting;
 use crate::ingest::Route;
-use crate::pure::problem::{Code, Problem};
-use crate::pure::record::Record;
+use rules::problem::{Code, Problem};
+use rules::record::Record;
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\

@@ -6,10 +6,10 @@ use super::ground::Ground;
 use super::plan::Move;
 use crate::cli::session::Session;
 use crate::ingest::partition_state::blocking;
-use crate::pure::problem::{Code, Problem};
 use crate::store::gaps::Gap;
 use crate::store::positions::{self, Claim};
 use crate::store::{CommitFault, routes};
+use rules::problem::{Code, Problem};
 
 /// Moves the positions and the group's offsets. Kafka comes in the middle of PostgreSQL's transaction:
 /// if it refuses, because somebody has joined the group meanwhile, nothing is changed. Should the commit

@@ -14,12 +14,12 @@ use crate::cli::session::Session;
 use crate::ingest::partition_state::blocking;
 use crate::isolate::{Work, isolate};
 use crate::kafka::probe::Reader;
-use crate::pure::problem::{Code, Problem};
-use crate::pure::record::Record;
 use crate::store::inbox::{self, ApplyFault, Batch, Entry, Kind, Unseen};
 use crate::store::mapping::Mapping;
 use crate::store::payments::{Looker, Scope};
 use crate::store::{Store, test_events};
+use rules::problem::{Code, Problem};
+use rules::record::Record;
 
 /// How many records are looked at together.
 const CHUNK: usize = 500;

@@ -10,9 +10,9 @@ use crate::config;
 use crate::ingest::Route;
 use crate::ingest::partition_state::{self, Look, Surveyed, blocking};
 use crate::kafka::probe::{Group, Probe};
-use crate::pure::health;
-use crate::pure::problem::{Code, Problem};
 use crate::store::report::{self, Worker};
+use rules::health;
+use rules::problem::{Code, Problem};
 
 /// Everything about one route.
 pub(super) struct Ground {

@@ -9,9 +9,9 @@ use super::forgone::{Event, Forgone};
 use super::ground::Ground;
 use crate::cli::print::{self, Format, or_dash};
 use crate::ingest::partition_state::Surveyed;
-use crate::pure::offsets::{skipped, start_at};
-use crate::pure::problem::Problem;
-use crate::pure::reset::{Target, resolve};
+use rules::offsets::{skipped, start_at};
+use rules::problem::Problem;
+use rules::reset::{Target, resolve};
 
 /// How many events a screen names.
 const SCREENFUL: usize = 20;

@@ -12,10 +12,10 @@ use crate::cli::print::Output;
 use crate::cli::session::Session;
 use crate::config;
 use crate::ingest::partition_state::blocking;
-use crate::pure::problem::{Code, Problem};
-use crate::pure::reset::{Target, from_csv, topic_spec};
-use crate::pure::schedule::earlier;
 use crate::store::workers;
+use rules::problem::{Code, Problem};
+use rules::reset::{Target, from_csv, topic_spec};
+use rules::schedule::earlier;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

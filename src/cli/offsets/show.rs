@@ -6,9 +6,9 @@ use super::ground::{Ground, ground};
 use crate::cli::print::{self, Format, Output, or_dash};
 use crate::cli::session::Session;
 use crate::ingest::partition_state::Surveyed;
-use crate::pure::offsets::start_at;
-use crate::pure::problem::Problem;
 use crate::store::gaps::{self, Open};
+use rules::offsets::start_at;
+use rules::problem::Problem;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -2,9 +2,9 @@
 
 use super::super::print::Output;
 use super::select::{Which, confirmed, in_words, topic_of};
-use crate::pure::problem::{Code, Problem};
 use crate::store::Store;
 use crate::store::outbox::report;
+use rules::problem::{Code, Problem};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

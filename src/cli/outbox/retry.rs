@@ -3,10 +3,10 @@
 use super::super::print::Output;
 use super::select::{Which, confirmed, in_words, topic_of};
 use crate::overview::start;
-use crate::pure::problem::{Code, Problem};
-use crate::pure::produce_error::topic_fault;
 use crate::store::Store;
 use crate::store::outbox::report;
+use rules::problem::{Code, Problem};
+use rules::produce_error::topic_fault;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::super::print::{self, Format, Output};
-use crate::pure::problem::{Code, Problem};
 use crate::store::Store;
 use crate::store::outbox::report::{self, Event};
+use rules::problem::{Code, Problem};
 
 #[derive(Debug, clap::Args)]
 pub struct Which {

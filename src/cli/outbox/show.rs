@@ -6,9 +6,9 @@ use uuid::Uuid;
 use super::super::print::{self, Format};
 use crate::config::{self, Config};
 use crate::overview::start;
-use crate::pure::problem::{Code, Problem};
 use crate::store::Store;
 use crate::store::outbox::report::{self, Status, Whole};
+use rules::problem::{Code, Problem};
 
 pub(super) async fn run(
     store: &Store,

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use crate::cli::print::{self, Format, Output};
 use crate::cli::session::Session;
-use crate::pure::problem::{Code, Problem};
 use crate::store::report::{self, decisions};
+use rules::problem::{Code, Problem};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

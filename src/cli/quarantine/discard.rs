@@ -6,9 +6,9 @@ use super::select::Which;
 use super::sheet::records;
 use crate::cli::print::{self, Format, Output};
 use crate::cli::session::Session;
-use crate::pure::problem::{Code, Problem};
 use crate::store::report::decisions;
 use crate::store::report::quarantine::Case;
+use rules::problem::{Code, Problem};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

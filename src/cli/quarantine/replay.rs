@@ -15,11 +15,11 @@ use crate::cli::session::Session;
 use crate::cli::wait;
 use crate::config;
 use crate::ingest::Route;
-use crate::pure::problem::{Code, Problem};
 use crate::replay;
 use crate::store::inbox::Replay;
 use crate::store::report::quarantine::Case;
 use crate::store::report::{self, decisions};
+use rules::problem::{Code, Problem};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

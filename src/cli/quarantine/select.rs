@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::cli::session::Session;
 use crate::config;
-use crate::pure::problem::{Code, Problem};
 use crate::store::report::quarantine::{self, Case, Filter};
+use rules::problem::{Code, Problem};
 
 /// Options that `list`, `replay` and `discard` share.
 #[derive(Debug, clap::Args)]

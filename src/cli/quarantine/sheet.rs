@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{object, place};
 use crate::cli::print::{self, Format};
-use crate::pure::problem::Problem;
 use crate::store::report::quarantine::Case;
+use rules::problem::Problem;
 
 /// So many are shown as a table; JSON has all.
 const SHOWN: usize = 50;

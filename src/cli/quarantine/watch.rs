@@ -8,9 +8,9 @@ use super::unreadable;
 use crate::cli::print;
 use crate::cli::session::Session;
 use crate::overview::start;
-use crate::pure::problem::Problem;
 use crate::store::report::decisions::{self, Decision};
 use crate::store::report::{self, quarantine::Case};
+use rules::problem::Problem;
 
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(200);

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::print::{self, or_dash};
-use crate::pure::problem::Problem;
 use crate::store::report::reconcile::{Finding, Job, Run};
+use rules::problem::Problem;
 
 /// A job in a line or two.
 pub fn job(job: &Job) -> String {

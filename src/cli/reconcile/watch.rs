@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use super::unreadable;
 use crate::cli::print;
 use crate::cli::session::Session;
-use crate::pure::health;
-use crate::pure::problem::Problem;
 use crate::store::report::reconcile::{self as report, Run};
+use rules::health;
+use rules::problem::Problem;
 
 /// How often the run is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -27,10 +27,7 @@ pub async fn watch(session: &Session, run: i64) -> Result<Run, Problem> {
         let found = report::run(&session.store, run).await.map_err(unreadable)?;
         let now = report::now(&session.store).await.map_err(unreadable)?;
         let Some(found) = found else {
-            return Err(Problem::new(
-                crate::pure::problem::Code::NotFound,
-                format!("run {run} is gone"),
-            ));
+            return Err(Problem::new(rules::problem::Code::NotFound, format!("run {run} is gone")));
         };
         if first.is_none() {
             first = found.place_at;

@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use crate::config;
 use crate::kafka::probe::Probe;
-use crate::pure::problem::{Code, Problem};
-use crate::pure::record::Record;
-use crate::pure::test_event::{self, Unfit};
 use crate::store::test_events;
+use rules::problem::{Code, Problem};
+use rules::record::Record;
+use rules::test_event::{self, Unfit};
 
 /// How many records of each partition are looked through for an event that is no test itself.
 const DEPTH: i64 = 20;

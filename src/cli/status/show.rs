@@ -5,10 +5,10 @@ use serde_json::json;
 
 use crate::cli::print::{self, Format, Tone, or_dash};
 use crate::overview::{Outbox, Overview, Route, age, made_anew};
-use crate::pure::health::{self, Verdict};
-use crate::pure::problem::Problem;
 use crate::store::outbox::report::Relay;
 use crate::store::report::{Position, Worker};
+use rules::health::{self, Verdict};
+use rules::problem::Problem;
 
 /// Partitions that are shown; of more, those with the most waiting.
 const PARTITIONS: usize = 6;

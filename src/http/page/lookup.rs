@@ -9,9 +9,9 @@ use tokio::sync::Semaphore;
 
 use crate::config::{Config, Inbox};
 use crate::explain::{self, Life, Places};
-use crate::pure::problem::Problem;
 use crate::store::Store;
 use crate::store::mapping::Looks;
+use rules::problem::Problem;
 
 /// Looks at the same time.
 const ABREAST: usize = 2;

@@ -11,9 +11,9 @@ use super::super::lane::Report;
 use super::super::partition_state::blocking;
 use super::Pulse;
 use crate::kafka::probe::Watermarks;
-use crate::pure::backoff::Backoff;
 use crate::store::positions::{self, Log, Position};
 use crate::store::workers::{self, Ends};
+use rules::backoff::Backoff;
 
 /// What holds the lanes may hold the other daemon's soon: it has to have been well for as long.
 const LASTS: Backoff = Backoff { first: Duration::from_secs(10), max: Duration::from_secs(600) };

@@ -9,9 +9,9 @@ use super::*;
 use crate::config::{self, Overrides};
 use crate::ingest::Route;
 use crate::progress::Vitals;
-use crate::pure::record::Record;
 use crate::store::Store;
 use crate::store::mapping::Mapping;
+use rules::record::Record;
 
 /// A lane whose database is away, so that whatever it takes is soon reported as held.
 fn lane() -> (Lane, mpsc::UnboundedReceiver<Report>) {

@@ -12,13 +12,13 @@ use crate::ingest::Route;
 use crate::ingest::attempt::{Attempt, Ending};
 use crate::kafka::consumer::Delivery;
 use crate::progress::{Vitals, Work};
-use crate::pure::backoff::Backoff;
-use crate::pure::batch::{Batcher, Limits};
-use crate::pure::record::Record;
-use crate::pure::trace::TraceContext;
 use crate::store::Store;
 use crate::store::mapping::Mapping;
 use crate::store::positions::{self, KEPT_STEPS};
+use rules::backoff::Backoff;
+use rules::batch::{Batcher, Limits};
+use rules::record::Record;
+use rules::trace::TraceContext;
 
 /// Pauses between attempts at a batch.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_secs(5) };

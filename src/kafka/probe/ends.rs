@@ -10,7 +10,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::{Found, METADATA, Probe, Question, Watermarks};
 use crate::kafka::complaint::Asker;
 use crate::kafka::{advice, problem};
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 const ENDS: &str = "cannot read the log's ends";
 

@@ -8,9 +8,9 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::super::raw;
 use super::{Probe, Question};
-use crate::pure::assignment;
-use crate::pure::checkup::group as rules;
-use crate::pure::problem::{Code, Problem};
+use rules::assignment;
+use rules::checkup::group as checkup;
+use rules::problem::{Code, Problem};
 
 /// A group, as Kafka describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,10 +36,10 @@ pub struct Member {
 
 impl Group {
     /// The group as the rules see it.
-    pub fn as_seen(self) -> rules::Group {
-        let member = |m: Member| rules::Member { client_id: m.client_id, host: m.host };
+    pub fn as_seen(self) -> checkup::Group {
+        let member = |m: Member| checkup::Member { client_id: m.client_id, host: m.host };
         let members = self.members.into_iter().map(member).collect();
-        rules::Group { state: self.state, protocol: self.protocol, members }
+        checkup::Group { state: self.state, protocol: self.protocol, members }
     }
 }
 

@@ -13,8 +13,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use super::Found;
 use crate::kafka::complaint::{Asker, attend, listen};
 use crate::kafka::{login, unusable};
-use crate::pure::backoff::Backoff;
-use crate::pure::problem::{Code, Problem};
+use rules::backoff::Backoff;
+use rules::problem::{Code, Problem};
 
 /// So many failures of one question in a row are the client's own until a new one has failed too.
 const FAILURES: u32 = 3;

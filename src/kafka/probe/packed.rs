@@ -11,7 +11,7 @@ use super::{Probe, Question};
 use crate::kafka::complaint::Asker;
 use crate::kafka::raw::Said;
 use crate::kafka::{bounds, problem, raw};
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// How the client begins its complaint of a batch that it has in full, with the right checksum, and cannot unpack.
 const COMPLAINT: &str = "Decompression (codec";

@@ -12,9 +12,9 @@ use super::read::means;
 use crate::config;
 use crate::kafka::complaint::{Asker, attend};
 use crate::kafka::{problem, settings, unusable};
-use crate::pure::error_policy::kafka::Disposition;
-use crate::pure::problem::{Code, Problem};
-use crate::pure::record::Record;
+use rules::error_policy::kafka::Disposition;
+use rules::problem::{Code, Problem};
+use rules::record::Record;
 
 /// How long nothing may come before the broker counts as out of reach.
 const PATIENCE: Duration = Duration::from_secs(10);

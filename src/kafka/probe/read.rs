@@ -11,9 +11,9 @@ use rdkafka::message::{BorrowedMessage, Message, Timestamp};
 use super::{Found, Probe, Question};
 use crate::kafka::complaint::Asker;
 use crate::kafka::{name, problem, raw};
-use crate::pure::error_policy::kafka::{Disposition, OLD_FORMAT, OLD_FORMAT_ADVICE, disposition};
-use crate::pure::problem::{Code, Problem};
-use crate::pure::record::{Header, Record};
+use rules::error_policy::kafka::{Disposition, OLD_FORMAT, OLD_FORMAT_ADVICE, disposition};
+use rules::problem::{Code, Problem};
+use rules::record::{Header, Record};
 
 /// How long the others may take to answer once the client has complained of a record.
 const AFTERWARDS: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use secrecy::ExposeSecret as _;
 
 use crate::config::{Postgres, exposed};
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// How an encrypted key begins.
 const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";

@@ -7,7 +7,7 @@ use deadpool_postgres::{HookError, PoolError};
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// What is said of a server that answers the login and then nothing.
 pub(super) const MUTE: &str = "it took the login, and does not answer since";

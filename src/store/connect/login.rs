@@ -12,7 +12,7 @@ use tokio_postgres::Config;
 use super::{TlsMode, settings};
 use crate::command;
 use crate::config::{Postgres, RootCert};
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// How long what a command printed is taken for the password without asking again.
 const FRESH: Duration = Duration::from_secs(60);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::pure::problem::Code;
+use rules::problem::Code;
 
 fn at(url: &str) -> Postgres {
     Postgres::from_url(url).unwrap()

@@ -30,7 +30,7 @@ use x509_cert::der::Decode as _;
 
 use super::{Reach, client};
 use crate::config::{Postgres, RootCert, SslMode};
-use crate::pure::problem::{Code, Problem};
+use rules::problem::{Code, Problem};
 
 /// How connections to one database are protected.
 #[derive(Clone)]

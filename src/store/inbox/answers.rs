@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::ApplyFault;
 use super::batch::Fresh;
-use crate::pure::payment::Doubt;
 use crate::store::quarantine::Refusal;
+use rules::payment::Doubt;
 
 /// What the mapping said of one event.
 #[derive(Clone)]

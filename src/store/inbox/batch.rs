@@ -8,14 +8,14 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::entry::{Entry, Kind};
-use crate::pure::envelope::{id_of_place, reused_id};
-use crate::pure::fields::Body;
-use crate::pure::payment::Doubt;
-use crate::pure::record::Record;
 use crate::store::mapping::{Mapping, Payments};
 use crate::store::positions::{Counts, Log, Move};
 use crate::store::quarantine::{Look, Range, Refusal};
 use crate::store::test_events::Verdict;
+use rules::envelope::{id_of_place, reused_id};
+use rules::fields::Body;
+use rules::payment::Doubt;
+use rules::record::Record;
 
 /// Records to apply in one transaction, in the order they were read.
 pub struct Batch<'a> {

@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use super::batch::Fresh;
 use super::{ApplyFault, Outcome, map};
-use crate::pure::envelope;
-use crate::pure::fields::Body;
 use crate::store::Tx;
 use crate::store::mapping::Mapping;
+use rules::envelope;
+use rules::fields::Body;
 
 /// Whether the mapping applies the event `sound` under a fresh key now.
 pub(super) async fn works(tx: &Tx, mapping: &Mapping, sound: &str) -> Result<bool, ApplyFault> {

@@ -5,9 +5,9 @@
 use super::answers::{Answer, Outcome};
 use super::batch::Fresh;
 use super::{ApplyFault, map_sound};
-use crate::pure::error_policy::{Disposition, disposition};
 use crate::store::Tx;
 use crate::store::mapping::Mapping;
+use rules::error_policy::{Disposition, disposition};
 
 /// Runs the mapping; an event in doubt makes no purchase. Returns an answer for each event, in their order.
 pub(super) async fn map(

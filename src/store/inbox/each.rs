@@ -5,9 +5,9 @@ use super::answers::Answer;
 use super::batch::{Applied, Batch, Fresh, Sorted};
 use super::control::works;
 use super::{ApplyFault, Outcome, answers, end, finish, keep, look, map};
-use crate::pure::error_policy::{Disposition, disposition};
 use crate::store::quarantine::Refusal;
 use crate::store::{Store, Tx};
+use rules::error_policy::{Disposition, disposition};
 
 /// So long may one record take here. What takes longer is a suspect, and is tried again alone with all the time. And a
 /// plan for few rows is made once, not for each of them.

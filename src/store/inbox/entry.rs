@@ -2,14 +2,14 @@
 
 use uuid::Uuid;
 
-use crate::pure::decode_error::Rejection;
-use crate::pure::envelope::{self, Envelope, Reader};
-use crate::pure::fields::Body;
-use crate::pure::framing;
-use crate::pure::record::Record;
 use crate::store::mapping::Mapping;
 use crate::store::quarantine::Refusal;
 use crate::store::test_events::Verdict;
+use rules::decode_error::Rejection;
+use rules::envelope::{self, Envelope, Reader};
+use rules::fields::Body;
+use rules::framing;
+use rules::record::Record;
 
 /// How many bytes a record that could not be decoded may unpack to, for the sake of its key.
 const UNPACKED: usize = 1 << 20;

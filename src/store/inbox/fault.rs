@@ -1,9 +1,9 @@
 //! Why events were not applied, and what that says of them.
 
-use crate::pure::error_policy::advice;
 use crate::store::mapping::Mapping;
 use crate::store::quarantine::Refusal;
 use crate::store::{Fault, Store};
+use rules::error_policy::advice;
 
 /// Why a batch was not applied. Nothing of it is in the database, but for `Unknown`.
 #[derive(Clone, Debug, PartialEq, Eq)]

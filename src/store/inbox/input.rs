@@ -6,10 +6,10 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::batch::Fresh;
-use crate::pure::fields::{self, Body, Column, Columns};
 use crate::store::json::JsonText;
 use crate::store::mapping::Mapping;
 use crate::store::when::When;
+use rules::fields::{self, Body, Column, Columns};
 
 /// The parameters of one run.
 pub(super) struct Input<'a> {

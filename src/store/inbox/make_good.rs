@@ -14,14 +14,14 @@ use uuid::Uuid;
 use super::batch::Fresh;
 use super::params::Rows;
 use super::{Answer, ApplyFault, Outcome, end, map};
-use crate::pure::envelope;
-use crate::pure::fields::Body;
 use crate::store::findings::{self, Resolution};
 use crate::store::jobs::{self, Lease};
 use crate::store::payments::{LookFault, Looker, Missing, Scope};
 use crate::store::quarantine::{self, Look, Refusal};
 use crate::store::runs::{self, Step};
 use crate::store::{Fault, Store, Tx, unpurchased};
+use rules::envelope;
+use rules::fields::Body;
 
 /// What payments are made good with.
 #[derive(Clone, Copy)]

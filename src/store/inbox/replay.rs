@@ -19,11 +19,11 @@ use super::gone::map_unless_gone;
 use super::make_good::keyed;
 use super::params::Rows;
 use super::{Answer, ApplyFault, Outcome, end, verify};
-use crate::pure::envelope::Rules;
 use crate::store::mapping::Mapping;
 use crate::store::quarantine::{self, Case, Look, Refusal};
 use crate::store::{Store, Tx, decisions};
 use events::{Read, read, still_missing, tell_apart};
+use rules::envelope::Rules;
 
 /// What records are replayed with.
 #[derive(Clone, Copy)]

@@ -6,12 +6,12 @@ use tokio_postgres::Row;
 
 use super::ApplyFault;
 use super::batch::Fresh;
-use crate::pure::payment::{self, Doubt, Payment};
 use crate::store::by_keys::{ByKeys, by_keys};
 use crate::store::json::JsonText;
 use crate::store::mapping::{Mapping, Payments};
 use crate::store::payments::{Scope, cell, run};
 use crate::store::{Fault, Tx};
+use rules::payment::{self, Doubt, Payment};
 
 /// Notes of each event why it must make no purchase, if it must not. Without `payments` they are believed.
 pub(super) async fn verify<'e, 'a: 'e>(

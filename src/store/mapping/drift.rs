@@ -1,10 +1,10 @@
 //! A mapping held against the catalogue, and a refusal explained by it.
 
 use super::{Mapping, Unfit};
-use crate::pure::drift::{self, Catalogue, Column, Complaint, Source, Table};
-use crate::pure::fields::Kind;
-use crate::pure::{error_policy, sql};
 use crate::store::{Fault, Store, host_tables};
+use rules::drift::{self, Catalogue, Column, Complaint, Source, Table};
+use rules::fields::Kind;
+use rules::{error_policy, sql};
 
 /// Reads what a statement touches of the catalogue.
 pub async fn catalogue(store: &Store, statement: &str) -> Result<Catalogue, Fault> {

@@ -3,9 +3,9 @@
 use tokio_postgres::Row;
 
 use super::{Mapping, Unfit};
-use crate::pure::problem::{Code, Problem};
-use crate::pure::sql::quoted;
 use crate::store::{Store, host_tables};
+use rules::problem::{Code, Problem};
+use rules::sql::quoted;
 
 impl Mapping {
     /// Checks that the purchases have it.

@@ -6,11 +6,11 @@ use std::path::Path;
 use tokio_postgres::types::Type;
 
 use super::{BUILT_IN, Columns, FILES, Mapping, Unfit, breach};
-use crate::pure::problem::{Code, Problem};
-use crate::pure::sql::unquoted;
-use crate::pure::statuses::Statuses;
 use crate::store::payments::Ask;
 use crate::store::{Fault, Shape, Store, host_tables};
+use rules::problem::{Code, Problem};
+use rules::sql::unquoted;
+use rules::statuses::Statuses;
 
 const INDEX: &str = "-- makegood: index ";
 

@@ -1,10 +1,10 @@
 //! Whether events are held against their payments, and by what.
 
 use super::{Mapping, Unfit};
-use crate::pure::problem::{Code, Problem};
 use crate::store::by_keys::LastFound;
 use crate::store::payments::Ask;
 use crate::store::{Fault, Store, host_tables};
+use rules::problem::{Code, Problem};
 
 /// What changes that events are believed.
 pub const BELIEVED: &str = "whoever may write to the topic can make purchases; `verify_payment = true`, a `source` for the route's [[reconcile]] job where the payments are in another database, and payments.sql in the mapping's folder change that";

@@ -3,8 +3,8 @@
 use refinery::Migration;
 
 use super::{ENCODING, SETTINGS, Set, lacking};
-use crate::pure::problem::Problem;
 use crate::store::Store;
+use rules::problem::Problem;
 
 /// The SQL of some sets' migrations: all or nothing, and noted in their histories as if
 /// [`up`](super::up) had applied them.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Session;
-use crate::pure::health::age;
 use crate::store::Fault;
+use rules::health::age;
 
 /// The tables, by turn modulo three.
 const TABLES: [&str; 3] = ["makegood.outbox_0", "makegood.outbox_1", "makegood.outbox_2"];

@@ -7,9 +7,9 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{Fault, Store};
-use crate::pure::record::Record;
 use crate::store::quarantine::record;
 use crate::store::when::Times;
+use rules::record::Record;
 
 /// Which records to list; what is `None` does not narrow.
 #[derive(Clone, Debug)]

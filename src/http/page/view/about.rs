@@ -8,8 +8,8 @@ use super::words::length;
 use crate::config::{Config, show_duration};
 use crate::log_tail::Line;
 use crate::overview::Snapshot;
-use crate::pure::health;
 use crate::store::connect;
+use rules::health;
 
 /// Something that happened.
 pub struct Happening {

@@ -9,7 +9,7 @@ use super::words::{about, length, number, or_dash, rate, tone};
 use super::{When, verdict, waiting};
 use crate::log_tail::Line;
 use crate::overview::{Outbox, Overview, Route, Sample, Snapshot, age};
-use crate::pure::health::Verdict;
+use rules::health::Verdict;
 
 /// What went wrong longer ago than this is no news.
 const NEWS: Duration = Duration::from_secs(3600);

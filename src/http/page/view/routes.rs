@@ -8,8 +8,8 @@ use super::verdict::without;
 use super::words::{length, millis, number, or_dash, plain, size, tone};
 use super::{When, verdict};
 use crate::overview::{Outbox, Route, age};
-use crate::pure::health::Verdict;
 use crate::store::report::{Position, Worker};
+use rules::health::Verdict;
 
 /// Partitions that are shown; of more, those with the most waiting.
 const PARTITIONS: usize = 48;

@@ -6,7 +6,7 @@ use super::When;
 use super::waiting::safe;
 use super::words::{parts, plain, tone};
 use crate::overview::{Overview, Snapshot, start};
-use crate::pure::health::{self, Health, Verdict, statements};
+use rules::health::{self, Health, Verdict, statements};
 
 /// A sentence that is longer is shown smaller.
 const LONG: usize = 160;

@@ -2,7 +2,7 @@
 
 use super::words::number;
 use crate::overview::Overview;
-use crate::pure::health::Verdict;
+use rules::health::Verdict;
 
 /// That no payment is lost, and how many records wait: said where a person may fear for them.
 pub(super) fn safe(overview: &Overview, word: Verdict) -> Option<String> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::overview::age;
-use crate::pure::health::{self, Verdict};
-use crate::pure::numfmt::grouped;
+use rules::health::{self, Verdict};
+use rules::numfmt::grouped;
 
 /// A moment: how long ago, and exactly when.
 #[derive(Clone, Debug)]

@@ -10,12 +10,12 @@ use super::super::batch::Fresh;
 use super::super::make_good::look_fault;
 use super::super::{ApplyFault, Entry, Kind, seen};
 use super::{Replay, Replayed};
-use crate::pure::decode_error::Reason;
-use crate::pure::envelope::{Reader, digest, reused_id};
-use crate::pure::fields::Body;
 use crate::store::Tx;
 use crate::store::payments::{Looker, Missing, Scope};
 use crate::store::quarantine::{Case, Refusal};
+use rules::decode_error::Reason;
+use rules::envelope::{Reader, digest, reused_id};
+use rules::fields::Body;
 
 /// The payments among the cases that are still missing their purchase; `None` if the mapping cannot tell.
 pub(super) async fn still_missing(

@@ -186,7 +186,7 @@ pub fn clock(name: &'static str, whose: &str, ahead: f64, error: f64) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pure::checkup::Level;
+    use crate::checkup::Level;
 
     fn good() -> Server {
         Server {

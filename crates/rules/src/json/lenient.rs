@@ -1,7 +1,7 @@
 //! Texts that are no JSON, or that readers refuse, for the sake of something that nobody reads.
 
 use super::Found;
-use crate::pure::decode_error::Reason;
+use crate::decode_error::Reason;
 
 /// Stands for half a surrogate: a code point that is no character.
 const HALF: char = '\u{fdd1}';

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::pure::field_path;
-use crate::pure::json::pointer::unescaped;
+use crate::field_path;
+use crate::json::pointer::unescaped;
 
 /// A field of an event: what it is read as, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use makegood::pure::stall::{
-    Database, Debts, Facts, Finding, Ladder, Rung, Seen, ask_after, is_excused, is_settled, judge,
-};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use rules::stall::{
+    Database, Debts, Facts, Finding, Ladder, Rung, Seen, ask_after, is_excused, is_settled, judge,
+};
 
 use super::law;
 

@@ -53,7 +53,7 @@ fn a_name_is_quoted_only_where_it_must_be() {
 
 #[test]
 fn the_shipped_mapping_names_its_table_and_columns() {
-    let names = names(include_str!("../../../sql/purchases/apply.sql"));
+    let names = names(include_str!("../../../../sql/purchases/apply.sql"));
     assert_eq!(names.inserts.len(), 1);
     assert_eq!(names.inserts[0].table, "student_course_purchases");
     assert_eq!(names.inserts[0].columns.len(), 7);

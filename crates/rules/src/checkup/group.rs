@@ -113,7 +113,7 @@ fn counted(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pure::checkup::Level;
+    use crate::checkup::Level;
 
     fn group(state: &str, protocol: &str, clients: &[&str]) -> Group {
         let member =

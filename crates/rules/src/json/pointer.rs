@@ -61,6 +61,6 @@ impl Node {
 }
 
 /// One step of a pointer as the key it means.
-pub(in crate::pure) fn unescaped(step: &str) -> String {
+pub(crate) fn unescaped(step: &str) -> String {
     step.replace("~1", "/").replace("~0", "~")
 }

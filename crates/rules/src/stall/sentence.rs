@@ -1,7 +1,7 @@
 //! A stall in words, and what to do about it.
 
 use super::{Cause, Finding};
-use crate::pure::health::age;
+use crate::health::age;
 
 /// The reason, as a sentence without its end, and the advice; the latter may be empty.
 pub fn sentence(finding: &Finding) -> (String, String) {

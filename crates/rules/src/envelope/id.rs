@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::pure::record::Record;
+use crate::record::Record;
 
 /// The namespace of ids made from texts that are no UUIDs; never changes, for the ids would too.
 pub const ID_NAMESPACE: Uuid = Uuid::from_u128(0x1b9c_5f0e_6d2a_5c47_9f38_c2e4_70a1_d853);

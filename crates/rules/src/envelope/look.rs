@@ -4,10 +4,10 @@ use uuid::Uuid;
 
 use super::id::id_of_text;
 use super::{Headers, Reader, Reason, Rejection, Rules};
-use crate::pure::field_path::Place;
-use crate::pure::fields;
-use crate::pure::framing;
-use crate::pure::record::Record;
+use crate::field_path::Place;
+use crate::fields;
+use crate::framing;
+use crate::record::Record;
 
 impl Reader<'_> {
     /// The id of a record that was rejected, where its JSON can be read all the same.

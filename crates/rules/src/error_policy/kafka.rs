@@ -1,7 +1,7 @@
 //! What an error of the Kafka client means. Errors come by the name of their code in rdkafka
 //! (`RDKafkaErrorCode`), because the rules depend on no library; every name has an answer.
 
-use crate::pure::produce_error::Blame;
+use crate::produce_error::Blame;
 
 /// What is wrong with a record that came as neither key nor value (librdkafka#5549).
 pub const OLD_FORMAT: &str =

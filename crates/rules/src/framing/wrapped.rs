@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{Framing, Inside, Layer, broken};
-use crate::pure::decode_error::{Reason, Rejection};
+use crate::decode_error::{Reason, Rejection};
 
 /// What a value holds, if it is an envelope of this kind.
 pub(super) fn open(framing: Framing, value: &[u8]) -> Result<Option<Layer>, Rejection> {

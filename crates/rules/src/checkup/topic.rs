@@ -173,7 +173,7 @@ fn age(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pure::checkup::Level;
+    use crate::checkup::Level;
 
     const WANTS: Wants =
         Wants { inbox_retention: Duration::from_hours(30 * 24), max_record: 1_048_576 };

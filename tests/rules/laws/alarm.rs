@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use makegood::pure::alarm::{Alarm, Call, Patience};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use rules::alarm::{Alarm, Call, Patience};
 
 use super::law;
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::pure::record::Header;
+use crate::record::Header;
 
 const TOPIC: Uuid = Uuid::from_u128(7);
 const ID: Uuid = Uuid::from_u128(0x0190_a1b2_c3d4_7e5f_8a9b_0c1d_2e3f_4a5b);

@@ -1,9 +1,9 @@
 //! Laws of the rows on their way: whatever a client loses, the log gets every row, first occurrences in order,
 //! and the cursor follows behind.
 
-use makegood::pure::window::{End, Window};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use rules::window::{End, Window};
 
 use super::law;
 

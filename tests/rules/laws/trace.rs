@@ -1,8 +1,8 @@
 //! Reading `traceparent`: what the standard says, and nothing of what anybody else may put there.
 
-use makegood::pure::record::{Header, Record};
-use makegood::pure::trace::{HEADER, TraceContext};
 use proptest::prelude::*;
+use rules::record::{Header, Record};
+use rules::trace::{HEADER, TraceContext};
 
 use super::law;
 

@@ -16,16 +16,16 @@ use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use makegood::pure::backoff::Backoff;
-use makegood::pure::batch::{Batcher, Limits};
-use makegood::pure::envelope::{Envelope, Reader, Reason, Rules, reused_id};
-use makegood::pure::error_policy::{Disposition, advice, disposition};
-use makegood::pure::isolate::{EACH, Isolate, Try};
-use makegood::pure::offsets::{Known, Policy, Why, start_at};
-use makegood::pure::record::{Header, Record};
 use proptest::collection::{btree_set, hash_map, vec};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseResult, TestRunner};
+use rules::backoff::Backoff;
+use rules::batch::{Batcher, Limits};
+use rules::envelope::{Envelope, Reader, Reason, Rules, reused_id};
+use rules::error_policy::{Disposition, advice, disposition};
+use rules::isolate::{EACH, Isolate, Try};
+use rules::offsets::{Known, Policy, Why, start_at};
+use rules::record::{Header, Record};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 

@@ -5,7 +5,7 @@ use std::io::Read;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 
 use super::broken;
-use crate::pure::decode_error::{Reason, Rejection};
+use crate::decode_error::{Reason, Rejection};
 
 pub(super) fn gzip(bytes: &[u8], most: usize) -> Result<Vec<u8>, Rejection> {
     unpacked("gzip", MultiGzDecoder::new(bytes), most)
