@@ -104,6 +104,12 @@ impl Overview {
         routes.chain(outbox).all(|health| health.verdict.is_fine())
     }
 
+    /// Why Kafka said nothing of a route whose topic no daemon has seen lately either.
+    pub fn unseen(&self) -> Option<&Problem> {
+        let unseen = |route: &&Route| evaluate::kafka(route, self.now).is_unseen();
+        self.routes.iter().filter(unseen).find_map(|route| route.look.as_ref().err())
+    }
+
     /// Whether the database with the purchases has never said anything here.
     pub fn is_blank(&self) -> bool {
         let is_empty = |route: &Route| route.partitions.is_empty() && route.workers.is_empty();

@@ -13,7 +13,7 @@ use rules::record::Record;
 use serde_json::Value;
 
 use crate::commands::stdout;
-use crate::support::daemon::{Daemon, command};
+use crate::support::daemon::{self, Daemon, command};
 use crate::support::events::{payments, raw};
 use crate::support::eventually;
 use crate::support::http::{address, get, scrape};
@@ -203,6 +203,10 @@ async fn everybody_tells_the_same_truth_about_every_state() {
     site.tells("PostgreSQL is back", &WELL).await;
 
     site.kafka.pause().unwrap();
+    // One look waits long enough for what was known to be old.
+    let (said, code) = daemon::status(&site.config).await;
+    assert!(said.starts_with("purchases: unknown: Kafka is out of reach"), "{said}");
+    assert_eq!(code, Some(4), "{said}");
     // That it is out of reach is told at once; until the last look is eight seconds old, what is known counts.
     eventually("the daemon to miss Kafka", || async {
         let checks = get(&site.at, "/readyz").await.json();
@@ -211,7 +215,7 @@ async fn everybody_tells_the_same_truth_about_every_state() {
     })
     .await;
     let unknown =
-        Truth { verdict: "unknown", fails: &["kafka", "routes"], kafka: false, status: 3, ..WELL };
+        Truth { verdict: "unknown", fails: &["kafka", "routes"], kafka: false, status: 4, ..WELL };
     site.tells("Kafka is frozen", &unknown).await;
     site.kafka.resume().unwrap();
     site.ready().await;

@@ -11,7 +11,7 @@ use super::print::{self, Format, Output};
 use super::{Globals, logging, session};
 use crate::config::Config;
 use crate::overview::{Overview, Sources};
-use rules::problem::Problem;
+use rules::problem::{Code, Problem};
 
 /// The exit code when there is a finding and somebody asked to be told.
 const FINDINGS: u8 = 3;
@@ -68,8 +68,11 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
     }
     let overview = sources.overview().await;
     show::print(&overview, args.output.output)?;
-    match overview.trouble {
-        Some(problem) => Err(problem),
+    let unseen = overview.unseen().filter(|p| p.code.exit() == Code::KafkaUnreachable.exit());
+    match &overview.trouble {
+        Some(problem) => Err(problem.clone()),
+        // It stands beside the route already.
+        None if unseen.is_some() => Ok(ExitCode::from(Code::KafkaUnreachable.exit())),
         None if args.exit_code && !is_fine(&overview) => Ok(ExitCode::from(FINDINGS)),
         None => Ok(ExitCode::SUCCESS),
     }

@@ -54,7 +54,7 @@ impl Sources {
         if let Some(probe) = probes.get(&key) {
             return Ok(probe.clone());
         }
-        let probe = Probe::new(&self.config.kafka, topic, group)?.within(self.patience / 2);
+        let probe = Probe::new(&self.config.kafka, topic, group)?.within(self.patience * 3 / 5);
         Ok(probes.entry(key).or_insert(Arc::new(Mutex::new(probe))).clone())
     }
 }

@@ -1,5 +1,6 @@
 //! Joins what the database knows with what Kafka says, and judges it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::future;
@@ -19,7 +20,7 @@ use rules::problem::{Code, Problem};
 const CLOCKS: SignedDuration = SignedDuration::from_secs(60);
 
 impl Sources {
-    /// Reads the databases, looks at Kafka, and judges every route and the outbox. Takes at most twice the
+    /// Reads the databases, looks at Kafka, and judges every route and the outbox. Takes at most three times the
     /// patience; what is away is said in its place.
     pub async fn overview(&self) -> Overview {
         let (mut overview, outbox) = tokio::join!(self.routes(), outbox::gather(self));
@@ -28,23 +29,27 @@ impl Sources {
     }
 
     async fn routes(&self) -> Overview {
-        let asked = self.purchases.ask(self.patience, "the status", report::read).await;
-        let here = Timestamp::now();
-        let (report, trouble) = match asked {
-            Ok(report) => (report, None),
-            Err(problem) => (Report::nothing(here), Some(problem)),
-        };
-        let routes = wanted(&self.config, &report).into_iter().map(async |mut route| {
-            route.look = self.look(&route).await;
+        let (mut report, mut here, mut trouble) = self.report().await;
+        let looking = wanted(&self.config, &report).into_iter().map(async |route| {
+            let look = self.look(&route).await;
+            (route.name, look)
+        });
+        let mut looks: HashMap<String, _> = future::join_all(looking).await.into_iter().collect();
+        if trouble.is_none() && looks.values().any(Result::is_err) {
+            // Waiting for Kafka took its time, in which a daemon may have seen it, or nobody.
+            (report, here, trouble) = self.report().await;
+        }
+        let seen = wanted(&self.config, &report).into_iter().filter_map(|mut route| {
+            route.look = looks.remove(&route.name)?;
             refresh(&mut route, report.now);
             route.health = match &trouble {
                 Some(problem) => unreachable(problem),
                 None => judge(&route, &report),
             };
-            route
+            Some(route)
         });
         Overview {
-            routes: future::join_all(routes).await,
+            routes: seen.collect(),
             now: report.now,
             clock_ahead: here.duration_since(report.now).as_secs_f64(),
             database: self.purchases.place(),
@@ -52,6 +57,16 @@ impl Sources {
             brokers: self.config.kafka.bootstrap_servers.clone(),
             jobs: report.jobs,
             outbox: None,
+        }
+    }
+
+    /// What the database knows, or nothing and why, and what this machine's clock shows at that moment.
+    async fn report(&self) -> (Report, Timestamp, Option<Problem>) {
+        let asked = self.purchases.ask(self.patience, "the status", report::read).await;
+        let here = Timestamp::now();
+        match asked {
+            Ok(report) => (report, here, None),
+            Err(problem) => (Report::nothing(here), here, Some(problem)),
         }
     }
 
@@ -210,6 +225,17 @@ pub fn made_anew(route: &Route) -> bool {
     found.is_some() && known.is_some() && found != known
 }
 
+/// What a look at the route's topic gave.
+pub(super) fn kafka(route: &Route, now: Timestamp) -> Kafka {
+    let looked = route.partitions.iter().filter_map(|p| p.log_seen_at).min();
+    match &route.look {
+        Err(_) => Kafka::Unreachable(looked.map(|at| age(now, at))),
+        Ok(look) if look.ends.is_empty() => Kafka::NoTopic,
+        Ok(_) if made_anew(route) => Kafka::Recreated,
+        Ok(_) => Kafka::Same,
+    }
+}
+
 fn judge(route: &Route, report: &Report) -> Health {
     let age = |at: Timestamp| age(report.now, at);
     let alive: Vec<&Worker> = route.workers.iter().filter(|w| w.alive).collect();
@@ -221,13 +247,6 @@ fn judge(route: &Route, report: &Report) -> Health {
         })
     };
     let is_joining = !alive.is_empty() && alive.iter().all(|w| w.state == "joining");
-    let looked = route.partitions.iter().filter_map(|p| p.log_seen_at).min();
-    let kafka = match &route.look {
-        Err(_) => Kafka::Unreachable(looked.map(age)),
-        Ok(look) if look.ends.is_empty() => Kafka::NoTopic,
-        Ok(_) if made_anew(route) => Kafka::Recreated,
-        Ok(_) => Kafka::Same,
-    };
     let partitions: Vec<health::Partition> = (route.partitions.iter())
         .map(|p| health::Partition {
             number: p.partition,
@@ -251,7 +270,7 @@ fn judge(route: &Route, report: &Report) -> Health {
         stalled: kept("stalled"),
         joining: is_joining
             .then(|| alive.iter().map(|w| age(w.state_since)).max().unwrap_or_default()),
-        kafka,
+        kafka: kafka(route, report.now),
         partitions: &partitions,
         unread: &unread(route, &alive),
         unseen: (route.look.as_ref().ok())

@@ -98,6 +98,16 @@ pub enum Kafka {
     Unreachable(Option<Duration>),
 }
 
+impl Kafka {
+    /// Whether it is out of reach and the last look at it too old to count.
+    pub fn is_unseen(self) -> bool {
+        match self {
+            Kafka::Unreachable(last) => last.is_none_or(|age| age > STALE_LOOK),
+            Kafka::Same | Kafka::NoTopic | Kafka::Recreated => false,
+        }
+    }
+}
+
 /// One partition.
 #[derive(Clone, Copy, Debug)]
 pub struct Partition {
@@ -284,7 +294,7 @@ fn verdict(facts: &Facts<'_>) -> Verdict {
     }
     if facts.joining.is_some() || facts.partitions.is_empty() {
         // Who else is in the group is no question while nobody can reach it.
-        return if is_unseen(&facts.kafka) { Verdict::Unknown } else { Verdict::Joining };
+        return if facts.kafka.is_unseen() { Verdict::Unknown } else { Verdict::Joining };
     }
     if stalled(facts).next().is_some() {
         return Verdict::Stalled;
@@ -292,7 +302,7 @@ fn verdict(facts: &Facts<'_>) -> Verdict {
     if !facts.unread.is_empty() {
         return Verdict::Unread;
     }
-    if is_unseen(&facts.kafka) || facts.unseen.is_some() {
+    if facts.kafka.is_unseen() || facts.unseen.is_some() {
         return Verdict::Unknown;
     }
     if facts.taken == 0 && facts.other_type > 0 || facts.unknown_type.is_some() {
@@ -316,14 +326,6 @@ fn verdict(facts: &Facts<'_>) -> Verdict {
 /// For how long daemons that are taken for alive have written nothing, if for too long.
 fn silence(facts: &Facts<'_>) -> Option<Duration> {
     facts.seen.filter(|age| facts.alive > 0 && *age > SILENT)
-}
-
-/// Whether Kafka is out of reach and the last look at it too old to count.
-fn is_unseen(kafka: &Kafka) -> bool {
-    match kafka {
-        Kafka::Unreachable(last) => last.is_none_or(|age| age > STALE_LOOK),
-        Kafka::Same | Kafka::NoTopic | Kafka::Recreated => false,
-    }
 }
 
 /// Partitions whose next record has been there for long, or for nobody knows how long, and which have not moved for
