@@ -269,7 +269,29 @@ wanted() { # wanted ONE OF…: is the first among the others?
   return 1
 }
 
-build_release() {
+build_lab() { # the lab and the daemon that it starts, side by side
   say "building makegood (the first time takes some minutes)"
-  cargo build --release --locked --quiet
+  cargo build --release --workspace --bins --locked --quiet
+}
+
+# Help is there before anything is installed or built: it is read from the texts that the tests hold the program to.
+answer_help() { # answer_help SCRIPT COMMAND ARGUMENT…: where they ask for help, answers and ends
+  local script=$1 command=$2 argument asked=no section
+  shift 2
+  section=$command
+  for argument in "$@"; do
+    case $argument in
+      -h | --help) asked=yes ;;
+      -*) ;;
+      *) [ "$section" != bench ] || section="bench $argument" ;;
+    esac
+  done
+  [ "$asked" = yes ] || return 0
+  sed -n '2,/^set -eu/{/^#/s/^# \{0,1\}//p;}' "$script"
+  echo
+  awk -v head="$ makegood-lab $section --help" '
+    /^\$ / { is_it = ($0 == head); found = found || is_it; next }
+    is_it { print }
+    END { exit !found }' tests/golden/lab_help.txt || fail "there is no measurement of that name" "$script --help names them"
+  exit 0
 }

@@ -33,10 +33,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::bench;
 use crate::config::{LogFormat, Overrides};
 use crate::daemon;
-use crate::demo;
 use crate::trace;
 use rules::problem::{Code, Problem};
 
@@ -142,11 +140,6 @@ enum Command {
     SendTest(send_test::Args),
     /// Ask the running daemon whether it works; for containers and cron.
     Health(health::Args),
-    /// Show the promise at work: private servers, a load with a ledger, a worker killed in the middle.
-    Demo(demo::DemoArgs),
-    /// Measure this machine: how fast, beside the fastest there is.
-    #[command(subcommand)]
-    Bench(bench::Bench),
 }
 
 impl Command {
@@ -168,8 +161,6 @@ impl Command {
             Command::Explain(args) => explain::run(globals, &args).await,
             Command::SendTest(args) => send_test::run(globals, &args).await,
             Command::Health(args) => health::run(globals, &args).await,
-            Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
-            Command::Bench(what) => bench::run(&what).await,
         }
     }
 }

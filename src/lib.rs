@@ -18,17 +18,13 @@
 //!   lines of the log and [`heartbeats`] signs of life, for every layer to use; [`mod@start_gate`] says whether a route
 //!   may apply anything yet.
 //! * [`trace`] makes spans of what the loops did, where it is built with them; [`http_client`] makes HTTP requests.
-//! * [`mod@bench`] measures the whole against private servers.
-//! * [`demo`] is the embedded default: private servers, a load with a ledger, the promise made visible.
 
 pub mod alert;
-pub mod bench;
 pub mod cli;
 pub mod command;
 pub mod config;
 pub mod control;
 pub mod daemon;
-pub mod demo;
 pub mod doctor;
 pub mod explain;
 pub mod heartbeats;

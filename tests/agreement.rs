@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use lab::servers::kafka::PrivateKafka;
+use lab::servers::postgres::PrivatePostgres;
 use makegood::config;
-use makegood::demo::kafka::PrivateKafka;
-use makegood::demo::postgres::PrivatePostgres;
 use makegood::kafka::produce::Producer;
 use rules::record::Record;
 use serde_json::Value;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use makegood::demo::postgres::PrivatePostgres;
+use lab::servers::postgres::PrivatePostgres;
 use makegood::store::positions::{self, Counts, Log, Move};
 use makegood::store::{CommitFault, migrate};
 use uuid::Uuid;

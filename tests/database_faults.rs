@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use lab::servers::postgres::PrivatePostgres;
 use makegood::config::Postgres;
-use makegood::demo::postgres::PrivatePostgres;
 use makegood::store::Store;
 use tokio_postgres::NoTls;
 

@@ -1,7 +1,7 @@
 //! Nobody's code is run as makegood: who may create in a schema that is searched, as everybody may in `public` before
 //! PostgreSQL 15, has functions and operators there that fit better than PostgreSQL's own.
 
-use makegood::demo::postgres::PrivatePostgres;
+use lab::servers::postgres::PrivatePostgres;
 use makegood::store::migrate;
 
 use crate::mapping_commands::checks;

@@ -1,12 +1,9 @@
 //! Names, types and help of the metrics do not change by accident, and the reference says the same.
 
-use std::fs;
+#[path = "support/golden.rs"]
+mod golden;
 
 use makegood::meter::catalog::{Kind, METRICS, Metric, Scope};
-
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/metrics.txt");
-const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/metrics.md");
-const BLESS: &str = "MAKEGOOD_TEST_BLESS";
 
 const HEAD: &str = "\
 # Metrics
@@ -47,7 +44,7 @@ fn reference() -> String {
     HEAD.to_owned() + &METRICS.iter().map(row).collect::<String>()
 }
 
-fn golden() -> String {
+fn described() -> String {
     let mut lines: Vec<String> = METRICS
         .iter()
         .flat_map(|m| {
@@ -60,13 +57,8 @@ fn golden() -> String {
 
 #[test]
 fn names_types_and_help_are_as_agreed() {
-    for (path, text) in [(GOLDEN, golden()), (REFERENCE, reference())] {
-        if std::env::var_os(BLESS).is_some_and(|value| value == "1") {
-            fs::write(path, &text).expect("the file can be written");
-        }
-        let found = fs::read_to_string(path).expect("the file exists");
-        assert_eq!(found, text, "{path}; {BLESS}=1 accepts the new text");
-    }
+    golden::assert_golden("tests/golden/metrics.txt", &described());
+    golden::assert_golden("docs/reference/metrics.md", &reference());
 }
 
 #[test]

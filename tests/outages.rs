@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use makegood::demo::kafka::PrivateKafka;
+use lab::servers::kafka::PrivateKafka;
 use makegood::kafka::sender::{HandOver, Pace};
 use rules::produce_error::Blame;
 use tokio::sync::watch;

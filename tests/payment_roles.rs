@@ -1,7 +1,7 @@
 //! The payment side with the rights of roles.sql: the payment service may publish and nothing else, and the daemon
 //! that relays has enough, in a database that has nothing but payments.
 
-use makegood::demo::postgres::PrivatePostgres;
+use lab::servers::postgres::PrivatePostgres;
 use makegood::store::migrate::{self, Set};
 use tokio_postgres::Client;
 

@@ -6,9 +6,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use lab::servers::footing::PrivateFolder;
+use lab::servers::postgres::PrivatePostgres;
 use makegood::config::Postgres;
-use makegood::demo::footing::PrivateFolder;
-use makegood::demo::postgres::PrivatePostgres;
 use makegood::store::connect;
 use tokio_postgres::Client;
 

@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use makegood::demo::kafka::PrivateKafka;
-use makegood::demo::postgres::PrivatePostgres;
+use lab::servers::kafka::PrivateKafka;
+use lab::servers::postgres::PrivatePostgres;
 use makegood::store::migrate;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};

@@ -2,19 +2,18 @@
 //! dashboard's role through its views alone.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use makegood::store::migrate;
 use tokio_postgres::Client;
 
+use crate::support::golden::assert_golden;
 use crate::support::library::store;
 use crate::support::rig::Rig;
 use crate::support::world::{HOST_TABLES, connect};
 use crate::support::{daemon, eventually};
 
-const GOLDEN: &str = "tests/golden/schema.sql";
 /// The views that a dashboard may read.
 const VIEWS: [&str; 13] = [
     "consumer_positions",
@@ -133,17 +132,7 @@ async fn a_daemon_that_may_only_check_refuses_a_database_that_is_behind() {
 async fn the_schema_is_the_golden_one() {
     let rig = Rig::new(1).await;
     let found = dump(&rig, &rig.url());
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(GOLDEN);
-    if std::env::var_os("MAKEGOOD_TEST_BLESS").is_some() {
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(&file, &found).unwrap();
-    }
-    let golden = fs::read_to_string(&file).unwrap_or_default();
-    let differs = found.lines().zip(golden.lines()).find(|(found, golden)| found != golden);
-    assert!(
-        found == golden,
-        "{GOLDEN} is another schema, first at {differs:?}; MAKEGOOD_TEST_BLESS=1 writes it anew"
-    );
+    assert_golden("tests/golden/schema.sql", &found);
 }
 
 /// A system library that sorts otherwise, as glibc 2.28 did, would leave an index in its collation wrong.

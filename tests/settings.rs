@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+use lab::servers::kafka::PrivateKafka;
 use makegood::config;
-use makegood::demo::kafka::PrivateKafka;
 use makegood::kafka::connectivity;
 use rules::problem::Code;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use makegood::demo::postgres::PrivatePostgres;
+use lab::servers::postgres::PrivatePostgres;
 use makegood::store::migrate;
 use uuid::Uuid;
 

@@ -2,16 +2,13 @@
 //! questions that run.
 
 use std::fmt::Write as _;
-use std::fs;
 
 use tokio_postgres::Client;
 
 use crate::audit::{WORK, people};
+use crate::support::golden::assert_golden;
 use crate::support::rig::Rig;
 use crate::support::world::connect;
-
-const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/views.md");
-const BLESS: &str = "MAKEGOOD_TEST_BLESS";
 
 const HEAD: &str = "\
 # Views
@@ -158,10 +155,7 @@ async fn every_view_is_documented_as_the_database_says_and_answers_its_question(
         assert!(VIEWS.iter().any(|view| view.0 == name), "{name} is not in the reference");
     }
     let text = reference(&rig.client).await;
-    if std::env::var_os(BLESS).is_some_and(|value| value == "1") {
-        fs::write(REFERENCE, &text).unwrap();
-    }
-    assert_eq!(fs::read_to_string(REFERENCE).unwrap(), text, "{BLESS}=1 accepts the new text");
+    assert_golden("docs/reference/views.md", &text);
     for (view, _, query) in VIEWS {
         let answer = rig.client.query(query, &[]).await;
         assert!(answer.is_ok(), "{view}: {answer:?}");

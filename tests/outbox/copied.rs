@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use makegood::demo::postgres::PrivatePostgres;
+use lab::servers::postgres::PrivatePostgres;
 
 use crate::support::outbox::{Numbers, Written};
 use crate::support::payments::{Place, Site};

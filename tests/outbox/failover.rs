@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use makegood::demo::postgres::PrivatePostgres;
+use lab::servers::postgres::PrivatePostgres;
 use uuid::Uuid;
 
 use crate::support::outbox::{Numbers, Written, assert_relayed, read_topic};

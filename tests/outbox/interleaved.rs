@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
-use makegood::demo::postgres::PrivatePostgres;
+use lab::servers::postgres::PrivatePostgres;
 use tokio_postgres::Client;
 
 use crate::support::load::chance;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lab::servers::postgres::PrivatePostgres;
 use makegood::config::{Kafka, Postgres};
-use makegood::demo::postgres::PrivatePostgres;
 use makegood::heartbeats::Liveness;
 use makegood::relay::{self, Relay};
 use makegood::store::outbox::{Claim, Session, Shard};

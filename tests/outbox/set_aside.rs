@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use lab::servers::postgres::PrivatePostgres;
 use makegood::config::Postgres;
-use makegood::demo::postgres::PrivatePostgres;
 use makegood::store::outbox::{Aside, Claim, Lost, Parking, Saying, Session, Shard};
 use uuid::Uuid;
 

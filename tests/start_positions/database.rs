@@ -1,6 +1,6 @@
 //! A database that went back in time while Kafka did not: what it lost is read again.
 
-use makegood::demo::postgres::PrivatePostgres;
+use lab::servers::postgres::PrivatePostgres;
 use makegood::store::migrate;
 use tokio_postgres::Client;
 

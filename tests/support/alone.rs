@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lab::servers::kafka::PrivateKafka;
 use makegood::config;
-use makegood::demo::kafka::PrivateKafka;
 use makegood::kafka::probe::Probe;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};

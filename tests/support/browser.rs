@@ -5,8 +5,8 @@ use std::path::Path;
 
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder};
-use makegood::demo::footing::{PrivateFolder, free_port};
-use makegood::demo::process::{Launch, Server};
+use lab::servers::footing::{PrivateFolder, free_port};
+use lab::servers::process::{Launch, Server};
 use serde_json::{Value, json};
 
 use super::eventually;

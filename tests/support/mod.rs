@@ -6,6 +6,7 @@ pub mod browser;
 pub mod corpus;
 pub mod daemon;
 pub mod events;
+pub mod golden;
 pub mod holding;
 pub mod http;
 pub mod ledger;

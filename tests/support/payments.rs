@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fastrand::Rng;
-use makegood::demo::postgres::PrivatePostgres;
+use lab::servers::postgres::PrivatePostgres;
 use makegood::store::migrate::{self, Set};
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;

@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use makegood::demo::footing::{Account, PrivateFolder, free_port};
-use makegood::demo::process::{Launch, Server};
+use lab::servers::footing::{Account, PrivateFolder, free_port};
+use lab::servers::process::{Launch, Server};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::world::connect;

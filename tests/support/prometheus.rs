@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use makegood::demo::footing::{PrivateFolder, free_port};
-use makegood::demo::process::{Launch, Server};
+use lab::servers::footing::{PrivateFolder, free_port};
+use lab::servers::process::{Launch, Server};
 use serde_json::Value;
 
 use super::http::get;

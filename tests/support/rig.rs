@@ -5,8 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use lab::servers::footing::PrivateFolder;
 use makegood::config;
-use makegood::demo::footing::PrivateFolder;
 use makegood::kafka::probe::Probe;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use makegood::demo::footing::free_port;
-use makegood::demo::kafka::PrivateKafka;
+use lab::servers::footing::free_port;
+use lab::servers::kafka::PrivateKafka;
 
 use super::authority::Authority;
 use super::rig::Rig;

@@ -2,9 +2,9 @@
 
 use std::process::{Command, Stdio};
 
-use makegood::demo::footing::Account;
-use makegood::demo::postgres::PrivatePostgres;
-use makegood::demo::process::run_as;
+use lab::servers::footing::Account;
+use lab::servers::postgres::PrivatePostgres;
+use lab::servers::process::run_as;
 use tokio_postgres::Client;
 
 use super::eventually;

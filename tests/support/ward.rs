@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use makegood::demo::footing::{Account, PrivateFolder};
-use makegood::demo::postgres::PrivatePostgres;
+use lab::servers::footing::{Account, PrivateFolder};
+use lab::servers::postgres::PrivatePostgres;
 
 use super::daemon::{self, Daemon};
 use super::events::{Payment, payments};

@@ -2,8 +2,8 @@
 
 use std::sync::OnceLock;
 
-use makegood::demo::kafka::PrivateKafka;
-use makegood::demo::postgres::PrivatePostgres;
+use lab::servers::kafka::PrivateKafka;
+use lab::servers::postgres::PrivatePostgres;
 use makegood::store::migrate;
 use tokio_postgres::NoTls;
 

@@ -1,6 +1,5 @@
 //! The real daemon as a child process, from its start until it has taken everything in.
 
-use std::ffi::OsString;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -9,8 +8,9 @@ use tokio_postgres::Client;
 
 use super::machine;
 use super::{postgres, system};
-use crate::demo::footing::PrivateFolder;
-use crate::demo::process::{Launch, Server};
+use crate::daemon::command_line;
+use crate::servers::footing::PrivateFolder;
+use crate::servers::process::{Launch, Server};
 use rules::problem::Problem;
 
 /// How long a drain may take.
@@ -19,8 +19,6 @@ const STOP: Duration = Duration::from_secs(30);
 const TAKEN_IN: &str = "SELECT coalesce(sum(applied + already + conflict + ignored + duplicate + quarantined \
         + other_type + tombstone), 0)::bigint \
     FROM makegood.consumer_positions WHERE consumer_group = $1";
-/// Variables a daemon would listen to; the caller's must not reach it.
-const VARIABLES: [&str; 5] = ["MAKEGOOD_", "PG", "KAFKA_", "DATABASE_URL", "RUST_LOG"];
 
 /// A running `makegood run`; stopped when dropped, and with us.
 pub struct Daemon {
@@ -48,18 +46,9 @@ impl Daemon {
         let file = folder.path().join("makegood.toml");
         fs::write(&file, config)
             .map_err(|e| system(format!("cannot write {}: {e}", file.display())))?;
-        let program = std::env::current_exe()
-            .map_err(|e| system(format!("cannot tell which program this is: {e}")))?;
-        let mut command: Vec<OsString> = vec!["env".into()];
-        for (name, _) in std::env::vars_os() {
-            if VARIABLES.iter().any(|v| name.to_string_lossy().starts_with(v)) {
-                command.extend(["-u".into(), name]);
-            }
-        }
-        command.extend([program.into(), "run".into(), "--config".into(), file.into()]);
         let launch = Launch {
             name: "makegood",
-            command,
+            command: command_line(&file)?,
             folder: folder.path().to_owned(),
             account: None,
             stop_signal: "TERM",

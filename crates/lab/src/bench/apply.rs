@@ -1,4 +1,4 @@
-//! `makegood bench apply`: the way from the topic into the tables, beside COPY into the same tables.
+//! `bin/bench apply`: the way from the topic into the tables, beside COPY into the same tables.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,11 +13,11 @@ use super::load;
 use super::report::{self, Round};
 use super::tables::{self, Made};
 use super::{machine, system};
-use crate::config::{Config, Kafka};
-use crate::demo::kafka::PrivateKafka;
-use crate::demo::postgres::PrivatePostgres;
-use crate::kafka::probe::Probe;
-use crate::store::migrate;
+use crate::servers::kafka::PrivateKafka;
+use crate::servers::postgres::PrivatePostgres;
+use makegood::config::{Config, Kafka};
+use makegood::kafka::probe::Probe;
+use makegood::store::migrate;
 use rules::problem::Problem;
 
 const TOPIC: &str = "purchase-confirmed";

@@ -1,19 +1,17 @@
-//! The worker: this program's own `run`, as a child that can be killed and cannot outlive us.
+//! The worker: `makegood run`, as a child that can be killed and cannot outlive us.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::footing::{PrivateFolder, free_port};
-use super::process::{Launch, Server};
+use crate::daemon::command_line;
+use crate::servers::footing::{PrivateFolder, free_port};
+use crate::servers::process::{Launch, Server};
 use rules::problem::{Code, Problem};
 
 /// How long the process may take to be gone after SIGKILL.
 const STOP: Duration = Duration::from_secs(20);
-/// Variables that the worker would listen to before its file.
-const HEARD: [&str; 5] = ["MAKEGOOD_", "PG", "KAFKA_", "DATABASE_URL", "RUST_LOG"];
 
 /// A running `makegood run` with a configuration of its own.
 #[derive(Debug)]
@@ -34,12 +32,9 @@ impl Worker {
         fs::write(&file, settings(database_url, bootstrap_servers, http)).map_err(|e| {
             Problem::new(Code::System, format!("cannot write {}: {e}", file.display()))
         })?;
-        let program = std::env::current_exe().map_err(|e| {
-            Problem::new(Code::System, format!("cannot tell which program this is: {e}"))
-        })?;
         let launch = Launch {
             name: "the worker",
-            command: command_line(program, &file),
+            command: command_line(&file)?,
             folder: folder.path().to_owned(),
             account: None,
             stop_signal: "TERM",
@@ -89,33 +84,14 @@ impl Worker {
     }
 }
 
-/// The names of the variables set here that win over a configuration file.
-pub fn heard_here() -> Vec<OsString> {
-    let heard = |name: &OsString| {
-        let name = name.to_string_lossy();
-        HEARD.iter().any(|start| name.starts_with(start))
-    };
-    std::env::vars_os().map(|(name, _)| name).filter(heard).collect()
-}
-
 fn config_of(folder: &Path) -> PathBuf {
     folder.join("makegood.toml")
-}
-
-/// Started by way of `env`, which takes away what would win over the file, and then becomes the worker.
-fn command_line(program: PathBuf, config: &Path) -> Vec<OsString> {
-    let mut command: Vec<OsString> = vec!["env".into()];
-    for name in heard_here() {
-        command.extend(["-u".into(), name]);
-    }
-    command.extend([program.into(), "run".into(), "--config".into(), config.into()]);
-    command
 }
 
 /// Everything else is the default: topic, group, mapping.
 fn settings(database_url: &str, bootstrap_servers: &str, http: u16) -> String {
     format!(
-        "# Written by `makegood demo`, and gone with it.\n\
+        "# Written by `bin/demo`, and gone with it.\n\
          [postgres]\n\
          url = \"{database_url}\"\n\
          [kafka]\n\

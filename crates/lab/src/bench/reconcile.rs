@@ -1,4 +1,4 @@
-//! `makegood bench reconcile`: a sweep over all payments, beside PostgreSQL's own anti-join, and what it
+//! `bin/bench reconcile`: a sweep over all payments, beside PostgreSQL's own anti-join, and what it
 //! costs the consumer.
 
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ use rules::problem::Problem;
 
 /// A daemon slower than this, in payments or records per second, is taken for stuck.
 const SLOWEST: usize = 2000;
-const FILL: &str = include_str!("../../sql/demo/bench_reconcile.sql");
+const FILL: &str = include_str!("../../../../sql/demo/bench_reconcile.sql");
 
 /// How to measure.
 #[derive(Clone, Debug, clap::Args)]

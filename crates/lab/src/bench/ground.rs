@@ -4,11 +4,11 @@ use tokio::task::block_in_place;
 use tokio_postgres::Client;
 
 use super::tables;
-use crate::config::{Config, Kafka};
-use crate::demo::kafka::PrivateKafka;
-use crate::demo::postgres::PrivatePostgres;
-use crate::kafka::probe::Probe;
-use crate::store::migrate;
+use crate::servers::kafka::PrivateKafka;
+use crate::servers::postgres::PrivatePostgres;
+use makegood::config::{Config, Kafka};
+use makegood::kafka::probe::Probe;
+use makegood::store::migrate;
 use rules::problem::Problem;
 
 /// The topic that is written.

@@ -1,4 +1,4 @@
-//! `makegood bench latency`: how long it takes from a payment's commit until its purchase can be seen, all the way
+//! `bin/bench latency`: how long it takes from a payment's commit until its purchase can be seen, all the way
 //! through outbox, relay, Kafka, inbox and mapping.
 
 use std::collections::HashMap;
@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::daemon::Daemon;
 use super::load::Payment;
 use super::{ground, machine, postgres, report, system, tables};
-use crate::config;
 use ground::{Ground, TOPIC};
+use makegood::config;
 use rules::problem::Problem;
 
 /// Payments before the measurement, so that connections are made and code is warm.

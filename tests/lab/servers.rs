@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use makegood::demo::footing::PrivateFolder;
-use makegood::demo::kafka::PrivateKafka;
-use makegood::demo::postgres::PrivatePostgres;
-use makegood::demo::process::{Launch, Server};
+use lab::servers::footing::PrivateFolder;
+use lab::servers::kafka::PrivateKafka;
+use lab::servers::postgres::PrivatePostgres;
+use lab::servers::process::{Launch, Server};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};

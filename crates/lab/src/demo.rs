@@ -1,13 +1,9 @@
 //! The embedded default: private servers, a load with a ledger, the promise made visible.
 
 pub mod broker;
-pub mod footing;
-pub mod kafka;
 pub mod ledger;
 pub mod look;
 pub mod play;
-pub mod postgres;
-pub mod process;
 pub mod screen;
 pub mod script;
 pub mod shop;
@@ -19,6 +15,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::daemon::{heard_here, program};
 use broker::Broker;
 use ledger::Verdict;
 use look::Eyes;
@@ -29,17 +26,17 @@ use script::Script;
 use shop::Shop;
 use stage::{GROUP, Stage};
 
-/// What `makegood demo` can be told.
+/// What `makegood-lab demo` can be told.
 #[derive(Clone, Copy, Debug, clap::Args)]
 #[command(after_help = "\
-It starts a PostgreSQL of its own, a broker and a worker. A shop publishes the events of its payments
-through the outbox, another producer sends everything that goes wrong, the worker is killed in the
-middle, and what was paid is compared with what was bought.
+It starts a PostgreSQL of its own, a broker and a worker. A shop publishes the events of its
+payments through the outbox, another producer sends everything that goes wrong, the worker is killed
+in the middle, and what was paid is compared with what was bought.
 Everything it starts and writes is gone when it ends.
 
 Examples:
-  makegood demo
-  makegood demo --kafka --exit")]
+  bin/demo
+  bin/demo --kafka --exit")]
 pub struct DemoArgs {
     /// Use a real Apache Kafka instead of the broker inside this process
     #[arg(long)]
@@ -125,12 +122,12 @@ async fn judged(args: &DemoArgs, play: &mut Play<'_>) -> Result<Verdict, Problem
 
 /// Commands that work while the demo stays up.
 fn what_to_try(stage: &Stage) -> String {
-    let program = program();
+    let program = typed();
     let config = stage.worker.config();
     let page = stage.worker.page();
     let (config, url) = (config.display(), stage.database_url());
     let heard: Vec<String> =
-        worker::heard_here().iter().map(|name| name.to_string_lossy().into_owned()).collect();
+        heard_here().iter().map(|name| name.to_string_lossy().into_owned()).collect();
     let warning = match heard.is_empty() {
         true => String::new(),
         false => format!("\n(these are set here and may win over the file: {})", heard.join(" ")),
@@ -145,9 +142,9 @@ fn what_to_try(stage: &Stage) -> String {
     )
 }
 
-/// This program as it can be typed here.
-fn program() -> String {
-    let Ok(whole) = std::env::current_exe() else { return "makegood".to_owned() };
+/// makegood as it can be typed here.
+fn typed() -> String {
+    let Ok(whole) = program() else { return "makegood".to_owned() };
     let here = std::env::current_dir().unwrap_or_default();
     whole.strip_prefix(here).unwrap_or(&whole).display().to_string()
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio_postgres::Client;
 
 use super::shop::failed;
-use crate::config;
-use crate::kafka::probe::Probe;
+use makegood::config;
+use makegood::kafka::probe::Probe;
 use rules::problem::{Code, Problem};
 
 /// What the views, the host's table and Kafka say now.

@@ -4,11 +4,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::broker::Broker;
 use super::interrupted;
-use super::postgres::PrivatePostgres;
 use super::screen::Screen;
 use super::shop::{connect, make_database};
 use super::worker::Worker;
-use crate::store::migrate;
+use crate::servers::postgres::PrivatePostgres;
+use makegood::store::migrate;
 use rules::problem::{Code, Problem};
 
 /// The topic of the default configuration.

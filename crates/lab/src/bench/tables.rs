@@ -8,7 +8,7 @@ use super::load::Payment;
 use super::{postgres, system};
 use rules::problem::Problem;
 
-const HOST_TABLES: &str = include_str!("../../sql/demo/host_tables.sql");
+const HOST_TABLES: &str = include_str!("../../../../sql/demo/host_tables.sql");
 
 /// What a run must have made, as the tables tell it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,13 +7,13 @@ use tokio_postgres::{Client, NoTls};
 
 use super::ledger::{Ledger, Purchase};
 use super::script::{Fate, Kind, Payment, Script, Sending};
-use crate::config;
-use crate::kafka::produce::Producer;
-use crate::store::Fault;
+use makegood::config;
+use makegood::kafka::produce::Producer;
+use makegood::store::Fault;
 use rules::problem::{Code, Problem};
 
 /// The payment service's own tables.
-const HOST_TABLES: &str = include_str!("../../sql/demo/host_tables.sql");
+const HOST_TABLES: &str = include_str!("../../../../sql/demo/host_tables.sql");
 const PAY: &str = "\
     INSERT INTO payments (id, student_id, course_id, amount, currency, status) \
     VALUES ($1, $2, $3, $4::text::numeric, 'INR', $5)";

@@ -182,7 +182,7 @@ impl PrivateKafka {
     }
 }
 
-/// The folder of jars: `MAKEGOOD_KAFKA_LIBS`, or `target/kafka/libs` below the current folder or the package cargo runs.
+/// The folder of jars: `MAKEGOOD_KAFKA_LIBS`, or `target/kafka/libs` below the current folder or one above it.
 fn find_libs() -> Result<PathBuf, Problem> {
     let missing = |place: &Path| {
         Problem::new(Code::System, format!("there are no Kafka jars in {}", place.display())).hint(
@@ -200,11 +200,7 @@ fn find_libs() -> Result<PathBuf, Problem> {
         return if jars(&named) { Ok(named) } else { Err(missing(&named)) };
     }
     let here = std::env::current_dir().unwrap_or_default();
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    let mut places = [Some(here.clone()), package]
-        .into_iter()
-        .flatten()
-        .map(|base| base.join("target/kafka/libs"));
+    let mut places = here.ancestors().map(|base| base.join("target/kafka/libs"));
     places.find(|place| jars(place)).ok_or_else(|| missing(&here.join("target/kafka/libs")))
 }
 

@@ -1,4 +1,4 @@
-//! `makegood bench outbox`: how fast waiting rows get to Kafka, beside the Kafka client alone.
+//! `bin/bench outbox`: how fast waiting rows get to Kafka, beside the Kafka client alone.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -11,8 +11,8 @@ use super::daemon::Daemon;
 use super::load::Payment;
 use super::report::{self, thousands};
 use super::{ground, machine, postgres, system};
-use crate::kafka::sender::{HandOver, Outgoing, Pace, Sender};
 use ground::{Ground, TOPIC};
+use makegood::kafka::sender::{HandOver, Outgoing, Pace, Sender};
 use rules::problem::Problem;
 
 /// A relay slower than this, in rows per second, is taken for stuck.

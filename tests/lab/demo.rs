@@ -1,4 +1,4 @@
-//! `makegood demo`: it ends well by itself, and however it ends, nothing of it stays behind.
+//! The demo: it ends well by itself, and however it ends, nothing of it stays behind.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must say where and stop")]
 
@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use makegood::demo::footing::PrivateFolder;
+use lab::servers::footing::PrivateFolder;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_makegood-lab");
 /// Enough for a busy machine; nothing waits so long when all is well.
 const PATIENCE: Duration = Duration::from_secs(150);
 
@@ -94,7 +95,7 @@ impl Scene {
     }
 
     fn start(&self, args: &[&str]) -> Demo {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_makegood"));
+        let mut command = Command::new(PROGRAM);
         command.arg("demo").args(args).env("TMPDIR", self.0.path());
         // The worker must not listen to any of these.
         command.env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nowhere");
@@ -175,10 +176,10 @@ fn found_and_expected<'a>(said: &'a str, what: &str) -> Vec<&'a str> {
 }
 
 fn wait_for_worker_and_kill(scene: &Scene) {
-    let program = env!("CARGO_BIN_EXE_makegood");
+    let makegood = Path::new(PROGRAM).with_file_name("makegood").display().to_string();
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let found = scene.processes().into_iter().find(|(_, line)| line.starts_with(program));
+        let found = scene.processes().into_iter().find(|(_, line)| line.starts_with(&makegood));
         if let Some((pid, _)) = found {
             return signal(pid, "KILL");
         }

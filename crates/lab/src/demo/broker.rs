@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 
 use rdkafka::mocking::MockCluster;
 
-use super::kafka::PrivateKafka;
+use crate::servers::kafka::PrivateKafka;
 use rules::problem::{Code, Problem};
 
 /// A running broker with one topic; gone when dropped.

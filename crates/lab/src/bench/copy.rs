@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::load::Payment;
 use super::{postgres, system};
-use crate::store::copy::{self, Rows};
+use makegood::store::copy::{self, Rows};
 use rules::envelope;
 use rules::problem::Problem;
 

@@ -1,0 +1,36 @@
+//! The `makegood-lab` binary; `bin/demo` and `bin/bench` build and call it.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use lab::{bench, demo};
+
+/// Shows and measures makegood with private servers; everything it starts and writes is gone when it ends.
+#[derive(Parser)]
+#[command(name = "makegood-lab", version, arg_required_else_help = true)]
+#[command(max_term_width = 100, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show the promise at work: private servers, a load with a ledger, a worker killed in the middle.
+    Demo(demo::DemoArgs),
+    /// Measure this machine: how fast, beside the fastest there is.
+    #[command(subcommand)]
+    Bench(bench::Bench),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let ended = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
+        Command::Bench(what) => bench::run(&what).await,
+    };
+    ended.unwrap_or_else(|problem| {
+        eprintln!("{problem}");
+        ExitCode::from(problem.code.exit())
+    })
+}
