@@ -4,7 +4,7 @@
 //! it is: 400 kB of gzip are 400 MiB. So the linker leads its calls through here (`build.rs`, ld's
 //! `--wrap`): what a batch will take is measured first, and a batch that takes too much is refused as one
 //! that cannot be unpacked, which the claim of its partition then goes past. What is unpacked counts until
-//! librdkafka lets go of it. The version of librdkafka is pinned by Cargo.toml, and `tests/bombs.rs` tries
+//! librdkafka lets go of it. The version of librdkafka is pinned by Cargo.toml, and `tests/servers/bombs.rs` tries
 //! every codec.
 
 mod measure;

@@ -91,7 +91,7 @@ impl Rig {
 
     /// The configuration as the program gets it: TOML text. `route` is added to the `[[inbox]]`
     /// section, `more` to the end. Most tests send events and write no payments, so events are believed
-    /// unless `route` says otherwise; `tests/verifying.rs` is about that.
+    /// unless `route` says otherwise; `tests/servers/verifying.rs` is about that.
     pub fn config(&self, database_url: &str, route: &str, more: &str) -> String {
         let believes = match route.contains("verify_payment") {
             true => "",

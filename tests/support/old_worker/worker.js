@@ -1,5 +1,5 @@
 // The worker that makegood takes over from, as people have it: kafkajs, one INSERT a message, no inbox, offsets
-// committed by kafkajs by itself. The tests of tests/takeover.rs run it.
+// committed by kafkajs by itself. The tests of tests/servers/takeover.rs run it.
 //
 // ON_ERROR: `skip` logs an insert that failed and goes on, and kafkajs commits past the message; `throw` leaves it to
 // kafkajs, which tries again and then starts its consumer anew.

@@ -146,7 +146,7 @@ async fn every_metric_is_exported_as_documented_and_a_scrape_asks_nobody() {
         let described = text.lines().filter(|line| line.starts_with("# TYPE makegood_"));
         described.map(|line| line["# TYPE ".len()..].to_owned()).collect()
     };
-    let golden = include_str!("golden/metrics.txt");
+    let golden = include_str!("../golden/metrics.txt");
     let missing = Mutex::default();
     let found = async {
         eventually("every metric to have a value", || async {

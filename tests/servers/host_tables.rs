@@ -9,7 +9,7 @@ use crate::support::events::payments;
 use crate::support::rig::Rig;
 use crate::support::{eventually, ledger};
 
-const APPLY: &str = include_str!("../sql/purchases/apply.sql");
+const APPLY: &str = include_str!("../../sql/purchases/apply.sql");
 
 /// What `mapping check` says of the shipped mapping.
 async fn check(rig: &Rig) -> String {

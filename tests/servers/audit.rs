@@ -7,7 +7,7 @@ use crate::support::eventually;
 use crate::support::rig::Rig;
 use crate::support::world::connect;
 
-const ROLES: &str = include_str!("../deploy/roles.sql");
+const ROLES: &str = include_str!("../../deploy/roles.sql");
 /// What there is to decide on.
 pub const WORK: &str = "
     INSERT INTO makegood.routes (name, topic, consumer_group) VALUES ('r', 't', 'g');

@@ -11,7 +11,7 @@ use crate::support::rig::Rig;
 use crate::support::world::{HOST_TABLES, connect};
 use crate::support::{eventually, ledger, traps};
 
-const ROLES: &str = include_str!("../deploy/roles.sql");
+const ROLES: &str = include_str!("../../deploy/roles.sql");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_of_makegood_runs_nothing_that_a_publisher_has_put_into_public() {

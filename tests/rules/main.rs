@@ -3,13 +3,9 @@
 //! Each run draws a new seed and prints it when a law breaks; `MAKEGOOD_TEST_SEED=N` replays it.
 //! `MAKEGOOD_TEST_CASES` sets how many cases each law gets (default 300).
 
-#[path = "laws/alarm.rs"]
 mod alarm;
-#[path = "laws/stall.rs"]
 mod stall;
-#[path = "laws/trace.rs"]
 mod trace;
-#[path = "laws/window.rs"]
 mod window;
 
 use std::collections::{BTreeSet, HashSet};

@@ -149,7 +149,7 @@ async fn a_mapping_that_takes_the_whole_payload_is_held_to_all_that_the_payment_
 fn payload_mapping(rig: &Rig) -> PathBuf {
     let folder = rig.path("payloads");
     fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("payments.sql"), include_str!("../../sql/purchases/payments.sql"))
+    fs::write(folder.join("payments.sql"), include_str!("../../../sql/purchases/payments.sql"))
         .unwrap();
     let apply = "-- makegood: apply
 -- makegood: business-key student_course_purchases(payment_id) /data/paymentId

@@ -253,7 +253,7 @@ async fn a_confirmed_first_start_leaves_strangers_alone_and_a_second_one_asks_no
 }
 
 /// Its assigner is makegood's, so that Kafka takes both, and it gets a part of the payments. Spoken by hand, for
-/// no library would send such a name. A real kafkajs worker is in tests/takeover/.
+/// no library would send such a name. A real kafkajs worker is in tests/servers/takeover/.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_shares_the_group_is_named_whatever_it_calls_itself() {
     let rig = Rig::new(1).await;

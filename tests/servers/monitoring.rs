@@ -16,9 +16,9 @@ use crate::support::http::{address, get};
 use crate::support::prometheus::{Prometheus, tool};
 use crate::support::rig::Rig;
 
-const RULES: &str = include_str!("../deploy/prometheus/makegood.rules.yml");
-const RUNBOOK: &str = include_str!("../docs/runbook.md");
-const DASHBOARD: &str = include_str!("../deploy/grafana/dashboards/makegood.json");
+const RULES: &str = include_str!("../../deploy/prometheus/makegood.rules.yml");
+const RUNBOOK: &str = include_str!("../../docs/runbook.md");
+const DASHBOARD: &str = include_str!("../../deploy/grafana/dashboards/makegood.json");
 
 /// The values of a key in the rules, which have each on a line of its own.
 fn values(key: &str) -> Vec<&'static str> {
@@ -51,7 +51,7 @@ fn the_alerts_are_sound_fire_when_they_should_and_have_a_runbook() {
     for key in ["expr", "summary", "description", "labels"] {
         assert_eq!(values(key).len(), alerts.len(), "each alert has one {key}");
     }
-    let tests = include_str!("../deploy/prometheus/makegood.test.yml");
+    let tests = include_str!("../../deploy/prometheus/makegood.test.yml");
     for (alert, runbook) in alerts.iter().zip(values("runbook_url")) {
         assert_eq!(runbook, format!("docs/runbook.md#{}", alert.to_lowercase()));
         assert!(RUNBOOK.contains(&format!("\n## {alert}\n")), "{alert} has no section");

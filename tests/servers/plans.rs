@@ -40,7 +40,7 @@ async fn no_question_that_dashboards_ask_scans_the_inbox() {
 #[tokio::test(flavor = "multi_thread")]
 async fn closing_the_cases_of_a_payment_reads_no_others_though_it_was_planned_without_any() {
     let rig = Rig::new(1).await;
-    let sql = include_str!("../sql/core/quarantine_made_good.sql");
+    let sql = include_str!("../../sql/core/quarantine_made_good.sql");
     rig.client
         .batch_execute(&format!(
             "INSERT INTO makegood.routes (name, topic, consumer_group) VALUES ('r', 't', 'g');

@@ -108,7 +108,7 @@ async fn a_page_lists_nobodys_events_by_a_persons_id_and_asks_the_database_for_n
 {
     let rig = Rig::new(1).await;
     let mapping = Mapping::new(&rig);
-    let slow = include_str!("../sql/purchases/lookup.sql")
+    let slow = include_str!("../../sql/purchases/lookup.sql")
         .replace("WHERE id IS NOT NULL", "WHERE pg_sleep(60) IS NOT NULL");
     std::fs::write(rig.path("mapping").join("lookup.sql"), slow).unwrap();
     let daemon = rig.daemon();

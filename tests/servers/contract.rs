@@ -16,7 +16,7 @@ use crate::support::load::chance;
 use crate::support::rig::Rig;
 use crate::support::{eventually, ledger};
 
-const BUILT_IN: &str = include_str!("../sql/purchases/apply.sql");
+const BUILT_IN: &str = include_str!("../../sql/purchases/apply.sql");
 
 /// A mapping's file in the test's own folder, and the setting that names the folder.
 fn mapping(rig: &Rig, sql: &str) -> (PathBuf, String) {
@@ -364,7 +364,7 @@ async fn a_held_daemon_leaves_runs_and_replays_to_one_that_runs_and_takes_them_w
     rig.send(&raw(None, Some(broken.as_bytes()))).await;
     rig.caught_up().await;
     let (file, setting) = mapping(&rig, &answering("SELECT event_id, outcome FROM answer"));
-    let missing = include_str!("../sql/purchases/missing.sql");
+    let missing = include_str!("../../sql/purchases/missing.sql");
     fs::write(file.with_file_name("missing.sql"), missing).unwrap();
     let bad = rig.reconciler_with(&setting, "");
     held_for(&rig, "returns (").await;

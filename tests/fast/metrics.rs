@@ -1,8 +1,6 @@
 //! Names, types and help of the metrics do not change by accident, and the reference says the same.
 
-#[path = "support/golden.rs"]
-mod golden;
-
+use crate::golden::assert_golden;
 use makegood::meter::catalog::{Kind, METRICS, Metric, Scope};
 
 const HEAD: &str = "\
@@ -57,8 +55,8 @@ fn described() -> String {
 
 #[test]
 fn names_types_and_help_are_as_agreed() {
-    golden::assert_golden("tests/golden/metrics.txt", &described());
-    golden::assert_golden("docs/reference/metrics.md", &reference());
+    assert_golden("tests/golden/metrics.txt", &described());
+    assert_golden("docs/reference/metrics.md", &reference());
 }
 
 #[test]

@@ -39,6 +39,7 @@ mod offsets_commands;
 mod outages;
 mod outbox;
 mod outbox_commands;
+#[path = "../browser/mod.rs"]
 mod page;
 mod payment_examples;
 mod payment_roles;
@@ -60,6 +61,7 @@ mod shutdown;
 mod situations;
 mod start_positions;
 mod story;
+#[path = "../support/mod.rs"]
 mod support;
 mod takeover;
 mod timings;

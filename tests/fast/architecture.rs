@@ -1,7 +1,5 @@
 //! The shape of the code: who may use whom, what the rules may not touch, what each SQL file begins with.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -72,13 +72,13 @@ async fn a_key_that_the_payments_refuse_is_nobodys_and_holds_nobody_up() {
     rig.client.batch_execute(DOMAIN).await.unwrap();
     let folder = rig.path("codes");
     fs::create_dir_all(&folder).unwrap();
-    let shipped = include_str!("../../sql/purchases/payments.sql");
+    let shipped = include_str!("../../../sql/purchases/payments.sql");
     fs::write(
         folder.join("payments.sql"),
         shipped.replace("$5::text[]::uuid[]", "$5::text[]::payment_code[]"),
     )
     .unwrap();
-    fs::write(folder.join("apply.sql"), include_str!("../../sql/purchases/apply.sql")).unwrap();
+    fs::write(folder.join("apply.sql"), include_str!("../../../sql/purchases/apply.sql")).unwrap();
     let mut forged = payments(4);
     for (at, payment) in forged.iter_mut().enumerate() {
         payment.id = format!("00000000-0000-0000-0000-00000000000{at}").parse().unwrap();

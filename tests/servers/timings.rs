@@ -22,7 +22,7 @@ use crate::support::ward::TinyDisk;
 use crate::support::world::{HOST_TABLES, connect};
 use crate::support::{eventually, ledger};
 
-const ROLES: &str = include_str!("../deploy/roles.sql");
+const ROLES: &str = include_str!("../../deploy/roles.sql");
 /// Within this each fault has its name, and from its end everything its purchase.
 const NAMED: Duration = Duration::from_secs(10);
 const GOT_OVER: Duration = Duration::from_secs(15);

@@ -39,7 +39,7 @@ impl Mapping {
     pub fn new(rig: &Rig) -> Mapping {
         let mapping = Mapping { folder: rig.path("mapping") };
         std::fs::create_dir_all(&mapping.folder).unwrap();
-        let missing = include_str!("../sql/purchases/missing.sql");
+        let missing = include_str!("../../sql/purchases/missing.sql");
         std::fs::write(mapping.folder.join("missing.sql"), missing).unwrap();
         mapping.restore();
         mapping
@@ -52,7 +52,7 @@ impl Mapping {
 
     /// Replaces texts in the shipped apply.sql; the daemon takes it at its next start or SIGHUP.
     pub fn change(&self, changes: &[(&str, &str)]) {
-        let mut text = include_str!("../sql/purchases/apply.sql").to_owned();
+        let mut text = include_str!("../../sql/purchases/apply.sql").to_owned();
         for (from, to) in changes {
             assert!(text.contains(from), "apply.sql has no {from}");
             text = text.replace(from, to);

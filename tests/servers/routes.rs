@@ -8,7 +8,7 @@ use crate::support::events::payments;
 use crate::support::rig::Rig;
 use crate::support::{eventually, ledger};
 
-const BUILT_IN: &str = include_str!("../sql/purchases/apply.sql");
+const BUILT_IN: &str = include_str!("../../sql/purchases/apply.sql");
 
 /// A second route, in a group of its own.
 fn second(rig: &Rig, mapping: &std::path::Path) -> String {

@@ -10,7 +10,7 @@ use super::support::eventually;
 use super::support::rig::Rig;
 use super::support::world::connect;
 
-const ROLES: &str = include_str!("../deploy/roles.sql");
+const ROLES: &str = include_str!("../../deploy/roles.sql");
 /// Roles are a whole cluster's, so the test has one of its own.
 const PEOPLE: &str = "\
     CREATE ROLE shop LOGIN PASSWORD 'pw' IN ROLE makegood_publisher;

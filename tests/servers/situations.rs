@@ -56,7 +56,7 @@ struct Step {
 }
 
 async fn comes_out_right(name: &str) {
-    let file = format!("{}/tests/situations/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+    let file = format!("{}/tests/servers/situations/{name}.toml", env!("CARGO_MANIFEST_DIR"));
     let situation: Situation = toml::from_str(&fs::read_to_string(file).unwrap()).unwrap();
     let rig = Rig::new(1).await;
     let mut daemon: Option<Daemon> = None;
@@ -146,7 +146,7 @@ macro_rules! situations {
 
         #[test]
         fn every_file_is_tried() {
-            let folder = format!("{}/tests/situations", env!("CARGO_MANIFEST_DIR"));
+            let folder = format!("{}/tests/servers/situations", env!("CARGO_MANIFEST_DIR"));
             for entry in fs::read_dir(folder).unwrap() {
                 let file = entry.unwrap().file_name().into_string().unwrap();
                 let tried = [$(concat!(stringify!($name), ".toml")),*];

@@ -10,7 +10,7 @@ use crate::support::rig::Rig;
 use crate::support::world::{HOST_TABLES, connect};
 use crate::support::{eventually, ledger};
 
-const ROLES: &str = include_str!("../../deploy/roles.sql");
+const ROLES: &str = include_str!("../../../deploy/roles.sql");
 
 /// The SQLSTATE a statement is refused with.
 async fn refused(client: &Client, sql: &str) -> String {
@@ -114,7 +114,7 @@ async fn a_mapping_without_missing_sql_is_not_reconciled_and_says_so() {
     let folder = rig.path("mapping");
     std::fs::create_dir_all(&folder).unwrap();
     let copy = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
-    copy("apply.sql", include_str!("../../sql/purchases/apply.sql"));
+    copy("apply.sql", include_str!("../../../sql/purchases/apply.sql"));
     let route = format!("mapping = \"{}\"", folder.display());
     let daemon = rig.reconciler_with(&route, "");
     let said = |what: &'static str| {
@@ -132,7 +132,7 @@ async fn a_mapping_without_missing_sql_is_not_reconciled_and_says_so() {
     daemon.signal("HUP");
     eventually("the job to say why", || said("missing.sql")).await;
     let run = rig.ask("").await;
-    copy("missing.sql", include_str!("../../sql/purchases/missing.sql"));
+    copy("missing.sql", include_str!("../../../sql/purchases/missing.sql"));
     daemon.signal("HUP");
     let done = rig.run_is(run, &["done", "failed"]).await;
     assert_eq!(done.state, "done", "{done:?}");
