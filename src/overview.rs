@@ -84,6 +84,8 @@ pub struct Route {
     pub uncovered: Option<String>,
     /// What its reconciliation jobs have not done in time.
     pub late: Option<Late>,
+    /// What is wrong with the words in the payments' status.
+    pub statuses: Option<String>,
     /// Purchases that contradict their payments.
     pub mismatches: i64,
     /// Why the last run of one of its jobs failed, if it did.

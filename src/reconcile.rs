@@ -23,6 +23,7 @@ mod compare;
 mod context;
 mod look;
 mod reconciler;
+mod statuses;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

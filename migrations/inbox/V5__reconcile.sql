@@ -8,12 +8,14 @@ CREATE TABLE makegood.jobs (
     look_at timestamptz,
     looked_at timestamptz,
     notice text,
+    statuses jsonb NOT NULL DEFAULT '{}',
+    statuses_say text,
     lease_owner uuid,
     lease_epoch bigint NOT NULL DEFAULT 0,
     lease_until timestamptz
 );
 COMMENT ON TABLE makegood.jobs IS
-    'One row a job: every payment that became paid before cursor_at has been compared, and before look_at been looked at. Its runner holds the lease.';
+    'One row a job: every payment that became paid before cursor_at has been compared, and before look_at been looked at. Its runner holds the lease. statuses_say is what is wrong with the words in the payments'' status.';
 
 -- A run is asked for by its row alone; a daemon that is down finds it when it starts.
 CREATE TABLE makegood.runs (
@@ -36,6 +38,7 @@ CREATE TABLE makegood.runs (
     quarantined bigint NOT NULL DEFAULT 0,
     conflicts bigint NOT NULL DEFAULT 0,
     sample jsonb,
+    statuses jsonb NOT NULL DEFAULT '{}',
     held text,
     approved_by text,
     approved_at timestamptz,

@@ -12,4 +12,4 @@ SET cursor_at = CASE WHEN cursor_at <= clock_timestamp() + interval '1 minute' T
     lease_epoch = lease_epoch + (lease_owner IS DISTINCT FROM $2)::integer
 WHERE name = $1 AND (lease_owner = $2 OR lease_owner IS NULL OR lease_until < clock_timestamp()
                        OR lease_until > clock_timestamp() + 2 * make_interval(secs => $3))
-RETURNING lease_epoch, cursor_at, swept_at, scheduled_at, look_at, looked_at, notice, clock_timestamp() AS now
+RETURNING lease_epoch, cursor_at, swept_at, scheduled_at, look_at, looked_at, notice, statuses, statuses_say, clock_timestamp() AS now

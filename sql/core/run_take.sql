@@ -15,5 +15,5 @@ FROM (
 ) next
 WHERE r.id = next.id
 RETURNING r.id, r.since, r.until, r.dry_run, r.requested_via, r.phase, r.place_at, r.place_key, r.compared, r.missing,
-          r.approved_at IS NOT NULL AS approved, r.held, r.started_at,
+          r.approved_at IS NOT NULL AS approved, r.held, r.started_at, r.statuses,
           coalesce(jsonb_array_length(r.sample), 0) AS sampled

@@ -1,6 +1,6 @@
 -- makegood: status_jobs
 -- The run at hand is the oldest open one; a held one waits for a person and stands in nobody's way.
-SELECT j.name AS job, r.name AS route, j.looked_at, j.notice, done.finished_at AS succeeded_at,
+SELECT j.name AS job, r.name AS route, j.looked_at, j.notice, j.statuses_say, done.finished_at AS succeeded_at,
        CASE WHEN isfinite(done.finished_at) AND isfinite(done.started_at) THEN
            extract(epoch FROM done.finished_at - done.started_at)::float8
        END AS took, held.runs AS held_runs, ended.error AS failed, at_hand.run, at_hand.phase,

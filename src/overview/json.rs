@@ -66,6 +66,7 @@ impl Route {
             "gaps_uncovered_because": route.uncovered.as_ref().filter(|_| !route.gaps.is_empty()),
             "mismatches": route.mismatches,
             "late": route.late.as_ref().map(|late| &late.what),
+            "statuses": route.statuses,
             "paid_not_purchased": {
                 "payments": route.unpurchased.0, "oldest_paid_at": route.unpurchased.1,
                 "counted_at": route.counted_at,

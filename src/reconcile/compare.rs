@@ -6,12 +6,12 @@ use tracing::{info, warn};
 
 use super::ahead::Next;
 use super::context::Context;
-use super::{Trouble, ahead, backfill, beyond};
+use super::{Trouble, ahead, backfill, beyond, statuses};
 use crate::store::findings::{self, New, Resolution};
 use crate::store::payments::{Conflict, Found, Missing, Place, Scope};
 use crate::store::runs::{self, Phase, Run, SAMPLE, Step};
 use crate::store::unpurchased::{self, Unpurchased};
-use crate::store::{Fault, Tx, gaps, jobs, statuses};
+use crate::store::{Fault, Tx, gaps, jobs};
 use rules::schedule::earlier;
 
 /// How many windows a run looks at beyond now.
@@ -36,9 +36,16 @@ pub(super) async fn compare(context: &Context<'_>, run: &Run) -> Result<(), Trou
         sorted.missing.extend(refused);
     }
     let missing = count(sorted.missing.len());
+    let statuses = match run.dry_run {
+        true => None,
+        false => {
+            Some(statuses::window(context, run, &edge, is_last, has_no_end(context, run)).await)
+        }
+    };
     let step = Step {
         compared,
         missing,
+        statuses,
         gone: count(sorted.gone.len()),
         ..Step::to(Phase::Compare, edge)
     };
@@ -100,13 +107,16 @@ async fn record(
     mut step: Step,
     sorted: &Unpurchased,
     is_last: bool,
-) -> Result<(), Fault> {
+) -> Result<(), Trouble> {
     findings::open(tx, &context.lease.job, Some(run.id), &news(sorted)).await?;
     if is_last {
         jobs::compared(tx, &context.lease.job, run.started, run.since, run.until).await?;
+        if let Some(seen) = &step.statuses {
+            statuses::end(context, tx, run, seen).await?;
+        }
         (step.phase, step.place) = (Phase::MakeGood, Place::default());
     }
-    runs::step(tx, run.id, &step).await
+    Ok(runs::step(tx, run.id, &step).await?)
 }
 
 /// A dry run's window: what would be done is done and rolled back, and told.
@@ -196,16 +206,7 @@ async fn contradictions(context: &Context<'_>, run: &Run) -> Result<(), Trouble>
     }
     runs::step(&tx, run.id, &step).await?;
     if is_last {
-        // It reads the whole table, as the sweep did.
-        let unnamed = match run.since {
-            None => unnamed(context).await?,
-            Some(_) => None,
-        };
-        if unnamed.is_some() {
-            // Once it is said what they mean, they are behind every place that was reached.
-            jobs::sweep_again(&tx, context.job.route).await?;
-        }
-        runs::finish(&tx, run.id, unnamed.as_deref(), None).await?;
+        runs::finish(&tx, run.id, None, None).await?;
         cover(context, run, &tx).await?;
         info!(job = context.lease.job, run = run.id, "reconciled");
     }
@@ -222,15 +223,6 @@ async fn cover(context: &Context<'_>, run: &Run, tx: &Tx) -> Result<(), Fault> {
         info!(job = context.lease.job, run = run.id, partition, from, to, "gap covered");
     }
     Ok(())
-}
-
-/// Payments that no window looks at, because nobody said what their status means. All else is done by then.
-async fn unnamed(context: &Context<'_>) -> Result<Option<String>, Trouble> {
-    let mapping = context.looker.mapping();
-    let store = context.job.source.as_ref().unwrap_or(context.store);
-    let words = statuses::unnamed(store, mapping).await?.unwrap_or_default();
-    let complaint = statuses::complaint(mapping, &words);
-    Ok(complaint.map(|(says, fix)| format!("{says}; {fix}")))
 }
 
 /// Closes contradictions that are none any more.

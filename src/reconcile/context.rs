@@ -1,5 +1,7 @@
 //! What a step of a run works with, and how its transactions end.
 
+use std::sync::atomic::AtomicU32;
+
 use super::ahead::Lately;
 use super::{Job, Trouble};
 use crate::config;
@@ -17,6 +19,8 @@ pub(super) struct Context<'a> {
     pub looker: &'a Looker,
     pub lease: &'a Lease,
     pub lately: &'a Lately,
+    /// How often in a row the statuses of recent payments were not seen.
+    pub unseen: &'a AtomicU32,
 }
 
 impl Context<'_> {

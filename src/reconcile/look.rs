@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::ahead::must_move;
 use super::compare::{CHUNK, news};
 use super::context::Context;
-use super::{Trouble, beyond};
+use super::{Trouble, beyond, statuses};
 use crate::store::findings::{self, Resolution};
 use crate::store::jobs::{self, Lease};
 use crate::store::payments::{Place, Scope};
@@ -35,6 +35,8 @@ pub(super) async fn look(context: &Context<'_>) -> Result<(), Trouble> {
     let until = earlier(lease.now, settings.grace);
     let farthest = earlier(until, FARTHEST);
     let from = lease.look.map_or(farthest, |at| earlier(at, OVERLAP).max(farthest));
+    // Before a transaction, which would be open for as long.
+    let recent = statuses::recent(context, from).await;
     let mut after = Place { at: Some(from), key: None };
     loop {
         let tx = context.store.begin("look").await?;
@@ -49,6 +51,7 @@ pub(super) async fn look(context: &Context<'_>) -> Result<(), Trouble> {
         findings::open(&tx, &lease.job, None, &news(&sorted)).await?;
         if is_last {
             heal(context, &tx).await?;
+            statuses::tell_recent(context, &tx, &recent).await?;
             jobs::looked(&tx, &lease.job, until, lease.now).await?;
         }
         context.end_tx(tx).await?;

@@ -1,6 +1,7 @@
 //! A job's runner: keeps the lease, asks for the runs that are due, and takes the run at hand one step further.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -32,6 +33,8 @@ pub struct Reconciler {
     /// What was last told in the log.
     told: Option<String>,
     lately: Lately,
+    /// How often in a row the statuses of recent payments were not seen.
+    unseen: AtomicU32,
 }
 
 impl Reconciler {
@@ -47,6 +50,7 @@ impl Reconciler {
             checked: None,
             told: None,
             lately: Lately::default(),
+            unseen: AtomicU32::new(0),
         }
     }
 
@@ -104,6 +108,7 @@ impl Reconciler {
             looker: &looker,
             lease,
             lately: &self.lately,
+            unseen: &self.unseen,
         };
         look::look(&context).await?;
         let grace = self.job.settings.grace;

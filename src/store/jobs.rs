@@ -5,6 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::json::JsonText;
+use super::statuses::Seen;
 use super::when::{Sent, Times};
 use super::{Fault, Store, Tx, workers};
 use crate::start_gate::Admission;
@@ -33,6 +35,10 @@ pub struct Lease {
     pub looked: Option<Timestamp>,
     /// What hinders the job, as it was last said.
     pub notice: Option<String>,
+    /// The words of the payments' status that nobody named, as far as they were seen.
+    pub statuses: Seen,
+    /// What is wrong with those words, as it was last said.
+    pub statuses_say: Option<String>,
     /// The database's clock.
     pub now: Timestamp,
 }
@@ -57,6 +63,8 @@ pub async fn lease(store: &Store, job: &str, owner: Uuid) -> Result<Option<Lease
         look: row.time("look_at"),
         looked: row.time("looked_at"),
         notice: row.get("notice"),
+        statuses: Seen::of(row.get("statuses")),
+        statuses_say: row.get("statuses_say"),
         now: row.moment("now"),
     }))
 }
@@ -83,6 +91,13 @@ pub async fn release(store: &Store, owner: Uuid) -> Result<(), Fault> {
 /// Says what hinders the job; `None` for nothing.
 pub async fn notice(store: &Store, job: &str, what: Option<&str>) -> Result<(), Fault> {
     store.query(include_str!("../../sql/core/job_notice.sql"), &[&job, &what]).await?;
+    Ok(())
+}
+
+/// Notes which words of the payments' status were seen that nobody named, and what is wrong with them.
+pub async fn statuses(tx: &Tx, job: &str, seen: &Seen, say: Option<&str>) -> Result<(), Fault> {
+    let sql = include_str!("../../sql/core/job_statuses.sql");
+    tx.execute(sql, &[&job, &JsonText(&seen.text()), &say]).await?;
     Ok(())
 }
 

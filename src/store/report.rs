@@ -82,6 +82,8 @@ pub struct Job {
     pub looked_at: Option<Timestamp>,
     /// What hinders it, or is to be said of it.
     pub notice: Option<String>,
+    /// What is wrong with the words in the payments' status.
+    pub statuses: Option<String>,
     /// When its last run that was not a dry one ended well, if one has yet.
     pub succeeded_at: Option<Timestamp>,
     /// How long that run took, in seconds.
@@ -237,6 +239,7 @@ fn job(row: &Row, findings: &[Row]) -> Job {
         route: row.get("route"),
         looked_at: row.time("looked_at"),
         notice: row.get("notice"),
+        statuses: row.get("statuses_say"),
         succeeded_at: row.time("succeeded_at"),
         failed: row.get("failed"),
         took: row.get("took"),

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::jobs::Lease;
 use super::json::JsonText;
 use super::payments::Place;
+use super::statuses::Seen;
 use super::when::{Sent, Times};
 use super::{Fault, Store, Tx};
 use rules::schedule::Range;
@@ -66,6 +67,8 @@ pub struct Run {
     pub started: Timestamp,
     /// How many findings of a dry run are kept already.
     pub sampled: usize,
+    /// The words of the payments' status that nobody named, in the windows so far.
+    pub statuses: Seen,
 }
 
 /// What one step did.
@@ -82,6 +85,8 @@ pub struct Step {
     pub conflicts: i64,
     /// Findings of a dry run, as a JSON array.
     pub sample: Option<String>,
+    /// The words that nobody named, of all windows so far, if one was looked at.
+    pub statuses: Option<Seen>,
 }
 
 impl Step {
@@ -97,6 +102,7 @@ impl Step {
             quarantined: 0,
             conflicts: 0,
             sample: None,
+            statuses: None,
         }
     }
 }
@@ -122,6 +128,7 @@ pub async fn take(store: &Store, lease: &Lease, grace: Duration) -> Result<Optio
         approved: row.get("approved"),
         held: row.get("held"),
         started: row.moment("started_at"),
+        statuses: Seen::of(row.get("statuses")),
         sampled: usize::try_from(row.get::<_, i32>("sampled")).unwrap_or_default(),
     }))
 }
@@ -129,6 +136,7 @@ pub async fn take(store: &Store, lease: &Lease, grace: Duration) -> Result<Optio
 /// Writes a step of a run, in the transaction that did it.
 pub async fn step(tx: &Tx, run: i64, step: &Step) -> Result<(), Fault> {
     let sample = step.sample.as_deref().map(JsonText);
+    let statuses = step.statuses.as_ref().map(Seen::text);
     tx.execute(
         include_str!("../../sql/core/run_step.sql"),
         &[
@@ -143,6 +151,7 @@ pub async fn step(tx: &Tx, run: i64, step: &Step) -> Result<(), Fault> {
             &step.quarantined,
             &step.conflicts,
             &sample,
+            &statuses.as_deref().map(JsonText),
         ],
     )
     .await?;

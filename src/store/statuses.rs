@@ -1,14 +1,26 @@
 //! The words that stand in the payments' status, and those that no line of the mapping names: no window ever looks at
 //! such a payment.
 
-use tokio_postgres::Row;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::json::JsonText;
 use super::mapping::Mapping;
+use super::when::Sent;
 use super::{Fault, Store};
 use rules::sql::quoted;
 
 /// How many payments of other words are counted.
 const COUNTED: i64 = 10_000;
+/// How a payment without a status is called among those with one.
+const NULL: &str = "null";
+/// The farthest that a zone's clock is from UTC.
+const ZONES: &str = "16 hours";
 
 /// A word, and how many payments have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,18 +31,127 @@ pub struct Word {
     pub payments: i64,
 }
 
+/// What a job, or a run, has seen of the words that nobody named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Seen {
+    /// The words, and how many payments have each; null is written as such a word.
+    pub unnamed: BTreeMap<String, i64>,
+    /// Why some payments could not be looked at for them.
+    pub unseen: Option<String>,
+}
+
+impl Seen {
+    pub(super) fn of(text: JsonText<'_>) -> Seen {
+        // Nobody else writes it; what cannot be read is seen again.
+        serde_json::from_str(text.0).unwrap_or_default()
+    }
+
+    pub(super) fn text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned())
+    }
+
+    /// Adds the words of further payments.
+    pub fn add(&mut self, words: Vec<Word>) {
+        for Word { status, payments } in words {
+            *self.unnamed.entry(status.unwrap_or_else(|| NULL.to_owned())).or_default() += payments;
+        }
+    }
+
+    /// Adds the words of payments that may have been counted before.
+    pub fn merge(&mut self, other: &Seen) {
+        for (word, payments) in &other.unnamed {
+            let known = self.unnamed.entry(word.clone()).or_default();
+            *known = (*known).max(*payments);
+        }
+        if other.unseen.is_some() {
+            self.unseen.clone_from(&other.unseen);
+        }
+    }
+
+    /// The words, the most frequent first.
+    pub fn words(&self) -> Vec<Word> {
+        let word = |(word, payments): (&String, &i64)| Word {
+            status: (word != NULL).then(|| word.clone()),
+            payments: *payments,
+        };
+        let mut words: Vec<Word> = self.unnamed.iter().map(word).collect();
+        words.sort_by_key(|word| Reverse(word.payments));
+        words
+    }
+}
+
+/// Some payments, by the time that windows go by.
+#[derive(Clone, Copy, Debug)]
+pub struct Range {
+    /// From then on; `None` for the first.
+    pub from: Option<Timestamp>,
+    /// Before then; `None` for all that follow.
+    pub until: Option<Timestamp>,
+    /// Those without a time too.
+    pub timeless: bool,
+    /// Whether payments of somewhat earlier do no harm.
+    pub is_rough: bool,
+}
+
 /// The words that nobody named, with the number of payments that have them, of so many as are counted; `None` where the
 /// mapping does not name the column. `store` is the payments' database.
 pub async fn unnamed(store: &Store, mapping: &Mapping) -> Result<Option<Vec<Word>>, Fault> {
     let Some((table, column)) = &mapping.looks.statuses.column else { return Ok(None) };
+    unnamed_where(store, mapping, (table, column), "true", &[]).await.map(Some)
+}
+
+/// The same of some payments, read by the index that the mapping names; `None` where it names none whose column is a
+/// time.
+pub async fn unnamed_within(
+    store: &Store,
+    mapping: &Mapping,
+    elsewhere: bool,
+    range: Range,
+) -> Result<Option<Vec<Word>>, Fault> {
+    let Some((table, column)) = &mapping.looks.statuses.column else { return Ok(None) };
+    let Some(at) = mapping.time_of_status(elsewhere) else { return Ok(None) };
+    let shape = store.describe(&format!("SELECT {at} AS at FROM {table}")).await?;
+    let slack = match shape.columns.first() {
+        Some((_, Type::TIMESTAMPTZ)) => "0",
+        // Its zone is not known here; one range follows the other all the same.
+        Some((_, Type::TIMESTAMP | Type::DATE)) if range.is_rough => ZONES,
+        Some((_, Type::TIMESTAMP | Type::DATE)) => "0",
+        _ => return Ok(None),
+    };
+    let from = range.from.unwrap_or(Timestamp::MIN).sent();
+    let until = range.until.map(|until| until.sent());
+    let mut params: Vec<&(dyn ToSql + Sync)> = vec![&from];
+    let mut condition = format!("{at} >= $2::timestamptz - interval '{slack}'");
+    if let Some(until) = &until {
+        params.push(until);
+        condition += &format!(" AND {at} < $3::timestamptz");
+    }
+    if range.timeless {
+        condition = format!("({condition} OR {at} IS NULL)");
+    }
+    let words = unnamed_where(store, mapping, (table, column), &condition, &params).await?;
+    Ok(Some(words))
+}
+
+async fn unnamed_where(
+    store: &Store,
+    mapping: &Mapping,
+    (table, column): (&str, &str),
+    condition: &str,
+    more: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Word>, Fault> {
     let column = quoted(column);
     let sql = format!(
         "SELECT word AS status, pg_catalog.count(*) AS payments
-         FROM (SELECT {column}::text AS word FROM {table} WHERE ({column}::text = ANY ($1::text[])) IS NOT TRUE LIMIT {COUNTED}) others
+         FROM (SELECT {column}::text AS word FROM {table}
+               WHERE ({column}::text = ANY ($1::text[])) IS NOT TRUE AND {condition} LIMIT {COUNTED}) others
          GROUP BY word ORDER BY payments DESC, word LIMIT 20"
     );
     let known = mapping.looks.statuses.known();
-    Ok(Some(store.query_host(&sql, &[&known]).await?.iter().map(word).collect()))
+    let mut params: Vec<&(dyn ToSql + Sync)> = vec![&known];
+    params.extend(more);
+    Ok(store.query_host(&sql, &params).await?.iter().map(word).collect())
 }
 
 /// All words, with the number of payments that have them.

@@ -1122,6 +1122,7 @@ CREATE TABLE makegood.runs (
     quarantined bigint DEFAULT 0 NOT NULL,
     conflicts bigint DEFAULT 0 NOT NULL,
     sample jsonb,
+    statuses jsonb DEFAULT '{}'::jsonb NOT NULL,
     held text,
     approved_by text,
     approved_at timestamp with time zone,
@@ -1325,12 +1326,14 @@ CREATE TABLE makegood.jobs (
     look_at timestamp with time zone,
     looked_at timestamp with time zone,
     notice text,
+    statuses jsonb DEFAULT '{}'::jsonb NOT NULL,
+    statuses_say text,
     lease_owner uuid,
     lease_epoch bigint DEFAULT 0 NOT NULL,
     lease_until timestamp with time zone
 );
 
-COMMENT ON TABLE makegood.jobs IS 'One row a job: every payment that became paid before cursor_at has been compared, and before look_at been looked at. Its runner holds the lease.';
+COMMENT ON TABLE makegood.jobs IS 'One row a job: every payment that became paid before cursor_at has been compared, and before look_at been looked at. Its runner holds the lease. statuses_say is what is wrong with the words in the payments'' status.';
 
 CREATE SEQUENCE makegood.outbox_seq
     START WITH 1

@@ -13,6 +13,7 @@ mod lag;
 mod race;
 mod requests;
 mod roles;
+mod statuses;
 mod story;
 mod times;
 mod transactions;

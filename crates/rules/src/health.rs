@@ -66,6 +66,8 @@ pub struct Facts<'a> {
     pub unpurchased: (i64, Option<Duration>),
     /// What its reconciliation jobs have not done in time, in words.
     pub late: Option<&'a str>,
+    /// What is wrong with the words in the payments' status, in words.
+    pub statuses: Option<&'a str>,
     /// Why the reconciler's last run failed, if it did.
     pub failed: Option<&'a str>,
     /// Purchases that contradict their payments.
@@ -308,7 +310,8 @@ fn verdict(facts: &Facts<'_>) -> Verdict {
     if facts.taken == 0 && facts.other_type > 0 || facts.unknown_type.is_some() {
         return Verdict::Ignoring;
     }
-    if facts.unpurchased.0 > 0 || facts.late.is_some() || facts.failed.is_some() {
+    let is_uncounted = [facts.late, facts.statuses, facts.failed].iter().any(Option::is_some);
+    if facts.unpurchased.0 > 0 || is_uncounted {
         return Verdict::Unpurchased;
     }
     if facts.gaps.0 > 0 {

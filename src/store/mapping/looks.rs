@@ -244,6 +244,14 @@ impl Mapping {
         indexes(text.as_deref()?).next().map(|index| index.table)
     }
 
+    /// The column of the payments' status table that windows go by, as its index line names it.
+    pub fn time_of_status(&self, elsewhere: bool) -> Option<String> {
+        let text = if elsewhere { &self.looks.payments } else { &self.looks.missing };
+        let (table, _) = self.looks.statuses.column.as_ref()?;
+        let index = indexes(text.as_deref()?).find(|index| index.table == *table)?;
+        index.columns.into_iter().next()
+    }
+
     /// The indexes that the windows need and that the database does not have, as statements that
     /// create them. makegood never creates one in the host's tables.
     pub async fn wanted_indexes(

@@ -159,6 +159,9 @@ fn unpurchased(facts: &Facts<'_>) -> String {
         return format!("unpurchased: {late}{gap}; `makegood doctor` looks for the cause");
     }
     let (payments, oldest) = facts.unpurchased;
+    if let (Some(wrong), 0) = (facts.statuses, payments) {
+        return format!("unpurchased: {wrong}{gap}");
+    }
     if let (Some(why), 0) = (facts.failed, payments) {
         return format!(
             "unpurchased: the reconciler's last run failed: {}{gap}; `makegood reconcile list` shows its runs",

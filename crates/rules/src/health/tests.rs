@@ -31,6 +31,7 @@ fn facts(partitions: &[Partition]) -> Facts<'_> {
         uncovered: None,
         unpurchased: (0, None),
         late: None,
+        statuses: None,
         failed: None,
         mismatches: 0,
         start: "makegood run",
