@@ -75,7 +75,7 @@ async fn topic_and_group(config: &Config, route: &Arc<Route>) -> (bool, Vec<Chec
                 "kafka.topic",
                 format!("the topic {} does not exist, or this user may not see it", settings.topic),
                 format!(
-                    "kafka-topics --create --topic {} --partitions 3 --replication-factor 3; or correct `topic`, \
+                    "kafka-topics --create --topic {} --partitions 3 --replication-factor 3; or correct \"topic\", \
                      or grant Describe",
                     settings.topic
                 ),

@@ -5,6 +5,7 @@ use crate::config::Inbox;
 use crate::store::mapping::{BELIEVED, Look, Mapping, Unfit};
 use crate::store::mapping_dry_run::{Trial, trial};
 use crate::store::{Store, report, server_info, statuses};
+use rules::advice::run;
 use rules::{error_policy, sql};
 
 /// Checks all that a mapping promises.
@@ -102,7 +103,9 @@ async fn schemas(mapping: &Mapping, store: &Store) -> Check {
     );
     let fix: Vec<String> = open
         .iter()
-        .map(|schema| format!("REVOKE CREATE ON SCHEMA {} FROM PUBLIC;", sql::quoted(schema)))
+        .map(|schema| {
+            run(format_args!("REVOKE CREATE ON SCHEMA {} FROM PUBLIC;", sql::quoted(schema)))
+        })
         .collect();
     match mapping.is_built_in() {
         // It names PostgreSQL's in full. Triggers of the host's may not.
@@ -136,7 +139,7 @@ async fn reads(mapping: &Mapping, look: &Look<'_>, store: &Store) -> Check {
         return Check::warn(
             name,
             format!("there is no {file}"),
-            "`makegood mapping new DIR` writes the shipped one out; its first lines say what it is for",
+            "`makegood mapping new purchases` writes the shipped one out; its first lines say what it is for",
         );
     }
     let outcome = async {
@@ -206,6 +209,7 @@ async fn indexes(mapping: &Mapping, store: &Store, source: Option<&Store>) -> Ch
         }
         Ok(wanted) => {
             let says = format!("reconciliation is slow without {} more", count(wanted.len()));
+            let wanted: Vec<String> = wanted.iter().map(run).collect();
             Check::warn(name, says, wanted.join("\n"))
         }
         Err(fault) => unknown(name, &fault),
@@ -241,7 +245,7 @@ async fn tried(mapping: &Mapping, store: &Store, source: Option<&Store>) -> Chec
         ),
         Ok(Trial::Fails { key, fault, .. }) => {
             let reason = fault.reason_and_advice().0;
-            let fix = fault.advice(store, mapping).await;
+            let fix = fault.advice(store, source, mapping).await;
             Check::fail(name, format!("payment {key} could not be applied: {reason}"), fix)
         }
         Err(fault) => Check::warn(

@@ -4,6 +4,7 @@ use super::{Check, Place, Round, failed, unknown};
 use crate::config::Config;
 use crate::store::Store;
 use crate::store::outbox::report::{self, HeldTopic, Status};
+use rules::advice::run;
 use rules::health::outbox::QUEUE_FULL;
 
 /// What a publisher may have in the outbox, as it is proposed: 10 GiB.
@@ -65,7 +66,7 @@ async fn publishers(config: &Config, store: &Store) -> Check {
             topics.join(",")
         ),
     };
-    let fix: Vec<String> = free.iter().map(statement).collect();
+    let fix: Vec<String> = free.iter().map(statement).map(run).collect();
     Check::warn(
         name,
         format!("{} may publish to any topic, and as much as the disk holds", free.join(", ")),

@@ -103,7 +103,7 @@ impl Work for Rehearsal<'_> {
     }
 
     async fn refused(&mut self, at: usize, fault: ApplyFault) -> Result<(), ApplyFault> {
-        let fix = fault.advice(self.store, self.mapping).await;
+        let fix = fault.advice(self.store, self.source, self.mapping).await;
         let failed = unmapped(&self.entries[at]);
         self.tried.push(Tried {
             outcome: "failed",

@@ -30,7 +30,8 @@ impl Attempt<'_> {
 
     /// What to say of a failure. Where the mapping and the tables disagree, the catalogue tells how.
     pub(super) async fn hold_of(&self, fault: &ApplyFault) -> Hold {
-        Hold { advice: fault.advice(self.store, self.mapping).await, ..hold_of(fault) }
+        let source = self.route.source.as_ref();
+        Hold { advice: fault.advice(self.store, source, self.mapping).await, ..hold_of(fault) }
     }
 }
 

@@ -71,7 +71,7 @@ impl Work for PaymentWork<'_> {
 
     async fn refused(&mut self, at: usize, fault: ApplyFault) -> Result<(), ApplyFault> {
         let (store, mapping) = (self.context.store, self.context.looker.mapping());
-        let advice = fault.advice(store, mapping).await;
+        let advice = fault.advice(store, self.context.job.source.as_ref(), mapping).await;
         let accepts = decisions::accepts(store, self.context.job.route).await;
         let is_suspect = !accepts.map_err(ApplyFault::Engine)?;
         let refusal = Refusal { is_suspect, ..fault.refusal(advice) };

@@ -16,6 +16,7 @@ use crate::store::mapping::Mapping;
 use crate::store::payments::Looker;
 use crate::store::runs::{self, Phase, Run};
 use crate::store::{Store, gaps, workers};
+use rules::advice::run;
 use rules::schedule::Schedule;
 
 /// How long giving up the lease may take.
@@ -157,6 +158,7 @@ impl Reconciler {
             }
             None => {
                 let wanted = mapping.wanted_indexes(&self.store, source).await?;
+                let wanted: Vec<String> = wanted.iter().map(run).collect();
                 (!wanted.is_empty()).then(|| format!("slow without an index: {}", wanted.join(" ")))
             }
         };

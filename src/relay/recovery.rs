@@ -33,7 +33,7 @@ const STUCK: Duration = Duration::from_secs(15);
 const ANSWER: Duration = Duration::from_secs(2);
 /// What to do about a topic that says nothing.
 const UNACKNOWLEDGED: &str = "has each partition a leader, and as many in-sync replicas as min.insync.replicas? \
-     `kafka-topics --describe` shows it";
+     kafka-topics --describe shows it";
 
 impl Lead<'_> {
     /// Decides what the failures mean, and changes the client where that is needed: after its first failure a

@@ -49,7 +49,8 @@ impl<'a> CaseWork<'a> {
     }
 
     async fn refusal(&self, fault: &ApplyFault) -> Refusal {
-        fault.refusal(fault.advice(&self.replayer.store, self.mapping).await)
+        let Replayer { store, route, .. } = self.replayer;
+        fault.refusal(fault.advice(store, route.source.as_ref(), self.mapping).await)
     }
 
     /// Carries replays out. A race for an event starts over; an unanswered commit is found out by the

@@ -114,7 +114,7 @@ impl Mapping {
                 let file = folder.join("apply.sql");
                 let text = fs::read_to_string(&file).map_err(|e| {
                     Problem::new(Code::Mapping, format!("cannot read {}: {e}", file.display()))
-                        .hint("a mapping is a folder with apply.sql in it: `makegood mapping new DIR` writes the shipped one; without a mapping in the route's [[inbox]] section the compiled-in one is used")
+                        .hint("a mapping is a folder with apply.sql in it: `makegood mapping new purchases` writes the shipped one; without a mapping in the route's [[inbox]] section the compiled-in one is used")
                 })?;
                 (text, Looks::load(folder)?, file.display().to_string())
             }

@@ -12,6 +12,7 @@ pub use self::script::{missing_sql, sql};
 use super::lock_holder::Holder;
 use super::{Fault, Store};
 use crate::config::{Config, Postgres};
+use rules::advice::run;
 use rules::problem::{Code, Problem};
 
 mod inbox {
@@ -137,8 +138,8 @@ async fn told(client: &Client, sqlstate: Option<&str>, problem: Problem) -> Prob
     };
     let cause = format!("{}; pid {pid} ({who}) holds a lock on it", problem.cause);
     let end = match pid {
-        0 => "a prepared transaction holds it: SELECT gid, owner FROM pg_prepared_xacts; then COMMIT PREPARED or ROLLBACK PREPARED".to_owned(),
-        _ => format!("wait for its end, or end it: SELECT pg_terminate_backend({pid});"),
+        0 => "a prepared transaction holds it: `SELECT gid, owner FROM pg_prepared_xacts;` then COMMIT PREPARED or ROLLBACK PREPARED".to_owned(),
+        _ => format!("wait for its end, or end it: `SELECT pg_terminate_backend({pid});`"),
     };
     Problem::new(problem.code, cause)
         .hint(format!("{end}\nthen run it again; nothing is half done"))
@@ -215,12 +216,14 @@ impl Set {
             }
         };
         client.batch_execute(ENCODING).await.map_err(refused)?;
-        create_schema(client).await.map_err(|e| {
-            Fault::from(e).problem("cannot create the schema makegood").hint(
-                "run `makegood migrate up` once as a role that may create schemas, or as the database's owner:\n\
-                 CREATE SCHEMA makegood AUTHORIZATION your_makegood_role;",
-            )
-        })?;
+        if let Err(error) = create_schema(client).await {
+            let role = client.query_one("SELECT pg_catalog.quote_ident(current_user)", &[]).await;
+            let role: String = role.map(|row| row.get(0)).unwrap_or_default();
+            return Err(Fault::from(error).problem("cannot create the schema makegood").hint(format!(
+                "run `makegood migrate up` once as a role that may create schemas, or as the database's owner:\n{}",
+                run(format_args!("CREATE SCHEMA makegood AUTHORIZATION {role};"))
+            )));
+        }
         let report = match self.runner().run_async(client).await {
             Ok(report) => report,
             Err(error) => {

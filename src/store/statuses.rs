@@ -187,11 +187,10 @@ pub fn complaint(mapping: &Mapping, words: &[Word]) -> Option<(String, String)> 
     );
     let first = words.iter().find_map(|word| word.status.clone()).unwrap_or_default();
     let fix = format!(
-        "add each to the line at the top of apply.sql that it belongs to, and reload: `-- makegood: paid`, `refunded` or \
-         `not-paid`, as in: -- makegood: not-paid {}{first}{}",
+        "add each to the line at the top of apply.sql that it belongs to, and reload: paid, refunded or not-paid, as in: -- makegood: not-paid {}{first}{}",
         mapping.looks.statuses.not_paid.iter().map(|word| format!("{word}, ")).collect::<String>(),
         if mapping.is_built_in() {
-            " (`makegood mapping new DIR` writes the files out)"
+            " (`makegood mapping new purchases` writes the files out)"
         } else {
             ""
         }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rules::advice::runnable;
 use rules::fields::{self, Body, Column};
 
 use crate::reconcile::recorded;
@@ -476,8 +477,8 @@ async fn an_event_that_makes_two_rows_is_refused_and_so_is_a_key_that_is_not_the
         held_for(&rig, "cart has no unique index on payment_id, course_id and nothing else").await;
     let create = "CREATE UNIQUE INDEX CONCURRENTLY ON cart (payment_id, course_id);";
     assert!(held.advice.contains(create), "{held:?}");
-    let duplicates = held.advice.lines().find(|line| line.starts_with("SELECT ")).unwrap();
-    rig.client.batch_execute(duplicates).await.unwrap();
+    let duplicates = runnable(&held.advice).into_iter().find(|text| text.starts_with("SELECT "));
+    rig.client.batch_execute(duplicates.unwrap()).await.unwrap();
     rig.client.batch_execute(create).await.unwrap();
     // Where a payment shows it, at the check; otherwise with the event that does.
     held_for(&rig, "apply.sql made 2 rows of cart of 1 applied events").await;

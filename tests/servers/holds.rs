@@ -43,7 +43,7 @@ async fn a_schema_that_drifted_holds_the_route_until_it_fits_again() {
             mends: "ALTER TABLE student_course_purchases ALTER seat SET DEFAULT 1",
             sqlstate: "23502",
             advises: "apply.sql does not set seat (integer): add it to the INSERT and send SIGHUP, or give the \
-                      column a default, or ALTER TABLE student_course_purchases ALTER COLUMN seat DROP NOT NULL;",
+                      column a default, or `ALTER TABLE student_course_purchases ALTER COLUMN seat DROP NOT NULL;`",
         },
         // Class 22, which was once taken for the record's own fault.
         Fault {

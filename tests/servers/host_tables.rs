@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use rules::advice::runnable;
+
 use crate::commands::{run, stdout};
 use crate::support::events::payments;
 use crate::support::rig::Rig;
@@ -16,15 +18,10 @@ async fn check(rig: &Rig) -> String {
     stdout(&run(rig, &["mapping", "check"]).await)
 }
 
-/// Runs the statements among some lines of advice, each as printed and in a transaction of its own.
+/// Runs the statements of an advice, each as printed and in a transaction of its own.
 async fn obey(rig: &Rig, advice: &str) -> usize {
-    let words = ["ALTER", "CREATE", "DROP", "SELECT"];
-    let lines = advice.lines().map(|line| line.trim().trim_start_matches("fix:").trim());
-    let is_statement = |l: &&str| words.iter().any(|w| l.starts_with(w)) && l.ends_with(';');
-    let mut statements: Vec<&str> = lines.filter(is_statement).collect();
-    // One that two checks print is run once.
-    let mut seen = std::collections::BTreeSet::new();
-    statements.retain(|statement| seen.insert(*statement));
+    let runnable = runnable(advice).into_iter();
+    let statements: Vec<&str> = runnable.filter(|text| text.ends_with(';')).collect();
     for statement in &statements {
         rig.client.query(*statement, &[]).await.unwrap_or_else(|e| panic!("{statement}: {e:?}"));
     }

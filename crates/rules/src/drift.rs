@@ -1,5 +1,6 @@
 //! Where a mapping's statement and the host's tables have drifted apart, and what would bring them together.
 
+use super::advice::{plain, run};
 use super::sql::{self, Names, quoted};
 
 /// A column, as the catalogue has it.
@@ -41,6 +42,8 @@ pub struct Catalogue {
     pub schema_grants: Vec<String>,
     /// Statements that would let it use what the tables' defaults call: sequences and functions.
     pub default_grants: Vec<String>,
+    /// Statements that would give exhausted sequences of the tables' defaults new numbers.
+    pub more_numbers: Vec<String>,
 }
 
 /// A statement of a mapping.
@@ -80,7 +83,7 @@ pub struct Unset {
 
 /// Whether a SQLSTATE may mean that the tables or the grants have changed under a mapping.
 pub fn is_drift(sqlstate: &str) -> bool {
-    sqlstate.starts_with("42") || ["23502", "3F000"].contains(&sqlstate)
+    sqlstate.starts_with("42") || ["23502", "2200H", "3F000"].contains(&sqlstate)
 }
 
 /// The columns that a statement's inserts do not set, although nothing else does. A table with a trigger
@@ -120,9 +123,10 @@ impl Unset {
     pub fn fix(&self, file: &str) -> String {
         let (table, column) = (&self.table, quoted(&self.column.name));
         format!(
-            "{file} does not set {column} ({}): add it to the INSERT and send SIGHUP, or give the column a default, or \
-             ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL;",
-            self.column.kind
+            "{file} does not set {} ({}): add it to the INSERT and send SIGHUP, or give the column a default, or {}",
+            plain(&column),
+            plain(&self.column.kind),
+            run(format_args!("ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL;"))
         )
     }
 }
@@ -137,13 +141,15 @@ pub fn fix(source: Source<'_>, said: Complaint<'_>, catalogue: &Catalogue) -> Op
         "42P10" => {
             let (table, column) = source.key;
             Some(format!(
-                "{} names an ON CONFLICT target without a unique index; give it one, \
-                 CREATE UNIQUE INDEX CONCURRENTLY ON {table} ({column}); or change the mapping and send SIGHUP",
-                place(source, said)
+                "{} names an ON CONFLICT target without a unique index; give it one, {}, or change the mapping and send \
+                 SIGHUP",
+                place(source, said),
+                run(format_args!("CREATE UNIQUE INDEX CONCURRENTLY ON {table} ({column});"))
             ))
         }
         "42501" => missing_grants(&names, catalogue),
         "23502" => empty_column(source, said, &names, catalogue),
+        "2200H" => more_numbers(catalogue),
         _ => None,
     }
 }
@@ -183,14 +189,14 @@ fn column_gone(
     let (written, wanted) = (&table.written, quoted(&column));
     let way = match likeliest(&column, &free) {
         Some(other) => format!(
-            "{written} has {other}, perhaps that is its new name: change the mapping and send SIGHUP, or \
-             ALTER TABLE {written} RENAME COLUMN {other} TO {wanted};",
-            other = quoted(other)
+            "{written} has {}, perhaps that is its new name: change the mapping and send SIGHUP, or {}",
+            plain(&quoted(other)),
+            run(format_args!("ALTER TABLE {written} RENAME COLUMN {} TO {wanted};", quoted(other)))
         ),
         None => {
             let has = match free.as_slice() {
                 [] => String::new(),
-                free => format!("{written} also has {}; ", free.join(", ")),
+                free => format!("{written} also has {}; ", plain(&free.join(", "))),
             };
             format!(
                 "{has}change the mapping and send SIGHUP, or give {written} its column {wanted} back"
@@ -203,16 +209,15 @@ fn column_gone(
 fn table_gone(source: Source<'_>, said: Complaint<'_>, catalogue: &Catalogue) -> Option<String> {
     // It is there, in a schema that is not searched for who may not use it.
     if !catalogue.schema_grants.is_empty() {
-        return Some(catalogue.schema_grants.join(" "));
+        return Some(all(&catalogue.schema_grants));
     }
     let (table, _) = sql::name_at(source.sql, said.position?)?;
     let others: Vec<&str> = catalogue.others.iter().map(String::as_str).collect();
     let way = match likeliest(&table, &others) {
         Some(other) => format!(
-            "there is {other}, perhaps that is its new name: change the mapping and send SIGHUP, or \
-             ALTER TABLE {other} RENAME TO {};",
-            quoted(&table),
-            other = quoted(other)
+            "there is {}, perhaps that is its new name: change the mapping and send SIGHUP, or {}",
+            plain(&quoted(other)),
+            run(format_args!("ALTER TABLE {} RENAME TO {};", quoted(other), quoted(&table)))
         ),
         None => "change the mapping and send SIGHUP, create it, or put its schema into the role's search_path"
             .to_owned(),
@@ -231,7 +236,7 @@ fn wrong_type(
     let has = table.zip(insert).map_or_else(String::new, |(table, insert)| {
         let typed: Vec<String> = (table.columns.iter())
             .filter(|c| insert.columns.contains(&c.name))
-            .map(|c| format!("{} {}", quoted(&c.name), c.kind))
+            .map(|c| plain(&format!("{} {}", quoted(&c.name), c.kind)))
             .collect();
         format!("; {} has {}", table.written, typed.join(", "))
     });
@@ -255,7 +260,20 @@ fn missing_grants(names: &Names, catalogue: &Catalogue) -> Option<String> {
         };
         grants.push(format!("GRANT {rights} ON {} TO {};", table.written, quoted(&catalogue.role)));
     }
-    (!grants.is_empty()).then(|| grants.join(" "))
+    (!grants.is_empty()).then(|| all(&grants))
+}
+
+/// Statements that all have to be run.
+fn all(statements: &[String]) -> String {
+    statements.iter().map(run).collect::<Vec<_>>().join(" ")
+}
+
+/// A sequence has no number left.
+fn more_numbers(catalogue: &Catalogue) -> Option<String> {
+    let way = (!catalogue.more_numbers.is_empty()).then(|| all(&catalogue.more_numbers))?;
+    let locks = catalogue.more_numbers.iter().any(|statement| statement.starts_with("ALTER TABLE"));
+    let locks = if locks { ", which writes the table anew and locks it meanwhile" } else { "" };
+    Some(format!("give it more numbers{locks}: {way}"))
 }
 
 fn empty_column(
@@ -268,9 +286,15 @@ fn empty_column(
     let insert = names.inserts.iter().find(|i| last(&i.table) == quoted(table))?;
     if insert.columns.iter().any(|c| c == column) {
         return Some(format!(
-            "{} sets {column} from a value that is not there: look at the event; if every record fails, \
-             let the mapping reject such events, or ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL;",
-            source.file
+            "{} sets {} from a value that is not there: look at the event; if every record fails, \
+             let the mapping reject such events, or {}",
+            source.file,
+            plain(column),
+            run(format_args!(
+                "ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL;",
+                insert.table,
+                quoted(column)
+            ))
         ));
     }
     let table = catalogue.table(&insert.table)?;

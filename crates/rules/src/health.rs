@@ -5,12 +5,10 @@
 use std::time::Duration;
 
 pub mod duty;
-mod mend;
 mod next;
 pub mod outbox;
 mod sentence;
 
-pub use mend::statements;
 pub use next::next;
 pub use sentence::{age, headline, holds, unasked};
 

@@ -1,5 +1,6 @@
 //! The rules, without I/O, clock or randomness: time and chance come in as arguments.
 
+pub mod advice;
 pub mod alarm;
 pub mod assignment;
 pub mod backoff;

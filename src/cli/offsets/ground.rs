@@ -44,7 +44,7 @@ pub(super) async fn ground(session: &Session, inbox: &config::Inbox) -> Result<G
     if partitions.is_empty() {
         let cause = format!("Kafka has no topic {}", inbox.topic);
         return Err(Problem::new(Code::NotFound, cause)
-            .hint("create it with kafka-topics --create, or correct `topic`"));
+            .hint("create it with kafka-topics --create, or correct \"topic\""));
     }
     let (look, partitions) =
         partition_state::survey(&route, &session.store, &probe, &partitions).await?;

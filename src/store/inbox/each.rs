@@ -1,6 +1,8 @@
 //! A few records one by one in one transaction, each behind a savepoint: where many are refused, halving in fresh
 //! transactions costs a commit for each of them.
 
+use std::collections::BTreeMap;
+
 use super::answers::Answer;
 use super::batch::{Applied, Batch, Fresh, Sorted};
 use super::control::works;
@@ -33,11 +35,12 @@ pub async fn apply_each(
 ) -> Result<Applied, ApplyFault> {
     let mut sorted = Sorted::new(batch, None);
     let tx = store.begin("apply_each").await.map_err(ApplyFault::Engine)?;
-    let outcome = run(&tx, batch, &mut sorted, sound).await;
+    let outcome = run(store, &tx, batch, &mut sorted, sound).await;
     end(tx, outcome).await.map(|()| sorted.applied())
 }
 
 async fn run(
+    store: &Store,
     tx: &Tx,
     batch: &Batch<'_>,
     sorted: &mut Sorted<'_>,
@@ -52,6 +55,8 @@ async fn run(
     let judged = judge(tx, batch, &fresh, &tried, sound).await?;
     tx.batch(UNPLANNED).await.map_err(ApplyFault::Engine)?;
     let mut answers = Vec::with_capacity(fresh.len());
+    // One look at the catalogue for each kind of refusal.
+    let mut advice: BTreeMap<Option<String>, String> = BTreeMap::new();
     for ((event, tried), is_own) in fresh.into_iter().zip(tried).zip(judged) {
         match tried {
             Tried::Answered(answer) => {
@@ -59,7 +64,16 @@ async fn run(
                 sorted.fresh.push(event);
             }
             Tried::Refused(fault) => {
-                let advice = fault.reason_and_advice().1.to_owned();
+                let code = fault.sqlstate().map(str::to_owned);
+                let advice = match advice.get(&code) {
+                    Some(known) => known.clone(),
+                    None => {
+                        let source = batch.payments.and_then(|payments| payments.source);
+                        let found = fault.advice(store, source, batch.mapping).await;
+                        advice.insert(code, found.clone());
+                        found
+                    }
+                };
                 let refusal = Refusal { is_suspect: !is_own, ..fault.refusal(advice) };
                 sorted.refused.push((event.entry, refusal));
             }

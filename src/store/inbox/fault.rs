@@ -78,14 +78,20 @@ impl ApplyFault {
         }
     }
 
-    /// What to do about it; exactly, where the catalogue tells what apply.sql and the tables disagree about.
-    pub async fn advice(&self, store: &Store, mapping: &Mapping) -> String {
-        match self {
+    /// What to do about it; exactly, where the catalogue tells what the mapping and the tables disagree about.
+    /// `source` is the payments' database, if it is another one.
+    pub async fn advice(&self, store: &Store, source: Option<&Store>, mapping: &Mapping) -> String {
+        let exact = match self {
             ApplyFault::Mapping(inner) => {
-                mapping.advice(store, "apply.sql", &mapping.apply, inner).await
+                return mapping.advice(store, "apply.sql", &mapping.apply, inner).await;
             }
-            _ => self.reason_and_advice().1.to_owned(),
-        }
+            ApplyFault::Payments(inner) => {
+                mapping.advice_on_payments(source.unwrap_or(store), inner).await
+            }
+            ApplyFault::Altered => mapping.rounding_advice(store).await,
+            _ => None,
+        };
+        exact.unwrap_or_else(|| self.reason_and_advice().1.to_owned())
     }
 
     /// What happened, and what to do about it in general.

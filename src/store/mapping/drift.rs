@@ -47,31 +47,45 @@ pub async fn catalogue(store: &Store, statement: &str) -> Result<Catalogue, Faul
         };
         grants.push(row.get("statement"));
     }
+    let exhausted =
+        store.query(include_str!("../../../sql/core/host_exhausted.sql"), &[&tables]).await?;
+    found.more_numbers = exhausted.iter().map(|row| row.get("statement")).collect();
     Ok(found)
 }
 
 impl Mapping {
     /// What to do about a refusal of one of the mapping's statements: exactly, where the catalogue tells.
     pub async fn advice(&self, store: &Store, file: &str, sql: &str, fault: &Fault) -> String {
-        let exact = match fault {
-            Fault::Refused { sqlstate, about, .. } if drift::is_drift(sqlstate) => {
-                let said = Complaint {
-                    sqlstate,
-                    position: about.position,
-                    table: about.table.as_deref(),
-                    column: about.column.as_deref(),
-                };
-                let mapping = [Some(&self.apply)].into_iter().chain(self.looks.texts()).flatten();
-                let mapping: Vec<&str> = mapping.map(String::as_str).collect();
-                let mapping = &mapping.join("\n");
-                let source =
-                    Source { file, sql, mapping, key: (&self.key.table, &self.key.written()) };
-                // Without the catalogue there is still the general advice.
-                catalogue(store, sql).await.ok().and_then(|c| drift::fix(source, said, &c))
-            }
-            _ => None,
-        };
+        let exact = self.fix(store, file, sql, fault).await;
         exact.unwrap_or_else(|| error_policy::advice(fault.sqlstate()).to_owned())
+    }
+
+    /// The same about the payments that events are held against; `store` has them.
+    pub(in crate::store) async fn advice_on_payments(
+        &self,
+        store: &Store,
+        fault: &Fault,
+    ) -> Option<String> {
+        self.fix(store, "payments.sql", self.looks.payments.as_ref()?, fault).await
+    }
+
+    /// The way out, where the catalogue tells it.
+    async fn fix(&self, store: &Store, file: &str, sql: &str, fault: &Fault) -> Option<String> {
+        let Fault::Refused { sqlstate, about, .. } = fault else { return None };
+        if !drift::is_drift(sqlstate) {
+            return None;
+        }
+        let said = Complaint {
+            sqlstate,
+            position: about.position,
+            table: about.table.as_deref(),
+            column: about.column.as_deref(),
+        };
+        let mapping = [Some(&self.apply)].into_iter().chain(self.looks.texts()).flatten();
+        let mapping: Vec<&str> = mapping.map(String::as_str).collect();
+        let mapping = &mapping.join("\n");
+        let source = Source { file, sql, mapping, key: (&self.key.table, &self.key.written()) };
+        drift::fix(source, said, &catalogue(store, sql).await.ok()?)
     }
 
     /// A refusal at a check: the tables have drifted, or the database is away.
@@ -105,6 +119,12 @@ impl Mapping {
         }
     }
 
+    /// What to do about a column that rounds, where the catalogue shows one.
+    pub(in crate::store) async fn rounding_advice(&self, store: &Store) -> Option<String> {
+        let known = catalogue(store, &self.apply).await.ok()?;
+        self.rounds(&known).map(|(_, advice)| advice)
+    }
+
     /// The same with a look at the catalogue.
     pub(super) async fn rounding(&self, store: &Store) -> Result<Option<Unfit>, Fault> {
         let rounds = self.rounds(&catalogue(store, &self.apply).await?);
@@ -127,7 +147,7 @@ impl Mapping {
             (
                 format!("{name}.amount is {kind}, which rounds an event's {wanted} silently"),
                 format!(
-                    "ALTER TABLE {name} ALTER amount TYPE {wanted};\nor, where it counts minor units, map those as README.md of the mapping says"
+                    "`ALTER TABLE {name} ALTER amount TYPE {wanted};`\nor, where it counts minor units, map those as README.md of the mapping says"
                 ),
             )
         })

@@ -4,6 +4,7 @@ use tokio_postgres::Row;
 
 use super::{Mapping, Unfit};
 use crate::store::{Store, host_tables};
+use rules::advice::run;
 use rules::problem::{Code, Problem};
 use rules::sql::quoted;
 
@@ -39,9 +40,10 @@ impl Mapping {
             true => ("and nothing else", "those columns"),
             false => ("alone", "that one column"),
         };
-        let duplicates = format!(
+        let create = run(format_args!("CREATE UNIQUE INDEX CONCURRENTLY ON {table} ({column});"));
+        let duplicates = run(format_args!(
             "SELECT {column}, count(*) FROM {table} GROUP BY {column} HAVING count(*) > 1;"
-        );
+        ));
         let text = |name: &str| row.get::<_, Option<String>>(name);
         let (why, way) = if let Some(kind) = text("no_table") {
             (
@@ -59,7 +61,8 @@ impl Mapping {
                      CONFLICT DO NOTHING RETURNING, then into {table} what came back, and name it in the business-key line"
                 ),
                 false => format!(
-                    "Create it; that locks the table:\nCREATE UNIQUE INDEX ON {table} ({column});"
+                    "Create it; that locks the table:\n{}",
+                    run(format_args!("CREATE UNIQUE INDEX ON {table} ({column});"))
                 ),
             };
             (why, way)
@@ -69,9 +72,8 @@ impl Mapping {
                     "the unique index {index} on {table} ({column}) is invalid: a CREATE INDEX CONCURRENTLY failed"
                 ),
                 format!(
-                    "Drop it, and create it anew:\nDROP INDEX CONCURRENTLY {index};\n\
-                     CREATE UNIQUE INDEX CONCURRENTLY ON {table} ({column});\n\
-                     if that fails again, these are duplicates:\n{duplicates}"
+                    "Drop it, and create it anew:\n{}\n{create}\nif that fails again, these are duplicates:\n{duplicates}",
+                    run(format_args!("DROP INDEX CONCURRENTLY {index};"))
                 ),
             )
         } else {
@@ -79,8 +81,7 @@ impl Mapping {
                 format!("{table} has no unique index on {column} {alone}"),
                 format!(
                     "it must be valid, immediate, on {that} and without a WHERE. Create it:\n\
-                     CREATE UNIQUE INDEX CONCURRENTLY ON {table} ({column});\n\
-                     if that fails, these are duplicates already:\n{duplicates}"
+                     {create}\nif that fails, these are duplicates already:\n{duplicates}"
                 ),
             )
         };

@@ -306,8 +306,8 @@ fn hint(name: &str, statement: &Shape) -> String {
     match zoneless {
         Some((column, _)) => format!(
             "{column} comes from a column without a time zone: declare the zone wherever {name} selects that column, \
-             as in `updated_at AT TIME ZONE 'UTC'`, and wherever it compares it, as in \
-             `$1::timestamptz AT TIME ZONE 'UTC'`; see the rules at the top of missing.sql as shipped in sql/purchases"
+             as in updated_at AT TIME ZONE 'UTC', and wherever it compares it, as in \
+             $1::timestamptz AT TIME ZONE 'UTC'; see the rules at the top of missing.sql as shipped in sql/purchases"
         ),
         None => format!("the contract is at the top of {name} as shipped in sql/purchases"),
     }

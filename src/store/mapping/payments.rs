@@ -7,7 +7,7 @@ use crate::store::{Fault, Store, host_tables};
 use rules::problem::{Code, Problem};
 
 /// What changes that events are believed.
-pub const BELIEVED: &str = "whoever may write to the topic can make purchases; `verify_payment = true`, a `source` for the route's [[reconcile]] job where the payments are in another database, and payments.sql in the mapping's folder change that";
+pub const BELIEVED: &str = "whoever may write to the topic can make purchases; verify_payment = true, a source for the route's [[reconcile]] job where the payments are in another database, and payments.sql in the mapping's folder change that";
 
 /// What tells of payments by their keys.
 #[derive(Clone, Copy)]

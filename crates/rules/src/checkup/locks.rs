@@ -9,13 +9,13 @@ pub fn check(pid: i32, who: &str) -> Check {
         return Check::fail(
             name,
             format!("a prepared transaction ({who}) holds a lock that is waited for"),
-            "whoever prepared it ends it, or: SELECT format('ROLLBACK PREPARED %L;', gid) FROM pg_prepared_xacts \
-             WHERE database = current_database() ORDER BY prepared LIMIT 1;",
+            "whoever prepared it ends it, or: `SELECT format('ROLLBACK PREPARED %L;', gid) FROM pg_prepared_xacts \
+             WHERE database = current_database() ORDER BY prepared LIMIT 1;`",
         );
     }
     Check::fail(
         name,
         format!("the session with pid {pid} ({who}) holds a lock that is waited for"),
-        format!("let it finish, or end it: SELECT pg_terminate_backend({pid});"),
+        format!("let it finish, or end it: `SELECT pg_terminate_backend({pid});`"),
     )
 }

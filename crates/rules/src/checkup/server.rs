@@ -1,6 +1,8 @@
 //! What a PostgreSQL server and the role on it mean for the promise.
 
 use super::Check;
+use crate::advice::run;
+use crate::sql::quoted;
 
 /// What a server says of itself, of the role and of this connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -131,8 +133,8 @@ fn headroom(server: &Server, needed: i64) -> Check {
             name,
             format!("{says}, and the role or database is limited to {limit}"),
             format!(
-                "ALTER ROLE {} CONNECTION LIMIT {needed}; (or ALTER DATABASE), or fewer lanes",
-                server.role
+                "{} (or ALTER DATABASE), or fewer lanes",
+                run(format_args!("ALTER ROLE {} CONNECTION LIMIT {needed};", quoted(&server.role)))
             ),
         ),
         _ if free < needed => Check::warn(
@@ -152,7 +154,7 @@ pub fn transactions(found: &Transactions) -> Check {
         return Check::warn(
             name,
             format!("{} prepared transactions wait for their second half", found.prepared),
-            "SELECT gid, prepared, owner FROM pg_prepared_xacts; then COMMIT PREPARED or ROLLBACK PREPARED",
+            "`SELECT gid, prepared, owner FROM pg_prepared_xacts;` then COMMIT PREPARED or ROLLBACK PREPARED",
         );
     }
     match &found.oldest {
@@ -163,7 +165,7 @@ pub fn transactions(found: &Transactions) -> Check {
                 seconds / 60
             ),
             format!(
-                "dead rows pile up meanwhile; end it, if need be by SELECT pg_terminate_backend({pid});"
+                "dead rows pile up meanwhile; end it, if need be by `SELECT pg_terminate_backend({pid});`"
             ),
         ),
         _ => Check::pass(name, "no transaction has been open for long, of those this role may see"),

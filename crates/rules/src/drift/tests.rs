@@ -25,6 +25,7 @@ fn catalogue() -> Catalogue {
         others: vec!["payments".to_owned(), "course_orders".to_owned()],
         schema_grants: Vec::new(),
         default_grants: Vec::new(),
+        more_numbers: Vec::new(),
         role: "App".to_owned(),
     }
 }
@@ -42,7 +43,7 @@ fn a_column_that_is_gone_is_named_with_its_line_and_its_likely_new_name() {
     assert_eq!(
         said("42703", Some("start_date"), None).unwrap(),
         "apply.sql (line 2) names it; shop.orders has started_date, perhaps that is its new name: \
-         change the mapping and send SIGHUP, or ALTER TABLE shop.orders RENAME COLUMN started_date TO start_date;"
+         change the mapping and send SIGHUP, or `ALTER TABLE shop.orders RENAME COLUMN started_date TO start_date;`"
     );
     let read = said("42703", Some("p.paid_at"), None).unwrap();
     assert!(read.contains("line 3") && read.contains("payments has paid_on"), "{read}");
@@ -107,7 +108,7 @@ fn missing_grants_are_written_out() {
     let names = sql::names(SQL);
     assert_eq!(
         missing_grants(&names, &catalogue).unwrap(),
-        "GRANT INSERT ON shop.orders TO \"App\"; GRANT SELECT ON payments TO \"App\";"
+        "`GRANT INSERT ON shop.orders TO \"App\";` `GRANT SELECT ON payments TO \"App\";`"
     );
 }
 

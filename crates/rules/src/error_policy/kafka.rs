@@ -8,7 +8,7 @@ pub const OLD_FORMAT: &str =
     "the record is in a message format older than Kafka 0.11, which this client cannot read";
 /// What to do about it.
 pub const OLD_FORMAT_ADVICE: &str = "set message.format.version of the topic (log.message.format.version on the brokers) to 3.0 for what comes; skipping \
-     what is there is `kafka-delete-records`, and the reconciler covers the gap";
+     what is there is kafka-delete-records, and the reconciler covers the gap";
 
 /// Whether a topic's `message.format.version` is one of those: 0.8 to 0.10.
 pub fn is_old_format(version: &str) -> bool {
@@ -141,12 +141,12 @@ pub fn advice(code: &str) -> &'static str {
             "the broker's host name is unknown here: check kafka.bootstrap_servers and DNS"
         }
         "UnknownTopic" | "UnknownTopicOrPartition" | "UnknownPartition" => {
-            "the topic does not exist: create it with kafka-topics --create, or correct `topic`"
+            "the topic does not exist: create it with kafka-topics --create, or correct \"topic\""
         }
         "OffsetOutOfRange" | "AutoOffsetReset" | "LogTruncation" => {
             "the log no longer has this offset: makegood asks again, and records what is gone as a gap"
         }
-        "InvalidTopic" => "Kafka allows no topic of this name: correct `topic`",
+        "InvalidTopic" => "Kafka allows no topic of this name: correct \"topic\"",
         "TopicAuthorizationFailed" => "grant this user Read and Describe on the topic",
         "GroupAuthorizationFailed" => "grant this user Read on the consumer group",
         "ClusterAuthorizationFailed" => "grant this user what the broker's log says it lacks",
@@ -156,7 +156,7 @@ pub fn advice(code: &str) -> &'static str {
         "GroupMaxSizeReached" => {
             "the group is full: stop a member, or raise group.max.size on the brokers"
         }
-        "InvalidGroupId" => "Kafka allows no group of this name: correct `group`",
+        "InvalidGroupId" => "Kafka allows no group of this name: correct \"group\"",
         "InvalidSessionTimeout" => {
             "the broker does not allow this session.timeout.ms: see group.min.session.timeout.ms and group.max.session.timeout.ms there"
         }
@@ -174,7 +174,7 @@ pub fn advice(code: &str) -> &'static str {
             "a batch unpacks to more than there is memory for, or was packed wrong: the daemon goes past it and records a gap, which the reconciler covers"
         }
         "BadMessage" | "InvalidMessage" => {
-            "the broker has a damaged record: look at its disk; skipping it is `kafka-delete-records`, and the reconciler covers the gap"
+            "the broker has a damaged record: look at its disk; skipping it is kafka-delete-records, and the reconciler covers the gap"
         }
         "NotImplemented" | "UnsupportedForMessageFormat" => {
             "the broker has a record that this client cannot read: it is damaged, or in a message format older than Kafka 0.11 (message.format.version)"

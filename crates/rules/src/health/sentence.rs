@@ -53,7 +53,7 @@ pub(super) fn write(verdict: Verdict, facts: &Facts<'_>) -> String {
         Verdict::Held => kept("held", facts.held),
         Verdict::Suspect => suspect(facts),
         Verdict::NoTopic => format!(
-            "no_topic: Kafka has no topic {topic}; create it with kafka-topics --create, or correct `topic`"
+            "no_topic: Kafka has no topic {topic}; create it with kafka-topics --create, or correct \"topic\""
         ),
         Verdict::TopicRecreated => format!(
             "topic_recreated: the topic {topic} has another id in Kafka than the newest position, so it was deleted and \

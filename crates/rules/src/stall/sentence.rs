@@ -28,7 +28,7 @@ fn why(cause: &Cause) -> (String, String) {
         Cause::Locked(who, pid) => {
             return (
                 format!("a table is locked by pid {pid} ({who})"),
-                format!("let it finish, or end it: SELECT pg_terminate_backend({pid});"),
+                format!("let it finish, or end it: `SELECT pg_terminate_backend({pid});`"),
             );
         }
         Cause::Held(why) => (format!("held: {why}"), ""),
@@ -39,7 +39,7 @@ fn why(cause: &Cause) -> (String, String) {
         ),
         Cause::OpenTransaction => (
             "records wait behind a transaction that their producer has not ended".into(),
-            "see `kafka-transactions --find-hanging` and the producer; it is Kafka that withholds them",
+            "see kafka-transactions --find-hanging and the producer; it is Kafka that withholds them",
         ),
         Cause::Kafka(why) => (
             format!("Kafka does not answer ({why})"),

@@ -6,7 +6,8 @@ use super::When;
 use super::waiting::safe;
 use super::words::{parts, plain, tone};
 use crate::overview::{Overview, Snapshot, start};
-use rules::health::{self, Health, Verdict, statements};
+use rules::advice::{runnable, without_statements};
+use rules::health::{self, Health, Verdict};
 
 /// A sentence that is longer is shown smaller.
 const LONG: usize = 160;
@@ -107,8 +108,8 @@ impl Banner {
         let said = if is_one_of_many { format!("{name}: {said}") } else { said };
         self.is_long = said.len() > LONG;
         self.sentence = parts(&said);
-        self.mends = statements(advice);
-        let advice = without_statements(advice, &self.mends);
+        self.mends = runnable(advice).into_iter().map(str::to_owned).collect();
+        let advice = without_statements(advice);
         let told = |text: &str| (!text.is_empty()).then(|| parts(&end(begun(text))));
         (self.cause, self.advice) = (told(&cause), told(&advice));
         if self.mends.is_empty() {
@@ -187,17 +188,6 @@ fn halves(sentence: &str) -> (String, String) {
         Some((first, rest)) => (end(first.to_owned()), rest.to_owned()),
         None => (sentence.to_owned(), String::new()),
     }
-}
-
-/// An advice without what is shown by itself to be copied.
-fn without_statements(advice: &str, shown: &[String]) -> String {
-    let mut text = advice.to_owned();
-    for statement in shown.iter().filter(|statement| statement.ends_with(';')) {
-        text = text.replace(statement.as_str(), "");
-    }
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let text = text.trim_end_matches([':', ',', ';', ' ']);
-    text.strip_suffix(", or").or(text.strip_suffix(" or")).unwrap_or(text).to_owned()
 }
 
 /// The command that shows more, where nothing that mends it is known. While a run waits for an approval, another one
