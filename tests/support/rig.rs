@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use lab::servers::footing::PrivateFolder;
 use makegood::config;
@@ -14,6 +16,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use rules::problem::Problem;
 use rules::record::Record;
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -204,15 +207,21 @@ impl Rig {
         .await;
     }
 
-    /// The end of each partition's log.
+    /// The end of each partition's log. A partition that was just made may have no leader yet.
     pub fn log_ends(&self) -> BTreeMap<i32, i64> {
         let probe = self.probe();
-        probe
-            .partitions()
-            .unwrap()
-            .into_iter()
-            .map(|p| (p, probe.watermarks(p).unwrap().high))
-            .collect()
+        let ends = || {
+            let partitions = probe.partitions()?.into_iter();
+            partitions.map(|p| Ok((p, probe.watermarks(p)?.high))).collect::<Result<_, Problem>>()
+        };
+        let mut tries = 0..20;
+        loop {
+            match ends() {
+                Ok(ends) => return ends,
+                Err(_) if tries.next().is_some() => thread::sleep(Duration::from_millis(250)),
+                Err(problem) => panic!("{problem}"),
+            }
+        }
     }
 
     /// The newest position of each partition under the topic's present id.
