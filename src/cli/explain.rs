@@ -176,7 +176,6 @@ fn trace(route: &Route, record: &Record, business_key: Option<String>) -> Trace 
 }
 
 fn screen(id: &str, traces: &[Trace], sentence: &str) -> String {
-    let mut text = format!("{sentence}\n\n");
     let rows = traces.iter().map(|t| {
         vec![
             print::or_dash(t.at.map(print::short)),
@@ -185,8 +184,9 @@ fn screen(id: &str, traces: &[Trace], sentence: &str) -> String {
             explain::details(&t.contents),
         ]
     });
-    text += &print::table_text(&["WHEN (UTC)", "WHERE", "WHAT", "DETAILS"], rows);
-    print::visible(&format!("{id}: "), false) + &text
+    let said = print::visible(&format!("{id}: {sentence}"), true);
+    let table = print::table_text(&["WHEN (UTC)", "WHERE", "WHAT", "DETAILS"], rows);
+    format!("{}\n\n{table}", print::folded(&said))
 }
 
 fn object(t: &Trace) -> Value {

@@ -1,14 +1,16 @@
 //! How data looks on standard output: a table, one JSON document, or one JSON object a line.
 
+mod layout;
+
 use std::fmt;
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+pub use layout::{folded, sheet, table_text};
 use rules::health;
 use rules::problem::{Code, Problem};
 pub use rules::visible::visible;
@@ -77,37 +79,6 @@ pub fn table(
     rows: impl IntoIterator<Item = Vec<String>>,
 ) -> Result<(), Problem> {
     data(&table_text(headings, rows))
-}
-
-/// Rows under headings, without lines around them, ended by a line feed. On a terminal that is too narrow for them
-/// each row is a sheet: nothing is cut, for ids are there to be copied.
-pub fn table_text(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let columns = terminal().map(|(columns, _)| columns);
-    laid_out(headings, rows.into_iter().collect(), columns)
-}
-
-fn laid_out(headings: &[&str], rows: Vec<Vec<String>>, columns: Option<usize>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(headings.to_vec());
-    for row in &rows {
-        table.add_row(row.iter().map(|cell| visible(cell, false)));
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    let text = table.trim_fmt() + "\n";
-    let widest = text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
-    if columns.is_none_or(|columns| widest <= columns) {
-        return text;
-    }
-    let one = |row: &Vec<String>| {
-        let filled = headings.iter().copied().zip(row.iter().cloned());
-        let filled: Vec<(&str, String)> =
-            filled.filter(|(_, cell)| !cell.is_empty() && cell != "-").collect();
-        sheet(&filled)
-    };
-    rows.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
 /// The columns and rows of the terminal that standard output is, if it is one.
@@ -197,12 +168,6 @@ pub fn or_dash(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
 }
 
-/// Names and values of one thing, a pair a line.
-pub fn sheet(pairs: &[(&str, String)]) -> String {
-    let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 2;
-    pairs.iter().map(|(name, value)| format!("{name:width$}{}\n", visible(value, false))).collect()
-}
-
 /// Bytes for a person: text if they are UTF-8, else hexadecimal.
 pub fn text_or_hex(bytes: &[u8]) -> (bool, String) {
     match str::from_utf8(bytes) {
@@ -214,27 +179,6 @@ pub fn text_or_hex(bytes: &[u8]) -> (bool, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_table_has_columns_without_lines_around_them() {
-        let rows = [vec!["1".to_owned(), "yes".to_owned()], vec!["200".to_owned(), String::new()]];
-        assert_eq!(table_text(&["ID", "IT IS"], rows), "ID   IT IS\n1    yes\n200\n");
-    }
-
-    #[test]
-    fn what_is_too_wide_for_a_terminal_is_a_sheet_a_row_and_nothing_is_cut() {
-        let id = "67e55044-10b1-426f-9247-bb680e5fe0c8";
-        let row = |n: &str| vec![n.to_owned(), id.to_owned(), "-".to_owned(), "a".repeat(40)];
-        let rows = vec![row("1"), row("2")];
-        let headings = ["ID", "EVENT", "NONE", "DETAIL"];
-        let wide = laid_out(&headings, rows.clone(), None);
-        assert_eq!(wide.lines().count(), 3);
-        assert_eq!(laid_out(&headings, rows.clone(), Some(200)), wide);
-        let narrow = laid_out(&headings, rows, Some(80));
-        assert!(narrow.lines().all(|line| line.len() <= 80), "{narrow}");
-        assert_eq!(narrow.matches(id).count(), 2);
-        assert!(!narrow.contains("NONE"), "{narrow}");
-    }
 
     #[test]
     fn only_the_first_word_is_in_colour_and_only_where_that_is_wanted() {

@@ -63,6 +63,7 @@ impl Sample {
             let waiting = looks.iter().flat_map(|look| look.waiting_since.values());
             waiting.map(|since| age(overview.present(), *since).as_secs_f64()).fold(0.0, f64::max)
         });
+        let is_counted = overview.routes.iter().all(|route| route.counted_at.is_some());
         Sample {
             at,
             accepted: status.map(|s| float(s.published + s.pending + s.set_aside)),
@@ -74,7 +75,7 @@ impl Sample {
             taken: sum(&|r| r.counts.iter().map(|count| count.1).sum()),
             applied: sum(&|r| r.counts.iter().filter(|c| c.0 == "applied").map(|c| c.1).sum()),
             quarantine: sum(&|r| r.quarantine.iter().map(|q| q.1).sum()),
-            unpurchased: sum(&|r| r.unpurchased.0),
+            unpurchased: sum(&|r| r.unpurchased.0).filter(|n| *n > 0.0 || is_counted),
         }
     }
 }

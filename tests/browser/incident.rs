@@ -86,6 +86,8 @@ async fn what_is_wrong_is_said_shortly_once_and_with_what_mends_it() {
     let said: Vec<String> = serde_json::from_value(browser.ask(script).await).unwrap();
     assert_eq!(said.len(), 1, "the same error once: {said:#?}");
     assert!(!green(&browser).await.contains(&"Purchases".to_owned()));
+    let counted = text(&browser, ".hop:last-of-type .waits").await;
+    assert!(counted.starts_with("– paid, not purchased: not counted yet, and"), "{counted}");
     for scheme in ["light", "dark"] {
         browser.prefers(scheme).await;
         assert_eq!(browser.barriers().await, Vec::<String>::new(), "{scheme}");
@@ -98,6 +100,7 @@ async fn what_is_wrong_is_said_shortly_once_and_with_what_mends_it() {
         (rig.number("SELECT count(*) FROM student_course_purchases").await >= 5).then_some(())
     })
     .await;
+    browser.shows("paid, not purchased · counted ").await;
     drop(daemon);
 
     // Kafka is away.

@@ -54,6 +54,7 @@ mod relay_outages;
 mod removed;
 mod routes;
 mod schema;
+mod screens;
 mod sending;
 mod set_aside;
 mod settings;

@@ -25,6 +25,8 @@ pub struct Hop {
     pub waiting: String,
     pub called: String,
     pub oldest: Option<String>,
+    /// When that was counted, where it is not counted all the time.
+    pub counted: Option<When>,
     /// What is wrong now.
     pub wrong: Option<String>,
     /// What went wrong last, and when.
@@ -53,6 +55,7 @@ pub(super) fn hops(overview: &Overview, snapshot: &Snapshot, lines: &[Line]) -> 
             waiting: String::new(),
             called: "each event in its payment’s own transaction".to_owned(),
             oldest: None,
+            counted: None,
             wrong: None,
             last: None,
         });
@@ -64,6 +67,7 @@ pub(super) fn hops(overview: &Overview, snapshot: &Snapshot, lines: &[Line]) -> 
             waiting: count(newest.pending),
             called: "pending".to_owned(),
             oldest: oldest_pending(outbox),
+            counted: None,
             wrong: outbox_wrong(outbox).map(once),
             last: last(&["relay"]),
         });
@@ -81,6 +85,7 @@ pub(super) fn hops(overview: &Overview, snapshot: &Snapshot, lines: &[Line]) -> 
         waiting: count(newest.lag),
         called: "behind".to_owned(),
         oldest: newest.wait.filter(|wait| *wait > 0.0).map(length),
+        counted: None,
         wrong: away.map(|problem| once(problem.cause.clone())),
         last: last(&["kafka"]),
     });
@@ -98,31 +103,51 @@ pub(super) fn hops(overview: &Overview, snapshot: &Snapshot, lines: &[Line]) -> 
             .filter_map(|r| r.quarantined_at)
             .max()
             .map(|at| newest_since(now, at)),
+        counted: None,
         wrong: worst.and_then(|route| inbox_wrong(route, told)),
         last: last(&["ingest", "watchdog"]),
     });
     let unpurchased: i64 = overview.routes.iter().map(|route| route.unpurchased.0).sum();
     let first = overview.routes.iter().filter_map(|route| route.unpurchased.1).min();
+    let counted = counted_at(overview);
+    let uncounted = match counted {
+        Some(_) => "",
+        None if overview.routes.iter().any(|route| route.uncovered.is_some()) => {
+            ": no job counts them"
+        }
+        None => ": not counted yet",
+    };
     hops.push(Hop {
         name: "Purchases",
-        tone: purchases_tone(overview, unpurchased, waits),
+        tone: match counted {
+            None if unpurchased == 0 => "idle",
+            _ => purchases_tone(overview, unpurchased, waits),
+        },
         rate: speed(|s| s.applied),
         doing: "made",
         waiting: match overview.trouble {
-            Some(_) => "–".to_owned(),
-            None => number(unpurchased),
+            None if counted.is_some() || unpurchased > 0 => number(unpurchased),
+            _ => "–".to_owned(),
         },
         called: match waits {
-            Some(0) => "paid, not purchased".to_owned(),
-            Some(1) => "paid, not purchased, and 1 record waits in Kafka".to_owned(),
-            Some(n) => format!("paid, not purchased, and {} records wait in Kafka", number(n)),
-            None => "paid, not purchased; what waits in Kafka is not known".to_owned(),
+            Some(0) => format!("paid, not purchased{uncounted}"),
+            Some(1) => format!("paid, not purchased{uncounted}, and 1 record waits in Kafka"),
+            Some(n) => {
+                format!("paid, not purchased{uncounted}, and {} records wait in Kafka", number(n))
+            }
+            None => format!("paid, not purchased{uncounted}; what waits in Kafka is not known"),
         },
         oldest: first.map(|at| length(age(now, at).as_secs_f64())),
+        counted: counted.map(|at| When::new(at, now)),
         wrong: None,
         last: last(&["reconcile", "replay"]),
     });
     hops
+}
+
+/// When the payments without a purchase were last counted on every route; `None` if some never were.
+fn counted_at(overview: &Overview) -> Option<Timestamp> {
+    overview.routes.iter().map(|route| route.counted_at).min()?
 }
 
 /// Green only where it is known that nobody waits for a purchase.

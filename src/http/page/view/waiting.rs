@@ -14,7 +14,7 @@ pub(super) fn safe(overview: &Overview, word: Verdict) -> Option<String> {
         false => "No payment is lost",
     };
     let waits = match (in_kafka(overview), in_outbox(overview)) {
-        (Some(0), Some(0)) => "nothing waits".to_owned(),
+        (Some(0), Some(0)) => "nothing waits in Kafka or the outbox".to_owned(),
         (Some(n), Some(0)) => format!("{} in Kafka", records(n)),
         (Some(n), Some(events)) => {
             format!("{} in Kafka, {} pending in the outbox", records(n), number(events))
