@@ -61,6 +61,7 @@ mod settings;
 mod shutdown;
 mod situations;
 mod start_positions;
+mod statements;
 mod story;
 #[path = "../support/mod.rs"]
 mod support;
