@@ -73,11 +73,11 @@ fn starts(waiting: &Waiting) -> Vec<Check> {
             since.get(partition).copied(),
         )
     };
-    let silent = preview.silent.iter().map(|(partition, problem)| {
+    let left_out = preview.left_out.iter().map(|(partition, problem)| {
         let cause = format!("partition {partition} is not read: {}", problem.cause);
         failed("start.position", Problem { cause, ..problem.clone() })
     });
-    preview.starts.iter().map(line).chain(silent).collect()
+    preview.starts.iter().map(line).chain(left_out).collect()
 }
 
 fn one(

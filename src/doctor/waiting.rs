@@ -93,7 +93,7 @@ pub async fn search(
     let settings = &route.settings;
     let probe = Arc::new(Probe::new(kafka, &settings.topic, &settings.group)?);
     let preview = ingest::preview(route, store, &probe).await?;
-    if let Some(problem) = preview.silent.into_values().next() {
+    if let Some(problem) = preview.left_out.into_values().next() {
         return Err(problem);
     }
     let ends = preview.ends;

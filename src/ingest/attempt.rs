@@ -17,6 +17,7 @@ use crate::store::Store;
 use crate::store::inbox::ApplyFault;
 use crate::store::mapping::Mapping;
 use crate::store::quarantine::suspects;
+use rules::ingest::lane;
 use rules::record::Record;
 
 /// What an attempt works with.
@@ -30,18 +31,7 @@ pub(super) struct Attempt<'a> {
 }
 
 /// How an attempt ended. What was applied of the batch is gone from `pending`; the rest is there.
-pub(super) enum Ending {
-    /// Everything is applied or put away.
-    Done,
-    /// Something got through: the rest can be tried at once.
-    More,
-    /// It will pass: try again soon.
-    Again(Hold),
-    /// Nothing moves until the world is mended.
-    Hold(Hold),
-    /// Somebody else moved one of the partitions.
-    Collided,
-}
+pub(super) type Ending = lane::Ending<Hold>;
 
 impl Attempt<'_> {
     /// Applies `pending`, in as few transactions as the data allows.

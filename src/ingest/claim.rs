@@ -27,7 +27,7 @@ pub(super) struct Claimed {
     /// Where each starts, and the step that its next one builds on.
     pub starts: BTreeMap<i32, Begin>,
     /// The partitions that could not be claimed, and why. They keep nobody else waiting.
-    pub silent: BTreeMap<i32, Problem>,
+    pub left_out: BTreeMap<i32, Problem>,
     /// Whether the log is another one than it was.
     pub replaced: bool,
 }
@@ -88,9 +88,9 @@ pub(super) async fn claim(
                     Some((*p, Begin { offset: start.offset, step: *steps.get(p)? }))
                 })
                 .collect();
-            let Look { log, mut silent, .. } = look;
-            silent.retain(|partition, _| partitions.contains(partition));
-            return Ok(Claimed { log, starts, silent, replaced });
+            let Look { log, mut left_out, .. } = look;
+            left_out.retain(|partition, _| partitions.contains(partition));
+            return Ok(Claimed { log, starts, left_out, replaced });
         }
     }
     Err(Problem::new(Code::Postgres, "another daemon keeps moving these partitions").hint(
@@ -99,7 +99,7 @@ pub(super) async fn claim(
 }
 
 /// Which of the partitions could still not be claimed, and why.
-pub(super) async fn still_silent(
+pub(super) async fn still_left_out(
     route: &Arc<Route>,
     store: &Store,
     probe: &Arc<Probe>,
@@ -108,8 +108,8 @@ pub(super) async fn still_silent(
     let (mut look, survey) = partition_state::survey(route, store, probe, partitions).await?;
     let starts = survey.iter().map(|(p, s)| (*p, offsets::start_at(s.policy, s.known))).collect();
     let mut illegible = unreadable::illegible(route, probe, &look, &starts).await?;
-    look.silent.append(&mut illegible);
-    Ok(look.silent)
+    look.left_out.append(&mut illegible);
+    Ok(look.left_out)
 }
 
 /// Surveys the partitions; all of the topic where it is read for the first time and not from its beginning. For

@@ -1,17 +1,18 @@
 //! What is done about a member that is stuck or broken.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::{Ingest, Route};
-use crate::config;
+use crate::config::{self, Inbox as Settings};
 use crate::kafka::consumer::{Command, Event, Member};
 use crate::kafka::login;
 use crate::progress::Remedy;
+use rules::ingest::Event::Left;
 use rules::problem::{Code, Problem};
 
 /// A member that breaks sooner than this after its start is not replaced by another: the process is.
@@ -19,18 +20,44 @@ const SOON: Duration = Duration::from_secs(10);
 /// How long the lanes may take to let go before a new member is made. A later batch is fenced.
 const DROP_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Joins the group as a route's member number `number`.
-pub(super) fn join(
-    route: &Arc<Route>,
-    kafka: &config::Kafka,
+/// The present member of the group.
+pub(super) struct Client {
+    pub member: Member,
+    /// What it tells; events of a replaced one are dropped.
+    pub events: mpsc::UnboundedReceiver<Event>,
+    /// Where the group waits for an answer to its revoke.
+    pub revoked: Option<std_mpsc::SyncSender<()>>,
+    /// Counts the members, from 1.
     number: u32,
-) -> Result<(Member, mpsc::UnboundedReceiver<Event>), Problem> {
-    let name = &route.settings.name;
-    let client_id = match number {
-        1 => format!("makegood-{name}"),
-        _ => format!("makegood-{name}-{number}"),
-    };
-    Member::join(kafka, &route.settings.topic, &route.settings.group, &client_id)
+    since: Instant,
+    /// Which reading of the login it has.
+    login: u64,
+}
+
+impl Client {
+    /// Joins the group as a route's member number `number`.
+    pub(super) fn join(
+        route: &Arc<Route>,
+        kafka: &config::Kafka,
+        number: u32,
+    ) -> Result<Client, Problem> {
+        let login = login::version();
+        let name = &route.settings.name;
+        let client_id = match number {
+            1 => format!("makegood-{name}"),
+            _ => format!("makegood-{name}-{number}"),
+        };
+        let Settings { topic, group, .. } = &route.settings;
+        let (member, events) = Member::join(kafka, topic, group, &client_id)?;
+        Ok(Client { member, events, revoked: None, number, since: Instant::now(), login })
+    }
+
+    /// Answers a revoke: no batch of its partitions is in flight any more.
+    pub(super) fn release(&mut self) {
+        if let Some(done) = self.revoked.take() {
+            let _: Result<(), std_mpsc::TrySendError<()>> = done.try_send(());
+        }
+    }
 }
 
 impl Ingest {
@@ -38,12 +65,10 @@ impl Ingest {
         match remedy {
             Remedy::Reclaim => {
                 // The claim finds out whether what comes next can be read at all.
-                self.careful = true;
-                self.restart("nothing moved though records wait").await;
-                Ok(())
+                self.restart("nothing moved though records wait", true).await
             }
             Remedy::Rebuild => {
-                self.member.retire();
+                self.client.member.retire();
                 self.rebuild("it is stuck").await
             }
         }
@@ -51,18 +76,18 @@ impl Ingest {
 
     /// The member said that it cannot go on. One that breaks at once may break for ever.
     pub(super) async fn broken(&mut self, problem: &Problem) -> Result<(), Problem> {
-        if self.member_since.elapsed() < SOON {
+        if self.client.since.elapsed() < SOON {
             return Err(Problem { code: Code::GaveUp, ..problem.clone() });
         }
-        self.member.retire();
+        self.client.member.retire();
         self.rebuild(&problem.cause).await
     }
 
     /// A member whose login is refused is replaced once there is another one.
     pub(super) async fn renew_login(&mut self) -> Result<(), Problem> {
         self.forget_old_bar();
-        if self.member.is_refused() && login::is_newer_than(self.login) {
-            self.member.retire();
+        if self.client.member.is_refused() && login::is_newer_than(self.client.login) {
+            self.client.member.retire();
             self.rebuild("the login to Kafka is another").await?;
         }
         Ok(())
@@ -70,18 +95,23 @@ impl Ingest {
 
     /// Joins as a new member; the old one, if it still listens, leaves.
     pub(super) async fn rebuild(&mut self, why: &str) -> Result<(), Problem> {
-        self.member_number += 1;
-        let number = self.member_number;
-        warn!(route = self.route.settings.name, why, number, "the Kafka client is replaced");
-        self.vitals.assigned(None);
-        if tokio::time::timeout(DROP_PATIENCE, self.forget_partitions()).await.is_err() {
-            warn!(route = self.route.settings.name, "a batch is still in flight; it is fenced");
+        let left = self.machine.on(Left, fastrand::f64());
+        match tokio::time::timeout(DROP_PATIENCE, self.carry_out(left, None)).await {
+            Ok(left) => left?,
+            Err(_) => {
+                warn!(route = self.route.settings.name, "a batch is still in flight; it is fenced")
+            }
         }
-        self.member.tell(Command::Close);
-        self.login = login::version();
-        (self.member, self.events) = join(&self.route, &self.kafka, number)?;
-        self.member_since = Instant::now();
-        self.vitals.client(self.member.pulse.clone());
+        self.rejoin(why)
+    }
+
+    /// The same when everything was let go of before.
+    pub(super) fn rejoin(&mut self, why: &str) -> Result<(), Problem> {
+        let number = self.client.number + 1;
+        warn!(route = self.route.settings.name, why, number, "the Kafka client is replaced");
+        self.client.member.tell(Command::Close);
+        self.client = Client::join(&self.route, &self.kafka, number)?;
+        self.vitals.client(self.client.member.pulse.clone());
         self.vitals.rebuilds.fetch_add(1, Ordering::Relaxed);
         self.show_state();
         Ok(())

@@ -34,7 +34,7 @@ impl Bar {
 impl Ingest {
     /// Kafka refused our member. Looks who is in the group, and answers with [`Report::Barred`].
     pub(super) fn on_refusal(&mut self, problem: Problem) {
-        if !self.owned.is_empty() {
+        if !self.machine.partitions().is_empty() {
             self.on_trouble(problem, true);
             return;
         }
@@ -56,7 +56,7 @@ impl Ingest {
 
     /// What the look gave, unless the group has taken us in meanwhile.
     pub(super) fn on_barred(&mut self, problem: Problem) {
-        if !self.owned.is_empty() {
+        if !self.machine.partitions().is_empty() {
             return;
         }
         if self.beating.is_news(&problem) {

@@ -1,14 +1,8 @@
 //! One lane: takes the records of its partitions in order, gathers them into batches, applies them.
 //!
-//! # States
-//!
-//! * **Idle**: nothing to do. Left by a record.
-//! * **Gathering**: records wait for more, up to the batch's limits or its linger.
-//! * **Applying**: a batch is in a transaction; orders wait until it ends.
-//! * **Waiting**: the batch could not be applied; it is kept and tried again after a pause, together
-//!   with what has come since. An order is heard at once.
-//! * **Slow**: too many suspects wait for a proof. After each pause one more record of each partition is tried,
-//!   until something gets through.
+//! What it is in and what leads where is the machine's, [`rules::ingest::lane`]. Orders wait while a batch is in a transaction.
+//! With too many suspects waiting for a proof a lane is slow: after each pause one more record of each partition is tried, until
+//! something gets through.
 
 #[cfg(test)]
 mod tests;
@@ -91,8 +85,8 @@ pub(super) struct Claim {
     pub waiting: usize,
     /// When the log was last told of records that need a look.
     pub told: Option<Instant>,
-    /// Where each partition's last delivery ended, at first where it begins.
-    pub ends: BTreeMap<i32, i64>,
+    /// Where each partition begins.
+    pub from: BTreeMap<i32, i64>,
     /// Where the watchdog sees how far each is.
     pub tracks: BTreeMap<i32, Arc<Track>>,
     /// Where the member that reads them hears what may be committed.
@@ -110,7 +104,7 @@ impl Claim {
             looks: true,
             waiting: 0,
             told: None,
-            ends: BTreeMap::new(),
+            from: BTreeMap::new(),
             tracks: BTreeMap::new(),
             board: OffsetBoard::default(),
         }

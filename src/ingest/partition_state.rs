@@ -22,7 +22,7 @@ pub struct Look {
     /// The group's offsets.
     pub committed: BTreeMap<i32, i64>,
     /// The partitions of which too little is known for a start, and why.
-    pub silent: BTreeMap<i32, Problem>,
+    pub left_out: BTreeMap<i32, Problem>,
 }
 
 /// One partition.
@@ -54,11 +54,12 @@ pub async fn survey(
     partitions: &[i32],
 ) -> Result<(Look, BTreeMap<i32, Surveyed>), Problem> {
     let failed = |fault: Fault| fault.problem("cannot read positions");
-    let (log, Found { records: committed, failed: mut silent }) = {
+    let (log, Found { records: committed, failed: mut left_out }) = {
         let (route, probe, partitions) = (route.clone(), probe.clone(), partitions.to_vec());
         blocking(move || followers(&route, &probe, &partitions)).await?
     };
-    let asked: Vec<i32> = partitions.iter().filter(|p| !silent.contains_key(p)).copied().collect();
+    let asked: Vec<i32> =
+        partitions.iter().filter(|p| !left_out.contains_key(p)).copied().collect();
     let positions = or_none(positions::read(store, &log, &asked).await).map_err(failed)?;
     let before = or_none(positions::before(store, &log).await).map_err(failed)?;
     let mut seen = {
@@ -69,7 +70,7 @@ pub async fn survey(
             .collect();
         blocking(move || Seen::ask(&route, &probe, &asked, &anchors)).await?
     };
-    silent.append(&mut seen.silent);
+    left_out.append(&mut seen.left_out);
     let one = |(partition, ends): (&i32, &Watermarks)| {
         let position = positions.get(partition);
         let policy = match route.settings.start {
@@ -90,9 +91,9 @@ pub async fn survey(
         };
         (*partition, Surveyed { known, policy, position: position.cloned() })
     };
-    let known = seen.ends.iter().filter(|(partition, _)| !silent.contains_key(partition));
+    let known = seen.ends.iter().filter(|(partition, _)| !left_out.contains_key(partition));
     let surveyed = known.map(one).collect();
-    Ok((Look { log, ends: seen.ends, committed, silent }, surveyed))
+    Ok((Look { log, ends: seen.ends, committed, left_out }, surveyed))
 }
 
 /// Which log it is, and the group's offsets in it.
@@ -118,7 +119,7 @@ struct Seen {
     anchors: BTreeMap<i32, Record>,
     /// Where one of these is not known, and why: silence proves nothing. A log that lost records would look like
     /// one that did not, and a time that was not found like one that is still to come.
-    silent: BTreeMap<i32, Problem>,
+    left_out: BTreeMap<i32, Problem>,
 }
 
 impl Seen {
@@ -128,7 +129,7 @@ impl Seen {
         partitions: &[i32],
         anchors: &BTreeMap<i32, i64>,
     ) -> Result<Seen, Problem> {
-        let Found { records: ends, failed: mut silent } = probe.ends(partitions)?;
+        let Found { records: ends, failed: mut left_out } = probe.ends(partitions)?;
         let there: Vec<i32> = ends.keys().copied().collect();
         let mut times = match route.settings.start {
             Start::At(time) => probe.at_time(&there, time.as_millisecond())?,
@@ -140,9 +141,9 @@ impl Seen {
         let wanted =
             anchors.iter().filter(|(p, offset)| is_in(p, offset)).map(|(p, o)| (*p, *o)).collect();
         let mut anchors = probe.records_at(&wanted)?;
-        silent.append(&mut times.failed);
-        silent.append(&mut anchors.failed);
-        Ok(Seen { ends, at_time: times.records, anchors: anchors.records, silent })
+        left_out.append(&mut times.failed);
+        left_out.append(&mut anchors.failed);
+        Ok(Seen { ends, at_time: times.records, anchors: anchors.records, left_out })
     }
 }
 

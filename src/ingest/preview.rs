@@ -21,7 +21,7 @@ pub struct Preview {
     /// What the group has committed in Kafka.
     pub committed: BTreeMap<i32, i64>,
     /// The partitions that could not be claimed now, and why.
-    pub silent: BTreeMap<i32, Problem>,
+    pub left_out: BTreeMap<i32, Problem>,
     /// Where each partition would start if it were claimed now.
     pub starts: BTreeMap<i32, StartAt>,
 }
@@ -39,6 +39,6 @@ pub async fn preview(
     let (look, surveyed) = partition_state::survey(route, store, probe, &partitions).await?;
     let start = |(p, s): (&i32, &Surveyed)| (*p, offsets::start_at(s.policy, s.known));
     let starts = surveyed.iter().map(start).collect();
-    let Look { log, ends, committed, silent } = look;
-    Ok(Preview { log, ends, committed, silent, starts })
+    let Look { log, ends, committed, left_out } = look;
+    Ok(Preview { log, ends, committed, left_out, starts })
 }

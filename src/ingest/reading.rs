@@ -1,85 +1,127 @@
-//! Beginning to read, and ceasing: claims, adoptions, drops. Everything that interrupts the reading ends
-//! in the same claim.
+//! Carries out what the machine decides about reading: claims, adoptions, drops.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
-use super::SIGN_OF_LIFE;
+use super::attempts::{End, Outcome};
 use super::claim::{self, Claimed};
 use super::lane::{self, Hold, Lane, Order};
-use super::{ClaimEnd, Ingest, Outcome};
+use super::{Ingest, SIGN_OF_LIFE};
 use crate::kafka::consumer::{Command, Source};
 use crate::progress::Track;
-use rules::backoff::Backoff;
+use rules::ingest::{Action, Event};
 use rules::problem::Problem;
 
-/// Pauses between attempts to claim; the first is long enough for a zombie to learn its fate.
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };
 /// The place of a failed claim among the holds of the lanes.
-pub(super) const HOLD: usize = usize::MAX;
+const HOLD: usize = usize::MAX;
 
 impl Ingest {
-    /// Reads the positions and claims them again.
-    pub(super) async fn restart(&mut self, why: &str) {
-        let route = &self.route.settings.name;
-        if self.owned.is_empty() {
-            info!(route, why, "nothing to claim again: no partition is assigned");
-            return;
+    /// Carries out what an event leads to.
+    pub(super) async fn happen(&mut self, event: Event) -> Result<(), Problem> {
+        let actions = self.machine.on(event, fastrand::f64());
+        self.carry_out(actions, None).await
+    }
+
+    /// Carries actions out in their order; those that begin to read need what was claimed.
+    pub(super) async fn carry_out(
+        &mut self,
+        actions: Vec<Action>,
+        mut claimed: Option<Claimed>,
+    ) -> Result<(), Problem> {
+        for action in actions {
+            match action {
+                Action::EndAttempts => self.forget_partitions(),
+                Action::Unfetch => {
+                    self.client.member.tell(Command::Unfetch);
+                    self.vitals.reads(None);
+                }
+                Action::Drop => self.drop_all().await,
+                Action::Release => self.client.release(),
+                Action::Claim { attempt, pause, settled, careful } => {
+                    self.claim_after(attempt, pause, settled, careful);
+                }
+                Action::Look { attempt, pause, partitions } => {
+                    self.look_after(attempt, pause, partitions.into_iter().collect());
+                }
+                Action::Pin => claimed.take().into_iter().for_each(|claimed| self.pin(claimed)),
+                Action::Fetch { assignment, generation } => {
+                    if let Some(claimed) = claimed.take() {
+                        self.fetch(claimed, assignment, generation).await;
+                    }
+                }
+                Action::Rejoin => {
+                    // The probe's client remembers the old log as well.
+                    self.probe.renew();
+                    self.rejoin("the topic was made anew")?;
+                }
+            }
         }
-        warn!(route, why, "positions are read and claimed again");
-        self.member.tell(Command::Unfetch);
-        self.drop_all().await;
-        self.vitals.reads(None);
-        let pause = self.next_pause();
-        self.claim_after(pause, None);
+        self.show_state();
+        Ok(())
+    }
+
+    /// Reads the positions and claims them again.
+    pub(super) async fn restart(&mut self, why: &str, suspicious: bool) -> Result<(), Problem> {
+        let route = &self.route.settings.name;
+        if self.machine.partitions().is_empty() {
+            info!(route, why, "nothing to claim again: no partition is assigned");
+        } else {
+            warn!(route, why, "positions are read and claimed again");
+        }
+        let moved = self.has_moved();
+        self.happen(Event::Outdated { moved, suspicious }).await
     }
 
     /// The member stopped reading by itself: claims again once the lanes hold nothing any more.
-    pub(super) fn on_stopped(&mut self, why: &str) {
-        let pause = self.next_pause();
-        warn!(
-            route = self.route.settings.name,
-            why,
-            pause_ms = pause.as_millis() as u64,
-            "reading stopped; it starts again when the lanes are empty"
-        );
-        let settled = self.settle();
-        self.claim_after(pause, Some(settled));
+    pub(super) async fn on_stopped(&mut self, why: &str, unreadable: bool) -> Result<(), Problem> {
+        let route = &self.route.settings.name;
+        warn!(route, why, "reading stopped; it starts again when the lanes are empty");
+        let moved = self.has_moved();
+        self.happen(Event::Stopped { moved, unreadable }).await
     }
 
-    /// How long to wait before claiming again: longer each time, until a position moves.
-    fn next_pause(&mut self) -> Duration {
-        // Taken, for what moved once must not count again after the next claim, which may fail.
-        if std::mem::take(&mut self.tracks).values().any(|track| track.has_moved()) {
-            self.failures = 0;
-        }
-        let pause = BACKOFF.delay(self.failures, fastrand::f64());
-        self.failures = self.failures.saturating_add(1);
-        pause
+    /// Whether a position has moved since this was asked last: what moved once must not count again after the next
+    /// claim, which may fail.
+    fn has_moved(&mut self) -> bool {
+        std::mem::take(&mut self.tracks).values().any(|track| track.has_moved())
     }
 
     /// Something that was tried for the partitions has ended.
-    pub(super) async fn on_end(&mut self, end: ClaimEnd) -> Result<(), Problem> {
-        if end.attempt != self.attempt {
+    pub(super) async fn on_end(&mut self, End { attempt, outcome }: End) -> Result<(), Problem> {
+        if !self.machine.is_newest(attempt) {
             return Ok(());
         }
-        match end.outcome {
-            Outcome::Claimed(Ok(claimed)) => return self.begin(claimed).await,
+        match outcome {
+            Outcome::Claimed(Ok(claimed)) => self.on_claimed(attempt, claimed).await,
             Outcome::Claimed(Err(problem)) => {
                 self.say(&problem, "cannot claim positions yet");
                 self.holds.insert(HOLD, Hold { reason: problem.cause, advice: problem.hint });
-                self.show_state();
-                let pause = self.next_pause();
-                self.claim_after(pause, None);
+                let moved = self.has_moved();
+                self.happen(Event::Unclaimed { attempt, moved }).await
             }
-            Outcome::Looked(outcome) => self.on_looked(outcome).await,
+            Outcome::Looked(outcome) => self.on_looked(attempt, outcome).await,
         }
-        Ok(())
+    }
+
+    async fn on_claimed(&mut self, attempt: u64, claimed: Claimed) -> Result<(), Problem> {
+        self.holds.remove(&HOLD);
+        for problem in claimed.left_out.values() {
+            self.say(problem, "a partition is not read");
+        }
+        self.left_out = claimed.left_out.clone();
+        let event = Event::Claimed {
+            attempt,
+            log: claimed.log.topic_id,
+            replaced: claimed.replaced,
+            left_out: claimed.left_out.keys().copied().collect(),
+            admitted: self.route.admission.held().is_none(),
+        };
+        let actions = self.machine.on(event, fastrand::f64());
+        self.carry_out(actions, Some(claimed)).await
     }
 
     /// Says what is wrong, unless it was the last thing said.
@@ -90,53 +132,33 @@ impl Ingest {
         }
     }
 
-    /// Starts a claim of what we own, after a pause and after the lanes have settled if asked to. It takes the
-    /// place of one that is still at it: an outdated claim must not come into effect.
-    pub(super) fn claim_after(
-        &mut self,
-        pause: Duration,
-        settled: Option<Vec<oneshot::Receiver<()>>>,
-    ) {
-        self.attempt += 1;
-        let (attempt, partitions) = (self.attempt, self.owned.clone());
-        let (route, store, probe, claims) =
-            (self.route.clone(), self.store.clone(), self.probe.clone(), self.claims.clone());
-        let careful = self.careful;
-        self.silent.wait();
-        let task = tokio::spawn(async move {
-            tokio::time::sleep(pause).await;
-            for lane in settled.into_iter().flatten() {
-                let _ = lane.await;
-            }
-            let claimed = claim::claim(&route, &store, &probe, &partitions, careful).await;
-            let _ = claims.send(ClaimEnd { attempt, outcome: Outcome::Claimed(claimed) });
-        });
-        self.claiming = Some(AbortOnDropHandle::new(task));
+    /// Lets go of everything that was the group's but what the lanes hold.
+    fn forget_partitions(&mut self) {
+        self.attempts.end();
+        // The claim failure concerned partitions that are no longer ours.
+        self.holds.remove(&HOLD);
+        self.left_out.clear();
+        self.vitals.assigned(None);
+        self.beating.reads(None);
     }
 
-    /// Begins to read, or keeps the place while nothing may be applied.
-    async fn begin(&mut self, claimed: Claimed) -> Result<(), Problem> {
-        self.holds.remove(&HOLD);
-        self.careful = !claimed.silent.is_empty();
-        self.note_silent(claimed.silent.clone());
-        // Its client would take nothing of the new log for as long as the leaders' epochs are lower than those it
-        // remembers; nor would the probe's.
-        let known = self.topic_id.replace(claimed.log.topic_id);
-        if known.is_some_and(|id| claimed.replaced || id != claimed.log.topic_id) {
-            self.probe.renew();
-            return self.rebuild("the topic was made anew").await;
-        }
-        match self.route.admission.held() {
-            Some(_) => self.pin(claimed),
-            None => self.fetch(claimed).await,
-        }
-        Ok(())
+    fn claim_after(&mut self, attempt: u64, pause: Duration, settled: bool, careful: bool) {
+        let settled = if settled { self.settle() } else { Vec::new() };
+        let partitions = self.machine.partitions().to_vec();
+        let (route, store, probe) = (self.route.clone(), self.store.clone(), self.probe.clone());
+        self.attempts.claim(attempt, async move {
+            tokio::time::sleep(pause).await;
+            for lane in settled {
+                let _ = lane.await;
+            }
+            claim::claim(&route, &store, &probe, &partitions, careful).await
+        });
     }
 
     /// Tells Kafka and everybody else where the partitions are, and reads nothing. Lag is what it is.
     fn pin(&mut self, claimed: Claimed) {
         for (partition, start) in &claimed.starts {
-            self.member.board.post(*partition, start.offset);
+            self.client.member.board.post(*partition, start.offset);
         }
         info!(
             route = self.route.settings.name,
@@ -145,12 +167,10 @@ impl Ingest {
         );
         self.vitals.reads(Some(tracks(&claimed)));
         self.beating.reads(Some(claimed));
-        self.show_state();
     }
 
     /// Has the lanes adopt a claim and the member read from it.
-    async fn fetch(&mut self, claimed: Claimed) {
-        self.generation += 1;
+    async fn fetch(&mut self, claimed: Claimed, assignment: u64, generation: u64) {
         let tracks = tracks(&claimed);
         let mut sources = Vec::new();
         for (number, lane) in self.lanes.iter().enumerate() {
@@ -158,7 +178,7 @@ impl Ingest {
             let starts = claimed.starts.iter().filter(|(partition, _)| is_its(partition));
             let steps: BTreeMap<i32, i64> =
                 starts.clone().map(|(partition, start)| (*partition, start.step)).collect();
-            let ends =
+            let from =
                 starts.clone().map(|(partition, start)| (*partition, start.offset)).collect();
             sources.extend(starts.map(|(partition, start)| Source {
                 partition: *partition,
@@ -167,16 +187,16 @@ impl Ingest {
                 track: tracks[partition].clone(),
             }));
             let claim = lane::Claim {
-                generation: self.generation,
+                generation,
                 log: claimed.log.clone(),
                 trimmed: steps.clone(),
                 steps,
                 looks: true,
                 waiting: 0,
                 told: None,
-                ends,
+                from,
                 tracks: tracks.clone(),
-                board: self.member.board.clone(),
+                board: self.client.member.board.clone(),
             };
             lane.tell(Order::Adopt(Box::new(claim))).await;
         }
@@ -189,9 +209,7 @@ impl Ingest {
         self.beating.reads(Some(claimed));
         self.vitals.reads(Some(tracks.clone()));
         self.tracks = tracks;
-        let (assignment, generation) = (self.assignment, self.generation);
-        self.member.tell(Command::Fetch { assignment, generation, sources });
-        self.show_state();
+        self.client.member.tell(Command::Fetch { assignment, generation, sources });
     }
 
     /// Has every lane drop what it holds; a batch in flight is waited for.

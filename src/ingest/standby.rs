@@ -14,6 +14,7 @@ use crate::kafka::consumer::Command;
 use crate::progress::Complaint;
 use crate::store::Store;
 use crate::store::workers::{self, State};
+use rules::ingest::Event;
 use rules::problem::Problem;
 
 /// How often it looks whether the others still run.
@@ -34,11 +35,10 @@ impl Ingest {
         if own.is_none() && self.route.admission.held().is_none() {
             return Ok(());
         }
-        self.vitals.assigned(None);
-        self.forget_partitions().await;
+        self.happen(Event::Left).await?;
         // Nobody is left to ask before the partitions are given back.
-        self.events = mpsc::unbounded_channel().1;
-        self.member.tell(Command::Close);
+        self.client.events = mpsc::unbounded_channel().1;
+        self.client.member.tell(Command::Close);
         self.beating.has_yielded();
         let (route, store) = (self.route.clone(), self.store.clone());
         tokio::select! {

@@ -37,7 +37,7 @@ pub(super) async fn go_past(
             let Some(start) = starts.get_mut(&partition) else { continue };
             if problem.cause.contains(OLD_FORMAT) {
                 starts.remove(&partition);
-                look.silent.insert(partition, problem);
+                look.left_out.insert(partition, problem);
                 continue;
             }
             match behind(probe, look, partition, start.offset).await {
@@ -48,7 +48,7 @@ pub(super) async fn go_past(
                 }
                 Ok(None) | Err(_) => {
                     starts.remove(&partition);
-                    look.silent.insert(partition, problem);
+                    look.left_out.insert(partition, problem);
                 }
             }
         }

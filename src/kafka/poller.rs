@@ -15,11 +15,12 @@ use tracing::debug;
 
 use super::callbacks::{Callbacks, commit};
 use super::commit_queue::OffsetBoard;
-use super::consumer::{Command, Delivery, Event};
+use super::consumer::{Command, Delivery, Event, Source};
 use super::test_hook::Wedge;
 use super::{probe, raw};
 use crate::progress::{Pulse, Track};
 use rules::error_policy::kafka::{Disposition, disposition};
+use rules::ingest::outlets::{Outlet, Outlets};
 use rules::problem::Problem;
 use rules::record::Record;
 
@@ -47,18 +48,15 @@ pub(super) struct Poller {
     topic: String,
     ties: Ties,
     room: Arc<Semaphore>,
-    lanes: BTreeMap<i32, Outlet>,
-    generation: u64,
+    outlets: Outlets<Way>,
     flushed_at: Instant,
 }
 
-/// Where a partition's records go, and where that is shown.
+/// The way to a lane, and where a partition's progress is shown.
 #[derive(Clone)]
-struct Outlet {
+struct Way {
     lane: mpsc::Sender<Delivery>,
     track: Arc<Track>,
-    /// Where the last delivery ended.
-    next: i64,
 }
 
 /// What came of an order.
@@ -74,8 +72,7 @@ impl Poller {
             topic: topic.to_owned(),
             ties,
             room: Arc::new(Semaphore::new(ROOM_KIB)),
-            lanes: BTreeMap::new(),
-            generation: 0,
+            outlets: Outlets::default(),
             flushed_at: Instant::now(),
         }
     }
@@ -122,29 +119,25 @@ impl Poller {
 
     fn obey(&mut self, order: Command) -> Next {
         match order {
-            // Given before the loop heard of a rebalance: the partitions may be somebody else's by now.
-            Command::Fetch { assignment, .. }
-                if assignment != self.ties.assignment.load(Ordering::Relaxed) =>
-            {
-                debug!(assignment, "an order of a past assignment is not obeyed");
-                Next::Go
-            }
-            Command::Fetch { generation, sources, .. } => {
+            Command::Fetch { assignment, generation, sources } => {
+                let present = self.ties.assignment.load(Ordering::Relaxed);
                 let mut list = TopicPartitionList::new();
-                self.lanes.clear();
-                for source in sources {
-                    let _ = list.add_partition_offset(
-                        &self.topic,
-                        source.partition,
-                        Offset::Offset(source.offset),
-                    );
-                    // Kafka hears of the start at once, so that no tool ever shows `-`.
-                    self.ties.board.post(source.partition, source.offset);
-                    let outlet =
-                        Outlet { lane: source.lane, track: source.track, next: source.offset };
-                    self.lanes.insert(source.partition, outlet);
+                let mut outlets = BTreeMap::new();
+                for Source { partition, offset, lane, track } in sources {
+                    let _ =
+                        list.add_partition_offset(&self.topic, partition, Offset::Offset(offset));
+                    let lane = Way { lane, track };
+                    outlets.insert(partition, Outlet { lane, next: offset });
                 }
-                self.generation = generation;
+                let starts: Vec<(i32, i64)> = outlets.iter().map(|(p, o)| (*p, o.next)).collect();
+                if !self.outlets.fetch((assignment, present), generation, outlets) {
+                    debug!(assignment, "an order of a past assignment is not obeyed");
+                    return Next::Go;
+                }
+                for (partition, offset) in starts {
+                    // Kafka hears of the start at once, so that no tool ever shows `-`.
+                    self.ties.board.post(partition, offset);
+                }
                 self.assign(&list);
                 Next::Go
             }
@@ -160,7 +153,7 @@ impl Poller {
     }
 
     fn unfetch(&mut self) {
-        self.lanes.clear();
+        self.outlets.unfetch();
         self.assign(&TopicPartitionList::new());
     }
 
@@ -176,12 +169,13 @@ impl Poller {
     /// Hands a record to its lane, waiting for room for as long as it may.
     fn deliver(&mut self, record: Record) -> Next {
         let (partition, end) = (record.partition, record.offset + 1);
-        let Some(Outlet { lane, track, next }) = self.lanes.get(&partition).cloned() else {
+        let Some(Outlet { lane: Way { lane, track }, next }) = self.outlets.of(partition).cloned()
+        else {
             return Next::Go;
         };
         track.delivered(end);
         let kib = (record.size() / 1024 + 1).min(ROOM_KIB) as u32;
-        let generation = self.generation;
+        let generation = self.outlets.generation();
         let started = Instant::now();
         let mut waiting = Waiting::ForRoom(record);
         loop {
@@ -198,9 +192,7 @@ impl Poller {
             if let Waiting::ForLane(delivery) = waiting {
                 waiting = match lane.try_send(delivery) {
                     Ok(()) => {
-                        if let Some(outlet) = self.lanes.get_mut(&partition) {
-                            outlet.next = end;
-                        }
+                        self.outlets.delivered(partition, end);
                         return Next::Go;
                     }
                     // The lane is gone: the loop is ending, and its orders will say so.
@@ -225,8 +217,8 @@ impl Poller {
     fn report(&mut self, error: &KafkaError) {
         if let KafkaError::PartitionEOF(partition) = error {
             let end = raw::known_end(self.consumer.client(), &self.topic, *partition);
-            if let (Some(outlet), Some(end)) = (self.lanes.get(partition), end) {
-                outlet.track.ended(end);
+            if let (Some(outlet), Some(end)) = (self.outlets.of(*partition), end) {
+                outlet.lane.track.ended(end);
             }
             return;
         }
@@ -256,7 +248,7 @@ impl Poller {
     /// A record of some partition could not be read. The client would go on behind it; so nothing more is taken
     /// from it until the loop has found which partition that is.
     fn unreadable(&mut self, problem: Problem) {
-        if !self.lanes.is_empty() {
+        if !self.outlets.is_empty() {
             self.unfetch();
             let _ = self.ties.events.send(Event::Unreadable(problem));
         }
@@ -272,7 +264,6 @@ enum Waiting {
 #[cfg(test)]
 mod tests {
     use super::super::complaint::Complaint;
-    use super::super::consumer::Source;
     use super::*;
 
     /// A poller of a client that reaches nobody, and the counter of its assignments.

@@ -163,8 +163,9 @@ async fn targets(
     let no_partition = |partition: i32| {
         Problem::new(Code::Usage, format!("topic {} has no partition {partition}", log.topic))
     };
-    let mut silent = ground.look.silent.iter();
-    if let Some((partition, problem)) = silent.find(|(p, _)| only.is_empty() || only.contains(p)) {
+    let mut left_out = ground.look.left_out.iter();
+    if let Some((partition, problem)) = left_out.find(|(p, _)| only.is_empty() || only.contains(p))
+    {
         let cause = format!("partition {partition} cannot be moved: {}", problem.cause);
         let hint = format!("{}\nothers can be: --topic {}:PARTITION", problem.hint, log.topic);
         return Err(Problem { cause, ..problem.clone() }.hint(hint));

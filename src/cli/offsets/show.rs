@@ -35,7 +35,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
         .collect();
     for ground in &grounds {
         let topic = &ground.look.log.topic;
-        for (partition, problem) in &ground.look.silent {
+        for (partition, problem) in &ground.look.left_out {
             say!("partition {partition} of {topic} is left out: {}", problem.cause);
         }
     }

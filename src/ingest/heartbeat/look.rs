@@ -51,10 +51,10 @@ impl Pulse {
     pub(super) async fn look(&self) {
         self.look_for_another().await;
         let reads = self.shown.lock().reads.clone();
-        let is_read = |c: &Claimed| !c.starts.is_empty() || !c.silent.is_empty();
+        let is_read = |c: &Claimed| !c.starts.is_empty() || !c.left_out.is_empty();
         let Some(claimed) = reads.filter(is_read) else { return self.look_for_topic().await };
         let partitions: Vec<i32> =
-            claimed.starts.keys().chain(claimed.silent.keys()).copied().collect();
+            claimed.starts.keys().chain(claimed.left_out.keys()).copied().collect();
         let (probe, asked) = (self.probe.clone(), partitions.clone());
         let seen = blocking(move || {
             let topic_id = probe.topic_id()?;

@@ -36,8 +36,8 @@ async fn next(reported: &mut mpsc::UnboundedReceiver<Report>) -> Report {
 
 fn claim(generation: u64, from: i64) -> Order {
     let log = Log { group: "g".into(), topic: "t".into(), topic_id: uuid::Uuid::nil() };
-    let ends = BTreeMap::from([(0, from)]);
-    Order::Adopt(Box::new(Claim { generation, ends, ..Claim::of_nothing(&log) }))
+    let from = BTreeMap::from([(0, from)]);
+    Order::Adopt(Box::new(Claim { generation, from, ..Claim::of_nothing(&log) }))
 }
 
 fn delivery(generation: u64, follows: i64, offset: i64) -> Delivery {

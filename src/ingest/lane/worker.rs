@@ -1,32 +1,24 @@
 //! The task behind a lane.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
 use super::{Claim, Hold, Lane, Order, Report};
 use crate::ingest::Route;
-use crate::ingest::attempt::{Attempt, Ending};
+use crate::ingest::attempt::Attempt;
 use crate::kafka::consumer::Delivery;
 use crate::progress::{Vitals, Work};
 use crate::store::Store;
 use crate::store::mapping::Mapping;
 use crate::store::positions::{self, KEPT_STEPS};
-use rules::backoff::Backoff;
-use rules::batch::{Batcher, Limits};
+use rules::batch::Limits;
+use rules::ingest::lane::{Action, Arrival, Ending, Event, Lane as Machine};
 use rules::record::Record;
 use rules::trace::TraceContext;
-
-/// Pauses between attempts at a batch.
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_secs(5) };
-/// A passing failure is shown as a hold from this attempt on; the first ones usually mend by then.
-const SHOWN_FROM: u32 = 3;
-/// From so many failures on an error that should pass, or is the server's, has not: a trigger can raise it for one
-/// record as well, which is looked for then.
-const IMPATIENT_FROM: u32 = 6;
 
 impl Lane {
     /// Starts a lane; it ends when its handle is dropped.
@@ -51,12 +43,8 @@ impl Lane {
             reports: reports.clone(),
             deliveries,
             orders: inbox,
-            gathering: Batcher::new(limits),
-            pending: VecDeque::new(),
+            machine: Machine::new(limits),
             claim: None,
-            failures: 0,
-            retry_at: None,
-            shown: None,
             settling: Vec::new(),
         };
         let reports = reports.clone();
@@ -79,15 +67,8 @@ struct Worker {
     reports: mpsc::UnboundedSender<Report>,
     deliveries: mpsc::Receiver<Delivery>,
     orders: mpsc::Receiver<Order>,
-    gathering: Batcher<Delivery>,
-    /// The batch at hand, what is left of it.
-    pending: VecDeque<Delivery>,
+    machine: Machine<Delivery, Hold>,
     claim: Option<Box<Claim>>,
-    /// Attempts at the batch that failed.
-    failures: u32,
-    /// When the next attempt at a failed batch is due.
-    retry_at: Option<Instant>,
-    shown: Option<Hold>,
     settling: Vec<oneshot::Sender<()>>,
 }
 
@@ -96,7 +77,7 @@ impl Worker {
         let rows = self.route.settings.batch.rows.max(1);
         let mut arrived = Vec::with_capacity(rows);
         loop {
-            let due = self.due();
+            let due = self.machine.due();
             if due.is_none() && self.deliveries.is_empty() {
                 self.settled();
             }
@@ -112,63 +93,68 @@ impl Worker {
                     Some(order) => self.obey(order),
                     None => return,
                 },
-                count = self.deliveries.recv_many(&mut arrived, rows), if !self.gathering.is_full() => {
+                count = self.deliveries.recv_many(&mut arrived, rows), if !self.machine.is_full() => {
                     if count == 0 {
                         return;
                     }
-                    self.gather(&mut arrived);
+                    for delivery in arrived.drain(..) {
+                        self.take(delivery);
+                    }
                 }
                 () = wait => self.attempt().await,
             }
         }
     }
 
-    /// When the next attempt is due; `None` with nothing to apply.
-    fn due(&self) -> Option<Instant> {
-        self.retry_at.or_else(|| self.gathering.deadline())
-    }
-
-    /// Takes what belongs to the claim. A record that does not follow the one before it would take the position
-    /// past those between: then nothing is kept, and all is read again.
-    fn gather(&mut self, arrived: &mut Vec<Delivery>) {
-        let now = Instant::now();
-        for delivery in arrived.drain(..) {
-            let Some(claim) = &mut self.claim else { continue };
-            if delivery.generation != claim.generation {
-                continue;
-            }
-            let Record { partition, offset, .. } = delivery.record;
-            if claim.ends.insert(partition, offset + 1) != Some(delivery.follows) {
-                self.forget();
-                let _ = self.reports.send(Report::Restart("records got lost on their way here"));
-                continue;
-            }
-            let bytes = delivery.record.size();
-            self.gathering.push(delivery, bytes, now);
-        }
+    fn take(&mut self, delivery: Delivery) {
+        let Delivery { generation, follows, ref record, .. } = delivery;
+        let Record { partition, offset, .. } = *record;
+        let bytes = record.size();
+        let arrival = Arrival { generation, partition, offset, follows, bytes, record: delivery };
+        self.happen(Event::Arrived(arrival));
     }
 
     fn obey(&mut self, order: Order) {
         match order {
             Order::Adopt(claim) => {
-                self.forget();
+                let (generation, from) = (claim.generation, claim.from.clone());
                 self.claim = Some(claim);
+                self.happen(Event::Adopted { generation, from });
             }
             Order::Drop { done } => {
-                self.forget();
+                self.claim = None;
+                self.happen(Event::Dropped);
                 let _ = done.send(());
             }
             Order::Settle { done } => self.settling.push(done),
         }
     }
 
-    /// Lets go of everything: somebody else may read these records by now. What is still in the queue goes by
-    /// its generation when it is taken out: some of it may belong to the claim that is adopted next.
-    fn forget(&mut self) {
-        self.claim = None;
-        self.gathering.clear();
-        self.pending.clear();
-        self.went_well();
+    /// Tells the loop what an event leads to. Returns whether a batch is to be tried.
+    fn happen(&mut self, event: Event<Delivery, Hold>) -> bool {
+        let mut is_due = false;
+        for action in self.machine.on(event, Instant::now(), fastrand::f64()) {
+            let report = match action {
+                Action::Attempt => {
+                    is_due = true;
+                    continue;
+                }
+                Action::Restart(why) => {
+                    self.claim = None;
+                    Report::Restart(why)
+                }
+                Action::Held(hold) => {
+                    self.tell(&hold);
+                    Report::Held(self.number, hold)
+                }
+                Action::Resumed => {
+                    info!(route = self.route.settings.name, lane = self.number, "resumed");
+                    Report::Resumed(self.number)
+                }
+            };
+            let _ = self.reports.send(report);
+        }
+        is_due
     }
 
     fn settled(&mut self) {
@@ -179,14 +165,11 @@ impl Worker {
 
     /// Tries the batch at hand, or the next one.
     async fn attempt(&mut self) {
-        let limits = &self.route.settings.batch;
-        if self.pending.is_empty() || (self.failures > 0 && self.pending.len() < limits.rows) {
-            // After a failure the batch takes in what came since: another record may get through.
-            self.pending.extend(self.gathering.take());
+        if !self.happen(Event::Due) {
+            return;
         }
         let Some(claim) = &mut self.claim else {
-            self.pending.clear();
-            self.retry_at = None;
+            self.happen(Event::Dropped);
             return;
         };
         let mapping = self.mapping.borrow().clone();
@@ -195,53 +178,27 @@ impl Worker {
             store: &self.store,
             mapping: &mapping,
             work: &self.work,
-            is_patient: self.failures < IMPATIENT_FROM,
+            is_patient: self.machine.is_patient(),
         };
-        match attempt.run(claim, &mut self.pending).await {
-            Ending::Done => {
-                self.went_well();
-                self.trim().await;
-            }
-            Ending::More => {
-                self.went_well();
-                self.retry_at = Some(Instant::now());
-            }
-            Ending::Again(hold) => self.went_wrong(hold, SHOWN_FROM),
-            Ending::Hold(hold) => self.went_wrong(hold, 1),
-            Ending::Collided => {
-                self.forget();
-                let _ =
-                    self.reports.send(Report::Restart("another daemon moved a partition of ours"));
-            }
+        let ending = attempt.run(claim, self.machine.pending()).await;
+        let is_done = matches!(ending, Ending::Done);
+        self.happen(Event::Ended(ending));
+        if is_done {
+            self.trim().await;
         }
     }
 
-    fn went_well(&mut self) {
-        self.failures = 0;
-        self.retry_at = None;
-        if self.shown.take().is_some() {
-            info!(route = self.route.settings.name, lane = self.number, "resumed");
-            let _ = self.reports.send(Report::Resumed(self.number));
-        }
-    }
-
-    fn went_wrong(&mut self, hold: Hold, shown_from: u32) {
-        self.retry_at = Some(Instant::now() + BACKOFF.delay(self.failures, fastrand::f64()));
-        self.failures = self.failures.saturating_add(1);
-        if self.failures < shown_from || self.shown.as_ref() == Some(&hold) {
-            return;
-        }
+    fn tell(&mut self, hold: &Hold) {
+        let pending = self.machine.pending();
         warn!(
             route = self.route.settings.name,
             lane = self.number,
-            records = self.pending.len(),
-            trace_id = TraceContext::first_id(self.pending.iter().map(|d| &d.record)),
+            records = pending.len(),
+            trace_id = TraceContext::first_id(pending.iter().map(|d| &d.record)),
             hint = hold.advice,
             "held: {}",
             hold.reason
         );
-        self.shown = Some(hold.clone());
-        let _ = self.reports.send(Report::Held(self.number, hold));
     }
 
     /// Deletes old steps now and then, after a batch and not in it.
