@@ -6,7 +6,6 @@ use crate::batch::Limits;
 use crate::ingest::lane::{Arrival, Ending, Lane};
 
 const LOG: Uuid = Uuid::from_u128(1);
-const DRAWINGS: &str = include_str!("../../../../docs/architecture.md");
 
 fn assigned() -> Event {
     Event::Assigned { assignment: 7, partitions: vec![0, 1] }
@@ -51,7 +50,9 @@ fn events(ingest: &Ingest) -> Vec<(&'static str, Event)> {
 
 /// The arrows of a drawing in the documentation, by its name.
 fn drawn(name: &str) -> BTreeSet<String> {
-    let lines = DRAWINGS.lines().skip_while(|line| line.trim() != format!("%% {name}"));
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/architecture.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let lines = page.lines().skip_while(|line| line.trim() != format!("%% {name}"));
     lines.skip(1).take_while(|line| !line.starts_with("```")).map(|l| l.trim().to_owned()).collect()
 }
 
