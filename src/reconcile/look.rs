@@ -35,8 +35,6 @@ pub(super) async fn look(context: &Context<'_>) -> Result<(), Trouble> {
     let until = earlier(lease.now, settings.grace);
     let farthest = earlier(until, FARTHEST);
     let from = lease.look.map_or(farthest, |at| earlier(at, OVERLAP).max(farthest));
-    // Before a transaction, which would be open for as long.
-    let recent = statuses::recent(context, from).await;
     let mut after = Place { at: Some(from), key: None };
     loop {
         let tx = context.store.begin("look").await?;
@@ -51,12 +49,11 @@ pub(super) async fn look(context: &Context<'_>) -> Result<(), Trouble> {
         findings::open(&tx, &lease.job, None, &news(&sorted)).await?;
         if is_last {
             heal(context, &tx).await?;
-            statuses::tell_recent(context, &tx, &recent).await?;
             jobs::looked(&tx, &lease.job, until, lease.now).await?;
         }
         context.end_tx(tx).await?;
         if is_last {
-            return Ok(());
+            return statuses::recent(context, from).await;
         }
         let edge = found.edge.unwrap_or_else(|| after.clone());
         must_move(&after, &edge)?;

@@ -71,59 +71,35 @@ async fn words(
     }
 }
 
-/// What a look at recent payments saw.
-pub(super) enum Recent {
-    /// These words.
-    Words(Vec<Word>),
-    /// Nothing, which will pass or be said.
-    Again,
-    /// Nothing time and again, and why.
-    Unseen(Option<String>),
-}
-
-/// Looks at the payments from a time on.
-pub(super) async fn recent(context: &Context<'_>, from: Timestamp) -> Recent {
+/// Looks at the payments from a time on, and says what is wrong. No transaction is open for as long.
+pub(super) async fn recent(context: &Context<'_>, from: Timestamp) -> Result<(), Trouble> {
     let tries = context.unseen.load(Relaxed);
     if tries >= TRIES && !tries.is_multiple_of(SELDOM) {
         context.unseen.store(tries.saturating_add(1), Relaxed);
-        return Recent::Unseen(None);
+        return Ok(());
     }
     let range = Range { from: Some(from), until: None, timeless: false, is_rough: true };
+    let (mut seen, mut unseen) = (context.lease.statuses.clone(), None);
     match words(context, range, false).await {
         Ok(words) => {
             context.unseen.store(0, Relaxed);
-            Recent::Words(words)
+            let mut new = Seen::default();
+            new.add(words);
+            seen.merge(&new);
         }
         Err(fault) => {
             let tries = tries.saturating_add(1);
             context.unseen.store(tries, Relaxed);
             debug!(job = context.lease.job, %fault, tries, "the statuses of recent payments were not seen");
-            match tries < TRIES {
-                true => Recent::Again,
-                false => Recent::Unseen(Some(fault.to_string())),
+            if tries < TRIES {
+                return Ok(());
             }
+            unseen = Some(fault.to_string());
         }
     }
-}
-
-/// Says what is wrong with what that saw.
-pub(super) async fn tell_recent(
-    context: &Context<'_>,
-    tx: &Tx,
-    recent: &Recent,
-) -> Result<(), Trouble> {
-    let mut seen = context.lease.statuses.clone();
-    match recent {
-        Recent::Words(words) => {
-            let mut new = Seen::default();
-            new.add(words.clone());
-            seen.merge(&new);
-            tell(context, tx, &seen, None).await
-        }
-        Recent::Unseen(Some(why)) => tell(context, tx, &seen, Some(why)).await,
-        // What was said before holds.
-        Recent::Again | Recent::Unseen(None) => Ok(()),
-    }
+    let tx = context.store.begin("statuses").await?;
+    tell(context, &tx, &seen, unseen.as_deref()).await?;
+    context.end_tx(tx).await
 }
 
 /// What a run saw that has come to its end: a sweep's word on all payments is the last one.

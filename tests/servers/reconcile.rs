@@ -15,6 +15,7 @@ mod requests;
 mod roles;
 mod statuses;
 mod story;
+mod stuck;
 mod times;
 mod transactions;
 mod unseen;
