@@ -79,6 +79,8 @@ pub struct Kafka {
     pub properties: BTreeMap<String, String>,
     /// A program and its arguments that prints a token for SASL OAUTHBEARER; empty for none.
     pub token_command: Vec<String>,
+    /// The region of an Amazon MSK cluster that takes logins by IAM; `None` for any other.
+    pub msk_region: Option<String>,
 }
 
 /// The HTTP side.

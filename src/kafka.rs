@@ -8,6 +8,7 @@ mod complaint;
 pub mod connectivity;
 pub mod consumer;
 pub mod login;
+mod msk;
 mod poller;
 pub mod probe;
 pub mod produce;

@@ -176,7 +176,16 @@ fn kafka(from: &mut Reader, default: Kafka) -> Kafka {
         .collect();
     let token_command =
         from.take("kafka.token_command", Vec::new(), alert::command, |words| words.join(" "));
-    Kafka { bootstrap_servers, properties, token_command }
+    let region = |raw: &Raw| match text(raw)?.as_str() {
+        "" => Ok(None),
+        name if name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') => {
+            Ok(Some(name.to_owned()))
+        }
+        _ => Err("write the name of a region, such as eu-west-1".to_owned()),
+    };
+    let msk_region =
+        from.take("kafka.msk_region", None, region, |region| region.clone().unwrap_or_default());
+    Kafka { bootstrap_servers, properties, token_command, msk_region }
 }
 
 fn names(from: &Reader, prefix: &str) -> Vec<String> {

@@ -25,6 +25,10 @@ pub fn check(config: &Config, from: &mut Reader) {
             format!("set {section}.direct_url to PostgreSQL itself, or outbox.enabled = false");
         breach(from, &format!("{section}.pooler"), what, fix);
     }
+    if config.kafka.msk_region.is_some() && !config.kafka.token_command.is_empty() {
+        let what = "kafka.token_command gives tokens too";
+        breach(from, "kafka.msk_region", what, "keep one of the two");
+    }
     for (property, value) in &config.kafka.properties {
         if let Some((why, fix)) = refused(property, value) {
             let key = format!("kafka.properties.{property}");

@@ -20,6 +20,7 @@ impl Default for Config {
                 bootstrap_servers: "localhost:9092".into(),
                 properties: BTreeMap::new(),
                 token_command: Vec::new(),
+                msk_region: None,
             },
             http: Http {
                 listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8745))),

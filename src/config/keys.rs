@@ -8,6 +8,7 @@ pub const KEYS: &[&str] = &[
     "postgres.password_command",
     "kafka.bootstrap_servers",
     "kafka.token_command",
+    "kafka.msk_region",
     "kafka.properties.*",
     "http.listen",
     "http.explain",

@@ -170,6 +170,7 @@ mod tests {
             bootstrap_servers: "broker:9092".to_owned(),
             properties,
             token_command: Vec::new(),
+            msk_region: None,
         };
         for settings in [
             base(&kafka, "c"),

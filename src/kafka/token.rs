@@ -1,5 +1,5 @@
 //! Tokens for a login by SASL OAUTHBEARER: from an OIDC provider for the credentials of a client (RFC 6749, 4.4), or from a
-//! command. The names of the settings are librdkafka's own, which could do the former alone, with a library more.
+//! command, or signed by Amazon's rules. The names of the settings are librdkafka's own, which could do the former alone, with a library more.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -16,9 +16,10 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use jiff::Timestamp;
 use rdkafka::ClientConfig;
 use rdkafka::client::{Client, ClientContext, OAuthToken};
+use reqsign_core::OsEnv;
 use serde_json::Value;
 
-use super::raw;
+use super::{msk, raw};
 use crate::command;
 use crate::config;
 use crate::http_client;
@@ -44,6 +45,7 @@ const OIDC: [&str; 5] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
     Command(Vec<String>),
+    Msk { region: String },
     Oidc { url: String, id: String, secret: String, scope: String },
 }
 
@@ -78,6 +80,9 @@ pub(super) fn settle(settings: &mut ClientConfig, kafka: &config::Kafka) {
     if settings.get("sasl.mechanism").or(settings.get("sasl.mechanisms")).is_none() {
         settings.set("sasl.mechanism", "OAUTHBEARER");
     }
+    if matches!(source, Source::Msk { .. }) && settings.get("security.protocol").is_none() {
+        settings.set("security.protocol", "sasl_ssl");
+    }
     let mut known = lock();
     let number = known.iter().position(|(known, _)| *known == source).unwrap_or_else(|| {
         known.push((source, Got::Nothing));
@@ -89,6 +94,9 @@ pub(super) fn settle(settings: &mut ClientConfig, kafka: &config::Kafka) {
 fn source(kafka: &config::Kafka) -> Option<Source> {
     if !kafka.token_command.is_empty() {
         return Some(Source::Command(kafka.token_command.clone()));
+    }
+    if let Some(region) = &kafka.msk_region {
+        return Some(Source::Msk { region: region.clone() });
     }
     let given: &BTreeMap<String, String> = &kafka.properties;
     let text = |name: &str| given.get(name).cloned().unwrap_or_default();
@@ -119,7 +127,7 @@ fn token(number: &str) -> Result<Token, String> {
     let place = number.parse().ok().filter(|place| *place < known.len());
     let Some((source, got)) = place.map(|place: usize| &mut known[place]) else {
         return Err(
-            "no token: neither kafka.token_command nor sasl.oauthbearer.method = oidc".into()
+            "no token: none of kafka.token_command, kafka.msk_region and sasl.oauthbearer.method = oidc".into()
         );
     };
     match got {
@@ -156,6 +164,7 @@ fn name(source: &Source) -> String {
         Source::Command(words) => {
             format!("kafka.token_command {}", words.first().map_or("", String::as_str))
         }
+        Source::Msk { region } => format!("kafka.msk_region {region}"),
         Source::Oidc { url, .. } => format!("the token endpoint {url}"),
     }
 }
@@ -164,6 +173,10 @@ async fn get(source: &Source) -> Result<Token, String> {
     match source {
         Source::Command(words) => {
             read(command::printed(words, PATIENCE).await?.trim(), None, "makegood")
+        }
+        Source::Msk { region } => {
+            let (text, life) = msk::token(region, OsEnv).await?;
+            read(&text, Some(life), "makegood")
         }
         Source::Oidc { url, id, secret, scope } => {
             let answer = asked(url, id, secret, scope).await?;

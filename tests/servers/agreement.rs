@@ -73,6 +73,7 @@ impl Site {
             bootstrap_servers,
             properties: BTreeMap::new(),
             token_command: Vec::new(),
+            msk_region: None,
         };
         let producer = Producer::new(&kafka, &self.rig.topic).unwrap();
         producer.send(record, SOON).await.unwrap();

@@ -67,6 +67,7 @@ async fn finds(bootstrap: &str, expected: Option<Code>) {
         bootstrap_servers: bootstrap.to_owned(),
         properties: BTreeMap::new(),
         token_command: Vec::new(),
+        msk_region: None,
     };
     eventually(&format!("the check of {bootstrap} to find {expected:?}"), || async {
         let settings = settings.clone();

@@ -1,6 +1,8 @@
 //! A login by a token: from the token endpoint of an OIDC provider, which a small server stands in for, or from a
 //! command. The broker is a real one, that takes tokens without a signature.
 
+mod msk;
+
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -109,6 +109,7 @@ impl Alone {
             bootstrap_servers: self.kafka.bootstrap(),
             properties: BTreeMap::new(),
             token_command: Vec::new(),
+            msk_region: None,
         };
         Probe::new(&kafka, &self.rig.topic, &self.rig.group).unwrap()
     }

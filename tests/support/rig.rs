@@ -250,7 +250,12 @@ impl Rig {
     /// The brokers, as the configuration has them.
     pub fn kafka(&self) -> config::Kafka {
         let bootstrap_servers = self.world.kafka.bootstrap();
-        config::Kafka { bootstrap_servers, properties: BTreeMap::new(), token_command: Vec::new() }
+        config::Kafka {
+            bootstrap_servers,
+            properties: BTreeMap::new(),
+            token_command: Vec::new(),
+            msk_region: None,
+        }
     }
 
     /// Waits until somebody's statement waits for a lock; `name` is what its first line calls it.

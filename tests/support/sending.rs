@@ -30,6 +30,7 @@ impl Sending {
             bootstrap_servers: bootstrap.to_owned(),
             properties: properties.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
             token_command: Vec::new(),
+            msk_region: None,
         };
         let (out, reports) = mpsc::unbounded_channel();
         Sending { sender: Sender::new(&kafka, pace, out).unwrap(), reports }

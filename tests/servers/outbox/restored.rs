@@ -155,6 +155,7 @@ async fn giving_a_restored_outbox_new_numbers_shows_life_and_ends_when_told() {
             bootstrap_servers: site.rig.world.kafka.bootstrap(),
             properties: BTreeMap::new(),
             token_command: Vec::new(),
+            msk_region: None,
         },
         retention: Duration::from_secs(3600),
         shard: Shard::ONLY,

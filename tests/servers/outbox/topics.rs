@@ -169,6 +169,7 @@ fn relay(site: &Site, broker: &str) -> impl Future<Output = ()> + use<> {
             bootstrap_servers: broker.to_owned(),
             properties: BTreeMap::new(),
             token_command: Vec::new(),
+            msk_region: None,
         },
         retention: Duration::from_secs(3600),
         shard: Shard::ONLY,

@@ -45,6 +45,7 @@ impl Eyes {
             bootstrap_servers,
             properties: BTreeMap::new(),
             token_command: Vec::new(),
+            msk_region: None,
         };
         Ok(Eyes { client, probe: Arc::new(Probe::new(&kafka, topic, group)?) })
     }

@@ -49,6 +49,7 @@ impl Shop {
             bootstrap_servers,
             properties: BTreeMap::from([patience]),
             token_command: Vec::new(),
+            msk_region: None,
         };
         Ok(Shop {
             client: connect(database_url).await?,
