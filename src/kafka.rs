@@ -12,6 +12,7 @@ mod msk;
 mod poller;
 pub mod probe;
 pub mod produce;
+pub mod property_check;
 #[allow(unsafe_code)]
 mod raw;
 pub mod refusal;

@@ -10,6 +10,7 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
 use crate::config::{Config, Loaded, Overrides, load, show_duration};
+use crate::kafka::property_check;
 use crate::store::connect;
 use rules::problem::{Code, Problem};
 
@@ -48,7 +49,9 @@ pub enum Output {
 pub fn run(command: &ConfigCommand, flags: &Overrides) -> Result<(), Problem> {
     match command {
         ConfigCommand::Check => {
-            eprint!("{}", findings(&load_here(flags)?));
+            let loaded = load_here(flags)?;
+            property_check::try_together(&loaded.config.kafka)?;
+            eprint!("{}", findings(&loaded));
             Ok(())
         }
         ConfigCommand::Show { output } => {
@@ -82,7 +85,9 @@ pub fn load_here(flags: &Overrides) -> Result<Loaded, Problem> {
     let cwd = std::env::current_dir().map_err(|error| {
         Problem::new(Code::System, format!("cannot tell the working directory: {error}"))
     })?;
-    load(flags, &env, &cwd)
+    let loaded = load(flags, &env, &cwd)?;
+    loaded.refuse(&property_check::refused(&loaded.config.kafka))?;
+    Ok(loaded)
 }
 
 /// What `config check` says when nothing is wrong.

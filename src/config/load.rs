@@ -9,6 +9,7 @@ use super::assemble::{Folders, config};
 use super::env::{self, Env};
 use super::layers::{Layers, Origin, Raw};
 use super::libpq::Libpq;
+use super::mistake::Mistake;
 use super::reader::{Reader, Setting};
 use super::{Again, Config, checks, exposed, file, mistake, redact};
 use rules::problem::{Code, Problem};
@@ -41,6 +42,23 @@ pub struct Loaded {
     pub origins: Vec<Setting>,
     /// What the operator should know, though nothing is wrong with it.
     pub notes: Vec<String>,
+}
+
+impl Loaded {
+    /// Fails with the properties of the Kafka client that it does not take, each with its reason and where it was written.
+    pub fn refuse(&self, properties: &[(String, String)]) -> Result<(), Problem> {
+        let mistakes: Vec<_> = (properties.iter())
+            .map(|(name, why)| {
+                let key = format!("kafka.properties.{name}");
+                let setting = self.origins.iter().find(|setting| setting.key == key);
+                let at = setting.map_or(Origin::Default, |setting| setting.origin.clone());
+                let what = format!("the Kafka client does not take `{name}`: {why}");
+                let fix = "librdkafka's CONFIGURATION.md says what each property takes";
+                Mistake { at: at.to_string(), what, fix: fix.to_owned() }
+            })
+            .collect();
+        mistake::problem(&mistakes).map_or(Ok(()), Err)
+    }
 }
 
 /// Where the file is looked for when nobody names one.

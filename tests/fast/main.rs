@@ -9,3 +9,4 @@ mod help;
 #[path = "../support/help_texts.rs"]
 mod help_texts;
 mod metrics;
+mod properties;
