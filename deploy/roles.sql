@@ -87,7 +87,7 @@ DO $$ BEGIN
         GRANT INSERT (route_id, topic, topic_id, partition, from_offset, to_offset, reason) ON makegood.gaps TO makegood_app;
         GRANT UPDATE (started_at, finished_at, outcome, detail, held) ON makegood.decisions TO makegood_app;
         GRANT UPDATE (job, until, state, phase, place_at, place_key, compared, missing, made_good, gone, quarantined, conflicts,
-                      sample, statuses, held, runner, writer, started_at, moved_at, finished_at, error)
+                      sample, statuses, held, runner, started_at, moved_at, finished_at, error)
             ON makegood.runs TO makegood_app;
         GRANT UPDATE (paid_at, expected, found, detail, run_id, quarantine_id, resolved_at, resolution, resolved_run_id)
             ON makegood.findings TO makegood_app;

@@ -28,6 +28,7 @@ pub mod positions;
 mod purchased;
 pub mod quarantine;
 pub mod report;
+pub mod rights;
 pub mod routes;
 pub mod runs;
 mod search_path;

@@ -43,7 +43,6 @@ CREATE TABLE makegood.runs (
     approved_by text,
     approved_at timestamptz,
     runner uuid,
-    writer uuid,
     started_at timestamptz,
     moved_at timestamptz,
     finished_at timestamptz,

@@ -4,7 +4,7 @@ use super::{Check, Place, Round, failed, host, pooler, unknown};
 use crate::config::{Config, MigrateMode};
 use crate::store::mapping::Mapping;
 use crate::store::migrate::Set;
-use crate::store::{Store, connect, migrate, server_info};
+use crate::store::{Store, connect, migrate, rights, server_info};
 use rules::checkup::server;
 use rules::sql;
 
@@ -30,7 +30,7 @@ pub(super) async fn check(config: &Config, round: &Round) -> bool {
     found.unwrap_or_default().into_iter().for_each(|check| round.tell(check));
     round.check(("postgres.transactions", ""), &here, transactions(store)).await;
     schema(config, round).await;
-    round.check(("postgres.rights", ""), &here, rights(store)).await;
+    round.check(("postgres.rights", ""), &here, role_rights(store)).await;
     let found = round.wait(("postgres.excess", ""), &here, host_tables(config, store)).await;
     found.unwrap_or_default().into_iter().for_each(|check| round.tell(check));
     true
@@ -116,20 +116,16 @@ fn parts(sets: &[Set]) -> &'static str {
     }
 }
 
-/// Whether the role may do in makegood's own tables what the daemon does.
-async fn rights(store: &Store) -> Check {
+/// Whether the role may do in makegood's own schema what the daemon does.
+async fn role_rights(store: &Store) -> Check {
     let name = "postgres.rights";
-    match server_info::unusable(store).await {
-        Ok(tables) if tables.is_empty() => {
-            Check::pass(name, "the role may use all of makegood's tables")
+    match rights::refused(store).await {
+        Ok(refused) if refused.is_empty() => {
+            Check::pass(name, "the role may run all of makegood's statements")
         }
-        Ok(tables) => Check::fail(
+        Ok(refused) => Check::fail(
             name,
-            format!(
-                "the role may not use {} of makegood's tables: {}",
-                tables.len(),
-                tables.join(", ")
-            ),
+            format!("the role may not run all of makegood's statements: {}", refused.join("; ")),
             "run deploy/roles.sql again; it grants what the daemon needs",
         ),
         Err(fault) => unknown(name, &fault),

@@ -88,12 +88,6 @@ pub async fn transactions(store: &Store) -> Result<Transactions, Fault> {
     })
 }
 
-/// makegood's own tables that the role may not use as the daemon does.
-pub async fn unusable(store: &Store) -> Result<Vec<String>, Fault> {
-    let rows = store.query(include_str!("../../sql/core/doctor_rights.sql"), &[]).await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
-}
-
 /// Those of `names` that are tables.
 pub async fn host_tables(store: &Store, names: &[String]) -> Result<Vec<HostTable>, Fault> {
     let tables = host_tables::find(store, names).await?;

@@ -9,6 +9,7 @@ use tokio_postgres::{Row, SimpleQueryMessage};
 use tracing::trace;
 
 use super::copy::Rows;
+use super::rights::Null;
 use super::search_path::{self, HOST, OWN};
 use super::{Fault, Shape, answer_timeout, pooler_params};
 use crate::config::Pooler;
@@ -140,6 +141,17 @@ impl Tx {
             client.execute(&statement, params).await
         };
         self.judged(answer_timeout::answer(run).await)
+    }
+
+    /// Has the server make ready to run one of makegood's own statements, and does not run it.
+    pub(super) async fn plan(&self, sql: &str) -> Result<(), Fault> {
+        let run = async {
+            let statement = self.client().prepare(sql).await?;
+            let nulls: Vec<(&(dyn ToSql + Sync), Type)> =
+                statement.params().iter().map(|kind| (&Null as _, kind.clone())).collect();
+            self.client().query_typed(&format!("EXPLAIN {sql}"), &nulls).await
+        };
+        self.judged(answer_timeout::answer(run).await).map(drop)
     }
 
     /// What a statement of the mapping takes and returns.

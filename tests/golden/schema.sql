@@ -1127,7 +1127,6 @@ CREATE TABLE makegood.runs (
     approved_by text,
     approved_at timestamp with time zone,
     runner uuid,
-    writer uuid,
     started_at timestamp with time zone,
     moved_at timestamp with time zone,
     finished_at timestamp with time zone,

@@ -129,6 +129,7 @@ async fn a_role_without_a_right_is_told_which_and_a_topic_that_may_lose_events_i
              GRANT USAGE ON SCHEMA makegood TO {role};
              GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA makegood TO {role};
              GRANT TRUNCATE ON makegood.outbox_0, makegood.outbox_1, makegood.outbox_2 TO {role};
+             GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA makegood TO {role};
              REVOKE DELETE ON makegood.positions FROM {role};
              GRANT SELECT ON student_course_purchases, payments TO {role};
              GRANT DELETE ON payments TO {role}"
@@ -149,7 +150,12 @@ async fn a_role_without_a_right_is_told_which_and_a_topic_that_may_lose_events_i
     let json = stdout(&output);
     assert_eq!(output.status.code(), Some(1), "{json}");
     has(&json, "postgres.role", "pass", "has no more than it needs");
-    has(&json, "postgres.rights", "fail", "1 of makegood's tables: positions");
+    has(
+        &json,
+        "postgres.rights",
+        "fail",
+        "statements: permission denied for table positions (SQLSTATE 42501)",
+    );
     has(&json, "postgres.excess", "warn", "may DELETE on payments");
     has(
         &json,

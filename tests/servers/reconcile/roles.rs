@@ -1,6 +1,7 @@
 //! Few rights are enough: named columns to read, inserts into purchases, and functions for people.
 
-use makegood::store::migrate;
+use makegood::config::Postgres;
+use makegood::store::{Store, migrate, rights};
 use tokio_postgres::Client;
 
 use super::job_section;
@@ -89,6 +90,35 @@ async fn the_roles_as_shipped_run_the_reconciler_and_let_people_use_it_and_no_mo
     ] {
         assert_eq!(refused(&app, forbidden).await, "42501", "{forbidden}");
     }
+    each_right_is_missed(&owner, &url_of(&format!("{login}_app"))).await;
+}
+
+/// Takes each right of roles.sql on a column, and each to run a function, from the daemon's role and gives it back.
+async fn each_right_is_missed(owner: &Client, url: &str) {
+    let store = Store::open(&Postgres::from_url(url).unwrap(), "makegood test", 1).unwrap();
+    assert_eq!(rights::refused(&store).await.unwrap(), [""; 0], "roles.sql is enough");
+    let granted = "SELECT format('%s (%I) ON makegood.%I', a.privilege_type, t.attname, c.relname), c.relname::text
+        FROM pg_class c JOIN pg_attribute t ON t.attrelid = c.oid CROSS JOIN LATERAL aclexplode(t.attacl) a
+        WHERE c.relnamespace = 'makegood'::regnamespace AND a.grantee = 'makegood_app'::regrole
+        UNION ALL
+        SELECT format('%s ON makegood.%I', r, relname), relname::text
+        FROM pg_class, unnest(ARRAY['SELECT', 'INSERT', 'TRUNCATE']) r
+        WHERE relnamespace = 'makegood'::regnamespace AND relname IN ('positions', 'inbox', 'jobs', 'outbox_steps', 'outbox_1')
+              AND (relname <> 'outbox_1' OR r = 'TRUNCATE') AND has_table_privilege('makegood_app', oid, r)
+        UNION ALL
+        SELECT format('EXECUTE ON FUNCTION %s', oid::regprocedure), proname::text
+        FROM pg_proc WHERE pronamespace = 'makegood'::regnamespace AND proname = 'trim_runs'";
+    let mut unmissed = Vec::new();
+    for row in owner.query(granted, &[]).await.unwrap() {
+        let (right, of): (String, String) = (row.get(0), row.get(1));
+        owner.batch_execute(&format!("REVOKE {right} FROM makegood_app")).await.unwrap();
+        let refused = rights::refused(&store).await.unwrap();
+        owner.batch_execute(&format!("GRANT {right} TO makegood_app")).await.unwrap();
+        if !refused.iter().any(|said| said.contains(&of)) {
+            unmissed.push(format!("{right}: {refused:?}"));
+        }
+    }
+    assert_eq!(unmissed, [""; 0], "no statement takes these rights");
 }
 
 #[tokio::test(flavor = "multi_thread")]
