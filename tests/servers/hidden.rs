@@ -8,7 +8,7 @@ use crate::support::rig::Rig;
 use crate::support::{eventually, ledger};
 
 /// A login of this rig's own that may do what the daemon does, and is no superuser.
-async fn role(rig: &Rig) -> (String, String) {
+pub async fn role(rig: &Rig) -> (String, String) {
     let role = format!("app_{}", rig.database);
     rig.client
         .batch_execute(&format!(

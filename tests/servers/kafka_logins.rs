@@ -359,6 +359,14 @@ async fn a_new_password_or_certificate_is_taken_without_a_restart() {
         (daemon.log().matches("the login to Kafka was read again").count() == 2).then_some(())
     })
     .await;
+    // Who is connected stays so; the next login is by the new one, though nobody touches the file any more.
+    paid.push(publish(&rig).await);
+    purchases(&rig, 3).await;
+    kafka.kafka.set_scram("makegood", "the third one").unwrap();
+    kafka.kafka.stop_hard().unwrap();
+    kafka.kafka.start_again().unwrap();
+    paid.push(publish(&rig).await);
+    purchases(&rig, 4).await;
     assert!(!daemon.log().contains("the third one"), "{}", daemon.log());
     daemon.stop();
 
@@ -378,7 +386,7 @@ async fn a_new_password_or_certificate_is_taken_without_a_restart() {
     paid.push(publish(&rig).await);
     named(&config, "status", "ssl.certificate.location").await;
     serve("");
-    purchases(&rig, 3).await;
+    purchases(&rig, 5).await;
     daemon.stop();
     ledger::assert_exactly(&rig.client, &paid).await;
 }

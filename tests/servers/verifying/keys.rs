@@ -1,8 +1,11 @@
 //! Payments that cannot be asked for: by a key that is none of theirs, or because what reads them is broken.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use super::VERIFIED;
+use crate::hidden::role;
+use crate::support::daemon::Daemon;
 use crate::support::events::{Payment, payments};
 use crate::support::rig::Rig;
 use crate::support::{eventually, ledger};
@@ -18,10 +21,6 @@ const VIEW: &str = "ALTER TABLE payments RENAME TO paid;
         RETURN true;
     END $$;
     CREATE VIEW payments AS SELECT * FROM paid WHERE public.rate(id);";
-
-/// A key's type that does not take each UUID.
-const DOMAIN: &str =
-    "CREATE DOMAIN payment_code AS uuid CHECK (VALUE::text NOT LIKE '00000000-%');";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_broken_behind_payments_makes_no_payment_nobodys() {
@@ -66,18 +65,17 @@ async fn what_is_broken_behind_payments_makes_no_payment_nobodys() {
     ledger::assert_exactly(&rig.client, &paid).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_the_payments_refuse_is_nobodys_and_holds_nobody_up() {
+/// The shipped payments.sql, which compares keys as this type; a domain or an enum does not take each of them.
+async fn keys_are_refused(types: &str, of: &str, comparison: &str) {
     let rig = Rig::new(1).await;
-    rig.client.batch_execute(DOMAIN).await.unwrap();
+    let paid: Vec<Payment> = payments(3);
+    let labels: Vec<String> = paid.iter().map(|payment| format!("'{}'", payment.id)).collect();
+    rig.client.batch_execute(&types.replace("LABELS", &labels.join(", "))).await.unwrap();
     let folder = rig.path("codes");
     fs::create_dir_all(&folder).unwrap();
     let shipped = include_str!("../../../sql/purchases/payments.sql");
-    fs::write(
-        folder.join("payments.sql"),
-        shipped.replace("$5::text[]::uuid[]", "$5::text[]::payment_code[]"),
-    )
-    .unwrap();
+    assert!(shipped.contains(of), "{of}");
+    fs::write(folder.join("payments.sql"), shipped.replace(of, comparison)).unwrap();
     fs::write(folder.join("apply.sql"), include_str!("../../../sql/purchases/apply.sql")).unwrap();
     let mut forged = payments(4);
     for (at, payment) in forged.iter_mut().enumerate() {
@@ -88,12 +86,58 @@ async fn a_key_that_the_payments_refuse_is_nobodys_and_holds_nobody_up() {
     rig.pay(&forged[..1]).await;
     rig.caught_up().await;
     rig.doubts(&[("no_payment unverified", 1)]).await;
-    let paid: Vec<Payment> = payments(3);
     rig.record(&paid, 0.0).await;
     rig.pay(&forged[1..2]).await;
     rig.pay(&paid).await;
     rig.pay(&forged[2..]).await;
     rig.caught_up().await;
     rig.doubts(&[("no_payment unverified", 4)]).await;
+    ledger::assert_exactly(&rig.client, &paid).await;
+}
+
+const BY_UUID: &str = "id = ANY ($5::text[]::uuid[])";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_a_domain_of_uuids_refuses_is_nobodys_and_holds_nobody_up() {
+    let domain = "CREATE DOMAIN payment_code AS uuid CHECK (VALUE::text NOT LIKE '00000000-%')";
+    keys_are_refused(domain, BY_UUID, "id = ANY ($5::text[]::payment_code[])").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_a_domain_of_texts_refuses_is_nobodys_and_holds_nobody_up() {
+    let domain =
+        "CREATE DOMAIN payment_code AS varchar(36) CHECK (VALUE::text NOT LIKE '00000000-%')";
+    keys_are_refused(domain, BY_UUID, "id::text = ANY ($5::text[]::payment_code[]::text[])").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_an_enum_does_not_have_is_nobodys_and_holds_nobody_up() {
+    let labels = "CREATE TYPE payment_code AS ENUM (LABELS)";
+    keys_are_refused(labels, BY_UUID, "id::text = ANY ($5::text[]::payment_code[]::text[])").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payments_behind_row_security_are_nobodys_to_nobody() {
+    let rig = Rig::new(1).await;
+    let (url, role) = role(&rig).await;
+    let paid = payments(3);
+    rig.record(&paid, 0.0).await;
+    let hide = format!(
+        "ALTER TABLE payments ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY one_of_them ON payments TO {role} USING (id = '{}')",
+        paid[0].id
+    );
+    rig.client.batch_execute(&hide).await.unwrap();
+    let config = rig.config_file(&url, VERIFIED, "[migrate]\nmode = \"check\"\n");
+    let daemon = Daemon::start(&config, 0);
+    rig.pay(&paid).await;
+    let held = eventually("the route to be held for it", || async {
+        rig.worker(&daemon).await.filter(|worker| worker.state == "held")?.reason
+    })
+    .await;
+    assert!(held.contains("row-level security") || held.contains("42501"), "{held}");
+    assert_eq!(rig.doubted().await, BTreeMap::new(), "what cannot be seen was taken for absent");
+    rig.client.batch_execute(&format!("ALTER ROLE {role} BYPASSRLS")).await.unwrap();
+    rig.caught_up().await;
     ledger::assert_exactly(&rig.client, &paid).await;
 }
