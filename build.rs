@@ -1,8 +1,4 @@
-//! Has the linker lead librdkafka's calls that unpack batches through `src/kafka/bounds.rs`, and lists the statements of
-//! `sql/core` for `src/store/rights.rs`.
-
-use std::path::Path;
-use std::{env, fs};
+//! Has the linker lead librdkafka's calls that unpack batches through `crates/kafka/src/bounds.rs`.
 
 fn main() {
     for function in [
@@ -16,20 +12,6 @@ fn main() {
     ] {
         println!("cargo:rustc-link-arg=-Wl,--wrap={function}");
     }
+    // Nothing else is read; a change of this file itself builds it anew.
     println!("cargo:rerun-if-env-changed=CARGO_MANIFEST_DIR");
-    println!("cargo:rerun-if-changed=sql/core");
-    statements();
-}
-
-/// A slice of all of them, each as its file has it.
-fn statements() {
-    let home = env::var("CARGO_MANIFEST_DIR").expect("cargo names the folder");
-    let out = env::var("OUT_DIR").expect("cargo names the folder");
-    // The lab is built by this file too, and has no statements.
-    let Ok(files) = fs::read_dir(Path::new(&home).join("sql/core")) else { return };
-    let mut files: Vec<_> = files.map(|file| file.expect("sql/core can be read").path()).collect();
-    files.sort();
-    let lines: String = files.iter().map(|file| format!("include_str!({file:?}),\n")).collect();
-    fs::write(Path::new(&out).join("statements.rs"), format!("&[\n{lines}]\n"))
-        .expect("cargo's folder can be written");
 }

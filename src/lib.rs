@@ -6,9 +6,10 @@
 //! main → cli → daemon → { loops, http → overview } → { store, kafka } → rules
 //! ```
 //!
-//! * [`rules`], a crate of its own, have no I/O, no clock and no randomness: decoding, batching, start positions,
+//! * [`rules`] have no I/O, no clock and no randomness: decoding, batching, start positions,
 //!   what an error means, health.
-//! * [`store`] is everything PostgreSQL, [`kafka`] everything Kafka; they never see each other.
+//! * [`store`] is everything PostgreSQL, [`kafka`] everything Kafka; they never see each other. These and [`config`] are
+//!   crates of their own.
 //! * [`ingest`] and [`relay`] are the loops that join them, [`reconcile`] compares payments with
 //!   purchases, [`replay`] takes records out of quarantine; [`daemon`] starts, supervises and stops them.
 //! * [`watchdog`] looks at [`progress`], which the loops show of themselves, and mends what is stuck.
@@ -21,26 +22,21 @@
 
 pub mod alert;
 pub mod cli;
-pub mod command;
-pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod doctor;
 pub mod explain;
-pub mod heartbeats;
 pub mod http;
-pub mod http_client;
 pub mod ingest;
 pub mod isolate;
-pub mod kafka;
 pub mod log_tail;
-pub mod meter;
 pub mod overview;
-pub mod progress;
 pub mod reconcile;
 pub mod relay;
 pub mod replay;
-pub mod start_gate;
-pub mod store;
 pub mod trace;
 pub mod watchdog;
+
+pub use outbound::{command, http_client};
+pub use telemetry::{heartbeats, meter, progress, start_gate};
+pub use {config, kafka, store};

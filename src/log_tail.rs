@@ -102,8 +102,11 @@ impl<S> Filter<S> for Worth {
     }
 }
 
-/// `makegood::ingest::heartbeat` is of the part `ingest`.
+/// `makegood::ingest::heartbeat` is of the part `ingest`, `makegood_store::tx` of the part `store`.
 fn part(target: &str) -> &str {
+    if let Some(of_a_crate) = target.strip_prefix("makegood_") {
+        return of_a_crate.split("::").next().unwrap_or(of_a_crate);
+    }
     match target.split("::").nth(1) {
         Some("cli") => "daemon",
         Some(part) => part,

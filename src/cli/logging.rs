@@ -75,7 +75,7 @@ fn filter(globals: &Globals, level: &str) -> Result<EnvFilter, Problem> {
         .unwrap_or_else(|| level.to_owned());
     EnvFilter::try_new(format!("{QUIET},{wanted}")).map_err(|e| {
         Problem::new(Code::Config, format!("the log level `{wanted}` cannot be read: {e}"))
-            .hint("one of error, warn, info, debug, trace, or a filter: info,makegood::store=debug")
+            .hint("one of error, warn, info, debug, trace, or a filter: info,makegood_store=debug")
     })
 }
 

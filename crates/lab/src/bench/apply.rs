@@ -15,10 +15,10 @@ use super::tables::{self, Made};
 use super::{machine, system};
 use crate::servers::kafka::PrivateKafka;
 use crate::servers::postgres::PrivatePostgres;
-use makegood::config::{Config, Kafka};
-use makegood::kafka::probe::Probe;
-use makegood::store::migrate;
+use config::{Config, Kafka};
+use kafka::probe::Probe;
 use rules::problem::Problem;
+use store::migrate;
 
 const TOPIC: &str = "purchase-confirmed";
 /// A daemon slower than this, in records per second, is taken for stuck.

@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use super::load::Payment;
 use super::{postgres, system};
-use makegood::store::copy::{self, Rows};
 use rules::envelope;
 use rules::problem::Problem;
+use store::copy::{self, Rows};
 
 const INBOX: &str = "COPY makegood.inbox (event_id, \"offset\", event_at, partition, route_id, digest, outcome, \
     business_key, reused_id, detail) FROM STDIN";

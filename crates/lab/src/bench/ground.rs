@@ -6,10 +6,10 @@ use tokio_postgres::Client;
 use super::tables;
 use crate::servers::kafka::PrivateKafka;
 use crate::servers::postgres::PrivatePostgres;
-use makegood::config::{Config, Kafka};
-use makegood::kafka::probe::Probe;
-use makegood::store::migrate;
+use config::{Config, Kafka};
+use kafka::probe::Probe;
 use rules::problem::Problem;
+use store::migrate;
 
 /// The topic that is written.
 pub const TOPIC: &str = "purchase-confirmed";

@@ -13,7 +13,6 @@ use super::daemon::Daemon;
 use super::load::Payment;
 use super::{ground, machine, postgres, report, system, tables};
 use ground::{Ground, TOPIC};
-use makegood::config;
 use rules::problem::Problem;
 
 /// Payments before the measurement, so that connections are made and code is warm.

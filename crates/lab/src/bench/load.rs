@@ -10,8 +10,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use uuid::Uuid;
 
-use makegood::config::Kafka;
-use makegood::kafka::{problem, settings};
+use config::Kafka;
+use kafka::{problem, settings};
 use rules::problem::Problem;
 
 /// The size of an event's value in bytes.

@@ -12,7 +12,7 @@ use super::load::Payment;
 use super::report::{self, thousands};
 use super::{ground, machine, postgres, system};
 use ground::{Ground, TOPIC};
-use makegood::kafka::sender::{HandOver, Outgoing, Pace, Sender};
+use kafka::sender::{HandOver, Outgoing, Pace, Sender};
 use rules::problem::Problem;
 
 /// A relay slower than this, in rows per second, is taken for stuck.

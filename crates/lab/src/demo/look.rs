@@ -6,8 +6,7 @@ use std::sync::Arc;
 use tokio_postgres::Client;
 
 use super::shop::failed;
-use makegood::config;
-use makegood::kafka::probe::Probe;
+use kafka::probe::Probe;
 use rules::problem::{Code, Problem};
 
 /// What the views, the host's table and Kafka say now.

@@ -7,10 +7,9 @@ use tokio_postgres::{Client, NoTls};
 
 use super::ledger::{Ledger, Purchase};
 use super::script::{Fate, Kind, Payment, Script, Sending};
-use makegood::config;
-use makegood::kafka::produce::Producer;
-use makegood::store::Fault;
+use kafka::produce::Producer;
 use rules::problem::{Code, Problem};
+use store::Fault;
 
 /// The payment service's own tables.
 const HOST_TABLES: &str = include_str!("../../../../sql/demo/host_tables.sql");

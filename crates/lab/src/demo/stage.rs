@@ -8,8 +8,8 @@ use super::screen::Screen;
 use super::shop::{connect, make_database};
 use super::worker::Worker;
 use crate::servers::postgres::PrivatePostgres;
-use makegood::store::migrate;
 use rules::problem::{Code, Problem};
+use store::migrate;
 
 /// The topic of the default configuration.
 pub const TOPIC: &str = "purchase-confirmed";

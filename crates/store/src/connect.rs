@@ -1,0 +1,226 @@
+//! Opens connections: timeouts, keepalives, TLS, and the settings every session gets.
+
+mod client;
+mod error;
+mod hosts;
+mod login;
+mod tls;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{PoolConfig, PoolError, Timeouts};
+use secrecy::ExposeSecret;
+use tokio::sync::Notify;
+use tokio_postgres::config::{SslMode as WireMode, TargetSessionAttrs};
+use tokio_postgres::{Client, Config};
+
+pub use error::{pool_problem, problem};
+pub use login::read_again;
+pub use tls::TlsMode;
+
+use config::Postgres;
+use hosts::{HEAD_START, Hosts};
+use login::Login;
+use rules::problem::{Code, Problem};
+
+/// What every session sets first. Statements rather than startup options, which PgBouncer refuses. Everything is built
+/// for READ COMMITTED, and a serializable transaction of ours could fail one of the payments'.
+const SESSION: &str = "SET search_path = pg_catalog, pg_temp; SET default_transaction_isolation = 'read committed'; \
+    SET statement_timeout = '30s'; \
+    SET idle_in_transaction_session_timeout = '60s'; SET TimeZone = 'UTC'; SET jit = off";
+
+/// How long a session waits for a lock.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long [`SESSION`] may take. The pool's own time-out ends with the login, which a pooler can answer
+/// for a server that is frozen.
+const SET_UP: Duration = Duration::from_secs(5);
+
+/// What a connection goes through before it is handed out again. An open transaction is rolled
+/// back; in an aborted one BEGIN fails, and the connection is thrown away. A bare ROLLBACK would do,
+/// but outside a transaction, where it nearly always is, it writes a warning into the server's log.
+const RECYCLE: &str = "BEGIN; ROLLBACK";
+
+/// What the sessions of the loops are called in `pg_stat_activity`, unless configured.
+pub const POOL_NAME: &str = "makegood";
+
+/// Where libpq looks for a socket when no host is named.
+const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
+
+/// The driver's settings for a database, and how its connections are protected. Reads the root
+/// certificate's file; connects to nothing.
+pub fn settings(p: &Postgres) -> Result<(Config, TlsMode), Problem> {
+    let mut to = Config::new();
+    to.user(&p.user)
+        .dbname(&p.dbname)
+        .connect_timeout(p.connect_timeout)
+        .tcp_user_timeout(Duration::from_secs(10))
+        .keepalives_idle(Duration::from_secs(10))
+        .keepalives_interval(Duration::from_secs(5))
+        .keepalives_retries(3)
+        .target_session_attrs(TargetSessionAttrs::ReadWrite)
+        .channel_binding(p.channel_binding);
+    for host in &p.hosts {
+        to.host(host);
+    }
+    if p.hosts.is_empty() {
+        to.host_path(socket_folder(p.ports.first().copied().unwrap_or(5432)));
+    }
+    for port in &p.ports {
+        to.port(*port);
+    }
+    if let Some(password) = &p.password {
+        to.password(password.expose_secret());
+    }
+    if let Some(options) = &p.options {
+        to.options(options);
+    }
+    let tls = tls::mode(p, reach(p))?;
+    to.ssl_mode(match &tls {
+        TlsMode::Plain => WireMode::Disable,
+        TlsMode::Opportunistic(_) => WireMode::Prefer,
+        TlsMode::Required(_) => WireMode::Require,
+    });
+    Ok((to, tls))
+}
+
+fn session(lock_timeout: Duration) -> String {
+    format!("{SESSION}; SET lock_timeout = {}", lock_timeout.as_millis())
+}
+
+/// A pool that opens connections when they are asked for; this connects to nothing yet.
+/// `application_name` is what `pg_stat_activity` shows unless the configuration says otherwise.
+pub fn pool(
+    p: &Postgres,
+    application_name: &str,
+    max_size: usize,
+    lock_timeout: Duration,
+) -> Result<Pool, Problem> {
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Custom(RECYCLE.into()) };
+    let hosts = hosts(p, application_name)?;
+    // What it keeps is for show: each host has settings of its own.
+    let manager = Manager::from_connect(Config::new(), hosts, recycling);
+    let timeouts = Timeouts {
+        wait: Some(Duration::from_secs(30)),
+        create: Some(patience(p)),
+        recycle: Some(Duration::from_secs(5)),
+    };
+    let set_up = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+        Box::pin(async move {
+            let session = session(lock_timeout);
+            let set = tokio::time::timeout(SET_UP, client.batch_execute(&session)).await;
+            set.map_err(|_| HookError::message(error::MUTE))?.map_err(HookError::Backend)
+        })
+    });
+    let builder = Pool::builder(manager)
+        .config(PoolConfig { max_size, timeouts, ..PoolConfig::default() })
+        .runtime(Runtime::Tokio1);
+    // What is set behind a pooler in transaction mode is left to whoever comes next.
+    let builder = if p.is_pooled() { builder } else { builder.post_create(set_up) };
+    builder
+        .build()
+        .map_err(|error| Problem::new(Code::System, format!("cannot build the pool: {error}")))
+}
+
+/// One connection with a session of its own, past a pooler if there is one. Its task ends when the
+/// client is dropped.
+pub async fn connect(p: &Postgres, application_name: &str) -> Result<Client, Problem> {
+    listener(p, application_name).await.map(|(client, _)| client)
+}
+
+/// As [`connect`], for LISTEN: the second part is told of each notification.
+pub async fn listener(
+    p: &Postgres,
+    application_name: &str,
+) -> Result<(Client, Arc<Notify>), Problem> {
+    let p = p.with_session().ok_or_else(|| no_session(p))?;
+    let hosts = hosts(p, application_name)?;
+    let opening = async {
+        let open = hosts.open().await?;
+        open.client.batch_execute(&session(LOCK_TIMEOUT)).await?;
+        Ok((open.client, open.heard))
+    };
+    match tokio::time::timeout(patience(p), opening).await {
+        Ok(opened) => opened.map_err(|error| problem(&error, &place(p))),
+        Err(_) => Err(pool_problem(
+            &PoolError::Timeout(deadpool_postgres::TimeoutType::Create),
+            &place(p),
+        )),
+    }
+}
+
+/// The hosts of a database.
+fn hosts(p: &Postgres, application_name: &str) -> Result<Hosts, Problem> {
+    let patience = if p.hosts.len() > 1 { p.connect_timeout } else { patience(p) };
+    Ok(Hosts { login: Login::new(p, application_name)?, patience })
+}
+
+/// `host:port/database`, for messages; several hosts are separated by commas.
+pub fn place(p: &Postgres) -> String {
+    let port = |index: usize| p.ports.get(index).or(p.ports.first()).copied().unwrap_or(5432);
+    let mut hosts: Vec<String> =
+        p.hosts.iter().enumerate().map(|(i, host)| format!("{host}:{}", port(i))).collect();
+    if hosts.is_empty() {
+        hosts.push(format!("{}:{}", socket_folder(port(0)), port(0)));
+    }
+    format!("{}/{}", hosts.join(","), p.dbname)
+}
+
+fn no_session(p: &Postgres) -> Problem {
+    let cause = format!(
+        "{} is behind a pooler in transaction mode, and this needs a session of its own",
+        place(p)
+    );
+    Problem::new(Code::Config, cause).hint("set postgres.direct_url to PostgreSQL itself")
+}
+
+/// How long opening may take in all: until the last host had its time, and the login, which the driver's
+/// own timeout does not cover.
+fn patience(p: &Postgres) -> Duration {
+    let before_the_last = u32::try_from(p.hosts.len().saturating_sub(1)).unwrap_or(0);
+    let command = if p.password_command.is_empty() { Duration::ZERO } else { login::PATIENCE };
+    HEAD_START.saturating_mul(before_the_last)
+        + p.connect_timeout
+        + Duration::from_secs(5)
+        + command
+}
+
+/// Whether connections to a database stay on this machine.
+pub fn is_local(p: &Postgres) -> bool {
+    reach(p) != Reach::Network
+}
+
+/// How far away a database is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Unix sockets only, where PostgreSQL has no TLS.
+    Socket,
+    /// This machine.
+    Loopback,
+    /// At least one host elsewhere.
+    Network,
+}
+
+fn reach(p: &Postgres) -> Reach {
+    let loopback = |host: &String| {
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    };
+    let socket = |host: &String| host.starts_with('/');
+    match &p.hosts {
+        hosts if hosts.iter().all(socket) => Reach::Socket,
+        hosts if hosts.iter().all(|host| socket(host) || loopback(host)) => Reach::Loopback,
+        _ => Reach::Network,
+    }
+}
+
+fn socket_folder(port: u16) -> &'static str {
+    let holds =
+        |folder: &&str| std::path::Path::new(folder).join(format!(".s.PGSQL.{port}")).exists();
+    SOCKET_FOLDERS.into_iter().find(holds).unwrap_or(SOCKET_FOLDERS[0])
+}
+
+#[cfg(test)]
+mod tests;

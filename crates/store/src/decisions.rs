@@ -1,0 +1,75 @@
+//! What people decided on quarantined records. Replays are requests that a daemon carries out.
+
+use super::inbox::Replayed;
+use super::{Fault, Store, Tx};
+
+/// A replay that somebody asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The decision.
+    pub decision: i64,
+    /// The record it is about.
+    pub case: i64,
+}
+
+/// The next replays of a route after a decision, in the order they were asked for: at most `limit`, and no
+/// more once their records have `bytes`. Those that wait as suspects of the same mapping are not among them.
+pub async fn waiting(
+    store: &Store,
+    route: i16,
+    after: i64,
+    (limit, bytes): (i64, i64),
+    fingerprint: &str,
+) -> Result<Vec<Asked>, Fault> {
+    let sql = include_str!("../../../sql/core/decision_waiting.sql");
+    let rows = store.query(sql, &[&route, &after, &limit, &bytes, &fingerprint]).await?;
+    Ok(rows.iter().map(|row| Asked { decision: row.get(0), case: row.get(1) }).collect())
+}
+
+/// Locks the replays that people asked for of some records.
+pub(super) async fn lock(tx: &Tx, cases: &[i64]) -> Result<(), Fault> {
+    tx.query(include_str!("../../../sql/core/decision_lock.sql"), &[&cases]).await?;
+    Ok(())
+}
+
+/// Writes down what came of replays, where people asked for them.
+pub(super) async fn finish(
+    tx: &Tx,
+    replayed: impl Iterator<Item = &Replayed>,
+) -> Result<(), Fault> {
+    let replayed: Vec<&Replayed> = replayed.collect();
+    if replayed.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = replayed.iter().map(|r| r.id).collect();
+    let outcomes: Vec<&str> = replayed.iter().map(|r| r.outcome).collect();
+    let details: Vec<Option<String>> =
+        replayed.iter().map(|r| Some(r.detail.as_ref()?.replace('\0', ""))).collect();
+    let sql = include_str!("../../../sql/core/decision_finish.sql");
+    tx.execute(sql, &[&ids, &outcomes, &details]).await?;
+    Ok(())
+}
+
+/// Says why replays wait: those of some records, or all of the route's.
+pub async fn hold(
+    store: &Store,
+    route: i16,
+    cases: Option<&[i64]>,
+    why: &str,
+) -> Result<(), Fault> {
+    let sql = include_str!("../../../sql/core/decision_hold.sql");
+    store.query(sql, &[&route, &cases, &why]).await?;
+    Ok(())
+}
+
+/// Whether a person lets what is refused into quarantine without a proof, and has it begin if so.
+pub async fn accepts(store: &Store, route: i16) -> Result<bool, Fault> {
+    let rows = store.query(include_str!("../../../sql/core/accept_open.sql"), &[&route]).await?;
+    Ok(!rows.is_empty())
+}
+
+/// Ends an acceptance that is over: something was applied since it began, or it was not needed within an hour.
+pub async fn end_acceptance(store: &Store, route: i16) -> Result<(), Fault> {
+    store.query(include_str!("../../../sql/core/accept_end.sql"), &[&route]).await?;
+    Ok(())
+}

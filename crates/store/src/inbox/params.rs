@@ -1,0 +1,80 @@
+//! What goes to the server, in the form it takes it.
+
+use tokio_postgres::types::Type;
+
+use super::batch::Fresh;
+use super::{Answer, ApplyFault};
+use crate::when::When;
+use crate::{Tx, copy};
+
+/// Inbox rows to write, in the order of their ids.
+pub(super) struct Rows {
+    rows: copy::Rows,
+    count: u64,
+}
+
+/// Their columns, as arrays.
+const COLUMNS: [Type; 11] = [
+    Type::UUID_ARRAY,
+    Type::INT8_ARRAY,
+    Type::TIMESTAMPTZ_ARRAY,
+    Type::INT4_ARRAY,
+    Type::INT2_ARRAY,
+    Type::BYTEA_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::UUID_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+];
+/// About what one row takes.
+const ROW_BYTES: usize = 192;
+
+impl Rows {
+    pub(super) fn with_capacity(rows: usize) -> Rows {
+        Rows { rows: copy::Rows::with_capacity(rows * ROW_BYTES), count: 0 }
+    }
+
+    /// Adds an event; `place` is its partition and offset, `None` for one that was made from a payment.
+    pub(super) fn push(
+        &mut self,
+        route: i16,
+        fresh: &Fresh<'_>,
+        place: Option<(i32, i64)>,
+        answer: &Answer,
+    ) {
+        let row = &mut self.rows;
+        let partition = place.map(|(partition, _)| partition.to_be_bytes());
+        let offset = place.map(|(_, offset)| offset.to_be_bytes());
+        row.row(11);
+        row.field(Some(fresh.id.as_bytes()));
+        row.field(offset.as_ref().map(<[u8; 8]>::as_slice));
+        row.field(Some(&When(fresh.at).wire()));
+        row.field(partition.as_ref().map(<[u8; 4]>::as_slice));
+        row.field(Some(&route.to_be_bytes()));
+        row.field(Some(&fresh.digest));
+        row.field(Some(answer.outcome.as_str().as_bytes()));
+        row.field(answer.business_key.as_deref().map(str::as_bytes));
+        row.field(fresh.reused.as_ref().map(|id| id.as_bytes().as_slice()));
+        row.field(answer.detail.as_deref().map(str::as_bytes));
+        row.field(place.is_none().then_some(b"reconcile"));
+        self.count += 1;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Writes the rows. An id that the inbox has already is a lost race.
+    pub(super) async fn write(self, tx: &Tx) -> Result<(), ApplyFault> {
+        let copy = include_str!("../../../../sql/core/inbox_copy.sql");
+        let insert = (include_str!("../../../../sql/core/inbox_insert.sql"), &COLUMNS[..]);
+        match tx.copy(copy, insert, self.rows).await {
+            Ok(written) if written == self.count => Ok(()),
+            Ok(_) => Err(ApplyFault::Raced),
+            // The inbox has one unique key.
+            Err(fault) if fault.sqlstate() == Some("23505") => Err(ApplyFault::Raced),
+            Err(fault) => Err(ApplyFault::Engine(fault)),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The outbox as its relay sees it: one session that reads rows, moves the cursor and keeps the lease.
+//!
+//! All of it goes through one connection, and a lost one takes with it everything that was read: after a
+//! failover transaction numbers are used again, and a snapshot of the old primary means nothing on the new
+//! one.
+
+mod claim;
+mod delta;
+mod parked;
+pub mod report;
+mod turns;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Mutex, Notify};
+use tokio_postgres::types::{Json, ToSql};
+use tokio_postgres::{Client, Statement};
+use uuid::Uuid;
+
+pub use claim::Claim;
+pub use delta::Delta;
+pub use parked::{Aside, Parking, Waiting};
+pub use turns::Turn;
+
+use super::when::Times;
+use super::{Fault, answer_timeout, connect};
+use config::Postgres;
+use rules::problem::Problem;
+
+/// How long a relay that says nothing keeps its shard. It writes a step every third of that.
+pub const LEASE: Duration = Duration::from_secs(6);
+/// A cursor that is lost costs duplicates, never a row, so its commits need not wait for the disk. Scans and sorts of
+/// whole tables are what the planner falls for while statistics are young. A relay that is frozen within a transaction
+/// must not keep the next one waiting.
+const SESSION: &str = "SET synchronous_commit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; \
+    SET enable_sort = off; SET max_parallel_workers_per_gather = 0; \
+    SET idle_in_transaction_session_timeout = '5s'; LISTEN makegood_outbox";
+
+/// One row on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its number: the rows of one key go in this order.
+    pub seq: i64,
+    /// The event's id.
+    pub id: Uuid,
+    /// The Kafka topic.
+    pub topic: String,
+    /// The Kafka key.
+    pub key: Option<String>,
+    /// The event's type.
+    pub event_type: String,
+    /// The JSON text that becomes the record's value.
+    pub payload: String,
+    /// Further headers.
+    pub headers: BTreeMap<String, String>,
+    /// When it was published.
+    pub created_at: Timestamp,
+}
+
+/// How far a shard is: everything that `from` sees is done, and of what `to` sees beyond that, everything up to
+/// `last_seq`. Snapshots are in PostgreSQL's own text form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// The snapshot under which all is done.
+    pub from: Arc<str>,
+    /// The snapshot that bounds the delta at hand.
+    pub to: Arc<str>,
+    /// The last row done within the delta.
+    pub last_seq: i64,
+}
+
+/// Which part of the outbox a relay has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Its number, from 0.
+    pub number: i16,
+    /// How many there are.
+    pub of: i16,
+}
+
+/// What a step says besides the cursor.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Saying {
+    /// Rows acknowledged by Kafka since the last step.
+    pub published: i64,
+    /// Rows handed to Kafka and not acknowledged.
+    pub in_flight: i32,
+    /// Whether publishers should wake the relay.
+    pub asleep: bool,
+    /// Whether this is the last step: the lease ends with it.
+    pub leaving: bool,
+    /// Why nothing is sent, and what to do about it.
+    pub trouble: Option<(String, String)>,
+    /// The highest number of a row that was read.
+    pub top_seq: i64,
+    /// What else a person should know.
+    pub remark: Option<String>,
+}
+
+/// Somebody else has the shard now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost;
+
+/// The session.
+pub struct Session {
+    client: Client,
+    /// Told when a publisher finds the relay asleep.
+    pub woken: Arc<Notify>,
+    /// Whether publishers may be asked to wake the relay. A transaction that has executed NOTIFY cannot be prepared,
+    /// so where transactions can be, a word for the relay could fail a payment.
+    pub can_be_woken: bool,
+    statements: Mutex<HashMap<&'static str, Statement>>,
+    shard: Shard,
+}
+
+impl Session {
+    /// Connects and listens.
+    pub async fn open(postgres: &Postgres, shard: Shard) -> Result<Session, Problem> {
+        let (client, woken) = connect::listener(postgres, "makegood relay").await?;
+        client.batch_execute(SESSION).await.map_err(unusable)?;
+        let sql = "SELECT current_setting('max_prepared_transactions') = '0'";
+        let can_be_woken = client.query_one(sql, &[]).await.map_err(unusable)?.get(0);
+        Ok(Session { client, woken, can_be_woken, statements: Mutex::new(HashMap::new()), shard })
+    }
+
+    /// Tells followers that the lease is free.
+    pub async fn farewell(&self) -> Result<(), Fault> {
+        self.batch("NOTIFY makegood_outbox").await
+    }
+
+    /// Writes the next step after `step`: the cursor, and the lease for another [`LEASE`].
+    pub async fn step(
+        &self,
+        step: i64,
+        cursor: &Cursor,
+        saying: &Saying,
+    ) -> Result<Result<i64, Lost>, Fault> {
+        let sql = include_str!("../../../sql/core/outbox_step.sql");
+        let (reason, advice) = saying.trouble.clone().unzip();
+        let lease = if saying.leaving { Duration::ZERO } else { LEASE };
+        let written = self
+            .query(
+                sql,
+                &[
+                    &self.shard.number,
+                    &step,
+                    &&*cursor.from,
+                    &&*cursor.to,
+                    &cursor.last_seq,
+                    &saying.published,
+                    &lease.as_secs_f64(),
+                    &saying.asleep,
+                    &saying.in_flight,
+                    &reason,
+                    &advice,
+                    &saying.remark,
+                    &saying.top_seq,
+                ],
+            )
+            .await?;
+        Ok(written.first().map(|row| row.get(0)).ok_or(Lost))
+    }
+
+    /// Deletes steps older than `before`.
+    pub async fn trim(&self, before: i64) -> Result<(), Fault> {
+        let sql = include_str!("../../../sql/core/outbox_trim.sql");
+        self.query(sql, &[&self.shard.number, &before]).await.map(|_| ())
+    }
+
+    async fn query(
+        &self,
+        sql: &'static str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<tokio_postgres::Row>, Fault> {
+        let statement = self.prepared(sql).await?;
+        answer_timeout::answer(self.client.query(&statement, params)).await
+    }
+
+    async fn one(
+        &self,
+        sql: &'static str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<tokio_postgres::Row, Fault> {
+        let statement = self.prepared(sql).await?;
+        answer_timeout::answer(self.client.query_one(&statement, params)).await
+    }
+
+    async fn batch(&self, sql: &str) -> Result<(), Fault> {
+        answer_timeout::answer(self.client.batch_execute(sql)).await
+    }
+
+    async fn prepared(&self, sql: &'static str) -> Result<Statement, Fault> {
+        let mut known = self.statements.lock().await;
+        if let Some(statement) = known.get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = answer_timeout::answer(self.client.prepare(sql)).await?;
+        known.insert(sql, statement.clone());
+        Ok(statement)
+    }
+}
+
+fn unusable(error: tokio_postgres::Error) -> Problem {
+    Fault::from(error).problem("cannot set up the relay's session")
+}
+
+/// A row as the statements that read rows return it.
+fn row(row: &tokio_postgres::Row) -> Row {
+    let Json(headers) = row.get(6);
+    Row {
+        seq: row.get(0),
+        id: row.get(1),
+        topic: row.get(2),
+        key: row.get(3),
+        event_type: row.get(4),
+        payload: row.get(5),
+        headers,
+        created_at: row.moment("created_at"),
+    }
+}
