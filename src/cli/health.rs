@@ -4,18 +4,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::header::AUTHORIZATION;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use super::{Globals, logging, print, session};
+use crate::http_client::Client;
 use rules::problem::{Code, Problem};
 
 /// How long the daemon may take; it answers from memory.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// More than any of its answers to these questions.
-const MOST: u64 = 1 << 20;
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
@@ -45,13 +45,7 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
         None => configured(globals)?,
     };
     let path = if args.live { "/livez" } else { "/readyz?verbose" };
-    let (status, body) = match tokio::time::timeout(PATIENCE, get(&host, path, token.as_ref()))
-        .await
-    {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => return Err(silent(&host, &error.to_string())),
-        Err(_) => return Err(silent(&host, &format!("no answer within {} s", PATIENCE.as_secs()))),
-    };
+    let (status, body) = ask(&host, path, token.as_ref()).await?;
     print::data(&told(args.live, status, &body))?;
     Ok(if status == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -89,27 +83,19 @@ fn host_of(url: &str) -> Result<String, Problem> {
     }
 }
 
-/// One question, one answer, and the connection is over (RFC 9112).
-async fn get(
+async fn ask(
     host: &str,
     path: &str,
     token: Option<&SecretString>,
-) -> std::io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect(host).await?;
-    let more = token
-        .map(|token| format!("Authorization: Bearer {}\r\n", token.expose_secret()))
-        .unwrap_or_default();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{more}\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut bytes = Vec::new();
-    stream.take(MOST).read_to_end(&mut bytes).await?;
-    let text = String::from_utf8_lossy(&bytes);
-    let status = text
-        .strip_prefix("HTTP/1.1 ")
-        .and_then(|rest| rest.get(..3)?.parse().ok())
-        .ok_or_else(|| std::io::Error::other("the answer is not HTTP"))?;
-    let body = text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
-    Ok((status, body))
+) -> Result<(u16, String), Problem> {
+    let mut request = Request::get(format!("http://{host}{path}"));
+    if let Some(token) = token {
+        request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose_secret()));
+    }
+    let request = request.body(Bytes::new()).map_err(|error| silent(host, &error.to_string()))?;
+    let answer = Client::new()?.send(request, PATIENCE).await;
+    let answer = answer.map_err(|why| silent(host, &why))?;
+    Ok((answer.status().as_u16(), String::from_utf8_lossy(answer.body()).into_owned()))
 }
 
 fn told(live: bool, status: u16, body: &str) -> String {

@@ -1,5 +1,5 @@
 //! An HTTP client for the few requests that makegood makes: to a person's webhook, to a collector of
-//! traces. HTTPS trusts the roots this machine trusts; redirects are not followed.
+//! traces, to the daemon itself. HTTPS trusts the roots this machine trusts; redirects are not followed.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use rustls::{ClientConfig, RootCertStore};
 
 use rules::problem::{Code, Problem};
 
-/// Nothing that is asked for here answers with more than a few words.
-const MAX_ANSWER: usize = 64 << 10;
+/// More than anything that is asked for here answers; the longest is a daemon's word on each of its routes.
+const MAX_ANSWER: usize = 1 << 20;
 
 /// A client with its connections.
 #[derive(Clone, Debug)]

@@ -2,8 +2,8 @@
 
 use std::pin::pin;
 
+use bytes::BytesMut;
 use futures_util::SinkExt;
-use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, Kind, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Error, ToStatement};
 

@@ -4,7 +4,7 @@
 //! does not know what was prepared on the last one. A statement that is sent together with the types
 //! of its parameters needs no preparing: one message, no name, nothing left behind.
 
-use tokio_postgres::types::private::BytesMut;
+use bytes::BytesMut;
 use tokio_postgres::types::{ToSql, Type, WrongType};
 
 /// The types that makegood's parameters have.

@@ -5,9 +5,9 @@
 
 use std::error::Error;
 
+use bytes::BytesMut;
 use jiff::Timestamp;
 use tokio_postgres::Row;
-use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 /// Microseconds from 1970 to 2000, where PostgreSQL counts from.

@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use jiff::Timestamp;
 use tokio_postgres::Client;
-use tokio_postgres::types::private::BytesMut;
 use uuid::Uuid;
 
 use super::load::Payment;
