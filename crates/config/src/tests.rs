@@ -132,6 +132,17 @@ fn the_shipped_file_is_commented_and_its_comments_are_the_defaults() {
     assert_eq!(comparable(config), comparable(Config::default()));
 }
 
+/// One that is read and stands in no list could be set by nobody.
+#[test]
+fn every_key_that_is_read_is_known() {
+    let loaded = Folder::new().load(&[]).unwrap();
+    assert!(loaded.origins.len() > 40, "{:?}", loaded.origins);
+    for setting in &loaded.origins {
+        let key = setting.key.replace("[0]", "[]");
+        assert!(keys::KEYS.contains(&key.as_str()), "{key} is not in keys.rs");
+    }
+}
+
 /// `# name = …`, where the name is one of ours.
 fn is_key(line: &str) -> bool {
     let name = line.strip_prefix("# ").and_then(|bare| bare.split_once(" = "));
