@@ -109,6 +109,13 @@ async fn a_bad_edit_is_not_used_and_the_old_mapping_stays() {
     let daemon = rig.daemon_with(&setting);
     let mut paid: Vec<Payment> = Vec::new();
     for (edit, says) in [
+        // Whatever the code is, the statement is refused and another is not.
+        (
+            answering(
+                "SELECT event_id, max(outcome) AS outcome, max(business_key) AS business_key, max(detail) AS detail FROM answer GROUP BY 1 FOR UPDATE",
+            ),
+            "apply.sql cannot be run: FOR UPDATE is not allowed with GROUP BY clause (SQLSTATE 0A000)",
+        ),
         ("SELECT 1".to_owned(), "no line names the business key"),
         (BUILT_IN.replace("purchases(payment_id) /", "purchases(course_id) /"), "no unique index"),
         (

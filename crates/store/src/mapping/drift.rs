@@ -1,10 +1,12 @@
 //! A mapping held against the catalogue, and a refusal explained by it.
 
+use super::rights::planned;
 use super::{Mapping, Unfit};
 use crate::{Fault, Store, host_tables};
 use rules::drift::{self, Catalogue, Column, Complaint, Source, Table};
+use rules::error_policy::{self, Disposition};
 use rules::fields::Kind;
-use rules::{error_policy, sql};
+use rules::sql;
 
 /// Reads what a statement touches of the catalogue.
 pub async fn catalogue(store: &Store, statement: &str) -> Result<Catalogue, Fault> {
@@ -104,8 +106,7 @@ impl Mapping {
                 reason: fault.to_string(),
                 advice: self.advice(store, file, sql, &fault).await,
             },
-            // A word that an enum does not have, a number that is none: the statement's own.
-            Fault::Refused { sqlstate, .. } if sqlstate.starts_with("22") => Unfit::Drifted {
+            _ if is_its_own(store, sql, &fault).await => Unfit::Drifted {
                 reason: format!("{file} cannot be run: {fault}"),
                 advice: format!(
                     "change {file} or the table that it reads until they fit, then send SIGHUP"
@@ -165,4 +166,18 @@ impl Mapping {
             advice: first.fix("apply.sql"),
         })
     }
+}
+
+/// Whether a refusal is the statement's own: it is refused so again, while another statement is taken.
+async fn is_its_own(store: &Store, sql: &str, fault: &Fault) -> bool {
+    let Fault::Refused { sqlstate, .. } = fault else { return false };
+    if error_policy::disposition(Some(sqlstate)) != Disposition::Isolate {
+        return false;
+    }
+    let again = match store.describe(sql).await {
+        Ok(shape) => planned(store, sql, shape.params.len()).await,
+        Err(fault) => Err(fault),
+    };
+    let is_same = |fault: Fault| fault.sqlstate() == Some(sqlstate.as_str());
+    again.is_err_and(is_same) && store.query_host("SELECT 1", &[]).await.is_ok()
 }

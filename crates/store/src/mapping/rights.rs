@@ -1,28 +1,10 @@
 //! Whether the role may do what the mapping does.
 
-use std::error::Error;
-
-use bytes::BytesMut;
-use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::types::ToSql;
 
 use super::{Look, Mapping, Unfit};
+use crate::rights::Null;
 use crate::{Fault, Store};
-
-/// A null of any type.
-#[derive(Debug)]
-struct Null;
-
-impl ToSql for Null {
-    fn to_sql(&self, _: &Type, _: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
-        Ok(IsNull::Yes)
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
-    }
-
-    to_sql_checked!();
-}
 
 impl Mapping {
     /// Checks the rights for `apply.sql`. Preparing a statement asks for none, and running it is too late,
@@ -44,11 +26,16 @@ impl Mapping {
         sql: &str,
         params: usize,
     ) -> Result<(), Unfit> {
-        let nulls: Vec<&(dyn ToSql + Sync)> = (0..params).map(|_| &Null as _).collect();
-        match store.query_host(&format!("EXPLAIN {sql}"), &nulls).await {
-            Ok(_) => Ok(()),
+        match planned(store, sql, params).await {
+            Ok(()) => Ok(()),
             Err(fault @ Fault::Lost { .. }) => Err(Unfit::Unknown(fault)),
             Err(fault) => Err(self.refused(store, file, sql, fault).await),
         }
     }
+}
+
+/// Has the server make ready to run a statement of the mapping, and does not run it.
+pub(super) async fn planned(store: &Store, sql: &str, params: usize) -> Result<(), Fault> {
+    let nulls: Vec<&(dyn ToSql + Sync)> = (0..params).map(|_| &Null as _).collect();
+    store.query_host(&format!("EXPLAIN {sql}"), &nulls).await.map(drop)
 }
