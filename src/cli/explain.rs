@@ -108,7 +108,7 @@ async fn places(session: &Session, route: &Inbox) -> Result<(Places, Option<Stri
 
 /// Looks for its event among those that the route has not read yet.
 async fn search(session: &Session, route: &Inbox, life: &mut Life) {
-    let route = Arc::new(Route::unwatched(0, route.clone()));
+    let route = Arc::new(Route::unwatched(0, route.clone()).on(&session.config.kafka));
     let wanted = Arc::new(Wanted::new(route.clone(), life.keys.clone()));
     let searched_for = wanted.clone();
     let kafka = &session.config.kafka;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tracing::{info, warn};
+use uuid::Uuid;
 
 use super::Route;
 use super::partition_state::{self, Look, Surveyed, blocking};
@@ -12,7 +13,7 @@ use crate::config::Start;
 use crate::kafka::probe::Probe;
 use crate::store::Store;
 use crate::store::gaps::Gap;
-use crate::store::positions::{self, Claim, Log};
+use crate::store::positions::{self, Anchor, Claim, Log};
 use rules::offsets::{self, Notice, StartAt, Why};
 use rules::problem::{Code, Problem};
 
@@ -22,6 +23,8 @@ const ATTEMPTS: u32 = 5;
 /// Claimed partitions.
 #[derive(Clone, Debug)]
 pub(super) struct Claimed {
+    /// The claim's own number.
+    pub number: Uuid,
     /// The log they belong to.
     pub log: Log,
     /// Where each starts, and the step that its next one builds on.
@@ -33,10 +36,20 @@ pub(super) struct Claimed {
 }
 
 /// The start of one partition.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Begin {
     pub offset: i64,
     pub step: i64,
+    /// The record that the position was built on. It is read again, before the first new one: only the fetch itself can
+    /// prove that the log is the one that was looked at.
+    pub anchor: Option<Anchor>,
+}
+
+impl Begin {
+    /// Where to read from.
+    pub(super) fn read_from(&self) -> i64 {
+        self.anchor.as_ref().map_or(self.offset, |anchor| anchor.offset)
+    }
 }
 
 /// Claims `partitions`: looks at Kafka and PostgreSQL, resolves each start, writes the claims. Dropped midway, it
@@ -85,12 +98,13 @@ pub(super) async fn claim(
             let starts = starts
                 .iter()
                 .filter_map(|(p, start)| {
-                    Some((*p, Begin { offset: start.offset, step: *steps.get(p)? }))
+                    let anchor = survey.get(p).and_then(|seen| seen.anchor_of(start));
+                    Some((*p, Begin { offset: start.offset, step: *steps.get(p)?, anchor }))
                 })
                 .collect();
             let Look { log, mut left_out, .. } = look;
             left_out.retain(|partition, _| partitions.contains(partition));
-            return Ok(Claimed { log, starts, left_out, replaced });
+            return Ok(Claimed { number: Uuid::new_v4(), log, starts, left_out, replaced });
         }
     }
     Err(Problem::new(Code::Postgres, "another daemon keeps moving these partitions").hint(

@@ -20,6 +20,7 @@ use crate::progress::{Complaint, Vitals};
 use crate::store::workers::{self, Beat, State};
 use crate::store::{Store, ignored_types};
 use rules::error_policy::kafka as error_policy;
+use rules::ingest::steps::Steps;
 use rules::problem::Problem;
 
 /// How often the daemon is seen.
@@ -54,8 +55,8 @@ struct Showing {
     reads: Option<Claimed>,
     /// Whether Kafka has no such topic.
     missing: bool,
-    /// How many looks in a row have found Kafka's offset ahead of the position.
-    ahead: u32,
+    /// What is known of the steps of what is read.
+    steps: Steps,
     /// The last trouble told, so that a client that repeats itself is heard once.
     told: Option<Problem>,
 }
@@ -74,7 +75,7 @@ impl Beating {
             yielded: 0,
             reads: None,
             missing: false,
-            ahead: 0,
+            steps: Steps::default(),
             told: None,
         };
         let shown = Arc::new(Shown {
@@ -129,8 +130,9 @@ impl Beating {
     pub(super) fn reads(&self, claimed: Option<Claimed>) {
         self.set(|showing| {
             showing.missing &= claimed.is_none();
+            let starts = claimed.iter().flat_map(|claimed| &claimed.starts);
+            showing.steps = Steps::of(starts.map(|(p, begin)| (*p, begin.step)).collect());
             showing.reads = claimed;
-            showing.ahead = 0;
             showing.told = None;
         });
     }

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::kafka::commit_queue::OffsetBoard;
 use crate::kafka::consumer::Delivery;
 use crate::progress::Track;
-use crate::store::positions::Log;
+use crate::store::positions::{Anchor, Log};
 use rules::problem::Problem;
 
 /// What the loop asks of a lane.
@@ -85,8 +85,10 @@ pub(super) struct Claim {
     pub waiting: usize,
     /// When the log was last told of records that need a look.
     pub told: Option<Instant>,
-    /// Where each partition begins.
+    /// Where each partition's fetch begins.
     pub from: BTreeMap<i32, i64>,
+    /// The records before the positions, which are read again to prove the log.
+    pub anchors: BTreeMap<i32, Anchor>,
     /// Where the watchdog sees how far each is.
     pub tracks: BTreeMap<i32, Arc<Track>>,
     /// Where the member that reads them hears what may be committed.
@@ -105,6 +107,7 @@ impl Claim {
             waiting: 0,
             told: None,
             from: BTreeMap::new(),
+            anchors: BTreeMap::new(),
             tracks: BTreeMap::new(),
             board: OffsetBoard::default(),
         }

@@ -8,7 +8,7 @@ use crate::config::Start;
 use crate::kafka::probe::{Found, Probe, Watermarks};
 use crate::store::positions::{self, Anchor, Log, Position};
 use crate::store::{Fault, Store};
-use rules::offsets::{Known, Policy};
+use rules::offsets::{Known, Policy, StartAt, Why};
 use rules::problem::{Code, Problem};
 use rules::record::Record;
 
@@ -34,12 +34,20 @@ pub struct Surveyed {
     pub policy: Policy,
     /// The newest step, if there is one.
     pub position: Option<Position>,
+    /// Whether the record that it was built on was seen in the log.
+    pub has_anchor: bool,
 }
 
 impl Surveyed {
     /// The step that the next one builds on, 0 for none.
     pub fn step(&self) -> i64 {
         self.position.as_ref().map_or(0, |position| position.step)
+    }
+
+    /// The record that the position was built on, if a start goes on from there and the log still has it.
+    pub fn anchor_of(&self, start: &StartAt) -> Option<Anchor> {
+        let anchor = self.position.as_ref()?.anchor.as_ref()?;
+        (start.why == Why::Resumed && self.has_anchor).then(|| anchor.clone())
     }
 }
 
@@ -71,6 +79,16 @@ pub async fn survey(
         blocking(move || Seen::ask(&route, &probe, &asked, &anchors)).await?
     };
     left_out.append(&mut seen.left_out);
+    let is_gone = |(p, position): (&i32, &Position)| {
+        let is_there = seen.anchors.contains_key(p) || left_out.contains_key(p);
+        let ends = seen.ends.get(p).filter(|_| !is_there);
+        let anchor = position.anchor.as_ref();
+        ends.zip(anchor).is_some_and(|(e, anchor)| (e.low..e.high).contains(&anchor.offset))
+    };
+    let gone: Vec<i32> = positions.iter().filter(|p| is_gone(*p)).map(|(p, _)| *p).collect();
+    // A record that was applied does not go from the middle of a log, unless the log is compacted: it was cut, and
+    // something else is there now.
+    let may_go = gone.is_empty() || route.topic_settings.is_compacted().await;
     let one = |(partition, ends): (&i32, &Watermarks)| {
         let position = positions.get(partition);
         let policy = match route.settings.start {
@@ -87,9 +105,11 @@ pub async fn survey(
             begun: before.begun,
             low: ends.low,
             high: ends.high,
-            anchor_broken: anchor.zip(record).is_some_and(|(a, r)| !is_same(a, r)),
+            anchor_broken: anchor.zip(record).is_some_and(|(a, r)| !is_same(a, r))
+                || (!may_go && gone.contains(partition)),
         };
-        (*partition, Surveyed { known, policy, position: position.cloned() })
+        let position = position.cloned();
+        (*partition, Surveyed { known, policy, position, has_anchor: record.is_some() })
     };
     let known = seen.ends.iter().filter(|(partition, _)| !left_out.contains_key(partition));
     let surveyed = known.map(one).collect();
@@ -155,7 +175,8 @@ fn or_none<T: Default>(read: Result<T, Fault>) -> Result<T, Fault> {
     }
 }
 
-fn is_same(anchor: &Anchor, record: &Record) -> bool {
+/// Whether a record is the one that a position was built on.
+pub(super) fn is_same(anchor: &Anchor, record: &Record) -> bool {
     anchor.timestamp_ms == record.timestamp_ms && anchor.digest == record.digest()
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::attempts::{End, Outcome};
-use super::claim::{self, Claimed};
+use super::claim::{self, Begin, Claimed};
 use super::lane::{self, Hold, Lane, Order};
 use super::{Ingest, SIGN_OF_LIFE};
 use crate::kafka::consumer::{Command, Source};
@@ -179,10 +179,13 @@ impl Ingest {
             let steps: BTreeMap<i32, i64> =
                 starts.clone().map(|(partition, start)| (*partition, start.step)).collect();
             let from =
-                starts.clone().map(|(partition, start)| (*partition, start.offset)).collect();
+                starts.clone().map(|(partition, start)| (*partition, start.read_from())).collect();
+            let anchor = |(p, start): (&i32, &Begin)| Some((*p, start.anchor.clone()?));
+            let anchors = starts.clone().filter_map(anchor).collect();
             sources.extend(starts.map(|(partition, start)| Source {
                 partition: *partition,
                 offset: start.offset,
+                read_from: start.read_from(),
                 lane: lane.records.clone(),
                 track: tracks[partition].clone(),
             }));
@@ -195,6 +198,7 @@ impl Ingest {
                 waiting: 0,
                 told: None,
                 from,
+                anchors,
                 tracks: tracks.clone(),
                 board: self.client.member.board.clone(),
             };

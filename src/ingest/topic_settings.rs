@@ -48,6 +48,11 @@ impl TopicSettings {
         }
     }
 
+    /// Whether the topic is known to be compacted, so that a record that was there may be gone.
+    pub(super) async fn is_compacted(&self) -> bool {
+        self.why_not().await.is_none()
+    }
+
     /// Why there can be none; what nobody tells counts as that.
     async fn why_not(&self) -> Option<String> {
         let mut seen = self.seen.lock().await;

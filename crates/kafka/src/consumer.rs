@@ -52,8 +52,10 @@ pub struct Delivery {
 pub struct Source {
     /// The partition.
     pub partition: i32,
-    /// The first offset to read.
+    /// The position: what Kafka hears.
     pub offset: i64,
+    /// The first offset to read, which may lie before it.
+    pub read_from: i64,
     /// The lane's queue.
     pub lane: mpsc::Sender<Delivery>,
     /// Where it shows how far it is.

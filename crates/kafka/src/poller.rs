@@ -123,18 +123,19 @@ impl Poller {
                 let present = self.ties.assignment.load(Ordering::Relaxed);
                 let mut list = TopicPartitionList::new();
                 let mut outlets = BTreeMap::new();
-                for Source { partition, offset, lane, track } in sources {
-                    let _ =
-                        list.add_partition_offset(&self.topic, partition, Offset::Offset(offset));
+                let mut positions = Vec::new();
+                for Source { partition, offset, read_from, lane, track } in sources {
+                    let first = Offset::Offset(read_from);
+                    let _ = list.add_partition_offset(&self.topic, partition, first);
                     let lane = Way { lane, track };
-                    outlets.insert(partition, Outlet { lane, next: offset });
+                    outlets.insert(partition, Outlet { lane, next: read_from });
+                    positions.push((partition, offset));
                 }
-                let starts: Vec<(i32, i64)> = outlets.iter().map(|(p, o)| (*p, o.next)).collect();
                 if !self.outlets.fetch((assignment, present), generation, outlets) {
                     debug!(assignment, "an order of a past assignment is not obeyed");
                     return Next::Go;
                 }
-                for (partition, offset) in starts {
+                for (partition, offset) in positions {
                     // Kafka hears of the start at once, so that no tool ever shows `-`.
                     self.ties.board.post(partition, offset);
                 }
@@ -297,7 +298,8 @@ mod tests {
 
     fn fetch(assignment: u64) -> Command {
         let (lane, _) = mpsc::channel(1);
-        let source = Source { partition: 3, offset: 50, lane, track: Track::new(50) };
+        let source =
+            Source { partition: 3, offset: 50, read_from: 49, lane, track: Track::new(50) };
         Command::Fetch { assignment, generation: 1, sources: vec![source] }
     }
 

@@ -7,6 +7,8 @@
 pub mod lane;
 /// What its member reads.
 pub mod outlets;
+/// Whether the database still has what was committed.
+pub mod steps;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -14,6 +14,7 @@ use crate::kafka::probe::Watermarks;
 use crate::store::positions::{self, Log, Position};
 use crate::store::workers::{self, Ends};
 use rules::backoff::Backoff;
+use rules::ingest::steps::{Newest, Steps};
 
 /// What holds the lanes may hold the other daemon's soon: it has to have been well for as long.
 const LASTS: Backoff = Backoff { first: Duration::from_secs(10), max: Duration::from_secs(600) };
@@ -50,7 +51,10 @@ impl Pulse {
     /// went back in time, and writes the log's ends down.
     pub(super) async fn look(&self) {
         self.look_for_another().await;
-        let reads = self.shown.lock().reads.clone();
+        let (reads, steps) = {
+            let showing = self.shown.lock();
+            (showing.reads.clone(), showing.steps.clone())
+        };
         let is_read = |c: &Claimed| !c.starts.is_empty() || !c.left_out.is_empty();
         let Some(claimed) = reads.filter(is_read) else { return self.look_for_topic().await };
         let partitions: Vec<i32> =
@@ -70,7 +74,7 @@ impl Pulse {
         }
         let found = positions::read(&self.store, &claimed.log, &partitions).await;
         let Ok(found) = found else { return };
-        self.check_steps(&claimed, &found, &committed);
+        self.check_steps(&claimed, steps, &found, &committed);
         self.note_ends(&claimed.log, &found, ends).await;
     }
 
@@ -99,37 +103,23 @@ impl Pulse {
         }
     }
 
-    /// A failed-over database may have lost its last commits, steps among them; what it lost must be
-    /// read again even if no new record comes. `committed` was read before: Kafka hears of a step only
-    /// after PostgreSQL has it, so an offset of Kafka's that is ahead was lost here. Twice may be
-    /// the moments after a claim that Kafka has not heard of yet.
+    /// A failed-over database may have lost its last commits, steps among them.
     fn check_steps(
         &self,
         claimed: &Claimed,
+        mut steps: Steps,
         found: &BTreeMap<i32, Position>,
         committed: &BTreeMap<i32, i64>,
     ) {
-        let floor: BTreeMap<i32, i64> = claimed.starts.iter().map(|(p, b)| (*p, b.step)).collect();
-        let lost = floor.iter().any(|(p, step)| found.get(p).is_none_or(|f| f.step < *step));
-        let is_ahead =
-            |(p, kafka): (&i32, &i64)| found.get(p).is_some_and(|f| f.next_offset < *kafka);
-        let ahead = match committed.iter().any(is_ahead) {
-            true => self.shown.lock().ahead + 1,
-            false => 0,
-        };
-        self.shown.lock().ahead = ahead;
-        if lost || ahead > 2 {
+        let newest = |p: &Position| Newest { step: p.step, next_offset: p.next_offset };
+        let found = found.iter().map(|(partition, found)| (*partition, newest(found))).collect();
+        if steps.went_back(&found, committed) {
             self.restart("the database lost steps that were committed: it went back in time");
             return;
         }
-        // What was seen committed is the floor of the next look.
         let mut showing = self.shown.lock();
-        if let Some(reads) = showing.reads.as_mut().filter(|r| r.log == claimed.log) {
-            for (partition, begin) in &mut reads.starts {
-                if let Some(position) = found.get(partition) {
-                    begin.step = begin.step.max(position.step);
-                }
-            }
+        if showing.reads.as_ref().is_some_and(|reads| reads.number == claimed.number) {
+            showing.steps = steps;
         }
     }
 

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use super::{Claim, Hold, Lane, Order, Report};
 use crate::ingest::Route;
 use crate::ingest::attempt::Attempt;
+use crate::ingest::partition_state::is_same;
 use crate::kafka::consumer::Delivery;
 use crate::progress::{Vitals, Work};
 use crate::store::Store;
@@ -110,7 +111,12 @@ impl Worker {
         let Delivery { generation, follows, ref record, .. } = delivery;
         let Record { partition, offset, .. } = *record;
         let bytes = record.size();
-        let arrival = Arrival { generation, partition, offset, follows, bytes, record: delivery };
+        let anchor = self.claim.as_ref().and_then(|claim| claim.anchors.get(&partition));
+        // The first one of the fetch.
+        let anchor = anchor.filter(|anchor| anchor.offset == follows);
+        let is_anchor = anchor.map(|anchor| anchor.offset == offset && is_same(anchor, record));
+        let arrival =
+            Arrival { generation, partition, offset, follows, bytes, is_anchor, record: delivery };
         self.happen(Event::Arrived(arrival));
     }
 

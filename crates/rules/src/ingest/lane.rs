@@ -65,6 +65,8 @@ pub struct Arrival<R> {
     pub follows: i64,
     /// Its bytes.
     pub bytes: usize,
+    /// Whether it is the record that the position was built on, if the claim reads one before the position for that.
+    pub is_anchor: Option<bool>,
     /// The record.
     pub record: R,
 }
@@ -141,6 +143,11 @@ impl<R, H: Clone + PartialEq> Lane<R, H> {
         &mut self.pending
     }
 
+    /// The fetch whose records are taken, if any are.
+    pub fn generation(&self) -> Option<u64> {
+        self.generation
+    }
+
     /// Whether no more records are to be given to it for now.
     pub fn is_full(&self) -> bool {
         self.gathering.is_full()
@@ -191,7 +198,7 @@ impl<R, H: Clone + PartialEq> Lane<R, H> {
     /// Takes what belongs to the fetch. A record that does not follow the one before it would take the position past
     /// those between: then nothing is kept, and all is read again.
     fn take(&mut self, arrival: Arrival<R>, now: Instant) -> Vec<Action<H>> {
-        let Arrival { generation, partition, offset, follows, bytes, record } = arrival;
+        let Arrival { generation, partition, offset, follows, bytes, is_anchor, record } = arrival;
         if self.generation != Some(generation) {
             return Vec::new();
         }
@@ -199,6 +206,16 @@ impl<R, H: Clone + PartialEq> Lane<R, H> {
             let mut actions = self.forget();
             actions.push(Action::Restart("records got lost on their way here"));
             return actions;
+        }
+        match is_anchor {
+            // It is applied already, and the log is the one that it was applied from.
+            Some(true) => return Vec::new(),
+            Some(false) => {
+                let mut actions = self.forget();
+                actions.push(Action::Restart("the log has another record before the position"));
+                return actions;
+            }
+            None => {}
         }
         self.gathering.push(record, bytes, now);
         if self.state == State::Idle {

@@ -81,7 +81,15 @@ fn a_lane_is_the_one_that_is_drawn() {
     let now = Instant::now();
     let arrival = |offset| {
         let follows = offset;
-        Arrival { generation: 1, partition: 0, offset, follows, bytes: 1, record: offset }
+        Arrival {
+            generation: 1,
+            partition: 0,
+            offset,
+            follows,
+            bytes: 1,
+            is_anchor: None,
+            record: offset,
+        }
     };
     let lane = |state| {
         let limits = Limits { rows: 1, bytes: 100, linger: Duration::ZERO };

@@ -1,0 +1,92 @@
+//! PostgreSQL, as far as it matters: what is committed together, compare-and-set, and a copy of the past.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use uuid::Uuid;
+
+/// The newest step of a partition.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    pub number: i64,
+    pub next: i64,
+    /// Who wrote it.
+    pub writer: u64,
+    /// The offset and the payment of the last record that was applied.
+    pub anchor: Option<(i64, u64)>,
+}
+
+/// A batch as its transaction writes it.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub log: Uuid,
+    pub writer: u64,
+    /// Partition, offset and payment of each record, in order.
+    pub records: Vec<(i32, i64, u64)>,
+    /// The step that each partition's next one builds on.
+    pub steps: BTreeMap<i32, i64>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Database {
+    pub positions: BTreeMap<(Uuid, i32), Step>,
+    pub purchases: BTreeSet<u64>,
+    pub gaps: Vec<(Uuid, i32, Range<i64>)>,
+}
+
+impl Database {
+    /// Applies a batch, or nothing of it where another owner moved a partition.
+    pub fn apply(&mut self, batch: &Batch, is_fenced: bool) -> bool {
+        let mut last: BTreeMap<i32, (i64, u64)> = BTreeMap::new();
+        for (partition, offset, payment) in &batch.records {
+            last.insert(*partition, (*offset, *payment));
+        }
+        if is_fenced && last.keys().any(|p| batch.steps.get(p) != Some(&self.newest(batch, *p))) {
+            return false;
+        }
+        for (partition, (offset, payment)) in last {
+            let number = self.newest(batch, partition);
+            let anchor = Some((offset, payment));
+            let (next, writer) = (offset + 1, batch.writer);
+            let step = Step { number: number + 1, next, writer, anchor };
+            self.positions.insert((batch.log, partition), step);
+        }
+        self.purchases.extend(batch.records.iter().map(|(.., payment)| *payment));
+        true
+    }
+
+    fn newest(&self, batch: &Batch, partition: i32) -> i64 {
+        self.positions.get(&(batch.log, partition)).map_or(0, |step| step.number)
+    }
+
+    /// Claims a partition on top of the step that was read, unless somebody else moved it.
+    pub fn claim(&mut self, log: Uuid, partition: i32, seen: i64, next: i64) -> Option<i64> {
+        let before = self.positions.get(&(log, partition)).copied();
+        if before.map_or(0, |step| step.number) != seen {
+            return None;
+        }
+        let anchor = before.filter(|step| step.next == next).and_then(|step| step.anchor);
+        let step = Step { number: seen + 1, next, writer: 0, anchor };
+        self.positions.insert((log, partition), step);
+        Some(seen + 1)
+    }
+
+    /// Whether a batch whose commit was not answered is here.
+    pub fn landed(&self, batch: &Batch) -> bool {
+        let Some((partition, ..)) = batch.records.first() else { return false };
+        let step = self.positions.get(&(batch.log, *partition));
+        step.is_some_and(|step| step.writer == batch.writer)
+    }
+
+    pub fn knows_topic(&self, log: Uuid) -> bool {
+        self.positions.keys().any(|(known, _)| *known == log)
+    }
+
+    pub fn knows_another(&self, log: Uuid) -> bool {
+        self.positions.keys().any(|(known, _)| *known != log)
+    }
+
+    pub fn has_gap(&self, log: Uuid, partition: i32, offset: i64) -> bool {
+        self.gaps.iter().any(|(l, p, gap)| *l == log && *p == partition && gap.contains(&offset))
+    }
+}
