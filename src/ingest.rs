@@ -43,7 +43,7 @@ use crate::config;
 use crate::kafka::consumer::{self, Command};
 use crate::kafka::probe::Probe;
 use crate::meter::{self, catalog};
-use crate::progress::{Complaint, Remedy, Track, Vitals};
+use crate::progress::{Remedy, Track, Vitals};
 use crate::store::Store;
 use crate::store::mapping::Mapping;
 use crate::store::workers::State;
@@ -51,7 +51,8 @@ use attempts::Attempts;
 use client_recovery::Client;
 use group_rejection::Bar;
 use heartbeat::Beating;
-use lane::{Hold, Lane, Report};
+use lane::{Lane, Report};
+use rules::diagnosis::Diagnosis;
 use rules::ingest::{Event, Ingest as Machine};
 use rules::problem::{Code, Problem};
 
@@ -158,7 +159,7 @@ struct Ingest {
     /// Why partitions are not read.
     left_out: BTreeMap<i32, Problem>,
     /// Which lanes are held, and why.
-    holds: BTreeMap<usize, Hold>,
+    holds: BTreeMap<usize, Diagnosis>,
     /// Why the group does not take us in.
     barred: Option<Bar>,
     /// Where lanes, the heartbeat and looks at the group report.
@@ -206,7 +207,7 @@ impl Ingest {
             );
         }
         if wants_help {
-            self.vitals.trouble(Complaint { reason: problem.cause, advice: problem.hint });
+            self.vitals.trouble(Diagnosis::from(problem));
         }
     }
 
@@ -245,10 +246,8 @@ impl Ingest {
     fn show_state(&self) {
         let hold = self.holds.values().next();
         let state = match (self.route.admission.held(), hold, &self.barred) {
-            (Some(why), ..) => State::Held { reason: why.reason, advice: why.advice },
-            (None, Some(Hold { reason, advice }), _) => {
-                State::Held { reason: reason.clone(), advice: advice.clone() }
-            }
+            (Some(why), ..) => State::Held(why),
+            (None, Some(hold), _) => State::Held(hold.clone()),
             (None, None, Some(bar)) => bar.state(),
             (None, None, None)
                 if self.machine.partitions().is_empty() || !self.beating.is_reading() =>

@@ -43,6 +43,7 @@ use crate::store::mapping::{Mapping, Unfit};
 use crate::store::payments::LookFault;
 use crate::store::{Fault, Store, jobs};
 use rules::backoff::Backoff;
+use rules::diagnosis::Diagnosis;
 use rules::problem::Problem;
 
 /// How long a notification that was lost delays a run.
@@ -130,7 +131,7 @@ impl From<LookFault> for Trouble {
 
 impl From<Unfit> for Trouble {
     fn from(unfit: Unfit) -> Trouble {
-        let (reason, advice) = unfit.reason_and_advice();
+        let Diagnosis { reason, advice } = unfit.diagnosis();
         Trouble::Waits(format!("{reason}; {advice}"))
     }
 }

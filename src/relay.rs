@@ -8,10 +8,10 @@
 //!   database: the session ends, and all that was read ahead goes with it.
 //! * **Waiting** (within Leading): Kafka is away, or the client failed. The rows stay in the window, and the same ones
 //!   are sent again by a new client.
-//! * **Holding topics** (within Leading): a topic takes nothing. Its rows are set aside, and it is tried again from
+//! * **Holding topics** (within Leading): a topic takes nothing. Its rows are parked, and it is tried again from
 //!   time to time; all others go on (`relay/topics.rs`).
 //! * **Careful** (within Leading): Kafka refused a row for its own sake. Rows of its key go one at a time,
-//!   until it is through or set aside; then its key waits with it, and all others go on.
+//!   until it is through or parked; then its key waits with it, and all others go on.
 //!
 //! None of the states is durable: what is, is the newest step in PostgreSQL.
 

@@ -8,7 +8,7 @@
 //! | span | from | to |
 //! |---|---|---|
 //! | `publish TOPIC` | the outbox row is written | the relay hands it to its Kafka client |
-//! | `relay TOPIC` | then | Kafka has it on all replicas, or it is set aside |
+//! | `relay TOPIC` | then | Kafka has it on all replicas, or it is parked |
 //! | `consume TOPIC` | the record's time in Kafka | its batch is begun |
 //! | `apply TOPIC` | then | the transaction with its purchase ended |
 //!

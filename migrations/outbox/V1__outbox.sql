@@ -108,7 +108,7 @@ CREATE TABLE makegood.outbox_parked (
     retry_at timestamptz
 );
 COMMENT ON TABLE makegood.outbox_parked IS
-    'Rows set aside: with a reason if Kafka refused them or their topic, without one if they wait behind such a row of their key.';
+    'Rows parked: with a reason if Kafka refused them or their topic, without one if they wait behind such a row of their key.';
 COMMENT ON COLUMN makegood.outbox_parked.by_topic IS
     'It is the topic that takes nothing: the relay tries it again by itself, and sends the row as soon as it can.';
 CREATE INDEX outbox_parked_key ON makegood.outbox_parked (aggregateid, aggregatetype, seq) WHERE NOT by_topic;

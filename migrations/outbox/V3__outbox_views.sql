@@ -25,7 +25,7 @@ COMMENT ON COLUMN makegood.outbox_cursor.shard IS 'The shard.';
 COMMENT ON COLUMN makegood.outbox_cursor.step IS 'Counts the steps of the shard; the next one must be one more.';
 COMMENT ON COLUMN makegood.outbox_cursor.shards IS 'How many shards there are.';
 COMMENT ON COLUMN makegood.outbox_cursor.epoch IS 'Counts the claims of the shard; 0 before the first.';
-COMMENT ON COLUMN makegood.outbox_cursor.from_snapshot IS 'All rows that it sees are with Kafka or set aside.';
+COMMENT ON COLUMN makegood.outbox_cursor.from_snapshot IS 'All rows that it sees are with Kafka or parked.';
 COMMENT ON COLUMN makegood.outbox_cursor.to_snapshot IS 'Of the rows that it sees beyond those, the ones up to last_seq are too.';
 COMMENT ON COLUMN makegood.outbox_cursor.last_seq IS 'See to_snapshot.';
 COMMENT ON COLUMN makegood.outbox_cursor.published IS 'Events of the shard acknowledged by Kafka so far.';
@@ -92,7 +92,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
               AND NOT EXISTS (SELECT FROM makegood.outbox_discarded d WHERE d.id = o.id AND d.seq = o.seq)
         UNION ALL
         SELECT p.seq, p.created_at, p.id, p.aggregatetype, p.aggregateid, p.type,
-               CASE WHEN p.by_topic THEN 'held' ELSE 'set aside' END
+               CASE WHEN p.by_topic THEN 'held' ELSE 'parked' END
         FROM makegood.outbox_parked p
         WHERE p.id = ANY (outbox_life.events) OR p.aggregateid = ANY (outbox_life.payments)
         UNION ALL
@@ -102,7 +102,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     )
     SELECT e.created_at, 'outbox', e.what,
            jsonb_build_object('eventId', e.id, 'topic', e.aggregatetype, 'key', e.aggregateid, 'type', e.type,
-                              'reason', p.reason, 'setAsideAt', p.parked_at, 'retryAt', p.retry_at) AS contents
+                              'reason', p.reason, 'parkedAt', p.parked_at, 'retryAt', p.retry_at) AS contents
     FROM event e
     LEFT JOIN makegood.outbox_parked p ON p.seq = e.seq
     ORDER BY e.seq
@@ -117,7 +117,7 @@ SELECT u.event_id, u.topic, u.key, u.event_type, u.bytes, u.created_at,
        greatest(clock_timestamp() - u.created_at, interval '0') AS age, u.seq, u.reason, u.advice
 FROM makegood.outbox_unsent() u;
 COMMENT ON VIEW makegood.outbox_pending IS
-    'Events that Kafka has not acknowledged yet and that go by themselves. Rows set aside are in outbox_set_aside instead.';
+    'Events that Kafka has not acknowledged yet and that go by themselves. Rows parked are in outbox_parked_events instead.';
 COMMENT ON COLUMN makegood.outbox_pending.event_id IS 'The event''s id.';
 COMMENT ON COLUMN makegood.outbox_pending.topic IS 'The Kafka topic it goes to.';
 COMMENT ON COLUMN makegood.outbox_pending.key IS 'Its Kafka key; null for none.';
@@ -144,23 +144,23 @@ COMMENT ON COLUMN makegood.outbox_held_topics.advice IS 'What to do about it.';
 COMMENT ON COLUMN makegood.outbox_held_topics.oldest_at IS 'When the oldest of them was published.';
 COMMENT ON COLUMN makegood.outbox_held_topics.held_since IS 'When the first of them was held.';
 
-CREATE VIEW makegood.outbox_set_aside AS
+CREATE VIEW makegood.outbox_parked_events AS
 SELECT p.id AS event_id, p.aggregatetype AS topic, p.aggregateid AS key, p.type AS event_type, p.reason, p.advice,
        p.created_at, p.parked_at, p.retry_at, p.seq
 FROM makegood.outbox_parked p
 WHERE NOT p.by_topic;
-COMMENT ON VIEW makegood.outbox_set_aside IS
+COMMENT ON VIEW makegood.outbox_parked_events IS
     'Events that Kafka refused for good, and those that wait behind one of their key. makegood outbox retry sends them.';
-COMMENT ON COLUMN makegood.outbox_set_aside.event_id IS 'The event''s id.';
-COMMENT ON COLUMN makegood.outbox_set_aside.topic IS 'The Kafka topic it goes to.';
-COMMENT ON COLUMN makegood.outbox_set_aside.key IS 'Its Kafka key; null for none.';
-COMMENT ON COLUMN makegood.outbox_set_aside.event_type IS 'The event''s type.';
-COMMENT ON COLUMN makegood.outbox_set_aside.reason IS 'Why Kafka refused it; null if it waits behind an event of its key that was refused.';
-COMMENT ON COLUMN makegood.outbox_set_aside.advice IS 'What to do about it.';
-COMMENT ON COLUMN makegood.outbox_set_aside.created_at IS 'When it was published.';
-COMMENT ON COLUMN makegood.outbox_set_aside.parked_at IS 'When it was set aside.';
-COMMENT ON COLUMN makegood.outbox_set_aside.retry_at IS 'When somebody asked to send it again; null if nobody did.';
-COMMENT ON COLUMN makegood.outbox_set_aside.seq IS 'Its number; the rows of one key are sent in this order.';
+COMMENT ON COLUMN makegood.outbox_parked_events.event_id IS 'The event''s id.';
+COMMENT ON COLUMN makegood.outbox_parked_events.topic IS 'The Kafka topic it goes to.';
+COMMENT ON COLUMN makegood.outbox_parked_events.key IS 'Its Kafka key; null for none.';
+COMMENT ON COLUMN makegood.outbox_parked_events.event_type IS 'The event''s type.';
+COMMENT ON COLUMN makegood.outbox_parked_events.reason IS 'Why Kafka refused it; null if it waits behind an event of its key that was refused.';
+COMMENT ON COLUMN makegood.outbox_parked_events.advice IS 'What to do about it.';
+COMMENT ON COLUMN makegood.outbox_parked_events.created_at IS 'When it was published.';
+COMMENT ON COLUMN makegood.outbox_parked_events.parked_at IS 'When it was parked.';
+COMMENT ON COLUMN makegood.outbox_parked_events.retry_at IS 'When somebody asked to send it again; null if nobody did.';
+COMMENT ON COLUMN makegood.outbox_parked_events.seq IS 'Its number; the rows of one key are sent in this order.';
 
 -- A function for its rights: who reads the view need not see the counters.
 CREATE FUNCTION makegood.outbox_publishers_used()
@@ -203,7 +203,7 @@ WITH waiting AS (
     SELECT count(*) AS pending, min(created_at) AS oldest_at, coalesce(sum(bytes), 0)::bigint AS pending_bytes
     FROM makegood.outbox_unsent()
 ), aside AS (
-    SELECT count(*) FILTER (WHERE reason IS NOT NULL) AS refused, count(*) AS set_aside, min(parked_at) AS aside_since
+    SELECT count(*) FILTER (WHERE reason IS NOT NULL) AS refused, count(*) AS parked, min(parked_at) AS parked_since
     FROM makegood.outbox_parked
     WHERE NOT by_topic
 ), held AS (
@@ -220,7 +220,7 @@ WITH waiting AS (
 )
 , said AS (
     -- These words are said only while every shard is relayed: later they are the last ones of a daemon that is gone.
-    SELECT CASE WHEN r.relays < r.shards AND coalesce(v.verdict, 'ok') IN ('ok', 'behind', 'set_aside', 'overdue')
+    SELECT CASE WHEN r.relays < r.shards AND coalesce(v.verdict, 'ok') IN ('ok', 'behind', 'parked', 'overdue')
                 THEN 'down' ELSE coalesce(v.verdict, 'unknown') END AS verdict,
            v.verdict AS word, v.sentence, v.since, v.judged_at
     FROM relay r
@@ -228,7 +228,7 @@ WITH waiting AS (
 )
 SELECT s.verdict, r.relays, r.shards, r.reason, r.advice, w.pending, w.pending_bytes, w.oldest_at,
        greatest(clock_timestamp() - w.oldest_at, interval '0') AS oldest_age, coalesce(r.in_flight, 0)::bigint AS in_flight,
-       a.set_aside, a.refused, a.aside_since, r.published, r.seen_at, h.topics AS held_topics, r.remark,
+       a.parked, a.refused, a.parked_since, r.published, r.seen_at, h.topics AS held_topics, r.remark,
        CASE WHEN s.verdict = s.word THEN s.sentence WHEN s.verdict = 'down' THEN 'down: no daemon relays the outbox'
             ELSE 'unknown: no daemon has judged it within thirty seconds' END AS sentence,
        CASE WHEN s.verdict = s.word THEN s.since END AS verdict_since, s.judged_at
@@ -243,14 +243,14 @@ COMMENT ON COLUMN makegood.outbox_status.relays IS 'Shards that a living daemon 
 COMMENT ON COLUMN makegood.outbox_status.shards IS 'Shards there are.';
 COMMENT ON COLUMN makegood.outbox_status.reason IS 'Why nothing is sent.';
 COMMENT ON COLUMN makegood.outbox_status.advice IS 'What to do about it.';
-COMMENT ON COLUMN makegood.outbox_status.pending IS 'Events that Kafka has not acknowledged yet, without those set aside.';
+COMMENT ON COLUMN makegood.outbox_status.pending IS 'Events that Kafka has not acknowledged yet, without those parked.';
 COMMENT ON COLUMN makegood.outbox_status.pending_bytes IS 'Their size in bytes.';
 COMMENT ON COLUMN makegood.outbox_status.oldest_at IS 'When the oldest of them was published.';
 COMMENT ON COLUMN makegood.outbox_status.oldest_age IS 'How long ago that was.';
 COMMENT ON COLUMN makegood.outbox_status.in_flight IS 'Events handed to Kafka and not acknowledged when a relay last wrote.';
-COMMENT ON COLUMN makegood.outbox_status.set_aside IS 'Events set aside: refused by Kafka, or waiting behind one of their key.';
+COMMENT ON COLUMN makegood.outbox_status.parked IS 'Events parked: refused by Kafka, or waiting behind one of their key.';
 COMMENT ON COLUMN makegood.outbox_status.refused IS 'Those of them that Kafka refused.';
-COMMENT ON COLUMN makegood.outbox_status.aside_since IS 'When the first of them was set aside.';
+COMMENT ON COLUMN makegood.outbox_status.parked_since IS 'When the first of them was parked.';
 COMMENT ON COLUMN makegood.outbox_status.published IS 'Events acknowledged by Kafka since the first step.';
 COMMENT ON COLUMN makegood.outbox_status.seen_at IS 'When a relay last wrote; null if none ever did.';
 COMMENT ON COLUMN makegood.outbox_status.held_topics IS 'Topics that take nothing while others do, see outbox_held_topics.';

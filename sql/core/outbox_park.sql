@@ -1,5 +1,5 @@
 -- makegood: outbox_park
--- Sets rows aside, contents and all, in the transaction that moves the cursor past them. One that was set aside before a
+-- Parks rows, contents and all, in the transaction that moves the cursor past them. One that was parked before a
 -- restart went back is known; a number that another event has is in no answer, and the step fails.
 INSERT INTO makegood.outbox_parked AS p
     (seq, created_at, bytes, by_topic, id, aggregatetype, aggregateid, type, payload, headers, reason, advice)

@@ -1,5 +1,5 @@
 -- makegood: outbox_retry_next
--- The next rows that were set aside and may go, in the order they have to: those that somebody asked for, and those of
+-- The next rows that were parked and may go, in the order they have to: those that somebody asked for, and those of
 -- the topics $5, which take events again; none before an earlier one of its key that still waits. At most $3 rows and about $4
 -- bytes, but always one.
 SELECT s.seq, s.id, s.aggregatetype, s.aggregateid, s.type, s.payload, s.headers, s.created_at

@@ -1,5 +1,5 @@
 -- makegood: outbox_retry_plan
--- What was set aside or waits for its topic, for $1, a key or (as $2) an event's id, for topic $3, or all of it: an event
+-- What was parked or waits for its topic, for $1, a key or (as $2) an event's id, for topic $3, or all of it: an event
 -- stands for its whole key, because one of a key can only go after those before it.
 SELECT p.id AS event_id, p.aggregatetype AS topic, p.aggregateid AS key, p.type AS event_type,
        CASE WHEN p.by_topic THEN 'held' WHEN p.reason IS NULL THEN 'behind' ELSE 'refused' END AS state, p.reason, p.advice,

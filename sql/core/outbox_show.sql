@@ -1,5 +1,5 @@
 -- makegood: outbox_show
--- An event by its id, wherever it is on its way. One that was set aside may have left the outbox's own tables.
+-- An event by its id, wherever it is on its way. One that was parked may have left the outbox's own tables.
 WITH found AS (
     SELECT p.seq, p.created_at, p.id, p.aggregatetype, p.aggregateid, p.type, p.payload, p.headers,
            CASE WHEN p.by_topic THEN 'held' WHEN p.reason IS NULL THEN 'behind' ELSE 'refused' END AS state,

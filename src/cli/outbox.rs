@@ -19,7 +19,7 @@ use rules::problem::Problem;
 
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// List events that are not with Kafka: first those set aside, then those that are on their way.
+    /// List events that are not with Kafka: first those parked, then those that are on their way.
     #[command(after_help = "\
 The states:
   refused  Kafka refused it for its own sake, see its reason; it waits for `makegood outbox retry`
@@ -29,7 +29,7 @@ The states:
 
 Examples:
   makegood outbox list
-  makegood outbox list --set-aside --key 5b8f1c9e-1f0a-4c57-9a55-0d7a3a1f2c44 -o json")]
+  makegood outbox list --parked --key 5b8f1c9e-1f0a-4c57-9a55-0d7a3a1f2c44 -o json")]
     List(List),
     /// Show one event with its headers and payload, where it is, and what to do; they may hold personal data.
     #[command(after_help = "Example:\n  makegood outbox show 0b8f1c9e-1f0a-4c57-9a55-0d7a3a1f2c44")]
@@ -39,7 +39,7 @@ Examples:
         #[command(flatten)]
         output: Output,
     },
-    /// Send again what was set aside. Only says what would be sent, unless told to --execute.
+    /// Send again what was parked. Only says what would be sent, unless told to --execute.
     #[command(after_help = "\
 Events of one key go in their order, and those that wait behind them go after them. An event's id
 stands for its whole key. A topic that takes nothing is tried again by itself; --to-topic sends its
@@ -50,7 +50,7 @@ Examples:
   makegood outbox retry 5b8f1c9e-1f0a-4c57-9a55-0d7a3a1f2c44 --execute
   makegood outbox retry --topic purchase-confirmd --to-topic purchase-confirmed --execute --confirm purchase-confirmd")]
     Retry(retry::Args),
-    /// Give up events that were set aside: Kafka never gets them. Only says which, unless told to --execute.
+    /// Give up events that were parked: Kafka never gets them. Only says which, unless told to --execute.
     #[command(after_help = "\
 They are kept with their contents and your reason, and `makegood outbox show` finds them. What waited
 behind them goes.
@@ -69,9 +69,9 @@ pub struct List {
     /// Only events of this topic
     #[arg(long)]
     topic: Option<String>,
-    /// Only events set aside
+    /// Only events parked
     #[arg(long, conflicts_with = "pending")]
-    set_aside: bool,
+    parked: bool,
     /// Only events on their way
     #[arg(long)]
     pending: bool,
@@ -101,9 +101,9 @@ async fn list(store: &Store, args: &List) -> Result<(), Problem> {
     let (key, topic, limit) = (args.key.as_deref(), args.topic.as_deref(), args.limit as usize);
     let mut events = Vec::new();
     if !args.pending {
-        events = report::set_aside(store, key, topic, limit as i64).await.map_err(unreadable)?;
+        events = report::parked(store, key, topic, limit as i64).await.map_err(unreadable)?;
     }
-    if !args.set_aside && events.len() < limit {
+    if !args.parked && events.len() < limit {
         let room = (limit - events.len()) as i64;
         events.extend(report::pending(store, key, topic, room).await.map_err(unreadable)?);
     }
@@ -148,6 +148,6 @@ fn object(e: &Event) -> Value {
     json!({
         "event_id": e.event_id, "topic": e.topic, "key": e.key, "event_type": e.event_type,
         "state": e.state, "reason": e.reason, "advice": e.advice, "age_seconds": e.age,
-        "created_at": e.created_at, "set_aside_at": e.parked_at, "retry_asked_at": e.retry_at,
+        "created_at": e.created_at, "parked_at": e.parked_at, "retry_asked_at": e.retry_at,
     })
 }

@@ -27,7 +27,7 @@ The first line is the verdict on the worst of all routes and the outbox:
   behind      records wait, and it moves
   quarantine  records in quarantine wait for a decision
   mismatch    purchases contradict their payments
-  set_aside   Kafka takes no events of some topic, or refused some for good
+  parked   Kafka takes no events of some topic, or refused some for good
   overdue     published events stay in the outbox longer than they should
   gap         offsets were never read, and no sweep has covered them yet
   unpurchased payments have succeeded and have no purchase

@@ -16,10 +16,10 @@ use tracing::{debug, error, info, warn};
 use super::{await_schema, first_start};
 use crate::config;
 use crate::meter::{self, catalog};
-use crate::progress::Complaint;
 use crate::store::mapping::{BELIEVED, Mapping, Unfit};
 use crate::store::{Fault, Store, mapping_dry_run, routes};
 use rules::backoff::Backoff;
+use rules::diagnosis::Diagnosis;
 use rules::problem::Problem;
 
 /// Pauses between looks at what holds a route.
@@ -41,12 +41,12 @@ pub(super) struct Candidate {
 /// Where the loops of a route hear of it.
 pub(super) struct Told {
     pub mapping: watch::Sender<Arc<Mapping>>,
-    pub held: watch::Sender<Option<Complaint>>,
+    pub held: watch::Sender<Option<Diagnosis>>,
 }
 
 impl Told {
     /// Why the route is held, as its loops hear it.
-    fn why(&self) -> Option<Complaint> {
+    fn why(&self) -> Option<Diagnosis> {
         self.held.borrow().clone()
     }
 }
@@ -54,7 +54,7 @@ impl Told {
 impl Candidate {
     /// Loads and examines the mapping; says what holds the route, if anything does. `Err` for files that cannot
     /// be used; a database that is away is waited for.
-    pub(super) async fn first_look(&self) -> Result<(Mapping, Option<Complaint>), Problem> {
+    pub(super) async fn first_look(&self) -> Result<(Mapping, Option<Diagnosis>), Problem> {
         let mut attempt = 0;
         loop {
             let mut mapping = Mapping::load(self.settings.mapping.as_deref())?;
@@ -73,7 +73,7 @@ impl Candidate {
     }
 
     /// What holds a route whose files cannot be used.
-    pub(super) fn barred(&self, problem: &Problem) -> Complaint {
+    pub(super) fn barred(&self, problem: &Problem) -> Diagnosis {
         self.say(Unfit::Broken(problem.clone()))
     }
 
@@ -98,9 +98,9 @@ impl Candidate {
                 }
                 // Nothing new is known of the tables, and status says by itself that the database is away.
                 Err(unfit) if is_away(&unfit) => {
-                    debug!("cannot look: {}", unfit.reason_and_advice().0)
+                    debug!("cannot look: {}", unfit.diagnosis().reason)
                 }
-                Err(unfit) if asked || complaint(&unfit) != why => {
+                Err(unfit) if asked || unfit.diagnosis() != why => {
                     told.held.send_replace(Some(self.say(unfit)));
                 }
                 Err(_) => {}
@@ -180,20 +180,15 @@ impl Candidate {
     }
 
     /// Says in the log what holds the route.
-    fn say(&self, unfit: Unfit) -> Complaint {
-        let complaint = complaint(&unfit);
+    fn say(&self, unfit: Unfit) -> Diagnosis {
+        let diagnosis = unfit.diagnosis();
         let (route, code) = (&self.settings.name, unfit.problem(DOING).code.as_str());
         meter::count(catalog::HOLDS, "route", route);
-        warn!(route, code, hint = complaint.advice, "held: {}", complaint.reason);
-        complaint
+        warn!(route, code, hint = diagnosis.advice, "held: {}", diagnosis.reason);
+        diagnosis
     }
 }
 
 fn is_away(unfit: &Unfit) -> bool {
     matches!(unfit, Unfit::Unknown(Fault::Lost { .. }))
-}
-
-fn complaint(unfit: &Unfit) -> Complaint {
-    let (reason, advice) = unfit.reason_and_advice();
-    Complaint { reason, advice }
 }

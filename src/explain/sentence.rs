@@ -126,7 +126,7 @@ fn stopped(life: &Life) -> Option<String> {
             "the event was given up before it got to Kafka. `makegood outbox show {id}` says why."
         ),
         _ => format!(
-            "the event was set aside on its way to Kafka. `makegood outbox show {id}` says why."
+            "the event was parked on its way to Kafka. `makegood outbox show {id}` says why."
         ),
     })
 }

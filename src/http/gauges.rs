@@ -146,10 +146,10 @@ fn set_outbox(outbox: &Outbox) {
     meter::set(catalog::OUTBOX_BYTES, [], float(status.pending_bytes));
     meter::set(catalog::OUTBOX_AGE, [], status.oldest_age.unwrap_or_default());
     meter::set(catalog::OUTBOX_FLYING, [], float(status.in_flight));
-    let behind = status.set_aside - status.refused;
+    let behind = status.parked - status.refused;
     let held = status.held.iter().map(|topic| topic.events).sum();
     for (cause, events) in [("refused", status.refused), ("behind", behind), ("topic", held)] {
-        meter::set(catalog::OUTBOX_ASIDE, [("cause", cause)], float(events));
+        meter::set(catalog::OUTBOX_PARKED, [("cause", cause)], float(events));
     }
     meter::total(catalog::OUTBOX_PUBLISHED, [], status.published);
     meter::set(catalog::OUTBOX_RELAYED, [], number(status.relays.len()));

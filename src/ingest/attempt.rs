@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use super::Route;
 use super::batch_work::BatchWork;
 use super::fault::{again, hold_of};
-use super::lane::{Claim, Hold};
+use super::lane::Claim;
 use crate::isolate::{Ended, isolate};
 use crate::kafka::consumer::Delivery;
 use crate::progress::Work;
@@ -17,6 +17,7 @@ use crate::store::Store;
 use crate::store::inbox::ApplyFault;
 use crate::store::mapping::Mapping;
 use crate::store::quarantine::suspects;
+use rules::diagnosis::Diagnosis;
 use rules::ingest::lane;
 use rules::record::Record;
 
@@ -31,7 +32,7 @@ pub(super) struct Attempt<'a> {
 }
 
 /// How an attempt ended. What was applied of the batch is gone from `pending`; the rest is there.
-pub(super) type Ending = lane::Ending<Hold>;
+pub(super) type Ending = lane::Ending<Diagnosis>;
 
 impl Attempt<'_> {
     /// Applies `pending`, in as few transactions as the data allows.
@@ -86,12 +87,12 @@ impl Attempt<'_> {
     }
 
     /// Why the route is slow.
-    async fn hold_of_suspects(&self) -> Result<Hold, ApplyFault> {
+    async fn hold_of_suspects(&self) -> Result<Diagnosis, ApplyFault> {
         let fingerprint = self.mapping.fingerprint();
         let waiting = suspects::waiting(self.store, self.route.id, &fingerprint).await;
         let suspects::Waiting { detail, advice, .. } = waiting.map_err(ApplyFault::Engine)?;
         let limit = self.route.settings.suspects;
-        Ok(Hold {
+        Ok(Diagnosis {
             reason: format!(
                 "{limit} records or more were refused and nothing was applied since: {detail}"
             ),

@@ -3,9 +3,9 @@
 use tracing::debug;
 
 use super::attempt::{Attempt, Ending};
-use super::lane::Hold;
 use crate::store::Fault;
 use crate::store::inbox::ApplyFault;
+use rules::diagnosis::Diagnosis;
 use rules::error_policy::{Disposition, disposition};
 use rules::numfmt::list;
 
@@ -29,14 +29,14 @@ impl Attempt<'_> {
     }
 
     /// What to say of a failure. Where the mapping and the tables disagree, the catalogue tells how.
-    pub(super) async fn hold_of(&self, fault: &ApplyFault) -> Hold {
+    pub(super) async fn hold_of(&self, fault: &ApplyFault) -> Diagnosis {
         let source = self.route.source.as_ref();
-        Hold { advice: fault.advice(self.store, source, self.mapping).await, ..hold_of(fault) }
+        Diagnosis { advice: fault.advice(self.store, source, self.mapping).await, ..hold_of(fault) }
     }
 }
 
 /// Whether to come back soon or at leisure after a fault of the database.
-pub(super) fn again(fault: &Fault, hold: Hold) -> Ending {
+pub(super) fn again(fault: &Fault, hold: Diagnosis) -> Ending {
     match disposition(fault.sqlstate()) {
         Disposition::Retry => Ending::Again(hold),
         Disposition::Hold | Disposition::Isolate => Ending::Hold(hold),
@@ -44,7 +44,7 @@ pub(super) fn again(fault: &Fault, hold: Hold) -> Ending {
 }
 
 /// A failure in the words that need no look at the database.
-pub(super) fn hold_of(fault: &ApplyFault) -> Hold {
+pub(super) fn hold_of(fault: &ApplyFault) -> Diagnosis {
     let (reason, advice) = fault.reason_and_advice();
-    Hold { reason, advice: advice.to_owned() }
+    Diagnosis { reason, advice: advice.to_owned() }
 }

@@ -8,9 +8,9 @@ use tracing::warn;
 
 use super::lane::Report;
 use super::{Ingest, partition_state};
-use crate::progress::Complaint;
 use crate::store::workers::State;
 use rules::checkup::group;
+use rules::diagnosis::Diagnosis;
 use rules::problem::Problem;
 
 /// A refusal that is not repeated for so long no longer is what keeps us out. The client says the same error of a
@@ -19,15 +19,14 @@ const LASTS: Duration = Duration::from_secs(45);
 
 /// Why the group does not take us in, and when it last said so.
 pub(super) struct Bar {
-    why: Complaint,
+    why: Diagnosis,
     said: Instant,
 }
 
 impl Bar {
     /// How the route is shown.
     pub(super) fn state(&self) -> State {
-        let Complaint { reason, advice } = self.why.clone();
-        State::Stalled { reason, advice }
+        State::Stalled(self.why.clone())
     }
 }
 
@@ -64,7 +63,7 @@ impl Ingest {
                 (&self.route.settings.name, problem.code.as_str(), &problem.hint);
             warn!(route, code, hint, "not let into the group: {}", problem.cause);
         }
-        let why = Complaint { reason: problem.cause, advice: problem.hint };
+        let why = Diagnosis::from(problem);
         // The watchdog knows by it that no new client would help.
         self.vitals.trouble(why.clone());
         self.barred = Some(Bar { why, said: Instant::now() });

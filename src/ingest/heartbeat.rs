@@ -16,9 +16,10 @@ use super::claim::Claimed;
 use super::lane::Report;
 use crate::heartbeats;
 use crate::kafka::probe::Probe;
-use crate::progress::{Complaint, Vitals};
+use crate::progress::Vitals;
 use crate::store::workers::{self, Beat, State};
 use crate::store::{Store, ignored_types};
+use rules::diagnosis::Diagnosis;
 use rules::error_policy::kafka as error_policy;
 use rules::ingest::steps::Steps;
 use rules::problem::Problem;
@@ -102,25 +103,22 @@ impl Beating {
     /// Shows another state at once.
     pub(super) fn shows(&self, state: State) {
         self.shown.sign.shows(match &state {
-            State::Held { reason, advice } | State::Stalled { reason, advice } => {
-                Some((reason, advice))
-            }
+            State::Held(Diagnosis { reason, advice })
+            | State::Stalled(Diagnosis { reason, advice }) => Some((reason, advice)),
             State::Joining | State::Running => None,
         });
         self.vitals.held(match &state {
-            State::Held { reason, advice } => {
-                Some(Complaint { reason: reason.clone(), advice: advice.clone() })
-            }
+            State::Held(why) => Some(why.clone()),
             _ => None,
         });
         self.set(|showing| {
             showing.held_since = match state {
-                State::Held { .. } => showing.held_since.or(Some(Instant::now())),
+                State::Held(_) => showing.held_since.or(Some(Instant::now())),
                 State::Running => {
                     showing.yielded = 0;
                     None
                 }
-                State::Joining | State::Stalled { .. } => None,
+                State::Joining | State::Stalled(_) => None,
             };
             showing.state = state;
         });
@@ -248,17 +246,15 @@ impl Pulse {
             (State::Joining, _) if showing.missing => {
                 let topic = &self.route.settings.topic;
                 let code = "UnknownTopicOrPartition";
-                State::Stalled {
-                    reason: format!("Kafka has no topic {topic}"),
-                    advice: error_policy::advice(code).to_owned(),
-                }
+                State::Stalled(Diagnosis::new(
+                    format!("Kafka has no topic {topic}"),
+                    error_policy::advice(code),
+                ))
             }
-            (State::Joining | State::Running, Some(found)) => {
-                State::Stalled { reason: found.reason, advice: found.advice }
-            }
+            (State::Joining | State::Running, Some(found)) => State::Stalled(found),
             // The wait for a lock ends with an error, and who has it is known to the watchdog alone.
-            (State::Held { reason, .. }, Some(found)) => {
-                State::Held { reason: format!("{}: {reason}", found.reason), advice: found.advice }
+            (State::Held(Diagnosis { reason, .. }), Some(found)) => {
+                State::Held(Diagnosis::new(format!("{}: {reason}", found.reason), found.advice))
             }
             (own, _) => own.clone(),
         }

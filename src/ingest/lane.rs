@@ -18,6 +18,7 @@ use crate::kafka::commit_queue::OffsetBoard;
 use crate::kafka::consumer::Delivery;
 use crate::progress::Track;
 use crate::store::positions::{Anchor, Log};
+use rules::diagnosis::Diagnosis;
 use rules::problem::Problem;
 
 /// What the loop asks of a lane.
@@ -33,7 +34,7 @@ pub(super) enum Order {
 /// What a lane tells the loop.
 pub(super) enum Report {
     /// The lane's batch cannot be applied for now.
-    Held(usize, Hold),
+    Held(usize, Diagnosis),
     /// It was applied after all.
     Resumed(usize),
     /// Positions must be read and claimed again.
@@ -42,13 +43,6 @@ pub(super) enum Report {
     Barred(Problem),
     /// The lane has ended, which it should not.
     Ended(usize),
-}
-
-/// Why a lane is held.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Hold {
-    pub reason: String,
-    pub advice: String,
 }
 
 /// The loop's end of a lane.
@@ -87,6 +81,8 @@ pub(super) struct Claim {
     pub told: Option<Instant>,
     /// Where each partition's fetch begins.
     pub from: BTreeMap<i32, i64>,
+    /// The position of each.
+    pub starts: BTreeMap<i32, i64>,
     /// The records before the positions, which are read again to prove the log.
     pub anchors: BTreeMap<i32, Anchor>,
     /// Where the watchdog sees how far each is.
@@ -107,6 +103,7 @@ impl Claim {
             waiting: 0,
             told: None,
             from: BTreeMap::new(),
+            starts: BTreeMap::new(),
             anchors: BTreeMap::new(),
             tracks: BTreeMap::new(),
             board: OffsetBoard::default(),

@@ -10,6 +10,7 @@ use tracing::info;
 use super::Ingest;
 use super::claim;
 use crate::store::workers::State;
+use rules::diagnosis::Diagnosis;
 use rules::ingest::Event;
 use rules::problem::Problem;
 
@@ -24,7 +25,7 @@ impl Ingest {
         };
         let others = if self.machine.reads_others() { ", the others are" } else { "" };
         let reason = format!("{which}{others}: {}", first.cause);
-        Some(State::Stalled { reason, advice: first.hint.clone() })
+        Some(State::Stalled(Diagnosis::new(reason, first.hint.clone())))
     }
 
     pub(super) fn look_after(&mut self, attempt: u64, pause: Duration, partitions: Vec<i32>) {

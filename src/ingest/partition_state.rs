@@ -12,6 +12,10 @@ use rules::offsets::{Known, Policy, StartAt, Why};
 use rules::problem::{Code, Problem};
 use rules::record::Record;
 
+/// How far before a start a record is looked for by which the fetch proves the log. The marks of transactions
+/// have offsets too; what lies between is read and dropped.
+const NEAR: i64 = 16;
+
 /// What Kafka says of the partitions.
 #[derive(Clone, Debug)]
 pub struct Look {
@@ -34,8 +38,9 @@ pub struct Surveyed {
     pub policy: Policy,
     /// The newest step, if there is one.
     pub position: Option<Position>,
-    /// Whether the record that it was built on was seen in the log.
-    pub has_anchor: bool,
+    /// A record before the start, in the log as it was looked at: the one that the position was built on, or another one
+    /// where that lies behind the start.
+    pub witness: Option<Anchor>,
 }
 
 impl Surveyed {
@@ -44,10 +49,11 @@ impl Surveyed {
         self.position.as_ref().map_or(0, |position| position.step)
     }
 
-    /// The record that the position was built on, if a start goes on from there and the log still has it.
+    /// The record before a start by which the fetch proves that the log is the one that was looked at.
     pub fn anchor_of(&self, start: &StartAt) -> Option<Anchor> {
-        let anchor = self.position.as_ref()?.anchor.as_ref()?;
-        (start.why == Why::Resumed && self.has_anchor).then(|| anchor.clone())
+        let goes_on = matches!(start.why, Why::Resumed | Why::Rewound);
+        let witness = self.witness.as_ref().filter(|_| goes_on)?;
+        is_near(witness, start.offset).then(|| witness.clone())
     }
 }
 
@@ -76,7 +82,15 @@ pub async fn survey(
             .iter()
             .filter_map(|(p, position)| Some((*p, position.anchor.as_ref()?.offset)))
             .collect();
-        blocking(move || Seen::ask(&route, &probe, &asked, &anchors)).await?
+        // Where reading will begin, if the record that the position was built on does not lie before that.
+        let unproved = |(p, position): (&i32, &Position)| {
+            let kafka = committed.get(p).copied().filter(|kafka| *kafka >= 0);
+            let start = kafka.map_or(position.next_offset, |kafka| kafka.min(position.next_offset));
+            let anchor = position.anchor.as_ref();
+            anchor.is_none_or(|anchor| !is_near(anchor, start)).then_some((*p, start))
+        };
+        let starts = positions.iter().filter_map(unproved).collect();
+        blocking(move || Seen::ask(&route, &probe, &asked, &anchors, &starts)).await?
     };
     left_out.append(&mut seen.left_out);
     let is_gone = |(p, position): (&i32, &Position)| {
@@ -85,6 +99,9 @@ pub async fn survey(
         let anchor = position.anchor.as_ref();
         ends.zip(anchor).is_some_and(|(e, anchor)| (e.low..e.high).contains(&anchor.offset))
     };
+    // What was applied was in the log when the position was written, and so before its ends were asked for.
+    let is_cut =
+        |p: &i32, anchor: &Anchor| seen.ends.get(p).is_some_and(|ends| anchor.offset >= ends.high);
     let gone: Vec<i32> = positions.iter().filter(|p| is_gone(*p)).map(|(p, _)| *p).collect();
     // A record that was applied does not go from the middle of a log, unless the log is compacted: it was cut, and
     // something else is there now.
@@ -106,10 +123,12 @@ pub async fn survey(
             low: ends.low,
             high: ends.high,
             anchor_broken: anchor.zip(record).is_some_and(|(a, r)| !is_same(a, r))
+                || anchor.is_some_and(|anchor| is_cut(partition, anchor))
                 || (!may_go && gone.contains(partition)),
         };
-        let position = position.cloned();
-        (*partition, Surveyed { known, policy, position, has_anchor: record.is_some() })
+        let before = seen.before.get(partition).map(Anchor::of);
+        let witness = before.or(anchor.filter(|_| record.is_some()).cloned());
+        (*partition, Surveyed { known, policy, position: position.cloned(), witness })
     };
     let known = seen.ends.iter().filter(|(partition, _)| !left_out.contains_key(partition));
     let surveyed = known.map(one).collect();
@@ -137,6 +156,8 @@ struct Seen {
     at_time: BTreeMap<i32, i64>,
     /// The record each position was built on, where it is still there.
     anchors: BTreeMap<i32, Record>,
+    /// A record shortly before a start, where the other lies behind it.
+    before: BTreeMap<i32, Record>,
     /// Where one of these is not known, and why: silence proves nothing. A log that lost records would look like
     /// one that did not, and a time that was not found like one that is still to come.
     left_out: BTreeMap<i32, Problem>,
@@ -148,6 +169,7 @@ impl Seen {
         probe: &Probe,
         partitions: &[i32],
         anchors: &BTreeMap<i32, i64>,
+        starts: &BTreeMap<i32, i64>,
     ) -> Result<Seen, Problem> {
         let Found { records: ends, failed: mut left_out } = probe.ends(partitions)?;
         let there: Vec<i32> = ends.keys().copied().collect();
@@ -160,10 +182,22 @@ impl Seen {
         };
         let wanted =
             anchors.iter().filter(|(p, offset)| is_in(p, offset)).map(|(p, o)| (*p, *o)).collect();
+        let shortly_before = |(p, offset): (&i32, &i64)| {
+            let low = ends.get(p)?.low;
+            (*offset > low && is_in(p, &(*offset - 1))).then(|| (*p, low.max(*offset - NEAR)))
+        };
+        // In this order: the anchor then tells that these were of the same log.
+        let mut before = probe.first_from(&starts.iter().filter_map(shortly_before).collect())?;
         let mut anchors = probe.records_at(&wanted)?;
-        left_out.append(&mut times.failed);
-        left_out.append(&mut anchors.failed);
-        Ok(Seen { ends, at_time: times.records, anchors: anchors.records, left_out })
+        for found in [&mut times.failed, &mut before.failed, &mut anchors.failed] {
+            left_out.append(found);
+        }
+        let is_before = |(p, record): (i32, Option<Record>)| {
+            record.filter(|record| record.offset < starts[&p]).map(|record| (p, record))
+        };
+        let before = before.records.into_iter().filter_map(is_before).collect();
+        let (at_time, anchors) = (times.records, anchors.records);
+        Ok(Seen { ends, at_time, anchors, before, left_out })
     }
 }
 
@@ -173,6 +207,11 @@ fn or_none<T: Default>(read: Result<T, Fault>) -> Result<T, Fault> {
         Err(fault) if matches!(fault.sqlstate(), Some("42P01" | "3F000")) => Ok(T::default()),
         read => read,
     }
+}
+
+/// Whether a record lies shortly before a start: a person may have moved the position past many.
+fn is_near(anchor: &Anchor, start: i64) -> bool {
+    (start - NEAR..start).contains(&anchor.offset)
 }
 
 /// Whether a record is the one that a position was built on.

@@ -9,10 +9,11 @@ use tracing::{info, warn};
 
 use super::attempts::{End, Outcome};
 use super::claim::{self, Begin, Claimed};
-use super::lane::{self, Hold, Lane, Order};
+use super::lane::{self, Lane, Order};
 use super::{Ingest, SIGN_OF_LIFE};
 use crate::kafka::consumer::{Command, Source};
 use crate::progress::Track;
+use rules::diagnosis::Diagnosis;
 use rules::ingest::{Action, Event};
 use rules::problem::Problem;
 
@@ -99,7 +100,7 @@ impl Ingest {
             Outcome::Claimed(Ok(claimed)) => self.on_claimed(attempt, claimed).await,
             Outcome::Claimed(Err(problem)) => {
                 self.say(&problem, "cannot claim positions yet");
-                self.holds.insert(HOLD, Hold { reason: problem.cause, advice: problem.hint });
+                self.holds.insert(HOLD, Diagnosis::from(problem));
                 let moved = self.has_moved();
                 self.happen(Event::Unclaimed { attempt, moved }).await
             }
@@ -180,6 +181,7 @@ impl Ingest {
                 starts.clone().map(|(partition, start)| (*partition, start.step)).collect();
             let from =
                 starts.clone().map(|(partition, start)| (*partition, start.read_from())).collect();
+            let positions = starts.clone().map(|(p, start)| (*p, start.offset)).collect();
             let anchor = |(p, start): (&i32, &Begin)| Some((*p, start.anchor.clone()?));
             let anchors = starts.clone().filter_map(anchor).collect();
             sources.extend(starts.map(|(partition, start)| Source {
@@ -198,6 +200,7 @@ impl Ingest {
                 waiting: 0,
                 told: None,
                 from,
+                starts: positions,
                 anchors,
                 tracks: tracks.clone(),
                 board: self.client.member.board.clone(),

@@ -11,9 +11,9 @@ use tracing::{info, warn};
 use super::heartbeat::Beating;
 use super::{Ingest, Route};
 use crate::kafka::consumer::Command;
-use crate::progress::Complaint;
 use crate::store::Store;
 use crate::store::workers::{self, State};
+use rules::diagnosis::Diagnosis;
 use rules::ingest::Event;
 use rules::problem::Problem;
 
@@ -27,11 +27,7 @@ impl Ingest {
     /// Leaves the group to a daemon that can apply what comes, and joins it again when that one is gone or this one
     /// is held no longer.
     pub(super) async fn give_way(&mut self, stop: &CancellationToken) -> Result<(), Problem> {
-        let own = self
-            .holds
-            .values()
-            .next()
-            .map(|hold| Complaint { reason: hold.reason.clone(), advice: hold.advice.clone() });
+        let own = self.holds.values().next().cloned();
         if own.is_none() && self.route.admission.held().is_none() {
             return Ok(());
         }
@@ -57,13 +53,13 @@ pub(super) async fn stand_aside(
     route: &Route,
     store: &Store,
     beating: &Beating,
-    own: Option<Complaint>,
+    own: Option<Diagnosis>,
 ) {
     let mut admission = route.admission.clone();
     let mut told = false;
     let mut alone_since = None;
     while let Some(why) = admission.held().or(own.clone()) {
-        beating.shows(State::Held { reason: why.reason, advice: why.advice });
+        beating.shows(State::Held(why));
         // Without an answer it joins; claiming needs the database anyway.
         let asked = workers::is_run_elsewhere(store, route.id, Duration::ZERO).await;
         if asked.unwrap_or(false) {

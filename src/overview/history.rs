@@ -66,7 +66,7 @@ impl Sample {
         let is_counted = overview.routes.iter().all(|route| route.counted_at.is_some());
         Sample {
             at,
-            accepted: status.map(|s| float(s.published + s.pending + s.set_aside)),
+            accepted: status.map(|s| float(s.published + s.pending + s.parked)),
             published: status.map(|s| float(s.published)),
             pending: status.map(|s| float(s.pending)),
             produced: looks.as_ref().map(|looks| float(looks.iter().map(|look| ends(look)).sum())),

@@ -54,7 +54,7 @@ fn judge(status: &Status) -> Health {
         pending: status.pending,
         oldest: status.oldest_age.map(length),
         refused: status.refused,
-        behind: status.set_aside - status.refused,
+        behind: status.parked - status.refused,
         was_relayed: status.was_relayed,
         unclaimed: status.unclaimed.as_ref().map(|unclaimed| {
             let refusal = unclaimed.refusal.as_ref();
@@ -106,7 +106,7 @@ impl Outbox {
             object["pending_bytes"] = json!(s.pending_bytes);
             object["oldest_age_seconds"] = json!(s.oldest_age);
             object["in_flight"] = json!(s.in_flight);
-            object["set_aside"] = json!(s.set_aside);
+            object["parked"] = json!(s.parked);
             object["refused"] = json!(s.refused);
             object["published"] = json!(s.published);
             object["reason"] = json!(s.trouble.as_ref().map(|(reason, _)| reason));

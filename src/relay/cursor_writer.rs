@@ -69,7 +69,7 @@ impl Lead<'_> {
         };
         let moved = match aside.is_empty() {
             true => self.session.step(self.step, &self.cursor, &saying).await,
-            false => self.session.step_aside(self.step, &self.cursor, &saying, &aside).await,
+            false => self.session.step_parking(self.step, &self.cursor, &saying, &aside).await,
         };
         let Ok(step) = moved.map_err(unwritable)? else { return Ok(Err(Lost)) };
         (self.step, self.stepped_at) = (step, Instant::now());
@@ -82,7 +82,7 @@ impl Lead<'_> {
             self.blocked = blocked(&self.session).await?;
         }
         if self.retrying && self.window.is_empty() {
-            // Every other time: a topic that drains is through when nothing new was set aside meanwhile.
+            // Every other time: a topic that drains is through when nothing new was parked meanwhile.
             self.others_turn = !self.others_turn;
             (self.retrying, self.others_first) = (false, self.others_turn);
             self.look_for_retries().await?;
@@ -170,10 +170,10 @@ impl Lead<'_> {
     }
 }
 
-/// The keys that wait behind a row set aside.
+/// The keys that wait behind a row parked.
 pub(super) async fn blocked(session: &Session) -> Result<HashSet<(String, String)>, Problem> {
     let keys = session.parked_keys().await;
-    Ok(keys.map_err(|f| f.problem("cannot read what is set aside"))?.into_iter().collect())
+    Ok(keys.map_err(|f| f.problem("cannot read what is parked"))?.into_iter().collect())
 }
 
 fn parking(seq: i64, refusal: Option<Refusal>) -> Parking {

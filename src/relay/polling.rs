@@ -15,7 +15,7 @@ use rules::window::End;
 const WINDOW: usize = 6000;
 /// Bytes of payload in the window, about.
 const WINDOW_BYTES: usize = 12 << 20;
-/// Rows set aside that are sent again together.
+/// Rows parked that are sent again together.
 const RETRIES: i64 = 2000;
 /// What they may weigh together, about.
 const RETRIES_BYTES: i64 = 8 << 20;
@@ -49,7 +49,7 @@ impl Lead<'_> {
 
     /// Takes new rows into the window.
     pub(super) async fn look(&mut self) -> Result<(), Problem> {
-        // A key with many rows set aside takes many rounds; what is new goes between them.
+        // A key with many rows parked takes many rounds; what is new goes between them.
         if !std::mem::take(&mut self.others_first) {
             for row in std::mem::take(&mut self.retries) {
                 self.retrying = true;
@@ -79,14 +79,14 @@ impl Lead<'_> {
         self.look_for_retries().await
     }
 
-    /// Whether somebody wants rows that were set aside to be sent again.
+    /// Whether somebody wants rows that were parked to be sent again.
     pub(super) async fn look_for_retries(&mut self) -> Result<(), Problem> {
         self.retries_at = Instant::now() + RETRIES_LOOK;
         if !self.retrying {
             self.know_topics().await?;
             let draining = self.topics.draining();
             let found = self.session.retries(RETRIES, RETRIES_BYTES, &draining).await;
-            self.retries = found.map_err(|f| f.problem("cannot read what is set aside"))?;
+            self.retries = found.map_err(|f| f.problem("cannot read what is parked"))?;
             if self.retries.is_empty() {
                 self.topics.drained();
             }

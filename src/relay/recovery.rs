@@ -19,7 +19,7 @@ use rules::window::End;
 /// Pauses before the same rows are sent again.
 const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(200), max: Duration::from_secs(10) };
-/// How often Kafka may refuse a row before it is set aside: once in a batch, where a neighbour may be to
+/// How often Kafka may refuse a row before it is parked: once in a batch, where a neighbour may be to
 /// blame, and then alone.
 const TRIES: u32 = 3;
 /// How long Kafka may acknowledge nothing before another client is tried: a wedged one looks like a broker
@@ -106,7 +106,7 @@ impl Lead<'_> {
         let tries = self.tries.entry(token).or_default();
         *tries += 1;
         if *tries >= TRIES {
-            self.set_aside(token, refusal);
+            self.parked(token, refusal);
             return;
         }
         debug!(reason = refusal.reason, tries, "Kafka refused a row; it is sent alone");
@@ -114,15 +114,15 @@ impl Lead<'_> {
         self.careful.extend(companions);
     }
 
-    /// Sets a row aside, and whatever of its key comes after it.
-    pub(super) fn set_aside(&mut self, token: u64, refusal: Refusal) {
+    /// Parks a row, and whatever of its key comes after it.
+    pub(super) fn parked(&mut self, token: u64, refusal: Refusal) {
         let Some(item) = self.window.open(token) else { return };
         warn!(
             event = %item.row.id,
             topic = item.row.topic,
             trace_id = trace_of(&item.row),
             hint = refusal.advice,
-            "set aside: {}; the events of its key wait behind it (makegood outbox list)",
+            "parked: {}; the events of its key wait behind it (makegood outbox list)",
             refusal.reason
         );
         self.spans.ended(token, &item.row, Some(&refusal.reason));

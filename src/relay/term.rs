@@ -35,7 +35,7 @@ pub(super) enum Ending {
 /// A row in the window.
 pub(super) struct Item {
     pub(super) row: Row,
-    /// The cursor that has passed it; none for a row that was set aside and is tried again.
+    /// The cursor that has passed it; none for a row that was parked and is tried again.
     pub(super) passed: Option<Cursor>,
 }
 
@@ -61,7 +61,7 @@ pub(super) struct Lead<'a> {
     pub(super) careful: BTreeSet<u64>,
     /// How often Kafka refused a row for its own sake.
     pub(super) tries: HashMap<u64, u32>,
-    /// Topics and keys that wait behind a row set aside.
+    /// Topics and keys that wait behind a row parked.
     pub(super) blocked: HashSet<(String, String)>,
     /// Topics that take nothing.
     pub(super) topics: Topics,
@@ -93,7 +93,7 @@ pub(super) struct Lead<'a> {
     pub(super) heard_at: Instant,
     /// A message whose way is timed, and when it was handed over.
     pub(super) timed: Option<(u64, Instant)>,
-    /// When to look whether somebody wants rows set aside to be sent again: their word may be lost.
+    /// When to look whether somebody wants rows parked to be sent again: their word may be lost.
     pub(super) retries_at: Instant,
     /// Those rows; they go when the window is empty.
     pub(super) retries: Vec<Row>,
@@ -250,7 +250,7 @@ impl<'a> Lead<'a> {
                 Err(HandOver::Full) => return,
                 // The client never takes it, so there is nothing to try again.
                 Err(HandOver::Refused(refusal)) if refusal.blame == Blame::Row => {
-                    self.set_aside(token, refusal);
+                    self.parked(token, refusal);
                 }
                 Err(HandOver::Refused(refusal)) => self.failed.push((token, refusal)),
             }

@@ -1,10 +1,10 @@
 //! Topics that take nothing: missing, forbidden, without a leader. Kafka says of one message at a time that it was not
-//! taken, so it is the message's topic that is held, whatever the reason: its rows are set aside, and all others go on.
+//! taken, so it is the message's topic that is held, whatever the reason: its rows are parked, and all others go on.
 //! Where nothing works at all, every topic comes to be held in turn, slowly, because only an acknowledgement shows that
 //! the rest of the world is well.
 //!
 //! A held topic is tried with its oldest row, at growing intervals, by a client of its own, which harms nobody else's
-//! messages when it is refused. When that row is through, what was set aside goes, in order, and what is new waits behind
+//! messages when it is refused. When that row is through, what was parked goes, in order, and what is new waits behind
 //! it; then the topic is like any other.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -51,7 +51,7 @@ pub(super) struct Held {
     refusal: Refusal,
     pub(super) state: State,
     tries: u32,
-    /// Its rows in the window that are to be set aside by the next steps.
+    /// Its rows in the window that are to be parked by the next steps.
     unwritten: usize,
 }
 
@@ -61,7 +61,7 @@ pub(super) enum State {
     Until(Instant),
     /// Its oldest row is on its way.
     Trying,
-    /// It takes messages: what was set aside goes before what is new.
+    /// It takes messages: what was parked goes before what is new.
     Draining,
 }
 
@@ -83,7 +83,7 @@ impl Topics {
         self.held.is_empty()
     }
 
-    /// Why a new row of this topic is to be set aside, if it is.
+    /// Why a new row of this topic is to be parked, if it is.
     pub(super) fn refusal(&mut self, topic: &str) -> Option<Refusal> {
         if self.held.is_empty() {
             return None;
@@ -93,7 +93,7 @@ impl Topics {
         Some(held.refusal.clone())
     }
 
-    /// A row that was set aside by its topic left the window, and will be written down with the step at hand.
+    /// A row that was parked by its topic left the window, and will be written down with the step at hand.
     pub(super) fn written(&mut self, topic: &str) {
         if let Some(held) = self.held.get_mut(topic) {
             held.unwritten = held.unwritten.saturating_sub(1);
@@ -106,7 +106,7 @@ impl Topics {
         draining.map(|(topic, _)| topic.clone()).collect()
     }
 
-    /// No row that was set aside is left of those that drain: from here on what is new goes at once.
+    /// No row that was parked is left of those that drain: from here on what is new goes at once.
     pub(super) fn drained(&mut self) {
         self.held.retain(|topic, held| {
             let done = held.state == State::Draining && held.unwritten == 0;
@@ -178,7 +178,7 @@ impl Topics {
 }
 
 impl Lead<'_> {
-    /// Holds the topic of a row that was not taken, and sets aside what the window has of it.
+    /// Holds the topic of a row that was not taken, and parks what the window has of it.
     pub(super) fn hold(&mut self, token: u64, refusal: &Refusal) {
         let Some(item) = self.window.open(token) else { return };
         let topic = item.row.topic.clone();
@@ -210,7 +210,7 @@ impl Lead<'_> {
     /// Asks the database which topics are waited for.
     pub(super) async fn know_topics(&mut self) -> Result<(), Problem> {
         let waiting = self.session.waiting_topics().await;
-        self.topics.know(waiting.map_err(|f| f.problem("cannot read what is set aside"))?);
+        self.topics.know(waiting.map_err(|f| f.problem("cannot read what is parked"))?);
         if self.topics.is_empty() && self.unproven {
             (self.trouble, self.unproven) = (None, false);
         }

@@ -43,9 +43,9 @@ impl Lead<'_> {
         let line = Line::open(&self.relay.kafka, Pace::Apart)?;
         for (token, topic) in (0..).zip(due) {
             let oldest = self.session.oldest_of(&topic).await;
-            match oldest.map_err(|f| f.problem("cannot read what is set aside"))? {
+            match oldest.map_err(|f| f.problem("cannot read what is parked"))? {
                 Some(row) => self.try_topic(&line, token, row),
-                // None yet: they are in the window, to be set aside; or none any more, which know_topics finds.
+                // None yet: they are in the window, to be parked; or none any more, which know_topics finds.
                 None => self.topics.again(&topic),
             }
         }

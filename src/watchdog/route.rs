@@ -9,7 +9,8 @@ use tracing::{info, warn};
 use super::Watch;
 use super::ask::{self, Database, Ends};
 use crate::config;
-use crate::progress::{self, Complaint, Look, Remedy};
+use crate::progress::{self, Look, Remedy};
+use rules::diagnosis::Diagnosis;
 use rules::problem::{Code, Problem};
 use rules::stall::{self, Cause, Debts, Facts, Finding, Ladder, Rung, Seen};
 
@@ -76,7 +77,7 @@ impl Patient {
         let shown = finding.as_ref().filter(|found| !matches!(found.cause, Cause::Held(_)));
         let complaint = shown.map(|found| {
             let (reason, advice) = stall::sentence(found);
-            Complaint { reason, advice }
+            Diagnosis { reason, advice }
         });
         self.watch.vitals.judged(complaint.clone());
         if let (Some(rung), Some(finding)) = (rung, shown) {

@@ -443,7 +443,7 @@ CREATE FUNCTION makegood.outbox_life(payments text[], events uuid[]) RETURNS TAB
               AND NOT EXISTS (SELECT FROM makegood.outbox_discarded d WHERE d.id = o.id AND d.seq = o.seq)
         UNION ALL
         SELECT p.seq, p.created_at, p.id, p.aggregatetype, p.aggregateid, p.type,
-               CASE WHEN p.by_topic THEN 'held' ELSE 'set aside' END
+               CASE WHEN p.by_topic THEN 'held' ELSE 'parked' END
         FROM makegood.outbox_parked p
         WHERE p.id = ANY (outbox_life.events) OR p.aggregateid = ANY (outbox_life.payments)
         UNION ALL
@@ -453,7 +453,7 @@ CREATE FUNCTION makegood.outbox_life(payments text[], events uuid[]) RETURNS TAB
     )
     SELECT e.created_at, 'outbox', e.what,
            jsonb_build_object('eventId', e.id, 'topic', e.aggregatetype, 'key', e.aggregateid, 'type', e.type,
-                              'reason', p.reason, 'setAsideAt', p.parked_at, 'retryAt', p.retry_at) AS contents
+                              'reason', p.reason, 'parkedAt', p.parked_at, 'retryAt', p.retry_at) AS contents
     FROM event e
     LEFT JOIN makegood.outbox_parked p ON p.seq = e.seq
     ORDER BY e.seq
@@ -1520,7 +1520,7 @@ COMMENT ON COLUMN makegood.outbox_cursor.shards IS 'How many shards there are.';
 
 COMMENT ON COLUMN makegood.outbox_cursor.epoch IS 'Counts the claims of the shard; 0 before the first.';
 
-COMMENT ON COLUMN makegood.outbox_cursor.from_snapshot IS 'All rows that it sees are with Kafka or set aside.';
+COMMENT ON COLUMN makegood.outbox_cursor.from_snapshot IS 'All rows that it sees are with Kafka or parked.';
 
 COMMENT ON COLUMN makegood.outbox_cursor.to_snapshot IS 'Of the rows that it sees beyond those, the ones up to last_seq are too.';
 
@@ -1590,7 +1590,7 @@ CREATE TABLE makegood.outbox_parked (
     retry_at timestamp with time zone
 );
 
-COMMENT ON TABLE makegood.outbox_parked IS 'Rows set aside: with a reason if Kafka refused them or their topic, without one if they wait behind such a row of their key.';
+COMMENT ON TABLE makegood.outbox_parked IS 'Rows parked: with a reason if Kafka refused them or their topic, without one if they wait behind such a row of their key.';
 
 COMMENT ON COLUMN makegood.outbox_parked.by_topic IS 'It is the topic that takes nothing: the relay tries it again by itself, and sends the row as soon as it can.';
 
@@ -1626,6 +1626,42 @@ CREATE TABLE makegood.outbox_migrations (
     checksum character varying(255)
 );
 
+CREATE VIEW makegood.outbox_parked_events AS
+ SELECT p.id AS event_id,
+    p.aggregatetype AS topic,
+    p.aggregateid AS key,
+    p.type AS event_type,
+    p.reason,
+    p.advice,
+    p.created_at,
+    p.parked_at,
+    p.retry_at,
+    p.seq
+   FROM makegood.outbox_parked p
+  WHERE (NOT p.by_topic);
+
+COMMENT ON VIEW makegood.outbox_parked_events IS 'Events that Kafka refused for good, and those that wait behind one of their key. makegood outbox retry sends them.';
+
+COMMENT ON COLUMN makegood.outbox_parked_events.event_id IS 'The event''s id.';
+
+COMMENT ON COLUMN makegood.outbox_parked_events.topic IS 'The Kafka topic it goes to.';
+
+COMMENT ON COLUMN makegood.outbox_parked_events.key IS 'Its Kafka key; null for none.';
+
+COMMENT ON COLUMN makegood.outbox_parked_events.event_type IS 'The event''s type.';
+
+COMMENT ON COLUMN makegood.outbox_parked_events.reason IS 'Why Kafka refused it; null if it waits behind an event of its key that was refused.';
+
+COMMENT ON COLUMN makegood.outbox_parked_events.advice IS 'What to do about it.';
+
+COMMENT ON COLUMN makegood.outbox_parked_events.created_at IS 'When it was published.';
+
+COMMENT ON COLUMN makegood.outbox_parked_events.parked_at IS 'When it was parked.';
+
+COMMENT ON COLUMN makegood.outbox_parked_events.retry_at IS 'When somebody asked to send it again; null if nobody did.';
+
+COMMENT ON COLUMN makegood.outbox_parked_events.seq IS 'Its number; the rows of one key are sent in this order.';
+
 CREATE VIEW makegood.outbox_pending AS
  SELECT u.event_id,
     u.topic,
@@ -1639,7 +1675,7 @@ CREATE VIEW makegood.outbox_pending AS
     u.advice
    FROM makegood.outbox_unsent() u(event_id, topic, key, event_type, bytes, created_at, seq, reason, advice);
 
-COMMENT ON VIEW makegood.outbox_pending IS 'Events that Kafka has not acknowledged yet and that go by themselves. Rows set aside are in outbox_set_aside instead.';
+COMMENT ON VIEW makegood.outbox_pending IS 'Events that Kafka has not acknowledged yet and that go by themselves. Rows parked are in outbox_parked_events instead.';
 
 COMMENT ON COLUMN makegood.outbox_pending.event_id IS 'The event''s id.';
 
@@ -1678,42 +1714,6 @@ COMMENT ON COLUMN makegood.outbox_publishers.counter IS 'The sequence that count
 
 COMMENT ON COLUMN makegood.outbox_publishers.marks IS 'Where the counter stood when each of the outbox''s tables began to be filled.';
 
-CREATE VIEW makegood.outbox_set_aside AS
- SELECT p.id AS event_id,
-    p.aggregatetype AS topic,
-    p.aggregateid AS key,
-    p.type AS event_type,
-    p.reason,
-    p.advice,
-    p.created_at,
-    p.parked_at,
-    p.retry_at,
-    p.seq
-   FROM makegood.outbox_parked p
-  WHERE (NOT p.by_topic);
-
-COMMENT ON VIEW makegood.outbox_set_aside IS 'Events that Kafka refused for good, and those that wait behind one of their key. makegood outbox retry sends them.';
-
-COMMENT ON COLUMN makegood.outbox_set_aside.event_id IS 'The event''s id.';
-
-COMMENT ON COLUMN makegood.outbox_set_aside.topic IS 'The Kafka topic it goes to.';
-
-COMMENT ON COLUMN makegood.outbox_set_aside.key IS 'Its Kafka key; null for none.';
-
-COMMENT ON COLUMN makegood.outbox_set_aside.event_type IS 'The event''s type.';
-
-COMMENT ON COLUMN makegood.outbox_set_aside.reason IS 'Why Kafka refused it; null if it waits behind an event of its key that was refused.';
-
-COMMENT ON COLUMN makegood.outbox_set_aside.advice IS 'What to do about it.';
-
-COMMENT ON COLUMN makegood.outbox_set_aside.created_at IS 'When it was published.';
-
-COMMENT ON COLUMN makegood.outbox_set_aside.parked_at IS 'When it was set aside.';
-
-COMMENT ON COLUMN makegood.outbox_set_aside.retry_at IS 'When somebody asked to send it again; null if nobody did.';
-
-COMMENT ON COLUMN makegood.outbox_set_aside.seq IS 'Its number; the rows of one key are sent in this order.';
-
 CREATE TABLE makegood.outbox_verdict (
     one boolean DEFAULT true NOT NULL,
     writer uuid NOT NULL,
@@ -1735,8 +1735,8 @@ CREATE VIEW makegood.outbox_status AS
            FROM makegood.outbox_unsent() outbox_unsent(event_id, topic, key, event_type, bytes, created_at, seq, reason, advice)
         ), aside AS (
          SELECT count(*) FILTER (WHERE (outbox_parked.reason IS NOT NULL)) AS refused,
-            count(*) AS set_aside,
-            min(outbox_parked.parked_at) AS aside_since
+            count(*) AS parked,
+            min(outbox_parked.parked_at) AS parked_since
            FROM makegood.outbox_parked
           WHERE (NOT outbox_parked.by_topic)
         ), held AS (
@@ -1756,7 +1756,7 @@ CREATE VIEW makegood.outbox_status AS
         ), said AS (
          SELECT
                 CASE
-                    WHEN ((r_1.relays < r_1.shards) AND (COALESCE(v.verdict, 'ok'::text) = ANY (ARRAY['ok'::text, 'behind'::text, 'set_aside'::text, 'overdue'::text]))) THEN 'down'::text
+                    WHEN ((r_1.relays < r_1.shards) AND (COALESCE(v.verdict, 'ok'::text) = ANY (ARRAY['ok'::text, 'behind'::text, 'parked'::text, 'overdue'::text]))) THEN 'down'::text
                     ELSE COALESCE(v.verdict, 'unknown'::text)
                 END AS verdict,
             v.verdict AS word,
@@ -1776,9 +1776,9 @@ CREATE VIEW makegood.outbox_status AS
     w.oldest_at,
     GREATEST((clock_timestamp() - w.oldest_at), '00:00:00'::interval) AS oldest_age,
     COALESCE(r.in_flight, (0)::bigint) AS in_flight,
-    a.set_aside,
+    a.parked,
     a.refused,
-    a.aside_since,
+    a.parked_since,
     r.published,
     r.seen_at,
     h.topics AS held_topics,
@@ -1811,7 +1811,7 @@ COMMENT ON COLUMN makegood.outbox_status.reason IS 'Why nothing is sent.';
 
 COMMENT ON COLUMN makegood.outbox_status.advice IS 'What to do about it.';
 
-COMMENT ON COLUMN makegood.outbox_status.pending IS 'Events that Kafka has not acknowledged yet, without those set aside.';
+COMMENT ON COLUMN makegood.outbox_status.pending IS 'Events that Kafka has not acknowledged yet, without those parked.';
 
 COMMENT ON COLUMN makegood.outbox_status.pending_bytes IS 'Their size in bytes.';
 
@@ -1821,11 +1821,11 @@ COMMENT ON COLUMN makegood.outbox_status.oldest_age IS 'How long ago that was.';
 
 COMMENT ON COLUMN makegood.outbox_status.in_flight IS 'Events handed to Kafka and not acknowledged when a relay last wrote.';
 
-COMMENT ON COLUMN makegood.outbox_status.set_aside IS 'Events set aside: refused by Kafka, or waiting behind one of their key.';
+COMMENT ON COLUMN makegood.outbox_status.parked IS 'Events parked: refused by Kafka, or waiting behind one of their key.';
 
 COMMENT ON COLUMN makegood.outbox_status.refused IS 'Those of them that Kafka refused.';
 
-COMMENT ON COLUMN makegood.outbox_status.aside_since IS 'When the first of them was set aside.';
+COMMENT ON COLUMN makegood.outbox_status.parked_since IS 'When the first of them was parked.';
 
 COMMENT ON COLUMN makegood.outbox_status.published IS 'Events acknowledged by Kafka since the first step.';
 

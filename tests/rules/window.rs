@@ -18,8 +18,8 @@ enum Event {
     Write(usize),
     /// The client hears of so many more of what was written.
     Acknowledge(usize),
-    /// The row after so many that are open is set aside.
-    SetAside(usize),
+    /// The row after so many that are open is parked.
+    Parked(usize),
     /// The client is replaced by a new one; what it had and was not written never will be.
     Replace,
     /// The cursor follows.
@@ -32,7 +32,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => (1usize..6).prop_map(Event::HandOver),
         3 => (1usize..6).prop_map(Event::Write),
         3 => (1usize..6).prop_map(Event::Acknowledge),
-        1 => (0usize..6).prop_map(Event::SetAside),
+        1 => (0usize..6).prop_map(Event::Parked),
         1 => Just(Event::Replace),
         2 => Just(Event::Step),
     ]
@@ -86,7 +86,7 @@ impl World {
                 }
                 self.acknowledged = to;
             }
-            Event::SetAside(after) => {
+            Event::Parked(after) => {
                 let chosen = self.window.all_open().nth(*after).map(|(token, row)| (token, *row));
                 if let Some((token, row)) = chosen {
                     self.window.settle(token, End::Parked(None));
@@ -152,7 +152,7 @@ fn whatever_clients_lose_the_log_gets_every_row_in_order_and_the_cursor_follows(
         }
         prop_assert_eq!(world.passed, world.read, "something was lost");
         prop_assert!(world.window.is_empty() && world.window.in_flight() == 0);
-        // Rows set aside may be in the log as well, where the broker had them already; all else is there.
+        // Rows parked may be in the log as well, where the broker had them already; all else is there.
         let firsts: Vec<usize> =
             world.firsts().into_iter().filter(|row| !world.aside.contains(row)).collect();
         let expected: Vec<usize> =

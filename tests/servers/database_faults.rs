@@ -1,4 +1,4 @@
-//! Promise: whatever becomes of the database, nothing is set aside, the fault has a name while it lasts,
+//! Promise: whatever becomes of the database, nothing is parked, the fault has a name while it lasts,
 //! and soon after its end everything is taken in, by the same daemon, without help.
 
 use std::time::Duration;

@@ -41,6 +41,7 @@ mod outbox;
 mod outbox_commands;
 #[path = "../browser/mod.rs"]
 mod page;
+mod parked;
 mod payment_examples;
 mod payment_roles;
 mod plans;
@@ -56,7 +57,6 @@ mod routes;
 mod schema;
 mod screens;
 mod sending;
-mod set_aside;
 mod settings;
 mod shutdown;
 mod situations;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::commands::{run, run_with, stderr, stdout};
-use super::set_aside::{limit, numbers, publish, settled};
+use super::parked::{limit, numbers, publish, settled};
 use super::support::daemon::command;
 use super::support::events::payments;
 use super::support::eventually;
@@ -36,7 +36,8 @@ fn of(key: &str, state: &str) -> (String, String) {
 
 /// The id of the one event in a state.
 async fn id_of(rig: &Rig, reason: &str) -> String {
-    let sql = format!("SELECT event_id FROM makegood.outbox_set_aside WHERE {reason} ORDER BY seq");
+    let sql =
+        format!("SELECT event_id FROM makegood.outbox_parked_events WHERE {reason} ORDER BY seq");
     rig.client.query(&sql, &[]).await.unwrap()[0].get::<_, Uuid>(0).to_string()
 }
 
@@ -54,7 +55,7 @@ async fn what_was_refused_is_listed_explained_and_sent_again_in_order() {
     })
     .await;
     // The last word of who is gone is not the present.
-    let said = "UPDATE makegood.outbox_verdict SET verdict = 'set_aside', judged_at = now()";
+    let said = "UPDATE makegood.outbox_verdict SET verdict = 'parked', judged_at = now()";
     rig.client.execute(said, &[]).await.unwrap();
     let down = "SELECT count(*) FROM makegood.outbox_status WHERE verdict = 'down' AND starts_with(sentence, 'down')";
     assert_eq!(rig.number(down).await, 1);
@@ -69,7 +70,7 @@ async fn what_was_refused_is_listed_explained_and_sent_again_in_order() {
     ];
     let pending = [of("c", "pending"), of("c", "pending")];
     assert_eq!(listed(&rig, &[]).await, [&aside[..], &pending[..]].concat());
-    assert_eq!(listed(&rig, &["--set-aside"]).await, aside);
+    assert_eq!(listed(&rig, &["--parked"]).await, aside);
     assert_eq!(listed(&rig, &["--pending"]).await, pending);
     assert_eq!(listed(&rig, &["--key", "b"]).await, aside[3..]);
     assert_eq!(listed(&rig, &["--limit", "6"]).await.len(), 6);
@@ -80,7 +81,7 @@ async fn what_was_refused_is_listed_explained_and_sent_again_in_order() {
     let shown = stdout(&run(&rig, &["outbox", "show", &refused]).await);
     assert!(shown.contains("outbox retry a --execute") && shown.contains("filler"), "{shown}");
     let told = stdout(&run(&rig, &["explain", &refused]).await);
-    assert!(told.contains("set aside") && told.contains("message size too large"), "{told}");
+    assert!(told.contains("parked") && told.contains("message size too large"), "{told}");
     let told = stdout(&run(&rig, &["explain", "c"]).await);
     assert!(told.contains("has not got to Kafka yet") && told.contains("pending"), "{told}");
     let behind = id_of(&rig, "key = 'a' AND reason IS NULL").await;
@@ -90,7 +91,7 @@ async fn what_was_refused_is_listed_explained_and_sent_again_in_order() {
     // A plan changes nothing; an id stands for its key.
     let plan = run(&rig, &["outbox", "retry", &behind]).await;
     assert!(stderr(&plan).contains("3 events of 1 key would be sent again"), "{}", stderr(&plan));
-    let asked = "SELECT count(*) FROM makegood.outbox_set_aside WHERE retry_at IS NOT NULL";
+    let asked = "SELECT count(*) FROM makegood.outbox_parked_events WHERE retry_at IS NOT NULL";
     assert_eq!(rig.number(asked).await, 0);
     limit(&rig, "1000000").await;
     let done = run(&rig, &["outbox", "retry", "a", "--execute"]).await;
@@ -109,7 +110,7 @@ async fn what_was_refused_is_listed_explained_and_sent_again_in_order() {
     let told = stdout(&run(&rig, &["explain", &refused]).await);
     assert!(told.contains("outbox") && told.contains("sent"), "{told}");
     let nothing = run(&rig, &["outbox", "retry", "--all"]).await;
-    assert!(nothing.status.success() && stderr(&nothing).contains("nothing is set aside"));
+    assert!(nothing.status.success() && stderr(&nothing).contains("nothing is parked"));
     let nothing = run(&rig, &["outbox", "retry", "a"]).await;
     assert_eq!(nothing.status.code(), Some(1), "{}", stderr(&nothing));
     let nobody = run(&rig, &["outbox", "show", "11111111-1111-4111-8111-111111111111"]).await;
@@ -177,17 +178,17 @@ async fn status_counts_the_outbox_among_what_has_to_work() {
     says("status to find nothing wrong", 0, "ok: nothing is waiting").await;
     publish(&rig, "a", 0..3, &[0]).await;
     // Until the relay has come to the last of them, one may be counted as waiting to be sent.
-    let refused = "outbox: set_aside: Kafka refused 1 event, and 2 wait behind";
+    let refused = "outbox: parked: Kafka refused 1 event, and 2 wait behind";
     says("status to say what Kafka refused", 3, refused).await;
     let screen = stdout(&run(&rig, &["status"]).await);
-    assert!(screen.contains("set aside   3, of which Kafka refused 1"), "{screen}");
+    assert!(screen.contains("parked   3, of which Kafka refused 1"), "{screen}");
     let sql = "SELECT makegood.publish('nowhere-to-be-found', 'b', 'T', '{}')";
     rig.client.query_one(sql, &[]).await.unwrap();
     // Before Kafka says why, the relay may have said that it hears nothing.
     eventually("status to say why nothing is sent", || async {
         let (status, line) = first_line().await;
         let says_all =
-            ["outbox: set_aside: ", "nowhere-to-be-found", "create it", "1 event is waiting"];
+            ["outbox: parked: ", "nowhere-to-be-found", "create it", "1 event is waiting"];
         (status == Some(3) && says_all.iter().all(|part| line.contains(part))).then_some(())
     })
     .await;

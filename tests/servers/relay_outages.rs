@@ -44,7 +44,7 @@ impl Ward {
 
     async fn drained(&self) {
         eventually("the outbox to be empty", || async {
-            let sql = "SELECT pending + set_aside FROM makegood.outbox_status";
+            let sql = "SELECT pending + parked FROM makegood.outbox_status";
             (self.rig.number(sql).await == 0).then_some(())
         })
         .await;

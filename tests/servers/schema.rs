@@ -22,7 +22,7 @@ const VIEWS: [&str; 13] = [
     "outbox_cursor",
     "outbox_held_topics",
     "outbox_pending",
-    "outbox_set_aside",
+    "outbox_parked_events",
     "outbox_status",
     "paid_not_purchased",
     "quarantine_open",

@@ -30,7 +30,7 @@ fn traces_of(daemon: &Daemon, message: &str) -> Vec<Option<String>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_names_the_trace_of_a_batch_and_of_what_is_set_aside() {
+async fn the_log_names_the_trace_of_a_batch_and_of_what_is_parked() {
     let rig = Rig::new(1).await;
     let daemon = rig.daemon();
     rig.send(&with_header(Payment::new(0).record(), "traceparent", &traceparent(1, "00"))).await;

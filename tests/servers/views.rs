@@ -90,7 +90,7 @@ const VIEWS: [(&str, &str, &str); 19] = [
     (
         "outbox_status",
         "Do events get to Kafka?",
-        "SELECT pending, oldest_age, set_aside, reason, advice\nFROM makegood.outbox_status",
+        "SELECT pending, oldest_age, parked, reason, advice\nFROM makegood.outbox_status",
     ),
     (
         "outbox_pending",
@@ -103,9 +103,9 @@ const VIEWS: [(&str, &str, &str); 19] = [
         "SELECT topic, events, held_since, reason, advice\nFROM makegood.outbox_held_topics",
     ),
     (
-        "outbox_set_aside",
+        "outbox_parked_events",
         "What did Kafka refuse, and what should be done about it?",
-        "SELECT event_id, topic, key, reason, advice, parked_at\nFROM makegood.outbox_set_aside\nWHERE reason IS NOT NULL\nORDER BY seq",
+        "SELECT event_id, topic, key, reason, advice, parked_at\nFROM makegood.outbox_parked_events\nWHERE reason IS NOT NULL\nORDER BY seq",
     ),
     (
         "publishers",

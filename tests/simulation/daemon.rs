@@ -17,6 +17,9 @@ use super::world::{Mutant, Task, World};
 /// How many lanes a daemon has.
 pub const LANES: usize = 2;
 
+/// How far before a start a record is looked for.
+const NEAR: i64 = 16;
+
 /// A record on its way: partition, offset, payment.
 pub type Record = (i32, i64, u64);
 
@@ -72,6 +75,7 @@ pub struct LaneOf {
 struct Adopted {
     generation: u64,
     from: BTreeMap<i32, i64>,
+    starts: BTreeMap<i32, i64>,
     anchors: BTreeMap<i32, (i64, u64)>,
     log: Uuid,
     steps: BTreeMap<i32, i64>,
@@ -205,9 +209,6 @@ impl World {
 
     /// Whether every lane holds nothing; one whose transaction runs is waited for.
     fn drop_lanes(&mut self, at: usize) -> bool {
-        if self.mutant == Mutant::DropsNothing {
-            return true;
-        }
         let mut all = true;
         for number in 0..LANES {
             if self.daemons[at].lanes[number].machine.state() == lane::State::Applying {
@@ -283,8 +284,9 @@ impl World {
             orders
                 .extend(from.iter().map(|(p, first)| (*p, (claimed.starts[p].0, *first, number))));
             let steps = own.map(|(p, (_, step))| (*p, *step)).collect();
+            let starts = claimed.starts.iter().map(|(p, (offset, _))| (*p, *offset)).collect();
             let (anchors, log) = (claimed.anchors.clone(), claimed.log);
-            let order = Some(Adopted { generation, from, anchors, log, steps, member });
+            let order = Some(Adopted { generation, from, starts, anchors, log, steps, member });
             if self.daemons[at].lanes[number].machine.state() == lane::State::Applying {
                 self.daemons[at].lanes[number].order = Some(order);
             } else {
@@ -348,10 +350,12 @@ impl World {
             }
             let Some(arrival) = lane.queue.pop_front() else { break };
             let (partition, offset, payment) = arrival.record;
-            let anchors = lane.claim.as_ref().map(|claim| &claim.anchors);
-            let anchor = anchors.and_then(|anchors| anchors.get(&partition));
-            let anchor = anchor.filter(|anchor| anchor.0 == arrival.follows);
-            let is_anchor = anchor.map(|anchor| *anchor == (offset, payment));
+            let is_anchor = lane.claim.as_ref().and_then(|claim| {
+                let anchor = claim.anchors.get(&partition)?;
+                let is_first = arrival.follows == anchor.0;
+                let is_before = claim.starts.get(&partition).is_some_and(|start| offset < *start);
+                (is_first || is_before).then(|| !is_first || *anchor == (offset, payment))
+            });
             let arrival = Arrival { is_anchor, ..arrival };
             let arrival = match self.mutant {
                 Mutant::TakesOldDeliveries => {
@@ -480,8 +484,7 @@ impl World {
             let step = self.database.positions.get(&(log, *partition));
             // A record that was applied does not go from the middle of a log that is not compacted.
             let record = |(offset, payment): (i64, u64)| {
-                (in_log.low..in_log.high).contains(&offset)
-                    && in_log.records.get(&offset) != Some(&payment)
+                offset >= in_log.low && in_log.records.get(&offset) != Some(&payment)
             };
             let is_broken = step.and_then(|step| step.anchor).is_some_and(record);
             let is_trusting = self.mutant == Mutant::TrustsAnyLog;
@@ -499,10 +502,14 @@ impl World {
                 _ => known,
             };
             let start = start_at(Policy::Earliest, known);
-            let anchor = step.and_then(|step| step.anchor);
-            let is_there = |(offset, _): &(i64, u64)| (known.low..start.offset).contains(offset);
-            if let Some(anchor) = anchor.filter(is_there)
-                && start.why == Why::Resumed
+            let anchor = step.and_then(|step| step.anchor).filter(|(at, _)| *at >= in_log.low);
+            let first = start.offset;
+            let near = in_log.records.range((first - NEAR).max(0)..first).next();
+            let near = near.map(|(offset, payment)| (*offset, *payment));
+            let goes_on = matches!(start.why, Why::Resumed | Why::Rewound);
+            let is_near = |(at, _): &(i64, u64)| (first - NEAR..first).contains(at);
+            let witness = anchor.filter(is_near).or(near).filter(|_| goes_on);
+            if let Some(anchor) = witness
                 && self.mutant != Mutant::ProvesNoLog
             {
                 seen.anchors.insert(*partition, anchor);
@@ -522,11 +529,12 @@ impl World {
         }
         let mut starts = BTreeMap::new();
         for (partition, (start, step)) in &seen.starts {
-            let claimed = self.database.claim(seen.log, *partition, *step, start.offset);
+            let claimed = self.database.claim(seen.log, *partition, *step, start);
             let Some(step) = claimed else { continue };
-            if let Some(gap) = start.gap.clone() {
-                self.database.gaps.push((seen.log, *partition, gap));
-            }
+            // A log that was replaced is swept as a whole.
+            let swept = (start.why == Why::Truncated).then_some(0..start.offset);
+            let gaps = start.gap.clone().into_iter().chain(swept);
+            self.database.gaps.extend(gaps.map(|gap| (seen.log, *partition, gap)));
             starts.insert(*partition, (start.offset, step));
         }
         if starts.len() < seen.starts.len() {
@@ -536,6 +544,7 @@ impl World {
             .any(|(start, _)| matches!(start.why, Why::Recreated | Why::Truncated));
         self.last_writer += 1;
         let number = self.last_writer;
+        self.tell(|| format!("daemon {at} claims {:?}", seen.starts));
         let (log, anchors, left_out) = (seen.log, seen.anchors, seen.left_out);
         let claimed = Claimed { number, log, starts, anchors, left_out, replaced };
         self.push(latency, Task::Hear(at, 0, Message::Claimed(attempt, claimed)));

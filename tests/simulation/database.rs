@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use rules::offsets::{StartAt, Why};
 use uuid::Uuid;
 
 /// The newest step of a partition.
@@ -60,13 +61,13 @@ impl Database {
     }
 
     /// Claims a partition on top of the step that was read, unless somebody else moved it.
-    pub fn claim(&mut self, log: Uuid, partition: i32, seen: i64, next: i64) -> Option<i64> {
+    pub fn claim(&mut self, log: Uuid, partition: i32, seen: i64, start: &StartAt) -> Option<i64> {
         let before = self.positions.get(&(log, partition)).copied();
         if before.map_or(0, |step| step.number) != seen {
             return None;
         }
-        let anchor = before.filter(|step| step.next == next).and_then(|step| step.anchor);
-        let step = Step { number: seen + 1, next, writer: 0, anchor };
+        let anchor = before.filter(|_| start.why != Why::Truncated).and_then(|step| step.anchor);
+        let step = Step { number: seen + 1, next: start.offset, writer: 0, anchor };
         self.positions.insert((log, partition), step);
         Some(seen + 1)
     }

@@ -93,6 +93,7 @@ impl World {
                 let high = (log.high - lost).max(log.low);
                 log.records.retain(|offset, _| *offset < high);
                 log.high = high;
+                log.cut = Some(log.cut.map_or(high, |cut| cut.min(high)));
                 let end = log.high;
                 let was = self.database.positions.get(&(self.topic.id, partition)).copied();
                 self.tell(|| {
@@ -110,7 +111,7 @@ impl World {
             Fault::Expire => {
                 let gone = self.rng.i64(1..8);
                 let log = &mut self.topic.partitions[number];
-                log.low = (log.low + gone).min(log.high);
+                log.low = (log.low + gone).min(log.cut.unwrap_or(log.high).max(log.low));
                 let low = log.low;
                 let expired: Vec<(i64, u64)> =
                     log.records.range(..low).map(|(offset, payment)| (*offset, *payment)).collect();

@@ -22,6 +22,9 @@ pub struct Partition {
     pub high: i64,
     /// The payment of each record.
     pub records: BTreeMap<i64, u64>,
+    /// Where it was cut. What it got since does not expire: it would leave no trace in the log, and only the reconciler
+    /// finds those payments.
+    pub cut: Option<i64>,
     /// Nobody leads it until then.
     pub away_until: u64,
 }

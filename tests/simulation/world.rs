@@ -40,12 +40,10 @@ pub enum Mutant {
     Unfenced,
     /// The record before the position is not read again.
     ProvesNoLog,
-    /// The lanes keep what they hold when the partitions go.
-    DropsNothing,
 }
 
 impl Mutant {
-    pub const ALL: [Mutant; 9] = [
+    pub const ALL: [Mutant; 8] = [
         Mutant::ProvesNoLog,
         Mutant::FollowsKafka,
         Mutant::TrustsAnyLog,
@@ -54,7 +52,6 @@ impl Mutant {
         Mutant::OneDeadPartitionFailsAll,
         Mutant::TakesOldDeliveries,
         Mutant::Unfenced,
-        Mutant::DropsNothing,
     ];
 }
 

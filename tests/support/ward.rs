@@ -80,7 +80,7 @@ impl Ward {
         daemon::status(&self.config).await
     }
 
-    /// The fault is over: everything is taken in soon, once, by the same daemon, and nothing was set aside.
+    /// The fault is over: everything is taken in soon, once, by the same daemon, and nothing was parked.
     pub async fn recovers(&mut self, from: &str) {
         self.rig.client = eventually("the server to take logins", || async {
             let (client, connection) =

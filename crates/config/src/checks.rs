@@ -143,7 +143,7 @@ fn refused(property: &str, value: &str) -> Option<(&'static str, &'static str)> 
         }
         // As much as makegood.publish takes, with makegood's own headers.
         "message.max.bytes" if below(1_000_000) => {
-            ("events that makegood.publish takes would be set aside", "use at least 1000000")
+            ("events that makegood.publish takes would be parked", "use at least 1000000")
         }
         "enable.gapless.guarantee" => ("events of one key would lose their order", OWN),
         "delivery.report.only.error" => ("makegood would not hear what was delivered", "remove it"),

@@ -133,7 +133,7 @@ pub enum Verdict {
     /// Purchases contradict their payments.
     Mismatch,
     /// Events of the outbox that Kafka refused wait for a decision.
-    SetAside,
+    Parked,
     /// Published events stay in the outbox longer than they should.
     Overdue,
     /// Offsets were never read, and no sweep has covered them yet.
@@ -204,7 +204,7 @@ impl Verdict {
         Verdict::Behind,
         Verdict::Quarantine,
         Verdict::Mismatch,
-        Verdict::SetAside,
+        Verdict::Parked,
         Verdict::Overdue,
         Verdict::Gap,
         Verdict::Unpurchased,
@@ -228,7 +228,7 @@ impl Verdict {
             Verdict::Behind => "behind",
             Verdict::Quarantine => "quarantine",
             Verdict::Mismatch => "mismatch",
-            Verdict::SetAside => "set_aside",
+            Verdict::Parked => "parked",
             Verdict::Overdue => "overdue",
             Verdict::Gap => "gap",
             Verdict::Unpurchased => "unpurchased",

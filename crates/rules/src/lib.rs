@@ -8,6 +8,7 @@ pub mod batch;
 pub mod business_key;
 pub mod checkup;
 pub mod decode_error;
+pub mod diagnosis;
 pub mod drift;
 pub mod envelope;
 pub mod error_policy;

@@ -7,7 +7,7 @@ pub enum Blame {
     /// so in a delivery report this is a suspicion; it is certain at the hand-over, and when nothing
     /// else was on its way.
     Row,
-    /// Topics, grants, brokers: hold, set nothing aside, try again.
+    /// Topics, grants, brokers: hold, park nothing, try again.
     World,
     /// The producer: end it and resend everything unacknowledged, in order, through a new one.
     Client,

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 pub enum End<R> {
     /// Kafka has it.
     Delivered,
-    /// It is set aside: with the reason why Kafka refused it, or without one behind such a row.
+    /// It is parked: with the reason why Kafka refused it, or without one behind such a row.
     Parked(Option<R>),
 }
 

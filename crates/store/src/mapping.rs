@@ -18,6 +18,7 @@ pub use payments::{BELIEVED, Payments};
 use super::by_keys::LastFound;
 use super::{Fault, Shape, Store};
 use rules::business_key::{BusinessKey, DIRECTIVE};
+use rules::diagnosis::Diagnosis;
 use rules::envelope;
 use rules::error_policy::advice;
 use rules::fields::{self, Body, Field, Kind};
@@ -68,23 +69,18 @@ pub enum Unfit {
     /// The mapping or the host's table breaks the contract; waiting will not mend it.
     Broken(Problem),
     /// The host's tables no longer fit the mapping; either may be changed, and then it mends.
-    Drifted {
-        /// What does not fit.
-        reason: String,
-        /// What would make it fit.
-        advice: String,
-    },
+    Drifted(Diagnosis),
     /// The database could not be asked; it may mend.
     Unknown(Fault),
 }
 
 impl Unfit {
     /// What does not fit, and what to do about it.
-    pub fn reason_and_advice(&self) -> (String, String) {
+    pub fn diagnosis(&self) -> Diagnosis {
         match self {
-            Unfit::Broken(problem) => (problem.cause.clone(), problem.hint.clone()),
-            Unfit::Drifted { reason, advice } => (reason.clone(), advice.clone()),
-            Unfit::Unknown(fault) => (fault.to_string(), advice(fault.sqlstate()).to_owned()),
+            Unfit::Broken(problem) => Diagnosis::from(problem),
+            Unfit::Drifted(diagnosis) => diagnosis.clone(),
+            Unfit::Unknown(fault) => Diagnosis::new(fault.to_string(), advice(fault.sqlstate())),
         }
     }
 
@@ -92,7 +88,7 @@ impl Unfit {
     pub fn problem(self, doing: &str) -> Problem {
         match self {
             Unfit::Broken(problem) => problem,
-            Unfit::Drifted { reason, advice } => {
+            Unfit::Drifted(Diagnosis { reason, advice }) => {
                 Problem::new(Code::Mapping, format!("{doing}: {reason}")).hint(advice)
             }
             Unfit::Unknown(fault) => fault.problem(doing),

@@ -12,6 +12,7 @@ use super::mapping::{Mapping, Unfit};
 use super::payments::{self, Place, Scope};
 use super::positions::Log;
 use super::{Fault, Store};
+use rules::diagnosis::Diagnosis;
 use rules::envelope;
 use rules::fields::Body;
 use rules::record::Record;
@@ -146,17 +147,17 @@ pub async fn check(store: &Store, source: Option<&Store>, mapping: &Mapping) -> 
         Ok(Trial::Rejects { key, tried, detail }) if tried >= PROOF => {
             let reason =
                 format!("apply.sql rejects the last {tried} payments, {key} for: {detail}");
-            Err(Unfit::Drifted { reason, advice: "correct apply.sql, and reload".to_owned() })
+            Err(Unfit::Drifted(Diagnosis::new(reason, "correct apply.sql, and reload")))
         }
         Ok(Trial::Fails { fault: ApplyFault::Breach(what), .. }) => Err(mapping.broken(what)),
         Ok(Trial::Fails { fault: fault @ ApplyFault::Altered, .. }) => {
             let (reason, advice) = fault.reason_and_advice();
-            Err(Unfit::Drifted { reason, advice: advice.to_owned() })
+            Err(Unfit::Drifted(Diagnosis::new(reason, advice)))
         }
         Ok(Trial::Fails { key, tried, fault: ApplyFault::Mapping(fault) }) => {
             let advice = mapping.advice(store, "apply.sql", &mapping.apply, &fault).await;
             if tried >= PROOF {
-                return Err(Unfit::Drifted { reason: fault.to_string(), advice });
+                return Err(Unfit::Drifted(Diagnosis::new(fault.to_string(), advice)));
             }
             warn!(
                 payment = key,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rules::record::Record;
 use tokio_postgres::types::ToSql;
 use tracing::debug;
 use uuid::Uuid;
@@ -32,6 +33,14 @@ pub struct Anchor {
     pub timestamp_ms: Option<i64>,
     /// The digest of its value.
     pub digest: Vec<u8>,
+}
+
+impl Anchor {
+    /// What tells this record from another one at its place.
+    pub fn of(record: &Record) -> Anchor {
+        let (offset, timestamp_ms) = (record.offset, record.timestamp_ms);
+        Anchor { offset, timestamp_ms, digest: record.digest().to_vec() }
+    }
 }
 
 /// The newest step of a partition.

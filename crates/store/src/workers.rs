@@ -1,5 +1,6 @@
 //! What a running daemon says of itself in the database, for status and dashboards.
 
+use rules::diagnosis::Diagnosis;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -15,19 +16,9 @@ pub enum State {
     /// Applying what comes.
     Running,
     /// Records wait and nothing moves; the watchdog says why.
-    Stalled {
-        /// What is wrong.
-        reason: String,
-        /// What to do about it.
-        advice: String,
-    },
+    Stalled(Diagnosis),
     /// Stopped on purpose until the world is mended.
-    Held {
-        /// What is wrong.
-        reason: String,
-        /// What to do about it.
-        advice: String,
-    },
+    Held(Diagnosis),
 }
 
 /// The row of one daemon and route.
@@ -50,8 +41,8 @@ pub async fn beat(store: &Store, beat: &Beat) -> Result<(), Fault> {
     let (state, reason, advice) = match &beat.state {
         State::Joining => ("joining", None, None),
         State::Running => ("running", None, None),
-        State::Stalled { reason, advice } => ("stalled", Some(reason), Some(advice)),
-        State::Held { reason, advice } => ("held", Some(reason), Some(advice)),
+        State::Stalled(Diagnosis { reason, advice }) => ("stalled", Some(reason), Some(advice)),
+        State::Held(Diagnosis { reason, advice }) => ("held", Some(reason), Some(advice)),
     };
     let pid = i32::try_from(std::process::id()).unwrap_or(0);
     store

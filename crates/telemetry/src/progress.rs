@@ -3,6 +3,7 @@
 
 mod track;
 
+use rules::diagnosis::Diagnosis;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -97,15 +98,6 @@ impl Remedy {
     }
 }
 
-/// Something that is wrong, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaint {
-    /// What is wrong.
-    pub reason: String,
-    /// What to do about it; may be empty.
-    pub advice: String,
-}
-
 /// The shared board of one route.
 #[derive(Debug)]
 pub struct Vitals {
@@ -124,9 +116,9 @@ struct Shown {
     joining_since: Duration,
     tracks: Option<BTreeMap<i32, Arc<Track>>>,
     unread_since: Duration,
-    held: Option<Complaint>,
-    trouble: Option<(Complaint, Duration)>,
-    verdict: Option<Complaint>,
+    held: Option<Diagnosis>,
+    trouble: Option<(Diagnosis, Duration)>,
+    verdict: Option<Diagnosis>,
 }
 
 /// A copy of what the board showed at one moment. Times are as [`now`] gives them.
@@ -145,9 +137,9 @@ pub struct Look {
     /// Since when no position is claimed, or when one last was.
     pub unread_since: Duration,
     /// Why the loop holds.
-    pub held: Option<Complaint>,
+    pub held: Option<Diagnosis>,
     /// The client's last complaint that only a person can mend, and when it came.
-    pub trouble: Option<(Complaint, Duration)>,
+    pub trouble: Option<(Diagnosis, Duration)>,
     /// The earliest moment from which on a lane has been waiting for the database.
     pub applying: Option<Duration>,
     /// Whether a lane is halving a batch.
@@ -206,22 +198,22 @@ impl Vitals {
     }
 
     /// Why the loop holds, if it does.
-    pub fn held(&self, why: Option<Complaint>) {
+    pub fn held(&self, why: Option<Diagnosis>) {
         self.lock().held = why;
     }
 
     /// The client complains of something that it does not mend by itself.
-    pub fn trouble(&self, complaint: Complaint) {
+    pub fn trouble(&self, complaint: Diagnosis) {
         self.lock().trouble = Some((complaint, now()));
     }
 
     /// What the watchdog says of the route; `None` when all is well.
-    pub fn judged(&self, verdict: Option<Complaint>) {
+    pub fn judged(&self, verdict: Option<Diagnosis>) {
         self.lock().verdict = verdict;
     }
 
     /// What the watchdog last said of the route.
-    pub fn verdict(&self) -> Option<Complaint> {
+    pub fn verdict(&self) -> Option<Diagnosis> {
         self.lock().verdict.clone()
     }
 

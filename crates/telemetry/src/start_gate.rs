@@ -1,16 +1,15 @@
 //! Whether a route may apply anything yet: not before its mapping fits the tables and the purchases made by
 //! hand have been looked at. The daemon tells, every loop of the route hears. What was granted once stays so.
 
+use rules::diagnosis::Diagnosis;
 use tokio::sync::watch;
-
-use crate::progress::Complaint;
 
 /// What a route's loops hear.
 #[derive(Clone, Debug)]
-pub struct Admission(watch::Receiver<Option<Complaint>>);
+pub struct Admission(watch::Receiver<Option<Diagnosis>>);
 
 /// Both ends: why the route is held for now (`None` for nothing), and where its loops hear it.
-pub fn admission(why: Option<Complaint>) -> (watch::Sender<Option<Complaint>>, Admission) {
+pub fn admission(why: Option<Diagnosis>) -> (watch::Sender<Option<Diagnosis>>, Admission) {
     let (told, heard) = watch::channel(why);
     (told, Admission(heard))
 }
@@ -22,7 +21,7 @@ impl Admission {
     }
 
     /// Why the route may not apply anything, if it may not.
-    pub fn held(&self) -> Option<Complaint> {
+    pub fn held(&self) -> Option<Diagnosis> {
         self.0.borrow().clone()
     }
 

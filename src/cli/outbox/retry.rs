@@ -1,4 +1,4 @@
-//! Sends again what was set aside, perhaps to another topic: first a plan, then the deed.
+//! Sends again what was parked, perhaps to another topic: first a plan, then the deed.
 
 use super::super::print::Output;
 use super::select::{Which, confirmed, in_words, topic_of};

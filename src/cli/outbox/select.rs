@@ -15,7 +15,7 @@ pub struct Which {
     /// Only events of this topic
     #[arg(long, conflicts_with = "all")]
     topic: Option<String>,
-    /// Everything that was set aside or is held
+    /// Everything that was parked or is held
     #[arg(long)]
     all: bool,
 }
@@ -27,14 +27,14 @@ impl Which {
         store: &Store,
         output: &Output,
     ) -> Result<(Vec<i64>, Vec<Event>), Problem> {
-        let found = report::parked(store, self.of.as_deref(), self.topic.as_deref()).await;
+        let found = report::retryable(store, self.of.as_deref(), self.topic.as_deref()).await;
         let (numbers, events): (Vec<i64>, Vec<Event>) =
             found.map_err(super::unreadable)?.into_iter().unzip();
         if events.is_empty() && !self.all {
             let parts = [("key or id", &self.of), ("topic", &self.topic)];
             let parts =
                 parts.iter().filter_map(|(what, name)| Some(format!("{what} {}", name.as_ref()?)));
-            let cause = format!("nothing of {} is set aside", parts.collect::<Vec<_>>().join(", "));
+            let cause = format!("nothing of {} is parked", parts.collect::<Vec<_>>().join(", "));
             return Err(
                 Problem::new(Code::NotFound, cause).hint("`makegood outbox list` shows what is")
             );
@@ -46,7 +46,7 @@ impl Which {
             Format::Jsonl => print::lines(events.iter().map(super::object))?,
         }
         if events.is_empty() {
-            say!("nothing is set aside");
+            say!("nothing is parked");
         }
         Ok((numbers, events))
     }

@@ -100,7 +100,7 @@ fn sheet(whole: &Whole, advice: &str) -> String {
         ("waits for", print::or_dash(whole.waits_for.map(|id| id.to_string()))),
         ("what to do", advice.to_owned()),
         ("published at", print::short(e.created_at)),
-        ("set aside at", print::or_dash(e.parked_at.map(print::short))),
+        ("parked at", print::or_dash(e.parked_at.map(print::short))),
         ("retry asked at", print::or_dash(e.retry_at.map(print::short))),
     ]);
     for (name, value) in &whole.headers {

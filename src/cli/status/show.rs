@@ -222,7 +222,7 @@ fn outbox(outbox: &Outbox) -> String {
         0 => "0".to_owned(),
         n => format!("{n} ({} bytes)", status.pending_bytes),
     };
-    let aside = match status.set_aside {
+    let aside = match status.parked {
         0 => "0".to_owned(),
         n => format!("{n}, of which Kafka refused {}", status.refused),
     };
@@ -233,7 +233,7 @@ fn outbox(outbox: &Outbox) -> String {
         ("pending", pending),
         ("oldest", print::or_dash(status.oldest_age.map(print::seconds))),
         ("in flight", status.in_flight.to_string()),
-        ("set aside", aside),
+        ("parked", aside),
         ("held", print::or_dash((!held.is_empty()).then_some(held))),
         ("published", status.published.to_string()),
         ("relayed by", print::or_dash((!relays.is_empty()).then(|| relays.join("; ")))),

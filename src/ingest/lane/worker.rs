@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
-use super::{Claim, Hold, Lane, Order, Report};
+use super::{Claim, Lane, Order, Report};
 use crate::ingest::Route;
 use crate::ingest::attempt::Attempt;
 use crate::ingest::partition_state::is_same;
@@ -17,6 +17,7 @@ use crate::store::Store;
 use crate::store::mapping::Mapping;
 use crate::store::positions::{self, KEPT_STEPS};
 use rules::batch::Limits;
+use rules::diagnosis::Diagnosis;
 use rules::ingest::lane::{Action, Arrival, Ending, Event, Lane as Machine};
 use rules::record::Record;
 use rules::trace::TraceContext;
@@ -68,7 +69,7 @@ struct Worker {
     reports: mpsc::UnboundedSender<Report>,
     deliveries: mpsc::Receiver<Delivery>,
     orders: mpsc::Receiver<Order>,
-    machine: Machine<Delivery, Hold>,
+    machine: Machine<Delivery, Diagnosis>,
     claim: Option<Box<Claim>>,
     settling: Vec<oneshot::Sender<()>>,
 }
@@ -111,10 +112,13 @@ impl Worker {
         let Delivery { generation, follows, ref record, .. } = delivery;
         let Record { partition, offset, .. } = *record;
         let bytes = record.size();
-        let anchor = self.claim.as_ref().and_then(|claim| claim.anchors.get(&partition));
-        // The first one of the fetch.
-        let anchor = anchor.filter(|anchor| anchor.offset == follows);
-        let is_anchor = anchor.map(|anchor| anchor.offset == offset && is_same(anchor, record));
+        let is_anchor = self.claim.as_ref().and_then(|claim| {
+            let anchor = claim.anchors.get(&partition)?;
+            let is_first = follows == anchor.offset;
+            let is_before = claim.starts.get(&partition).is_some_and(|start| offset < *start);
+            (is_first || is_before)
+                .then(|| !is_first || offset == anchor.offset && is_same(anchor, record))
+        });
         let arrival =
             Arrival { generation, partition, offset, follows, bytes, is_anchor, record: delivery };
         self.happen(Event::Arrived(arrival));
@@ -137,7 +141,7 @@ impl Worker {
     }
 
     /// Tells the loop what an event leads to. Returns whether a batch is to be tried.
-    fn happen(&mut self, event: Event<Delivery, Hold>) -> bool {
+    fn happen(&mut self, event: Event<Delivery, Diagnosis>) -> bool {
         let mut is_due = false;
         for action in self.machine.on(event, Instant::now(), fastrand::f64()) {
             let report = match action {
@@ -194,7 +198,7 @@ impl Worker {
         }
     }
 
-    fn tell(&mut self, hold: &Hold) {
+    fn tell(&mut self, hold: &Diagnosis) {
         let pending = self.machine.pending();
         warn!(
             route = self.route.settings.name,

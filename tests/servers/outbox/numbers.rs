@@ -1,6 +1,6 @@
 //! The database's numbers fall behind its rows, as after an upgrade by logical replication, which copies no sequence.
 
-use crate::set_aside::{limit, payload, settled};
+use crate::parked::{limit, payload, settled};
 use crate::support::outbox::{Numbers, read_topic};
 use crate::support::payments::{Place, Site};
 
@@ -22,7 +22,7 @@ async fn a_sequence_that_fell_behind_costs_no_event_and_no_order() {
         let _daemon = site.daemon();
         site.assert_relayed(&written).await;
     }
-    // All that is known of the numbers is on a table that was emptied, or in the rows set aside.
+    // All that is known of the numbers is on a table that was emptied, or in the rows parked.
     site.client.batch_execute("TRUNCATE makegood.outbox").await.unwrap();
     site.client.batch_execute(BACK).await.unwrap();
     let more = next(10);
@@ -33,7 +33,7 @@ async fn a_sequence_that_fell_behind_costs_no_event_and_no_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_kafka_refuses_is_set_aside_itself_when_the_sequence_fell_behind() {
+async fn what_kafka_refuses_is_parked_itself_when_the_sequence_fell_behind() {
     let site = Site::new(Place::Beside, 1).await;
     limit(&site.rig, "20000").await;
     let publish = async |number: usize, bytes: usize| {

@@ -11,7 +11,7 @@ use makegood::store::outbox::Shard;
 use rdkafka::mocking::MockCluster;
 use tokio_util::sync::CancellationToken;
 
-use crate::set_aside::numbers;
+use crate::parked::numbers;
 use crate::support::daemon::command;
 use crate::support::eventually;
 use crate::support::load::chance;
@@ -50,7 +50,7 @@ async fn a_topic_that_does_not_exist_holds_up_no_other_and_gets_its_events_when_
     publish(&site, &typo, "lost", 1).await;
     publish(&site, &site.rig.topic, "good", GOOD).await;
     let mut daemon = site.daemon();
-    stands(&site, "set_aside", 1, &[&typo]).await;
+    stands(&site, "parked", 1, &[&typo]).await;
     let sql = "SELECT reason || ' ' || advice FROM makegood.outbox_pending";
     let why: String = site.client.query_one(sql, &[]).await.unwrap().get(0);
     assert!(why.contains("unknown topic") && why.contains("create it"), "{why}");
@@ -62,7 +62,7 @@ async fn a_topic_that_does_not_exist_holds_up_no_other_and_gets_its_events_when_
     let _daemon = site.daemon();
     publish(&site, &typo, "lost", 3).await;
     publish(&site, &site.rig.topic, "more", 10).await;
-    stands(&site, "set_aside", 4, &[&typo]).await;
+    stands(&site, "parked", 4, &[&typo]).await;
     assert_eq!(read_topic(&site.rig).len(), there.len() + 10, "sent again after a restart");
     make_topic(&site.rig.world.kafka.bootstrap(), &typo, 1, &[]).await;
     stands(&site, "ok", 0, &[]).await;
@@ -82,7 +82,7 @@ async fn thousands_of_events_of_missing_topics_before_the_good_ones_keep_them_fo
         (site.number("SELECT published FROM makegood.outbox_status").await == 100).then_some(())
     })
     .await;
-    assert_eq!(site.number("SELECT set_aside FROM makegood.outbox_status").await, 0);
+    assert_eq!(site.number("SELECT parked FROM makegood.outbox_status").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,9 +125,9 @@ async fn events_of_a_misspelt_topic_are_listed_and_sent_on_or_given_up_when_conf
     publish(&site, &site.rig.topic, "k", 1).await;
     publish(&site, &typo, "t", 3).await;
     publish(&site, &junk, "j", 2).await;
-    stands(&site, "set_aside", 5, &[&junk, &typo]).await;
+    stands(&site, "parked", 5, &[&junk, &typo]).await;
     let (_, status) = said(&site, &["status"]).await;
-    assert!(status.contains("set_aside: 3 events of topic") && status.contains(&typo), "{status}");
+    assert!(status.contains("parked: 3 events of topic") && status.contains(&typo), "{status}");
     let (_, list) = said(&site, &["outbox", "list", "--topic", &typo]).await;
     assert_eq!(list.matches("held").count(), 3, "{list}");
     let sql = "SELECT event_id::text FROM makegood.outbox_pending WHERE topic = $1 LIMIT 1";
@@ -140,10 +140,10 @@ async fn events_of_a_misspelt_topic_are_listed_and_sent_on_or_given_up_when_conf
     assert!(code == Some(0) && plan.contains(&format!("--execute --confirm {typo}")), "{plan}");
     let (code, _) = said(&site, &[&on[..], &["--execute"]].concat()).await;
     assert_eq!(code, Some(5));
-    stands(&site, "set_aside", 5, &[&junk, &typo]).await;
+    stands(&site, "parked", 5, &[&junk, &typo]).await;
     let (code, done) = said(&site, &[&on[..], &["--execute", "--confirm", &typo]].concat()).await;
     assert_eq!(code, Some(0), "{done}");
-    stands(&site, "set_aside", 2, &[&junk]).await;
+    stands(&site, "parked", 2, &[&junk]).await;
     assert_eq!(numbers(&read_topic(&site.rig), "t"), [0, 1, 2]);
 
     let up = ["outbox", "discard", "--topic", &junk];

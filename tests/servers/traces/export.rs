@@ -6,7 +6,7 @@ use tokio_postgres::types::Json;
 use uuid::Uuid;
 
 use super::{traceparent, traces_of};
-use crate::set_aside;
+use crate::parked;
 use crate::support::events::Payment;
 use crate::support::eventually;
 use crate::support::otlp::{self, Span};
@@ -142,14 +142,14 @@ async fn a_collector_that_is_away_delays_nothing_and_the_last_spans_are_sent_at_
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_kafka_refuses_has_the_reason_in_its_span() {
     let (rig, collector) = (Rig::new(1).await, Receiver::start().await);
-    set_aside::limit(&rig, "1500").await;
-    let large = set_aside::payload(1, 3000);
+    parked::limit(&rig, "1500").await;
+    let large = parked::payload(1, 3000);
     publish(&rig, "k", &large, Some(traceparent(1, "01"))).await;
     publish(&rig, "k", "{}", Some(traceparent(2, "01"))).await;
     let environment = environment(&collector);
     let variables = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
     let _daemon = rig.daemon_among(&variables);
-    set_aside::settled(&rig, 2).await;
+    parked::settled(&rig, 2).await;
     let spans = eventually("the spans of what was sent", || async {
         let spans = received(&collector);
         spans.iter().any(|span| span.name.starts_with("relay")).then_some(spans)

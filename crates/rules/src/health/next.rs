@@ -9,7 +9,7 @@ pub fn next(verdict: Verdict, start: &'static str) -> Option<&'static str> {
         Verdict::Ok | Verdict::Behind => None,
         Verdict::Quarantine | Verdict::Suspect => Some("makegood quarantine list"),
         Verdict::Mismatch => Some("makegood reconcile show"),
-        Verdict::SetAside => Some("makegood outbox list"),
+        Verdict::Parked => Some("makegood outbox list"),
         Verdict::Gap | Verdict::Unpurchased => Some("makegood reconcile run --wait"),
         Verdict::TopicRecreated => Some("makegood offsets show"),
         Verdict::Down => Some(start),

@@ -54,7 +54,7 @@ pub fn judge(facts: &Outbox<'_>) -> Health {
         _ if facts.relays < facts.shards => Verdict::Down,
         Outbox { held: Some(_), .. } => Verdict::Held,
         Outbox { remark: Some(_), .. } => Verdict::Overdue,
-        _ if facts.refused + facts.behind > 0 || facts.topic.is_some() => Verdict::SetAside,
+        _ if facts.refused + facts.behind > 0 || facts.topic.is_some() => Verdict::Parked,
         Outbox { pending: 0, .. } => Verdict::Ok,
         _ => Verdict::Behind,
     };
@@ -67,7 +67,7 @@ pub fn judge(facts: &Outbox<'_>) -> Health {
             let said = format!("{}: {reason}. {advice}", verdict.as_str());
             format!("{}; {}", said.trim_end().trim_end_matches('.'), flow(facts))
         }
-        (Verdict::SetAside, ..) => format!("set_aside: {}; {}", aside(facts), flow(facts)),
+        (Verdict::Parked, ..) => format!("parked: {}; {}", aside(facts), flow(facts)),
         _ => format!("{}: {}", verdict.as_str(), flow(facts)),
     };
     let health = Health::new(verdict, sentence + &queue(facts));
@@ -112,7 +112,7 @@ fn aside(facts: &Outbox<'_>) -> String {
             n => format!("{n} wait"),
         };
         parts.push(format!(
-            "Kafka refused {}, and {behind} behind, see `makegood outbox list --set-aside`",
+            "Kafka refused {}, and {behind} behind, see `makegood outbox list --parked`",
             count(facts.refused)
         ));
     }
@@ -207,7 +207,7 @@ mod tests {
     fn a_refusal_a_hold_and_a_missing_relay_are_findings_each_with_what_to_do() {
         let refused = Outbox { refused: 1, behind: 3, pending: 1, ..facts() };
         let (verdict, sentence) = judged(&refused);
-        assert!(verdict == Verdict::SetAside && !verdict.is_fine());
+        assert!(verdict == Verdict::Parked && !verdict.is_fine());
         assert!(sentence.contains("Kafka refused 1 event, and 3 wait behind"), "{sentence}");
         let held = Outbox { held: Some(("no topic t", "Create it.")), ..refused };
         let (verdict, sentence) = judged(&held);
@@ -229,8 +229,8 @@ mod tests {
     fn a_topic_that_takes_nothing_is_named_with_its_events() {
         let topic = Some(("typo", 3, "UnknownTopic", "create it"));
         let (verdict, sentence) = judged(&Outbox { topic, topics: 2, pending: 3, ..facts() });
-        assert_eq!(verdict, Verdict::SetAside);
-        let start = "set_aside: 3 events of topic typo wait: UnknownTopic (create it), and 1 more topics are held";
+        assert_eq!(verdict, Verdict::Parked);
+        let start = "parked: 3 events of topic typo wait: UnknownTopic (create it), and 1 more topics are held";
         assert!(sentence.starts_with(start), "{sentence}");
     }
 

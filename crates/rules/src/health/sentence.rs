@@ -122,10 +122,10 @@ pub(super) fn write(verdict: Verdict, facts: &Facts<'_>) -> String {
             if *quarantined == 1 { "needs" } else { "need" },
             flow(facts)
         ),
-        // Only the outbox sets aside, and without the database there are no facts to judge.
+        // Only the outbox parks, and without the database there are no facts to judge.
         Verdict::Behind
         | Verdict::Ok
-        | Verdict::SetAside
+        | Verdict::Parked
         | Verdict::Overdue
         | Verdict::Unreachable => {
             format!("{}: {}", verdict.as_str(), flow(facts))

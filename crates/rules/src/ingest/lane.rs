@@ -65,7 +65,7 @@ pub struct Arrival<R> {
     pub follows: i64,
     /// Its bytes.
     pub bytes: usize,
-    /// Whether it is the record that the position was built on, if the claim reads one before the position for that.
+    /// Of what is read before the position only to prove the log: whether it is what was there when it was looked at.
     pub is_anchor: Option<bool>,
     /// The record.
     pub record: R,

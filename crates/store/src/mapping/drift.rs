@@ -3,6 +3,7 @@
 use super::rights::planned;
 use super::{Mapping, Unfit};
 use crate::{Fault, Store, host_tables};
+use rules::diagnosis::Diagnosis;
 use rules::drift::{self, Catalogue, Column, Complaint, Source, Table};
 use rules::error_policy::{self, Disposition};
 use rules::fields::Kind;
@@ -100,18 +101,16 @@ impl Mapping {
                 if sqlstate == "42P10"
                     && let Err(Unfit::Broken(problem)) = self.check_key(store).await =>
             {
-                Unfit::Drifted { reason: fault.to_string(), advice: problem.hint }
+                Unfit::Drifted(Diagnosis::new(fault.to_string(), problem.hint))
             }
-            Fault::Refused { sqlstate, .. } if drift::is_drift(sqlstate) => Unfit::Drifted {
-                reason: fault.to_string(),
-                advice: self.advice(store, file, sql, &fault).await,
-            },
-            _ if is_its_own(store, sql, &fault).await => Unfit::Drifted {
-                reason: format!("{file} cannot be run: {fault}"),
-                advice: format!(
-                    "change {file} or the table that it reads until they fit, then send SIGHUP"
-                ),
-            },
+            Fault::Refused { sqlstate, .. } if drift::is_drift(sqlstate) => {
+                let advice = self.advice(store, file, sql, &fault).await;
+                Unfit::Drifted(Diagnosis::new(fault.to_string(), advice))
+            }
+            _ if is_its_own(store, sql, &fault).await => Unfit::Drifted(Diagnosis::new(
+                format!("{file} cannot be run: {fault}"),
+                format!("change {file} or the table that it reads until they fit, then send SIGHUP"),
+            )),
             _ => Unfit::Unknown(fault),
         }
     }
@@ -119,18 +118,18 @@ impl Mapping {
     /// What to do about a column that rounds, where the catalogue shows one.
     pub(crate) async fn rounding_advice(&self, store: &Store) -> Option<String> {
         let known = catalogue(store, &self.apply).await.ok()?;
-        self.rounds(&known).map(|(_, advice)| advice)
+        self.rounds(&known).map(|diagnosis| diagnosis.advice)
     }
 
     /// The same with a look at the catalogue.
     pub(super) async fn rounding(&self, store: &Store) -> Result<Option<Unfit>, Fault> {
         let rounds = self.rounds(&catalogue(store, &self.apply).await?);
-        Ok(rounds.map(|(reason, advice)| Unfit::Drifted { reason, advice }))
+        Ok(rounds.map(Unfit::Drifted))
     }
 
     /// Whether the purchases' amount cannot hold what the event's can: PostgreSQL rounds silently. What a changed
     /// mapping makes of it nobody knows before it is stored.
-    fn rounds(&self, known: &Catalogue) -> Option<(String, String)> {
+    fn rounds(&self, known: &Catalogue) -> Option<Diagnosis> {
         let Kind::Numeric { precision, scale } =
             self.fields.iter().find(|f| f.pointer == "/data/amount").map(|field| field.kind)?
         else {
@@ -141,7 +140,7 @@ impl Mapping {
         let wanted = format!("numeric({precision},{scale})");
         let (name, kind) = (&self.key.table, &column.kind);
         (self.is_shipped() && drift::rounds(kind, scale)).then(|| {
-            (
+            Diagnosis::new(
                 format!("{name}.amount is {kind}, which rounds an event's {wanted} silently"),
                 format!(
                     "`ALTER TABLE {name} ALTER amount TYPE {wanted};`\nor, where it counts minor units, map those as README.md of the mapping says"
@@ -154,17 +153,17 @@ impl Mapping {
     /// the first row.
     pub async fn check_columns(&self, store: &Store) -> Result<(), Unfit> {
         let known = catalogue(store, &self.apply).await?;
-        if let Some((reason, advice)) = self.rounds(&known) {
-            return Err(Unfit::Drifted { reason, advice });
+        if let Some(diagnosis) = self.rounds(&known) {
+            return Err(Unfit::Drifted(diagnosis));
         }
         let unset = drift::unset(&self.apply, &known);
         let Some(first) = unset.first() else { return Ok(()) };
         let names: Vec<String> =
             unset.iter().map(|u| format!("{}.{}", u.table, sql::quoted(&u.column.name))).collect();
-        Err(Unfit::Drifted {
-            reason: format!("{} must not be null, and nothing sets it", names.join(", ")),
-            advice: first.fix("apply.sql"),
-        })
+        Err(Unfit::Drifted(Diagnosis::new(
+            format!("{} must not be null, and nothing sets it", names.join(", ")),
+            first.fix("apply.sql"),
+        )))
     }
 }
 

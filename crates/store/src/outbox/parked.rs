@@ -1,9 +1,9 @@
-//! Rows set aside: put there with the cursor that passes them, and sent again when somebody asks.
+//! Rows parked: put there with the cursor that passes them, and sent again when somebody asks.
 
 use super::{Cursor, Lost, Row, Saying, Session};
 use crate::{About, Fault};
 
-/// A row to be set aside, or back.
+/// A row to be parked, or back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parking {
     /// The row's number.
@@ -27,14 +27,14 @@ pub struct Waiting {
     pub asked: bool,
 }
 
-/// What a step does to the rows set aside.
+/// What a step does to the rows parked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Aside {
-    /// Set aside now.
+    /// Parked now.
     pub parking: Vec<Parking>,
-    /// Set aside before, and with Kafka at last: taken away.
+    /// Parked before, and with Kafka at last: taken away.
     pub sent_again: Vec<i64>,
-    /// Set aside before, and refused once more: kept until the next request.
+    /// Parked before, and refused once more: kept until the next request.
     pub refused_again: Vec<Parking>,
 }
 
@@ -46,9 +46,9 @@ impl Aside {
 }
 
 impl Session {
-    /// As [`Session::step`], and in the same transaction what became of rows set aside: a relay that has lost the shard
+    /// As [`Session::step`], and in the same transaction what became of rows parked: a relay that has lost the shard
     /// changes nothing that the next one has read.
-    pub async fn step_aside(
+    pub async fn step_parking(
         &self,
         step: i64,
         cursor: &Cursor,
@@ -72,14 +72,14 @@ impl Session {
         Ok(moved)
     }
 
-    /// The keys of this shard that wait behind a row set aside: topic and key.
+    /// The keys of this shard that wait behind a row parked: topic and key.
     pub async fn parked_keys(&self) -> Result<Vec<(String, String)>, Fault> {
         let sql = include_str!("../../../../sql/core/outbox_parked_keys.sql");
         let rows = self.query(sql, &[&self.shard.number, &self.shard.of]).await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
-    /// The next rows set aside that may go, at most `limit` and about so many bytes: those that somebody asked for, and
+    /// The next rows parked that may go, at most `limit` and about so many bytes: those that somebody asked for, and
     /// those of `topics`.
     pub async fn retries(
         &self,
@@ -135,7 +135,7 @@ impl Session {
 
 /// Never seen, for publish gives no number twice: better to stand still than to lose one of two.
 fn one_number() -> Fault {
-    let message = "two events of the outbox have one number, and one of them is to be set aside";
+    let message = "two events of the outbox have one number, and one of them is to be parked";
     Fault::Refused {
         sqlstate: "23505".to_owned(),
         message: message.to_owned(),

@@ -1,4 +1,4 @@
-//! What people ask of the outbox, and the one thing they can ask for: to send again what was set aside.
+//! What people ask of the outbox, and the one thing they can ask for: to send again what was parked.
 
 use std::collections::BTreeMap;
 
@@ -30,8 +30,8 @@ pub struct Status {
     pub oldest_age: Option<f64>,
     /// Events handed to Kafka and not acknowledged when the relay last wrote.
     pub in_flight: i64,
-    /// Events set aside: refused by Kafka, or behind such a one of their key.
-    pub set_aside: i64,
+    /// Events parked: refused by Kafka, or behind such a one of their key.
+    pub parked: i64,
     /// Those of them that Kafka refused.
     pub refused: i64,
     /// Events acknowledged so far.
@@ -118,7 +118,7 @@ pub struct Whole {
     pub headers: BTreeMap<String, String>,
     /// The JSON text that becomes the record's value.
     pub payload: String,
-    /// The first event of its key that was set aside, if there is one before it.
+    /// The first event of its key that was parked, if there is one before it.
     pub waits_for: Option<Uuid>,
 }
 
@@ -151,7 +151,7 @@ pub async fn status(store: &Store) -> Result<Status, Fault> {
         pending_bytes: row.get("pending_bytes"),
         oldest_age: row.get("oldest_age"),
         in_flight: row.get("in_flight"),
-        set_aside: row.get("set_aside"),
+        parked: row.get("parked"),
         refused: row.get("refused"),
         published: row.get("published"),
         seen_at: row.time("seen_at"),
@@ -159,14 +159,14 @@ pub async fn status(store: &Store) -> Result<Status, Fault> {
     })
 }
 
-/// Events set aside, of one key or of all, at most `limit`; those of one key in the order in which they go.
-pub async fn set_aside(
+/// Events parked, of one key or of all, at most `limit`; those of one key in the order in which they go.
+pub async fn parked(
     store: &Store,
     key: Option<&str>,
     topic: Option<&str>,
     limit: i64,
 ) -> Result<Vec<Event>, Fault> {
-    let sql = include_str!("../../../../sql/core/outbox_list_aside.sql");
+    let sql = include_str!("../../../../sql/core/outbox_list_parked.sql");
     Ok(store.query(sql, &[&key, &limit, &topic]).await?.iter().map(event).collect())
 }
 
@@ -196,10 +196,10 @@ pub async fn show(store: &Store, id: Uuid) -> Result<Vec<Whole>, Fault> {
     Ok(store.query(sql, &[&id]).await?.iter().map(whole).collect())
 }
 
-/// What was set aside or waits for its topic, for a key or an event's id, for a topic, or all of it, in the order in which
+/// What was parked or waits for its topic, for a key or an event's id, for a topic, or all of it, in the order in which
 /// it goes: each event with its number. An event stands for its whole key, because one of a key can only go after those
 /// before it.
-pub async fn parked(
+pub async fn retryable(
     store: &Store,
     of: Option<&str>,
     topic: Option<&str>,

@@ -103,8 +103,8 @@ catalog! {
         "How long the oldest of those events has been waiting; 0 if there is none.";
     OUTBOX_FLYING "makegood_outbox_in_flight_messages" Gauge Shared []
         "Events handed to Kafka and not acknowledged yet.";
-    OUTBOX_ASIDE "makegood_outbox_set_aside_messages" Gauge Shared ["cause"]
-        "Events set aside: refused by Kafka, behind such a one of their key, or waiting for a topic that takes nothing.";
+    OUTBOX_PARKED "makegood_outbox_parked_messages" Gauge Shared ["cause"]
+        "Events parked: refused by Kafka, behind such a one of their key, or waiting for a topic that takes nothing.";
     OUTBOX_PUBLISHED "makegood_outbox_published_total" Counter Shared []
         "Events of the outbox that Kafka has acknowledged.";
     OUTBOX_VERDICT "makegood_outbox_verdict" Gauge Shared ["verdict"]

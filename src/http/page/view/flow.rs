@@ -180,7 +180,7 @@ fn outbox_wrong(outbox: &Outbox) -> Option<String> {
                     status.held.iter().map(|held| held.topic.as_str()).collect();
                 Some(format!("takes nothing: {}", topics.join(", ")))
             }
-            None if status.set_aside > 0 => Some(format!("{} set aside", number(status.set_aside))),
+            None if status.parked > 0 => Some(format!("{} parked", number(status.parked))),
             None => None,
         },
     }

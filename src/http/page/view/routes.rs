@@ -73,7 +73,7 @@ pub struct OutboxView {
     /// Names and values; none while its database is away.
     pub facts: Vec<(&'static str, String)>,
     pub seen: Option<When>,
-    pub set_aside: bool,
+    pub parked: bool,
 }
 
 impl<'a> RouteView<'a> {
@@ -205,7 +205,7 @@ impl OutboxView {
                     ("pending", format!("{} ({})", number(s.pending), size(s.pending_bytes))),
                     ("oldest", or_dash(s.oldest_age, length)),
                     ("in flight", number(s.in_flight)),
-                    ("set aside", number(s.set_aside)),
+                    ("parked", number(s.parked)),
                     ("refused by Kafka", number(s.refused)),
                     ("held topics", number(s.held.len() as i64)),
                     ("published", number(s.published)),
@@ -214,7 +214,7 @@ impl OutboxView {
                 ]
             }),
             seen: status.and_then(|s| s.seen_at).map(|at| When::new(at, now)),
-            set_aside: status.is_some_and(|s| s.set_aside > 0),
+            parked: status.is_some_and(|s| s.parked > 0),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A row that Kafka refuses for its own sake is set aside and its key waits, also for the next relay.
+//! A row that Kafka refuses for its own sake is parked and its key waits, also for the next relay.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use makegood::config::Postgres;
 use makegood::store::outbox::{Aside, Claim, Lost, Parking, Saying, Session, Shard};
 use uuid::Uuid;
 
-use crate::set_aside::limit;
+use crate::parked::limit;
 use crate::support::eventually;
 use crate::support::load::chance;
 use crate::support::outbox::{Numbers, Written};
 use crate::support::payments::{Place, Site, Writers};
 use crate::support::rig::Rig;
 
-async fn set_aside(site: &Site, refused: i64, all: i64) {
-    let sql = "SELECT count(*) FROM makegood.outbox_set_aside HAVING count(*) = $1 AND count(reason) = $2";
-    eventually("rows to be set aside", || async {
+async fn parked(site: &Site, refused: i64, all: i64) {
+    let sql = "SELECT count(*) FROM makegood.outbox_parked_events HAVING count(*) = $1 AND count(reason) = $2";
+    eventually("rows to be parked", || async {
         site.client.query_opt(sql, &[&all, &refused]).await.unwrap().map(|_| ())
     })
     .await;
@@ -50,13 +50,13 @@ async fn what_waits_behind_a_refused_row_survives_the_relay() {
         let new = [events(&mut numbers, &large, 10), events(&mut numbers, "k", 10)].concat();
         site.publish(&new).await;
         written.extend(new);
-        set_aside(&site, 1, 10 * (round + 1)).await;
+        parked(&site, 1, 10 * (round + 1)).await;
         daemon.kill();
     }
     limit(&site.rig, "20000000").await;
     retry(&site).await;
     let _daemon = site.daemon();
-    set_aside(&site, 0, 0).await;
+    parked(&site, 0, 0).await;
     site.assert_relayed(&written).await;
 }
 
@@ -72,19 +72,19 @@ async fn a_retry_that_was_asked_for_while_nobody_relayed_is_seen_under_load() {
     let mut written = events(&mut Numbers::default(), &large(), 2);
     let mut daemon = site.daemon();
     site.publish(&written).await;
-    set_aside(&site, 1, 2).await;
+    parked(&site, 1, 2).await;
     daemon.kill();
     limit(&site.rig, "20000000").await;
     retry(&site).await;
     let writers = Writers::start(&site, 2, Duration::from_millis(20), &mut chance("retry")).await;
     let _daemon = site.daemon();
-    set_aside(&site, 0, 0).await;
+    parked(&site, 0, 0).await;
     written.extend(writers.stop().await);
     site.assert_relayed(&written).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_that_lost_its_shard_changes_nothing_about_what_was_set_aside() {
+async fn a_relay_that_lost_its_shard_changes_nothing_about_what_was_parked() {
     let site = Site::new(Place::Beside, 1).await;
     site.publish(&events(&mut Numbers::default(), "k", 2)).await;
     let postgres = Postgres::from_url(&site.payments).unwrap();
@@ -103,7 +103,7 @@ async fn a_relay_that_lost_its_shard_changes_nothing_about_what_was_set_aside() 
     let behind = Parking { seq: 2, refusal: None, by_topic: false };
     let aside = Aside { parking: vec![refused(1), behind], ..Aside::default() };
     let says = Saying { leaving: true, ..Saying::default() };
-    let step = first.step_aside(step, &cursor, &says, &aside).await.unwrap().unwrap();
+    let step = first.step_parking(step, &cursor, &says, &aside).await.unwrap().unwrap();
     retry(&site).await;
 
     let (next, next_step, next_cursor) = claimed().await;
@@ -111,13 +111,14 @@ async fn a_relay_that_lost_its_shard_changes_nothing_about_what_was_set_aside() 
         Aside { sent_again: vec![1], ..Aside::default() },
         Aside { refused_again: vec![refused(1)], ..Aside::default() },
     ] {
-        let moved = first.step_aside(step, &cursor, &Saying::default(), &late).await.unwrap();
+        let moved = first.step_parking(step, &cursor, &Saying::default(), &late).await.unwrap();
         assert_eq!(moved, Err(Lost));
         let asked = next.retries(10, 1000, &[]).await.unwrap();
         assert_eq!(asked.iter().map(|row| row.seq).collect::<Vec<_>>(), [1, 2], "{late:?}");
     }
     let sent = Aside { sent_again: vec![1], ..Aside::default() };
-    let moved = next.step_aside(next_step, &next_cursor, &Saying::default(), &sent).await.unwrap();
+    let moved =
+        next.step_parking(next_step, &next_cursor, &Saying::default(), &sent).await.unwrap();
     assert_eq!(moved, Ok(next_step + 1));
     assert_eq!(
         next.retries(10, 1000, &[]).await.unwrap()[0].seq,

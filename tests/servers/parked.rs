@@ -58,16 +58,16 @@ pub fn numbers(held: &[Held], key: &str) -> Vec<u64> {
     found
 }
 
-pub async fn settled(rig: &Rig, set_aside: i64) {
+pub async fn settled(rig: &Rig, parked: i64) {
     eventually("the outbox to be settled", || async {
-        let sql = "SELECT pending, set_aside FROM makegood.outbox_status";
+        let sql = "SELECT pending, parked FROM makegood.outbox_status";
         let row = rig.client.query_one(sql, &[]).await.unwrap();
-        ((row.get::<_, i64>(0), row.get::<_, i64>(1)) == (0, set_aside)).then_some(())
+        ((row.get::<_, i64>(0), row.get::<_, i64>(1)) == (0, parked)).then_some(())
     })
     .await;
 }
 
-/// Asks for everything that was set aside, as `makegood outbox retry --all --execute` does.
+/// Asks for everything that was parked, as `makegood outbox retry --all --execute` does.
 async fn retry(rig: &Rig) {
     let sql = "UPDATE makegood.outbox_parked SET retry_at = now(); NOTIFY makegood_outbox";
     rig.client.batch_execute(sql).await.unwrap();
@@ -93,12 +93,12 @@ async fn a_refused_event_waits_with_its_key_and_goes_in_order_when_asked_for() {
     assert_eq!(numbers(&held, "b"), (0..8).collect::<Vec<_>>());
     assert_eq!(numbers(&held, "c"), (0..10).collect::<Vec<_>>());
     let sql =
-        "SELECT count(*) FROM makegood.outbox_set_aside WHERE key = 'a' AND reason IS NOT NULL";
+        "SELECT count(*) FROM makegood.outbox_parked_events WHERE key = 'a' AND reason IS NOT NULL";
     assert_eq!(rig.number(sql).await, 1, "the others only wait behind it");
 
     // Nothing has changed: it is refused again, and still nothing overtakes it.
     retry(&rig).await;
-    let asked = "SELECT count(*) FROM makegood.outbox_set_aside WHERE retry_at IS NOT NULL AND reason IS NOT NULL";
+    let asked = "SELECT count(*) FROM makegood.outbox_parked_events WHERE retry_at IS NOT NULL AND reason IS NOT NULL";
     eventually("the retry to be refused", || async {
         (rig.number(asked).await == 0).then_some(())
     })
@@ -128,7 +128,7 @@ async fn a_missing_topic_alone_is_a_hold_and_sets_nothing_aside() {
             .then_some(())
     })
     .await;
-    assert_eq!(rig.number("SELECT set_aside FROM makegood.outbox_status").await, 0);
+    assert_eq!(rig.number("SELECT parked FROM makegood.outbox_status").await, 0);
     rig.make_topic(3).await;
     settled(&rig, 0).await;
     assert_eq!(numbers(&read_topic(&rig), "a"), (0..20).collect::<Vec<_>>());
