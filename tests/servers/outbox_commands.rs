@@ -181,7 +181,7 @@ async fn status_counts_the_outbox_among_what_has_to_work() {
     let refused = "outbox: parked: Kafka refused 1 event, and 2 wait behind";
     says("status to say what Kafka refused", 3, refused).await;
     let screen = stdout(&run(&rig, &["status"]).await);
-    assert!(screen.contains("parked   3, of which Kafka refused 1"), "{screen}");
+    assert!(screen.contains("parked      3, of which Kafka refused 1"), "{screen}");
     let sql = "SELECT makegood.publish('nowhere-to-be-found', 'b', 'T', '{}')";
     rig.client.query_one(sql, &[]).await.unwrap();
     // Before Kafka says why, the relay may have said that it hears nothing.

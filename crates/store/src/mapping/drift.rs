@@ -109,7 +109,9 @@ impl Mapping {
             }
             _ if is_its_own(store, sql, &fault).await => Unfit::Drifted(Diagnosis::new(
                 format!("{file} cannot be run: {fault}"),
-                format!("change {file} or the table that it reads until they fit, then send SIGHUP"),
+                format!(
+                    "change {file} or the table that it reads until they fit, then send SIGHUP"
+                ),
             )),
             _ => Unfit::Unknown(fault),
         }
