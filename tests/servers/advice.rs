@@ -5,7 +5,9 @@
 use rules::advice::runnable;
 use tokio_postgres::error::SqlState;
 
-use crate::support::daemon::Daemon;
+use crate::commands::stdout;
+use crate::mapping_commands::checks;
+use crate::support::daemon::{Daemon, command};
 use crate::support::events::payments;
 use crate::support::eventually;
 use crate::support::holding::{held, made_good};
@@ -218,4 +220,55 @@ async fn every_statement_that_is_printed_runs_as_printed_and_mends_the_fault() {
         }
         made_good(&rig, &mut daemon, &paid).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_doctor_prints_runs_as_printed_and_mends_what_it_names() {
+    let rig = Rig::new(1).await;
+    let role = format!("tight_{}", rig.database);
+    let rights = format!(
+        "CREATE ROLE {role} LOGIN PASSWORD 'pw';
+         GRANT USAGE ON SCHEMA makegood TO {role};
+         GRANT ALL ON ALL TABLES IN SCHEMA makegood TO {role};
+         GRANT ALL ON ALL SEQUENCES IN SCHEMA makegood TO {role};
+         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA makegood TO {role};
+         GRANT SELECT ON payments TO {role};
+         GRANT SELECT, INSERT ON student_course_purchases TO {role}"
+    );
+    rig.client.batch_execute(&rights).await.unwrap();
+    let port = rig.world.postgres.port();
+    let url = format!("postgres://{role}:pw@127.0.0.1:{port}/{}", rig.database);
+    for (breaks, name) in [
+        ("ALTER ROLE THE_ROLE CONNECTION LIMIT 4", "postgres.connections"),
+        ("GRANT CREATE ON SCHEMA public TO PUBLIC", "mapping.schemas"),
+        ("GRANT EXECUTE ON FUNCTION makegood.publish TO PUBLIC", "outbox.publishers"),
+        ("DROP INDEX IF EXISTS payments_updated_at_id_idx", "mapping.indexes"),
+        (
+            "ALTER TABLE student_course_purchases DROP CONSTRAINT student_course_purchases_payment_id_key",
+            "mapping.key",
+        ),
+        ("REVOKE INSERT ON student_course_purchases FROM THE_ROLE", "mapping.apply"),
+    ] {
+        rig.client.batch_execute(&breaks.replace("THE_ROLE", &role)).await.unwrap();
+        let said = doctor_at(&rig, &url, name).await;
+        let printed: Vec<&str> = runnable(&said).into_iter().filter(|t| t.ends_with(';')).collect();
+        assert!(!printed.is_empty(), "{breaks}: {said}");
+        for statement in printed {
+            rig.client.query(statement, &[]).await.unwrap_or_else(|e| panic!("{statement}: {e:?}"));
+        }
+        let said = doctor_at(&rig, &url, name).await;
+        assert!(said.starts_with("pass "), "{breaks}: {said}");
+    }
+}
+
+/// What the doctor says of a check, as this role: its worst level, what it says and advises.
+async fn doctor_at(rig: &Rig, url: &str, name: &str) -> String {
+    let file = rig.config_file(url, "", "");
+    let mut doctor = command();
+    doctor.args(["doctor", "-o", "json", "--config"]).arg(file);
+    let json = stdout(&tokio::task::block_in_place(|| doctor.output()).unwrap());
+    let found = checks(&json, name);
+    let worst = found.iter().find(|(level, _)| level != "pass").or(found.first());
+    let (level, text) = worst.unwrap_or_else(|| panic!("no {name} in {json}"));
+    format!("{level} {text}")
 }
