@@ -98,7 +98,9 @@ pub(super) async fn claim(
             let starts = starts
                 .iter()
                 .filter_map(|(p, start)| {
-                    let anchor = survey.get(p).and_then(|seen| seen.anchor_of(start));
+                    // Between it and the start may be the record that cannot be read.
+                    let seen = survey.get(p).filter(|_| !careful);
+                    let anchor = seen.and_then(|seen| seen.anchor_of(start));
                     Some((*p, Begin { offset: start.offset, step: *steps.get(p)?, anchor }))
                 })
                 .collect();
