@@ -2,7 +2,7 @@
 -- Whose lock a session of makegood's called $1 waits for. Of several in a queue, the one that waits for nobody. One that
 -- was found before is it for as long as its transaction ($2) has the lock (on $3), also between two waits.
 SELECT h.pid, b.application_name, b.state, b.usename::text,
-       greatest(extract(epoch FROM now() - b.xact_start), 0)::float8 AS seconds,
+       CASE WHEN b.xact_start IS NOT NULL THEN greatest(extract(epoch FROM now() - b.xact_start), 0)::float8 END AS seconds,
        h.relation::regclass::text AS table_name, h.relation, held.virtualtransaction AS transaction
 FROM (
     SELECT blocking.pid, wanted.relation, 0 AS place

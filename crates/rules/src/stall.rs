@@ -151,7 +151,7 @@ pub fn say_after(patience: Duration) -> Duration {
 /// Nothing but its end helps against somebody's lock, and whoever can end it is told soon.
 fn say_after_for(facts: &Facts) -> Duration {
     match facts.database {
-        Database::Locked(..) => facts.patience / 5,
+        Database::Locked(..) => facts.patience / 10,
         _ => say_after(facts.patience),
     }
 }
