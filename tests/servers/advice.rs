@@ -255,19 +255,19 @@ async fn what_the_doctor_prints_runs_as_printed_and_mends_what_it_names() {
         ("REVOKE INSERT ON student_course_purchases FROM THE_ROLE", "mapping.apply"),
     ] {
         rig.client.batch_execute(&breaks.replace("THE_ROLE", &role)).await.unwrap();
-        let said = doctor_at(&rig, &url, name).await;
+        let said = doctor_at(&rig, &url, name);
         let printed: Vec<&str> = runnable(&said).into_iter().filter(|t| t.ends_with(';')).collect();
         assert!(!printed.is_empty(), "{breaks}: {said}");
         for statement in printed {
             rig.client.query(statement, &[]).await.unwrap_or_else(|e| panic!("{statement}: {e:?}"));
         }
-        let said = doctor_at(&rig, &url, name).await;
+        let said = doctor_at(&rig, &url, name);
         assert!(said.starts_with("pass "), "{breaks}: {said}");
     }
 }
 
 /// What the doctor says of a check, as this role: its worst level, what it says and advises.
-async fn doctor_at(rig: &Rig, url: &str, name: &str) -> String {
+fn doctor_at(rig: &Rig, url: &str, name: &str) -> String {
     let file = rig.config_file(url, "", "");
     let mut doctor = command();
     doctor.args(["doctor", "-o", "json", "--config"]).arg(file);
