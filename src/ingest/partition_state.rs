@@ -14,7 +14,7 @@ use rules::record::Record;
 
 /// How far before a start a record is looked for by which the fetch proves the log. The marks of transactions
 /// have offsets too; what lies between is read and dropped.
-const NEAR: i64 = 16;
+const NEAR: i64 = 3;
 
 /// What Kafka says of the partitions.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ impl Surveyed {
     pub fn anchor_of(&self, start: &StartAt) -> Option<Anchor> {
         let goes_on = matches!(start.why, Why::Resumed | Why::Rewound);
         let witness = self.witness.as_ref().filter(|_| goes_on)?;
-        is_near(witness, start.offset).then(|| witness.clone())
+        (start.offset - NEAR..start.offset).contains(&witness.offset).then(|| witness.clone())
     }
 }
 
@@ -76,6 +76,7 @@ pub async fn survey(
         partitions.iter().filter(|p| !left_out.contains_key(p)).copied().collect();
     let positions = or_none(positions::read(store, &log, &asked).await).map_err(failed)?;
     let before = or_none(positions::before(store, &log).await).map_err(failed)?;
+    let starts: BTreeMap<i32, i64>;
     let mut seen = {
         let (route, probe) = (route.clone(), probe.clone());
         let anchors = positions
@@ -87,10 +88,11 @@ pub async fn survey(
             let kafka = committed.get(p).copied().filter(|kafka| *kafka >= 0);
             let start = kafka.map_or(position.next_offset, |kafka| kafka.min(position.next_offset));
             let anchor = position.anchor.as_ref();
-            anchor.is_none_or(|anchor| !is_near(anchor, start)).then_some((*p, start))
+            anchor.is_none_or(|anchor| anchor.offset != start - 1).then_some((*p, start))
         };
-        let starts = positions.iter().filter_map(unproved).collect();
-        blocking(move || Seen::ask(&route, &probe, &asked, &anchors, &starts)).await?
+        let unproved: BTreeMap<i32, i64> = positions.iter().filter_map(unproved).collect();
+        starts = unproved.clone();
+        blocking(move || Seen::ask(&route, &probe, &asked, &anchors, &unproved)).await?
     };
     left_out.append(&mut seen.left_out);
     let is_gone = |(p, position): (&i32, &Position)| {
@@ -126,8 +128,9 @@ pub async fn survey(
                 || anchor.is_some_and(|anchor| is_cut(partition, anchor))
                 || (!may_go && gone.contains(partition)),
         };
-        let before = seen.before.get(partition).map(Anchor::of);
-        let witness = before.or(anchor.filter(|_| record.is_some()).cloned());
+        let is_last = |_: &&Anchor| record.is_some() && !starts.contains_key(partition);
+        let witness =
+            seen.before.get(partition).map(Anchor::of).or(anchor.filter(is_last).cloned());
         (*partition, Surveyed { known, policy, position: position.cloned(), witness })
     };
     let known = seen.ends.iter().filter(|(partition, _)| !left_out.contains_key(partition));
@@ -182,20 +185,25 @@ impl Seen {
         };
         let wanted =
             anchors.iter().filter(|(p, offset)| is_in(p, offset)).map(|(p, o)| (*p, *o)).collect();
-        let shortly_before = |(p, offset): (&i32, &i64)| {
-            let low = ends.get(p)?.low;
-            (*offset > low && is_in(p, &(*offset - 1))).then(|| (*p, low.max(*offset - NEAR)))
-        };
         // In this order: the anchor then tells that these were of the same log.
-        let mut before = probe.first_from(&starts.iter().filter_map(shortly_before).collect())?;
-        let mut anchors = probe.records_at(&wanted)?;
-        for found in [&mut times.failed, &mut before.failed, &mut anchors.failed] {
-            left_out.append(found);
+        let is_open = |(p, start): (&i32, &i64)| is_in(p, &(*start - 1)).then_some((*p, *start));
+        let mut open: BTreeMap<i32, i64> = starts.iter().filter_map(is_open).collect();
+        let mut before = BTreeMap::new();
+        for back in 1..=NEAR {
+            let from =
+                |(p, start): (&i32, &i64)| is_in(p, &(*start - back)).then(|| (*p, *start - back));
+            let mut found = probe.first_from(&open.iter().filter_map(from).collect())?;
+            left_out.append(&mut found.failed);
+            for (p, record) in found.records {
+                if let Some(record) = record.filter(|record| record.offset < starts[&p]) {
+                    open.remove(&p);
+                    before.insert(p, record);
+                }
+            }
         }
-        let is_before = |(p, record): (i32, Option<Record>)| {
-            record.filter(|record| record.offset < starts[&p]).map(|record| (p, record))
-        };
-        let before = before.records.into_iter().filter_map(is_before).collect();
+        let mut anchors = probe.records_at(&wanted)?;
+        left_out.append(&mut times.failed);
+        left_out.append(&mut anchors.failed);
         let (at_time, anchors) = (times.records, anchors.records);
         Ok(Seen { ends, at_time, anchors, before, left_out })
     }
@@ -207,11 +215,6 @@ fn or_none<T: Default>(read: Result<T, Fault>) -> Result<T, Fault> {
         Err(fault) if matches!(fault.sqlstate(), Some("42P01" | "3F000")) => Ok(T::default()),
         read => read,
     }
-}
-
-/// Whether a record lies shortly before a start: a person may have moved the position past many.
-fn is_near(anchor: &Anchor, start: i64) -> bool {
-    (start - NEAR..start).contains(&anchor.offset)
 }
 
 /// Whether a record is the one that a position was built on.

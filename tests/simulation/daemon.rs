@@ -18,7 +18,7 @@ use super::world::{Mutant, Task, World};
 pub const LANES: usize = 2;
 
 /// How far before a start a record is looked for.
-const NEAR: i64 = 16;
+const NEAR: i64 = 3;
 
 /// A record on its way: partition, offset, payment.
 pub type Record = (i32, i64, u64);
@@ -354,7 +354,7 @@ impl World {
                 let anchor = claim.anchors.get(&partition)?;
                 let is_first = arrival.follows == anchor.0;
                 let is_before = claim.starts.get(&partition).is_some_and(|start| offset < *start);
-                (is_first || is_before).then(|| !is_first || *anchor == (offset, payment))
+                (is_first || is_before).then(|| is_first && *anchor == (offset, payment))
             });
             let arrival = Arrival { is_anchor, ..arrival };
             let arrival = match self.mutant {
@@ -504,11 +504,11 @@ impl World {
             let start = start_at(Policy::Earliest, known);
             let anchor = step.and_then(|step| step.anchor).filter(|(at, _)| *at >= in_log.low);
             let first = start.offset;
-            let near = in_log.records.range((first - NEAR).max(0)..first).next();
+            let near = in_log.records.range((first - NEAR).max(0)..first).next_back();
             let near = near.map(|(offset, payment)| (*offset, *payment));
             let goes_on = matches!(start.why, Why::Resumed | Why::Rewound);
-            let is_near = |(at, _): &(i64, u64)| (first - NEAR..first).contains(at);
-            let witness = anchor.filter(is_near).or(near).filter(|_| goes_on);
+            let is_last = |(at, _): &(i64, u64)| *at == first - 1;
+            let witness = anchor.filter(is_last).or(near).filter(|_| goes_on);
             if let Some(anchor) = witness
                 && self.mutant != Mutant::ProvesNoLog
             {

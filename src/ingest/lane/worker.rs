@@ -116,8 +116,9 @@ impl Worker {
             let anchor = claim.anchors.get(&partition)?;
             let is_first = follows == anchor.offset;
             let is_before = claim.starts.get(&partition).is_some_and(|start| offset < *start);
+            // It was the last one before the start: another one there is of another log.
             (is_first || is_before)
-                .then(|| !is_first || offset == anchor.offset && is_same(anchor, record))
+                .then(|| is_first && offset == anchor.offset && is_same(anchor, record))
         });
         let arrival =
             Arrival { generation, partition, offset, follows, bytes, is_anchor, record: delivery };
