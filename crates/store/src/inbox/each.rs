@@ -55,8 +55,9 @@ async fn run(
     let judged = judge(tx, batch, &fresh, &tried, sound).await?;
     tx.batch(UNPLANNED).await.map_err(ApplyFault::Engine)?;
     let mut answers = Vec::with_capacity(fresh.len());
-    // One look at the catalogue for each kind of refusal.
-    let mut advice: BTreeMap<Option<String>, String> = BTreeMap::new();
+    // One look at the catalogue for all that are refused for the same.
+    let mut known: BTreeMap<String, String> = BTreeMap::new();
+    let source = batch.payments.and_then(|payments| payments.source);
     for ((event, tried), is_own) in fresh.into_iter().zip(tried).zip(judged) {
         match tried {
             Tried::Answered(answer) => {
@@ -64,16 +65,12 @@ async fn run(
                 sorted.fresh.push(event);
             }
             Tried::Refused(fault) => {
-                let code = fault.sqlstate().map(str::to_owned);
-                let advice = match advice.get(&code) {
-                    Some(known) => known.clone(),
-                    None => {
-                        let source = batch.payments.and_then(|payments| payments.source);
-                        let found = fault.advice(store, source, batch.mapping).await;
-                        advice.insert(code, found.clone());
-                        found
-                    }
+                let reason = fault.reason_and_advice().0;
+                let advice = match known.get(&reason) {
+                    Some(advice) => advice.clone(),
+                    None => fault.advice(store, source, batch.mapping).await,
                 };
+                known.insert(reason, advice.clone());
                 let refusal = Refusal { is_suspect: !is_own, ..fault.refusal(advice) };
                 sorted.refused.push((event.entry, refusal));
             }
