@@ -161,6 +161,24 @@ const FAULTS: [Fault; 19] = [
     },
 ];
 
+/// A role that may do what the daemon needs and no more, and the database's URL for it.
+async fn role_of(rig: &Rig) -> (String, String) {
+    let role = format!("app_{}", rig.database);
+    let rights = format!(
+        "CREATE ROLE {role} LOGIN PASSWORD 'pw';
+         GRANT USAGE ON SCHEMA makegood TO {role};
+         GRANT ALL ON ALL TABLES IN SCHEMA makegood TO {role};
+         GRANT ALL ON ALL SEQUENCES IN SCHEMA makegood TO {role};
+         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA makegood TO {role};
+         GRANT SELECT ON payments TO {role};
+         GRANT SELECT, INSERT ON student_course_purchases TO {role}"
+    );
+    rig.client.batch_execute(&rights).await.unwrap();
+    let port = rig.world.postgres.port();
+    let url = format!("postgres://{role}:pw@127.0.0.1:{port}/{}", rig.database);
+    (role, url)
+}
+
 /// Runs statements as the owner; only the daemon's own use of the tables may delay them.
 async fn runs(rig: &Rig, sql: &str) {
     eventually(sql, || async {
@@ -176,24 +194,15 @@ async fn runs(rig: &Rig, sql: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_statement_that_is_printed_runs_as_printed_and_mends_the_fault() {
     let rig = Rig::new(1).await;
-    let role = format!("app_{}", rig.database);
-    let rights = format!(
-        "CREATE ROLE {role} LOGIN PASSWORD 'pw';
-         GRANT USAGE ON SCHEMA makegood TO {role};
-         GRANT ALL ON ALL TABLES IN SCHEMA makegood TO {role};
-         GRANT ALL ON ALL SEQUENCES IN SCHEMA makegood TO {role};
-         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA makegood TO {role};
-         GRANT SELECT ON payments TO {role};
-         GRANT SELECT, INSERT ON student_course_purchases TO {role};
-         CREATE SCHEMA hall;
+    let (role, url) = role_of(&rig).await;
+    let hall = format!(
+        "CREATE SCHEMA hall;
          GRANT USAGE ON SCHEMA hall TO {role};
          ALTER TABLE student_course_purchases SET SCHEMA hall;
          ALTER ROLE {role} SET search_path = hall, public;
          SET search_path = hall, public"
     );
-    rig.client.batch_execute(&rights).await.unwrap();
-    let port = rig.world.postgres.port();
-    let url = format!("postgres://{role}:pw@127.0.0.1:{port}/{}", rig.database);
+    rig.client.batch_execute(&hall).await.unwrap();
     let mut daemon: Daemon = rig.daemon_at(&url, "verify_payment = true");
     let mut paid = payments(1);
     rig.record(&paid, 0.0).await;
@@ -230,19 +239,7 @@ async fn every_statement_that_is_printed_runs_as_printed_and_mends_the_fault() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_doctor_prints_runs_as_printed_and_mends_what_it_names() {
     let rig = Rig::new(1).await;
-    let role = format!("tight_{}", rig.database);
-    let rights = format!(
-        "CREATE ROLE {role} LOGIN PASSWORD 'pw';
-         GRANT USAGE ON SCHEMA makegood TO {role};
-         GRANT ALL ON ALL TABLES IN SCHEMA makegood TO {role};
-         GRANT ALL ON ALL SEQUENCES IN SCHEMA makegood TO {role};
-         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA makegood TO {role};
-         GRANT SELECT ON payments TO {role};
-         GRANT SELECT, INSERT ON student_course_purchases TO {role}"
-    );
-    rig.client.batch_execute(&rights).await.unwrap();
-    let port = rig.world.postgres.port();
-    let url = format!("postgres://{role}:pw@127.0.0.1:{port}/{}", rig.database);
+    let (role, url) = role_of(&rig).await;
     for (breaks, name) in [
         ("ALTER ROLE THE_ROLE CONNECTION LIMIT 4", "postgres.connections"),
         ("GRANT CREATE ON SCHEMA public TO PUBLIC", "mapping.schemas"),

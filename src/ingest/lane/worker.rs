@@ -99,8 +99,9 @@ impl Worker {
                     if count == 0 {
                         return;
                     }
+                    let now = Instant::now();
                     for delivery in arrived.drain(..) {
-                        self.take(delivery);
+                        self.take(delivery, now);
                     }
                 }
                 () = wait => self.attempt().await,
@@ -108,7 +109,7 @@ impl Worker {
         }
     }
 
-    fn take(&mut self, delivery: Delivery) {
+    fn take(&mut self, delivery: Delivery, now: Instant) {
         let Delivery { generation, follows, ref record, .. } = delivery;
         let Record { partition, offset, .. } = *record;
         let bytes = record.size();
@@ -122,7 +123,7 @@ impl Worker {
         });
         let arrival =
             Arrival { generation, partition, offset, follows, bytes, is_anchor, record: delivery };
-        self.happen(Event::Arrived(arrival));
+        self.happen_at(Event::Arrived(arrival), now);
     }
 
     fn obey(&mut self, order: Order) {
@@ -143,8 +144,12 @@ impl Worker {
 
     /// Tells the loop what an event leads to. Returns whether a batch is to be tried.
     fn happen(&mut self, event: Event<Delivery, Diagnosis>) -> bool {
+        self.happen_at(event, Instant::now())
+    }
+
+    fn happen_at(&mut self, event: Event<Delivery, Diagnosis>, now: Instant) -> bool {
         let mut is_due = false;
-        for action in self.machine.on(event, Instant::now(), fastrand::f64()) {
+        for action in self.machine.on(event, now, fastrand::f64()) {
             let report = match action {
                 Action::Attempt => {
                     is_due = true;
