@@ -8,6 +8,7 @@ use crate::config::Start;
 use crate::kafka::probe::{Found, Probe, Watermarks};
 use crate::store::positions::{self, Anchor, Log, Position};
 use crate::store::{Fault, Store};
+use rules::ingest::proof::{self, is_broken, unproved_start};
 use rules::offsets::{Known, Policy, StartAt, Why};
 use rules::problem::{Code, Problem};
 use rules::record::Record;
@@ -76,38 +77,40 @@ pub async fn survey(
         partitions.iter().filter(|p| !left_out.contains_key(p)).copied().collect();
     let positions = or_none(positions::read(store, &log, &asked).await).map_err(failed)?;
     let before = or_none(positions::before(store, &log).await).map_err(failed)?;
-    let starts: BTreeMap<i32, i64>;
+    let unproved = |(p, position): (&i32, &Position)| {
+        let anchor = position.anchor.as_ref().map(|anchor| anchor.offset);
+        let start = unproved_start(position.next_offset, committed.get(p).copied(), anchor)?;
+        Some((*p, start))
+    };
     let mut seen = {
         let (route, probe) = (route.clone(), probe.clone());
         let anchors = positions
             .iter()
             .filter_map(|(p, position)| Some((*p, position.anchor.as_ref()?.offset)))
             .collect();
-        // Where reading will begin, if the record that the position was built on does not lie before that.
-        let unproved = |(p, position): (&i32, &Position)| {
-            let kafka = committed.get(p).copied().filter(|kafka| *kafka >= 0);
-            let start = kafka.map_or(position.next_offset, |kafka| kafka.min(position.next_offset));
-            let anchor = position.anchor.as_ref();
-            anchor.is_none_or(|anchor| anchor.offset != start - 1).then_some((*p, start))
-        };
-        let unproved: BTreeMap<i32, i64> = positions.iter().filter_map(unproved).collect();
-        starts = unproved.clone();
-        blocking(move || Seen::ask(&route, &probe, &asked, &anchors, &unproved)).await?
+        let starts = positions.iter().filter_map(unproved).collect();
+        blocking(move || Seen::ask(&route, &probe, &asked, &anchors, &starts)).await?
     };
     left_out.append(&mut seen.left_out);
-    let is_gone = |(p, position): (&i32, &Position)| {
-        let is_there = seen.anchors.contains_key(p) || left_out.contains_key(p);
-        let ends = seen.ends.get(p).filter(|_| !is_there);
-        let anchor = position.anchor.as_ref();
-        ends.zip(anchor).is_some_and(|(e, anchor)| (e.low..e.high).contains(&anchor.offset))
+    let anchor_of = |(p, position): (&i32, &Position)| {
+        let (anchor, ends) = (position.anchor.as_ref()?, seen.ends.get(p)?);
+        let found = match seen.anchors.get(p) {
+            Some(record) if is_same(anchor, record) => proof::Anchor::Same,
+            Some(_) => proof::Anchor::Other,
+            None => proof::Anchor::Gone,
+        };
+        Some((anchor.offset, (ends.low, ends.high), found))
     };
-    // What was applied was in the log when the position was written, and so before its ends were asked for.
-    let is_cut =
-        |p: &i32, anchor: &Anchor| seen.ends.get(p).is_some_and(|ends| anchor.offset >= ends.high);
-    let gone: Vec<i32> = positions.iter().filter(|p| is_gone(*p)).map(|(p, _)| *p).collect();
-    // A record that was applied does not go from the middle of a log, unless the log is compacted: it was cut, and
-    // something else is there now.
-    let may_go = gone.is_empty() || route.topic_settings.is_compacted().await;
+    let is_broken = |position: (&i32, &Position), is_compacted: bool| {
+        anchor_of(position).is_some_and(|(a, ends, found)| is_broken(a, ends, found, is_compacted))
+    };
+    // Asked for only where it makes a difference.
+    let is_doubted = |position: (&i32, &Position)| {
+        !left_out.contains_key(position.0)
+            && is_broken(position, false) != is_broken(position, true)
+    };
+    let is_compacted =
+        positions.iter().any(is_doubted) && route.topic_settings.is_compacted().await;
     let one = |(partition, ends): (&i32, &Watermarks)| {
         let position = positions.get(partition);
         let policy = match route.settings.start {
@@ -115,8 +118,6 @@ pub async fn survey(
             Start::Latest => Policy::Latest,
             Start::At(_) => Policy::At(seen.at_time.get(partition).copied()),
         };
-        let anchor = position.and_then(|p| p.anchor.as_ref());
-        let record = seen.anchors.get(partition);
         let known = Known {
             postgres: position.map(|p| p.next_offset),
             kafka: committed.get(partition).copied(),
@@ -124,13 +125,12 @@ pub async fn survey(
             begun: before.begun,
             low: ends.low,
             high: ends.high,
-            anchor_broken: anchor.zip(record).is_some_and(|(a, r)| !is_same(a, r))
-                || anchor.is_some_and(|anchor| is_cut(partition, anchor))
-                || (!may_go && gone.contains(partition)),
+            anchor_broken: position.is_some_and(|p| is_broken((partition, p), is_compacted)),
         };
-        let is_last = |_: &&Anchor| record.is_some() && !starts.contains_key(partition);
-        let witness =
-            seen.before.get(partition).map(Anchor::of).or(anchor.filter(is_last).cloned());
+        let anchor = position.filter(|p| unproved((partition, p)).is_none());
+        let anchor = anchor.filter(|_| seen.anchors.contains_key(partition));
+        let anchor = anchor.and_then(|p| p.anchor.clone());
+        let witness = seen.before.get(partition).map(Anchor::of).or(anchor);
         (*partition, Surveyed { known, policy, position: position.cloned(), witness })
     };
     let known = seen.ends.iter().filter(|(partition, _)| !left_out.contains_key(partition));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rules::batch::Limits;
 use rules::ingest::lane::{self, Arrival, Ending, Lane};
+use rules::ingest::proof::{Anchor, is_broken, proves, unproved_start};
 use rules::ingest::steps::{Newest, Steps};
 use rules::ingest::{Action, Event, Ingest};
 use rules::offsets::{Known, Policy, StartAt, Why, start_at};
@@ -352,9 +353,8 @@ impl World {
             let (partition, offset, payment) = arrival.record;
             let is_anchor = lane.claim.as_ref().and_then(|claim| {
                 let anchor = claim.anchors.get(&partition)?;
-                let is_first = arrival.follows == anchor.0;
-                let is_before = claim.starts.get(&partition).is_some_and(|start| offset < *start);
-                (is_first || is_before).then(|| is_first && *anchor == (offset, payment))
+                let start = *claim.starts.get(&partition)?;
+                proves(anchor.0, start, arrival.follows, offset, || anchor.1 == payment)
             });
             let arrival = Arrival { is_anchor, ..arrival };
             let arrival = match self.mutant {
@@ -482,11 +482,15 @@ impl World {
                 continue;
             }
             let step = self.database.positions.get(&(log, *partition));
-            // A record that was applied does not go from the middle of a log that is not compacted.
-            let record = |(offset, payment): (i64, u64)| {
-                offset >= in_log.low && in_log.records.get(&offset) != Some(&payment)
-            };
-            let is_broken = step.and_then(|step| step.anchor).is_some_and(record);
+            let anchor = step.and_then(|step| step.anchor);
+            let is_broken = anchor.is_some_and(|(offset, payment)| {
+                let found = match in_log.records.get(&offset) {
+                    Some(there) if *there == payment => Anchor::Same,
+                    Some(_) => Anchor::Other,
+                    None => Anchor::Gone,
+                };
+                is_broken(offset, (in_log.low, in_log.high), found, false)
+            });
             let is_trusting = self.mutant == Mutant::TrustsAnyLog;
             let known = Known {
                 postgres: step.map(|step| step.next),
@@ -502,13 +506,14 @@ impl World {
                 _ => known,
             };
             let start = start_at(Policy::Earliest, known);
-            let anchor = step.and_then(|step| step.anchor).filter(|(at, _)| *at >= in_log.low);
             let first = start.offset;
             let near = in_log.records.range((first - NEAR).max(0)..first).next_back();
             let near = near.map(|(offset, payment)| (*offset, *payment));
+            let position = step.map_or(first, |step| step.next);
+            let unproved = unproved_start(position, known.kafka, anchor.map(|(at, _)| at));
+            let anchor = anchor.filter(|(at, _)| unproved.is_none() && *at >= in_log.low);
             let goes_on = matches!(start.why, Why::Resumed | Why::Rewound);
-            let is_last = |(at, _): &(i64, u64)| *at == first - 1;
-            let witness = anchor.filter(is_last).or(near).filter(|_| goes_on);
+            let witness = anchor.or(near).filter(|_| goes_on);
             if let Some(anchor) = witness
                 && self.mutant != Mutant::ProvesNoLog
             {

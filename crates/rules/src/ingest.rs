@@ -7,6 +7,8 @@
 pub mod lane;
 /// What its member reads.
 pub mod outlets;
+/// Whether the log is the one that was looked at.
+pub mod proof;
 /// Whether the database still has what was committed.
 pub mod steps;
 

@@ -19,6 +19,7 @@ use crate::store::positions::{self, KEPT_STEPS};
 use rules::batch::Limits;
 use rules::diagnosis::Diagnosis;
 use rules::ingest::lane::{Action, Arrival, Ending, Event, Lane as Machine};
+use rules::ingest::proof::proves;
 use rules::record::Record;
 use rules::trace::TraceContext;
 
@@ -115,11 +116,8 @@ impl Worker {
         let bytes = record.size();
         let is_anchor = self.claim.as_ref().and_then(|claim| {
             let anchor = claim.anchors.get(&partition)?;
-            let is_first = follows == anchor.offset;
-            let is_before = claim.starts.get(&partition).is_some_and(|start| offset < *start);
-            // It was the last one before the start: another one there is of another log.
-            (is_first || is_before)
-                .then(|| is_first && offset == anchor.offset && is_same(anchor, record))
+            let start = *claim.starts.get(&partition)?;
+            proves(anchor.offset, start, follows, offset, || is_same(anchor, record))
         });
         let arrival =
             Arrival { generation, partition, offset, follows, bytes, is_anchor, record: delivery };
