@@ -578,7 +578,14 @@ impl World {
             let step = self.database.positions.get(&(claimed.log, *p))?;
             Some((*p, Newest { step: step.number, next_offset: step.next }))
         };
-        let found = claimed.starts.keys().filter_map(newest).collect();
+        let found: BTreeMap<i32, Newest> = claimed.starts.keys().filter_map(newest).collect();
+        let is_short = |(p, newest): (&i32, &Newest)| {
+            self.topic.partitions.get(*p as usize).is_some_and(|log| log.high < newest.next_offset)
+        };
+        if found.iter().any(is_short) {
+            self.daemons[at].reads = None;
+            return self.queue_message(at, Message::Outdated("the log ends before what was read"));
+        }
         let own = |(p, _): &(&i32, &i64)| claimed.starts.contains_key(*p);
         let committed =
             self.committed.iter().filter(own).map(|(p, offset)| (*p, *offset)).collect();

@@ -54,7 +54,9 @@ impl World {
         match fault {
             Fault::Freeze => {
                 let length = self.rng.u64(500..12_000);
-                self.daemons[at].frozen_until = self.now + length;
+                // A shorter freeze within a longer one would let what is heard late overtake what waits.
+                let until = &mut self.daemons[at].frozen_until;
+                *until = (*until).max(self.now + length);
                 if length > SESSION {
                     let member = self.daemons[at].member;
                     self.push(SESSION, Task::Evict(member));

@@ -74,8 +74,33 @@ impl Pulse {
         }
         let found = positions::read(&self.store, &claimed.log, &partitions).await;
         let Ok(found) = found else { return };
+        if self.was_cut(&found, &ends).await {
+            self.restart("the log ends before what was read: Kafka lost records of it");
+            return;
+        }
         self.check_steps(&claimed, steps, &found, &committed);
         self.note_ends(&claimed.log, &found, ends).await;
+    }
+
+    /// Whether a log ends before the position of it, as after an unclean election: what it gets from now on begins
+    /// there, and no fetch may tell for as long as nothing comes. `ends` were asked for before the positions were read,
+    /// so a log that seems to be shorter is asked once more.
+    async fn was_cut(
+        &self,
+        found: &BTreeMap<i32, Position>,
+        ends: &BTreeMap<i32, Watermarks>,
+    ) -> bool {
+        let is_short = |ends: &BTreeMap<i32, Watermarks>, partition: &i32| {
+            let Some(position) = found.get(partition) else { return false };
+            ends.get(partition).is_some_and(|ends| ends.high < position.next_offset)
+        };
+        let short: Vec<i32> = ends.keys().copied().filter(|p| is_short(ends, p)).collect();
+        if short.is_empty() {
+            return false;
+        }
+        let (probe, asked) = (self.probe.clone(), short.clone());
+        let again = blocking(move || probe.ends(&asked)).await.unwrap_or_default().records;
+        short.iter().any(|partition| is_short(&again, partition))
     }
 
     /// Writes down where the logs end, and whether what is left of them is nothing that a consumer is given.
