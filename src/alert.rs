@@ -36,7 +36,7 @@ pub struct Alert {
 impl Alert {
     /// `None` if nobody wants to be told.
     pub fn new(settings: &config::Alert) -> Result<Option<Alert>, Problem> {
-        let Some(through) = &settings.through else { return Ok(None) };
+        let Some(through) = settings.through() else { return Ok(None) };
         Ok(Some(Alert {
             delivery: Arc::new(Delivery::new(through)?),
             patience: Patience { after: settings.after, repeat: settings.repeat },

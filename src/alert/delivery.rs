@@ -38,10 +38,10 @@ pub(super) enum Delivery {
 }
 
 impl Delivery {
-    pub(super) fn new(through: &Through) -> Result<Delivery, Problem> {
+    pub(super) fn new(through: Through) -> Result<Delivery, Problem> {
         Ok(match through {
-            Through::Webhook(url) => Delivery::Webhook { client: Client::new()?, url: url.clone() },
-            Through::Command(words) => Delivery::Command(words.clone()),
+            Through::Webhook(url) => Delivery::Webhook { client: Client::new()?, url },
+            Through::Command(words) => Delivery::Command(words),
         })
     }
 

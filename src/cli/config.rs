@@ -9,13 +9,10 @@ use clap::{Subcommand, ValueEnum};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
-use crate::config::{Config, Loaded, Overrides, load, show_duration};
+use crate::config::{Config, Loaded, Overrides, load, shipped, show_duration};
 use crate::kafka::property_check;
 use crate::store::connect;
 use rules::problem::{Code, Problem};
-
-/// The file `config init` writes: every key, commented, with its default.
-pub const SAMPLE: &str = include_str!("../../deploy/makegood.toml");
 
 /// What can be done with the configuration.
 #[derive(Clone, Debug, Subcommand)]
@@ -64,7 +61,7 @@ pub fn run(command: &ConfigCommand, flags: &Overrides) -> Result<(), Problem> {
                 Output::Json => json(&loaded),
             })
         }
-        ConfigCommand::Init { path } if path == Path::new("-") => print(SAMPLE),
+        ConfigCommand::Init { path } if path == Path::new("-") => print(&shipped()),
         ConfigCommand::Init { path } => {
             init(path)?;
             say!(
@@ -164,7 +161,7 @@ fn json(loaded: &Loaded) -> String {
 /// Writes the sample, unless something is there already.
 fn init(path: &Path) -> Result<(), Problem> {
     let file = OpenOptions::new().write(true).create_new(true).open(path);
-    file.and_then(|mut file| file.write_all(SAMPLE.as_bytes())).map_err(|error| {
+    file.and_then(|mut file| file.write_all(shipped().as_bytes())).map_err(|error| {
         let name = path.display();
         if error.kind() == ErrorKind::AlreadyExists {
             return Problem::new(Code::Config, format!("{name} exists and is left as it is"))
@@ -213,7 +210,7 @@ mod tests {
     fn init_never_overwrites() {
         let path = std::env::temp_dir().join(format!("makegood-{}.toml", uuid::Uuid::new_v4()));
         init(&path).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), SAMPLE);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), shipped());
         std::fs::write(&path, "mine").unwrap();
         let error = init(&path).unwrap_err();
         assert!(error.cause.contains("left as it is"), "{error}");

@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn however_many_types_come_their_number_is_bounded_and_no_record_is_lost() {
-        let (ignored, route) = (Ignored::default(), config::Inbox::named("r", "t", "g"));
+        let (ignored, route) = (Ignored::default(), config::Config::default().inbox.remove(0));
         for number in 0..500 {
             ignored.add(&route, &format!("T{}", number % 100));
         }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod architecture;
+mod configuration;
 #[path = "../support/golden.rs"]
 mod golden;
 mod help;

@@ -10,12 +10,12 @@ use super::{Config, Start};
 pub fn check(config: &Config, from: &mut Reader) {
     routes(config, from);
     jobs(config, from);
-    super::http::check(config, from);
+    http(config, from);
     if let Some(name) = &config.outbox.database
         && !config.databases.contains_key(name)
     {
         let what = format!("`outbox.database` names `{name}`, which is not configured");
-        breach(from, "outbox.database", what, format!("add [databases.{name}] with its url"));
+        from.wrong("outbox.database", what, format!("add [databases.{name}] with its url"));
     }
     if config.outbox.enabled && config.outbox_database().with_session().is_none() {
         let section = config.outbox.database.as_ref().map(|name| format!("databases.{name}"));
@@ -23,16 +23,16 @@ pub fn check(config: &Config, from: &mut Reader) {
         let what = "the relay of the outbox needs a session of its own, and a pooler in transaction mode gives none";
         let fix =
             format!("set {section}.direct_url to PostgreSQL itself, or outbox.enabled = false");
-        breach(from, &format!("{section}.pooler"), what, fix);
+        from.wrong(&format!("{section}.pooler"), what, fix);
     }
     if config.kafka.msk_region.is_some() && !config.kafka.token_command.is_empty() {
         let what = "kafka.token_command gives tokens too";
-        breach(from, "kafka.msk_region", what, "keep one of the two");
+        from.wrong("kafka.msk_region", what, "keep one of the two");
     }
     for (property, value) in &config.kafka.properties {
         if let Some((why, fix)) = refused(property, value) {
             let key = format!("kafka.properties.{property}");
-            breach(from, &key, format!("`{property}` cannot be set so: {why}"), fix);
+            from.wrong(&key, format!("`{property}` cannot be set so: {why}"), fix);
         }
     }
 }
@@ -45,7 +45,7 @@ fn routes(config: &Config, from: &mut Reader) {
         named(from, &key("name"), &route.name);
         if let Some(first) = names.insert(&route.name, index).filter(|_| !route.name.is_empty()) {
             let what = format!("route {} is called `{}` too", first + 1, route.name);
-            breach(from, &key("name"), what, "give each route a name of its own");
+            from.wrong(&key("name"), what, "give each route a name of its own");
         }
         let pair = (&route.group, &route.topic);
         if let Some(first) = readers.insert(pair, index).filter(|_| !route.topic.is_empty()) {
@@ -55,12 +55,12 @@ fn routes(config: &Config, from: &mut Reader) {
                 route.topic,
                 route.group
             );
-            breach(from, &key("group"), what, "give each route a group of its own");
+            from.wrong(&key("group"), what, "give each route a group of its own");
         }
         if route.start == Start::Latest && !route.allow_skip {
             let what = "start = \"latest\" skips paid events that arrived before the first commit";
             let fix = "write start = \"earliest\", or add allow_skip = true if that is meant";
-            breach(from, &key("start"), what, fix);
+            from.wrong(&key("start"), what, fix);
         }
     }
 }
@@ -72,18 +72,18 @@ fn jobs(config: &Config, from: &mut Reader) {
         let key = |part: &str| format!("reconcile[{index}].{part}");
         named(from, &key("name"), &job.name);
         if names.insert(&job.name, index).is_some_and(|_| !job.name.is_empty()) {
-            breach(from, &key("name"), "two jobs have this name", "give each its own");
+            from.wrong(&key("name"), "two jobs have this name", "give each its own");
         }
         if let Some(name) = job.source.as_ref().filter(|name| !config.databases.contains_key(*name))
         {
             let what =
                 format!("job `{}` names `{name}` as its source, which is not configured", job.name);
-            breach(from, &key("source"), what, format!("add [databases.{name}] with its url"));
+            from.wrong(&key("source"), what, format!("add [databases.{name}] with its url"));
         }
         if !routes.contains(&job.inbox.as_str()) && !job.inbox.is_empty() {
             let what =
                 format!("job `{}` names a route that does not exist: {}", job.name, job.inbox);
-            breach(from, &key("inbox"), what, did_you_mean(&job.inbox, &routes));
+            from.wrong(&key("inbox"), what, did_you_mean(&job.inbox, &routes));
         }
     }
 }
@@ -92,13 +92,17 @@ fn named(from: &mut Reader, key: &str, name: &str) {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if !name.chars().all(fits) {
         let what = format!("`{name}` is no name");
-        breach(from, key, what, "use only a-z, 0-9 and -");
+        from.wrong(key, what, "use only a-z, 0-9 and -");
     }
 }
 
-fn breach(from: &mut Reader, key: &str, what: impl Into<String>, fix: impl Into<String>) {
-    let origin = from.origin(key);
-    from.layers.mistake(origin, what, fix);
+fn http(config: &Config, from: &mut Reader) {
+    if config.http.is_reachable() && config.http.token.is_none() && !config.http.open {
+        let what = "`http.listen` lets other machines ask, and nothing keeps them from it";
+        let fix = "set http.token (MAKEGOOD_HTTP_TOKEN_FILE names a file with it), or say open = true in [http] where a \
+                   firewall or a proxy with a login does that";
+        from.wrong("http.listen", what, fix);
+    }
 }
 
 /// Why a librdkafka property would break the promise, and what to do instead.

@@ -5,7 +5,8 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::below;
+use super::declare::join;
+use super::keys;
 use super::layers::{Layers, Origin, Raw};
 use super::mistake::did_you_mean;
 
@@ -45,7 +46,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// `pattern` is the place in [`super::keys::KEYS`], `key` the same with indexes and names.
+    /// `pattern` is the declared path, `key` the same with indexes and names.
     fn table(&mut self, pattern: &str, key: &str, table: &DeTable<'_>) {
         let known = below(pattern);
         for (name, value) in table {
@@ -94,26 +95,8 @@ impl Walk<'_> {
             _ if !below(pattern).is_empty() => {
                 self.shape(&at, key, "is a table", &format!("[{key}]"));
             }
-            plain => self.plain(key, plain, at),
+            plain => self.layers.lay(key, raw(plain), at),
         }
-    }
-
-    fn plain(&mut self, key: &str, value: &DeValue<'_>, at: Origin) {
-        let raw = match value {
-            DeValue::String(text) => Raw::Text(text.to_string()),
-            DeValue::Datetime(time) => Raw::Text(time.to_string()),
-            DeValue::Float(number) => Raw::Text(number.as_str().to_owned()),
-            DeValue::Boolean(truth) => Raw::Truth(*truth),
-            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-                .map_or_else(|_| Raw::Text(number.as_str().to_owned()), Raw::Number),
-            DeValue::Array(list) => {
-                let texts: Option<Vec<String>> =
-                    list.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect();
-                texts.map_or(Raw::Tables(0), Raw::List)
-            }
-            DeValue::Table(_) => Raw::Tables(0),
-        };
-        self.layers.lay(key, raw, at);
     }
 
     fn unknown(&mut self, at: Origin, pattern: &str, key: &str, name: &str, known: &[&str]) {
@@ -136,17 +119,58 @@ impl Walk<'_> {
     }
 }
 
+/// A value by itself, such as a default.
+pub fn value(text: &str) -> Option<Raw> {
+    DeValue::parse(text).ok().map(|value| raw(value.get_ref()))
+}
+
+fn raw(value: &DeValue<'_>) -> Raw {
+    match value {
+        DeValue::String(text) => Raw::Text(text.to_string()),
+        DeValue::Datetime(time) => Raw::Text(time.to_string()),
+        DeValue::Float(number) => Raw::Text(number.as_str().to_owned()),
+        DeValue::Boolean(truth) => Raw::Truth(*truth),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map_or_else(|_| Raw::Text(number.as_str().to_owned()), Raw::Number),
+        DeValue::Array(list) => {
+            let texts: Option<Vec<String>> =
+                list.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect();
+            texts.map_or(Raw::Tables(0), Raw::List)
+        }
+        DeValue::Table(_) => Raw::Tables(0),
+    }
+}
+
+/// What may stand below a path (empty for the top): the next part of each key that starts so.
+fn below(path: &str) -> Vec<&'static str> {
+    let prefix = join(path, "");
+    let rest = keys().filter_map(|key| key.path.strip_prefix(&prefix));
+    let mut parts: Vec<&str> = rest.map(|rest| rest.split('.').next().unwrap_or(rest)).collect();
+    parts.dedup();
+    parts
+}
+
 /// The key that ends in this very name and stands in another section, if it is the only one.
 fn elsewhere(name: &str, pattern: &str) -> Option<&'static str> {
     let ending = format!(".{name}");
     let near = !below(pattern).is_empty() && !pattern.is_empty();
-    let mut found = super::keys::KEYS.iter().filter(|key| near && key.ends_with(&ending));
+    let mut found =
+        keys().map(|key| key.path.as_str()).filter(|key| near && key.ends_with(&ending));
     match (found.next(), found.next()) {
         (Some(key), None) => Some(key),
         _ => None,
     }
 }
 
-fn join(prefix: &str, part: &str) -> String {
-    if prefix.is_empty() { part.to_owned() } else { format!("{prefix}.{part}") }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_of_a_key_is_known_below_the_one_before() {
+        assert_eq!(below("inbox[].batch"), ["rows", "bytes", "linger"]);
+        assert_eq!(below("databases"), ["*"]);
+        assert_eq!(below("http.listen"), [""; 0]);
+        assert!(below("").contains(&"inbox[]"));
+    }
 }

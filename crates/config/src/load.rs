@@ -81,11 +81,11 @@ pub fn load(flags: &Overrides, env: &Env, cwd: &Path) -> Result<Loaded, Problem>
     env::read(env, cwd, &mut layers);
     lay_flags(flags, &mut layers);
     let libpq = Libpq::read(env, cwd, &mut layers);
-    let mut reader = Reader { layers, settings: Vec::new() };
+    let mut reader = Reader { layers, settings: Vec::new(), libpq };
     let folders = Folders { cwd, file: path.as_deref() };
-    let mut config = config(&mut reader, &libpq, &folders);
+    let mut config = config(&mut reader, &folders);
     checks::check(&config, &mut reader);
-    show_libpq(&config, &libpq, &mut reader);
+    show_libpq(&config, &mut reader);
     if let Some(path) = &path {
         refuse_if_readable(path, &mut reader);
     }
@@ -122,10 +122,10 @@ fn lay_flags(flags: &Overrides, layers: &mut Layers) {
 }
 
 /// Shows what libpq's variables add to the URL, and notes those the URL outdoes.
-fn show_libpq(config: &Config, libpq: &Libpq, reader: &mut Reader) {
+fn show_libpq(config: &Config, reader: &mut Reader) {
     let main = &config.postgres;
     let ports: Vec<String> = main.ports.iter().map(u16::to_string).collect();
-    for (key, value, name) in &libpq.fallbacks {
+    for (key, value, name) in &reader.libpq.fallbacks.clone() {
         let effective = match *key {
             "host" => main.hosts.join(","),
             "port" => ports.join(","),

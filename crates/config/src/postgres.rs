@@ -8,7 +8,7 @@ use tokio_postgres::config::ChannelBinding;
 
 use super::again::Again;
 use super::libpq::Libpq;
-use super::{redact, url};
+use super::{Pooler, redact, url};
 use rules::problem::{Code, Problem};
 
 /// One database, everything merged; `store::connect` turns it into connections.
@@ -53,17 +53,6 @@ pub struct Postgres {
     pub pooler: Pooler,
     /// The way past the pooler, for what needs a session of its own: LISTEN, the relay, migrations.
     pub direct: Option<Box<Postgres>>,
-}
-
-/// A connection pooler in front of PostgreSQL, PgBouncer for example.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pooler {
-    /// None, or one that keeps a server connection for as long as a client's.
-    #[default]
-    None,
-    /// One that gives a server connection for a transaction: settings, prepared statements and
-    /// LISTEN do not outlive it.
-    Transaction,
 }
 
 impl Postgres {

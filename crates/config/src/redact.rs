@@ -25,28 +25,15 @@ const HARMLESS: &[&str] = &[
 ];
 const HARMLESS_ENDINGS: &[&str] = &[".ms", ".bytes", ".kbytes", ".messages", ".max", ".size"];
 
-/// A key's value, fit to be shown.
-pub fn value(key: &str, value: String) -> String {
-    if let Some(property) = key.strip_prefix("kafka.properties.") {
-        let harmless = HARMLESS.contains(&property)
-            || HARMLESS_ENDINGS.iter().any(|ending| property.ends_with(ending));
-        return if harmless { value } else { MASK.to_owned() };
-    }
-    if key == "http.token" {
-        return if value.is_empty() { value } else { MASK.to_owned() };
-    }
-    if key == "alert.webhook" {
-        return origin(&value);
-    }
-    if key == "alert.command" || key.ends_with("_command") {
-        return program(&value);
-    }
-    let names_database = key.starts_with("postgres.") || key.starts_with("databases.");
-    if names_database && key.ends_with("url") { url(&value) } else { value }
+/// The value of a librdkafka property, fit to be shown.
+pub fn property(name: &str, value: &str) -> String {
+    let is_harmless =
+        HARMLESS.contains(&name) || HARMLESS_ENDINGS.iter().any(|ending| name.ends_with(ending));
+    if is_harmless { value.to_owned() } else { MASK.to_owned() }
 }
 
 /// A URL up to its host: what follows is what a chat takes for a password.
-fn origin(url: &str) -> String {
+pub(super) fn origin(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) => {
             let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -59,10 +46,10 @@ fn origin(url: &str) -> String {
 }
 
 /// A program without its arguments, which may be passwords.
-fn program(command: &str) -> String {
-    match command.split_once(' ') {
-        Some((program, _)) => format!("{program} {MASK}"),
-        None => command.to_owned(),
+pub(super) fn program(words: &[String]) -> String {
+    match words {
+        [program, _, ..] => format!("{program} {MASK}"),
+        words => words.concat(),
     }
 }
 
@@ -132,20 +119,19 @@ mod tests {
 
     #[test]
     fn neither_the_path_of_a_webhook_nor_an_argument_is_shown() {
-        let shown = |key: &str, text: &str| value(key, text.into());
-        assert_eq!(shown("alert.webhook", ""), "");
+        assert_eq!(origin(""), "");
         for text in
             ["https://h/canary", "https://h?canary", "https://u:canary@h/x", "https://h#canary"]
         {
-            assert_eq!(shown("alert.webhook", text), "https://h/***");
+            assert_eq!(origin(text), "https://h/***");
         }
-        assert_eq!(shown("alert.webhook", "canary"), MASK);
-        assert_eq!(shown("alert.command", "/bin/page canary more"), "/bin/page ***");
+        assert_eq!(origin("canary"), MASK);
+        assert_eq!(program(&["/bin/page", "canary", "more"].map(str::to_owned)), "/bin/page ***");
     }
 
     #[test]
     fn a_kafka_property_is_shown_only_if_it_is_known_to_be_harmless() {
-        let shown = |name: &str| value(&format!("kafka.properties.{name}"), "canary".into());
+        let shown = |name: &str| property(name, "canary");
         for name in ["sasl.password", "ssl.key.pem", "sasl.oauthbearer.config", "new.secret"] {
             assert_eq!(shown(name), MASK);
         }

@@ -106,22 +106,30 @@ fn no_file_and_no_environment_give_the_defaults() {
 }
 
 #[test]
+fn every_key_that_is_declared_is_read_and_its_default_can_be_used() {
+    let loaded = Folder::new().load(&[]).unwrap();
+    let read = loaded.origins.iter().map(|setting| setting.key.replace("[0]", "[]"));
+    let read: std::collections::BTreeSet<String> = read.collect();
+    let declared = keys().map(|key| key.path.clone()).filter(|path| !path.contains('*')).collect();
+    assert!(read.len() > 40, "{read:?}");
+    assert_eq!(read, declared);
+}
+
+#[test]
 fn the_shipped_file_is_commented_and_its_comments_are_the_defaults() {
-    let shipped = include_str!("../../../deploy/makegood.toml");
-    let loaded = from(shipped).unwrap();
+    let loaded = from(&shipped()).unwrap();
     assert_eq!(comparable(loaded.config), comparable(Config::default()));
     // Uncommented, every key of the program is in it, and says what the default says.
-    let key = |line: &str| line.starts_with("# [") || line.starts_with("# \"sec") || is_key(line);
-    let lines = shipped.lines().map(|line| match line.strip_prefix("# ") {
-        Some(bare) if key(line) => bare,
+    let text = shipped();
+    let lines = text.lines().map(|line| match line.strip_prefix("# ") {
+        Some(bare) if is_toml(bare) => bare,
         _ => line,
     });
     let loaded = from(&lines.collect::<Vec<_>>().join("\n")).unwrap();
-    let given = |origin: &Origin| *origin != Origin::Default;
-    for key in keys::KEYS.iter().filter(|key| !key.contains('*')) {
-        let key = key.replace("[]", "[0]");
-        let setting = loaded.origins.iter().find(|setting| setting.key == key).unwrap();
-        assert!(given(&setting.origin), "{key} is missing in deploy/makegood.toml");
+    for key in keys().filter(|key| !key.path.contains('*')) {
+        let path = key.path.replace("[]", "[0]");
+        let setting = loaded.origins.iter().find(|setting| setting.key == path).unwrap();
+        assert_ne!(setting.origin, Origin::Default, "{path} is missing in the shipped file");
     }
     let Config { mut postgres, mut kafka, mut databases, .. } = Config::default();
     let mut config = loaded.config;
@@ -132,28 +140,19 @@ fn the_shipped_file_is_commented_and_its_comments_are_the_defaults() {
     assert_eq!(comparable(config), comparable(Config::default()));
 }
 
-/// One that is read and stands in no list could be set by nobody.
-#[test]
-fn every_key_that_is_read_is_known() {
-    let loaded = Folder::new().load(&[]).unwrap();
-    assert!(loaded.origins.len() > 40, "{:?}", loaded.origins);
-    for setting in &loaded.origins {
-        let key = setting.key.replace("[0]", "[]");
-        assert!(keys::KEYS.contains(&key.as_str()), "{key} is not in keys.rs");
-    }
-}
-
-/// `# name = …`, where the name is one of ours.
-fn is_key(line: &str) -> bool {
-    let name = line.strip_prefix("# ").and_then(|bare| bare.split_once(" = "));
-    let known = |name: &str| keys::KEYS.iter().any(|key| key.split('.').any(|part| part == name));
-    name.is_some_and(|(name, _)| known(name))
+/// `[table]`, or `name = …` where the name is one of ours.
+fn is_toml(line: &str) -> bool {
+    let name = line.split_once(" = ").map_or("", |(name, _)| name);
+    let last = name.rsplit('.').next().unwrap_or_default();
+    line.starts_with('[')
+        || line.starts_with("\"sec")
+        || keys().any(|key| key.path.rsplit('.').next() == Some(last))
 }
 
 #[test]
 fn who_is_told_is_named_in_one_way_that_can_work() {
     let alert =
-        |text: &str| from(&format!("[alert]\n{text}")).map(|loaded| loaded.config.alert.through);
+        |text: &str| from(&format!("[alert]\n{text}")).map(|loaded| loaded.config.alert.through());
     assert!(matches!(alert("webhook = \"https://h/x\"").unwrap(), Some(Through::Webhook(_))));
     let Some(Through::Command(words)) = alert("command = [\"page\", \"on call\"]").unwrap() else {
         panic!("no command")
@@ -173,7 +172,7 @@ fn who_is_told_is_named_in_one_way_that_can_work() {
     }
     let folder = Folder::new().with("hook", "https://h/canary\n");
     let loaded = folder.load(&[("MAKEGOOD_ALERT_WEBHOOK_FILE", "hook")]).unwrap();
-    assert!(matches!(loaded.config.alert.through, Some(Through::Webhook(_))));
+    assert!(matches!(loaded.config.alert.through(), Some(Through::Webhook(_))));
     assert!(!format!("{:?} {:?}", loaded.config, loaded.origins).contains("canary"));
     let missing = from("[alert]\ncommand = [\"/nowhere/page\"]").unwrap();
     assert!(missing.notes.iter().any(|note| note.contains("no /nowhere/page here")));

@@ -2,44 +2,38 @@
 
 use std::time::Duration;
 
+use jiff::{Span, SpanRelativeTo};
+
 const TIMES: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 /// Reads `5m`, `1h30m`, `250ms`; units are d, h, m, s and ms. The error says what would be right.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let bad = || format!("`{text}` is no duration; write one such as \"30s\", \"5m\" or \"7d\"");
-    let mut rest = text.trim();
-    let mut millis: u64 = 0;
-    if rest.is_empty() {
-        return Err(bad());
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("`{text}` has no unit; write \"{text}s\" or \"{text}m\""));
     }
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        let (number, tail) = rest.split_at(digits);
-        let letters = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(letters);
-        if unit.is_empty() && !number.is_empty() {
-            return Err(format!("`{text}` has no unit; write \"{number}s\" or \"{number}m\""));
-        }
-        let step = scaled(number, unit, &TIMES).ok_or_else(bad)?;
-        millis = millis.checked_add(step).ok_or_else(bad)?;
-        rest = tail;
-    }
-    Ok(Duration::from_millis(millis))
+    let days = SpanRelativeTo::days_are_24_hours();
+    let read = text.parse::<Span>().and_then(|span| span.to_duration(days)).ok();
+    let whole = read.and_then(|read| Duration::try_from(read).ok());
+    let whole = whole.filter(|read| read.subsec_nanos().is_multiple_of(1_000_000));
+    whole.ok_or_else(|| {
+        format!("`{text}` is no duration; write one such as \"30s\", \"5m\" or \"7d\"")
+    })
 }
 
 /// Reads `1MiB`, `512KiB`, `100B`. The error says what would be right.
-pub fn size(text: &str) -> Result<usize, String> {
-    let bad = || format!("`{text}` is no size; write one such as \"512KiB\" or \"1MiB\"");
+pub fn size(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     if unit.is_empty() && !number.is_empty() {
         return Err(format!("`{text}` has no unit; write \"{number}B\", or use KiB or MiB"));
     }
-    let bytes = scaled(number, unit.trim(), &SIZES).ok_or_else(bad)?;
-    usize::try_from(bytes).map_err(|_| bad())
+    let factor = SIZES.iter().find(|(name, _)| *name == unit.trim());
+    let bytes = factor.and_then(|(_, factor)| number.parse::<u64>().ok()?.checked_mul(*factor));
+    bytes.ok_or_else(|| format!("`{text}` is no size; write one such as \"512KiB\" or \"1MiB\""))
 }
 
 /// Writes a duration so that `load` reads it back, to the millisecond.
@@ -56,16 +50,10 @@ pub fn show_duration(duration: Duration) -> String {
 }
 
 /// Writes a size so that `load` reads it back, in the largest unit that divides it.
-pub fn show_size(bytes: usize) -> String {
-    let bytes = bytes as u64;
+pub fn show_size(bytes: u64) -> String {
     let exact = SIZES.iter().find(|(_, factor)| bytes > 0 && bytes.is_multiple_of(*factor));
     let (unit, factor) = exact.unwrap_or(&("B", 1));
     format!("{}{unit}", bytes / factor)
-}
-
-fn scaled(number: &str, unit: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
-    number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
 #[cfg(test)]
@@ -78,6 +66,7 @@ mod tests {
             assert_eq!(show_duration(duration(text).unwrap()), text);
         }
         assert_eq!(duration("90s").unwrap(), Duration::from_secs(90));
+        assert_eq!(duration("1.5h").unwrap(), Duration::from_secs(5400));
         assert_eq!(duration("0s").unwrap(), Duration::ZERO);
     }
 
@@ -97,7 +86,8 @@ mod tests {
 
     #[test]
     fn what_is_no_amount_is_refused() {
-        for text in ["", "m", "5x", "-5m", "1.5h", "5m3", "99999999999999999999d", "5M", "٣m"] {
+        for text in ["", "m", "5x", "-5m", "5us", "1mo", "5m3", "99999999999999999999d", "5M", "٣m"]
+        {
             assert!(duration(text).is_err(), "{text:?} was taken");
             assert!(size(text).is_err(), "{text:?} was taken");
         }

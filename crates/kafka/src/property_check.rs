@@ -71,7 +71,7 @@ fn reason(error: &KafkaError, name: &str, value: &str) -> String {
         KafkaError::ClientConfig(_, description, ..) => description.clone(),
         other => other.to_string(),
     };
-    let shown = redact::value(&format!("kafka.properties.{name}"), value.to_owned());
+    let shown = redact::property(name, value);
     if value.is_empty() { said } else { said.replace(value, &shown) }
 }
 

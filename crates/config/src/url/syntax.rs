@@ -1,5 +1,9 @@
 //! The two ways to write a connection: a URL, and pairs of `key=value`.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
 /// Parameters by name, decoded, in the order they were written.
 pub type Pairs = Vec<(String, String)>;
 
@@ -79,18 +83,11 @@ pub fn from_text(text: &str) -> Result<Pairs, String> {
 
 fn decoded(text: &str) -> Result<String, String> {
     let bad = || "a % in a URL is followed by two hexadecimal digits; a % itself is %25".to_owned();
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        rest = tail;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let (digits, tail) = rest.split_at_checked(2).ok_or_else(bad)?;
-        let digits = std::str::from_utf8(digits).map_err(|_| bad())?;
-        bytes.push(u8::from_str_radix(digits, 16).map_err(|_| bad())?);
-        rest = tail;
+    // The crate leaves a % alone that nothing fitting follows.
+    let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
+    let fits = |rest: &str| is_digit(rest.as_bytes().first()) && is_digit(rest.as_bytes().get(1));
+    if !text.split('%').skip(1).all(fits) {
+        return Err(bad());
     }
-    String::from_utf8(bytes).map_err(|_| bad())
+    percent_decode_str(text).decode_utf8().map(Cow::into_owned).map_err(|_| bad())
 }
