@@ -59,15 +59,39 @@ DO $$ BEGIN
 END $$;
 
 CREATE SCHEMA IF NOT EXISTS makegood AUTHORIZATION makegood_owner;
--- A schema of that name that somebody else made is not trusted: what is in it would be theirs.
+-- A schema of that name that somebody else made, as a migration by another role does, is not trusted: what is in it would be
+-- theirs. It is handed over where that is asked for, or where whoever runs this made it.
 DO $$
 DECLARE
     owner text := (SELECT nspowner::regrole FROM pg_namespace WHERE nspname = 'makegood');
+    what text;
 BEGIN
-    IF NOT pg_has_role('makegood_owner', owner, 'USAGE') AND NOT pg_has_role(owner, 'makegood_owner', 'USAGE') THEN
-        RAISE EXCEPTION 'the schema makegood belongs to %, not to makegood_owner', owner
-            USING HINT = format('if %s is to be trusted: GRANT makegood_owner TO %s; else look who made it, and drop it', owner, owner);
+    IF pg_has_role('makegood_owner', owner, 'USAGE') THEN
+        RETURN;
     END IF;
+    IF owner <> current_user::regrole::text AND current_setting('makegood.adopt', true) IS DISTINCT FROM 'on' THEN
+        RAISE EXCEPTION 'the schema makegood belongs to %, not to makegood_owner', owner
+            USING HINT = 'If you know who made it, hand it over: sudo -u postgres env PGOPTIONS=''-c makegood.adopt=on'' '
+                || format('psql -v ON_ERROR_STOP=1 -d %I < deploy/roles.sql', current_database())
+                || E'\nElse look what is in it, and drop it.';
+    END IF;
+    ALTER SCHEMA makegood OWNER TO makegood_owner;
+    -- A sequence that belongs to a column goes with its table.
+    FOR what IN
+        SELECT format('%s makegood.%I', CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
+                                                       WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.relname)
+        FROM pg_class c
+        WHERE c.relnamespace = 'makegood'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
+              AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                                                            AND d.deptype IN ('a', 'i') AND c.relkind = 'S')
+        UNION ALL
+        SELECT format('ROUTINE %s', p.oid::regprocedure) FROM pg_proc p WHERE p.pronamespace = 'makegood'::regnamespace
+        UNION ALL
+        SELECT format('TYPE makegood.%I', t.typname) FROM pg_type t
+        WHERE t.typnamespace = 'makegood'::regnamespace AND t.typtype IN ('d', 'e')
+    LOOP
+        EXECUTE format('ALTER %s OWNER TO makegood_owner', what);
+    END LOOP;
 END $$;
 GRANT USAGE ON SCHEMA makegood TO makegood_app, makegood_ops, makegood_reader, makegood_publisher;
 

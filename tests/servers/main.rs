@@ -20,6 +20,7 @@ mod drift;
 mod encodings;
 mod exactly_once;
 mod explain;
+mod first_hour;
 mod foreign_code;
 mod four_eyes;
 mod hidden;

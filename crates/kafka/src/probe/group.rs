@@ -1,8 +1,11 @@
 //! Who is in the group, and its offsets set from outside.
 
 use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 
@@ -43,11 +46,28 @@ impl Group {
     }
 }
 
+/// Asks for a group. A broker that has just become its coordinator says so first, and knows it a moment later.
+fn described<C: ClientContext>(
+    client: &Client<C>,
+    group: &str,
+    timeout: Duration,
+) -> Result<Option<raw::Group>, RDKafkaErrorCode> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        match raw::group(client, group, timeout) {
+            Err(RDKafkaErrorCode::CoordinatorLoadInProgress) if Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(100));
+            }
+            answer => return answer,
+        }
+    }
+}
+
 impl Probe {
     /// The group's state and members, with what they were given of this topic.
     pub fn group(&self) -> Result<Group, Problem> {
         let found = self.handle.ask(Question::Group, |client| {
-            raw::group(client.client(), &self.group, self.timeout).map_err(|code| {
+            described(client.client(), &self.group, self.timeout).map_err(|code| {
                 Problem::new(Code::Kafka, format!("cannot look at group {}: {code}", self.group))
                     .hint(super::super::advice(Some(code)))
             })
