@@ -18,6 +18,7 @@ use crate::store::ignored_types::IgnoredType;
 use crate::store::report::{Job, Position, Suspects, Worker};
 use rules::health::duty::Late;
 use rules::health::{self, Health, Verdict};
+use rules::outcome::Counter;
 use rules::problem::Problem;
 
 pub use connections::Sources;
@@ -61,7 +62,7 @@ pub struct Route {
     /// The verdict.
     pub health: Health,
     /// What its records came to, by the column's name.
-    pub counts: Vec<(&'static str, i64)>,
+    pub counts: Vec<(Counter, i64)>,
     /// Open quarantine: reason and records.
     pub quarantine: Vec<(String, i64)>,
     /// When the newest record in it was put there.

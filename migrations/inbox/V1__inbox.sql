@@ -56,16 +56,8 @@ CREATE TABLE makegood.positions (
     anchor_offset bigint,
     anchor_timestamp_ms bigint,
     anchor_digest bytea,
-    applied bigint NOT NULL DEFAULT 0,
-    already bigint NOT NULL DEFAULT 0,
-    conflict bigint NOT NULL DEFAULT 0,
-    ignored bigint NOT NULL DEFAULT 0,
-    duplicate bigint NOT NULL DEFAULT 0,
-    quarantined bigint NOT NULL DEFAULT 0,
-    other_type bigint NOT NULL DEFAULT 0,
-    tombstone bigint NOT NULL DEFAULT 0,
-    id_reused bigint NOT NULL DEFAULT 0,
-    tested bigint NOT NULL DEFAULT 0,
+    -- What records came to, from the first step on, in the order of makegood.consumer_positions. One that is not there is 0.
+    counts bigint[] NOT NULL DEFAULT '{}',
     PRIMARY KEY (consumer_group, topic_id, partition, step)
 );
 COMMENT ON TABLE makegood.positions IS

@@ -28,8 +28,10 @@ SELECT r.name AS route, p.consumer_group, p.topic, p.topic_id, p.partition, p.ne
             ELSE greatest(w.high - greatest(p.next_offset, w.low), 0) END AS lag,
        -- A time that is still to come was written by a clock that was ahead, and is none.
        CASE WHEN w.seen_at <= now() + interval '30 seconds' THEN w.seen_at END AS log_seen_at,
-       CASE WHEN p.progress_at <= now() + interval '30 seconds' THEN p.progress_at END AS progress_at, p.epoch, p.step, p.applied, p.already, p.conflict, p.ignored, p.duplicate, p.quarantined,
-       p.other_type, p.tombstone, p.id_reused, p.tested,
+       CASE WHEN p.progress_at <= now() + interval '30 seconds' THEN p.progress_at END AS progress_at, p.epoch, p.step,
+       coalesce(p.counts[1], 0) AS applied, coalesce(p.counts[2], 0) AS already, coalesce(p.counts[3], 0) AS conflict, coalesce(p.counts[4], 0) AS ignored,
+       coalesce(p.counts[5], 0) AS duplicate, coalesce(p.counts[6], 0) AS quarantined, coalesce(p.counts[7], 0) AS other_type,
+       coalesce(p.counts[8], 0) AS tombstone, coalesce(p.counts[9], 0) AS id_reused, coalesce(p.counts[10], 0) AS tested,
        CASE WHEN p.written_at <= now() + interval '30 seconds' THEN p.written_at END AS written_at,
        -- A topic made anew under its old name has another id; what was written last belongs to the one of today.
        p.topic_id = first_value(p.topic_id) OVER (

@@ -3,15 +3,16 @@
 -- the newest. A partition missing from the answer has another owner by now; the batch must not commit.
 INSERT INTO makegood.positions
     (consumer_group, topic_id, partition, step, topic, next_offset, epoch, kind, writer, progress_at,
-     anchor_offset, anchor_timestamp_ms, anchor_digest,
-     applied, already, conflict, ignored, duplicate, quarantined, other_type, tombstone, id_reused, tested)
+     anchor_offset, anchor_timestamp_ms, anchor_digest, counts)
 SELECT p.consumer_group, p.topic_id, p.partition, p.step + 1, p.topic, n.next_offset, p.epoch, 'batch', $9,
        clock_timestamp(), n.next_offset - 1, n.anchor_timestamp_ms, n.anchor_digest,
-       p.applied + c[1], p.already + c[2], p.conflict + c[3], p.ignored + c[4], p.duplicate + c[5],
-       p.quarantined + c[6], p.other_type + c[7], p.tombstone + c[8], p.id_reused + c[9], p.tested + c[10]
+       ARRAY(
+           SELECT coalesce(had, 0) + coalesce(more, 0)
+           FROM unnest(p.counts, n.counts::bigint[]) WITH ORDINALITY AS counted (had, more, place)
+           ORDER BY place
+       )
 FROM unnest($3::integer[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[], $8::text[])
     AS n (partition, step, next_offset, anchor_timestamp_ms, anchor_digest, counts)
-CROSS JOIN LATERAL (SELECT n.counts::bigint[] AS c) counted
 CROSS JOIN LATERAL (
     SELECT *
     FROM makegood.positions q

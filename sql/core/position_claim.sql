@@ -5,15 +5,12 @@
 -- log lost it.
 INSERT INTO makegood.positions
     (consumer_group, topic_id, partition, step, topic, next_offset, epoch, kind, why, writer, progress_at,
-     anchor_offset, anchor_timestamp_ms, anchor_digest,
-     applied, already, conflict, ignored, duplicate, quarantined, other_type, tombstone, id_reused, tested)
+     anchor_offset, anchor_timestamp_ms, anchor_digest, counts)
 SELECT $1, $2, n.partition, n.step + 1, $3, n.next_offset, coalesce(p.epoch, 0) + 1, 'claim', n.why, $8, p.progress_at,
        CASE WHEN n.why <> 'truncated' THEN p.anchor_offset END,
        CASE WHEN n.why <> 'truncated' THEN p.anchor_timestamp_ms END,
        CASE WHEN n.why <> 'truncated' THEN p.anchor_digest END,
-       coalesce(p.applied, 0), coalesce(p.already, 0), coalesce(p.conflict, 0), coalesce(p.ignored, 0),
-       coalesce(p.duplicate, 0), coalesce(p.quarantined, 0), coalesce(p.other_type, 0), coalesce(p.tombstone, 0),
-       coalesce(p.id_reused, 0), coalesce(p.tested, 0)
+       coalesce(p.counts, '{}')
 FROM unnest($4::integer[], $5::bigint[], $6::bigint[], $7::text[]) AS n (partition, step, next_offset, why)
 LEFT JOIN LATERAL (
     SELECT *

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde_json::{Value, json};
 
 use super::Globals;
@@ -12,6 +13,7 @@ use super::session::Session;
 use crate::config;
 use crate::store::report::inbox::{self, Event, Filter};
 use rules::envelope;
+use rules::outcome::Outcome;
 use rules::problem::{Code, Problem};
 
 /// How far back a list goes by itself; with a business key it has no bound.
@@ -41,7 +43,7 @@ pub struct List {
     #[arg(long, value_name = "NAME")]
     route: Option<String>,
     /// Only events that ended so
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = kept_outcome())]
     outcome: Option<Outcome>,
     /// Only events of this business key: the payment's id, with the mapping as shipped
     #[arg(long, value_name = "BUSINESS_KEY")]
@@ -56,17 +58,10 @@ pub struct List {
     output: Output,
 }
 
-/// What can come of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Outcome {
-    /// Made the purchase
-    Applied,
-    /// The purchase existed
-    Already,
-    /// The purchase exists and differs
-    Conflict,
-    /// There was nothing to do
-    Ignored,
+/// Reads what the inbox keeps as what came of an event.
+fn kept_outcome() -> impl TypedValueParser<Value = Outcome> {
+    let value = |outcome: Outcome| PossibleValue::new(outcome.as_str()).help(outcome.about());
+    PossibleValuesParser::new(Outcome::kept().map(value)).try_map(|word| word.parse::<Outcome>())
 }
 
 pub async fn run(globals: &Globals, action: Action) -> Result<ExitCode, Problem> {
@@ -82,7 +77,7 @@ async fn list(session: &Session, args: List) -> Result<(), Problem> {
     let filter = Filter {
         since: args.since.or_else(|| args.key.is_none().then_some(DAY)),
         route: args.route,
-        outcome: args.outcome.map(Outcome::name),
+        outcome: args.outcome,
         key: args.key,
         limit: i64::from(args.limit),
     };
@@ -180,16 +175,4 @@ fn object(e: &Event) -> Value {
         "offset": e.offset, "event_at": e.event_at, "applied_at": e.applied_at,
         "reused_id": e.reused_id, "origin": e.origin,
     })
-}
-
-impl Outcome {
-    fn name(self) -> String {
-        match self {
-            Outcome::Applied => "applied",
-            Outcome::Already => "already",
-            Outcome::Conflict => "conflict",
-            Outcome::Ignored => "ignored",
-        }
-        .to_owned()
-    }
 }

@@ -14,6 +14,7 @@ use super::{Globals, wait};
 use crate::config;
 use crate::store::report::reconcile::{self as report, Ask, Filter};
 use rules::problem::{Code, Problem};
+use rules::states::RunState;
 
 #[derive(Debug, Subcommand)]
 pub enum Action {
@@ -149,9 +150,9 @@ async fn ask(session: &Session, args: Run) -> Result<ExitCode, Problem> {
         wait::until_ctrl_c(watch::watch(session, run), &format!("run {run} goes on"), &follow)
             .await?;
     show(session, Some(run), 20, args.output.output).await?;
-    match ended.state.as_str() {
-        "done" => Ok(ExitCode::SUCCESS),
-        "held" => Err(Problem::new(Code::Confirmation, format!("run {run} is held"))
+    match ended.state {
+        RunState::Done => Ok(ExitCode::SUCCESS),
+        RunState::Held => Err(Problem::new(Code::Confirmation, format!("run {run} is held"))
             .hint(ended.held.unwrap_or_default())),
         _ => Err(Problem::new(Code::Postgres, format!("run {run} failed"))
             .hint(ended.error.unwrap_or_default())),

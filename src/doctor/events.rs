@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::ingest::{Preview, Route};
 use crate::store::Store;
 use crate::store::mapping::Mapping;
+use rules::outcome::Attempted;
 
 /// How many events are tried.
 pub(super) const TRIED: usize = 1000;
@@ -96,15 +97,15 @@ struct Sorted<'a> {
 
 impl Sorted<'_> {
     fn of(tried: &[Tried]) -> Sorted<'_> {
-        let of = |outcomes: &[&str]| -> Vec<&Tried> {
-            tried.iter().filter(|t| outcomes.contains(&t.outcome)).collect()
+        let of = |is_one: fn(Attempted) -> bool| -> Vec<&Tried> {
+            tried.iter().filter(|t| is_one(t.outcome)).collect()
         };
         Sorted {
-            made: of(&["applied"]),
-            there: of(&["already", "duplicate"]),
-            refused: of(&["rejected", "no_payment", "mismatch", "undecodable", "conflict"]),
-            failed: of(&["failed"]),
-            other: of(&["other_type"]),
+            made: of(|t| t == Attempted::Applied),
+            there: of(|t| matches!(t, Attempted::Already | Attempted::Duplicate)),
+            refused: of(|t| t.is_put_away() || t == Attempted::Conflict),
+            failed: of(|t| t == Attempted::Failed),
+            other: of(|t| t == Attempted::OtherType),
         }
     }
 

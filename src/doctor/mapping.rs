@@ -225,7 +225,10 @@ async fn tried(mapping: &Mapping, store: &Store, source: Option<&Store>) -> Chec
     match trial(store, source, mapping).await {
         Ok(Trial::Fits { key, outcome }) => Check::pass(
             name,
-            format!("tried on payment {key}: {outcome}; rolled back, all constraints checked"),
+            format!(
+                "tried on payment {key}: {}; rolled back, all constraints checked",
+                outcome.as_str()
+            ),
         ),
         Ok(Trial::NoPayment) => match mapping.large_payments(source.unwrap_or(store)).await {
             Ok(None) => Check::pass(name, "there is no payment to try it on"),

@@ -13,6 +13,7 @@ use crate::store::inbox::{self, ApplyFault, Batch, Entry, Kind, Rehearsed};
 use crate::store::mapping::Mapping;
 use crate::store::positions::Log;
 use crate::store::{Fault, Store};
+use rules::outcome::Attempted;
 use rules::record::Record;
 
 /// How many events are tried in one transaction; of several with one key only the first makes a row.
@@ -27,9 +28,8 @@ pub struct Tried {
     pub offset: i64,
     /// Its event's id.
     pub event_id: Uuid,
-    /// The mapping's outcome; or `other_type`, `tombstone`, `undecodable`, `duplicate` for one that never
-    /// gets to it; or `failed`.
-    pub outcome: &'static str,
+    /// What came of it.
+    pub outcome: Attempted,
     /// The business key, if the mapping named one.
     pub business_key: Option<String>,
     /// What there is to say of it.
@@ -106,7 +106,7 @@ impl Work for Rehearsal<'_> {
         let fix = fault.advice(self.store, self.source, self.mapping).await;
         let failed = unmapped(&self.entries[at]);
         self.tried.push(Tried {
-            outcome: "failed",
+            outcome: Attempted::Failed,
             detail: Some(fault.reason_and_advice().0),
             fix: Some(fix),
             ..failed
@@ -131,13 +131,13 @@ fn told(entries: &[Entry<'_>], rehearsed: Vec<Rehearsed>) -> Vec<Tried> {
 /// A record that the mapping does not get to see.
 fn unmapped(entry: &Entry<'_>) -> Tried {
     let (outcome, detail) = match &entry.kind {
-        Kind::Event(_) => ("duplicate", None),
-        Kind::OtherType(name) => ("other_type", Some(name.clone())),
-        Kind::Tombstone => ("tombstone", None),
+        Kind::Event(_) => (Attempted::Duplicate, None),
+        Kind::OtherType(name) => (Attempted::OtherType, Some(name.clone())),
+        Kind::Tombstone => (Attempted::Tombstone, None),
         Kind::Undecodable(refusal) => {
-            ("undecodable", Some(format!("{}: {}", refusal.reason, refusal.detail)))
+            (Attempted::Undecodable, Some(format!("{}: {}", refusal.reason, refusal.detail)))
         }
-        Kind::Test(..) => ("test", None),
+        Kind::Test(..) => (Attempted::Test, None),
     };
     Tried {
         partition: entry.record.partition,

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{Life, Part, Trace};
+use rules::outcome::Outcome;
+use rules::states::{CaseEnd, FindingEnd, FindingKind};
 
 /// The sentence. It claims nothing of what was not looked at. Of a payment with several purchases there is a line for each.
 pub fn sentence(life: &Life) -> String {
@@ -45,7 +47,7 @@ fn of_one(life: &Life) -> String {
         .traces
         .iter()
         .rev()
-        .find(|t| t.part == "inbox" && matches!(t.what.as_str(), "applied" | "already"));
+        .find(|t| t.part == "inbox" && t.what.parse().is_ok_and(Outcome::has_purchase));
     if let (false, Some(applied)) = (is_seen, applied) {
         let at = applied.at.map(moment).unwrap_or_default();
         return format!(
@@ -74,7 +76,7 @@ fn open<'a>(life: &'a Life, part: &str) -> Option<&'a Trace> {
 
 /// An open finding that only a person can close.
 fn contradiction(life: &Life) -> Option<String> {
-    let of_people = |t: &&Trace| !matches!(t.what.as_str(), "missing" | "gone");
+    let of_people = |t: &&Trace| t.what.parse::<FindingKind>().is_err();
     let finding = open(life, "finding").filter(of_people)?;
     Some(format!(
         "The payment and its purchase contradict each other ({}): finding {} is for people; \
@@ -133,7 +135,7 @@ fn stopped(life: &Life) -> Option<String> {
 
 /// What is to be said of a payment whose event is nowhere.
 fn waiting(life: &Life, lack: &str) -> String {
-    if let Some(gone) = open(life, "finding").filter(|f| f.what == "gone") {
+    if let Some(gone) = open(life, "finding").filter(|f| f.what == FindingKind::Gone.as_str()) {
         return format!(
             "{lack} any more: there was one, and it was removed. It is not made again by \
              itself; if that is right, SELECT makegood.dismiss({}, 'why').",
@@ -177,7 +179,9 @@ fn given_up(life: &Life) -> Option<String> {
     let has_payment = life.has("payment").is_some() || !life.is_seen(Part::Payment);
     let case = life.traces.iter().rev().find(|t| {
         let is_the_payments = t.contents["partition"].is_null();
-        t.part == "quarantine" && t.what == "discarded" && (is_the_payments || !has_payment)
+        t.part == "quarantine"
+            && t.what == CaseEnd::Discarded.as_str()
+            && (is_the_payments || !has_payment)
     })?;
     let is_of_case = |t: &&Trace| t.contents["quarantineId"] == case.contents["quarantineId"];
     let mut decisions = life.traces.iter().rev().filter(is_of_case).filter(|t| t.what == "discard");
@@ -193,8 +197,8 @@ fn given_up(life: &Life) -> Option<String> {
 fn dismissed(life: &Life) -> Option<String> {
     let when = |t: &Trace| t.contents["resolvedAt"].as_str()?.parse::<Timestamp>().ok();
     let finding = (life.traces.iter())
-        .filter(|t| t.part == "finding" && matches!(t.what.as_str(), "missing" | "gone"))
-        .filter(|t| t.contents["resolution"].as_str() == Some("dismissed"))
+        .filter(|t| t.part == "finding" && t.what.parse::<FindingKind>().is_ok())
+        .filter(|t| t.contents["resolution"].as_str() == Some(FindingEnd::Dismissed.as_str()))
         .max_by_key(|t| when(t))?;
     Some(format!(
         "finding {} was dismissed {}.",

@@ -10,6 +10,7 @@ use crate::meter::{self, catalog};
 use crate::overview::{Outbox, Overview, Route, Snapshot, age};
 use crate::store::report::{Job, Position};
 use rules::health::Verdict;
+use rules::states::FindingKind;
 
 /// Partitions of a route that have series of their own; those beyond share one.
 const PARTITIONS: usize = 200;
@@ -77,7 +78,8 @@ impl Gauges {
         let alive = route.workers.iter().filter(|worker| worker.alive).count();
         meter::set(catalog::ROUTE_WORKERS, [("route", name)], number(alive));
         for (result, records) in &route.counts {
-            meter::total(catalog::EVENTS, [("route", name), ("result", result)], *records);
+            let labels = [("route", name), ("result", result.as_str())];
+            meter::total(catalog::EVENTS, labels, *records);
         }
         let now = overview.present();
         let (payments, oldest) = route.unpurchased;
@@ -101,8 +103,8 @@ impl Gauges {
         meter::set(catalog::RECONCILE_SECONDS, label, job.took.unwrap_or_default());
         meter::set(catalog::RECONCILE_HELD, label, float(job.held_runs));
         meter::set(catalog::RECONCILE_RUNNING, label, flag(job.run.is_some()));
-        for always in ["missing", "gone"] {
-            self.findings.insert((job.name.clone(), always.to_owned()));
+        for always in FindingKind::ALL {
+            self.findings.insert((job.name.clone(), always.to_string()));
         }
         for (kind, findings) in whole(&mut self.findings, &job.name, &capped(&job.findings), true) {
             let labels = [("reconcile", job.name.as_str()), ("kind", kind.as_str())];

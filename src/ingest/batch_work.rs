@@ -14,6 +14,7 @@ use crate::isolate::Work;
 use crate::store::decisions;
 use crate::store::inbox::{Applied, ApplyFault, Entry, Kind};
 use crate::store::quarantine::Refusal;
+use rules::outcome::Counter;
 use rules::trace::TraceContext;
 
 /// How often records that need a look are told of in the log; `status` counts all of them.
@@ -74,7 +75,7 @@ impl<'a> BatchWork<'a> {
         }
         let c = &applied.counts;
         // Where some were bad others will be, and only a batch that looked may put them away.
-        claim.looks = c.duplicate > 0 || c.quarantined > 0;
+        claim.looks = c[Counter::Duplicate] > 0 || c[Counter::Quarantined] > 0;
         if applied.waiting != claim.waiting {
             self.attempt.route.control.tell();
         }
@@ -92,10 +93,10 @@ impl<'a> BatchWork<'a> {
             route = self.attempt.route.settings.name,
             records = entries.len(),
             trace_id = trace_of(entries),
-            applied = c.applied,
-            already = c.already,
-            duplicate = c.duplicate,
-            quarantined = c.quarantined,
+            applied = c[Counter::Applied],
+            already = c[Counter::Already],
+            duplicate = c[Counter::Duplicate],
+            quarantined = c[Counter::Quarantined],
             "batch applied"
         );
         self.tell(entries, applied);
@@ -104,7 +105,8 @@ impl<'a> BatchWork<'a> {
     fn tell(&mut self, entries: &[Entry<'_>], applied: &Applied) {
         let c = &applied.counts;
         let is_due = self.claim.told.is_none_or(|at| at.elapsed() >= TOLD_EVERY);
-        if c.quarantined == 0 && c.conflict == 0 && c.id_reused == 0 || !is_due {
+        let looked_for = [Counter::Quarantined, Counter::Conflict, Counter::IdReused];
+        if looked_for.iter().all(|counter| c[*counter] == 0) || !is_due {
             return;
         }
         self.claim.told = Some(Instant::now());
@@ -115,9 +117,9 @@ impl<'a> BatchWork<'a> {
         warn!(
             route = self.attempt.route.settings.name,
             trace_id = trace_of(culprits),
-            quarantined = c.quarantined,
-            conflict = c.conflict,
-            id_reused = c.id_reused,
+            quarantined = c[Counter::Quarantined],
+            conflict = c[Counter::Conflict],
+            id_reused = c[Counter::IdReused],
             partition = culprits.first().map(|e| e.record.partition),
             offset = culprits.first().map(|e| e.record.offset),
             "some records need a look: makegood quarantine list, makegood inbox list"

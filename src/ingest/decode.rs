@@ -57,7 +57,7 @@ impl Attempt<'_> {
                 let answer = outcomes.pop();
                 Ok(test_events::Verdict {
                     outcome: "test",
-                    mapping_outcome: answer.as_ref().map(|a| a.outcome.to_owned()),
+                    mapping_outcome: answer.as_ref().map(|a| a.outcome.as_str().to_owned()),
                     detail: answer.and_then(|a| a.detail),
                 })
             }

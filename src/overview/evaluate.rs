@@ -9,12 +9,13 @@ use jiff::{SignedDuration, Timestamp};
 use super::look::{Look, look};
 use super::{Overview, Route, Sources, outbox};
 use crate::config::Config;
-use crate::store::findings::UNPURCHASED;
 use crate::store::ignored_types::IgnoredType;
 use crate::store::report::{self, Report, Worker};
 use rules::health::duty::{self, Duties, Late, Run};
 use rules::health::{self, Facts, Health, Held, Kafka, Verdict};
+use rules::outcome::Counter;
 use rules::problem::{Code, Problem};
+use rules::states::{FindingKind, WorkerState};
 
 /// How far a producer's clock may be ahead of the database's and its records' times still count.
 const CLOCKS: SignedDuration = SignedDuration::from_secs(60);
@@ -163,7 +164,7 @@ fn unknown_type(config: &Config, report: &Report, route: &str) -> Option<(String
 
 fn mismatches(config: &Config, report: &Report, route: &str) -> i64 {
     let findings = jobs_of(config, report, route).flat_map(|job| &job.findings);
-    findings.filter(|(kind, _)| !UNPURCHASED.contains(&kind.as_str())).map(|(_, n)| n).sum()
+    findings.filter(|(kind, _)| kind.parse::<FindingKind>().is_err()).map(|(_, n)| n).sum()
 }
 
 fn route(config: &Config, report: &Report, name: &str, topic: &str, group: &str) -> Route {
@@ -240,14 +241,14 @@ pub(super) fn kafka(route: &Route, now: Timestamp) -> Kafka {
 fn judge(route: &Route, report: &Report) -> Health {
     let age = |at: Timestamp| age(report.now, at);
     let alive: Vec<&Worker> = route.workers.iter().filter(|w| w.alive).collect();
-    let kept = |state: &str| {
+    let kept = |state: WorkerState| {
         alive.iter().find(|w| w.state == state).map(|w| Held {
             age: age(w.state_since),
             reason: w.reason.as_deref().unwrap_or("no reason was given"),
             advice: w.advice.as_deref().unwrap_or_default(),
         })
     };
-    let is_joining = !alive.is_empty() && alive.iter().all(|w| w.state == "joining");
+    let is_joining = !alive.is_empty() && alive.iter().all(|w| w.state == WorkerState::Joining);
     let partitions: Vec<health::Partition> = (route.partitions.iter())
         .map(|p| health::Partition {
             number: p.partition,
@@ -261,14 +262,13 @@ fn judge(route: &Route, report: &Report) -> Health {
         })
         .collect();
     let known = report.routes.iter().find(|r| r.name == route.name);
-    let count = |name| route.counts.iter().find(|c| c.0 == name).map_or(0, |c| c.1);
     health::judge(&Facts {
         topic: &route.topic,
         group: &route.group,
         alive: alive.len(),
         seen: known.and_then(|r| r.seen_at).map(age),
-        held: kept("held"),
-        stalled: kept("stalled"),
+        held: kept(WorkerState::Held),
+        stalled: kept(WorkerState::Stalled),
         joining: is_joining
             .then(|| alive.iter().map(|w| age(w.state_since)).max().unwrap_or_default()),
         kafka: kafka(route, report.now),
@@ -277,11 +277,8 @@ fn judge(route: &Route, report: &Report) -> Health {
         unseen: (route.look.as_ref().ok())
             .and_then(|look| look.silent.iter().next())
             .map(|(partition, why)| (*partition, why.cause.as_str())),
-        taken: ["applied", "already", "conflict", "ignored", "duplicate", "quarantined"]
-            .map(count)
-            .iter()
-            .sum(),
-        other_type: count("other_type"),
+        taken: route.counts.iter().filter(|c| c.0 != Counter::OtherType).map(|c| c.1).sum(),
+        other_type: route.counts.iter().filter(|c| c.0 == Counter::OtherType).map(|c| c.1).sum(),
         unknown_type: route.unknown_type.as_ref().map(|(name, records)| (name.as_str(), *records)),
         quarantined: route.quarantine.iter().map(|q| q.1).sum(),
         suspects: route.suspects.as_ref().map(|s| {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Overview, age};
+use rules::outcome::Counter;
 
 /// The pause between two samples that are kept, and how many are.
 const EVERY: Duration = Duration::from_secs(15);
@@ -73,7 +74,9 @@ impl Sample {
             lag: sum(&|r| r.partitions.iter().filter_map(|p| p.lag).sum()),
             wait: oldest.filter(|_| known),
             taken: sum(&|r| r.counts.iter().map(|count| count.1).sum()),
-            applied: sum(&|r| r.counts.iter().filter(|c| c.0 == "applied").map(|c| c.1).sum()),
+            applied: sum(&|r| {
+                r.counts.iter().filter(|c| c.0 == Counter::Applied).map(|c| c.1).sum()
+            }),
             quarantine: sum(&|r| r.quarantine.iter().map(|q| q.1).sum()),
             unpurchased: sum(&|r| r.unpurchased.0).filter(|n| *n > 0.0 || is_counted),
         }

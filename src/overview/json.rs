@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{Overview, Route, made_anew};
 use crate::store::gaps::Gap;
 use crate::store::report::{Job, Position, Running, Worker};
+use rules::outcome::Counter;
 
 impl Overview {
     /// One document of everything, with the version of its shape.
@@ -28,8 +29,8 @@ impl Overview {
 impl Route {
     /// What records came to. How many were ever put into quarantine is left out beside how many are
     /// there: two numbers of one name are one too many.
-    pub fn counted(&self) -> impl Iterator<Item = (&'static str, i64)> {
-        self.counts.iter().filter(|count| count.0 != "quarantined").copied()
+    pub fn counted(&self) -> impl Iterator<Item = (Counter, i64)> {
+        self.counts.iter().filter(|count| count.0 != Counter::Quarantined).copied()
     }
 
     /// For a program.
@@ -37,7 +38,7 @@ impl Route {
         let route = self;
         let look = route.look.as_ref();
         let counts: Map<String, Value> =
-            route.counted().map(|(name, n)| (name.to_owned(), json!(n))).collect();
+            route.counted().map(|(name, n)| (name.to_string(), json!(n))).collect();
         let reasons: Map<String, Value> =
             route.quarantine.iter().map(|(reason, n)| (reason.clone(), json!(n))).collect();
         json!({
@@ -113,7 +114,7 @@ fn job(job: &Job) -> Value {
 
 fn running(run: &Running) -> Value {
     json!({
-        "run": run.run, "phase": run.phase, "compared": run.compared, "missing": run.missing,
+        "run": run.run, "phase": run.phase.as_str(), "compared": run.compared, "missing": run.missing,
         "made_good": run.made_good, "place_at": run.place_at, "until": run.until,
         "waits": run.held,
     })

@@ -15,7 +15,8 @@ use crate::store::findings::{self, Paid, Wanted};
 use crate::store::inbox::{self, ApplyFault, Backfill, MadeGood};
 use crate::store::payments::{Missing, Place};
 use crate::store::quarantine::{Refusal, suspects};
-use crate::store::runs::{self, Phase, Run, Step};
+use crate::store::runs::{self, Run, Step};
+use rules::states::Phase;
 
 /// How many lost races a chunk starts over after at once.
 const ROUNDS: u32 = 10;

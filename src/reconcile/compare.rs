@@ -7,12 +7,13 @@ use tracing::{info, warn};
 use super::ahead::Next;
 use super::context::Context;
 use super::{Trouble, ahead, backfill, beyond, statuses};
-use crate::store::findings::{self, New, Resolution};
+use crate::store::findings::{self, New};
 use crate::store::payments::{Conflict, Found, Missing, Place, Scope};
-use crate::store::runs::{self, Phase, Run, SAMPLE, Step};
+use crate::store::runs::{self, Run, SAMPLE, Step};
 use crate::store::unpurchased::{self, Unpurchased};
 use crate::store::{Fault, Tx, gaps, jobs};
 use rules::schedule::earlier;
+use rules::states::{FindingEnd, FindingKind, Phase};
 
 /// How many windows a run looks at beyond now.
 const BEYOND: usize = 20;
@@ -240,15 +241,15 @@ async fn heal(context: &Context<'_>, run: &Run, tx: &Tx) -> Result<(), Trouble> 
         let is_so = |o: &findings::Open, c: &Conflict| c.key == o.key && c.kind == o.kind;
         for healed in open.iter().filter(|o| !found.items.iter().any(|c| is_so(o, c))) {
             let (kind, key) = (healed.kind.as_str(), healed.key.clone());
-            findings::close(tx, job, &[kind], Resolution::Healed, Some(run.id), &[key]).await?;
+            findings::close(tx, job, &[kind], FindingEnd::Healed, Some(run.id), &[key]).await?;
         }
     }
 }
 
 /// The findings that a window of payments makes.
 pub(super) fn news(sorted: &Unpurchased) -> Vec<New<'_>> {
-    let missing = sorted.missing.iter().map(|m| New::missing("missing", m));
-    missing.chain(sorted.gone.iter().map(|m| New::missing("gone", m))).collect()
+    let missing = sorted.missing.iter().map(|m| New::missing(FindingKind::Missing, m));
+    missing.chain(sorted.gone.iter().map(|m| New::missing(FindingKind::Gone, m))).collect()
 }
 
 fn sample(news: &[New<'_>], room: usize) -> Option<String> {

@@ -8,11 +8,12 @@ use super::ahead::must_move;
 use super::compare::{CHUNK, news};
 use super::context::Context;
 use super::{Trouble, beyond, statuses};
-use crate::store::findings::{self, Resolution};
+use crate::store::findings;
 use crate::store::jobs::{self, Lease};
 use crate::store::payments::{Place, Scope};
 use crate::store::{Tx, unpurchased};
 use rules::schedule::earlier;
+use rules::states::{FindingEnd, FindingKind};
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(10);
@@ -76,7 +77,7 @@ async fn heal(context: &Context<'_>, tx: &Tx) -> Result<(), Trouble> {
         let still: BTreeSet<&str> = found.items.iter().map(|m| m.key.as_str()).collect();
         let healed: Vec<String> =
             keys.iter().filter(|key| !still.contains(key.as_str())).cloned().collect();
-        let kinds = findings::UNPURCHASED;
-        findings::close(tx, job, &kinds, Resolution::Healed, None, &healed).await?;
+        let kinds = FindingKind::ALL.map(FindingKind::as_str);
+        findings::close(tx, job, &kinds, FindingEnd::Healed, None, &healed).await?;
     }
 }

@@ -14,10 +14,11 @@ use super::{Job, Report, Trouble, backfill, compare, look};
 use crate::store::jobs::{self, Lease};
 use crate::store::mapping::Mapping;
 use crate::store::payments::Looker;
-use crate::store::runs::{self, Phase, Run};
+use crate::store::runs::{self, Run};
 use crate::store::{Store, gaps, workers};
 use rules::advice::run;
 use rules::schedule::Schedule;
+use rules::states::Phase;
 
 /// How long giving up the lease may take.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(3);

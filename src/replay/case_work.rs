@@ -11,6 +11,7 @@ use crate::store::decisions;
 use crate::store::inbox::{self, ApplyFault, Replayed};
 use crate::store::mapping::Mapping;
 use crate::store::quarantine::Refusal;
+use rules::outcome::Attempted;
 
 /// How many lost races a chunk starts over after at once.
 const ROUNDS: u32 = 10;
@@ -80,7 +81,7 @@ impl<'a> CaseWork<'a> {
     fn tell(&self, done: &[Replayed]) {
         let failed = done.iter().filter(|one| one.failed()).count();
         if !done.is_empty() {
-            let applied = done.iter().filter(|one| one.outcome == "applied").count();
+            let applied = done.iter().filter(|one| one.outcome == Attempted::Applied).count();
             info!(
                 route = self.replayer.route.name,
                 records = done.len(),

@@ -14,6 +14,7 @@ use super::export::tracer;
 use crate::config;
 use crate::store::inbox::{Applied, ApplyFault, Entry};
 use crate::store::outbox::Row;
+use rules::outcome::Counter;
 use rules::record::Record;
 use rules::trace::{HEADER, TraceContext};
 
@@ -123,10 +124,10 @@ impl Batch {
         ];
         if let Ok(Applied { counts, .. }) = outcome {
             about.extend([
-                count("makegood.applied", counts.applied),
-                count("makegood.already", counts.already),
-                count("makegood.duplicate", counts.duplicate),
-                count("makegood.quarantined", counts.quarantined),
+                count("makegood.applied", counts[Counter::Applied]),
+                count("makegood.already", counts[Counter::Already]),
+                count("makegood.duplicate", counts[Counter::Duplicate]),
+                count("makegood.quarantined", counts[Counter::Quarantined]),
             ]);
         }
         Plan {

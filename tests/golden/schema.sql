@@ -853,16 +853,7 @@ CREATE TABLE makegood.positions (
     anchor_offset bigint,
     anchor_timestamp_ms bigint,
     anchor_digest bytea,
-    applied bigint DEFAULT 0 NOT NULL,
-    already bigint DEFAULT 0 NOT NULL,
-    conflict bigint DEFAULT 0 NOT NULL,
-    ignored bigint DEFAULT 0 NOT NULL,
-    duplicate bigint DEFAULT 0 NOT NULL,
-    quarantined bigint DEFAULT 0 NOT NULL,
-    other_type bigint DEFAULT 0 NOT NULL,
-    tombstone bigint DEFAULT 0 NOT NULL,
-    id_reused bigint DEFAULT 0 NOT NULL,
-    tested bigint DEFAULT 0 NOT NULL,
+    counts bigint[] DEFAULT '{}'::bigint[] NOT NULL,
     CONSTRAINT positions_kind_check CHECK ((kind = ANY (ARRAY['claim'::text, 'batch'::text]))),
     CONSTRAINT positions_next_offset_check CHECK ((next_offset >= 0))
 );
@@ -916,16 +907,16 @@ CREATE VIEW makegood.consumer_positions AS
         END AS progress_at,
     p.epoch,
     p.step,
-    p.applied,
-    p.already,
-    p.conflict,
-    p.ignored,
-    p.duplicate,
-    p.quarantined,
-    p.other_type,
-    p.tombstone,
-    p.id_reused,
-    p.tested,
+    COALESCE(p.counts[1], (0)::bigint) AS applied,
+    COALESCE(p.counts[2], (0)::bigint) AS already,
+    COALESCE(p.counts[3], (0)::bigint) AS conflict,
+    COALESCE(p.counts[4], (0)::bigint) AS ignored,
+    COALESCE(p.counts[5], (0)::bigint) AS duplicate,
+    COALESCE(p.counts[6], (0)::bigint) AS quarantined,
+    COALESCE(p.counts[7], (0)::bigint) AS other_type,
+    COALESCE(p.counts[8], (0)::bigint) AS tombstone,
+    COALESCE(p.counts[9], (0)::bigint) AS id_reused,
+    COALESCE(p.counts[10], (0)::bigint) AS tested,
         CASE
             WHEN (p.written_at <= (now() + '00:00:30'::interval)) THEN p.written_at
             ELSE NULL::timestamp with time zone
@@ -946,16 +937,7 @@ CREATE VIEW makegood.consumer_positions AS
             positions.anchor_offset,
             positions.anchor_timestamp_ms,
             positions.anchor_digest,
-            positions.applied,
-            positions.already,
-            positions.conflict,
-            positions.ignored,
-            positions.duplicate,
-            positions.quarantined,
-            positions.other_type,
-            positions.tombstone,
-            positions.id_reused,
-            positions.tested
+            positions.counts
            FROM makegood.positions
           ORDER BY positions.consumer_group, positions.topic_id, positions.partition, positions.step DESC) p
      LEFT JOIN makegood.routes r ON (((r.consumer_group = p.consumer_group) AND (r.topic = p.topic))))

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use lab::servers::postgres::PrivatePostgres;
-use makegood::store::positions::{self, Counts, Log, Move};
+use makegood::store::positions::{self, Log, Move};
 use makegood::store::{CommitFault, migrate};
+use rules::outcome::Counts;
 use uuid::Uuid;
 
 use crate::support::daemon::Daemon;

@@ -1,11 +1,14 @@
 //! makegood's own schema: made once however many start, the same as the golden file, and readable by a
 //! dashboard's role through its views alone.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
 use makegood::store::migrate;
+use rules::outcome::{Counter, Outcome};
+use rules::states::{CaseEnd, FindingEnd, Phase, RunState, WorkerState};
 use tokio_postgres::Client;
 
 use crate::support::golden::assert_golden;
@@ -148,6 +151,68 @@ async fn no_index_depends_on_how_the_operating_system_sorts() {
 }
 
 /// The schema as the server's own `pg_dump` gives it, without what depends on version or owner.
+/// The words that a CHECK allows, by its column. Each closed set is either an enum of the code or one that SQL alone writes and
+/// compares; a column that is neither fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_schema_allows_the_words_of_the_code_and_no_others() {
+    let rig = Rig::new(1).await;
+    let kept: Vec<Outcome> = Outcome::kept().collect();
+    let words: [(&str, Vec<&str>); 13] = [
+        ("inbox.outcome", kept.into_iter().map(Outcome::as_str).collect()),
+        ("quarantine.resolution", CaseEnd::ALL.map(CaseEnd::as_str).to_vec()),
+        ("findings.resolution", FindingEnd::ALL.map(FindingEnd::as_str).to_vec()),
+        ("runs.phase", Phase::ALL.map(Phase::as_str).to_vec()),
+        ("runs.state", RunState::ALL.map(RunState::as_str).to_vec()),
+        ("workers.state", WorkerState::ALL.map(WorkerState::as_str).to_vec()),
+        ("decisions.decided_via", vec!["sql", "cli"]),
+        ("decisions.kind", vec!["replay", "discard", "accept"]),
+        ("gaps.covered_how", vec!["sweep", "dismissed"]),
+        ("inbox.origin", vec!["reconcile"]),
+        ("positions.kind", vec!["claim", "batch"]),
+        ("quarantine.suspect", vec!["unproven", "proven", "unverified"]),
+        ("runs.requested_via", vec!["sql", "cli", "signal", "schedule"]),
+    ];
+    let sql = "SELECT r.relname || '.' || a.attname, pg_get_constraintdef(c.oid)
+        FROM pg_constraint c
+        JOIN pg_class r ON r.oid = c.conrelid
+        JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+        WHERE c.contype = 'c' AND c.connamespace = 'makegood'::regnamespace AND cardinality(c.conkey) = 1
+          AND pg_get_constraintdef(c.oid) LIKE '%''%'";
+    let mut allowed = BTreeMap::new();
+    for row in rig.client.query(sql, &[]).await.unwrap() {
+        let check: String = row.get(1);
+        let of_check: BTreeSet<String> =
+            check.split('\'').skip(1).step_by(2).map(str::to_owned).collect();
+        assert!(allowed.insert(row.get::<_, String>(0), of_check).is_none(), "{check}");
+    }
+    let own = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect();
+    let known: BTreeMap<String, BTreeSet<String>> =
+        words.into_iter().map(|(column, words)| (column.to_owned(), own(words))).collect();
+    assert_eq!(allowed, known);
+}
+
+/// Positions have their counters in an array, by place; the views name them.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_counter_of_a_position_is_seen_under_its_name() {
+    let rig = Rig::new(1).await;
+    let numbered: Vec<i64> = (1..).take(Counter::ALL.len()).collect();
+    let sql = "INSERT INTO makegood.positions
+            (consumer_group, topic_id, partition, step, topic, next_offset, epoch, kind, writer, counts)
+        VALUES ('g', gen_random_uuid(), 0, 1, 't', 0, 1, 'claim', gen_random_uuid(), $1)";
+    rig.client.execute(sql, &[&numbered]).await.unwrap();
+    let sql = "INSERT INTO makegood.routes (name, topic, consumer_group) VALUES ('r', 't', 'g')";
+    rig.client.execute(sql, &[]).await.unwrap();
+    let view = "SELECT * FROM makegood.consumer_positions WHERE consumer_group = 'g'";
+    let position = rig.client.query_one(view, &[]).await.unwrap();
+    let seen = Counter::ALL.map(|counter| position.get::<_, i64>(counter.as_str()));
+    assert_eq!(seen.to_vec(), numbered);
+    let view = "SELECT * FROM makegood.status WHERE route = 'r'";
+    let status = rig.client.query_one(view, &[]).await.unwrap();
+    for counter in Counter::shown() {
+        assert_eq!(status.get::<_, i64>(counter.as_str()), numbered[counter as usize], "{counter}");
+    }
+}
+
 fn dump(rig: &Rig, url: &str) -> String {
     let postgres = &rig.world.postgres;
     let server = fs::read_link(format!("/proc/{}/exe", postgres.pid().unwrap())).unwrap();

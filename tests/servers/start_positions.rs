@@ -75,9 +75,9 @@ async fn old_steps_go_after_batches_and_between_claims() {
 
     // Claims that nothing was read after.
     let sql = "INSERT INTO makegood.positions (consumer_group, topic_id, partition, step, topic, next_offset,
-                   epoch, kind, why, writer, applied)
+                   epoch, kind, why, writer, counts)
                SELECT consumer_group, topic_id, partition, step + n, topic, next_offset, epoch + n, 'claim',
-                   'resumed', writer, applied
+                   'resumed', writer, counts
                FROM (SELECT * FROM makegood.positions ORDER BY step DESC LIMIT 1) p, generate_series(1, 500) n";
     rig.client.execute(sql, &[]).await.unwrap();
     let _daemon = rig.daemon();

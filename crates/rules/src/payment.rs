@@ -7,6 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::fields::{self, Body, Field, Kind};
+use super::outcome::{Attempted, Outcome};
 
 /// A payment as `payments.sql` tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,10 +36,7 @@ pub enum Doubt {
 impl Doubt {
     /// One word, stable.
     pub fn reason(&self) -> &'static str {
-        match self {
-            Doubt::Mismatch(_) => "mismatch",
-            Doubt::NoKey | Doubt::NoPayment | Doubt::Refused(_) | Doubt::NotPaid(_) => "no_payment",
-        }
+        Attempted::of(Some(self), Outcome::Rejected).as_str()
     }
 
     /// One sentence, without the event's contents.

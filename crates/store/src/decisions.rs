@@ -42,7 +42,7 @@ pub(super) async fn finish(
         return Ok(());
     }
     let ids: Vec<i64> = replayed.iter().map(|r| r.id).collect();
-    let outcomes: Vec<&str> = replayed.iter().map(|r| r.outcome).collect();
+    let outcomes: Vec<&str> = replayed.iter().map(|r| r.outcome.as_str()).collect();
     let details: Vec<Option<String>> =
         replayed.iter().map(|r| Some(r.detail.as_ref()?.replace('\0', ""))).collect();
     let sql = include_str!("../../../sql/core/decision_finish.sql");

@@ -10,6 +10,7 @@ use super::json::JsonText;
 use super::payments::{Conflict, Missing, Place};
 use super::when::{Sent, Times};
 use super::{Fault, Tx};
+use rules::states::{FindingEnd, FindingKind};
 
 /// A finding to record.
 #[derive(Clone, Copy, Debug)]
@@ -28,10 +29,10 @@ pub struct New<'a> {
 
 impl<'a> New<'a> {
     /// A payment without a purchase.
-    pub fn missing(kind: &'a str, missing: &'a Missing) -> New<'a> {
+    pub fn missing(kind: FindingKind, missing: &'a Missing) -> New<'a> {
         New {
             key: &missing.key,
-            kind,
+            kind: kind.as_str(),
             at: Some(missing.paid_at),
             expected: Some(&missing.event),
             found: None,
@@ -45,30 +46,6 @@ impl<'a> From<&'a Conflict> for New<'a> {
         New { key: &c.key, kind: &c.kind, at: c.at, expected, found }
     }
 }
-
-/// How a finding ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resolution {
-    /// A run made the purchase.
-    MadeGood,
-    /// It is no longer so.
-    Healed,
-    /// The mapping has nothing to do for it.
-    Ignored,
-}
-
-impl Resolution {
-    fn as_str(self) -> &'static str {
-        match self {
-            Resolution::MadeGood => "made_good",
-            Resolution::Healed => "healed",
-            Resolution::Ignored => "ignored",
-        }
-    }
-}
-
-/// Kinds of findings that are payments without a purchase.
-pub const UNPURCHASED: [&str; 2] = ["missing", "gone"];
 
 /// Records findings; those open already are only brought up to date.
 pub async fn open(tx: &Tx, job: &str, run: Option<i64>, news: &[New<'_>]) -> Result<(), Fault> {
@@ -113,7 +90,7 @@ pub async fn close(
     tx: &Tx,
     job: &str,
     kinds: &[&str],
-    resolution: Resolution,
+    end: FindingEnd,
     run: Option<i64>,
     keys: &[String],
 ) -> Result<(), Fault> {
@@ -121,7 +98,7 @@ pub async fn close(
         return Ok(());
     }
     let sql = include_str!("../../../sql/core/finding_close.sql");
-    tx.execute(sql, &[&job, &kinds, &resolution.as_str(), &run, &keys]).await?;
+    tx.execute(sql, &[&job, &kinds, &end, &run, &keys]).await?;
     Ok(())
 }
 

@@ -29,7 +29,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use self::one_row::Before;
-use answers::{Answer, Answers, Outcome};
+use answers::{Answer, Answers};
 pub use batch::{Applied, Batch};
 use batch::{Fresh, Sorted};
 use doubted::map;
@@ -42,11 +42,12 @@ pub use make_good::{Backfill, MadeGood, make_good, rehearse_backfill};
 use params::Rows;
 pub use rehearse::{Rehearsed, rehearse};
 pub use replay::{Replay, Replayed, is_own_fault, rehearse_replay, replay, verified};
+use rules::outcome::{Counter, Outcome};
 pub use unseen::{Unseen, unseen};
 use verify::verify;
 
 use super::mapping::Mapping;
-use super::positions::{self, Counts};
+use super::positions;
 use super::quarantine::{self, Look, Refusal};
 use super::{CommitFault, Fault, Store, Tx, purchased, test_events};
 use put_away::put_away;
@@ -237,21 +238,16 @@ async fn keep(
     let mut keys = Vec::new();
     for (fresh, answer) in sorted.fresh.iter().zip(answers) {
         let record = batch.entries[fresh.entry].record;
-        let counts: &mut Counts = sorted.counts.entry(record.partition).or_default();
-        match answer.outcome {
-            Outcome::Applied => counts.applied += 1,
-            Outcome::Already => counts.already += 1,
-            Outcome::Conflict => counts.conflict += 1,
-            Outcome::Ignored => counts.ignored += 1,
-            Outcome::Rejected => {
-                sorted.refused.push((fresh.entry, answer.rejection()));
-                continue;
-            }
-        }
+        let Some(counter) = answer.outcome.counter() else {
+            sorted.refused.push((fresh.entry, answer.rejection()));
+            continue;
+        };
+        let counts = sorted.counts.entry(record.partition).or_default();
+        counts[counter] += 1;
         if fresh.reused.is_some() {
-            counts.id_reused += 1;
+            counts[Counter::IdReused] += 1;
         }
-        if matches!(answer.outcome, Outcome::Applied | Outcome::Already) {
+        if answer.outcome.has_purchase() {
             sorted.sound = Some(fresh.entry);
         }
         rows.push(batch.route, fresh, Some((record.partition, record.offset)), &answer);

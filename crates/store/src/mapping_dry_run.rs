@@ -15,6 +15,7 @@ use super::{Fault, Store};
 use rules::diagnosis::Diagnosis;
 use rules::envelope;
 use rules::fields::Body;
+use rules::outcome::Attempted;
 use rules::record::Record;
 
 /// How far back a payment is looked for, the youngest first: days, and at last any time.
@@ -37,7 +38,7 @@ pub enum Trial {
         /// The payment.
         key: String,
         /// The outcome.
-        outcome: &'static str,
+        outcome: Attempted,
     },
     /// The mapping rejected all of them.
     Rejects {
@@ -70,7 +71,7 @@ pub async fn trial(
     let (mut failed, mut rejected, mut tried) = (None, None, 0);
     for (key, event) in recent(source.unwrap_or(store), mapping).await?.into_iter().take(TRIED) {
         match apply(store, mapping, &event).await {
-            Ok(Rehearsed { outcome: "rejected", detail, .. }) => {
+            Ok(Rehearsed { outcome: Attempted::Rejected, detail, .. }) => {
                 rejected = rejected.or(Some((key, detail.unwrap_or_default())));
             }
             Ok(Rehearsed { outcome, .. }) => return Ok(Trial::Fits { key, outcome }),
@@ -172,7 +173,7 @@ pub async fn check(store: &Store, source: Option<&Store>, mapping: &Mapping) -> 
         }
         outcome => {
             let outcome = match &outcome {
-                Ok(Trial::Fits { outcome, .. }) => outcome,
+                Ok(Trial::Fits { outcome, .. }) => outcome.as_str(),
                 _ => "no payment",
             };
             debug!(outcome, origin = mapping.origin, "mapping tried");

@@ -9,11 +9,11 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, ToSql, Type};
 
 use super::cross_database::{self, Sides};
-use super::findings::UNPURCHASED;
 use super::json::JsonText;
 use super::mapping::Mapping;
 use super::when::{Sent, When};
 use super::{Fault, Store, Tx};
+use rules::states::FindingKind;
 use rules::statuses::Statuses;
 
 /// A place in the order of time and key; the default is before the first payment.
@@ -238,7 +238,7 @@ impl Looker {
         };
         let rows = run(tx, self.mapping.looks.ask(sql), scope).await?;
         read("conflicts.sql", &rows, "kind", "at", |row| {
-            let kind = cell(row, "kind").filter(|k: &String| !UNPURCHASED.contains(&k.as_str()))?;
+            let kind = cell(row, "kind").filter(|k: &String| k.parse::<FindingKind>().is_err())?;
             Some(Conflict {
                 key: cell(row, "business_key")?,
                 at: Some(time(row, "at")),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rules::outcome::Counts;
 use rules::record::Record;
 use tokio_postgres::types::ToSql;
 use tracing::debug;
@@ -56,22 +57,6 @@ pub struct Position {
     pub writer: Uuid,
     /// The last record applied, if any was.
     pub anchor: Option<Anchor>,
-}
-
-/// What one batch counted in one partition; the fields are the table's counters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are the columns', documented in the view")]
-pub struct Counts {
-    pub applied: i64,
-    pub already: i64,
-    pub conflict: i64,
-    pub ignored: i64,
-    pub duplicate: i64,
-    pub quarantined: i64,
-    pub other_type: i64,
-    pub tombstone: i64,
-    pub id_reused: i64,
-    pub tested: i64,
 }
 
 /// One partition's step forward.
@@ -202,7 +187,7 @@ pub async fn advance(tx: &Tx, log: &Log, writer: Uuid, moves: &[Move]) -> Result
     let offsets: Vec<i64> = moves.iter().map(|m| m.next_offset).collect();
     let timestamps: Vec<Option<i64>> = moves.iter().map(|m| m.anchor_timestamp_ms).collect();
     let digests: Vec<&[u8]> = moves.iter().map(|m| m.anchor_digest.as_slice()).collect();
-    let counts: Vec<String> = moves.iter().map(|m| m.counts.literal()).collect();
+    let counts: Vec<String> = moves.iter().map(|m| array(&m.counts)).collect();
     let rows = tx
         .query(
             include_str!("../../../sql/core/position_advance.sql"),
@@ -249,35 +234,8 @@ pub async fn trim(store: &Store, log: &Log, newest: &BTreeMap<i32, i64>) {
     }
 }
 
-impl Counts {
-    /// Adds another batch's counts.
-    pub fn add(&mut self, other: &Counts) {
-        self.applied += other.applied;
-        self.already += other.already;
-        self.conflict += other.conflict;
-        self.ignored += other.ignored;
-        self.duplicate += other.duplicate;
-        self.quarantined += other.quarantined;
-        self.other_type += other.other_type;
-        self.tombstone += other.tombstone;
-        self.id_reused += other.id_reused;
-        self.tested += other.tested;
-    }
-
-    /// As the text of an array, in the order of `position_advance.sql`.
-    fn literal(&self) -> String {
-        format!(
-            "{{{},{},{},{},{},{},{},{},{},{}}}",
-            self.applied,
-            self.already,
-            self.conflict,
-            self.ignored,
-            self.duplicate,
-            self.quarantined,
-            self.other_type,
-            self.tombstone,
-            self.id_reused,
-            self.tested
-        )
-    }
+/// As the text of an array, for an array of arrays would be taken apart.
+fn array(counts: &Counts) -> String {
+    let counts: Vec<String> = counts.each().map(|(_, count)| count.to_string()).collect();
+    format!("{{{}}}", counts.join(","))
 }

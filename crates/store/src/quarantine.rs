@@ -16,7 +16,9 @@ use super::when::{Sent, Times};
 use super::{CommitFault, Fault, Store, Tx, purchased};
 pub use look::{Look, Range};
 use rules::envelope;
+use rules::outcome::Attempted;
 use rules::record::{Header, Record, Whole};
+use rules::states::CaseEnd;
 
 /// Why a record is put away.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +79,7 @@ pub(super) struct Case {
     pub business_key: Option<String>,
     /// Whether it was the record's own fault once.
     pub is_judged: bool,
-    resolution: Option<String>,
+    end: Option<CaseEnd>,
 }
 
 impl Case {
@@ -88,28 +90,30 @@ impl Case {
 
     /// Whether it was dealt with. One that was discarded can be taken back.
     pub fn is_settled(&self) -> bool {
-        self.resolution.as_ref().is_some_and(|how| how != "discarded")
+        self.end.is_some_and(|end| end != CaseEnd::Discarded)
     }
 
     /// Whether a person has given it up.
     pub fn is_discarded(&self) -> bool {
-        self.resolution.as_ref().is_some_and(|how| how == "discarded")
+        self.end == Some(CaseEnd::Discarded)
     }
 }
 
 /// Reads records by their numbers.
 pub(super) async fn read(tx: &Tx, ids: &[i64]) -> Result<Vec<Case>, Fault> {
     let rows = tx.query(include_str!("../../../sql/core/quarantine_show.sql"), &[&ids]).await?;
-    let case = |row: &Row| Case {
-        id: row.get("id"),
-        topic_id: row.get("topic_id"),
-        record: record(row),
-        event_id: row.get("event_id"),
-        business_key: row.get("business_key"),
-        is_judged: row.get("is_judged"),
-        resolution: row.get("resolution"),
+    let case = |row: &Row| {
+        Ok(Case {
+            id: row.get("id"),
+            topic_id: row.get("topic_id"),
+            record: record(row),
+            event_id: row.get("event_id"),
+            business_key: row.get("business_key"),
+            is_judged: row.get("is_judged"),
+            end: row.try_get("resolution")?,
+        })
     };
-    Ok(rows.iter().map(case).collect())
+    rows.iter().map(case).collect()
 }
 
 /// The record of a row, byte for byte. An event made from a payment has no place.
@@ -300,21 +304,21 @@ pub(super) async fn replayed(
         .await?;
     }
     let done: Vec<&Replayed> =
-        replayed.iter().filter(|r| !r.failed() && r.outcome != "settled").collect();
+        replayed.iter().filter(|r| !r.failed() && r.outcome != Attempted::Settled).collect();
     if done.is_empty() {
         return Ok(());
     }
     let ids: Vec<i64> = done.iter().map(|r| r.id).collect();
     let events: Vec<Uuid> = done.iter().map(|r| r.event_id).collect();
     let keys: Vec<Option<&str>> = done.iter().map(|r| r.business_key.as_deref()).collect();
-    let outcomes: Vec<&str> = done.iter().map(|r| r.outcome).collect();
+    let outcomes: Vec<&str> = done.iter().map(|r| r.outcome.as_str()).collect();
     let sql = include_str!("../../../sql/core/quarantine_replayed.sql");
     tx.execute(sql, &[&ids, &events, &keys]).await?;
     let sql = include_str!("../../../sql/core/finding_replayed.sql");
     tx.execute(sql, &[&ids, &outcomes]).await?;
     // The payment may have other cases, from the reconciler for example.
     let keys: Vec<String> = (done.iter())
-        .filter(|r| matches!(r.outcome, "applied" | "already" | "conflict" | "healed"))
+        .filter(|r| r.outcome.is_purchased())
         .filter_map(|r| r.business_key.clone())
         .collect();
     made_good(tx, route, &keys).await

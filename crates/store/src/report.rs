@@ -8,6 +8,8 @@ pub mod quarantine;
 pub mod reconcile;
 
 use jiff::Timestamp;
+use rules::outcome::Counter;
+use rules::states::{Phase, WorkerState};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -105,7 +107,7 @@ pub struct Job {
 #[allow(missing_docs, reason = "the names are the columns' of makegood.reconcile_runs")]
 pub struct Running {
     pub run: i64,
-    pub phase: String,
+    pub phase: Phase,
     pub compared: i64,
     pub missing: i64,
     pub made_good: i64,
@@ -131,8 +133,8 @@ pub struct Route {
     pub unpurchased: i64,
     /// When the oldest of them became paid.
     pub unpurchased_since: Option<Timestamp>,
-    /// What its records came to, by the column's name.
-    pub counts: Vec<(&'static str, i64)>,
+    /// What its records came to.
+    pub counts: Vec<(Counter, i64)>,
     /// Why its events are believed without a look at their payments, if they are.
     pub believes: Option<String>,
 }
@@ -172,7 +174,7 @@ pub struct Worker {
     pub version: String,
     pub started_at: Timestamp,
     pub seen_at: Timestamp,
-    pub state: String,
+    pub state: WorkerState,
     pub state_since: Timestamp,
     pub reason: Option<String>,
     pub advice: Option<String>,
@@ -180,10 +182,6 @@ pub struct Worker {
     /// Seen within the last thirty seconds.
     pub alive: bool,
 }
-
-/// What is counted of a route, in the order in which it is shown.
-const COUNTS: [&str; 7] =
-    ["applied", "already", "conflict", "ignored", "duplicate", "quarantined", "other_type"];
 
 /// Reads the report.
 pub async fn read(store: &Store) -> Result<Report, Fault> {
@@ -209,7 +207,7 @@ async fn read_in(tx: &Tx) -> Result<Report, Fault> {
         now: now.first().map_or_else(Timestamp::default, |row| row.moment("now")),
         routes: routes.iter().map(route).collect(),
         positions: positions.iter().map(position).collect(),
-        workers: workers.iter().map(worker).collect(),
+        workers: workers.iter().map(worker).collect::<Result<_, _>>()?,
         quarantine: waiting
             .iter()
             .map(|row| (row.get(0), row.get(1), row.get(2), row.moment("newest_at")))
@@ -217,7 +215,7 @@ async fn read_in(tx: &Tx) -> Result<Report, Fault> {
         ignored: ignored.iter().map(ignored_types::read).collect(),
         suspects: suspects.iter().map(suspected).collect(),
         gaps: gaps.iter().map(gaps::read).collect(),
-        jobs: jobs.iter().map(|row| job(row, &findings)).collect(),
+        jobs: jobs.iter().map(|row| job(row, &findings)).collect::<Result<_, _>>()?,
     })
 }
 
@@ -231,11 +229,11 @@ fn suspected(row: &Row) -> Suspects {
     }
 }
 
-fn job(row: &Row, findings: &[Row]) -> Job {
+fn job(row: &Row, findings: &[Row]) -> Result<Job, Fault> {
     let name: String = row.get("job");
     let own = findings.iter().filter(|finding| finding.get::<_, &str>("job") == name);
     let run: Option<i64> = row.get("run");
-    Job {
+    Ok(Job {
         route: row.get("route"),
         looked_at: row.time("looked_at"),
         notice: row.get("notice"),
@@ -244,22 +242,26 @@ fn job(row: &Row, findings: &[Row]) -> Job {
         failed: row.get("failed"),
         took: row.get("took"),
         held_runs: row.get("held_runs"),
-        run: run.map(|run| Running {
-            run,
-            phase: row.get("phase"),
-            compared: row.get("compared"),
-            missing: row.get("missing"),
-            made_good: row.get("made_good"),
-            place_at: row.time("place_at"),
-            moved_at: row.time("moved_at"),
-            since: row.time("since"),
-            until: row.time("until"),
-            held: row.get("waits"),
-        }),
+        run: run.map(|run| running(run, row)).transpose()?,
         asked_at: row.time("asked_at"),
         findings: own.map(|finding| (finding.get("kind"), finding.get("findings"))).collect(),
         name,
-    }
+    })
+}
+
+fn running(run: i64, row: &Row) -> Result<Running, Fault> {
+    Ok(Running {
+        run,
+        phase: row.try_get("phase")?,
+        compared: row.get("compared"),
+        missing: row.get("missing"),
+        made_good: row.get("made_good"),
+        place_at: row.time("place_at"),
+        moved_at: row.time("moved_at"),
+        since: row.time("since"),
+        until: row.time("until"),
+        held: row.get("waits"),
+    })
 }
 
 fn route(row: &Row) -> Route {
@@ -270,7 +272,7 @@ fn route(row: &Row) -> Route {
         seen_at: row.time("seen_at"),
         unpurchased: row.get("paid_not_purchased"),
         unpurchased_since: row.time("oldest_not_purchased_at"),
-        counts: COUNTS.iter().map(|name| (*name, row.get(*name))).collect(),
+        counts: Counter::shown().map(|one| (one, row.get(one.as_str()))).collect(),
         believes: row.get("believes"),
     }
 }
@@ -290,21 +292,21 @@ fn position(row: &Row) -> Position {
     }
 }
 
-fn worker(row: &Row) -> Worker {
-    Worker {
+fn worker(row: &Row) -> Result<Worker, Fault> {
+    Ok(Worker {
         route: row.get("route"),
         host: row.get("host"),
         pid: row.get("pid"),
         version: row.get("version"),
         started_at: row.moment("started_at"),
         seen_at: row.moment("seen_at"),
-        state: row.get("state"),
+        state: row.try_get("state")?,
         state_since: row.moment("state_since"),
         reason: row.get("reason"),
         advice: row.get("advice"),
         partitions: row.get("partitions"),
         alive: row.get("alive"),
-    }
+    })
 }
 
 /// The key and the topic under which daemons have registered a route; `None` if none ever ran it.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::jobs::Lease;
@@ -13,30 +14,10 @@ use super::statuses::Seen;
 use super::when::{Sent, Times};
 use super::{Fault, Store, Tx};
 use rules::schedule::Range;
+use rules::states::Phase;
 
 /// How many findings of a dry run are kept, as it leaves none elsewhere.
 pub const SAMPLE: usize = 100;
-
-/// What a run is at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Payments are compared with purchases, window by window.
-    Compare,
-    /// What is missing is made good.
-    MakeGood,
-    /// Contradictions are looked for, window by window.
-    Conflicts,
-}
-
-impl Phase {
-    fn as_str(self) -> &'static str {
-        match self {
-            Phase::Compare => "compare",
-            Phase::MakeGood => "make_good",
-            Phase::Conflicts => "conflicts",
-        }
-    }
-}
 
 /// A run that goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,26 +92,25 @@ impl Step {
 pub async fn take(store: &Store, lease: &Lease, grace: Duration) -> Result<Option<Run>, Fault> {
     let sql = include_str!("../../../sql/core/run_take.sql");
     let rows = store.query(sql, &[&lease.job, &lease.owner, &grace.as_secs_f64()]).await?;
-    Ok(rows.first().map(|row| Run {
-        id: row.get("id"),
-        since: row.time("since"),
-        until: row.moment("until"),
-        dry_run: row.get("dry_run"),
-        by_person: row.get::<_, &str>("requested_via") != "schedule",
-        phase: match row.get("phase") {
-            "compare" => Phase::Compare,
-            "make_good" => Phase::MakeGood,
-            _ => Phase::Conflicts,
-        },
-        place: Place { at: row.time("place_at"), key: row.get("place_key") },
-        compared: row.get("compared"),
-        missing: row.get("missing"),
-        approved: row.get("approved"),
-        held: row.get("held"),
-        started: row.moment("started_at"),
-        statuses: Seen::of(row.get("statuses")),
-        sampled: usize::try_from(row.get::<_, i32>("sampled")).unwrap_or_default(),
-    }))
+    let run = |row: &Row| {
+        Ok(Run {
+            id: row.get("id"),
+            since: row.time("since"),
+            until: row.moment("until"),
+            dry_run: row.get("dry_run"),
+            by_person: row.get::<_, &str>("requested_via") != "schedule",
+            phase: row.try_get("phase")?,
+            place: Place { at: row.time("place_at"), key: row.get("place_key") },
+            compared: row.get("compared"),
+            missing: row.get("missing"),
+            approved: row.get("approved"),
+            held: row.get("held"),
+            started: row.moment("started_at"),
+            statuses: Seen::of(row.get("statuses")),
+            sampled: usize::try_from(row.get::<_, i32>("sampled")).unwrap_or_default(),
+        })
+    };
+    rows.first().map(run).transpose()
 }
 
 /// Writes a step of a run, in the transaction that did it.
@@ -141,7 +121,7 @@ pub async fn step(tx: &Tx, run: i64, step: &Step) -> Result<(), Fault> {
         include_str!("../../../sql/core/run_step.sql"),
         &[
             &run,
-            &step.phase.as_str(),
+            &step.phase,
             &step.place.at.sent(),
             &step.place.key,
             &step.compared,

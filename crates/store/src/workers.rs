@@ -1,6 +1,7 @@
 //! What a running daemon says of itself in the database, for status and dashboards.
 
 use rules::diagnosis::Diagnosis;
+use rules::states::WorkerState;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -39,10 +40,14 @@ pub struct Beat {
 /// Writes the daemon's row.
 pub async fn beat(store: &Store, beat: &Beat) -> Result<(), Fault> {
     let (state, reason, advice) = match &beat.state {
-        State::Joining => ("joining", None, None),
-        State::Running => ("running", None, None),
-        State::Stalled(Diagnosis { reason, advice }) => ("stalled", Some(reason), Some(advice)),
-        State::Held(Diagnosis { reason, advice }) => ("held", Some(reason), Some(advice)),
+        State::Joining => (WorkerState::Joining, None, None),
+        State::Running => (WorkerState::Running, None, None),
+        State::Stalled(Diagnosis { reason, advice }) => {
+            (WorkerState::Stalled, Some(reason), Some(advice))
+        }
+        State::Held(Diagnosis { reason, advice }) => {
+            (WorkerState::Held, Some(reason), Some(advice))
+        }
     };
     let pid = i32::try_from(std::process::id()).unwrap_or(0);
     store

@@ -16,6 +16,7 @@ use super::super::session::{self, Session};
 use crate::doctor::tryout::{self, Tried};
 use crate::doctor::waiting;
 use crate::ingest::Route;
+use rules::outcome::Attempted;
 use rules::problem::{Code, Problem};
 use rules::record::Record;
 
@@ -66,10 +67,9 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
         .await
         .map_err(|fault| fault.problem("the mapping cannot be tried"))?;
     show(&tried, args)?;
-    let has = |outcomes: &[&str]| tried.iter().any(|t| outcomes.contains(&t.outcome));
     Ok(match args.exit_code {
-        _ if has(&["failed"]) => ExitCode::FAILURE,
-        true if has(&["rejected", "no_payment", "mismatch", "undecodable"]) => ExitCode::from(3),
+        _ if tried.iter().any(|t| t.outcome == Attempted::Failed) => ExitCode::FAILURE,
+        true if tried.iter().any(|t| t.outcome.is_put_away()) => ExitCode::from(3),
         _ => ExitCode::SUCCESS,
     })
 }
@@ -101,7 +101,7 @@ fn show(tried: &[Tried], args: &Args) -> Result<(), Problem> {
         let mut object = place(t);
         for (name, value) in [
             ("event_id", json!(t.event_id)),
-            ("outcome", json!(t.outcome)),
+            ("outcome", json!(t.outcome.as_str())),
             ("business_key", json!(t.business_key)),
             ("detail", json!(t.detail)),
             ("fix", json!(t.fix)),
@@ -120,7 +120,7 @@ fn show(tried: &[Tried], args: &Args) -> Result<(), Problem> {
     }
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for one in tried {
-        *counts.entry(one.outcome).or_default() += 1;
+        *counts.entry(one.outcome.as_str()).or_default() += 1;
     }
     let counts: Vec<String> = counts.iter().map(|(outcome, n)| format!("{n} {outcome}")).collect();
     say!(
@@ -138,12 +138,16 @@ fn block(tried: &Tried, is_line: bool) -> String {
     };
     let key = tried.business_key.as_deref().unwrap_or("-");
     let detail = tried.detail.as_deref().map(|d| format!("  {d}")).unwrap_or_default();
-    let mut text =
-        format!("{place}: {}  {}{}\n", tried.outcome, visible(key, false), visible(&detail, false));
+    let mut text = format!(
+        "{place}: {}  {}{}\n",
+        tried.outcome.as_str(),
+        visible(key, false),
+        visible(&detail, false)
+    );
     if let Some(fix) = &tried.fix {
         text.push_str(&format!("    fix: {}\n", visible(fix, false)));
     }
-    let verb = if tried.outcome == "applied" { "would write" } else { "is there" };
+    let verb = if tried.outcome == Attempted::Applied { "would write" } else { "is there" };
     for row in &tried.rows {
         text.push_str(&format!("    {verb}: {}\n", visible(&row.to_string(), false)));
     }

@@ -18,6 +18,7 @@ use crate::store::inbox::{self, ApplyFault, Batch, Entry, Kind, Unseen};
 use crate::store::mapping::Mapping;
 use crate::store::payments::{Looker, Scope};
 use crate::store::{Store, test_events};
+use rules::outcome::Attempted;
 use rules::problem::{Code, Problem};
 use rules::record::Record;
 
@@ -80,8 +81,12 @@ impl Work for Rehearsal<'_> {
 
     async fn refused(&mut self, at: usize, fault: ApplyFault) -> Result<(), ApplyFault> {
         let entry = &self.entries[at];
-        let answer = Some(("suspect", entry.business_key(self.mapping)));
-        self.unseen.push(Unseen { entry: at, event_id: entry.event_id, answer });
+        self.unseen.push(Unseen {
+            entry: at,
+            event_id: entry.event_id,
+            outcome: Attempted::Refused,
+            business_key: entry.business_key(self.mapping),
+        });
         self.trouble = Some(fault.reason_and_advice().0);
         Ok(())
     }
@@ -184,25 +189,24 @@ impl Forgone {
 
     fn sort(&mut self, one: Unseen, entries: &[Entry<'_>]) {
         let record = entries[one.entry].record;
-        let payment = match one.answer {
+        match one.outcome {
             // What the database refused may be no purchase for ever: the worse is assumed.
-            Some(("applied" | "suspect", key)) => key,
-            None => None,
-            Some(("rejected", _)) => {
+            Attempted::Applied | Attempted::Refused => {}
+            Attempted::Rejected => {
                 self.refused += 1;
                 return;
             }
-            Some(_) => {
+            _ => {
                 self.settled += 1;
                 return;
             }
-        };
+        }
         self.paid.push(Event {
             partition: record.partition,
             offset: record.offset,
             at: record.timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
             event_id: one.event_id,
-            payment,
+            payment: one.business_key,
             known: None,
         });
     }

@@ -106,7 +106,7 @@ async fn rehearse<'a>(
     let would: BTreeMap<i64, _> = would.into_iter().map(|one| (one.id, one)).collect();
     let line = |case: &&'a Case| {
         let one = would.get(&case.id)?;
-        let (outcome, detail) = (Some(one.outcome.to_owned()), one.detail.clone());
+        let (outcome, detail) = (Some(one.outcome.as_str().to_owned()), one.detail.clone());
         Some(Line { case, state: "rehearsed".to_owned(), outcome, detail })
     };
     Ok(cases.iter().filter_map(line).collect())

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{object, place};
 use crate::cli::print::{self, Format};
 use crate::store::report::quarantine::Case;
+use rules::outcome::Attempted;
 use rules::problem::Problem;
 
 /// So many are shown as a table; JSON has all.
@@ -24,7 +25,8 @@ pub struct Line<'a> {
 impl Line<'_> {
     /// Whether it stays, or would stay, in quarantine.
     pub fn failed(&self) -> bool {
-        matches!(self.outcome.as_deref(), Some("rejected" | "refused" | "undecodable"))
+        let outcome = self.outcome.as_deref().and_then(|word| word.parse::<Attempted>().ok());
+        outcome.is_some_and(Attempted::is_put_away)
     }
 }
 

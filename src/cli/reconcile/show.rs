@@ -42,7 +42,7 @@ pub fn runs(runs: &[Run]) -> Result<(), Problem> {
         "WHY",
     ];
     let rows = runs.iter().map(|r| {
-        let state = if r.dry_run { format!("{} (dry)", r.state) } else { r.state.clone() };
+        let state = if r.dry_run { format!("{} (dry)", r.state) } else { r.state.to_string() };
         vec![
             r.run.to_string(),
             state,
@@ -85,13 +85,13 @@ fn run_sheet(r: &Run) -> String {
     let mut pairs = vec![
         ("run", r.run.to_string()),
         ("job", or_dash(r.job.clone())),
-        ("state", if r.dry_run { format!("{}, a dry run", r.state) } else { r.state.clone() }),
+        ("state", if r.dry_run { format!("{}, a dry run", r.state) } else { r.state.to_string() }),
         (
             "requested",
             format!("{} by {} ({})", print::short(r.requested_at), r.requested_by, r.requested_via),
         ),
         ("payments", format!("{} to {}", time(r.since), time(r.until))),
-        ("phase", r.phase.clone()),
+        ("phase", r.phase.to_string()),
         ("compared", r.compared.to_string()),
         ("missing", r.missing.to_string()),
         ("made good", r.made_good.to_string()),
@@ -143,7 +143,7 @@ pub fn document(run: Option<&Run>, findings: &[Finding]) -> Value {
 /// A run as JSON.
 pub fn run_object(r: &Run) -> Value {
     json!({
-        "run": r.run, "job": r.job, "state": r.state, "dry_run": r.dry_run, "phase": r.phase,
+        "run": r.run, "job": r.job, "state": r.state.as_str(), "dry_run": r.dry_run, "phase": r.phase.as_str(),
         "requested_by": r.requested_by, "requested_via": r.requested_via,
         "requested_at": r.requested_at, "since": r.since, "until": r.until,
         "compared": r.compared, "missing": r.missing, "made_good": r.made_good, "gone": r.gone,

@@ -11,6 +11,7 @@ use crate::cli::session::Session;
 use crate::store::report::reconcile::{self as report, Run};
 use rules::health;
 use rules::problem::Problem;
+use rules::states::{Phase, RunState};
 
 /// How often the run is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -32,7 +33,7 @@ pub async fn watch(session: &Session, run: i64) -> Result<Run, Problem> {
         if first.is_none() {
             first = found.place_at;
         }
-        let is_over = matches!(found.state.as_str(), "done" | "failed" | "held");
+        let is_over = found.state.is_over();
         let line = line(&found, first, now, began.elapsed());
         if screen {
             print::progress(&line, is_over);
@@ -49,23 +50,23 @@ pub async fn watch(session: &Session, run: i64) -> Result<Run, Problem> {
 
 /// What a run is at, how fast, and how long it may still take.
 fn line(run: &Run, first: Option<Timestamp>, now: Timestamp, waited: Duration) -> String {
-    let what = match (run.state.as_str(), run.phase.as_str(), &run.held) {
-        ("requested", ..) => {
+    let what = match (run.state, run.phase, &run.held) {
+        (RunState::Requested, ..) => {
             let waited = health::age(waited);
             return format!("run {}: waits for a daemon ({waited})", run.run);
         }
-        ("running", _, Some(why)) => return format!("run {}: waits, {why}", run.run),
-        ("running", "make_good", _) => "making good",
-        ("running", "conflicts", _) => "looking for contradictions",
-        ("running", ..) => "comparing",
-        (state, ..) => state,
+        (RunState::Running, _, Some(why)) => return format!("run {}: waits, {why}", run.run),
+        (RunState::Running, Phase::MakeGood, _) => "making good",
+        (RunState::Running, Phase::Conflicts, _) => "looking for contradictions",
+        (RunState::Running, Phase::Compare, _) => "comparing",
+        (state, ..) => state.as_str(),
     };
     let counts = format!(
         "{} compared, {} missing, {} made good, {} conflicts",
         run.compared, run.missing, run.made_good, run.conflicts
     );
     let bar = match share(run, first) {
-        Some(share) if run.state == "running" => format!("{} ", bar(share)),
+        Some(share) if run.state == RunState::Running => format!("{} ", bar(share)),
         _ => String::new(),
     };
     format!("run {}: {bar}{what}: {counts}{}", run.run, pace(run, first, now))
@@ -84,7 +85,9 @@ fn pace(run: &Run, first: Option<Timestamp>, now: Timestamp) -> String {
     let seconds = end.duration_since(started).as_secs_f64().max(0.001);
     let rate = format!(", {:.0}/s", run.compared as f64 / seconds);
     match share(run, first) {
-        Some(share) if run.state == "running" && run.phase == "compare" && share > 0.01 => {
+        Some(share)
+            if run.state == RunState::Running && run.phase == Phase::Compare && share > 0.01 =>
+        {
             let left = Duration::from_secs_f64(seconds * (1.0 - share) / share);
             format!("{rate}, about {} left", health::age(left))
         }

@@ -114,7 +114,7 @@ fn counts(route: &Route, now: Timestamp) -> String {
     let list = |pairs: &mut dyn Iterator<Item = (String, i64)>| {
         pairs.map(|(name, n)| format!("{name} {n}")).collect::<Vec<_>>().join(", ")
     };
-    let counted = list(&mut route.counted().map(|(name, n)| (name.to_owned(), n)));
+    let counted = list(&mut route.counted().map(|(name, n)| (name.to_string(), n)));
     let open = match route.quarantine.as_slice() {
         [] => "none".to_owned(),
         reasons => list(&mut reasons.iter().cloned()),
@@ -176,7 +176,7 @@ fn workers(workers: &[Worker], now: Timestamp) -> String {
             w.host.clone(),
             w.pid.to_string(),
             w.version.clone(),
-            w.state.clone(),
+            w.state.to_string(),
             health::age(age(now, w.state_since)),
             ago(now, w.seen_at),
             or_dash(listed),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::VERIFIED;
+use crate::commands::{run, stderr};
 use crate::support::events::{Payment, payments, raw};
 use crate::support::rig::Rig;
 use crate::support::{eventually, ledger};
@@ -71,6 +72,10 @@ async fn what_differs_from_the_payment_in_one_field_makes_no_purchase() {
     rig.doubts(&[("mismatch unverified", 4), ("no_payment unverified", 3)]).await;
     rig.a_minute_passes().await;
     rig.doubts(&[("mismatch judged", 4), ("no_payment judged", 3)]).await;
+    // Whoever has them replayed is told that they stay.
+    let replayed = run(&rig, &["quarantine", "replay", "--all", "--execute"]).await;
+    assert_eq!(replayed.status.code(), Some(1), "{}", stderr(&replayed));
+    assert!(stderr(&replayed).contains("those stay in quarantine"), "{}", stderr(&replayed));
     // The first event does not win: a true one makes the purchase, and closes what is about its payment.
     rig.pay(&paid[..4]).await;
     rig.caught_up().await;

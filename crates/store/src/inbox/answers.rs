@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::ApplyFault;
 use super::batch::Fresh;
 use crate::quarantine::Refusal;
+use rules::outcome::Outcome;
 use rules::payment::Doubt;
 
 /// What the mapping said of one event.
@@ -26,37 +27,9 @@ impl Answer {
             return Refusal { business_key, ..Refusal::own(doubt.reason(), doubt.detail()) };
         }
         let detail = self.detail.unwrap_or_else(|| "the mapping rejected it".to_owned());
-        Refusal { business_key: self.business_key, ..Refusal::own("rejected", detail) }
-    }
-}
-
-/// What became of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Applied,
-    Already,
-    Conflict,
-    Ignored,
-    Rejected,
-}
-
-impl Outcome {
-    const ALL: [Outcome; 5] = [
-        Outcome::Applied,
-        Outcome::Already,
-        Outcome::Conflict,
-        Outcome::Ignored,
-        Outcome::Rejected,
-    ];
-
-    /// As the mapping says it and the inbox keeps it.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Outcome::Applied => "applied",
-            Outcome::Already => "already",
-            Outcome::Conflict => "conflict",
-            Outcome::Ignored => "ignored",
-            Outcome::Rejected => "rejected",
+        Refusal {
+            business_key: self.business_key,
+            ..Refusal::own(Outcome::Rejected.as_str(), detail)
         }
     }
 }
@@ -90,9 +63,7 @@ impl Answers {
 
     /// Whether the purchase of an event was found as it should be.
     pub(super) fn has_purchase(&self, at: usize) -> bool {
-        self.answers[at]
-            .as_ref()
-            .is_some_and(|a| matches!(a.outcome, Outcome::Already | Outcome::Applied))
+        self.answers[at].as_ref().is_some_and(|answer| answer.outcome.has_purchase())
     }
 
     /// Gives an answer that the mapping could not give.
@@ -116,10 +87,9 @@ impl Answers {
         if outcome == "altered" {
             return Err(ApplyFault::Altered);
         }
-        let Some(outcome) = Outcome::ALL.into_iter().find(|known| known.as_str() == outcome) else {
-            return breach(
-                "an outcome that is none of applied, altered, already, conflict, ignored, rejected",
-            );
+        let Ok(outcome) = outcome.parse::<Outcome>() else {
+            let known = Outcome::ALL.map(Outcome::as_str).join(", ");
+            return breach(&format!("an outcome that is none of altered, {known}"));
         };
         if outcome == Outcome::Applied && business_key.is_none() {
             return breach("`applied` without a business_key");

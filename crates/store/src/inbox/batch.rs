@@ -9,11 +9,12 @@ use uuid::Uuid;
 
 use super::entry::{Entry, Kind};
 use crate::mapping::{Mapping, Payments};
-use crate::positions::{Counts, Log, Move};
+use crate::positions::{Log, Move};
 use crate::quarantine::{Look, Range, Refusal};
 use crate::test_events::Verdict;
 use rules::envelope::{id_of_place, reused_id};
 use rules::fields::Body;
+use rules::outcome::{Counter, Counts};
 use rules::payment::Doubt;
 use rules::record::Record;
 
@@ -137,9 +138,9 @@ impl<'a> Sorted<'a> {
         for (index, entry) in batch.entries.iter().enumerate() {
             let counts = sorted.counts.entry(entry.record.partition).or_default();
             match (&entry.kind, refusal) {
-                (Kind::OtherType(_), _) => counts.other_type += 1,
-                (Kind::Tombstone, _) => counts.tombstone += 1,
-                (Kind::Test(..), _) => counts.tested += 1,
+                (Kind::OtherType(_), _) => counts[Counter::OtherType] += 1,
+                (Kind::Tombstone, _) => counts[Counter::Tombstone] += 1,
+                (Kind::Test(..), _) => counts[Counter::Tested] += 1,
                 (Kind::Undecodable(refusal), _) | (Kind::Event(_), Some(refusal)) => {
                     sorted.refused.push((index, refusal.clone()));
                 }
@@ -150,7 +151,7 @@ impl<'a> Sorted<'a> {
                         id = reused_id(id, &entry.digest);
                     }
                     if digests.insert(id, entry.digest).is_some() {
-                        counts.duplicate += 1;
+                        counts[Counter::Duplicate] += 1;
                         continue;
                     }
                     let at = entry
@@ -174,7 +175,7 @@ impl<'a> Sorted<'a> {
                 let Entry { record, digest, .. } = &batch.entries[at];
                 let is_known = look.knows(record.partition, record.offset, digest);
                 if is_known {
-                    self.counts.entry(record.partition).or_default().duplicate += 1;
+                    self.counts.entry(record.partition).or_default()[Counter::Duplicate] += 1;
                 }
                 is_known
             };
@@ -186,7 +187,7 @@ impl<'a> Sorted<'a> {
 
     /// How many events made their purchase.
     pub(super) fn made(&self) -> i64 {
-        self.counts.values().map(|counts| counts.applied).sum()
+        self.counts.values().map(|counts| counts[Counter::Applied]).sum()
     }
 
     /// The ids nobody has looked up yet.
@@ -221,7 +222,7 @@ impl<'a> Sorted<'a> {
             };
             if is_duplicate {
                 let partition = batch.entries[fresh.entry].record.partition;
-                self.counts.entry(partition).or_default().duplicate += 1;
+                self.counts.entry(partition).or_default()[Counter::Duplicate] += 1;
             }
             !is_duplicate
         });
@@ -248,9 +249,7 @@ impl<'a> Sorted<'a> {
 
     pub(super) fn applied(self) -> Applied {
         let mut counts = Counts::default();
-        for one in self.counts.values() {
-            counts.add(one);
-        }
+        self.counts.values().for_each(|more| counts += *more);
         Applied {
             counts,
             quarantined: self.quarantined,

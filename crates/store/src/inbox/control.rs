@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::batch::Fresh;
-use super::{ApplyFault, Outcome, map};
+use super::{ApplyFault, map};
 use crate::Tx;
 use crate::mapping::Mapping;
 use rules::envelope;
 use rules::fields::Body;
+use rules::outcome::Outcome;
 
 /// Whether the mapping applies the event `sound` under a fresh key now.
 pub(super) async fn works(tx: &Tx, mapping: &Mapping, sound: &str) -> Result<bool, ApplyFault> {

@@ -2,12 +2,13 @@
 //! them: it exists already, or the mapping rejects or ignores them. So it is asked, and what it did is rolled back; only
 //! those that it would apply are refused.
 
-use super::answers::{Answer, Outcome};
+use super::answers::Answer;
 use super::batch::Fresh;
 use super::{ApplyFault, map_sound};
 use crate::Tx;
 use crate::mapping::Mapping;
 use rules::error_policy::{Disposition, disposition};
+use rules::outcome::Outcome;
 
 /// Runs the mapping; an event in doubt makes no purchase. Returns an answer for each event, in their order.
 pub(super) async fn map(

@@ -5,9 +5,10 @@
 use std::collections::BTreeSet;
 
 use super::batch::Fresh;
-use super::{Answer, ApplyFault, Outcome, map};
+use super::{Answer, ApplyFault, map};
 use crate::mapping::Mapping;
 use crate::{Fault, Tx};
+use rules::outcome::Outcome;
 
 const REMOVED: &str = "its purchase was made before and removed since, so it is not made again";
 

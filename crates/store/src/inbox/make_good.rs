@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use super::batch::Fresh;
 use super::params::Rows;
-use super::{Answer, ApplyFault, Outcome, end, map};
-use crate::findings::{self, Resolution};
+use super::{Answer, ApplyFault, end, map};
+use crate::findings;
 use crate::jobs::{self, Lease};
 use crate::payments::{LookFault, Looker, Missing, Scope};
 use crate::quarantine::{self, Look, Refusal};
@@ -22,6 +22,8 @@ use crate::runs::{self, Step};
 use crate::{Fault, Store, Tx, unpurchased};
 use rules::envelope;
 use rules::fields::Body;
+use rules::outcome::Outcome;
+use rules::states::{FindingEnd, FindingKind};
 
 /// What payments are made good with.
 #[derive(Clone, Copy)]
@@ -234,14 +236,15 @@ async fn note(
 ) -> Result<(), Fault> {
     let Backfill { route, lease, run, .. } = *backfill;
     let open: Vec<findings::New<'_>> =
-        gone.iter().map(|m| findings::New::missing("gone", m)).collect();
+        gone.iter().map(|m| findings::New::missing(FindingKind::Gone, m)).collect();
     findings::open(tx, &lease.job, Some(run), &open).await?;
-    for (resolution, keys) in [
-        (Resolution::MadeGood, &made.made_good),
-        (Resolution::Healed, &made.healed),
-        (Resolution::Ignored, &made.ignored),
+    for (end, keys) in [
+        (FindingEnd::MadeGood, &made.made_good),
+        (FindingEnd::Healed, &made.healed),
+        (FindingEnd::Ignored, &made.ignored),
     ] {
-        findings::close(tx, &lease.job, &["missing"], resolution, Some(run), keys).await?;
+        findings::close(tx, &lease.job, &[FindingKind::Missing.as_str()], end, Some(run), keys)
+            .await?;
         quarantine::made_good(tx, route, keys).await?;
     }
     Ok(())

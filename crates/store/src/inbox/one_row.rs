@@ -2,10 +2,11 @@
 //! all but one of them unseen: by the search for what is gone, missing or contradicts its payment.
 
 use super::ApplyFault;
-use super::answers::{Answer, Outcome};
+use super::answers::Answer;
 use super::batch::Fresh;
 use crate::mapping::Mapping;
 use crate::{Tx, host_tables};
+use rules::outcome::Outcome;
 
 /// How many rows were made before the mapping is run.
 pub(super) struct Before {

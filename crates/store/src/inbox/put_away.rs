@@ -9,6 +9,7 @@ use super::{ApplyFault, Entry};
 use crate::gaps::{self, Gap};
 use crate::quarantine::{self, Put, Refusal};
 use crate::{Fault, Tx};
+use rules::outcome::Counter;
 
 /// Why a record is in no quarantine.
 pub(super) const FULL: &str = "quarantine_full";
@@ -91,13 +92,12 @@ fn note(
     is_new: bool,
 ) {
     let Entry { record, .. } = &batch.entries[at];
-    let counts = sorted.counts.entry(record.partition).or_default();
     if is_new {
-        counts.quarantined += 1;
+        sorted.counts.entry(record.partition).or_default()[Counter::Quarantined] += 1;
         sorted.quarantined.push(at);
         sorted.look.waiting += usize::from(refusal.is_suspect);
     } else {
-        counts.duplicate += 1;
+        sorted.counts.entry(record.partition).or_default()[Counter::Duplicate] += 1;
         debug!(partition = record.partition, offset = record.offset, "already in quarantine");
     }
 }
@@ -125,7 +125,7 @@ async fn leave_a_gap(
                 gaps.insert((partition, offset), gap);
             }
         }
-        sorted.counts.entry(partition).or_default().quarantined += 1;
+        sorted.counts.entry(partition).or_default()[Counter::Quarantined] += 1;
     }
     let gaps: Vec<Gap> = gaps.into_values().collect();
     gaps::extend(tx, batch.route, batch.log, &gaps).await.map_err(ApplyFault::Engine)

@@ -6,14 +6,15 @@ use super::batch::{Batch, Sorted};
 use super::{ApplyFault, map, verify};
 use crate::Store;
 use crate::purchased::rows_of;
+use rules::outcome::Attempted;
 
 /// What would come of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rehearsed {
     /// Its place among the batch's entries.
     pub entry: usize,
-    /// The mapping's outcome.
-    pub outcome: &'static str,
+    /// What the mapping answered, or why its payment does not bear it out.
+    pub outcome: Attempted,
     /// The key it named.
     pub business_key: Option<String>,
     /// What it said besides.
@@ -43,10 +44,7 @@ pub async fn rehearse(
         let mut rehearsed: Vec<Rehearsed> = (sorted.fresh.iter().zip(answers))
             .map(|(fresh, answer)| Rehearsed {
                 entry: fresh.entry,
-                outcome: answer
-                    .doubt
-                    .as_ref()
-                    .map_or(answer.outcome.as_str(), |doubt| doubt.reason()),
+                outcome: Attempted::of(answer.doubt.as_ref(), answer.outcome),
                 rows: (answer.business_key.as_ref())
                     .and_then(|key| rows.get(key).cloned())
                     .unwrap_or_default(),

@@ -18,12 +18,13 @@ use super::control::works;
 use super::gone::map_unless_gone;
 use super::make_good::keyed;
 use super::params::Rows;
-use super::{Answer, ApplyFault, Outcome, end, verify};
+use super::{Answer, ApplyFault, end, verify};
 use crate::mapping::Mapping;
 use crate::quarantine::{self, Case, Look, Refusal};
 use crate::{Store, Tx, decisions};
 use events::{Read, read, still_missing, tell_apart};
 use rules::envelope::Rules;
+use rules::outcome::{Attempted, Outcome};
 
 /// What records are replayed with.
 #[derive(Clone, Copy)]
@@ -45,9 +46,8 @@ pub struct Replay<'a> {
 pub struct Replayed {
     /// Its number in quarantine.
     pub id: i64,
-    /// One word: an outcome of the mapping's, or one of `other_type`, `healed`, `settled`, `refused` and
-    /// `undecodable`.
-    pub outcome: &'static str,
+    /// What came of it.
+    pub outcome: Attempted,
     /// What there is to say about it.
     pub detail: Option<String>,
     /// The payment.
@@ -69,13 +69,13 @@ impl Replayed {
         self.refusal.as_ref().is_some_and(|refusal| refusal.is_suspect)
     }
 
-    fn new(case: &Case, outcome: &'static str) -> Replayed {
+    fn new(case: &Case, outcome: Attempted) -> Replayed {
         let (id, event_id) = (case.id, case.event_id);
         let business_key = case.business_key.clone();
         Replayed { id, outcome, detail: None, business_key, event_id, refusal: None }
     }
 
-    fn refused(case: &Case, outcome: &'static str, refusal: Refusal) -> Replayed {
+    fn refused(case: &Case, outcome: Attempted, refusal: Refusal) -> Replayed {
         let detail = Some(refusal.detail.clone());
         Replayed { detail, refusal: Some(refusal), ..Replayed::new(case, outcome) }
     }
@@ -177,7 +177,7 @@ async fn run(
     let mut look = look.map_err(engine)?;
     let cases = quarantine::read(tx, &ids).await.map_err(engine)?;
     let replayed = attempt(tx, replay, &cases, refusal).await?;
-    if replayed.iter().any(|one| one.outcome == Outcome::Applied.as_str()) {
+    if replayed.iter().any(|one| one.outcome == Attempted::Applied) {
         look.prove(tx, &ids).await.map_err(engine)?;
     }
     let ended = replayed.iter().filter(|one| !one.is_suspect());
@@ -237,10 +237,7 @@ async fn attempt(
 }
 
 fn outcome(case: &Case, event: &Fresh<'_>, answer: Answer) -> Replayed {
-    let outcome = match &answer.doubt {
-        Some(doubt) => doubt.reason(),
-        None => answer.outcome.as_str(),
-    };
+    let outcome = Attempted::of(answer.doubt.as_ref(), answer.outcome);
     if answer.outcome == Outcome::Rejected {
         return Replayed::refused(case, outcome, answer.rejection());
     }
@@ -254,6 +251,9 @@ fn outcome(case: &Case, event: &Fresh<'_>, answer: Answer) -> Replayed {
 
 /// The same event in another case: what the first one did is done already.
 fn twin(case: &Case, first: &Replayed) -> Replayed {
-    let outcome = if first.outcome == "applied" { "already" } else { first.outcome };
+    let outcome = match first.outcome {
+        Attempted::Applied => Attempted::Already,
+        other => other,
+    };
     Replayed { id: case.id, outcome, ..first.clone() }
 }

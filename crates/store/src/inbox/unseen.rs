@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::batch::{Batch, Sorted};
 use super::{ApplyFault, drop_seen, map};
 use crate::Store;
+use rules::outcome::Attempted;
 
 /// An event that the inbox does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +14,10 @@ pub struct Unseen {
     pub entry: usize,
     /// Its id.
     pub event_id: Uuid,
-    /// The mapping's outcome for it, and the key it named; `None` if the database refused it.
-    pub answer: Option<(&'static str, Option<String>)>,
+    /// What would come of it.
+    pub outcome: Attempted,
+    /// The payment, if the mapping named it.
+    pub business_key: Option<String>,
 }
 
 /// The events of a batch, each once, that the inbox does not have, with what the mapping would make of
@@ -34,7 +37,8 @@ pub async fn unseen(store: &Store, batch: &Batch<'_>) -> Result<Vec<Unseen>, App
         .map(|(fresh, answer)| Unseen {
             entry: fresh.entry,
             event_id: fresh.id,
-            answer: Some((answer.outcome.as_str(), answer.business_key)),
+            outcome: answer.outcome.into(),
+            business_key: answer.business_key,
         })
         .collect();
     found.sort_by_key(|one| one.entry);

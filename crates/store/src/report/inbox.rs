@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rules::outcome::Outcome;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -15,7 +16,7 @@ pub struct Filter {
     /// The route's name.
     pub route: Option<String>,
     /// The outcome.
-    pub outcome: Option<String>,
+    pub outcome: Option<Outcome>,
     /// The business key.
     pub key: Option<String>,
     /// Not older than this. Without a key it bounds how much of the inbox is walked through.

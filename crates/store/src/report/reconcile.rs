@@ -9,6 +9,7 @@ use crate::json::JsonText;
 use crate::payments::{self, Scope, cell};
 use crate::when::{Sent, Times, When};
 use crate::{Fault, Store};
+use rules::states::{Phase, RunState};
 
 /// A request.
 #[derive(Clone, Debug)]
@@ -35,8 +36,8 @@ pub struct Run {
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
     pub dry_run: bool,
-    pub state: String,
-    pub phase: String,
+    pub state: RunState,
+    pub phase: Phase,
     pub compared: i64,
     pub missing: i64,
     pub made_good: i64,
@@ -131,13 +132,13 @@ pub async fn approve(store: &Store, run: i64) -> Result<(), Fault> {
 /// One run.
 pub async fn run(store: &Store, run: i64) -> Result<Option<Run>, Fault> {
     let sql = include_str!("../../../../sql/core/run_show.sql");
-    Ok(store.query(sql, &[&run]).await?.first().map(read_run))
+    store.query(sql, &[&run]).await?.first().map(read_run).transpose()
 }
 
 /// Runs, the newest first.
 pub async fn runs(store: &Store, limit: i64) -> Result<Vec<Run>, Fault> {
     let sql = include_str!("../../../../sql/core/run_list.sql");
-    Ok(store.query(sql, &[&limit]).await?.iter().map(read_run).collect())
+    store.query(sql, &[&limit]).await?.iter().map(read_run).collect()
 }
 
 /// Findings in the order of their numbers.
@@ -265,8 +266,8 @@ fn read_trace(row: &Row) -> Trace {
     }
 }
 
-fn read_run(row: &Row) -> Run {
-    Run {
+fn read_run(row: &Row) -> Result<Run, Fault> {
+    Ok(Run {
         run: row.get("run"),
         job: row.get("job"),
         requested_by: row.get("requested_by"),
@@ -275,8 +276,8 @@ fn read_run(row: &Row) -> Run {
         since: row.time("since"),
         until: row.time("until"),
         dry_run: row.get("dry_run"),
-        state: row.get("state"),
-        phase: row.get("phase"),
+        state: row.try_get("state")?,
+        phase: row.try_get("phase")?,
         compared: row.get("compared"),
         missing: row.get("missing"),
         made_good: row.get("made_good"),
@@ -291,7 +292,7 @@ fn read_run(row: &Row) -> Run {
         error: row.get("error"),
         sample: json(row, "sample"),
         reason: row.get("reason"),
-    }
+    })
 }
 
 fn read_finding(row: &Row) -> Finding {

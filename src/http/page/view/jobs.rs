@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::When;
 use super::words::{length, number};
 use crate::store::report::{Job, Running};
+use rules::states::Phase;
 
 /// One job.
 pub struct JobView<'a> {
@@ -42,7 +43,7 @@ impl<'a> JobView<'a> {
             findings: job.findings.iter().map(|(kind, n)| (kind.as_str(), number(*n))).collect(),
             run: job.run.as_ref().map(|run| RunView {
                 number: run.run,
-                phase: &run.phase,
+                phase: run.phase.as_str(),
                 compared: number(run.compared),
                 missing: number(run.missing),
                 made_good: number(run.made_good),
@@ -55,8 +56,8 @@ impl<'a> JobView<'a> {
 
 /// While it compares, how far in time it has come; while it makes good, how many of the missing it has made.
 fn percent(run: &Running) -> Option<u8> {
-    let (done, of) = match run.phase.as_str() {
-        "compare" => {
+    let (done, of) = match run.phase {
+        Phase::Compare => {
             let (since, until, place) = (run.since?, run.until?, run.place_at?);
             (place.duration_since(since).as_secs(), until.duration_since(since).as_secs())
         }

@@ -10,6 +10,8 @@ use super::{When, verdict};
 use crate::overview::{Outbox, Route, age};
 use crate::store::report::{Position, Worker};
 use rules::health::Verdict;
+use rules::outcome::Counter;
+use rules::states::WorkerState;
 
 /// Partitions that are shown; of more, those with the most waiting.
 const PARTITIONS: usize = 48;
@@ -26,7 +28,7 @@ pub struct RouteView<'a> {
     pub hidden: usize,
     pub daemons: Vec<Daemon<'a>>,
     /// What records came to.
-    pub counts: Vec<(&'static str, String)>,
+    pub counts: Vec<(Counter, String)>,
     /// Open quarantine by reason.
     pub reasons: Vec<(&'a str, String)>,
     pub quarantined: String,
@@ -161,12 +163,12 @@ fn place(worker: &Worker) -> String {
 }
 
 fn daemon<'a>(worker: &'a Worker, (now, is_stale): (Timestamp, bool), told: &str) -> Daemon<'a> {
-    let (state, tone) = match (worker.alive, worker.state.as_str()) {
+    let (state, tone) = match (worker.alive, worker.state) {
         (false, _) => ("gone", "idle"),
-        (true, state) if is_stale => (state, "idle"),
-        (true, state @ ("held" | "stalled")) => (state, "bad"),
-        (true, state @ "joining") => (state, "warn"),
-        (true, state) => (state, "ok"),
+        (true, state) if is_stale => (state.as_str(), "idle"),
+        (true, state @ (WorkerState::Held | WorkerState::Stalled)) => (state.as_str(), "bad"),
+        (true, state @ WorkerState::Joining) => (state.as_str(), "warn"),
+        (true, state @ WorkerState::Running) => (state.as_str(), "ok"),
     };
     let partitions: Vec<String> = worker.partitions.iter().map(ToString::to_string).collect();
     Daemon {

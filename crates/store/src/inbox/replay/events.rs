@@ -16,6 +16,7 @@ use crate::quarantine::{Case, Refusal};
 use rules::decode_error::Reason;
 use rules::envelope::{Reader, digest, reused_id};
 use rules::fields::Body;
+use rules::outcome::Attempted;
 
 /// The payments among the cases that are still missing their purchase; `None` if the mapping cannot tell.
 pub(super) async fn still_missing(
@@ -51,14 +52,14 @@ pub(super) fn read<'a>(
     refusal: Option<&Refusal>,
 ) -> Read<'a> {
     if case.is_settled() {
-        return Read::Done(Replayed::new(case, "settled"));
+        return Read::Done(Replayed::new(case, Attempted::Settled));
     }
     if let Some(refusal) = refusal {
         // What a person has given up is no suspect: it stays as it was.
         let is_suspect = refusal.is_suspect && !case.is_discarded();
         return Read::Done(Replayed::refused(
             case,
-            "refused",
+            Attempted::Refused,
             Refusal { is_suspect, ..refusal.clone() },
         ));
     }
@@ -71,7 +72,9 @@ pub(super) fn read<'a>(
             Some(missing) => missing.get(key).map(|m| m.event.as_str()),
             None => case.record.value.as_deref().and_then(|bytes| str::from_utf8(bytes).ok()),
         };
-        let Some(payload) = payload else { return Read::Done(Replayed::new(case, "healed")) };
+        let Some(payload) = payload else {
+            return Read::Done(Replayed::new(case, Attempted::Healed));
+        };
         let (digest, body) = (digest(payload.as_bytes()), Body::read(payload, fields));
         return Read::Event(Fresh::new(at, case.event_id, digest, Cow::Owned(body), time));
     };
@@ -80,12 +83,16 @@ pub(super) fn read<'a>(
         Kind::Event(body) => {
             Read::Event(Fresh::new(at, entry.event_id, entry.digest, Cow::Owned(body), time))
         }
-        Kind::Undecodable(refusal) => Read::Done(Replayed::refused(case, "undecodable", refusal)),
+        Kind::Undecodable(refusal) => {
+            Read::Done(Replayed::refused(case, Attempted::Undecodable, refusal))
+        }
         Kind::Tombstone => {
             let refusal = Refusal::own(Reason::NoValue.as_str(), "there is no value".to_owned());
-            Read::Done(Replayed::refused(case, "undecodable", refusal))
+            Read::Done(Replayed::refused(case, Attempted::Undecodable, refusal))
         }
-        Kind::OtherType(_) | Kind::Test(..) => Read::Done(Replayed::new(case, "other_type")),
+        Kind::OtherType(_) | Kind::Test(..) => {
+            Read::Done(Replayed::new(case, Attempted::OtherType))
+        }
     }
 }
 

@@ -1,0 +1,87 @@
+//! Closed sets of words. One list makes the enum, its text and what SQL is given; the schema is compared with it.
+
+use std::fmt;
+
+/// An enum whose variants are words that the database, the commands and JSON share.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[doc = $about:literal])+ $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[doc = $about])+ $variant,)+ }
+
+        impl $name {
+            /// All of them, in their order.
+            pub const ALL: [$name; [$($word),+].len()] = [$($name::$variant),+];
+
+            /// As everybody says and keeps it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $word,)+ }
+            }
+
+            /// What it means.
+            pub fn about(self) -> &'static str {
+                match self { $($name::$variant => concat!($($about),+),)+ }.trim_ascii()
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::words::UnknownWord;
+
+            fn from_str(word: &str) -> Result<$name, Self::Err> {
+                let known = $name::ALL.into_iter().find(|known| known.as_str() == word);
+                known.ok_or_else(|| $crate::words::UnknownWord(word.to_owned()))
+            }
+        }
+
+        #[cfg(feature = "sql")]
+        impl postgres_types::ToSql for $name {
+            fn to_sql(
+                &self,
+                of: &postgres_types::Type,
+                out: &mut bytes::BytesMut,
+            ) -> Result<postgres_types::IsNull, Box<dyn std::error::Error + Sync + Send>> {
+                self.as_str().to_sql(of, out)
+            }
+
+            fn accepts(of: &postgres_types::Type) -> bool {
+                <&str as postgres_types::ToSql>::accepts(of)
+            }
+
+            postgres_types::to_sql_checked!();
+        }
+
+        #[cfg(feature = "sql")]
+        impl<'r> postgres_types::FromSql<'r> for $name {
+            fn from_sql(
+                of: &postgres_types::Type,
+                raw: &'r [u8],
+            ) -> Result<$name, Box<dyn std::error::Error + Sync + Send>> {
+                Ok(<&str as postgres_types::FromSql>::from_sql(of, raw)?.parse()?)
+            }
+
+            fn accepts(of: &postgres_types::Type) -> bool {
+                <&str as postgres_types::FromSql>::accepts(of)
+            }
+        }
+    };
+}
+
+pub(crate) use words;
+
+/// A word that is none of its set: written by a later version, perhaps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownWord(pub String);
+
+impl fmt::Display for UnknownWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "this version does not know the word {}", self.0)
+    }
+}
+
+impl std::error::Error for UnknownWord {}
