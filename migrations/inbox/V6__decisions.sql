@@ -25,7 +25,7 @@ COMMENT ON COLUMN makegood.quarantine_decisions.held IS 'Why a replay waits, if 
 COMMENT ON COLUMN makegood.quarantine_decisions.started_at IS 'When it first took effect.';
 COMMENT ON COLUMN makegood.quarantine_decisions.finished_at IS 'When it was over.';
 COMMENT ON COLUMN makegood.quarantine_decisions.outcome IS
-    'For a replay applied, already, conflict, ignored or other_type; healed: the payment is missing no purchase; settled: dealt with before; rejected, refused or undecodable: it stays in quarantine.';
+    'For a replay applied, already, conflict, ignored or other_type; healed: the payment is missing no purchase; settled: dealt with before; rejected, refused, undecodable, no_payment or mismatch: it stays in quarantine.';
 COMMENT ON COLUMN makegood.quarantine_decisions.detail IS 'What there is to say about the outcome.';
 
 CREATE FUNCTION makegood.decided_via() RETURNS text

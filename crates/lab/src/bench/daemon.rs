@@ -11,14 +11,20 @@ use super::{postgres, system};
 use crate::daemon::command_line;
 use crate::servers::footing::PrivateFolder;
 use crate::servers::process::{Launch, Server};
+use rules::outcome::Counter;
 use rules::problem::Problem;
 
 /// How long a drain may take.
 const STOP: Duration = Duration::from_secs(30);
 /// How many records a group has taken in, whatever became of them.
-const TAKEN_IN: &str = "SELECT coalesce(sum(applied + already + conflict + ignored + duplicate + quarantined \
-        + other_type + tombstone), 0)::bigint \
-    FROM makegood.consumer_positions WHERE consumer_group = $1";
+fn taken_in() -> String {
+    // An id that was used before is counted besides.
+    let counters = Counter::ALL.into_iter().filter(|counter| *counter != Counter::IdReused);
+    let sum = counters.map(Counter::as_str).collect::<Vec<_>>().join(" + ");
+    format!(
+        "SELECT coalesce(sum({sum}), 0)::bigint FROM makegood.consumer_positions WHERE consumer_group = $1"
+    )
+}
 
 /// A running `makegood run`; stopped when dropped, and with us.
 pub struct Daemon {
@@ -68,7 +74,7 @@ impl Daemon {
     ) -> Result<Pace, Problem> {
         let runtime = Handle::current();
         // Prepared, so that asking takes next to nothing from what is measured.
-        let question = runtime.block_on(client.prepare(TAKEN_IN)).map_err(|e| postgres(&e))?;
+        let question = runtime.block_on(client.prepare(&taken_in())).map_err(|e| postgres(&e))?;
         let patience = Duration::from_secs(60 + (target / slowest) as u64);
         let done = || {
             let taken = runtime.block_on(client.query_one(&question, &[&group]));
