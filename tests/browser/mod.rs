@@ -25,7 +25,7 @@ const HOSTILE: &str =
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_tells_of_each_state_and_of_its_change() {
     let rig = Rig::new(3).await;
-    let proxy = Proxy::start(rig.world.postgres.port()).await;
+    let proxy = Proxy::start(rig.world.postgres.port()).await.unwrap();
     let job = job_section("max_backfill = { rows = 5 }");
     let route = "other_types = [\"OTHER\"]";
     let config = rig.config_file(&proxy.url(&rig.url()), route, &job);

@@ -103,7 +103,7 @@ async fn a_webhook_is_told_of_a_held_route_again_and_again_and_of_its_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_daemons_one_calls_and_each_of_them_when_the_database_is_away() {
     let (rig, receiver) = (Rig::new(2).await, Receiver::start().await);
-    let proxy = Proxy::start(rig.world.postgres.port()).await;
+    let proxy = Proxy::start(rig.world.postgres.port()).await.unwrap();
     let through = format!("webhook = \"{}\"", receiver.url("/"));
     let config = rig.config_file(&proxy.url(&rig.url()), "", &alert(&through));
     let daemons = [Daemon::start(&config, 0), Daemon::start(&config, 1)];

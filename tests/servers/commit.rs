@@ -28,7 +28,7 @@ const LOOKED: &str = "looking whether it landed";
 /// the daemon's log when all is done and the ledger is exact.
 async fn commits_meet(fate: Fate) -> (Rig, String) {
     let rig = Rig::new(3).await;
-    let proxy = Proxy::start(rig.world.postgres.port()).await;
+    let proxy = Proxy::start(rig.world.postgres.port()).await.unwrap();
     // Every COMMIT that meets its fate must be a batch's: nothing else of the daemon runs.
     let only_ingest = "[outbox]\nenabled = false\n[log]\nlevel = \"info,makegood=debug\"\n";
     let config = rig.config(&proxy.url(&rig.url()), "batch = { rows = 40 }", only_ingest);
@@ -75,7 +75,7 @@ async fn a_commit_that_never_reached_the_server_is_made_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_cut_again_and_again_lose_nothing_and_double_nothing() {
     let rig = Rig::new(3).await;
-    let proxy = Proxy::start(rig.world.postgres.port()).await;
+    let proxy = Proxy::start(rig.world.postgres.port()).await.unwrap();
     let daemon = rig.daemon_at(&proxy.url(&rig.url()), "batch = { rows = 40 }");
     let paid = payments(CHUNK * 2 * ROUNDS);
     for (round, chunk) in paid.chunks(CHUNK).enumerate() {

@@ -261,7 +261,7 @@ async fn the_daemon_goes_to_the_host_that_takes_writes_also_when_the_first_one_i
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_host_that_vanishes_keeps_nobody_from_the_second_one() {
     let rig = Rig::new(1).await;
-    let first = Proxy::start(rig.world.postgres.port()).await;
+    let first = Proxy::start(rig.world.postgres.port()).await.unwrap();
     // With the connect time-out that everybody has who sets none.
     let url = both(&first.url(&rig.url()), rig.world.postgres.port());
     let config = rig.config_file(&url, "", "[log]\nlevel = \"info,makegood=debug\"\n");
@@ -296,7 +296,7 @@ async fn a_first_host_that_vanishes_keeps_nobody_from_the_second_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_takes_the_login_and_then_says_nothing_is_given_up() {
     let rig = Rig::new(1).await;
-    let proxy = Proxy::start(rig.world.postgres.port()).await;
+    let proxy = Proxy::start(rig.world.postgres.port()).await.unwrap();
     let store =
         Store::open(&Postgres::from_url(&proxy.url(&rig.url())).unwrap(), "test", 1).unwrap();
     proxy.withhold(Some("SET statement_timeout"));
@@ -323,7 +323,7 @@ async fn a_connection_lost_while_the_schema_is_made_is_waited_for() {
         let holder = connect(&rig.url()).await;
         let hold = format!("BEGIN; LOCK makegood.inbox_migrations IN {lock} MODE");
         holder.batch_execute(&hold).await.unwrap();
-        let proxy = Proxy::start(rig.world.postgres.port()).await;
+        let proxy = Proxy::start(rig.world.postgres.port()).await.unwrap();
         let log = "[outbox]\nenabled = false\n[log]\nlevel = \"info,makegood=debug\"\n";
         let mut daemon = Daemon::start(&rig.config_file(&proxy.url(&rig.url()), "", log), 0);
         let migrating = "FROM pg_stat_activity WHERE application_name = 'makegood migrate'

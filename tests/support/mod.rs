@@ -20,7 +20,6 @@ pub mod outbox;
 pub mod payments;
 pub mod pgbouncer;
 pub mod prometheus;
-pub mod proxy;
 pub mod quick;
 pub mod receiver;
 pub mod rig;
@@ -34,6 +33,8 @@ pub mod ward;
 pub mod watched;
 pub mod wire;
 pub mod world;
+
+pub use lab::servers::proxy;
 
 use std::future::Future;
 use std::time::{Duration, Instant};

@@ -45,7 +45,7 @@ impl Ward {
             .batch_execute("CREATE ROLE worker LOGIN SUPERUSER PASSWORD 'one'")
             .await
             .unwrap();
-        let proxy = Proxy::start(postgres.port()).await;
+        let proxy = Proxy::start(postgres.port()).await.unwrap();
         let (_, place) = url.rsplit_once('@').unwrap();
         let login = proxy.url(&format!("postgres://worker:one@{place}"));
         let log = "[log]\nlevel = \"info,makegood=debug\"\n";

@@ -1,11 +1,11 @@
-//! The `makegood-lab` binary; `bin/demo` and `bin/bench` build and call it.
+//! The `makegood-lab` binary; `bin/demo`, `bin/bench` and `bin/torture` build and call it.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lab::{bench, demo};
+use lab::{bench, demo, torture};
 
-/// Shows and measures makegood with private servers; everything it starts and writes is gone when it ends.
+/// Shows, measures and proves makegood with private servers; everything it starts and writes is gone when it ends.
 #[derive(Parser)]
 #[command(name = "makegood-lab", version, arg_required_else_help = true)]
 #[command(max_term_width = 100, disable_help_subcommand = true)]
@@ -21,6 +21,8 @@ enum Command {
     /// Measure this machine: how fast, beside the fastest there is.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Prove the promise: faults under load from a seed, judged by a stranger.
+    Torture(torture::TortureArgs),
 }
 
 #[tokio::main]
@@ -28,6 +30,7 @@ async fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
         Command::Bench(what) => bench::run(&what).await,
+        Command::Torture(args) => Box::pin(torture::run(&args)).await,
     };
     ended.unwrap_or_else(|problem| {
         eprintln!("{problem}");

@@ -4,3 +4,4 @@ pub mod footing;
 pub mod kafka;
 pub mod postgres;
 pub mod process;
+pub mod proxy;

@@ -92,6 +92,19 @@ impl PrivatePostgres {
         }
     }
 
+    /// Kills the postmaster as the system does when memory is short; its children notice, and the next start has to recover.
+    pub fn stop_hard(&mut self) -> Result<(), Problem> {
+        let Some(mut server) = self.server.take() else { return Ok(()) };
+        server.stop_with("KILL", STOP)?;
+        // A child that has not noticed yet keeps a new postmaster from starting. All of them work in the data's folder.
+        let data = self.folder.path().join("data");
+        let deadline = std::time::Instant::now() + STOP;
+        while std::time::Instant::now() < deadline && works_in(&data) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
     /// Stops as an administrator does in haste ("fast"): sessions are ended, the data is put in order.
     pub fn stop_fast(&mut self) -> Result<(), Problem> {
         match self.server.take() {
@@ -116,6 +129,14 @@ impl PrivatePostgres {
         self.server = Some(server);
         Ok(())
     }
+}
+
+/// Whether any process works in this folder. Only Linux tells.
+fn works_in(folder: &Path) -> bool {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter_map(|process| fs::read_link(process.path().join("cwd")).ok())
+        .any(|place| place == folder)
 }
 
 /// The folder that holds `postgres`, `initdb` and `pg_isready`: from `PATH`, from `pg_config`, or where systems keep it,

@@ -1,9 +1,12 @@
-//! A TCP proxy in front of PostgreSQL that knows a COMMIT when it sees one.
+//! A TCP proxy between the daemon and a server, which can be told to misbehave. In front of PostgreSQL it knows a COMMIT
+//! when it sees one.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use rules::problem::{Code, Problem};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -19,15 +22,30 @@ pub enum Fate {
     Lose,
 }
 
+/// Which protocol passes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wire {
+    /// PostgreSQL's: message by message.
+    Postgres,
+    /// Any: bytes as they come.
+    Plain,
+}
+
+/// The most bytes that are carried at once where messages do not count.
+const PIECE: usize = 16 * 1024;
+
 /// The proxy; listens until it is dropped.
+#[derive(Debug)]
 pub struct Proxy {
     port: u16,
     knobs: Arc<Knobs>,
     listening: tokio::task::JoinHandle<()>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Knobs {
+    target: AtomicU16,
+    bytes_per_second: AtomicU64,
     refuse: AtomicBool,
     silent: AtomicBool,
     delay_ms: AtomicU64,
@@ -43,19 +61,40 @@ struct Knobs {
 
 impl Proxy {
     /// A proxy on a port of its own that leads to PostgreSQL on `port` of this machine.
-    pub async fn start(port: u16) -> Proxy {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let knobs = Arc::new(Knobs::default());
-        let target = SocketAddr::from(([127, 0, 0, 1], port));
-        let own = listener.local_addr().unwrap().port();
-        let listening = tokio::spawn(listen(listener, target, knobs.clone()));
-        Proxy { port: own, knobs, listening }
+    pub async fn start(port: u16) -> Result<Proxy, Problem> {
+        Proxy::on_free_port(port, Wire::Postgres).await
     }
 
-    /// The connection string `url` (as [`super::rig::Rig::url`] gives it), led through the proxy.
+    /// A proxy on a port of its own that leads to any server on `port` of this machine.
+    pub async fn plain(port: u16) -> Result<Proxy, Problem> {
+        Proxy::on_free_port(port, Wire::Plain).await
+    }
+
+    async fn on_free_port(port: u16, wire: Wire) -> Result<Proxy, Problem> {
+        let failed =
+            |e: std::io::Error| Problem::new(Code::System, format!("cannot start a proxy: {e}"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
+        let own = listener.local_addr().map_err(failed)?.port();
+        let knobs = Arc::new(Knobs::default());
+        knobs.target.store(port, Ordering::SeqCst);
+        let listening = tokio::spawn(listen(listener, wire, knobs.clone()));
+        Ok(Proxy { port: own, knobs, listening })
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Lets new connections lead to another port.
+    pub fn lead_to(&self, port: u16) {
+        self.knobs.target.store(port, Ordering::SeqCst);
+    }
+
+    /// The connection string `url` (`postgres://user:password@host:port/database`), led through the proxy.
     pub fn url(&self, url: &str) -> String {
-        let (before, rest) = url.rsplit_once(':').unwrap();
-        let (_, database) = rest.split_once('/').unwrap();
+        let (before, rest) = url.rsplit_once(':').unwrap_or((url, ""));
+        let (_, database) = rest.split_once('/').unwrap_or((rest, ""));
         format!("{before}:{}/{database}?sslmode=disable", self.port)
     }
 
@@ -99,13 +138,17 @@ impl Proxy {
 
     /// Nobody gets to know of a message with this text, nor of anything after it on its connection.
     pub fn withhold(&self, text: Option<&'static str>) {
-        *self.knobs.withheld.lock().unwrap() = text;
+        *self.knobs.withheld.lock().unwrap_or_else(PoisonError::into_inner) = text;
     }
 
     /// Holds each answer back for a time.
     pub fn delay(&self, time: Duration) {
-        let ms = u64::try_from(time.as_millis()).unwrap();
-        self.knobs.delay_ms.store(ms, Ordering::SeqCst);
+        self.knobs.delay_ms.store(time.as_millis() as u64, Ordering::SeqCst);
+    }
+
+    /// Lets at most so many bytes a second pass each way on each connection; 0 for as many as come. For plain connections.
+    pub fn throttle(&self, bytes_per_second: u64) {
+        self.knobs.bytes_per_second.store(bytes_per_second, Ordering::SeqCst);
     }
 }
 
@@ -118,7 +161,7 @@ impl Knobs {
     }
 
     fn withholds(&self, message: &[u8]) -> bool {
-        let text = *self.withheld.lock().unwrap();
+        let text = *self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
         text.is_some_and(|t| message.windows(t.len()).any(|part| part == t.as_bytes()))
     }
 }
@@ -130,27 +173,60 @@ impl Drop for Proxy {
     }
 }
 
-async fn listen(listener: TcpListener, target: SocketAddr, knobs: Arc<Knobs>) {
+async fn listen(listener: TcpListener, wire: Wire, knobs: Arc<Knobs>) {
     while let Ok((client, _)) = listener.accept().await {
         if knobs.refuse.load(Ordering::SeqCst) {
             continue;
         }
-        tokio::spawn(join(client, target, knobs.clone()));
+        tokio::spawn(join(client, wire, knobs.clone()));
     }
 }
 
 /// Carries one connection until either side closes it or somebody cuts it.
-async fn join(client: TcpStream, target: SocketAddr, knobs: Arc<Knobs>) {
+async fn join(client: TcpStream, wire: Wire, knobs: Arc<Knobs>) {
     let mut rounds = knobs.rounds.subscribe();
+    let target = SocketAddr::from(([127, 0, 0, 1], knobs.target.load(Ordering::SeqCst)));
     let Ok(server) = TcpStream::connect(target).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((from_client, to_client), (from_server, to_server)) =
         (client.into_split(), server.into_split());
+    if wire == Wire::Plain {
+        tokio::select! {
+            _ = bytes(from_client, to_server, &knobs, false) => {}
+            _ = bytes(from_server, to_client, &knobs, true) => {}
+            _ = rounds.changed() => { knobs.cut.fetch_add(1, Ordering::SeqCst); }
+        }
+        return;
+    }
     let swallowing = Arc::new(AtomicBool::new(false));
     tokio::select! {
         _ = requests(from_client, to_server, &knobs, &swallowing) => {}
         _ = answers(from_server, to_client, &knobs, &swallowing) => {}
         _ = rounds.changed() => { knobs.cut.fetch_add(1, Ordering::SeqCst); }
+    }
+}
+
+/// Carries bytes one way; answers are held back where that was asked for.
+async fn bytes(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    knobs: &Knobs,
+    answers: bool,
+) -> std::io::Result<()> {
+    let mut piece = vec![0; PIECE];
+    loop {
+        let read = from.read(&mut piece).await?;
+        if read == 0 {
+            return Ok(());
+        }
+        knobs.heard().await;
+        let delay = if answers { knobs.delay_ms.load(Ordering::SeqCst) } else { 0 };
+        let pace = match knobs.bytes_per_second.load(Ordering::SeqCst) {
+            0 => 0,
+            most => read as u64 * 1000 / most,
+        };
+        tokio::time::sleep(Duration::from_millis(delay + pace)).await;
+        to.write_all(&piece[..read]).await?;
     }
 }
 

@@ -1,0 +1,168 @@
+//! The faults, as a table: what each does, what it needs, how it is undone.
+
+mod clock;
+mod daemon;
+mod database;
+mod kafka;
+mod network;
+mod schema;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use fastrand::Rng;
+use serde_json::json;
+
+use super::ground::Ground;
+use rules::problem::{Code, Problem};
+
+/// What a fault needs beyond the usual two servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The library that gives a process another time.
+    Faketime,
+}
+
+/// What surely is so while a fault holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truth {
+    /// Work may go on, or may not.
+    Open,
+    /// No purchase can be made: whoever asks for readiness must hear no, or nothing.
+    Unable,
+    /// Nothing arrives: nobody may say that all is well.
+    Stuck,
+}
+
+impl Truth {
+    /// Its word in the ledger.
+    fn word(self) -> &'static str {
+        match self {
+            Truth::Open => "open",
+            Truth::Unable => "unable",
+            Truth::Stuck => "stuck",
+        }
+    }
+}
+
+/// One way to strike, ended and undone when the future ends.
+type Act = for<'a> fn(
+    &'a Ground,
+    &'a mut Strike<'_>,
+) -> Pin<Box<dyn Future<Output = Result<(), Problem>> + Send + 'a>>;
+
+/// A row of the table.
+pub struct Fault {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// Its number in the catalogue of faults that the proof is held against.
+    pub number: &'static str,
+    /// What it does, and how it is undone.
+    pub what: &'static str,
+    /// What the machine must have.
+    pub needs: &'static [Need],
+    /// The longest pause between two strikes.
+    pub pause: Duration,
+    /// What makes it not go with others: of two faults with the same word a swarm draws one.
+    pub alone: &'static str,
+    act: Act,
+}
+
+/// One strike of a fault.
+pub struct Strike<'f> {
+    fault: &'f Fault,
+    /// Its chances.
+    pub rng: Rng,
+    begun: bool,
+}
+
+impl Strike<'_> {
+    /// Says that the fault holds from now on. A second word begins another part of it.
+    pub fn begin(&mut self, ground: &Ground, truth: Truth) -> Result<(), Problem> {
+        if self.begun {
+            self.end(ground)?;
+        }
+        self.begun = true;
+        self.note(ground, "begin", truth)
+    }
+
+    /// Says that it is about to be undone.
+    pub fn end(&mut self, ground: &Ground) -> Result<(), Problem> {
+        self.begun = false;
+        self.note(ground, "end", Truth::Open)
+    }
+
+    fn note(&self, ground: &Ground, phase: &str, truth: Truth) -> Result<(), Problem> {
+        ground.ledger.note(json!({
+            "act": "fault", "name": self.fault.name, "phase": phase, "truth": truth.word(),
+        }))
+    }
+
+    /// Waits for a time between these, in milliseconds.
+    pub async fn hold(&mut self, ms: std::ops::Range<u64>) {
+        tokio::time::sleep(Duration::from_millis(self.rng.u64(ms))).await;
+    }
+}
+
+impl Fault {
+    /// Strikes once, and undoes it.
+    pub async fn strike(&self, ground: &Ground, rng: Rng) -> Result<(), Problem> {
+        let mut strike = Strike { fault: self, rng, begun: false };
+        let outcome = (self.act)(ground, &mut strike).await;
+        if strike.begun {
+            strike.end(ground)?;
+        }
+        outcome
+            .map_err(|p| Problem::new(p.code, format!("{}: {}", self.name, p.cause)).hint(p.hint))
+    }
+
+    /// Why this machine cannot do it, if it cannot.
+    pub fn cannot(&self) -> Option<&'static str> {
+        self.needs.iter().find_map(|need| match need {
+            Need::Faketime if clock::library().is_none() => Some("libfaketime is not installed"),
+            Need::Faketime => None,
+        })
+    }
+}
+
+/// All of them.
+pub fn all() -> impl Iterator<Item = &'static Fault> {
+    [
+        daemon::FAULTS,
+        database::FAULTS,
+        schema::FAULTS,
+        network::FAULTS,
+        kafka::FAULTS,
+        clock::FAULTS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// The fault of that name.
+pub fn named(name: &str) -> Result<&'static Fault, Problem> {
+    all().find(|fault| fault.name == name).ok_or_else(|| {
+        Problem::new(Code::Usage, format!("there is no fault {name}")).hint("--list names them")
+    })
+}
+
+/// Two to four that this machine can do, that go together.
+pub fn swarm(rng: &mut Rng) -> Vec<&'static Fault> {
+    let mut possible: Vec<&Fault> = all().filter(|fault| fault.cannot().is_none()).collect();
+    rng.shuffle(&mut possible);
+    let mut chosen: Vec<&Fault> = Vec::new();
+    let many = rng.usize(2..5);
+    for fault in possible {
+        let taken = chosen.iter().any(|c| !c.alone.is_empty() && c.alone == fault.alone);
+        if chosen.len() < many && !taken {
+            chosen.push(fault);
+        }
+    }
+    chosen
+}
+
+/// A statement of the torture's own that failed.
+fn failed(error: tokio_postgres::Error) -> Problem {
+    crate::demo::shop::failed(error, "a fault's statement")
+}

@@ -1,0 +1,165 @@
+//! One round: faults under load, then quiet, then the judge.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::faults::Fault;
+use super::ground::Ground;
+use super::judge::Judge;
+use super::load;
+use super::well;
+use rules::problem::{Code, Problem};
+
+/// How long the load alone goes before the first fault, and after the last.
+const CALM: Duration = Duration::from_secs(3);
+/// How often a daemon that ended by itself is looked for, as a supervisor does.
+const SUPERVISE: Duration = Duration::from_millis(300);
+
+/// What a round is made of.
+pub struct Plan {
+    /// Where everything random comes from.
+    pub seed: u64,
+    /// What strikes.
+    pub faults: Vec<&'static Fault>,
+    /// For how long.
+    pub safety: Duration,
+}
+
+/// What the judge said of a round.
+pub struct Verdict {
+    /// The invariants that do not hold, a line each; empty where all do.
+    pub said: String,
+    /// The same and some figures, as a document.
+    pub document: Value,
+}
+
+/// Runs a round in a folder of its own.
+pub async fn run(plan: &Plan, folder: &Path, judge: &Judge) -> Result<Verdict, Problem> {
+    let ground = to_its_end(plan, folder, judge).await?;
+    let (said, document) = judge.judge(folder)?;
+    drop(ground);
+    Ok(Verdict { said, document })
+}
+
+/// Runs a round without a fault, and then tests the judge with faults in what it left. Says of each whether it was named.
+pub async fn plants(folder: &Path, judge: &Judge) -> Result<(String, bool), Problem> {
+    // An odd seed sends broken records too.
+    let plan = Plan { seed: 1, faults: Vec::new(), safety: Duration::ZERO };
+    let ground = to_its_end(&plan, folder, judge).await?;
+    let (said, _) = judge.judge(folder)?;
+    if !said.is_empty() {
+        return Err(system("a round without a fault did not hold").hint(said));
+    }
+    let outcome = judge.plants(folder);
+    drop(ground);
+    outcome
+}
+
+/// The round up to where all evidence is in its folder.
+async fn to_its_end(plan: &Plan, folder: &Path, judge: &Judge) -> Result<Arc<Ground>, Problem> {
+    let ground = Arc::new(Ground::prepare(folder, plan.seed).await?);
+    let first = ground.daemon("first", &[])?;
+    ground.daemons.lock().await.push(first);
+    let mut watch = judge.watch(folder)?;
+    let outcome = strike_and_wait(plan, &ground).await;
+    let copied = match outcome {
+        Ok(()) => judge.collect(folder),
+        Err(problem) => Err(problem),
+    };
+    // The watch ends when it is let go of.
+    drop(watch.stdin.take());
+    let _ = tokio::task::block_in_place(|| watch.wait());
+    copied?;
+    last_words(&ground).await?;
+    Ok(ground)
+}
+
+async fn strike_and_wait(plan: &Plan, ground: &Arc<Ground>) -> Result<(), Problem> {
+    let mut rng = Rng::with_seed(plan.seed);
+    let load = ground.load.begin(rng.u64(..))?;
+    tokio::time::sleep(CALM).await;
+    let ended = CancellationToken::new();
+    let supervisor = tokio::spawn(supervise(Arc::clone(ground), ended.clone()));
+    let until = Instant::now() + plan.safety;
+    let mut striking = JoinSet::new();
+    for fault in &plan.faults {
+        striking.spawn(strike(Arc::clone(ground), fault, rng.fork(), until));
+    }
+    let mut outcome = Ok(());
+    while let Some(ended) = striking.join_next().await {
+        let ended = ended.map_err(|e| system(format!("a fault failed: {e}")));
+        outcome = outcome.and(ended.and_then(|struck| struck));
+    }
+    ground.ledger.note(json!({"act": "quiet"}))?;
+    tokio::time::sleep(CALM).await;
+    ground.load.end();
+    load::ended(load).await?;
+    outcome?;
+    let took = well::wait(ground).await?;
+    ground.ledger.note(json!({"act": "well", "took": took.seconds, "waits": took.waits}))?;
+    ground.ledger.note(json!({"act": "judging"}))?;
+    ended.cancel();
+    supervisor.await.map_err(|e| system(format!("the supervisor failed: {e}")))?
+}
+
+/// Strikes again and again until the safety phase ends; each strike is undone by then.
+async fn strike(
+    ground: Arc<Ground>,
+    fault: &'static Fault,
+    mut rng: Rng,
+    until: Instant,
+) -> Result<(), Problem> {
+    loop {
+        let pause = rng.u64(0..=fault.pause.as_millis() as u64);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        if Instant::now() >= until {
+            return Ok(());
+        }
+        fault.strike(&ground, rng.fork()).await?;
+    }
+}
+
+/// Starts a daemon that ended by itself, as systemd would.
+async fn supervise(ground: Arc<Ground>, ended: CancellationToken) -> Result<(), Problem> {
+    while !ended.is_cancelled() {
+        for daemon in ground.daemons.lock().await.iter_mut() {
+            daemon.start()?;
+        }
+        tokio::time::sleep(SUPERVISE).await;
+    }
+    Ok(())
+}
+
+/// Stops the daemons in order, and looks through what they logged for what nobody may say.
+async fn last_words(ground: &Ground) -> Result<(), Problem> {
+    let canary = ground.load.canary.as_str();
+    let secret = ground.url().split(['/', ':', '@']).nth(4).unwrap_or("no password");
+    let mut daemons = ground.daemons.lock().await;
+    for daemon in daemons.iter_mut() {
+        daemon.stop()?;
+    }
+    for (name, log) in ground.logs() {
+        let text = fs::read(&log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        for (what, word) in [("a secret", secret), ("personal data", canary)] {
+            if text.contains(word) {
+                ground.ledger.note(json!({"act": "leaked", "name": name, "what": what}))?;
+            }
+        }
+        if let Some(line) = text.lines().find(|line| line.contains("panicked at")) {
+            ground.ledger.note(json!({"act": "said", "name": name, "text": line}))?;
+        }
+    }
+    Ok(())
+}
+
+fn system(cause: impl Into<String>) -> Problem {
+    Problem::new(Code::System, cause)
+}
