@@ -31,7 +31,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::config::{LogFormat, Overrides};
 use crate::daemon;
@@ -60,7 +60,7 @@ Examples:
 /// A payment that succeeded becomes exactly one purchase: from Kafka to PostgreSQL.
 #[derive(Parser)]
 #[command(name = "makegood", version, arg_required_else_help = true)]
-#[command(after_help = EXIT_CODES, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = EXIT_CODES, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     globals: Globals,
@@ -140,6 +140,16 @@ enum Command {
     SendTest(send_test::Args),
     /// Ask the running daemon whether it works; for containers and cron.
     Health(health::Args),
+    /// Print what completes the commands in a shell.
+    #[command(after_help = "\
+Examples:
+  makegood completions bash | sudo tee /etc/bash_completion.d/makegood
+  makegood completions zsh > ~/.zfunc/_makegood
+  makegood completions fish > ~/.config/fish/completions/makegood.fish")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 impl Command {
@@ -161,8 +171,18 @@ impl Command {
             Command::Explain(args) => explain::run(globals, &args).await,
             Command::SendTest(args) => send_test::run(globals, &args).await,
             Command::Health(args) => health::run(globals, &args).await,
+            Command::Completions { shell } => {
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut command(), "makegood", &mut script);
+                print::data(&String::from_utf8_lossy(&script)).map(|()| ExitCode::SUCCESS)
+            }
         }
     }
+}
+
+/// The commands with their help, for the manual.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the program and returns its exit code.

@@ -11,10 +11,12 @@ use rules::problem::Problem;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-PASS is as it should be, WARN works and may not one day, FAIL is in the way; each with its fix. UNSEEN could
-not be looked at for a reason that a FAIL names. It changes nothing: the mapping is tried in transactions that
-are rolled back, and the group is not joined. Before the first start in a group it tells what that start will
-do. It ends within 30 s, whatever is locked or silent. Exit code 1 with a FAIL or with what is unseen.
+PASS is as it should be, WARN works and may not one day, FAIL is in the way;
+each with its fix. UNSEEN could not be looked at for a reason that a FAIL names.
+It changes nothing: the mapping is tried in transactions that are rolled back,
+and the group is not joined. Before the first start in a group it tells what
+that start will do. It ends within 30 s, whatever is locked or silent. Exit code
+1 with a FAIL or with what is unseen.
 
 Examples:
   makegood doctor

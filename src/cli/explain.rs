@@ -27,8 +27,9 @@ const LONG_ENOUGH: usize = 8;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The rows of your own tables come through the mapping's lookup.sql, or payments.sql and purchases.sql, the rest from
-the inbox, the outbox, and the records in Kafka that are not read yet. What could not be looked at is said.
+The rows of your own tables come through the mapping's lookup.sql, or
+payments.sql and purchases.sql, the rest from the inbox, the outbox, and the
+records in Kafka that are not read yet. What could not be looked at is said.
 
 Examples:
   makegood explain 6ba7b810-9dad-11d1-80b4-00c04fd430c8

@@ -19,8 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
-It asks /readyz, or /livez, of the daemon on this machine, and prints what is not well. Exit codes: 0 if all
-is well, 1 if something is not, or if nobody answers.
+It asks /readyz, or /livez, of the daemon on this machine, and prints what is
+not well. Exit codes: 0 if all is well, 1 if something is not, or if nobody
+answers.
 
 Examples:
   makegood health

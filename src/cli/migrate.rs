@@ -23,8 +23,10 @@ It only ever touches the schema makegood. Examples:
     Status(Output),
     /// Print the migrations as a script, for those who run it by hand.
     #[command(after_help = "\
-The script is one transaction and notes what it did, so that the daemon takes the schema for
-one that `migrate up` made. Examples:
+The script is one transaction and notes what it did, so that the daemon takes
+the schema for one that `migrate up` made.
+
+Examples:
   makegood migrate sql | psql -v ON_ERROR_STOP=1 shop
   makegood migrate sql --missing | less")]
     Sql {

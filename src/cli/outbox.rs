@@ -22,14 +22,17 @@ pub enum Action {
     /// List events that are not with Kafka: first those parked, then those that are on their way.
     #[command(after_help = "\
 The states:
-  refused  Kafka refused it for its own sake, see its reason; it waits for `makegood outbox retry`
+  refused  Kafka refused it for its own sake, see its reason; it waits for
+           `makegood outbox retry`
   behind   it waits behind a refused event of its key
-  held     its topic takes nothing, see the reason; it goes by itself as soon as the topic does
+  held     its topic takes nothing, see the reason; it goes by itself as soon as
+           the topic does
   pending  the relay has not sent it yet, or Kafka has not acknowledged it
 
 Examples:
   makegood outbox list
-  makegood outbox list --parked --key 5b8f1c9e-1f0a-4c57-9a55-0d7a3a1f2c44 -o json")]
+  makegood outbox list --parked \\
+    --key 5b8f1c9e-1f0a-4c57-9a55-0d7a3a1f2c44 -o json")]
     List(List),
     /// Show one event with its headers and payload, where it is, and what to do; they may hold personal data.
     #[command(after_help = "Example:\n  makegood outbox show 0b8f1c9e-1f0a-4c57-9a55-0d7a3a1f2c44")]
@@ -41,23 +44,26 @@ Examples:
     },
     /// Send again what was parked. Only says what would be sent, unless told to --execute.
     #[command(after_help = "\
-Events of one key go in their order, and those that wait behind them go after them. An event's id
-stands for its whole key. A topic that takes nothing is tried again by itself; --to-topic sends its
-events to another one, where the name was wrong.
+Events of one key go in their order, and those that wait behind them go after
+them. An event's id stands for its whole key. A topic that takes nothing is
+tried again by itself; --to-topic sends its events to another one, where the
+name was wrong.
 
 Examples:
   makegood outbox retry --all
   makegood outbox retry 5b8f1c9e-1f0a-4c57-9a55-0d7a3a1f2c44 --execute
-  makegood outbox retry --topic purchase-confirmd --to-topic purchase-confirmed --execute --confirm purchase-confirmd")]
+  makegood outbox retry --topic purchase-confirmd \\
+    --to-topic purchase-confirmed --execute --confirm purchase-confirmd")]
     Retry(retry::Args),
     /// Give up events that were parked: Kafka never gets them. Only says which, unless told to --execute.
     #[command(after_help = "\
-They are kept with their contents and your reason, and `makegood outbox show` finds them. What waited
-behind them goes.
+They are kept with their contents and your reason, and `makegood outbox show`
+finds them. What waited behind them goes.
 
 Examples:
   makegood outbox discard --topic purchase-confirmd
-  makegood outbox discard --topic purchase-confirmd --why 'a test' --execute --confirm purchase-confirmd")]
+  makegood outbox discard --topic purchase-confirmd --why 'a test' \\
+    --execute --confirm purchase-confirmd")]
     Discard(discard::Args),
 }
 

@@ -20,9 +20,10 @@ use rules::states::RunState;
 pub enum Action {
     /// Compare payments with purchases, and make good what is missing.
     #[command(after_help = "\
-This writes the request down, as `SELECT makegood.reconcile()` does; a running daemon takes it, and one
-that is down finds it when it starts. It only ever adds purchases that were paid. Too many at once
-(max_backfill) wait for `reconcile approve`.
+This writes the request down, as `SELECT makegood.reconcile()` does; a running
+daemon takes it, and one that is down finds it when it starts. It only ever adds
+purchases that were paid. Too many at once (max_backfill) wait for `reconcile
+approve`.
 
 Examples:
   makegood reconcile run --wait

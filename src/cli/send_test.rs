@@ -27,9 +27,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
-The record is a copy of the topic's last event under an event id of its own, marked by a header that
-the daemon knows; the mapping runs on it, and what it did is rolled back. Other consumers of the
-topic see the record too.
+The record is a copy of the topic's last event under an event id of its own,
+marked by a header that the daemon knows; the mapping runs on it, and what it
+did is rolled back. Other consumers of the topic see the record too.
 
 Examples:
   makegood send-test

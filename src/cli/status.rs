@@ -31,7 +31,8 @@ The first line is the verdict on the worst of all routes and the outbox:
   overdue     published events stay in the outbox longer than they should
   gap         offsets were never read, and no sweep has covered them yet
   unpurchased payments have succeeded and have no purchase
-  ignoring    records of a type were ignored that may be its own under another name
+  ignoring    records of a type were ignored that may be its own under another
+              name
   joining     the daemons wait for partitions
   unknown     Kafka is out of reach, and nobody has seen the topic's end lately
   unread      no daemon reads some partition

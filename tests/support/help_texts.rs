@@ -37,6 +37,7 @@ fn subcommands(help: &str) -> Vec<String> {
         // A name stands two columns in; what stands further in goes on from the line above.
         .filter(|line| !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
         .map(str::to_owned)
         .collect()
 }

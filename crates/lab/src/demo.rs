@@ -29,10 +29,11 @@ use stage::{GROUP, Stage};
 /// What `makegood-lab demo` can be told.
 #[derive(Clone, Copy, Debug, clap::Args)]
 #[command(after_help = "\
-It starts a PostgreSQL of its own, a broker and a worker. A shop publishes the events of its
-payments through the outbox, another producer sends everything that goes wrong, the worker is killed
-in the middle, and what was paid is compared with what was bought.
-Everything it starts and writes is gone when it ends.
+It starts a PostgreSQL of its own, a broker and a worker. A shop publishes the
+events of its payments through the outbox, another producer sends everything
+that goes wrong, the worker is killed in the middle, and what was paid is
+compared with what was bought. Everything it starts and writes is gone when it
+ends.
 
 Examples:
   bin/demo

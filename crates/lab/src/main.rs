@@ -8,7 +8,7 @@ use lab::{bench, demo, torture};
 /// Shows, measures and proves makegood with private servers; everything it starts and writes is gone when it ends.
 #[derive(Parser)]
 #[command(name = "makegood-lab", version, arg_required_else_help = true)]
-#[command(max_term_width = 100, disable_help_subcommand = true)]
+#[command(max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -22,7 +22,8 @@ use rules::record::Record;
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
-Nothing is written, claimed or committed. Triggers of your tables run, and are rolled back as well.
+Nothing is written, claimed or committed. Triggers of your tables run, and are
+rolled back as well.
 
 Examples:
   makegood mapping try

@@ -9,13 +9,16 @@ use rules::problem::{Code, Problem};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A route is held while too many refused records wait for a proof that the world works. Better than this: mend what
-refuses them, and they are made good by themselves. Accepting puts what is refused into quarantine without that
-proof; it is valid until a record is applied, and written down. What was put away is still tried again by itself.
+A route is held while too many refused records wait for a proof that the world
+works. Better than this: mend what refuses them, and they are made good by
+themselves. Accepting puts what is refused into quarantine without that proof;
+it is valid until a record is applied, and written down. What was put away is
+still tried again by itself.
 
 Examples:
   makegood quarantine accept purchase-confirmed
-  makegood quarantine accept purchase-confirmed --execute --why 'the producer sends them again'")]
+  makegood quarantine accept purchase-confirmed --execute \\
+    --why 'the producer sends them again'")]
 pub struct Args {
     /// The route that is held
     route: String,

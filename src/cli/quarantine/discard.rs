@@ -12,13 +12,16 @@ use rules::problem::{Code, Problem};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A record that is given up stays where it is, with its bytes, its date and your reason, and is not asked about
-any more; `quarantine replay --id` takes it back. If its payment stands in the payments table, the reconciler
-may still make it good; an event that was made from a payment is given up together with its finding.
+A record that is given up stays where it is, with its bytes, its date and your
+reason, and is not asked about any more; `quarantine replay --id` takes it back.
+If its payment stands in the payments table, the reconciler may still make it
+good; an event that was made from a payment is given up together with its
+finding.
 
 Examples:
   makegood quarantine discard --reason schema_framing
-  makegood quarantine discard --id 42 --why 'a test of the billing team' --execute --confirm purchase-confirmed")]
+  makegood quarantine discard --id 42 --why 'a test of the billing team' \\
+    --execute --confirm purchase-confirmed")]
 pub struct Args {
     #[command(flatten)]
     which: Which,

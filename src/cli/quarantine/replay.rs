@@ -23,15 +23,18 @@ use rules::problem::{Code, Problem};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Without --execute each record is rehearsed with the mapping and the settings of this configuration, rolled
-back, and nothing changes. With it the request is written down, as `SELECT makegood.replay(ID)` does; a
-running daemon carries it out with its own mapping (send it SIGHUP after a change), and one that is down finds
-it when it starts. The payment decides, not the event: what has its purchase by now gets no second one.
-A record that was discarded can be taken back by its --id. Exits with 1 if a record could not be applied.
+Without --execute each record is rehearsed with the mapping and the settings of
+this configuration, rolled back, and nothing changes. With it the request is
+written down, as `SELECT makegood.replay(ID)` does; a running daemon carries it
+out with its own mapping (send it SIGHUP after a change), and one that is down
+finds it when it starts. The payment decides, not the event: what has its
+purchase by now gets no second one. A record that was discarded can be taken
+back by its --id. Exits with 1 if a record could not be applied.
 
 Examples:
   makegood quarantine replay --id 42,43
-  makegood quarantine replay --reason not_json --since 24h --execute --why 'producer mended'")]
+  makegood quarantine replay --reason not_json --since 24h --execute \\
+    --why 'producer mended'")]
 pub struct Args {
     #[command(flatten)]
     which: Which,
