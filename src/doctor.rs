@@ -23,6 +23,7 @@ use crate::ingest::Route;
 use crate::store::Fault;
 pub use round::{Place, Round};
 pub use rules::checkup::{Check, Level};
+use rules::ids::RouteId;
 use rules::problem::Problem;
 
 /// Checks everything. What cannot be reached fails once, and what would need it is left out.
@@ -51,7 +52,7 @@ async fn check_route(
     if let Some(places) = &places {
         mapping::check(settings, places, round).await;
     }
-    let route = Arc::new(Route::unwatched(0, settings.clone()).on(&config.kafka));
+    let route = Arc::new(Route::unwatched(RouteId::default(), settings.clone()).on(&config.kafka));
     let there = kafka && kafka::route(config, &route, round).await;
     if let (true, Some(places)) = (there, &places)
         && !places.source_is_away

@@ -44,6 +44,7 @@ use crate::store::payments::LookFault;
 use crate::store::{Fault, Store, jobs};
 use rules::backoff::Backoff;
 use rules::diagnosis::Diagnosis;
+use rules::ids::RouteId;
 use rules::problem::Problem;
 
 /// How long a notification that was lost delays a run.
@@ -65,7 +66,7 @@ pub struct Job {
     /// What the operator configured.
     pub settings: config::Reconcile,
     /// The route's key in the database.
-    pub route: i16,
+    pub route: RouteId,
     /// The route's topic.
     pub topic: String,
     /// How many suspects of the route slow it down.

@@ -33,6 +33,7 @@ pub use rehearse::rehearse;
 pub use replayer::Replayer;
 use rules::backoff::Backoff;
 use rules::envelope::Rules;
+use rules::ids::RouteId;
 use rules::problem::Problem;
 
 /// How long a notification that was lost delays a replay.
@@ -45,7 +46,7 @@ const BACKOFF: Backoff =
 #[derive(Clone)]
 pub struct Route {
     /// Its key in the database.
-    pub id: i16,
+    pub id: RouteId,
     /// Its name.
     pub name: String,
     /// How its records are decoded.

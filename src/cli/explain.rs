@@ -17,6 +17,7 @@ use crate::explain::{self, Life, Part, Places, Trace, Unseen};
 use crate::ingest::Route;
 use crate::store::inbox::Entry;
 use crate::store::mapping::{Looks, Mapping};
+use rules::ids::RouteId;
 use rules::problem::{Code, Problem};
 use rules::record::Record;
 
@@ -109,7 +110,8 @@ async fn places(session: &Session, route: &Inbox) -> Result<(Places, Option<Stri
 
 /// Looks for its event among those that the route has not read yet.
 async fn search(session: &Session, route: &Inbox, life: &mut Life) {
-    let route = Arc::new(Route::unwatched(0, route.clone()).on(&session.config.kafka));
+    let route =
+        Arc::new(Route::unwatched(RouteId::default(), route.clone()).on(&session.config.kafka));
     let wanted = Arc::new(Wanted::new(route.clone(), life.keys.clone()));
     let searched_for = wanted.clone();
     let kafka = &session.config.kafka;

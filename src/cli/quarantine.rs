@@ -17,6 +17,7 @@ use super::print::{self, Format, Output};
 use super::session::Session;
 use crate::store::report::quarantine::{self, Case};
 use rules::framing;
+use rules::ids::CaseId;
 use rules::problem::{Code, Problem};
 use rules::record::Record;
 use select::Selection;
@@ -36,7 +37,7 @@ Examples:
   makegood quarantine show 42 --raw > value.bin")]
     Show {
         /// The number that `quarantine list` shows
-        id: i64,
+        id: CaseId,
         /// Write the exact bytes of the value, and nothing else
         #[arg(long, conflicts_with = "output")]
         raw: bool,
@@ -98,7 +99,7 @@ async fn list(session: &Session, args: List) -> Result<(), Problem> {
     }
 }
 
-async fn show(session: &Session, id: i64, raw: bool, format: Format) -> Result<(), Problem> {
+async fn show(session: &Session, id: CaseId, raw: bool, format: Format) -> Result<(), Problem> {
     let found = quarantine::show(&session.store, id).await.map_err(unreadable)?;
     let Some((case, topic_id, record)) = found else {
         return Err(Problem::new(Code::NotFound, format!("quarantine has no record {id}"))

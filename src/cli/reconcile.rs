@@ -13,6 +13,7 @@ use super::session::Session;
 use super::{Globals, wait};
 use crate::config;
 use crate::store::report::reconcile::{self as report, Ask, Filter};
+use rules::ids::RunId;
 use rules::problem::{Code, Problem};
 use rules::states::RunState;
 
@@ -46,7 +47,7 @@ Examples:
   psql -c \"SELECT makegood.dismiss(7, 'refunded by hand')\"")]
     Show {
         /// The run's number
-        run: Option<i64>,
+        run: Option<RunId>,
         /// At most so many findings
         #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
@@ -57,7 +58,7 @@ Examples:
     #[command(after_help = "Example:\n  makegood reconcile approve 42")]
     Approve {
         /// The run's number
-        run: i64,
+        run: RunId,
     },
 }
 
@@ -181,7 +182,7 @@ async fn list(session: &Session, limit: u32, format: Format) -> Result<(), Probl
 
 async fn show(
     session: &Session,
-    run: Option<i64>,
+    run: Option<RunId>,
     limit: u32,
     format: Format,
 ) -> Result<(), Problem> {

@@ -19,6 +19,7 @@ use crate::kafka::produce::Producer;
 use crate::overview::start;
 use crate::store::report;
 use crate::store::test_events::{self, Answer};
+use rules::ids::RouteId;
 use rules::problem::{Code, Problem};
 use rules::record::{Header, Record};
 
@@ -102,7 +103,7 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
 }
 
 /// The route's key, which only a daemon creates: nobody else would answer.
-async fn route_key(session: &Session, route: &config::Inbox) -> Result<i16, Problem> {
+async fn route_key(session: &Session, route: &config::Inbox) -> Result<RouteId, Problem> {
     let known = report::route_key(&session.store, &route.name)
         .await
         .map_err(|f| f.problem("cannot read the route"))?;
@@ -128,7 +129,7 @@ async fn route_key(session: &Session, route: &config::Inbox) -> Result<i16, Prob
 async fn send(
     session: &Session,
     route: &config::Inbox,
-    key: i16,
+    key: RouteId,
     mut record: Record,
     event_id: Uuid,
 ) -> Result<Sent, Problem> {

@@ -8,6 +8,7 @@ use crate::config::{self, MigrateMode};
 use crate::store::{Store, connect, migrate, routes};
 use crate::watchdog::supervisor;
 use rules::backoff::Backoff;
+use rules::ids::RouteId;
 use rules::problem::{Code, Problem};
 
 /// Pauses between attempts to start while the database is not there yet.
@@ -51,7 +52,7 @@ async fn migrated(
 }
 
 /// Registers a route and returns its key.
-pub(super) async fn route(settings: &config::Inbox, store: &Store) -> i16 {
+pub(super) async fn route(settings: &config::Inbox, store: &Store) -> RouteId {
     let mut attempt = 0;
     loop {
         match routes::register(store, settings).await {

@@ -20,6 +20,7 @@ use crate::store::mapping::{BELIEVED, Mapping, Unfit};
 use crate::store::{Fault, Store, mapping_dry_run, routes};
 use rules::backoff::Backoff;
 use rules::diagnosis::Diagnosis;
+use rules::ids::RouteId;
 use rules::problem::Problem;
 
 /// Pauses between looks at what holds a route.
@@ -30,7 +31,7 @@ const DOING: &str = "the mapping cannot be used";
 pub(super) struct Candidate {
     pub settings: config::Inbox,
     /// Its key in the database.
-    pub route: i16,
+    pub route: RouteId,
     pub store: Store,
     /// The payments' database, if it is not the one with the purchases.
     pub source: Option<Store>,

@@ -13,6 +13,7 @@ use crate::store::inbox::{self, ApplyFault, Batch, Entry, Kind, Rehearsed};
 use crate::store::mapping::Mapping;
 use crate::store::positions::Log;
 use crate::store::{Fault, Store};
+use rules::ids::RouteId;
 use rules::outcome::Attempted;
 use rules::record::Record;
 
@@ -86,7 +87,7 @@ impl Work for Rehearsal<'_> {
     async fn together(&mut self, range: Range<usize>) -> Result<(), ApplyFault> {
         let entries = &self.entries[range];
         let batch = Batch {
-            route: 0,
+            route: RouteId::default(),
             log: self.log,
             mapping: self.mapping,
             payments: self.mapping.payments(self.source),

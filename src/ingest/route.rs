@@ -11,11 +11,12 @@ use crate::start_gate::Admission;
 use crate::store::Store;
 use crate::store::mapping::Mapping;
 use rules::envelope::{Reader, Rules};
+use rules::ids::RouteId;
 
 /// A configured route with its key in the database.
 pub struct Route {
     /// The key that inbox and quarantine rows carry.
-    pub id: i16,
+    pub id: RouteId,
     /// What the operator configured.
     pub settings: config::Inbox,
     /// How its records are decoded.
@@ -36,14 +37,14 @@ pub struct Route {
 
 impl Route {
     /// A route that a command looks at: no loop runs it, and nobody waits for its signs of life.
-    pub fn unwatched(id: i16, settings: config::Inbox) -> Route {
+    pub fn unwatched(id: RouteId, settings: config::Inbox) -> Route {
         let sign = Liveness::default().expect(&settings.name);
         Route::new(id, settings, None, sign, Admission::granted())
     }
 
     /// A route under its registered key.
     pub fn new(
-        id: i16,
+        id: RouteId,
         settings: config::Inbox,
         source: Option<Store>,
         sign: Arc<Sign>,

@@ -182,13 +182,13 @@ fn tell(context: &Context<'_>, run: &Run, made: &MadeGood) {
     if !made.quarantined.is_empty() || !made.gone.is_empty() {
         warn!(
             job,
-            run,
+            run = run.0,
             made_good = count,
             quarantined = made.quarantined.len(),
             gone = made.gone.len(),
             "some payments need a look: makegood reconcile show {run}"
         );
     } else if count > 0 {
-        tracing::info!(job, run, made_good = count, "purchases made good");
+        tracing::info!(job, run = run.0, made_good = count, "purchases made good");
     }
 }

@@ -65,7 +65,7 @@ pub(super) async fn compare(context: &Context<'_>, run: &Run) -> Result<(), Trou
     if let Some(why) = &too_much {
         let approve = format!("{why}; `makegood reconcile approve {}` lets it go on", run.id);
         runs::hold(&tx, run.id, &approve).await?;
-        warn!(job = context.lease.job, run = run.id, "held: {approve}");
+        warn!(job = context.lease.job, run = run.id.0, "held: {approve}");
     }
     context.end_tx(tx).await
 }
@@ -169,7 +169,7 @@ pub(super) async fn conflicts(context: &Context<'_>, run: &Run) -> Result<(), Tr
                 cover(context, run, tx).await
             };
             context.commit(end).await?;
-            warn!(job = context.lease.job, run = run.id, why, "the run failed");
+            warn!(job = context.lease.job, run = run.id.0, why, "the run failed");
             Ok(())
         }
         ended => ended,
@@ -209,7 +209,7 @@ async fn contradictions(context: &Context<'_>, run: &Run) -> Result<(), Trouble>
     if is_last {
         runs::finish(&tx, run.id, None, None).await?;
         cover(context, run, &tx).await?;
-        info!(job = context.lease.job, run = run.id, "reconciled");
+        info!(job = context.lease.job, run = run.id.0, "reconciled");
     }
     context.end_tx(tx).await
 }
@@ -221,7 +221,7 @@ async fn cover(context: &Context<'_>, run: &Run, tx: &Tx) -> Result<(), Fault> {
         return Ok(());
     }
     for (partition, from, to) in gaps::cover(tx, context.job.route, run.id, run.until).await? {
-        info!(job = context.lease.job, run = run.id, partition, from, to, "gap covered");
+        info!(job = context.lease.job, run = run.id.0, partition, from, to, "gap covered");
     }
     Ok(())
 }

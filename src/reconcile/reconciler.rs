@@ -90,7 +90,11 @@ impl Reconciler {
         if look::is_due(&lease) {
             self.advise(&lease).await?;
             for run in runs::relieve(&self.store, &lease.job).await? {
-                info!(job = lease.job, run, "what this run was held for has its purchases by now");
+                info!(
+                    job = lease.job,
+                    run = run.0,
+                    "what this run was held for has its purchases by now"
+                );
             }
         }
         Ok(report)
@@ -126,7 +130,7 @@ impl Reconciler {
             }
             Err(Trouble::Fails(why)) => {
                 context.end(&run, Some(&why), None).await?;
-                warn!(job = lease.job, run = run.id, why, "the run failed");
+                warn!(job = lease.job, run = run.id.0, why, "the run failed");
                 Ok(Report::Moved)
             }
             Err(Trouble::Lost) => Err(Trouble::Lost),

@@ -11,6 +11,7 @@ use crate::store::decisions;
 use crate::store::inbox::{self, ApplyFault, Replayed};
 use crate::store::mapping::Mapping;
 use crate::store::quarantine::Refusal;
+use rules::ids::CaseId;
 use rules::outcome::Attempted;
 
 /// How many lost races a chunk starts over after at once.
@@ -20,7 +21,7 @@ const ROUNDS: u32 = 10;
 pub(super) struct CaseWork<'a> {
     replayer: &'a Replayer,
     mapping: &'a Arc<Mapping>,
-    cases: &'a [i64],
+    cases: &'a [CaseId],
     waits: Option<String>,
 }
 
@@ -28,7 +29,7 @@ impl<'a> CaseWork<'a> {
     pub(super) fn new(
         replayer: &'a Replayer,
         mapping: &'a Arc<Mapping>,
-        cases: &'a [i64],
+        cases: &'a [CaseId],
     ) -> CaseWork<'a> {
         CaseWork { replayer, mapping, cases, waits: None }
     }

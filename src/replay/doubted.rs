@@ -13,6 +13,7 @@ use crate::isolate::isolate;
 use crate::store::inbox;
 use crate::store::mapping::Mapping;
 use crate::store::quarantine::doubted;
+use rules::ids::CaseId;
 
 /// All of them are looked at this often, for at most so long a turn.
 const EVERY: Duration = Duration::from_secs(10);
@@ -22,8 +23,8 @@ const FOR: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct Doubted {
     /// The last one that was looked at among those whose payment may only be late, and among all.
-    late: i64,
-    all: i64,
+    late: CaseId,
+    all: CaseId,
     /// When the last look at all of them began.
     began: Option<Instant>,
 }
@@ -37,16 +38,17 @@ impl Replayer {
         stop: &CancellationToken,
     ) -> Result<(), Trouble> {
         if mapping.payments(self.route.source.as_ref()).is_some() {
-            self.doubted.late = self.again(mapping, self.doubted.late, true).await?.unwrap_or(0);
-            let is_due = self.doubted.all > 0
+            self.doubted.late =
+                self.again(mapping, self.doubted.late, true).await?.unwrap_or_default();
+            let is_due = self.doubted.all > CaseId::default()
                 || self.doubted.began.is_none_or(|began| began.elapsed() >= EVERY);
             let turn = Instant::now();
             while is_due && turn.elapsed() < FOR && !stop.is_cancelled() {
-                if self.doubted.all == 0 {
+                if self.doubted.all == CaseId::default() {
                     self.doubted.began = Some(turn);
                 }
                 let last = self.again(mapping, self.doubted.all, false).await?;
-                self.doubted.all = last.unwrap_or(0);
+                self.doubted.all = last.unwrap_or_default();
                 if last.is_none() {
                     break;
                 }
@@ -59,9 +61,9 @@ impl Replayer {
     async fn again(
         &self,
         mapping: &Arc<Mapping>,
-        after: i64,
+        after: CaseId,
         only_late: bool,
-    ) -> Result<Option<i64>, Trouble> {
+    ) -> Result<Option<CaseId>, Trouble> {
         self.route.sign.tick();
         let (store, route) = (&self.store, self.route.id);
         let ids = doubted::next(store, route, after, only_late, self.chunk()).await?;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::isolate::{Work, isolate};
 use crate::store::Store;
 use crate::store::inbox::{self, ApplyFault, Replay, Replayed};
+use rules::ids::CaseId;
 
 /// How many records are read at once; each may be large.
 const CHUNK: usize = 25;
@@ -13,7 +14,7 @@ const CHUNK: usize = 25;
 pub async fn rehearse(
     store: &Store,
     replay: &Replay<'_>,
-    ids: &[i64],
+    ids: &[CaseId],
 ) -> Result<Vec<Replayed>, ApplyFault> {
     let mut would = Vec::with_capacity(ids.len());
     for ids in ids.chunks(replay.rules.together(CHUNK)) {
@@ -27,7 +28,7 @@ pub async fn rehearse(
 struct Rehearsal<'a> {
     store: &'a Store,
     replay: &'a Replay<'a>,
-    ids: &'a [i64],
+    ids: &'a [CaseId],
     would: Vec<Replayed>,
 }
 

@@ -17,6 +17,7 @@ use crate::store::mapping::Mapping;
 use crate::store::quarantine;
 use crate::store::quarantine::suspects::{self, Due};
 use crate::store::{Fault, Store, decisions, jobs};
+use rules::ids::{CaseId, DecisionId};
 
 /// How many records are taken at once, and how many bytes.
 const CHUNK: (i64, i64) = (200, 16 << 20);
@@ -32,9 +33,9 @@ pub struct Replayer {
     pub(super) store: Store,
     pub(super) mapping: watch::Receiver<Arc<Mapping>>,
     /// The last judged record that was tried again, and when such a turn began.
-    retried: i64,
+    retried: CaseId,
     /// The last record that was looked at for a purchase that somebody else made.
-    healed: i64,
+    healed: CaseId,
     retried_at: Option<Instant>,
     /// Events that their payments do not bear out.
     pub(super) doubted: Doubted,
@@ -66,8 +67,8 @@ impl Replayer {
             route,
             store,
             mapping,
-            retried: 0,
-            healed: 0,
+            retried: CaseId::default(),
+            healed: CaseId::default(),
             retried_at: None,
             doubted: Doubted::default(),
             stuck_since: None,
@@ -119,7 +120,7 @@ impl Replayer {
         mapping: &Arc<Mapping>,
         stop: &CancellationToken,
     ) -> Result<Option<String>, Trouble> {
-        let (mut after, mut waits) = (0, None);
+        let (mut after, mut waits) = (DecisionId::default(), None);
         let fingerprint = mapping.fingerprint();
         while !stop.is_cancelled() {
             let asked =
@@ -127,7 +128,7 @@ impl Replayer {
                     .await?;
             let Some(last) = asked.last() else { break };
             after = last.decision;
-            let cases: Vec<i64> = asked.iter().map(|asked| asked.case).collect();
+            let cases: Vec<CaseId> = asked.iter().map(|asked| asked.case).collect();
             let mut work = CaseWork::new(self, mapping, &cases);
             isolate(&mut work, cases.len(), true).await?;
             waits = work.waits().or(waits);
@@ -151,7 +152,7 @@ impl Replayer {
                 break;
             }
             let (same, others): (Vec<Due>, Vec<Due>) = due.into_iter().partition(|due| due.is_same);
-            let cases: Vec<i64> = others.iter().map(|due| due.id).collect();
+            let cases: Vec<CaseId> = others.iter().map(|due| due.id).collect();
             let mut work = CaseWork::new(self, mapping, &cases);
             isolate(&mut work, cases.len(), false).await?;
             waits = work.waits().or(waits);
@@ -168,7 +169,11 @@ impl Replayer {
     }
 
     /// Tries the oldest suspect that nothing has proven.
-    async fn oldest(&mut self, mapping: &Arc<Mapping>, id: i64) -> Result<Option<String>, Trouble> {
+    async fn oldest(
+        &mut self,
+        mapping: &Arc<Mapping>,
+        id: CaseId,
+    ) -> Result<Option<String>, Trouble> {
         let since = *self.stuck_since.get_or_insert_with(Instant::now);
         let replay = self.with(mapping);
         // First without its row locked: what is applied meanwhile must be able to prove it.
@@ -204,7 +209,7 @@ impl Replayer {
         let began = Instant::now();
         self.retried_at = Some(began);
         let healed = quarantine::heal(&self.store, self.route.id, mapping, self.healed, CHUNK.0);
-        self.healed = healed.await?.unwrap_or(0);
+        self.healed = healed.await?.unwrap_or_default();
         let fingerprint = mapping.fingerprint();
         let mut together = 1;
         while !stop.is_cancelled() && (began.elapsed() < RETRY_FOR || together > 1) {
@@ -212,7 +217,7 @@ impl Replayer {
             let cases =
                 quarantine::retry(store, route, &fingerprint, self.retried, self.chunk()).await?;
             if cases.is_empty() {
-                self.retried = 0;
+                self.retried = CaseId::default();
                 break;
             }
             let mut tried = 0;

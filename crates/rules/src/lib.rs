@@ -18,6 +18,7 @@ pub mod first_ack_gate;
 pub mod framing;
 pub mod health;
 pub mod idle_backoff;
+pub mod ids;
 pub mod ingest;
 pub mod isolate;
 mod json;

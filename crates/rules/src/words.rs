@@ -40,38 +40,49 @@ macro_rules! words {
         }
 
         #[cfg(feature = "sql")]
+        $crate::words::as_sql!($name, &'r str, |word| word.as_str(), |text| Ok(text.parse()?));
+    };
+}
+
+/// SQL sees a value as another one, whose type it has there.
+#[cfg(feature = "sql")]
+macro_rules! as_sql {
+    ($name:ident, $seen:ty, |$own:ident| $to:expr, |$raw:ident| $from:expr) => {
         impl postgres_types::ToSql for $name {
             fn to_sql(
                 &self,
                 of: &postgres_types::Type,
                 out: &mut bytes::BytesMut,
             ) -> Result<postgres_types::IsNull, Box<dyn std::error::Error + Sync + Send>> {
-                self.as_str().to_sql(of, out)
+                let $own = self;
+                $to.to_sql(of, out)
             }
 
             fn accepts(of: &postgres_types::Type) -> bool {
-                <&str as postgres_types::ToSql>::accepts(of)
+                <Self as postgres_types::FromSql<'_>>::accepts(of)
             }
 
             postgres_types::to_sql_checked!();
         }
 
-        #[cfg(feature = "sql")]
         impl<'r> postgres_types::FromSql<'r> for $name {
             fn from_sql(
                 of: &postgres_types::Type,
                 raw: &'r [u8],
             ) -> Result<$name, Box<dyn std::error::Error + Sync + Send>> {
-                Ok(<&str as postgres_types::FromSql>::from_sql(of, raw)?.parse()?)
+                let $raw = <$seen as postgres_types::FromSql>::from_sql(of, raw)?;
+                $from
             }
 
             fn accepts(of: &postgres_types::Type) -> bool {
-                <&str as postgres_types::FromSql>::accepts(of)
+                <$seen as postgres_types::FromSql>::accepts(of)
             }
         }
     };
 }
 
+#[cfg(feature = "sql")]
+pub(crate) use as_sql;
 pub(crate) use words;
 
 /// A word that is none of its set: written by a later version, perhaps.

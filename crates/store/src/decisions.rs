@@ -2,22 +2,23 @@
 
 use super::inbox::Replayed;
 use super::{Fault, Store, Tx};
+use rules::ids::{CaseId, DecisionId, RouteId};
 
 /// A replay that somebody asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// The decision.
-    pub decision: i64,
+    pub decision: DecisionId,
     /// The record it is about.
-    pub case: i64,
+    pub case: CaseId,
 }
 
 /// The next replays of a route after a decision, in the order they were asked for: at most `limit`, and no
 /// more once their records have `bytes`. Those that wait as suspects of the same mapping are not among them.
 pub async fn waiting(
     store: &Store,
-    route: i16,
-    after: i64,
+    route: RouteId,
+    after: DecisionId,
     (limit, bytes): (i64, i64),
     fingerprint: &str,
 ) -> Result<Vec<Asked>, Fault> {
@@ -27,7 +28,7 @@ pub async fn waiting(
 }
 
 /// Locks the replays that people asked for of some records.
-pub(super) async fn lock(tx: &Tx, cases: &[i64]) -> Result<(), Fault> {
+pub(super) async fn lock(tx: &Tx, cases: &[CaseId]) -> Result<(), Fault> {
     tx.query(include_str!("../../../sql/core/decision_lock.sql"), &[&cases]).await?;
     Ok(())
 }
@@ -41,7 +42,7 @@ pub(super) async fn finish(
     if replayed.is_empty() {
         return Ok(());
     }
-    let ids: Vec<i64> = replayed.iter().map(|r| r.id).collect();
+    let ids: Vec<CaseId> = replayed.iter().map(|r| r.id).collect();
     let outcomes: Vec<&str> = replayed.iter().map(|r| r.outcome.as_str()).collect();
     let details: Vec<Option<String>> =
         replayed.iter().map(|r| Some(r.detail.as_ref()?.replace('\0', ""))).collect();
@@ -53,8 +54,8 @@ pub(super) async fn finish(
 /// Says why replays wait: those of some records, or all of the route's.
 pub async fn hold(
     store: &Store,
-    route: i16,
-    cases: Option<&[i64]>,
+    route: RouteId,
+    cases: Option<&[CaseId]>,
     why: &str,
 ) -> Result<(), Fault> {
     let sql = include_str!("../../../sql/core/decision_hold.sql");
@@ -63,13 +64,13 @@ pub async fn hold(
 }
 
 /// Whether a person lets what is refused into quarantine without a proof, and has it begin if so.
-pub async fn accepts(store: &Store, route: i16) -> Result<bool, Fault> {
+pub async fn accepts(store: &Store, route: RouteId) -> Result<bool, Fault> {
     let rows = store.query(include_str!("../../../sql/core/accept_open.sql"), &[&route]).await?;
     Ok(!rows.is_empty())
 }
 
 /// Ends an acceptance that is over: something was applied since it began, or it was not needed within an hour.
-pub async fn end_acceptance(store: &Store, route: i16) -> Result<(), Fault> {
+pub async fn end_acceptance(store: &Store, route: RouteId) -> Result<(), Fault> {
     store.query(include_str!("../../../sql/core/accept_end.sql"), &[&route]).await?;
     Ok(())
 }

@@ -10,6 +10,7 @@ use super::json::JsonText;
 use super::payments::{Conflict, Missing, Place};
 use super::when::{Sent, Times};
 use super::{Fault, Tx};
+use rules::ids::{CaseId, RouteId, RunId};
 use rules::states::{FindingEnd, FindingKind};
 
 /// A finding to record.
@@ -48,7 +49,7 @@ impl<'a> From<&'a Conflict> for New<'a> {
 }
 
 /// Records findings; those open already are only brought up to date.
-pub async fn open(tx: &Tx, job: &str, run: Option<i64>, news: &[New<'_>]) -> Result<(), Fault> {
+pub async fn open(tx: &Tx, job: &str, run: Option<RunId>, news: &[New<'_>]) -> Result<(), Fault> {
     if news.is_empty() {
         return Ok(());
     }
@@ -68,7 +69,7 @@ pub async fn open(tx: &Tx, job: &str, run: Option<i64>, news: &[New<'_>]) -> Res
 /// Leaves out contradictions that a person has dismissed as they are, for whichever job of the route.
 pub async fn undismissed(
     tx: &Tx,
-    route: i16,
+    route: RouteId,
     conflicts: Vec<Conflict>,
 ) -> Result<Vec<Conflict>, Fault> {
     if conflicts.is_empty() {
@@ -91,7 +92,7 @@ pub async fn close(
     job: &str,
     kinds: &[&str],
     end: FindingEnd,
-    run: Option<i64>,
+    run: Option<RunId>,
     keys: &[String],
 ) -> Result<(), Fault> {
     if keys.is_empty() {
@@ -107,7 +108,7 @@ pub async fn refused(
     tx: &Tx,
     job: &str,
     key: &str,
-    quarantine: i64,
+    quarantine: CaseId,
     why: &str,
 ) -> Result<(), Fault> {
     let sql = include_str!("../../../sql/core/finding_refused.sql");
@@ -117,7 +118,7 @@ pub async fn refused(
 
 /// Notes why a payment could not be made good; its finding stays open, and linked to its case if it has one.
 pub async fn tell(tx: &Tx, job: &str, key: &str, why: &str) -> Result<(), Fault> {
-    let none = None::<i64>;
+    let none = None::<CaseId>;
     tx.execute(include_str!("../../../sql/core/finding_refused.sql"), &[&job, &key, &none, &why])
         .await?;
     Ok(())
@@ -137,7 +138,7 @@ pub enum Standing {
 /// What is known of some payments without a purchase; those that nothing is known of are not in it.
 pub async fn standing(
     tx: &Tx,
-    route: i16,
+    route: RouteId,
     job: &str,
     keys: &[String],
 ) -> Result<BTreeMap<String, Standing>, Fault> {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::positions::Log;
 use super::when::{Sent, Times};
 use super::{Fault, Store, Tx};
+use rules::ids::{RouteId, RunId};
 
 /// A range of offsets that is not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub struct Open {
 }
 
 /// Records gaps, in the transaction that moves the positions past them.
-pub async fn put(tx: &Tx, route: i16, log: &Log, gaps: &[Gap]) -> Result<(), Fault> {
+pub async fn put(tx: &Tx, route: RouteId, log: &Log, gaps: &[Gap]) -> Result<(), Fault> {
     let sql = include_str!("../../../sql/core/gap_put.sql");
     for gap in gaps {
         let Gap { partition, from, to, reason } = gap;
@@ -49,7 +50,7 @@ pub async fn put(tx: &Tx, route: i16, log: &Log, gaps: &[Gap]) -> Result<(), Fau
 }
 
 /// Records gaps; an open one for the same reason that ends where one begins gets longer instead.
-pub async fn extend(tx: &Tx, route: i16, log: &Log, gaps: &[Gap]) -> Result<(), Fault> {
+pub async fn extend(tx: &Tx, route: RouteId, log: &Log, gaps: &[Gap]) -> Result<(), Fault> {
     let sql = include_str!("../../../sql/core/gap_extend.sql");
     for gap in gaps {
         let Gap { partition, from, to, reason } = gap;
@@ -60,7 +61,7 @@ pub async fn extend(tx: &Tx, route: i16, log: &Log, gaps: &[Gap]) -> Result<(), 
 
 /// Records what a topic that was made anew had under its earlier ids and nobody had read; returns what is
 /// new. How much came after a daemon last looked nobody can know.
-pub async fn put_deleted(tx: &Tx, route: i16, log: &Log) -> Result<Vec<Gap>, Fault> {
+pub async fn put_deleted(tx: &Tx, route: RouteId, log: &Log) -> Result<Vec<Gap>, Fault> {
     let sql = include_str!("../../../sql/core/gap_put_deleted.sql");
     let rows = tx.query(sql, &[&route, &log.group, &log.topic, &log.topic_id]).await?;
     Ok(rows.iter().map(gap).collect())
@@ -69,8 +70,8 @@ pub async fn put_deleted(tx: &Tx, route: i16, log: &Log) -> Result<Vec<Gap>, Fau
 /// Closes the gaps that a sweep up to `until` has covered, in its last transaction; returns them.
 pub async fn cover(
     tx: &Tx,
-    route: i16,
-    run: i64,
+    route: RouteId,
+    run: RunId,
     until: Timestamp,
 ) -> Result<Vec<(i32, i64, i64)>, Fault> {
     let sql = include_str!("../../../sql/core/gap_cover.sql");
@@ -79,7 +80,7 @@ pub async fn cover(
 }
 
 /// When the newest open gap of a route was found, if it has one.
-pub async fn newest_open(store: &Store, route: i16) -> Result<Option<Timestamp>, Fault> {
+pub async fn newest_open(store: &Store, route: RouteId) -> Result<Option<Timestamp>, Fault> {
     let rows =
         store.query(include_str!("../../../sql/core/gap_newest_open.sql"), &[&route]).await?;
     Ok(rows.first().and_then(|row| row.time("found_at")))

@@ -7,6 +7,7 @@ use tokio_postgres::Row;
 
 use super::when::Times;
 use super::{Fault, Store};
+use rules::ids::RouteId;
 
 /// A type that a route has ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +23,11 @@ pub struct IgnoredType {
 }
 
 /// Adds to what a route has ignored.
-pub async fn add(store: &Store, route: i16, counts: &BTreeMap<String, i64>) -> Result<(), Fault> {
+pub async fn add(
+    store: &Store,
+    route: RouteId,
+    counts: &BTreeMap<String, i64>,
+) -> Result<(), Fault> {
     let (names, records): (Vec<&str>, Vec<i64>) =
         counts.iter().map(|(name, count)| (name.as_str(), *count)).unzip();
     let sql = include_str!("../../../sql/core/ignored_types_add.sql");

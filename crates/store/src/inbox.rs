@@ -51,6 +51,7 @@ use super::positions;
 use super::quarantine::{self, Look, Refusal};
 use super::{CommitFault, Fault, Store, Tx, purchased, test_events};
 use put_away::put_away;
+use rules::ids::RouteId;
 
 /// Applies a batch. `refusal`, if given, is the verdict on the batch's only record: it is quarantined
 /// instead of going through the mapping.
@@ -148,7 +149,7 @@ async fn drop_seen(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Resul
 }
 
 /// Which of some event ids the inbox has, and the digests of what came with them.
-async fn seen(tx: &Tx, route: i16, ids: &[Uuid]) -> Result<HashMap<Uuid, Vec<u8>>, Fault> {
+async fn seen(tx: &Tx, route: RouteId, ids: &[Uuid]) -> Result<HashMap<Uuid, Vec<u8>>, Fault> {
     let rows = tx.query(include_str!("../../../sql/core/inbox_seen.sql"), &[&ids, &route]).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }

@@ -9,6 +9,7 @@ use super::json::JsonText;
 use super::statuses::Seen;
 use super::when::{Sent, Times};
 use super::{Fault, Store, Tx, workers};
+use rules::ids::RouteId;
 use telemetry::start_gate::Admission;
 
 /// How long a runner that says nothing keeps its job.
@@ -44,7 +45,7 @@ pub struct Lease {
 }
 
 /// Makes sure that the job has its row.
-pub async fn register(store: &Store, job: &str, route: i16) -> Result<(), Fault> {
+pub async fn register(store: &Store, job: &str, route: RouteId) -> Result<(), Fault> {
     store.query(include_str!("../../../sql/core/job_register.sql"), &[&job, &route]).await?;
     Ok(())
 }
@@ -122,7 +123,7 @@ pub async fn looked(tx: &Tx, job: &str, until: Timestamp, now: Timestamp) -> Res
 }
 
 /// Has the next run of a route's jobs look at everything.
-pub async fn sweep_again(tx: &Tx, route: i16) -> Result<(), Fault> {
+pub async fn sweep_again(tx: &Tx, route: RouteId) -> Result<(), Fault> {
     tx.execute(include_str!("../../../sql/core/job_sweep_again.sql"), &[&route]).await?;
     Ok(())
 }
@@ -131,7 +132,7 @@ pub async fn sweep_again(tx: &Tx, route: i16) -> Result<(), Fault> {
 /// `patience`.
 pub async fn consumed(
     store: &Store,
-    route: i16,
+    route: RouteId,
     patience: Duration,
 ) -> Result<Option<Timestamp>, Fault> {
     let sql = include_str!("../../../sql/core/job_consumed.sql");
@@ -143,7 +144,7 @@ pub async fn consumed(
 /// that one applies the route's records.
 pub async fn are_left_to_another(
     store: &Store,
-    route: i16,
+    route: RouteId,
     admission: &Admission,
 ) -> Result<bool, Fault> {
     Ok(admission.held().is_some()
@@ -153,7 +154,7 @@ pub async fn are_left_to_another(
 /// Why a route is held, if it is: not admitted in this process, or held by what a daemon met that reads it.
 pub async fn route_held(
     store: &Store,
-    route: i16,
+    route: RouteId,
     admission: &Admission,
 ) -> Result<Option<String>, Fault> {
     if let Some(why) = admission.held() {

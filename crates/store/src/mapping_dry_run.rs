@@ -15,6 +15,7 @@ use super::{Fault, Store};
 use rules::diagnosis::Diagnosis;
 use rules::envelope;
 use rules::fields::Body;
+use rules::ids::RouteId;
 use rules::outcome::Attempted;
 use rules::record::Record;
 
@@ -94,7 +95,7 @@ async fn apply(store: &Store, mapping: &Mapping, event: &str) -> Result<Rehearse
     let entries = [Entry { record: &record, event_id: Uuid::new_v4(), digest, kind }];
     let log = Log { group: String::new(), topic: String::new(), topic_id: Uuid::nil() };
     let batch = Batch {
-        route: 0,
+        route: RouteId::default(),
         log: &log,
         mapping,
         // The event is made from its payment.

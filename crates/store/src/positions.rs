@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::gaps::{self, Gap};
 use super::{CommitFault, Fault, Store, Tx, jobs};
+use rules::ids::RouteId;
 
 /// How many steps of a partition are kept, and after how many more old ones are deleted.
 pub const KEPT_STEPS: i64 = 64;
@@ -135,7 +136,7 @@ pub async fn before(store: &Store, log: &Log) -> Result<Before, Fault> {
 /// recorded as far as it is known, and returned, and a sweep looks for the rest.
 pub async fn claim(
     store: &Store,
-    route: i16,
+    route: RouteId,
     log: &Log,
     claims: &[Claim],
     gaps: &[Gap],
@@ -158,7 +159,7 @@ pub async fn claim(
 /// The same in a transaction of the caller's.
 pub async fn claim_in(
     tx: &Tx,
-    route: i16,
+    route: RouteId,
     log: &Log,
     claims: &[Claim],
     gaps: &[Gap],

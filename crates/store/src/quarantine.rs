@@ -16,6 +16,7 @@ use super::when::{Sent, Times};
 use super::{CommitFault, Fault, Store, Tx, purchased};
 pub use look::{Look, Range};
 use rules::envelope;
+use rules::ids::{CaseId, RouteId};
 use rules::outcome::Attempted;
 use rules::record::{Header, Record, Whole};
 use rules::states::CaseEnd;
@@ -71,7 +72,7 @@ impl Refusal {
 /// A quarantined record.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Case {
-    pub id: i64,
+    pub id: CaseId,
     /// `None` for an event that makegood made from a payment.
     pub topic_id: Option<Uuid>,
     pub record: Record,
@@ -100,7 +101,7 @@ impl Case {
 }
 
 /// Reads records by their numbers.
-pub(super) async fn read(tx: &Tx, ids: &[i64]) -> Result<Vec<Case>, Fault> {
+pub(super) async fn read(tx: &Tx, ids: &[CaseId]) -> Result<Vec<Case>, Fault> {
     let rows = tx.query(include_str!("../../../sql/core/quarantine_show.sql"), &[&ids]).await?;
     let case = |row: &Row| {
         Ok(Case {
@@ -152,7 +153,7 @@ pub struct Put<'a> {
 }
 
 /// Puts a record into quarantine; returns false when it, or the same event, is there already.
-pub async fn put(tx: &Tx, route: i16, log: &Log, put: Put<'_>) -> Result<bool, Fault> {
+pub async fn put(tx: &Tx, route: RouteId, log: &Log, put: Put<'_>) -> Result<bool, Fault> {
     let Put { record, event_id, digest, refusal, fingerprint } = put;
     let at = record.timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());
     let names: Vec<&[u8]> = record.headers.iter().map(|h| h.name.as_slice()).collect();
@@ -197,12 +198,12 @@ pub async fn bytes(tx: &Tx) -> Result<u64, Fault> {
 /// Puts away the event made from a payment that cannot be made good; returns its number.
 pub async fn put_payment(
     tx: &Tx,
-    route: i16,
+    route: RouteId,
     topic: &str,
     payment: &Missing,
     event_id: Uuid,
     (refusal, fingerprint): (&Refusal, &str),
-) -> Result<i64, Fault> {
+) -> Result<CaseId, Fault> {
     let digest = envelope::digest(payment.event.as_bytes());
     let rows = tx
         .query(
@@ -230,7 +231,7 @@ pub async fn put_payment(
 }
 
 /// Closes the cases of payments that have their purchase after all.
-pub async fn made_good(tx: &Tx, route: i16, keys: &[String]) -> Result<(), Fault> {
+pub async fn made_good(tx: &Tx, route: RouteId, keys: &[String]) -> Result<(), Fault> {
     if !keys.is_empty() {
         tx.execute(include_str!("../../../sql/core/quarantine_made_good.sql"), &[&route, &keys])
             .await?;
@@ -239,7 +240,7 @@ pub async fn made_good(tx: &Tx, route: i16, keys: &[String]) -> Result<(), Fault
 }
 
 /// Locks cases until the transaction ends; those that somebody else has at hand are left out.
-pub(super) async fn take(tx: &Tx, ids: &[i64]) -> Result<Vec<i64>, Fault> {
+pub(super) async fn take(tx: &Tx, ids: &[CaseId]) -> Result<Vec<CaseId>, Fault> {
     let rows = tx.query(include_str!("../../../sql/core/quarantine_take.sql"), &[&ids]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
@@ -247,11 +248,11 @@ pub(super) async fn take(tx: &Tx, ids: &[i64]) -> Result<Vec<i64>, Fault> {
 /// Judged records that may get through by now, after a number: at most `limit`, and no more once they have `bytes`.
 pub async fn retry(
     store: &Store,
-    route: i16,
+    route: RouteId,
     fingerprint: &str,
-    after: i64,
+    after: CaseId,
     (limit, bytes): (i64, i64),
-) -> Result<Vec<i64>, Fault> {
+) -> Result<Vec<CaseId>, Fault> {
     let sql = include_str!("../../../sql/core/quarantine_retry.sql");
     let rows = store.query(sql, &[&route, &fingerprint, &after, &limit, &bytes]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
@@ -261,11 +262,11 @@ pub async fn retry(
 /// the last number looked at.
 pub async fn heal(
     store: &Store,
-    route: i16,
+    route: RouteId,
     mapping: &Mapping,
-    after: i64,
+    after: CaseId,
     limit: i64,
-) -> Result<Option<i64>, Fault> {
+) -> Result<Option<CaseId>, Fault> {
     let tx = store.begin("heal").await?;
     let sql = include_str!("../../../sql/core/quarantine_keys.sql");
     let rows = tx.query(sql, &[&route, &after, &limit]).await?;
@@ -279,7 +280,7 @@ pub async fn heal(
 }
 
 /// Notes that records were tried with a mapping in vain.
-pub async fn seen_by(store: &Store, ids: &[i64], fingerprint: &str) -> Result<(), Fault> {
+pub async fn seen_by(store: &Store, ids: &[CaseId], fingerprint: &str) -> Result<(), Fault> {
     store
         .query(include_str!("../../../sql/core/quarantine_seen_by.sql"), &[&ids, &fingerprint])
         .await?;
@@ -289,7 +290,7 @@ pub async fn seen_by(store: &Store, ids: &[i64], fingerprint: &str) -> Result<()
 /// Brings cases, and the findings about their payments, up to what a replay came to.
 pub(super) async fn replayed(
     tx: &Tx,
-    route: i16,
+    route: RouteId,
     replayed: &[Replayed],
     fingerprint: &str,
 ) -> Result<(), Fault> {
@@ -308,7 +309,7 @@ pub(super) async fn replayed(
     if done.is_empty() {
         return Ok(());
     }
-    let ids: Vec<i64> = done.iter().map(|r| r.id).collect();
+    let ids: Vec<CaseId> = done.iter().map(|r| r.id).collect();
     let events: Vec<Uuid> = done.iter().map(|r| r.event_id).collect();
     let keys: Vec<Option<&str>> = done.iter().map(|r| r.business_key.as_deref()).collect();
     let outcomes: Vec<&str> = done.iter().map(|r| r.outcome.as_str()).collect();

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::ignored_types::{self, IgnoredType};
 use super::{Fault, Store, Tx, gaps};
 use crate::when::Times;
+use rules::ids::{RouteId, RunId};
 
 /// Everything the database knows of its routes, read in one transaction.
 #[derive(Clone, Debug)]
@@ -106,7 +107,7 @@ pub struct Job {
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "the names are the columns' of makegood.reconcile_runs")]
 pub struct Running {
-    pub run: i64,
+    pub run: RunId,
     pub phase: Phase,
     pub compared: i64,
     pub missing: i64,
@@ -232,7 +233,7 @@ fn suspected(row: &Row) -> Suspects {
 fn job(row: &Row, findings: &[Row]) -> Result<Job, Fault> {
     let name: String = row.get("job");
     let own = findings.iter().filter(|finding| finding.get::<_, &str>("job") == name);
-    let run: Option<i64> = row.get("run");
+    let run: Option<RunId> = row.get("run");
     Ok(Job {
         route: row.get("route"),
         looked_at: row.time("looked_at"),
@@ -249,7 +250,7 @@ fn job(row: &Row, findings: &[Row]) -> Result<Job, Fault> {
     })
 }
 
-fn running(run: i64, row: &Row) -> Result<Running, Fault> {
+fn running(run: RunId, row: &Row) -> Result<Running, Fault> {
     Ok(Running {
         run,
         phase: row.try_get("phase")?,
@@ -310,7 +311,7 @@ fn worker(row: &Row) -> Result<Worker, Fault> {
 }
 
 /// The key and the topic under which daemons have registered a route; `None` if none ever ran it.
-pub async fn route_key(store: &Store, name: &str) -> Result<Option<(i16, String)>, Fault> {
+pub async fn route_key(store: &Store, name: &str) -> Result<Option<(RouteId, String)>, Fault> {
     let rows = store.query(include_str!("../../../sql/core/route_key.sql"), &[&name]).await?;
     Ok(rows.first().map(|row| (row.get(0), row.get(1))))
 }

@@ -1,9 +1,10 @@
 //! The routes' short keys.
 
 use super::{Fault, Store};
+use rules::ids::RouteId;
 
 /// Registers a route under its name and returns its key.
-pub async fn register(store: &Store, route: &config::Inbox) -> Result<i16, Fault> {
+pub async fn register(store: &Store, route: &config::Inbox) -> Result<RouteId, Fault> {
     let sql = include_str!("../../../sql/core/route_register.sql");
     let rows = store.query(sql, &[&route.name, &route.topic, &route.group]).await?;
     rows.first()
@@ -12,13 +13,13 @@ pub async fn register(store: &Store, route: &config::Inbox) -> Result<i16, Fault
 }
 
 /// Notes why a route believes events without their payments, if it does.
-pub async fn believes(store: &Store, route: i16, why: Option<&str>) -> Result<(), Fault> {
+pub async fn believes(store: &Store, route: RouteId, why: Option<&str>) -> Result<(), Fault> {
     store.query(include_str!("../../../sql/core/route_believes.sql"), &[&route, &why]).await?;
     Ok(())
 }
 
 /// Notes, the first time, that a route may apply records.
-pub async fn begin(store: &Store, route: i16) -> Result<(), Fault> {
+pub async fn begin(store: &Store, route: RouteId) -> Result<(), Fault> {
     store.query(include_str!("../../../sql/core/route_begin.sql"), &[&route]).await?;
     Ok(())
 }

@@ -13,6 +13,7 @@ use super::payments::Place;
 use super::statuses::Seen;
 use super::when::{Sent, Times};
 use super::{Fault, Store, Tx};
+use rules::ids::RunId;
 use rules::schedule::Range;
 use rules::states::Phase;
 
@@ -23,7 +24,7 @@ pub const SAMPLE: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     /// Its number.
-    pub id: i64,
+    pub id: RunId,
     /// Payments that became paid from then on; `None` for all.
     pub since: Option<Timestamp>,
     /// And before then.
@@ -114,7 +115,7 @@ pub async fn take(store: &Store, lease: &Lease, grace: Duration) -> Result<Optio
 }
 
 /// Writes a step of a run, in the transaction that did it.
-pub async fn step(tx: &Tx, run: i64, step: &Step) -> Result<(), Fault> {
+pub async fn step(tx: &Tx, run: RunId, step: &Step) -> Result<(), Fault> {
     let sample = step.sample.as_deref().map(JsonText);
     let statuses = step.statuses.as_ref().map(Seen::text);
     tx.execute(
@@ -139,7 +140,7 @@ pub async fn step(tx: &Tx, run: i64, step: &Step) -> Result<(), Fault> {
 }
 
 /// Has a run wait for a person.
-pub async fn hold(tx: &Tx, run: i64, why: &str) -> Result<(), Fault> {
+pub async fn hold(tx: &Tx, run: RunId, why: &str) -> Result<(), Fault> {
     tx.execute(include_str!("../../../sql/core/run_hold.sql"), &[&run, &why]).await?;
     Ok(())
 }
@@ -147,7 +148,7 @@ pub async fn hold(tx: &Tx, run: i64, why: &str) -> Result<(), Fault> {
 /// Ends a run; with an error it has failed. `held` is why a dry run would have been held.
 pub async fn finish(
     tx: &Tx,
-    run: i64,
+    run: RunId,
     error: Option<&str>,
     held: Option<&str>,
 ) -> Result<(), Fault> {
@@ -156,7 +157,7 @@ pub async fn finish(
 }
 
 /// Says why a run waits, which goes on by itself.
-pub async fn waits(store: &Store, run: i64, why: &str) -> Result<(), Fault> {
+pub async fn waits(store: &Store, run: RunId, why: &str) -> Result<(), Fault> {
     store.query(include_str!("../../../sql/core/run_waits.sql"), &[&run, &why]).await?;
     Ok(())
 }
@@ -174,7 +175,7 @@ pub async fn schedule(store: &Store, lease: &Lease, range: Range, by: &str) -> R
 }
 
 /// Ends the schedule's runs that the brake holds for payments which have their purchases by now; returns them.
-pub async fn relieve(store: &Store, job: &str) -> Result<Vec<i64>, Fault> {
+pub async fn relieve(store: &Store, job: &str) -> Result<Vec<RunId>, Fault> {
     let rows = store.query(include_str!("../../../sql/core/run_relieve.sql"), &[&job]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
@@ -186,7 +187,7 @@ pub async fn signal(store: &Store, job: &str, by: &str) -> Result<(), Fault> {
 }
 
 /// The id of the event that a run makes from a payment: the same one however often the run tries.
-pub fn event_id(run: i64, key: &str) -> Uuid {
+pub fn event_id(run: RunId, key: &str) -> Uuid {
     let run = Uuid::new_v5(&rules::envelope::ID_NAMESPACE, format!("run {run}").as_bytes());
     Uuid::new_v5(&run, key.as_bytes())
 }

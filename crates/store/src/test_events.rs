@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::{Fault, Store, Tx};
+use rules::ids::RouteId;
 use rules::record::Record;
 
 /// The header that marks a test record; its value is the registered id.
@@ -20,13 +21,13 @@ pub struct Verdict {
 }
 
 /// Registers a test; only then does its marked record count as one.
-pub async fn register(store: &Store, id: Uuid, route: i16) -> Result<(), Fault> {
+pub async fn register(store: &Store, id: Uuid, route: RouteId) -> Result<(), Fault> {
     store.query(include_str!("../../../sql/core/test_event_register.sql"), &[&id, &route]).await?;
     Ok(())
 }
 
 /// Whether the id was registered for this route and not answered yet.
-pub async fn is_open(store: &Store, id: Uuid, route: i16) -> Result<bool, Fault> {
+pub async fn is_open(store: &Store, id: Uuid, route: RouteId) -> Result<bool, Fault> {
     let rows =
         store.query(include_str!("../../../sql/core/test_event_open.sql"), &[&id, &route]).await?;
     Ok(!rows.is_empty())

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Tx;
 use super::findings::{self, Standing};
 use super::payments::{LookFault, Looker, Missing, Scope};
+use rules::ids::RouteId;
 
 /// See the fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct Unpurchased {
 pub async fn sort(
     tx: &Tx,
     looker: &Looker,
-    route: i16,
+    route: RouteId,
     job: &str,
     found: Vec<Missing>,
 ) -> Result<Unpurchased, LookFault> {

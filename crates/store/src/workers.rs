@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::positions::Log;
 use super::{Fault, Store};
+use rules::ids::RouteId;
 
 /// What a daemon is doing on a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub struct Beat {
     /// The daemon's own id.
     pub worker: Uuid,
     /// The route's key.
-    pub route: i16,
+    pub route: RouteId,
     /// The machine's name.
     pub host: String,
     /// What it is doing.
@@ -71,7 +72,7 @@ pub async fn beat(store: &Store, beat: &Beat) -> Result<(), Fault> {
 
 /// Whether another daemon is alive that would apply the route's records, and has been for so long; the asking one is
 /// held.
-pub async fn is_run_elsewhere(store: &Store, route: i16, age: Duration) -> Result<bool, Fault> {
+pub async fn is_run_elsewhere(store: &Store, route: RouteId, age: Duration) -> Result<bool, Fault> {
     let sql = include_str!("../../../sql/core/worker_elsewhere.sql");
     let rows = store.query(sql, &[&route, &age.as_secs_f64()]).await?;
     Ok(rows.first().is_some_and(|row| row.get(0)))

@@ -16,6 +16,7 @@ use super::super::session::{self, Session};
 use crate::doctor::tryout::{self, Tried};
 use crate::doctor::waiting;
 use crate::ingest::Route;
+use rules::ids::RouteId;
 use rules::outcome::Attempted;
 use rules::problem::{Code, Problem};
 use rules::record::Record;
@@ -53,7 +54,8 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
     let session = Session { config, store };
     let settings = session.route(args.route.as_deref())?;
     let (mapping, source) = session.mapping(settings).await?;
-    let route = Arc::new(Route::unwatched(0, settings.clone()).on(&session.config.kafka));
+    let route =
+        Arc::new(Route::unwatched(RouteId::default(), settings.clone()).on(&session.config.kafka));
     let (topic_id, records) = match &args.file {
         Some(file) => (Uuid::nil(), lines(file)?),
         None => {

@@ -37,7 +37,7 @@ pub(super) async fn ground(session: &Session, inbox: &config::Inbox) -> Result<G
     let key = report::route_key(&session.store, &inbox.name)
         .await
         .map_err(|f| f.problem("cannot read the route"))?;
-    let route = Route::unwatched(key.as_ref().map_or(0, |key| key.0), inbox.clone());
+    let route = Route::unwatched(key.as_ref().map(|key| key.0).unwrap_or_default(), inbox.clone());
     let route = Arc::new(route.on(&session.config.kafka));
     let probe = Arc::new(Probe::new(&session.config.kafka, &inbox.topic, &inbox.group)?);
     let asked = probe.clone();

@@ -8,6 +8,7 @@ use crate::cli::print::{self, Format, Output};
 use crate::cli::session::Session;
 use crate::store::report::decisions;
 use crate::store::report::quarantine::Case;
+use rules::ids::CaseId;
 use rules::problem::{Code, Problem};
 
 #[derive(Debug, clap::Args)]
@@ -59,7 +60,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
     let why = args.why.as_deref().map(str::trim).filter(|why| !why.is_empty());
     match (why, args.confirm.as_deref()) {
         (Some(why), Some(confirmed)) if confirmed == route => {
-            let ids: Vec<i64> = cases.iter().map(|case| case.id).collect();
+            let ids: Vec<CaseId> = cases.iter().map(|case| case.id).collect();
             let done = decisions::discard(&session.store, &ids, why).await;
             let done = done.map_err(|fault| fault.problem("nothing was given up"))?;
             if done < ids.len() {

@@ -19,6 +19,7 @@ use crate::replay;
 use crate::store::inbox::Replay;
 use crate::store::report::quarantine::Case;
 use crate::store::report::{self, decisions};
+use rules::ids::{CaseId, DecisionId};
 use rules::problem::{Code, Problem};
 
 #[derive(Debug, clap::Args)]
@@ -101,12 +102,12 @@ async fn rehearse<'a>(
         source: source.as_ref(),
         now: Timestamp::now(),
     };
-    let ids: Vec<i64> = cases.iter().map(|case| case.id).collect();
+    let ids: Vec<CaseId> = cases.iter().map(|case| case.id).collect();
     let would = replay::rehearse(&session.store, &with, &ids).await.map_err(|fault| {
         let (reason, advice) = fault.reason_and_advice();
         Problem::new(Code::Postgres, format!("cannot rehearse the replay: {reason}")).hint(advice)
     })?;
-    let would: BTreeMap<i64, _> = would.into_iter().map(|one| (one.id, one)).collect();
+    let would: BTreeMap<_, _> = would.into_iter().map(|one| (one.id, one)).collect();
     let line = |case: &&'a Case| {
         let one = would.get(&case.id)?;
         let (outcome, detail) = (Some(one.outcome.as_str().to_owned()), one.detail.clone());
@@ -121,14 +122,14 @@ async fn execute<'a>(
     args: &Args,
     cases: &'a [Case],
 ) -> Result<ExitCode, Problem> {
-    let ids: Vec<i64> = cases.iter().map(|case| case.id).collect();
+    let ids: Vec<CaseId> = cases.iter().map(|case| case.id).collect();
     let asked = decisions::replay(&session.store, &ids, args.why.as_deref()).await;
     let asked = asked.map_err(|fault| fault.problem("cannot ask for the replay"))?;
     let noted = asked.iter().filter(|(_, decision)| decision.is_none()).count();
     if noted > 0 {
         return Err(super::noted(noted));
     }
-    let asked: BTreeMap<i64, i64> =
+    let asked: BTreeMap<CaseId, DecisionId> =
         asked.into_iter().filter_map(|(id, decision)| Some((id, decision?))).collect();
     let watched = async {
         let is_waited_for = watch::announce(session, cases).await? && !args.timeout.is_zero();
@@ -141,7 +142,7 @@ async fn execute<'a>(
         "the view makegood.quarantine_decisions follows it",
     )
     .await?;
-    let ended: BTreeMap<i64, _> = ended.into_iter().map(|d| (d.decision, d)).collect();
+    let ended: BTreeMap<_, _> = ended.into_iter().map(|d| (d.decision, d)).collect();
     let line = |case: &'a Case| {
         let found = ended.get(asked.get(&case.id)?)?;
         let detail = found.detail.clone().or_else(|| found.held.clone());

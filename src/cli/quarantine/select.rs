@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::cli::session::Session;
 use crate::config;
 use crate::store::report::quarantine::{self, Case, Filter};
+use rules::ids::CaseId;
 use rules::problem::{Code, Problem};
 
 /// Options that `list`, `replay` and `discard` share.
@@ -13,7 +14,7 @@ use rules::problem::{Code, Problem};
 pub struct Selection {
     /// These records, by the numbers that `quarantine list` shows, separated by commas
     #[arg(long, value_name = "ID", value_delimiter = ',')]
-    id: Vec<i64>,
+    id: Vec<CaseId>,
     /// Only records of this route
     #[arg(long, value_name = "NAME")]
     pub route: Option<String>,
@@ -76,7 +77,7 @@ impl Which {
         let mut cases =
             quarantine::list(&session.store, &filter).await.map_err(super::unreadable)?;
         cases.reverse();
-        let found: BTreeSet<i64> = cases.iter().map(|case| case.id).collect();
+        let found: BTreeSet<CaseId> = cases.iter().map(|case| case.id).collect();
         match wanted.iter().find(|id| !found.contains(id)) {
             Some(id) if self.limit.is_none() => Err(Problem::new(
                 Code::NotFound,

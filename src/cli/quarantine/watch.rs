@@ -10,6 +10,7 @@ use crate::cli::session::Session;
 use crate::overview::start;
 use crate::store::report::decisions::{self, Decision};
 use crate::store::report::{self, quarantine::Case};
+use rules::ids::{CaseId, DecisionId};
 use rules::problem::Problem;
 
 /// How often is looked.
@@ -48,10 +49,10 @@ pub async fn announce(session: &Session, cases: &[Case]) -> Result<bool, Problem
 /// Waits until the decisions are done, at most `timeout`; the requests stay in any case.
 pub async fn watch(
     session: &Session,
-    decisions: &BTreeMap<i64, i64>,
+    decisions: &BTreeMap<CaseId, DecisionId>,
     timeout: Duration,
 ) -> Result<Vec<Decision>, Problem> {
-    let numbers: Vec<i64> = decisions.values().copied().collect();
+    let numbers: Vec<DecisionId> = decisions.values().copied().collect();
     let screen = std::io::stderr().is_terminal();
     let (began, mut told) = (Instant::now(), Instant::now());
     loop {

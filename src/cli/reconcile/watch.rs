@@ -10,6 +10,7 @@ use crate::cli::print;
 use crate::cli::session::Session;
 use crate::store::report::reconcile::{self as report, Run};
 use rules::health;
+use rules::ids::RunId;
 use rules::problem::Problem;
 use rules::states::{Phase, RunState};
 
@@ -20,7 +21,7 @@ const TELL: Duration = Duration::from_secs(10);
 const BAR: usize = 24;
 
 /// Waits until a run is done, failed or held.
-pub async fn watch(session: &Session, run: i64) -> Result<Run, Problem> {
+pub async fn watch(session: &Session, run: RunId) -> Result<Run, Problem> {
     let screen = std::io::stderr().is_terminal();
     let (began, mut told) = (Instant::now(), None::<Instant>);
     let mut first = None;

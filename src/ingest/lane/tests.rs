@@ -11,6 +11,7 @@ use crate::ingest::Route;
 use crate::progress::Vitals;
 use crate::store::Store;
 use crate::store::mapping::Mapping;
+use rules::ids::RouteId;
 use rules::record::Record;
 
 /// A lane whose database is away, so that whatever it takes is soon reported as held.
@@ -23,7 +24,7 @@ fn lane() -> (Lane, mpsc::UnboundedReceiver<Report>) {
     let nowhere = Path::new("/nonexistent");
     let config = config::load(&Overrides::default(), &env, nowhere).unwrap().config;
     let store = Store::open(&config.postgres, "makegood-test", 1).unwrap();
-    let route = Arc::new(Route::unwatched(1, config.inbox[0].clone()));
+    let route = Arc::new(Route::unwatched(RouteId(1), config.inbox[0].clone()));
     let (_, mapping) = watch::channel(Arc::new(Mapping::load(None).unwrap()));
     let (reports, reported) = mpsc::unbounded_channel();
     (Lane::start(0, &route, &store, &mapping, &Vitals::new(1), &reports), reported)

@@ -22,6 +22,7 @@ use crate::support::library::store;
 use crate::support::rig::Rig;
 use crate::support::world::connect;
 use crate::support::{eventually, ledger};
+use rules::ids::RouteId;
 
 const ROOMY: &str = "max_backfill = { rows = 1000000, share = \"100%\" }";
 
@@ -168,7 +169,7 @@ async fn a_run_without_an_end_looks_at_all_that_was_there_when_it_was_asked_for(
     recorded(&rig, 1).await;
     let asked = rig.ask("").await;
     let run = runs::take(&store, &lease, Duration::ZERO).await.unwrap().unwrap();
-    assert_eq!(run.id, asked);
+    assert_eq!(run.id.0, asked);
     assert!(run.until > lease.now, "{run:?} ends before it was asked for");
     let rows = rig.client.query_one("SELECT requested_at < until FROM makegood.runs", &[]).await;
     assert!(rows.unwrap().get::<_, bool>(0));
@@ -191,7 +192,7 @@ async fn a_range_without_end_is_everything_and_one_that_nobody_can_hold_is_refus
 }
 
 /// The number of the rig's route, before any daemon runs it.
-async fn route(rig: &Rig) -> i16 {
+async fn route(rig: &Rig) -> RouteId {
     let sql = "INSERT INTO makegood.routes (name, topic, consumer_group) VALUES ('purchases', $1, $2) RETURNING id";
     rig.client.query_one(sql, &[&rig.topic, &rig.group]).await.unwrap().get(0)
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::age;
+use crate::ids::RunId;
 
 /// How long nobody may have looked at recent payments; a job looks every ten seconds, and one statement may take thirty.
 const LOOKS: Duration = Duration::from_secs(60);
@@ -33,7 +34,7 @@ pub struct Duties<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
     /// Its number.
-    pub number: i64,
+    pub number: RunId,
     /// How long ago it moved or began.
     pub moved: Duration,
     /// What it waits for, if anything.
@@ -98,7 +99,7 @@ mod tests {
     #[test]
     fn what_is_done_in_time_is_not_late() {
         assert_eq!(late(&duties()), None);
-        let run = Some(Run { number: 7, moved: MINUTE, waits: None });
+        let run = Some(Run { number: RunId(7), moved: MINUTE, waits: None });
         assert_eq!(late(&Duties { run, ..duties() }), None);
         assert_eq!(late(&Duties { asked: Some(Duration::from_secs(5)), ..duties() }), None);
     }
@@ -117,7 +118,7 @@ mod tests {
     #[test]
     fn a_run_that_does_not_move_is_late_and_says_what_it_waits_for() {
         let waits = Some("the route is held");
-        let run = Some(Run { number: 7, moved: 5 * MINUTE, waits });
+        let run = Some(Run { number: RunId(7), moved: 5 * MINUTE, waits });
         let still = Duties { run, asked: Some(HOUR), ..duties() };
         let what = "run 7 of the reconciler has not moved for 5 min: the route is held";
         assert_eq!(told(&still), what);
@@ -129,7 +130,7 @@ mod tests {
     fn a_run_that_was_asked_for_and_does_not_begin_is_late_unless_another_is_at_hand() {
         let asked = Duties { asked: Some(2 * MINUTE), ..duties() };
         assert_eq!(told(&asked), "a run that was asked for 2 min ago has not begun");
-        let run = Some(Run { number: 7, moved: MINUTE, waits: None });
+        let run = Some(Run { number: RunId(7), moved: MINUTE, waits: None });
         assert_eq!(late(&Duties { run, ..asked }), None);
     }
 }

@@ -14,6 +14,7 @@ use crate::quarantine::{Look, Range, Refusal};
 use crate::test_events::Verdict;
 use rules::envelope::{id_of_place, reused_id};
 use rules::fields::Body;
+use rules::ids::RouteId;
 use rules::outcome::{Counter, Counts};
 use rules::payment::Doubt;
 use rules::record::Record;
@@ -21,7 +22,7 @@ use rules::record::Record;
 /// Records to apply in one transaction, in the order they were read.
 pub struct Batch<'a> {
     /// The route's key.
-    pub route: i16,
+    pub route: RouteId,
     /// The log they come from.
     pub log: &'a Log,
     /// The operator's SQL.

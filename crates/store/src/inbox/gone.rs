@@ -8,6 +8,7 @@ use super::batch::Fresh;
 use super::{Answer, ApplyFault, map};
 use crate::mapping::Mapping;
 use crate::{Fault, Tx};
+use rules::ids::RouteId;
 use rules::outcome::Outcome;
 
 const REMOVED: &str = "its purchase was made before and removed since, so it is not made again";
@@ -15,7 +16,7 @@ const REMOVED: &str = "its purchase was made before and removed since, so it is 
 /// Runs the mapping. An event that would make a purchase which was removed is ignored, and says why.
 pub(super) async fn map_unless_gone(
     tx: &Tx,
-    route: i16,
+    route: RouteId,
     mapping: &Mapping,
     fresh: &[Fresh<'_>],
 ) -> Result<Vec<Answer>, ApplyFault> {
@@ -45,7 +46,7 @@ pub(super) async fn map_unless_gone(
 }
 
 /// Which of the payments whose purchases were just made had one before.
-async fn had(tx: &Tx, route: i16, answers: &[Answer]) -> Result<BTreeSet<String>, Fault> {
+async fn had(tx: &Tx, route: RouteId, answers: &[Answer]) -> Result<BTreeSet<String>, Fault> {
     let made = answers.iter().filter(|answer| answer.outcome == Outcome::Applied);
     let keys: Vec<&str> = made.filter_map(|answer| answer.business_key.as_deref()).collect();
     if keys.is_empty() {

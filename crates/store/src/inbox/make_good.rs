@@ -22,6 +22,7 @@ use crate::runs::{self, Step};
 use crate::{Fault, Store, Tx, unpurchased};
 use rules::envelope;
 use rules::fields::Body;
+use rules::ids::{RouteId, RunId};
 use rules::outcome::Outcome;
 use rules::states::{FindingEnd, FindingKind};
 
@@ -29,7 +30,7 @@ use rules::states::{FindingEnd, FindingKind};
 #[derive(Clone, Copy)]
 pub struct Backfill<'a> {
     /// The route's key.
-    pub route: i16,
+    pub route: RouteId,
     /// The route's topic, for quarantine.
     pub topic: &'a str,
     /// The mapping.
@@ -37,7 +38,7 @@ pub struct Backfill<'a> {
     /// The runner's lease.
     pub lease: &'a Lease,
     /// The run.
-    pub run: i64,
+    pub run: RunId,
     /// Whether to try also what was refused before.
     pub retry: bool,
 }

@@ -6,6 +6,7 @@ use super::batch::Fresh;
 use super::{Answer, ApplyFault};
 use crate::when::When;
 use crate::{Tx, copy};
+use rules::ids::RouteId;
 
 /// Inbox rows to write, in the order of their ids.
 pub(super) struct Rows {
@@ -38,7 +39,7 @@ impl Rows {
     /// Adds an event; `place` is its partition and offset, `None` for one that was made from a payment.
     pub(super) fn push(
         &mut self,
-        route: i16,
+        route: RouteId,
         fresh: &Fresh<'_>,
         place: Option<(i32, i64)>,
         answer: &Answer,
@@ -51,7 +52,7 @@ impl Rows {
         row.field(offset.as_ref().map(<[u8; 8]>::as_slice));
         row.field(Some(&When(fresh.at).wire()));
         row.field(partition.as_ref().map(<[u8; 4]>::as_slice));
-        row.field(Some(&route.to_be_bytes()));
+        row.field(Some(&route.0.to_be_bytes()));
         row.field(Some(&fresh.digest));
         row.field(Some(answer.outcome.as_str().as_bytes()));
         row.field(answer.business_key.as_deref().map(str::as_bytes));

@@ -24,13 +24,14 @@ use crate::quarantine::{self, Case, Look, Refusal};
 use crate::{Store, Tx, decisions};
 use events::{Read, read, still_missing, tell_apart};
 use rules::envelope::Rules;
+use rules::ids::{CaseId, RouteId};
 use rules::outcome::{Attempted, Outcome};
 
 /// What records are replayed with.
 #[derive(Clone, Copy)]
 pub struct Replay<'a> {
     /// The route's key.
-    pub route: i16,
+    pub route: RouteId,
     /// How its records are decoded.
     pub rules: &'a Rules,
     /// The operator's SQL.
@@ -45,7 +46,7 @@ pub struct Replay<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replayed {
     /// Its number in quarantine.
-    pub id: i64,
+    pub id: CaseId,
     /// What came of it.
     pub outcome: Attempted,
     /// What there is to say about it.
@@ -86,7 +87,7 @@ impl Replayed {
 pub async fn replay(
     store: &Store,
     replay: &Replay<'_>,
-    cases: &[i64],
+    cases: &[CaseId],
     refusal: Option<&Refusal>,
 ) -> Result<Vec<Replayed>, ApplyFault> {
     let tx = store.begin("replay").await.map_err(ApplyFault::Engine)?;
@@ -99,7 +100,7 @@ pub async fn replay(
 pub async fn is_own_fault(
     store: &Store,
     replay: &Replay<'_>,
-    case: i64,
+    case: CaseId,
     sound: &str,
 ) -> Result<bool, ApplyFault> {
     let tx = store.begin("control").await.map_err(ApplyFault::Engine)?;
@@ -123,8 +124,8 @@ pub async fn is_own_fault(
 pub async fn verified(
     store: &Store,
     replay: &Replay<'_>,
-    ids: &[i64],
-) -> Result<Vec<i64>, ApplyFault> {
+    ids: &[CaseId],
+) -> Result<Vec<CaseId>, ApplyFault> {
     let tx = store.begin("verify").await.map_err(ApplyFault::Engine)?;
     let outcome = async {
         let cases = quarantine::read(&tx, ids).await.map_err(ApplyFault::Engine)?;
@@ -149,7 +150,7 @@ pub async fn verified(
 pub async fn rehearse_replay(
     store: &Store,
     replay: &Replay<'_>,
-    ids: &[i64],
+    ids: &[CaseId],
     refusal: Option<&Refusal>,
 ) -> Result<Vec<Replayed>, ApplyFault> {
     let tx = store.begin("rehearse_replay").await.map_err(ApplyFault::Engine)?;
@@ -165,7 +166,7 @@ pub async fn rehearse_replay(
 async fn run(
     tx: &Tx,
     replay: &Replay<'_>,
-    cases: &[i64],
+    cases: &[CaseId],
     refusal: Option<&Refusal>,
 ) -> Result<Vec<Replayed>, ApplyFault> {
     let engine = ApplyFault::Engine;

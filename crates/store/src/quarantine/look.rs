@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::suspects;
 use crate::{Fault, Tx};
+use rules::ids::{CaseId, RouteId};
 
 /// The offsets of a partition from one on, up to another.
 pub type Range = (i64, i64);
@@ -17,7 +18,7 @@ pub struct Look {
     /// Records of the batch that were put away before: partition, offset and digest.
     known: HashSet<(i32, i64, Vec<u8>)>,
     /// Suspects of the same mapping, oldest first.
-    unproven: Vec<i64>,
+    unproven: Vec<CaseId>,
     /// How many suspects of the same mapping were never judged.
     pub waiting: usize,
     /// Whether any open case names its payment.
@@ -28,7 +29,7 @@ impl Look {
     /// Looks, for a route and a mapping; `ranges` are the batch's partitions in the log of `topic_id`.
     pub async fn take(
         tx: &Tx,
-        route: i16,
+        route: RouteId,
         topic_id: Uuid,
         ranges: &BTreeMap<i32, Range>,
         fingerprint: &str,
@@ -63,7 +64,7 @@ impl Look {
 
     /// Notes that something was applied, which proves every suspect but those at hand; nobody of the same
     /// mapping waits any more.
-    pub async fn prove(&mut self, tx: &Tx, at_hand: &[i64]) -> Result<(), Fault> {
+    pub async fn prove(&mut self, tx: &Tx, at_hand: &[CaseId]) -> Result<(), Fault> {
         self.unproven.retain(|id| !at_hand.contains(id));
         suspects::prove(tx, &self.unproven).await?;
         self.waiting = 0;

@@ -1,6 +1,7 @@
 //! Suspects: records that were refused alone while it is not known whether they or the world are at fault.
 
 use crate::{Fault, Store, Tx};
+use rules::ids::{CaseId, RouteId};
 
 /// Suspects of one mapping that were never judged and are not proven.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,13 +18,13 @@ pub struct Waiting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
     /// Its number in quarantine.
-    pub id: i64,
+    pub id: CaseId,
     /// Nothing has changed since it was refused: it is tried because it is the oldest.
     pub is_same: bool,
 }
 
 /// How many suspects of a mapping wait, and for what.
-pub async fn waiting(store: &Store, route: i16, fingerprint: &str) -> Result<Waiting, Fault> {
+pub async fn waiting(store: &Store, route: RouteId, fingerprint: &str) -> Result<Waiting, Fault> {
     let sql = include_str!("../../../../sql/core/suspect_waiting.sql");
     let rows = store.query(sql, &[&route, &fingerprint]).await?;
     let Some(row) = rows.first() else { return Ok(Waiting::default()) };
@@ -38,10 +39,10 @@ pub async fn waiting(store: &Store, route: i16, fingerprint: &str) -> Result<Wai
 /// have `bytes`.
 pub async fn due(
     store: &Store,
-    route: i16,
+    route: RouteId,
     fingerprint: &str,
     (limit, bytes): (i64, i64),
-    tried: &[i64],
+    tried: &[CaseId],
 ) -> Result<Vec<Due>, Fault> {
     let sql = include_str!("../../../../sql/core/suspect_due.sql");
     let rows = store.query(sql, &[&route, &fingerprint, &limit, &bytes, &tried]).await?;
@@ -49,14 +50,14 @@ pub async fn due(
 }
 
 /// Whether something was applied by a mapping since it refused this one.
-pub async fn is_proven(store: &Store, id: i64, fingerprint: &str) -> Result<bool, Fault> {
+pub async fn is_proven(store: &Store, id: CaseId, fingerprint: &str) -> Result<bool, Fault> {
     let sql = include_str!("../../../../sql/core/suspect_is_proven.sql");
     let rows = store.query(sql, &[&id, &fingerprint]).await?;
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
 /// Marks suspects as proven.
-pub(super) async fn prove(tx: &Tx, ids: &[i64]) -> Result<(), Fault> {
+pub(super) async fn prove(tx: &Tx, ids: &[CaseId]) -> Result<(), Fault> {
     if !ids.is_empty() {
         tx.execute(include_str!("../../../../sql/core/suspect_prove.sql"), &[&ids]).await?;
     }

@@ -1,12 +1,13 @@
 //! Deciding on quarantined records, as people do it in SQL, and reading what came of it.
 
 use super::{Fault, Store};
+use rules::ids::{CaseId, DecisionId};
 
 /// A decision, as the view `quarantine_decisions` has it.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "the names are the view's columns")]
 pub struct Decision {
-    pub decision: i64,
+    pub decision: DecisionId,
     pub state: String,
     pub held: Option<String>,
     pub outcome: Option<String>,
@@ -17,16 +18,16 @@ pub struct Decision {
 /// decisions take two roles, the first one's is noted only.
 pub async fn replay(
     store: &Store,
-    ids: &[i64],
+    ids: &[CaseId],
     why: Option<&str>,
-) -> Result<Vec<(i64, Option<i64>)>, Fault> {
+) -> Result<Vec<(CaseId, Option<DecisionId>)>, Fault> {
     let sql = include_str!("../../../../sql/core/decision_ask_replay.sql");
     let rows = store.query(sql, &[&ids, &why]).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 /// Gives records up, and returns how many: the rest is noted only, where decisions take two roles.
-pub async fn discard(store: &Store, ids: &[i64], why: &str) -> Result<usize, Fault> {
+pub async fn discard(store: &Store, ids: &[CaseId], why: &str) -> Result<usize, Fault> {
     let sql = include_str!("../../../../sql/core/decision_discard.sql");
     let rows = store.query(sql, &[&ids, &why]).await?;
     let done = rows.first().map_or(0, |row| row.get::<_, i64>(0));
@@ -35,7 +36,11 @@ pub async fn discard(store: &Store, ids: &[i64], why: &str) -> Result<usize, Fau
 
 /// Lets what a route's database refuses into quarantine without a proof; returns the decision's number, if it takes
 /// effect.
-pub async fn accept(store: &Store, route: &str, why: Option<&str>) -> Result<Option<i64>, Fault> {
+pub async fn accept(
+    store: &Store,
+    route: &str,
+    why: Option<&str>,
+) -> Result<Option<DecisionId>, Fault> {
     let sql = include_str!("../../../../sql/core/decision_accept.sql");
     let rows = store.query(sql, &[&route, &why]).await?;
     rows.first()
@@ -44,7 +49,7 @@ pub async fn accept(store: &Store, route: &str, why: Option<&str>) -> Result<Opt
 }
 
 /// Decisions by their numbers.
-pub async fn show(store: &Store, decisions: &[i64]) -> Result<Vec<Decision>, Fault> {
+pub async fn show(store: &Store, decisions: &[DecisionId]) -> Result<Vec<Decision>, Fault> {
     let sql = include_str!("../../../../sql/core/decision_show.sql");
     let rows = store.query(sql, &[&decisions]).await?;
     Ok(rows

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{Fault, Store};
 use crate::quarantine::record;
 use crate::when::Times;
+use rules::ids::CaseId;
 use rules::record::Record;
 
 /// Which records to list; what is `None` does not narrow.
@@ -25,7 +26,7 @@ pub struct Filter {
     /// Also those that have been dealt with.
     pub resolved: bool,
     /// These.
-    pub ids: Option<Vec<i64>>,
+    pub ids: Option<Vec<CaseId>>,
     /// Put away longer ago than this.
     pub until: Option<Duration>,
 }
@@ -34,7 +35,7 @@ pub struct Filter {
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "the names are the table's columns")]
 pub struct Case {
-    pub id: i64,
+    pub id: CaseId,
     pub route: String,
     pub reason: String,
     pub sqlstate: Option<String>,
@@ -75,7 +76,10 @@ pub async fn list(store: &Store, filter: &Filter) -> Result<Vec<Case>, Fault> {
 
 /// One case with its record, byte for byte, and the topic's id. An event that makegood made from a
 /// payment has no topic id, and its record no place.
-pub async fn show(store: &Store, id: i64) -> Result<Option<(Case, Option<Uuid>, Record)>, Fault> {
+pub async fn show(
+    store: &Store,
+    id: CaseId,
+) -> Result<Option<(Case, Option<Uuid>, Record)>, Fault> {
     let sql = include_str!("../../../../sql/core/quarantine_show.sql");
     let rows = store.query(sql, &[&vec![id]]).await?;
     Ok(rows.first().map(|row| {

@@ -9,6 +9,7 @@ use crate::json::JsonText;
 use crate::payments::{self, Scope, cell};
 use crate::when::{Sent, Times, When};
 use crate::{Fault, Store};
+use rules::ids::{CaseId, RunId};
 use rules::states::{Phase, RunState};
 
 /// A request.
@@ -28,7 +29,7 @@ pub struct Ask {
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "the names are the columns' of makegood.reconcile_runs")]
 pub struct Run {
-    pub run: i64,
+    pub run: RunId,
     pub job: Option<String>,
     pub requested_by: String,
     pub requested_via: String,
@@ -66,13 +67,13 @@ pub struct Finding {
     pub expected: Option<Value>,
     pub found: Option<Value>,
     pub detail: Option<String>,
-    pub run: Option<i64>,
+    pub run: Option<RunId>,
     pub first_seen_at: Timestamp,
     pub resolved_at: Option<Timestamp>,
     pub resolution: Option<String>,
     pub resolved_by: Option<String>,
     pub note: Option<String>,
-    pub quarantine_id: Option<i64>,
+    pub quarantine_id: Option<CaseId>,
 }
 
 /// How far a job has come.
@@ -93,7 +94,7 @@ pub struct Job {
 #[derive(Clone, Debug)]
 pub struct Filter {
     /// Those a run found or resolved; without a run those that are open.
-    pub run: Option<i64>,
+    pub run: Option<RunId>,
     /// At most so many.
     pub limit: i64,
 }
@@ -116,21 +117,21 @@ pub async fn now(store: &Store) -> Result<Timestamp, Fault> {
 }
 
 /// Asks for a run; returns its number.
-pub async fn ask(store: &Store, ask: &Ask) -> Result<i64, Fault> {
+pub async fn ask(store: &Store, ask: &Ask) -> Result<RunId, Fault> {
     let sql = include_str!("../../../../sql/core/run_ask.sql");
     let rows =
         store.query(sql, &[&ask.job, &ask.since.sent(), &ask.until.sent(), &ask.dry_run]).await?;
-    Ok(rows.first().map_or(0, |row| row.get(0)))
+    Ok(rows.first().map_or(RunId::default(), |row| row.get(0)))
 }
 
 /// Lets a held run go on.
-pub async fn approve(store: &Store, run: i64) -> Result<(), Fault> {
+pub async fn approve(store: &Store, run: RunId) -> Result<(), Fault> {
     store.query("SELECT makegood.approve($1)", &[&run]).await?;
     Ok(())
 }
 
 /// One run.
-pub async fn run(store: &Store, run: i64) -> Result<Option<Run>, Fault> {
+pub async fn run(store: &Store, run: RunId) -> Result<Option<Run>, Fault> {
     let sql = include_str!("../../../../sql/core/run_show.sql");
     store.query(sql, &[&run]).await?.first().map(read_run).transpose()
 }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::When;
 use super::words::{length, number};
 use crate::store::report::{Job, Running};
+use rules::ids::RunId;
 use rules::states::Phase;
 
 /// One job.
@@ -21,7 +22,7 @@ pub struct JobView<'a> {
 
 /// The run at hand.
 pub struct RunView<'a> {
-    pub number: i64,
+    pub number: RunId,
     pub phase: &'a str,
     pub compared: String,
     pub missing: String,

@@ -16,6 +16,7 @@ use crate::quarantine::{Case, Refusal};
 use rules::decode_error::Reason;
 use rules::envelope::{Reader, digest, reused_id};
 use rules::fields::Body;
+use rules::ids::RouteId;
 use rules::outcome::Attempted;
 
 /// The payments among the cases that are still missing their purchase; `None` if the mapping cannot tell.
@@ -103,7 +104,7 @@ pub(super) type Twin = (usize, Uuid);
 /// another event, and with the same bytes the same one, which then goes through the mapping once.
 pub(super) async fn tell_apart<'a>(
     tx: &Tx,
-    route: i16,
+    route: RouteId,
     events: Vec<Fresh<'a>>,
 ) -> Result<(Vec<(Fresh<'a>, bool)>, Vec<Twin>), ApplyFault> {
     let mut ids: Vec<Uuid> = events.iter().map(|e| e.id).collect();

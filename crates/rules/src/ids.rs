@@ -1,0 +1,47 @@
+//! Numbers that name a thing of their own kind each, so that one is never taken for another.
+
+/// A number of one kind, the same number in text, JSON and SQL.
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident($number:ty)) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+        pub struct $name(pub $number);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = std::num::ParseIntError;
+
+            fn from_str(text: &str) -> Result<$name, Self::Err> {
+                text.parse().map($name)
+            }
+        }
+
+        #[cfg(feature = "sql")]
+        $crate::words::as_sql!($name, $number, |id| id.0, |number| Ok($name(number)));
+    };
+}
+
+id! {
+    /// A route, as `makegood.routes` numbers it.
+    RouteId(i16)
+}
+
+id! {
+    /// A run of the reconciler.
+    RunId(i64)
+}
+
+id! {
+    /// A record in quarantine.
+    CaseId(i64)
+}
+
+id! {
+    /// What a person decided on a case.
+    DecisionId(i64)
+}
