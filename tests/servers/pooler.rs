@@ -55,7 +55,7 @@ async fn assert_left_as_found(rig: &Rig, bouncer: &PgBouncer) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pooler_that_pauses_and_dies_loses_nothing_and_keeps_nothing() {
     let rig = Arc::new(Rig::new(3).await);
-    let mut bouncer = PgBouncer::start(&rig.url());
+    let mut bouncer = PgBouncer::start(&rig.url()).unwrap();
     let direct = format!("direct_url = \"{}\"", rig.url());
     let path = config(&rig, &bouncer, &direct, "");
     let mut daemon = Daemon::start(&path, 0);
@@ -68,20 +68,20 @@ async fn a_pooler_that_pauses_and_dies_loses_nothing_and_keeps_nothing() {
         .await;
     };
     more("purchases through the pooler").await;
-    let console = bouncer.console().await;
+    let console = bouncer.console().await.unwrap();
     console.simple_query("PAUSE").await.unwrap();
     eventually("clients to wait for the paused pooler", || async {
-        (PgBouncer::waiting(&console).await > 0).then_some(())
+        (PgBouncer::waiting(&console).await.unwrap() > 0).then_some(())
     })
     .await;
     console.simple_query("RESUME").await.unwrap();
     more("purchases after a pause").await;
-    bouncer.kill();
+    bouncer.kill().unwrap();
     eventually("the daemon to say what it waits for", || async {
         daemon.log().contains("PostgreSQL is out of reach").then_some(())
     })
     .await;
-    bouncer.start_again();
+    bouncer.start_again().unwrap();
     more("purchases after the pooler's death").await;
     let mut paid = load.stop().await;
 
@@ -128,7 +128,7 @@ async fn a_pooler_that_pauses_and_dies_loses_nothing_and_keeps_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_direct_url_what_needs_a_session_is_refused_and_the_rest_goes_on() {
     let rig = Rig::new(1).await;
-    let bouncer = PgBouncer::start(&rig.url());
+    let bouncer = PgBouncer::start(&rig.url()).unwrap();
     let refused = command()
         .args(["config", "check", "--config"])
         .arg(config(&rig, &bouncer, "", ""))

@@ -18,7 +18,6 @@ pub mod old_worker;
 pub mod otlp;
 pub mod outbox;
 pub mod payments;
-pub mod pgbouncer;
 pub mod prometheus;
 pub mod quick;
 pub mod receiver;
@@ -34,7 +33,7 @@ pub mod watched;
 pub mod wire;
 pub mod world;
 
-pub use lab::servers::proxy;
+pub use lab::servers::{pgbouncer, proxy};
 
 use std::future::Future;
 use std::time::{Duration, Instant};

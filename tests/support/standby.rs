@@ -2,9 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use lab::servers::footing::Account;
 use lab::servers::postgres::PrivatePostgres;
-use lab::servers::process::run_as;
 use tokio_postgres::Client;
 
 use super::eventually;
@@ -12,22 +10,7 @@ use super::world::connect;
 
 /// A standby of `primary`, made by a base backup; it has the primary's roles and password.
 pub fn standby(primary: &PrivatePostgres) -> PrivatePostgres {
-    let mut standby = PrivatePostgres::start(false).unwrap();
-    standby.stop_immediate().unwrap();
-    let data = standby.folder().join("data");
-    std::fs::remove_dir_all(&data).unwrap();
-    let mut backup = Command::new("pg_basebackup");
-    backup
-        .args(["-R", "-X", "stream", "-c", "fast", "-d", &primary.url("postgres")])
-        .arg("-D")
-        .arg(&data);
-    backup.current_dir(standby.folder());
-    // The server runs as this account where we are root, and its data must be that account's.
-    let root = Account::current().unwrap().user == 0;
-    run_as(&mut backup, root.then(|| Account::named("postgres")).flatten());
-    assert!(backup.status().unwrap().success());
-    standby.start_again().unwrap();
-    standby
+    primary.standby(&[]).unwrap()
 }
 
 /// The same database at another port.

@@ -2,6 +2,8 @@
 
 pub mod footing;
 pub mod kafka;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod small_disk;

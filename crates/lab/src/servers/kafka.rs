@@ -47,27 +47,46 @@ impl PrivateKafka {
         change: impl FnOnce(&Path, String) -> String,
         formatting: &[&str],
     ) -> Result<PrivateKafka, Problem> {
+        PrivateKafka::start_by_way_of(&[], change, formatting)
+    }
+
+    /// The same by way of a command: `env` and its arguments, say.
+    pub fn start_by_way_of(
+        by_way_of: &[OsString],
+        change: impl FnOnce(&Path, String) -> String,
+        formatting: &[&str],
+    ) -> Result<PrivateKafka, Problem> {
         let (cluster, controller) = (cluster_id(), free_port()?);
-        PrivateKafka::node(cluster, controller, change, formatting)
+        PrivateKafka::node(cluster, controller, by_way_of, change, formatting)
     }
 
     /// Starts one more broker for this one's cluster; its node id is 2.
     pub fn join(&self) -> Result<PrivateKafka, Problem> {
-        let second = |_: &Path, usual: String| {
+        self.join_as(2, |usual| usual)
+    }
+
+    /// The same with a node id of the caller's, and with other properties made of the usual ones.
+    pub fn join_as(
+        &self,
+        id: u32,
+        change: impl FnOnce(String) -> String,
+    ) -> Result<PrivateKafka, Problem> {
+        let another = |_: &Path, usual: String| {
             let mut lines: Vec<&str> = usual.lines().collect();
             lines.retain(|line| {
                 !line.starts_with("process.roles=") && !line.starts_with("node.id=")
             });
             let controller = format!(",CONTROLLER://127.0.0.1:{}", self.controller);
             let only = lines.join("\n").replace(&controller, "");
-            format!("{only}\nprocess.roles=broker\nnode.id=2\n")
+            change(format!("{only}\nprocess.roles=broker\nnode.id={id}\n"))
         };
-        PrivateKafka::node(self.cluster.clone(), self.controller, second, &[])
+        PrivateKafka::node(self.cluster.clone(), self.controller, &[], another, &[])
     }
 
     fn node(
         cluster: String,
         controller: u16,
+        by_way_of: &[OsString],
         change: impl FnOnce(&Path, String) -> String,
         formatting: &[&str],
     ) -> Result<PrivateKafka, Problem> {
@@ -85,7 +104,7 @@ impl PrivateKafka {
         run(&mut format, "formatting a private Kafka log folder").map_err(explain_java)?;
         let launch = Launch {
             name: "Apache Kafka",
-            command: broker_command(&libs, folder.path(), &settings),
+            command: [by_way_of, &broker_command(&libs, folder.path(), &settings)].concat(),
             folder: folder.path().to_owned(),
             account: None,
             stop_signal: "TERM",
@@ -142,6 +161,15 @@ impl PrivateKafka {
             Some(mut server) => server.stop_with("KILL", STOP),
             None => Ok(()),
         }
+    }
+
+    /// Starts it again if it ended by itself; whether it had.
+    pub fn revive(&mut self) -> Result<bool, Problem> {
+        if self.server.as_mut().is_some_and(|server| server.ended().is_none()) {
+            return Ok(false);
+        }
+        self.server = None;
+        self.start_again().map(|()| true)
     }
 
     /// Starts the stopped broker on the same ports with the same data; returns when it answers for metadata.

@@ -43,15 +43,28 @@ impl PrivatePostgres {
 
     /// As [`PrivatePostgres::start`], with further settings, `name=value`.
     pub fn start_with(durable: bool, settings: &[&str]) -> Result<PrivatePostgres, Problem> {
+        PrivatePostgres::start_on(durable, settings, &[], |_, _| Ok(()))
+    }
+
+    /// The same by way of a command (`env` and its arguments, say), and with something done to the empty folder before
+    /// the cluster is made in its subfolder `data`.
+    pub fn start_on(
+        durable: bool,
+        settings: &[&str],
+        by_way_of: &[OsString],
+        prepare: impl FnOnce(&Path, Option<Account>) -> Result<(), Problem>,
+    ) -> Result<PrivatePostgres, Problem> {
         let binaries = find_binaries()?;
         let account = server_account()?;
         let folder = PrivateFolder::new("postgres", account)?;
+        prepare(folder.path(), account)?;
         let password = Uuid::new_v4().simple().to_string();
         init_cluster(&binaries, folder.path(), account, &password)?;
         let port = free_port()?;
         let launch = Launch {
             name: "PostgreSQL",
-            command: command_line(&binaries, folder.path(), port, durable, settings),
+            command: [by_way_of, &command_line(&binaries, folder.path(), port, durable, settings)]
+                .concat(),
             folder: folder.path().to_owned(),
             account,
             // "Immediate": nothing is worth a last checkpoint when the data goes with the server.
@@ -61,6 +74,38 @@ impl PrivatePostgres {
             PrivatePostgres { server: None, launch, binaries, password, port, folder };
         postgres.start_again()?;
         Ok(postgres)
+    }
+
+    /// A standby of this server by streaming, made by a base backup, with settings of its own; it has the same roles and
+    /// passwords.
+    pub fn standby(&self, settings: &[&str]) -> Result<PrivatePostgres, Problem> {
+        let mut standby = PrivatePostgres::start_with(false, settings)?;
+        standby.stop_immediate()?;
+        let data = standby.folder().join("data");
+        fs::remove_dir_all(&data)
+            .map_err(|e| Problem::new(Code::System, format!("{}: {e}", data.display())))?;
+        let mut backup = Command::new(self.binaries.join("pg_basebackup"));
+        backup.args(["-R", "-X", "stream", "-c", "fast", "-d", &self.url("postgres"), "-D"]);
+        backup.arg(&data).current_dir(standby.folder());
+        run_as(&mut backup, server_account()?);
+        run(&mut backup, "making a standby")?;
+        standby.password.clone_from(&self.password);
+        standby.start_again()?;
+        Ok(standby)
+    }
+
+    /// Takes the superuser's password of another server, which the caller has given to this one as well.
+    pub fn share_password(&mut self, other: &PrivatePostgres) {
+        self.password.clone_from(&other.password);
+    }
+
+    /// Starts it again if it ended by itself; whether it had.
+    pub fn revive(&mut self) -> Result<bool, Problem> {
+        if self.server.as_mut().is_some_and(|server| server.ended().is_none()) {
+            return Ok(false);
+        }
+        self.server = None;
+        self.start_again().map(|()| true)
     }
 
     /// A connection string for a database of this cluster, as its superuser, password included.

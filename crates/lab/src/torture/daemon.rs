@@ -129,10 +129,10 @@ impl Daemon {
 
     /// Stops it in order, and notes how long that took and with which code it ended.
     pub fn stop(&mut self) -> Result<(), Problem> {
-        let Some(mut server) = self.server.take() else { return Ok(()) };
-        let began = Instant::now();
         // Before it listens to signals the system's own way to end it holds, which is none of its promise.
         let listens = self.listens();
+        let Some(mut server) = self.server.take() else { return Ok(()) };
+        let began = Instant::now();
         self.ledger.note(json!({"act": "stopping", "name": self.name}))?;
         let stopped = block_in_place(|| server.stop_with("TERM", DRAIN + Duration::from_secs(5)));
         let code = server.ended().and_then(|status| status.code());

@@ -1,11 +1,17 @@
 //! The faults, as a table: what each does, what it needs, how it is undone.
 
 mod clock;
+mod cluster;
 mod daemon;
 mod database;
+mod disk;
+mod failover;
 mod kafka;
 mod network;
+mod pooler;
 mod schema;
+
+pub use clock::by_file;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,6 +21,8 @@ use fastrand::Rng;
 use serde_json::json;
 
 use super::ground::Ground;
+use crate::servers::pgbouncer::PgBouncer;
+use crate::servers::small_disk::SmallDisk;
 use rules::problem::{Code, Problem};
 
 /// What a fault needs beyond the usual two servers.
@@ -22,6 +30,43 @@ use rules::problem::{Code, Problem};
 pub enum Need {
     /// The library that gives a process another time.
     Faketime,
+    /// That library before PostgreSQL.
+    PostgresClock,
+    /// That library before Kafka.
+    KafkaClock,
+    /// A standby of PostgreSQL.
+    Standby,
+    /// A second PostgreSQL that knows nothing of the first.
+    SecondPostgres,
+    /// A PgBouncer before PostgreSQL.
+    Pooler,
+    /// PostgreSQL on a small disk.
+    SmallPostgres,
+    /// PostgreSQL that waits for its disk, and strace to make that fail.
+    FailingDisk,
+    /// Kafka on a small disk.
+    SmallKafka,
+    /// Three brokers, which no proxy stands before.
+    ThreeBrokers,
+}
+
+impl Need {
+    /// Why this machine has not got it, if it has not.
+    fn lacks(self) -> Option<&'static str> {
+        match self {
+            Need::Faketime | Need::PostgresClock | Need::KafkaClock => {
+                clock::library().is_none().then_some("libfaketime is not installed")
+            }
+            Need::Pooler => (!PgBouncer::is_installed()).then_some("PgBouncer is not installed"),
+            Need::SmallPostgres | Need::SmallKafka => {
+                (!SmallDisk::is_allowed()).then_some("only root may mount a small disk")
+            }
+            Need::FailingDisk => {
+                (!disk::can_trace()).then_some("strace is not installed, or we are not root")
+            }
+            Need::Standby | Need::SecondPostgres | Need::ThreeBrokers => None,
+        }
+    }
 }
 
 /// What surely is so while a fault holds.
@@ -64,7 +109,7 @@ pub struct Fault {
     pub needs: &'static [Need],
     /// The longest pause between two strikes.
     pub pause: Duration,
-    /// What makes it not go with others: of two faults with the same word a swarm draws one.
+    /// What it takes for itself, in words: of two faults that share one a swarm draws one.
     pub alone: &'static str,
     act: Act,
 }
@@ -117,12 +162,14 @@ impl Fault {
             .map_err(|p| Problem::new(p.code, format!("{}: {}", self.name, p.cause)).hint(p.hint))
     }
 
+    fn excludes(&self, other: &Fault) -> bool {
+        let words = || self.alone.split_whitespace();
+        other.alone.split_whitespace().any(|word| words().any(|own| own == word))
+    }
+
     /// Why this machine cannot do it, if it cannot.
     pub fn cannot(&self) -> Option<&'static str> {
-        self.needs.iter().find_map(|need| match need {
-            Need::Faketime if clock::library().is_none() => Some("libfaketime is not installed"),
-            Need::Faketime => None,
-        })
+        self.needs.iter().find_map(|need| need.lacks())
     }
 }
 
@@ -131,9 +178,13 @@ pub fn all() -> impl Iterator<Item = &'static Fault> {
     [
         daemon::FAULTS,
         database::FAULTS,
+        failover::FAULTS,
+        disk::FAULTS,
+        pooler::FAULTS,
         schema::FAULTS,
         network::FAULTS,
         kafka::FAULTS,
+        cluster::FAULTS,
         clock::FAULTS,
     ]
     .into_iter()
@@ -154,7 +205,7 @@ pub fn swarm(rng: &mut Rng) -> Vec<&'static Fault> {
     let mut chosen: Vec<&Fault> = Vec::new();
     let many = rng.usize(2..5);
     for fault in possible {
-        let taken = chosen.iter().any(|c| !c.alone.is_empty() && c.alone == fault.alone);
+        let taken = chosen.iter().any(|other| fault.excludes(other));
         if chosen.len() < many && !taken {
             chosen.push(fault);
         }

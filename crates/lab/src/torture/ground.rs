@@ -2,6 +2,7 @@
 //! that know the proxies alone.
 
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
@@ -16,13 +17,16 @@ use tokio::task::block_in_place;
 use tokio_postgres::Client;
 
 use super::daemon::Daemon;
+use super::faults::{Need, by_file};
 use super::ledger::Ledger;
 use super::load::Load;
-use crate::demo::shop::{connect, make_database};
-use crate::servers::footing::free_port;
+use crate::demo::shop::{connect, failed, make_database};
+use crate::servers::footing::{PrivateFolder, free_port};
 use crate::servers::kafka::PrivateKafka;
+use crate::servers::pgbouncer::PgBouncer;
 use crate::servers::postgres::PrivatePostgres;
 use crate::servers::proxy::Proxy;
+use crate::servers::small_disk::SmallDisk;
 use rules::problem::{Code, Problem};
 use store::migrate;
 
@@ -33,6 +37,7 @@ pub const TOPIC: &str = "purchase-confirmed";
 /// The group.
 pub const GROUP: &str = "purchase-creation-workers";
 const PARTITIONS: i32 = 4;
+const SETTINGS: [&str; 1] = ["max_prepared_transactions=5"];
 
 /// Everything a round has. Each part that faults change has a lock, so that one fault at a time does.
 pub struct Ground {
@@ -40,11 +45,23 @@ pub struct Ground {
     pub daemons: Mutex<Vec<Daemon>>,
     /// PostgreSQL.
     pub postgres: Mutex<PrivatePostgres>,
+    /// The disk it lies on, if that is small.
+    pub postgres_disk: Option<SmallDisk>,
+    /// Its standby, until that is promoted.
+    pub standby: Mutex<Option<PrivatePostgres>>,
+    /// A server with nothing in it, until it takes over.
+    pub second: Mutex<Option<PrivatePostgres>>,
+    /// Between the proxy and PostgreSQL, if anything is.
+    pub pooler: Mutex<Option<PgBouncer>>,
     /// Before PostgreSQL.
     pub postgres_proxy: Proxy,
-    /// Kafka.
+    /// The brokers beside the first one.
+    pub brokers: Mutex<Vec<PrivateKafka>>,
+    /// Kafka, or its first broker.
     pub kafka: Mutex<PrivateKafka>,
-    /// Before Kafka.
+    /// The disk it lies on, if that is small.
+    pub kafka_disk: Option<SmallDisk>,
+    /// Before Kafka, where it is one broker.
     pub kafka_proxy: Proxy,
     /// The book.
     pub ledger: Arc<Ledger>,
@@ -52,54 +69,86 @@ pub struct Ground {
     pub load: Arc<Load>,
     /// Where the evidence goes.
     pub folder: PathBuf,
+    /// A file for each server's clock.
+    pub clocks: PathBuf,
     logs: std::sync::Mutex<Vec<(String, PathBuf)>>,
     config: String,
-    url: String,
+    secret: String,
     bootstrap: String,
+    _clocks: PrivateFolder,
 }
 
 impl Ground {
-    /// Starts everything but the daemons.
-    pub async fn prepare(folder: &Path, seed: u64) -> Result<Ground, Problem> {
+    /// Starts everything but the daemons, with what the faults need.
+    pub async fn prepare(folder: &Path, seed: u64, needs: &[Need]) -> Result<Ground, Problem> {
         let ledger = Arc::new(Ledger::create(&folder.join("ledger.jsonl"))?);
-        let postgres = block_in_place(|| {
-            PrivatePostgres::start_with(false, &["max_prepared_transactions=5"])
-        })?;
+        let clocks = clock_folder()?;
+        let (postgres, postgres_disk) = start_postgres(needs, clocks.path())?;
         let url = postgres.url(DATABASE);
         make_database(&postgres.url("postgres"), DATABASE, &url).await?;
         migrate::up(&mut connect(&url).await?, migrate::BOTH).await?;
-        let postgres_proxy = Proxy::start(postgres.port()).await?;
+        let secret = url.split(['/', ':', '@']).nth(4).unwrap_or_default().to_owned();
+        let role = format!("CREATE ROLE makegood LOGIN SUPERUSER PASSWORD '{secret}'");
+        connect(&url).await?.batch_execute(&role).await.map_err(|e| failed(e, "making a role"))?;
+        let own_url = url.replacen("://postgres:", "://makegood:", 1);
+        let has = |need| needs.contains(&need);
+        let standby = has(Need::Standby).then(|| block_in_place(|| postgres.standby(&SETTINGS)));
+        let second = has(Need::SecondPostgres)
+            .then(|| block_in_place(|| PrivatePostgres::start_with(false, &SETTINGS)));
+        let pooler = has(Need::Pooler).then(|| block_in_place(|| PgBouncer::start(&own_url)));
+        let pooler = pooler.transpose()?;
+        let behind = pooler.as_ref().map_or(postgres.port(), PgBouncer::port);
+        let postgres_proxy = Proxy::start(behind).await?;
 
         let proxied = free_port()?;
         let kafka_proxy = Proxy::plain(proxied).await?;
         let advertised = kafka_proxy.port();
-        let kafka = block_in_place(|| {
-            PrivateKafka::start_with(|_, usual| beside_proxy(&usual, proxied, advertised), &[])
-        })?;
-        let bootstrap = kafka.bootstrap();
-        create_topic(&bootstrap, PARTITIONS, 1).await?;
+        let (kafka, kafka_disk) = start_kafka(needs, clocks.path(), proxied, advertised)?;
+        let mut bootstrap = kafka.bootstrap();
+        let mut brokers = Vec::new();
+        if has(Need::ThreeBrokers) {
+            for id in [2, 3] {
+                let broker = block_in_place(|| kafka.join_as(id, |usual| three_copies(&usual)))?;
+                bootstrap.push_str(&format!(",{}", broker.bootstrap()));
+                brokers.push(broker);
+            }
+        }
+        let copies = if brokers.is_empty() { 1 } else { 3 };
+        create_topic(&bootstrap, PARTITIONS, copies).await?;
 
-        let load =
-            Load::new(Arc::clone(&ledger), url.clone(), bootstrap.clone(), TOPIC.to_owned(), seed);
-        let config = config(&postgres_proxy.url(&url), &format!("127.0.0.1:{advertised}"));
+        let topic = TOPIC.to_owned();
+        let load = Load::new(Arc::clone(&ledger), url.clone(), bootstrap.clone(), topic, seed);
+        let reached = match brokers.is_empty() {
+            true => format!("127.0.0.1:{advertised}"),
+            false => bootstrap.clone(),
+        };
+        let direct = pooler.as_ref().map(|_| own_url.as_str());
+        let config = config(&postgres_proxy.url(&own_url), direct, &reached);
         ledger.note(json!({
             "act": "ground", "seed": seed, "database": url, "bootstrap": bootstrap, "topic": TOPIC,
-            "group": GROUP, "canary": load.canary, "dirty": load.dirty,
-            "secret": url.split(['/', ':', '@']).nth(4),
+            "group": GROUP, "canary": load.canary, "dirty": load.dirty, "secret": secret,
         }))?;
         Ok(Ground {
             daemons: Mutex::default(),
             postgres: Mutex::new(postgres),
+            postgres_disk,
+            standby: Mutex::new(standby.transpose()?),
+            second: Mutex::new(second.transpose()?),
+            pooler: Mutex::new(pooler),
             postgres_proxy,
+            brokers: Mutex::new(brokers),
             kafka: Mutex::new(kafka),
+            kafka_disk,
             kafka_proxy,
             ledger,
             load: Arc::new(load),
             folder: folder.to_owned(),
+            clocks: clocks.path().to_owned(),
             logs: std::sync::Mutex::default(),
             config,
-            url,
+            secret,
             bootstrap,
+            _clocks: clocks,
         })
     }
 
@@ -137,9 +186,9 @@ impl Ground {
         }
     }
 
-    /// The database's connection string, past the proxy.
-    pub fn url(&self) -> &str {
-        &self.url
+    /// The password, which nothing may show.
+    pub fn secret(&self) -> &str {
+        &self.secret
     }
 
     /// Kafka, past the proxy.
@@ -194,10 +243,83 @@ fn beside_proxy(usual: &str, port: u16, advertised: u16) -> String {
     text
 }
 
+/// What one broker has once, three have each.
+fn three_copies(usual: &str) -> String {
+    usual
+        .replace("replication.factor=1", "replication.factor=3")
+        .replace("min.insync.replicas=1", "min.insync.replicas=2")
+        .replace("min.isr=1", "min.isr=2")
+}
+
+fn clock_folder() -> Result<PrivateFolder, Problem> {
+    let folder = PrivateFolder::new("clocks", None)?;
+    // PostgreSQL reads its clock as another user.
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))
+        .map_err(|e| Problem::new(Code::System, format!("{}: {e}", folder.path().display())))?;
+    Ok(folder)
+}
+
+/// What goes before a server's program so that its clock can be set, where that is needed.
+fn clock(needs: &[Need], need: Need, file: &Path) -> Result<Vec<OsString>, Problem> {
+    if !needs.contains(&need) {
+        return Ok(Vec::new());
+    }
+    let variables = by_file(file)?;
+    Ok(std::iter::once("env".into()).chain(variables).collect())
+}
+
+fn start_postgres(
+    needs: &[Need],
+    clocks: &Path,
+) -> Result<(PrivatePostgres, Option<SmallDisk>), Problem> {
+    let before = clock(needs, Need::PostgresClock, &clocks.join("postgres"))?;
+    let durable = needs.contains(&Need::FailingDisk);
+    let small = needs.contains(&Need::SmallPostgres);
+    let mut settings = SETTINGS.to_vec();
+    if small {
+        settings.extend(["max_wal_size=64MB", "min_wal_size=32MB"]);
+    }
+    let mut disk = None;
+    let postgres = block_in_place(|| {
+        PrivatePostgres::start_on(durable, &settings, &before, |folder, owner| {
+            if small {
+                disk = Some(SmallDisk::mount(&folder.join("data"), 260, owner)?);
+            }
+            Ok(())
+        })
+    })?;
+    Ok((postgres, disk))
+}
+
+fn start_kafka(
+    needs: &[Need],
+    clocks: &Path,
+    proxied: u16,
+    advertised: u16,
+) -> Result<(PrivateKafka, Option<SmallDisk>), Problem> {
+    let before = clock(needs, Need::KafkaClock, &clocks.join("kafka"))?;
+    let mut disk = None;
+    let kafka = block_in_place(|| {
+        let change = |folder: &Path, usual: String| {
+            if needs.contains(&Need::SmallKafka) {
+                disk = Some(SmallDisk::mount(&folder.join("data"), 200, None));
+            }
+            match needs.contains(&Need::ThreeBrokers) {
+                true => three_copies(&usual),
+                false => beside_proxy(&usual, proxied, advertised),
+            }
+        };
+        PrivateKafka::start_by_way_of(&before, change, &[])
+    })?;
+    Ok((kafka, disk.transpose()?))
+}
+
 /// The defaults, but for quick groups and a reconciler that comes by soon.
-fn config(database_url: &str, bootstrap: &str) -> String {
+fn config(database_url: &str, direct_url: Option<&str>, bootstrap: &str) -> String {
+    let pooler = direct_url
+        .map_or(String::new(), |url| format!("pooler = \"transaction\"\ndirect_url = \"{url}\"\n"));
     format!(
-        "[postgres]\nurl = \"{database_url}\"\n[kafka]\nbootstrap_servers = \"{bootstrap}\"\n\
+        "[postgres]\nurl = \"{database_url}\"\n{pooler}[kafka]\nbootstrap_servers = \"{bootstrap}\"\n\
          [kafka.properties]\n\"session.timeout.ms\" = \"3000\"\n\"heartbeat.interval.ms\" = \"500\"\n\
          [[inbox]]\nname = \"purchase-confirmed\"\ntopic = \"{TOPIC}\"\ngroup = \"{GROUP}\"\n\
          event_type = \"PURCHASE_CONFIRMED\"\nother_types = [\"PAYMENT_FAILED\"]\n\

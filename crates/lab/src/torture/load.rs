@@ -38,6 +38,7 @@ pub struct Load {
     pub pause_ms: u64,
     database_url: Mutex<String>,
     ended: AtomicBool,
+    poison: AtomicBool,
     paid: Mutex<VecDeque<Payment>>,
 }
 
@@ -61,6 +62,7 @@ impl Load {
             pause_ms: 40,
             database_url: Mutex::new(database_url),
             ended: AtomicBool::new(false),
+            poison: AtomicBool::new(false),
             paid: Mutex::default(),
         }
     }
@@ -82,6 +84,10 @@ impl Load {
         self.ended.store(true, Ordering::SeqCst);
     }
 
+    fn poisons(&self) -> bool {
+        self.poison.load(Ordering::SeqCst)
+    }
+
     fn goes_on(&self) -> bool {
         !self.ended.load(Ordering::SeqCst)
     }
@@ -89,6 +95,16 @@ impl Load {
     /// Where the payments are.
     pub fn database_url(&self) -> String {
         self.database_url.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Moves the payment service to another server.
+    pub fn move_to(&self, database_url: String) {
+        *self.database_url.lock().unwrap_or_else(PoisonError::into_inner) = database_url;
+    }
+
+    /// Whether the other producer sends nothing but broken records from now on.
+    pub fn poison(&self, only: bool) {
+        self.poison.store(only, Ordering::SeqCst);
     }
 
     fn remember(&self, payment: &Payment) {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::faults::Fault;
+use super::faults::{Fault, Need};
 use super::ground::Ground;
 use super::judge::Judge;
 use super::load;
@@ -64,7 +64,9 @@ pub async fn plants(folder: &Path, judge: &Judge) -> Result<(String, bool), Prob
 
 /// The round up to where all evidence is in its folder.
 async fn to_its_end(plan: &Plan, folder: &Path, judge: &Judge) -> Result<Arc<Ground>, Problem> {
-    let ground = Arc::new(Ground::prepare(folder, plan.seed).await?);
+    let needs: Vec<Need> =
+        plan.faults.iter().flat_map(|fault| fault.needs.iter().copied()).collect();
+    let ground = Arc::new(Box::pin(Ground::prepare(folder, plan.seed, &needs)).await?);
     let first = ground.daemon("first", &[])?;
     ground.daemons.lock().await.push(first);
     let mut watch = judge.watch(folder)?;
@@ -140,7 +142,7 @@ async fn supervise(ground: Arc<Ground>, ended: CancellationToken) -> Result<(), 
 /// Stops the daemons in order, and looks through what they logged for what nobody may say.
 async fn last_words(ground: &Ground) -> Result<(), Problem> {
     let canary = ground.load.canary.as_str();
-    let secret = ground.url().split(['/', ':', '@']).nth(4).unwrap_or("no password");
+    let secret = ground.secret();
     let mut daemons = ground.daemons.lock().await;
     for daemon in daemons.iter_mut() {
         daemon.stop()?;

@@ -66,8 +66,8 @@ pub const FAULTS: &[Fault] = &[
 async fn kill(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
     // Mostly in the middle of the start, now and then after some work.
     match strike.rng.u32(0..4) {
-        0 => strike.hold(2000..6000).await,
-        _ => strike.hold(20..2000).await,
+        0 => strike.hold(1500..4000).await,
+        _ => strike.hold(20..1200).await,
     }
     let mut daemons = ground.daemons.lock().await;
     let Some(first) = daemons.first_mut() else { return Ok(()) };

@@ -15,6 +15,15 @@ use rules::problem::{Code, Problem};
 
 pub const FAULTS: &[Fault] = &[
     Fault {
+        name: "poison",
+        number: "F34",
+        what: "bursts in which nearly every record is broken",
+        needs: &[],
+        pause: Duration::from_secs(4),
+        alone: "",
+        act: |ground, strike| Box::pin(poison(ground, strike)),
+    },
+    Fault {
         name: "kafka-crash",
         number: "F25",
         what: "kill -9 of the only broker; started again",
@@ -38,7 +47,7 @@ pub const FAULTS: &[Fault] = &[
         what: "the topic is deleted and made again, with as many partitions or others",
         needs: &[],
         pause: Duration::from_secs(20),
-        alone: "topic",
+        alone: "topic cluster",
         act: |ground, strike| Box::pin(recreate(ground, strike)),
     },
     Fault {
@@ -47,7 +56,7 @@ pub const FAULTS: &[Fault] = &[
         what: "records are deleted past the position while no daemon runs",
         needs: &[],
         pause: Duration::from_secs(10),
-        alone: "topic",
+        alone: "topic cluster",
         act: |ground, strike| Box::pin(delete_records(ground, strike)),
     },
     Fault {
@@ -56,7 +65,7 @@ pub const FAULTS: &[Fault] = &[
         what: "one partition more under load",
         needs: &[],
         pause: Duration::from_secs(15),
-        alone: "topic",
+        alone: "topic cluster",
         act: |ground, strike| Box::pin(grow(ground, strike)),
     },
     Fault {
@@ -78,6 +87,14 @@ pub const FAULTS: &[Fault] = &[
         act: |ground, strike| Box::pin(transactions(ground, strike)),
     },
 ];
+
+async fn poison(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    strike.begin(ground, Truth::Open)?;
+    ground.load.poison(true);
+    strike.hold(1000..6000).await;
+    ground.load.poison(false);
+    Ok(())
+}
 
 async fn crash(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
     let mut kafka = ground.kafka.lock().await;

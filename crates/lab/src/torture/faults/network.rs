@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::ground::Ground;
-use super::{Fault, Strike, Truth};
+use super::{Fault, Strike, Truth, failed};
 use crate::servers::proxy::{Fate, Proxy};
 use rules::problem::Problem;
 
@@ -54,6 +54,15 @@ pub const FAULTS: &[Fault] = &[
         act: |ground, strike| Box::pin(cut(ground, strike, &ground.postgres_proxy)),
     },
     Fault {
+        name: "postgres-login",
+        number: "F36",
+        what: "the daemon's password is changed, or its role may not log in, and it is cut off; taken back",
+        needs: &[],
+        pause: Duration::from_secs(5),
+        alone: "server",
+        act: |ground, strike| Box::pin(login(ground, strike)),
+    },
+    Fault {
         name: "kafka-silent",
         number: "F27",
         what: "Kafka takes everything and answers nothing for up to 25 s; all comes through then",
@@ -86,10 +95,27 @@ pub const FAULTS: &[Fault] = &[
         what: "all connections to Kafka are cut, new ones refused for up to 15 s",
         needs: &[],
         pause: Duration::from_secs(3),
-        alone: "",
+        alone: "kafka-wire",
         act: |ground, strike| Box::pin(cut(ground, strike, &ground.kafka_proxy)),
     },
 ];
+
+async fn login(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    // Nobody puts another server there in the middle: its role would keep the change.
+    let _postgres = ground.postgres.lock().await;
+    let client = ground.patient_client().await?;
+    let (change, undo) = match strike.rng.bool() {
+        true => ("PASSWORD 'another'".to_owned(), format!("PASSWORD '{}'", ground.secret())),
+        false => ("NOLOGIN".to_owned(), "LOGIN".to_owned()),
+    };
+    let alter = |what: &str| format!("ALTER ROLE makegood {what}");
+    client.batch_execute(&alter(&change)).await.map_err(failed)?;
+    ground.postgres_proxy.cut_all();
+    strike.begin(ground, Truth::Unable)?;
+    strike.hold(1000..20_000).await;
+    strike.end(ground)?;
+    client.batch_execute(&alter(&undo)).await.map_err(failed)
+}
 
 async fn commit(ground: &Ground, strike: &mut Strike<'_>, fate: Fate) -> Result<(), Problem> {
     let before = ground.postgres_proxy.met(fate);

@@ -210,15 +210,19 @@ impl Payer {
                 self.session = None;
                 match ended {
                     _ if kind == Kind::RolledBack => "refused",
-                    // The server says itself that it did not commit, unless it is about to end.
-                    Ok(Err(e)) if e.code().is_some_and(|c| !c.code().starts_with("57P")) => {
-                        "refused"
-                    }
+                    // Only what refuses a transaction for its own sake says that it was not committed: a server that
+                    // panics on its disk may have written it down before.
+                    Ok(Err(e)) if e.code().is_some_and(|c| refuses(c.code())) => "refused",
                     _ => "unknown",
                 }
             }
         }
     }
+}
+
+/// Integrity, an aborted transaction, serialization.
+fn refuses(sqlstate: &str) -> bool {
+    ["23", "25", "40"].iter().any(|class| sqlstate.starts_with(class))
 }
 
 async fn write(

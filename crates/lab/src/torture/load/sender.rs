@@ -70,13 +70,17 @@ impl Sender {
                 // The answer of one is not waited for by the next.
                 drop(delivery);
             }
-            let pause = self.rng.u64(0..self.load.pause_ms * 2);
+            let usual = self.rng.u64(0..self.load.pause_ms * 2);
+            let pause = if self.load.poisons() { 4 } else { usual };
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }
         Ok(())
     }
 
     async fn choose(&mut self) -> Result<Option<Sending>, Problem> {
+        if self.load.poisons() {
+            return Ok(Some(self.broken()));
+        }
         let canary = self.load.canary.clone();
         let of = |payment: Payment, kind: &'static str, value: Value| Sending {
             kind,
