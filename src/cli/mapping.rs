@@ -1,20 +1,18 @@
 //! `makegood mapping`: the SQL between events and your tables, checked, tried and written out.
 
+mod draft;
 mod try_out;
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use tokio::sync::mpsc;
 
-use super::print::{self, Output};
+use super::print::Output;
 use super::session::{self, Session};
 use super::{Globals, checks, logging};
 use crate::doctor::{self, Places, Round};
-use crate::store::mapping::FILES;
-use rules::problem::{Code, Problem};
+use rules::problem::Problem;
 
 #[derive(Debug, Subcommand)]
 pub enum Action {
@@ -34,16 +32,8 @@ Examples:
     },
     /// Try the mapping on events, show the rows it would write, and roll everything back.
     Try(try_out::Args),
-    /// Write the shipped mapping into a folder, to be changed.
-    #[command(after_help = "\
-Examples:
-  makegood mapping new sql/purchases
-  makegood mapping new /etc/makegood/purchases")]
-    New {
-        /// The folder; it must not have any of the files yet
-        #[arg(value_name = "DIR")]
-        folder: PathBuf,
-    },
+    /// Write a mapping for a table of yours into a folder, with marks where a person must say something.
+    New(draft::Args),
 }
 
 pub async fn run(globals: &Globals, action: Action) -> Result<ExitCode, Problem> {
@@ -51,7 +41,7 @@ pub async fn run(globals: &Globals, action: Action) -> Result<ExitCode, Problem>
     match action {
         Action::Check { route, output } => check(globals, route.as_deref(), output).await,
         Action::Try(args) => try_out::run(globals, &args).await,
-        Action::New { folder } => write(&folder).map(|()| ExitCode::SUCCESS),
+        Action::New(args) => draft::run(globals, &args).await.map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -78,26 +68,4 @@ async fn check(
         }
     };
     tokio::join!(looking, checks::show(heard, output.output, false)).1
-}
-
-fn write(folder: &Path) -> Result<(), Problem> {
-    let failed = |what: &Path, e: std::io::Error| {
-        Problem::new(Code::System, format!("cannot write {}: {e}", what.display()))
-    };
-    if let Some((name, _)) = FILES.iter().find(|(name, _)| folder.join(name).exists()) {
-        let cause =
-            format!("{} is there already; nothing was written", folder.join(name).display());
-        return Err(Problem::new(Code::Usage, cause).hint("name a new folder"));
-    }
-    fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
-    for (name, text) in FILES {
-        let file = folder.join(name);
-        fs::write(&file, text).map_err(|e| failed(&file, e))?;
-        print::data(&format!("{}\n", file.display()))?;
-    }
-    say!(
-        "set mapping = \"{}\" in the route's [[inbox]] section; README.md there says how to go on",
-        folder.display()
-    );
-    Ok(())
 }

@@ -16,6 +16,7 @@ mod contract;
 mod crash;
 mod database_faults;
 mod doctor;
+mod drafting;
 mod drift;
 mod encodings;
 mod exactly_once;

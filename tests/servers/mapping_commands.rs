@@ -143,7 +143,7 @@ async fn try_shows_the_rows_it_would_write_and_writes_none() {
 async fn new_writes_a_mapping_that_does_what_the_shipped_one_does() {
     let rig = Rig::new(1).await;
     let folder = rig.path("mapping");
-    let new = ["mapping", "new", folder.to_str().unwrap()];
+    let new = ["mapping", "new", "--into", folder.to_str().unwrap()];
     let written = run(&rig, &new).await;
     assert!(written.status.success(), "{}", stderr(&written));
     assert_eq!(stdout(&written).lines().count(), 8);

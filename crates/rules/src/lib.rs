@@ -9,6 +9,7 @@ pub mod business_key;
 pub mod checkup;
 pub mod decode_error;
 pub mod diagnosis;
+pub mod draft;
 pub mod drift;
 pub mod envelope;
 pub mod error_policy;

@@ -34,6 +34,7 @@ pub mod runs;
 mod search_path;
 pub mod server_info;
 pub mod statuses;
+pub mod table_shape;
 pub mod test_events;
 mod tx;
 pub mod unpurchased;

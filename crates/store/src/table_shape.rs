@@ -1,0 +1,41 @@
+//! A table of the host's as the catalogue has it, and the words of a status in it: what a mapping is drafted from.
+
+use super::{Fault, Store};
+use rules::draft::{Column, Word};
+use rules::sql::quoted;
+
+/// How many words of a status are looked at; more are none.
+const WORDS: i64 = 50;
+/// How many payments are looked at for them: the latest ones of a large table would take as long as all.
+const SEEN: i64 = 1_000_000;
+
+/// The columns of a table, as it is written in SQL; none where there is no such table.
+pub async fn columns(store: &Store, table: &str) -> Result<Vec<Column>, Fault> {
+    let sql = include_str!("../../../sql/core/table_shape.sql");
+    let rows = store.query_host(sql, &[&table]).await?;
+    let column = |row: &tokio_postgres::Row| {
+        let other: (Option<String>, Option<String>) =
+            (row.get("other_table"), row.get("other_column"));
+        Column {
+            name: row.get("column_name"),
+            kind: row.get("kind"),
+            is_required: row.get("required"),
+            is_made: row.get("is_made"),
+            is_primary: row.get("is_primary"),
+            is_unique: row.get("is_unique"),
+            points_to: other.0.zip(other.1),
+        }
+    };
+    Ok(rows.iter().map(column).collect())
+}
+
+/// The words in a column, the most frequent first.
+pub async fn words(store: &Store, table: &str, column: &str) -> Result<Vec<Word>, Fault> {
+    let sql = format!(
+        "SELECT word, pg_catalog.count(*) FROM (SELECT {}::text AS word FROM {table} LIMIT $1::bigint) seen
+         WHERE word IS NOT NULL GROUP BY word ORDER BY pg_catalog.count(*) DESC, word LIMIT $2::bigint",
+        quoted(column)
+    );
+    let rows = store.query_host(&sql, &[&SEEN, &WORDS]).await?;
+    Ok(rows.iter().map(|row| Word { text: row.get(0), payments: row.get(1) }).collect())
+}
