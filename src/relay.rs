@@ -6,23 +6,18 @@
 //! * **Leading**: rows are read ahead, sent in order, and the cursor follows what Kafka acknowledged. Left
 //!   for Following when another daemon wrote a step (ours is then refused), and on any trouble with the
 //!   database: the session ends, and all that was read ahead goes with it.
-//! * **Waiting** (within Leading): Kafka is away, or the client failed. The rows stay in the window, and the same ones
-//!   are sent again by a new client.
-//! * **Holding topics** (within Leading): a topic takes nothing. Its rows are parked, and it is tried again from
-//!   time to time; all others go on (`relay/topics.rs`).
-//! * **Careful** (within Leading): Kafka refused a row for its own sake. Rows of its key go one at a time,
-//!   until it is through or parked; then its key waits with it, and all others go on.
+//!
+//! What a leading daemon does with messages that do not go through is the machine's in `crates/rules/src/relay.rs`, and drawn
+//! in `docs/architecture.md`.
 //!
 //! None of the states is durable: what is, is the newest step in PostgreSQL.
 
-mod cursor_writer;
+mod client;
+mod housekeeping;
 mod message;
 mod outbox_reader;
-mod polling;
-mod producer;
-mod recovery;
 mod term;
-mod topics;
+mod told;
 mod trial;
 
 use std::sync::Arc;
@@ -34,11 +29,13 @@ use uuid::Uuid;
 
 use crate::config;
 use crate::heartbeats::Sign;
-use crate::kafka::sender::Pace;
+use crate::kafka::sender::Trouble;
 use crate::store::outbox::{Claim, Saying, Session, Shard};
-use producer::Line;
+use client::Client;
 use rules::backoff::Backoff;
+use rules::diagnosis::Diagnosis;
 use rules::problem::{Code, Problem};
+use rules::relay::{Pace, Step};
 use term::{Ending, Lead};
 
 /// Pauses between attempts to reach the database.
@@ -129,16 +126,16 @@ impl Relay {
                 Claim::Won { step, epoch, cursor } => {
                     self.sign.shows(None);
                     info!(shard = self.shard.number, epoch, "this daemon relays the outbox");
-                    let line = match Line::open(&self.kafka, Pace::Pipelined) {
-                        Ok(line) => line,
+                    let client = match Client::open(&self.kafka, Pace::Pipelined) {
+                        Ok(client) => client,
                         Err(problem) => {
-                            let trouble = Some(said(&problem));
-                            let saying = Saying { trouble, ..Saying::default() };
-                            let _ = session.step(step, &cursor, &saying).await;
+                            let trouble = Some(Diagnosis::from(&problem));
+                            let saying = Step { trouble, ..Step::at(cursor) };
+                            let _ = session.step(step, &Saying::from(saying)).await;
                             return Err(problem);
                         }
                     };
-                    return Lead::begin(self, session, line, step, cursor).run(stop).await;
+                    return Lead::begin(self, session, client, step, cursor).run(stop).await;
                 }
                 Claim::Taken(left) => {
                     self.sign.shows(None);
@@ -185,7 +182,6 @@ impl Relay {
     }
 }
 
-/// A problem as a step says it: what is wrong, and what to do about it.
-fn said(problem: &Problem) -> (String, String) {
-    (problem.cause.clone(), problem.hint.clone())
+fn complaint(trouble: Trouble) -> Diagnosis {
+    Diagnosis::new(trouble.reason, trouble.advice)
 }

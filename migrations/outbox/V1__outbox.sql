@@ -112,6 +112,7 @@ COMMENT ON TABLE makegood.outbox_parked IS
 COMMENT ON COLUMN makegood.outbox_parked.by_topic IS
     'It is the topic that takes nothing: the relay tries it again by itself, and sends the row as soon as it can.';
 CREATE INDEX outbox_parked_key ON makegood.outbox_parked (aggregateid, aggregatetype, seq) WHERE NOT by_topic;
+CREATE INDEX outbox_parked_topic_key ON makegood.outbox_parked (aggregateid, aggregatetype, seq) WHERE by_topic;
 CREATE INDEX outbox_parked_topic ON makegood.outbox_parked (aggregatetype, seq) WHERE by_topic;
 CREATE INDEX outbox_parked_retry ON makegood.outbox_parked (seq) WHERE retry_at IS NOT NULL;
 CREATE INDEX outbox_parked_id ON makegood.outbox_parked (id);

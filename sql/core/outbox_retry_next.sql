@@ -1,7 +1,7 @@
 -- makegood: outbox_retry_next
 -- The next rows that were parked and may go, in the order they have to: those that somebody asked for, and those of
--- the topics $5, which take events again; none before an earlier one of its key that still waits. At most $3 rows and about $4
--- bytes, but always one.
+-- the topics $5, which take events again. None before an earlier one of its key that waits for something else: it is not asked
+-- for, or waits for its topic where this one does not. At most $3 rows and about $4 bytes, but always one.
 SELECT s.seq, s.id, s.aggregatetype, s.aggregateid, s.type, s.payload, s.headers, s.created_at
 FROM (
     SELECT d.*, sum(d.bytes) OVER (ORDER BY d.seq) AS total
@@ -20,8 +20,13 @@ FROM (
               AND NOT EXISTS (
                   SELECT FROM makegood.outbox_parked before
                   WHERE before.aggregateid = p.aggregateid AND before.aggregatetype = p.aggregatetype AND before.seq < p.seq
-                        AND NOT before.by_topic AND before.retry_at IS NULL
+                        AND NOT before.by_topic AND (p.by_topic OR before.retry_at IS NULL)
               )
+              AND (p.by_topic OR NOT EXISTS (
+                  SELECT FROM makegood.outbox_parked before
+                  WHERE before.aggregateid = p.aggregateid AND before.aggregatetype = p.aggregatetype AND before.seq < p.seq
+                        AND before.by_topic
+              ))
         ORDER BY p.seq
         LIMIT $3
     ) d

@@ -1,6 +1,6 @@
 -- makegood: outbox_topic_behind
--- Takes note of who asked to try topic $1, and tells apart the rows that are behind one of their key that Kafka refused:
--- they wait for that one.
+-- Takes note of who asked to try topic $1, and tells apart the rows that are behind one of their key that Kafka refused,
+-- whether or not somebody asked for that one by now: they wait for it.
 WITH behind AS (
     UPDATE makegood.outbox_parked p
     SET by_topic = false, reason = NULL, advice = NULL, retry_at = NULL
@@ -8,7 +8,7 @@ WITH behind AS (
           AND EXISTS (
               SELECT FROM makegood.outbox_parked before
               WHERE before.aggregateid = p.aggregateid AND before.aggregatetype = p.aggregatetype AND before.seq < p.seq
-                    AND NOT before.by_topic AND before.retry_at IS NULL
+                    AND NOT before.by_topic
           )
     RETURNING p.seq
 )

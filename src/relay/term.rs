@@ -1,28 +1,33 @@
-//! One term as the outbox's relay: read ahead, send in order, move the cursor behind what is acknowledged.
+//! One term as the outbox's relay: tells the machine what happens, and carries out what it decides
+//! (`crates/rules`, `relay.rs`).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::Relay;
-use super::cursor_writer::{self, Leaving};
-use super::message::Texts;
+use super::client::Client;
+use super::housekeeping::Housekeeping;
 use super::outbox_reader::Reading;
-use super::producer::Line;
-use super::topics::Topics;
-use crate::kafka::sender::{Delivered, HandOver, Outgoing, Pace};
+use super::trial::Trials;
+use crate::kafka::sender::{Delivered, HandOver};
 use crate::meter;
-use crate::store::outbox::{Cursor, Lost, Row, Session};
+use crate::store::Fault;
+use crate::store::outbox::{Cursor, Lost, Row, Saying, Session};
 use crate::trace;
+use rules::diagnosis::Diagnosis;
 use rules::problem::Problem;
-use rules::produce_error::{Blame, Refusal};
-use rules::window::{End, Window};
+use rules::relay::{Action, Event, Pace, Task, Term};
 
 /// How long a stop waits for acknowledgements.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How long a broker may take to answer whether it is there.
+const ANSWER: Duration = Duration::from_secs(2);
+/// Rows parked that are sent again together.
+const RETRIES: i64 = 2000;
+/// What they may weigh together, about.
+const RETRIES_BYTES: i64 = 8 << 20;
 
 /// Why a term ended.
 pub(super) enum Ending {
@@ -32,77 +37,26 @@ pub(super) enum Ending {
     Lost,
 }
 
-/// A row in the window.
-pub(super) struct Item {
-    pub(super) row: Row,
-    /// The cursor that has passed it; none for a row that was parked and is tried again.
-    pub(super) passed: Option<Cursor>,
+/// Whether a step is the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    No,
+    Yes,
 }
 
-/// The state of a term.
+/// The daemon that has the lease.
 pub(super) struct Lead<'a> {
     pub(super) relay: &'a Relay,
     pub(super) session: Session,
-    pub(super) step: i64,
-    pub(super) cursor: Cursor,
-    pub(super) reading: Reading,
-    pub(super) window: Window<Item, Refusal>,
-    pub(super) window_bytes: usize,
-    /// The highest number of a row that was read.
-    pub(super) top_seq: i64,
-    /// The last row that was handed over, and so the last that a term which ends has to settle.
-    pub(super) last_sent: u64,
-    /// The spans of the messages in it.
+    pub(super) term: Term<Row, Cursor>,
+    reading: Reading,
+    client: Client,
+    pub(super) trials: Trials,
+    /// The newest step.
+    step: i64,
+    housekeeping: Housekeeping,
+    /// The spans of the messages on their way.
     pub(super) spans: trace::Sends,
-    pub(super) line: Line,
-    /// Messages that were not delivered, and not answered for yet.
-    pub(super) failed: Vec<(u64, Refusal)>,
-    /// Rows that go alone.
-    pub(super) careful: BTreeSet<u64>,
-    /// How often Kafka refused a row for its own sake.
-    pub(super) tries: HashMap<u64, u32>,
-    /// Topics and keys that wait behind a row parked.
-    pub(super) blocked: HashSet<(String, String)>,
-    /// Topics that take nothing.
-    pub(super) topics: Topics,
-    /// A topic was held, and nothing has been acknowledged since: the rest of the world may be no better.
-    pub(super) unproven: bool,
-    /// When each row on its way was handed over, the oldest first.
-    pub(super) handed: BTreeMap<u64, Instant>,
-    /// When the newest of those acknowledged was.
-    pub(super) acknowledged: Option<Instant>,
-    /// Nothing is sent before then.
-    pub(super) hold_until: Option<Instant>,
-    pub(super) holds: u32,
-    /// Why nothing is sent, and advice.
-    pub(super) trouble: Option<(String, String)>,
-    /// What else a person should know.
-    pub(super) remark: Option<String>,
-    /// What the last step said of the trouble, and whether it announced sleep.
-    pub(super) said: (Option<(String, String)>, bool),
-    pub(super) stepped_at: Instant,
-    /// Rows acknowledged since the last step.
-    pub(super) published: i64,
-    /// Looks in a row that found nothing.
-    pub(super) empty_looks: usize,
-    pub(super) look_at: Instant,
-    /// When a look last found rows after one that found none.
-    pub(super) woke_at: Instant,
-    pub(super) turn_at: Instant,
-    /// When Kafka last said anything, or got something after a pause.
-    pub(super) heard_at: Instant,
-    /// A message whose way is timed, and when it was handed over.
-    pub(super) timed: Option<(u64, Instant)>,
-    /// When to look whether somebody wants rows parked to be sent again: their word may be lost.
-    pub(super) retries_at: Instant,
-    /// Those rows; they go when the window is empty.
-    pub(super) retries: Vec<Row>,
-    /// The window holds such rows; nothing else is read until it is empty.
-    pub(super) retrying: bool,
-    /// New rows are looked for once before the next of those.
-    pub(super) others_first: bool,
-    /// Whether that was so before the last of those.
-    pub(super) others_turn: bool,
 }
 
 impl<'a> Lead<'a> {
@@ -110,49 +64,20 @@ impl<'a> Lead<'a> {
     pub(super) fn begin(
         relay: &'a Relay,
         session: Session,
-        line: Line,
+        client: Client,
         step: i64,
         cursor: Cursor,
     ) -> Lead<'a> {
-        let now = Instant::now();
         Lead {
             relay,
-            line,
-            step,
-            reading: Reading::from(cursor.clone()),
-            cursor,
+            term: Term::begin(cursor.clone(), session.can_be_woken, Instant::now()),
             session,
-            window: Window::default(),
-            window_bytes: 0,
-            top_seq: 0,
-            last_sent: 0,
+            reading: Reading::from(cursor),
+            client,
+            trials: Trials::default(),
+            step,
+            housekeeping: Housekeeping::default(),
             spans: trace::Sends::default(),
-            failed: Vec::new(),
-            careful: BTreeSet::new(),
-            tries: HashMap::new(),
-            blocked: HashSet::new(),
-            topics: Topics::default(),
-            unproven: false,
-            handed: BTreeMap::new(),
-            acknowledged: None,
-            hold_until: None,
-            holds: 0,
-            trouble: None,
-            remark: None,
-            said: (None, false),
-            stepped_at: now,
-            published: 0,
-            empty_looks: 0,
-            look_at: now,
-            woke_at: now,
-            turn_at: now,
-            heard_at: now,
-            timed: None,
-            retries_at: now,
-            retries: Vec::new(),
-            retrying: false,
-            others_first: false,
-            others_turn: false,
         }
     }
 
@@ -164,151 +89,181 @@ impl<'a> Lead<'a> {
             Ok(Ending::Lost) => {}
             // Its lease goes on until the next term, and nobody would see that nothing is sent.
             Err(problem) => {
-                self.trouble = Some(super::said(problem));
-                let _ = self.write_step(Leaving::No).await;
+                let mut saying = self.saying(Leaving::No);
+                saying.step.trouble = Some(Diagnosis::from(problem));
+                let _ = self.write(&saying).await;
             }
         }
-        self.line.close().await;
+        self.client.close().await;
         outcome
     }
 
     async fn work(&mut self, stop: &CancellationToken) -> Result<Ending, Problem> {
-        self.blocked = cursor_writer::blocked(&self.session).await?;
-        self.know_topics().await?;
+        self.read_blocked().await?;
         while !stop.is_cancelled() {
             self.relay.sign.tick();
-            while let Some(report) = self.line.ready() {
-                self.note(report);
+            self.hear().await?;
+            self.hand_over(u64::MAX).await?;
+            if let Some(task) = self.term.due(Instant::now()) {
+                match self.carry_out(task).await? {
+                    Ok(()) => continue,
+                    Err(Lost) => return Ok(Ending::Lost),
+                }
             }
-            self.check_silence().await;
-            self.recover().await?;
-            self.try_topics().await?;
-            self.hand_over(u64::MAX);
-            if self.step_at() <= Instant::now() && self.write_step(Leaving::No).await?.is_err() {
-                return Ok(Ending::Lost);
-            }
-            if self.retries_at <= Instant::now() {
-                self.look_for_retries().await?;
-            }
-            if self.look_at().is_some_and(|at| at <= Instant::now()) {
-                self.look().await?;
-                continue;
-            }
-            let wake = self.wake_at();
+            let wake = self.term.wakes_at(Instant::now());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
-                report = self.line.report() => self.note(report),
-                report = self.topics.report() => self.note_trial(report),
-                () = self.session.woken.notified() => self.woken().await?,
-                () = tokio::time::sleep_until(wake) => {}
+                report = self.client.report() => self.note(report).await?,
+                report = self.trials.report() => self.note_trial(report).await?,
+                () = self.session.woken.notified() => self.on(Event::Woken).await?,
+                () = tokio::time::sleep_until(wake.into()) => {}
             }
         }
         Ok(Ending::Stopped)
     }
 
-    /// Hands rows to the client: all that wait, or one by one those that Kafka may have refused for a
-    /// neighbour's sake; none after `last`.
-    fn hand_over(&mut self, last: u64) {
-        if self.hold_until.is_some_and(|until| Instant::now() < until) {
-            return;
+    /// Takes in what both clients have to say.
+    async fn hear(&mut self) -> Result<(), Problem> {
+        while let Some(report) = self.client.ready() {
+            self.note(report).await?;
         }
-        self.hold_until = None;
+        while let Some(report) = self.trials.ready() {
+            self.note_trial(report).await?;
+        }
+        if self.term.wonders()
+            && let Some(complaint) = self.client.sender.trouble()
+        {
+            self.on(Event::Complains(super::complaint(complaint))).await?;
+        }
+        if self.term.in_flight() > 0 && self.client.sender.is_outdated() {
+            self.on(Event::LoginChanged).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the machine decide, and does what that asks for.
+    pub(super) async fn on(&mut self, event: Event<Row, Cursor>) -> Result<(), Problem> {
+        for action in self.term.on(event, Instant::now(), fastrand::f64()) {
+            self.tell(&action);
+            if action == Action::ReadBlocked {
+                self.read_blocked().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_blocked(&mut self) -> Result<(), Problem> {
+        let keys = self.session.parked_keys().await.map_err(unreadable)?;
+        // Knowing the keys asks for nothing.
+        let keys = Event::Blocked(keys.into_iter().collect());
+        self.term.on(keys, Instant::now(), 0.0);
+        Ok(())
+    }
+
+    async fn carry_out(&mut self, task: Task) -> Result<Result<(), Lost>, Problem> {
+        match task {
+            Task::Replace(pace) => self.replace(pace).await?,
+            Task::AskBroker => {
+                let answered = self.client.sender.is_answered(ANSWER).await;
+                self.on(Event::Silent { answered }).await?;
+            }
+            Task::EndTrial => self.end_trial().await?,
+            Task::Try(topics) => self.try_topics(topics).await?,
+            Task::Step => return self.write_step().await,
+            Task::Find => {
+                let waiting = self.session.waiting_topics().await.map_err(unreadable)?;
+                self.on(Event::Waiting(waiting)).await?;
+                let draining = self.term.draining();
+                let found = self.session.retries(RETRIES, RETRIES_BYTES, &draining).await;
+                self.on(Event::Found(found.map_err(unreadable)?)).await?;
+            }
+            Task::Send => {}
+            Task::Read => {
+                let rows = self.reading.next(&self.session).await?;
+                let (read_to, more) = (self.reading.cursor().clone(), self.reading.has_more());
+                self.on(Event::Read { rows, read_to, more }).await?;
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Closes the client and opens another, which sends again whatever is not acknowledged.
+    async fn replace(&mut self, pace: Pace) -> Result<(), Problem> {
+        let new = Client::open(&self.relay.kafka, pace)?;
+        for report in std::mem::replace(&mut self.client, new).close().await {
+            self.note(report).await?;
+        }
+        self.on(Event::Replaced(pace)).await
+    }
+
+    /// Hands over what may go, and nothing after `last`.
+    async fn hand_over(&mut self, last: u64) -> Result<(), Problem> {
         let mut from = 0;
-        while self.failed.is_empty() {
-            let next = match self.careful.first() {
-                Some(_) if self.window.in_flight() > 0 => return,
-                Some(token) => self.window.open(*token).map(|item| (*token, item)),
-                None => self.window.next_waiting_from(from),
-            };
-            let Some((token, item)) = next.filter(|(token, _)| *token <= last) else { return };
-            let (topic, key) = (item.row.topic.as_str(), item.row.key.as_deref());
+        while let Some((token, row)) = self.term.next_to_send(from, last, Instant::now()) {
             from = token + 1;
-            // One by one, the message before is settled anyway. All of its key wait, and nobody else.
-            if self.line.pace == Pace::Pipelined && !self.line.trust.admits(topic, key) {
-                continue;
-            }
-            let texts = Texts::of(&item.row);
-            let message = Outgoing {
-                topic,
-                key: key.map(str::as_bytes),
-                value: item.row.payload.as_bytes(),
-                headers: &texts.headers(&item.row),
-            };
-            match self.line.sender.hand_over(token, &message) {
+            match self.client.hand_over(token, row) {
                 Ok(()) => {
-                    self.line.trust.sent(topic, key);
-                    self.spans.handed_over(token, &item.row);
-                    self.timed.get_or_insert_with(|| (token, Instant::now()));
-                    if self.window.in_flight() == 0 {
-                        self.heard_at = Instant::now();
-                    }
-                    self.handed.insert(token, Instant::now());
-                    self.last_sent = self.last_sent.max(token);
-                    self.window.sent(token);
+                    self.spans.handed_over(token, row);
+                    self.term.handed_over(token, Instant::now());
                 }
-                Err(HandOver::Full) => return,
-                // The client never takes it, so there is nothing to try again.
-                Err(HandOver::Refused(refusal)) if refusal.blame == Blame::Row => {
-                    self.parked(token, refusal);
-                }
-                Err(HandOver::Refused(refusal)) => self.failed.push((token, refusal)),
+                Err(HandOver::Full) => break,
+                Err(HandOver::Refused(refusal)) => self.on(Event::NotTaken(token, refusal)).await?,
             }
         }
+        Ok(())
     }
 
     /// Notes what became of a message.
-    pub(super) fn note(&mut self, report: Delivered) {
-        self.heard_at = Instant::now();
-        if let Some((_, handed)) = self.timed.take_if(|timed| timed.0 == report.token)
-            && report.outcome.is_ok()
-        {
-            meter::acknowledged(handed.elapsed());
-        }
-        let handed = self.handed.remove(&report.token);
-        match report.outcome {
-            Ok(()) => {
-                self.acknowledged = self.acknowledged.max(handed);
-                let mut topic = None;
-                if let Some(Item { row, .. }) = self.window.open(report.token) {
-                    topic = Some(row.topic.clone());
-                    self.line.trust.acknowledged(&row.topic, row.key.as_deref());
-                    self.spans.ended(report.token, row, None);
-                }
-                self.window.settle(report.token, End::Delivered);
-                self.careful.remove(&report.token);
-                self.tries.remove(&report.token);
-                self.works(topic.as_deref().unwrap_or_default());
+    async fn note(&mut self, report: Delivered) -> Result<(), Problem> {
+        let Delivered { token, outcome } = report;
+        if outcome.is_ok() {
+            if let Some(handed_over) = self.term.handed_over_at(token) {
+                meter::acknowledged(handed_over.elapsed());
             }
-            Err(refusal) => self.failed.push((report.token, refusal)),
+            if let Some(row) = self.term.row(token) {
+                self.spans.ended(token, row, None);
+            }
         }
+        self.on(Event::Delivered(token, outcome)).await
     }
 
-    /// Kafka has taken something: what does not go has reasons of its own.
-    pub(super) fn works(&mut self, topic: &str) {
-        self.topics.works(topic);
-        (self.trouble, self.holds) = (None, 0);
-        if std::mem::take(&mut self.unproven) {
-            self.look_at = Instant::now();
+    /// Writes a step: the cursor past everything settled, the lease renewed, how things are.
+    async fn write_step(&mut self) -> Result<Result<(), Lost>, Problem> {
+        let saying = self.saying(Leaving::No);
+        if self.write(&saying).await?.is_err() {
+            return Ok(Err(Lost));
         }
+        self.on(Event::Written(saying.step)).await?;
+        let (session, relay) = (&self.session, self.relay);
+        self.housekeeping.tidy(session, relay, self.step).await.map_err(unwritable)?;
+        Ok(Ok(()))
+    }
+
+    fn saying(&mut self, leaving: Leaving) -> Saying {
+        let step = self.term.step();
+        let remark = self.housekeeping.remark().map(str::to_owned);
+        Saying { step, leaving: leaving == Leaving::Yes, remark }
+    }
+
+    async fn write(&mut self, saying: &Saying) -> Result<Result<(), Lost>, Problem> {
+        let written = self.session.step(self.step, saying).await.map_err(unwritable)?;
+        Ok(written.map(|step| self.step = step))
     }
 
     /// Waits for what is on its way, then gives the lease up. What is not acknowledged by then is sent
     /// again by the next relay.
     async fn leave(&mut self) {
-        let deadline = Instant::now() + DRAIN;
-        while self.failed.is_empty() {
-            // Rows that waited for another of their key, while later ones of other keys went.
-            self.hand_over(self.last_sent);
-            if self.window.in_flight() == 0 {
-                break;
-            }
-            match tokio::time::timeout_at(deadline, self.line.report()).await {
-                Ok(report) => self.note(report),
-                Err(_) => break,
+        let deadline = tokio::time::Instant::now() + DRAIN;
+        // Rows that waited for another of their key, while later ones of other keys went.
+        while self.hand_over(self.term.last_sent()).await.is_ok() && self.term.in_flight() > 0 {
+            match tokio::time::timeout_at(deadline, self.client.report()).await {
+                Ok(report) if report.outcome.is_ok() => drop(self.note(report).await),
+                Ok(_) | Err(_) => break,
             }
         }
-        match self.write_step(Leaving::Yes).await {
+        let saying = self.saying(Leaving::Yes);
+        match self.write(&saying).await {
             Ok(Ok(())) => {
                 info!(shard = self.relay.shard.number, "gave the outbox up");
                 // Followers that do not hear of it look soon anyway.
@@ -319,4 +274,12 @@ impl<'a> Lead<'a> {
             }
         }
     }
+}
+
+pub(super) fn unreadable(fault: Fault) -> Problem {
+    fault.problem("cannot read what is parked")
+}
+
+fn unwritable(fault: Fault) -> Problem {
+    fault.problem("cannot write the outbox's step")
 }

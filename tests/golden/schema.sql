@@ -2678,6 +2678,8 @@ CREATE INDEX outbox_parked_retry ON makegood.outbox_parked USING btree (seq) WHE
 
 CREATE INDEX outbox_parked_topic ON makegood.outbox_parked USING btree (aggregatetype, seq) WHERE by_topic;
 
+CREATE INDEX outbox_parked_topic_key ON makegood.outbox_parked USING btree (aggregateid, aggregatetype, seq) WHERE by_topic;
+
 CREATE INDEX quarantine_business_key ON makegood.quarantine USING btree (business_key) WHERE (business_key IS NOT NULL);
 
 CREATE INDEX quarantine_doubted ON makegood.quarantine USING btree (route_id, id) WHERE ((reason = ANY (ARRAY['no_payment'::text, 'mismatch'::text])) AND (resolved_at IS NULL));

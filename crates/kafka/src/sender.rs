@@ -27,6 +27,7 @@ use super::reports::{Reports, State, lock};
 use super::{login, settings};
 use rules::problem::{Code, Problem};
 use rules::produce_error::{Blame, Refusal, topic_fault};
+pub use rules::relay::Pace;
 
 /// How long one poll serves delivery reports; a close, or the purge after a failure, waits for its end.
 /// rdkafka (0.39) spins through the last millisecond of each poll, so a short one costs an idle daemon CPU.
@@ -52,19 +53,6 @@ pub enum HandOver {
     Full,
     /// Nothing was queued, and no report will come.
     Refused(Refusal),
-}
-
-/// How much may be on its way at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// As much as there is room for. The first message that is not delivered stops the
-    /// sender.
-    Pipelined,
-    /// One message: its refusal is its own. A [`Blame::Row`] does not stop such a sender; it is how
-    /// the culprit is found among those that were refused in one batch.
-    OneByOne,
-    /// Messages of as many topics: none waits for another, and a refusal stops nothing.
-    Apart,
 }
 
 /// A producer and the thread that collects its delivery reports.

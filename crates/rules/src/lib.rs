@@ -32,6 +32,7 @@ pub mod payment_diff;
 pub mod problem;
 pub mod produce_error;
 pub mod record;
+pub mod relay;
 pub mod reset;
 pub mod schedule;
 pub mod sql;
@@ -45,3 +46,6 @@ pub mod visible;
 pub mod window;
 pub mod window_estimate;
 pub mod words;
+
+#[cfg(test)]
+mod tests;

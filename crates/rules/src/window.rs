@@ -75,11 +75,24 @@ impl<T, R> Window<T, R> {
         (!matches!(slot.state, State::Settled(_))).then_some(&slot.row)
     }
 
+    /// A row, whatever became of it.
+    pub fn any(&self, token: u64) -> Option<&T> {
+        self.slot(token).map(|slot| &slot.row)
+    }
+
     /// The rows that are not settled, in order.
     pub fn all_open(&self) -> impl Iterator<Item = (u64, &T)> {
         let tokens = self.first..;
         let open = |slot: &Slot<T, R>| !matches!(slot.state, State::Settled(_));
         tokens.zip(&self.slots).filter(move |(_, slot)| open(slot)).map(|(t, slot)| (t, &slot.row))
+    }
+
+    /// The rows that are settled and not taken yet, in order.
+    pub fn all_settled(&self) -> impl Iterator<Item = (&T, &End<R>)> {
+        self.slots.iter().filter_map(|slot| match &slot.state {
+            State::Settled(end) => Some((&slot.row, end)),
+            State::Waiting | State::Sent => None,
+        })
     }
 
     /// Notes that a row was handed over.

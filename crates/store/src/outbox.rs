@@ -22,16 +22,15 @@ use uuid::Uuid;
 
 pub use claim::Claim;
 pub use delta::Delta;
-pub use parked::{Aside, Parking, Waiting};
 pub use turns::Turn;
 
 use super::when::Times;
 use super::{Fault, answer_timeout, connect};
 use config::Postgres;
+use rules::diagnosis::Diagnosis;
 use rules::problem::Problem;
+use rules::relay::{LEASE, Step};
 
-/// How long a relay that says nothing keeps its shard. It writes a step every third of that.
-pub const LEASE: Duration = Duration::from_secs(6);
 /// A cursor that is lost costs duplicates, never a row, so its commits need not wait for the disk. Scans and sorts of
 /// whole tables are what the planner falls for while statistics are young. A relay that is frozen within a transaction
 /// must not keep the next one waiting.
@@ -81,23 +80,21 @@ pub struct Shard {
     pub of: i16,
 }
 
-/// What a step says besides the cursor.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What is written with a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saying {
-    /// Rows acknowledged by Kafka since the last step.
-    pub published: i64,
-    /// Rows handed to Kafka and not acknowledged.
-    pub in_flight: i32,
-    /// Whether publishers should wake the relay.
-    pub asleep: bool,
+    /// What the term says.
+    pub step: Step<Cursor>,
     /// Whether this is the last step: the lease ends with it.
     pub leaving: bool,
-    /// Why nothing is sent, and what to do about it.
-    pub trouble: Option<(String, String)>,
-    /// The highest number of a row that was read.
-    pub top_seq: i64,
     /// What else a person should know.
     pub remark: Option<String>,
+}
+
+impl From<Step<Cursor>> for Saying {
+    fn from(step: Step<Cursor>) -> Saying {
+        Saying { step, leaving: false, remark: None }
+    }
 }
 
 /// Somebody else has the shard now.
@@ -131,33 +128,39 @@ impl Session {
         self.batch("NOTIFY makegood_outbox").await
     }
 
-    /// Writes the next step after `step`: the cursor, and the lease for another [`LEASE`].
-    pub async fn step(
-        &self,
-        step: i64,
-        cursor: &Cursor,
-        saying: &Saying,
-    ) -> Result<Result<i64, Lost>, Fault> {
+    /// Writes the next step after `step`: the cursor, what becomes of rows that are parked, and the lease for another
+    /// [`LEASE`].
+    pub async fn step(&self, step: i64, saying: &Saying) -> Result<Result<i64, Lost>, Fault> {
+        match saying.step.aside.is_empty() {
+            true => self.step_alone(step, saying).await,
+            false => self.step_parking(step, saying).await,
+        }
+    }
+
+    async fn step_alone(&self, step: i64, saying: &Saying) -> Result<Result<i64, Lost>, Fault> {
+        let Saying { step: said, leaving, remark } = saying;
         let sql = include_str!("../../../sql/core/outbox_step.sql");
-        let (reason, advice) = saying.trouble.clone().unzip();
-        let lease = if saying.leaving { Duration::ZERO } else { LEASE };
+        let said_of = |pick: fn(&Diagnosis) -> &String| said.trouble.as_ref().map(pick);
+        let (reason, advice) = (said_of(|why| &why.reason), said_of(|why| &why.advice));
+        let in_flight = i32::try_from(said.in_flight).unwrap_or(i32::MAX);
+        let lease = if *leaving { Duration::ZERO } else { LEASE };
         let written = self
             .query(
                 sql,
                 &[
                     &self.shard.number,
                     &step,
-                    &&*cursor.from,
-                    &&*cursor.to,
-                    &cursor.last_seq,
-                    &saying.published,
+                    &&*said.cursor.from,
+                    &&*said.cursor.to,
+                    &said.cursor.last_seq,
+                    &said.published,
                     &lease.as_secs_f64(),
-                    &saying.asleep,
-                    &saying.in_flight,
+                    &said.asleep,
+                    &in_flight,
                     &reason,
                     &advice,
-                    &saying.remark,
-                    &saying.top_seq,
+                    &remark,
+                    &said.top_seq,
                 ],
             )
             .await?;
@@ -205,6 +208,24 @@ impl Session {
 
 fn unusable(error: tokio_postgres::Error) -> Problem {
     Fault::from(error).problem("cannot set up the relay's session")
+}
+
+impl rules::relay::Row for Row {
+    fn seq(&self) -> i64 {
+        self.seq
+    }
+
+    fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    fn bytes(&self) -> usize {
+        self.payload.len()
+    }
 }
 
 /// A row as the statements that read rows return it.

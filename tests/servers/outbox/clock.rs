@@ -1,6 +1,6 @@
 //! The database's clock was ahead for a while and is right again: what it wrote then says nothing about now.
 
-use makegood::store::outbox::LEASE;
+use rules::relay::LEASE;
 
 use crate::support::eventually;
 use crate::support::outbox::Numbers;

@@ -6,7 +6,8 @@
 use std::time::{Duration, Instant};
 
 use makegood::config::Postgres;
-use makegood::store::outbox::{Claim, Cursor, Saying, Session, Shard};
+use makegood::store::outbox::{Claim, Cursor, Session, Shard};
+use rules::relay::Step;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -41,7 +42,7 @@ async fn costs(site: &Site, session: &Session, step: &mut i64, cursor: &mut Curs
         assert_eq!(rows.len(), 1);
         *cursor = Cursor { from: delta.to.clone(), to: delta.to, last_seq: 0 };
         let at = Instant::now();
-        *step = session.step(*step, cursor, &Saying::default()).await.unwrap().unwrap();
+        *step = session.step(*step, &Step::at(cursor.clone()).into()).await.unwrap().unwrap();
         stepped.push(at.elapsed());
     }
     let sizes = "SELECT pg_size_pretty(sum(pg_total_relation_size(c.oid)) FILTER (WHERE relname ~ '^outbox_[012]$')) || ', steps '
@@ -98,7 +99,7 @@ async fn a_million_rows_with_xmin_held_back_slow_nothing() {
     cursor = Cursor { from: delta.to.clone(), to: delta.to, last_seq: 0 };
     // An hour of steps at full load, none of which can be vacuumed while that transaction is open.
     for _ in 0..20_000 {
-        step = session.step(step, &cursor, &Saying::default()).await.unwrap().unwrap();
+        step = session.step(step, &Step::at(cursor.clone()).into()).await.unwrap().unwrap();
         if step % 1000 == 0 {
             session.trim(step - 1000).await.unwrap();
         }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use lab::servers::postgres::PrivatePostgres;
 use makegood::config::Postgres;
-use makegood::store::outbox::{Aside, Claim, Lost, Parking, Saying, Session, Shard};
+use makegood::store::outbox::{Claim, Lost, Saying, Session, Shard};
+use rules::diagnosis::Diagnosis;
+use rules::relay::{Aside, Parking, Step};
 use uuid::Uuid;
 
 use crate::parked::limit;
@@ -95,15 +97,13 @@ async fn a_relay_that_lost_its_shard_changes_nothing_about_what_was_parked() {
         (session, step, cursor)
     };
     let (first, step, cursor) = claimed().await;
-    let refused = |seq| Parking {
-        seq,
-        refusal: Some(("reason".to_owned(), "advice".to_owned())),
-        by_topic: false,
-    };
+    let refused =
+        |seq| Parking { seq, refusal: Some(Diagnosis::new("reason", "advice")), by_topic: false };
     let behind = Parking { seq: 2, refusal: None, by_topic: false };
     let aside = Aside { parking: vec![refused(1), behind], ..Aside::default() };
-    let says = Saying { leaving: true, ..Saying::default() };
-    let step = first.step_parking(step, &cursor, &says, &aside).await.unwrap().unwrap();
+    let says = |aside, cursor| Saying::from(Step { aside, ..Step::at(cursor) });
+    let last = Saying { leaving: true, ..says(aside, cursor.clone()) };
+    let step = first.step(step, &last).await.unwrap().unwrap();
     retry(&site).await;
 
     let (next, next_step, next_cursor) = claimed().await;
@@ -111,18 +111,63 @@ async fn a_relay_that_lost_its_shard_changes_nothing_about_what_was_parked() {
         Aside { sent_again: vec![1], ..Aside::default() },
         Aside { refused_again: vec![refused(1)], ..Aside::default() },
     ] {
-        let moved = first.step_parking(step, &cursor, &Saying::default(), &late).await.unwrap();
+        let moved = first.step(step, &says(late.clone(), cursor.clone())).await.unwrap();
         assert_eq!(moved, Err(Lost));
         let asked = next.retries(10, 1000, &[]).await.unwrap();
         assert_eq!(asked.iter().map(|row| row.seq).collect::<Vec<_>>(), [1, 2], "{late:?}");
     }
     let sent = Aside { sent_again: vec![1], ..Aside::default() };
-    let moved =
-        next.step_parking(next_step, &next_cursor, &Saying::default(), &sent).await.unwrap();
+    let moved = next.step(next_step, &says(sent, next_cursor.clone())).await.unwrap();
     assert_eq!(moved, Ok(next_step + 1));
     assert_eq!(
         next.retries(10, 1000, &[]).await.unwrap()[0].seq,
         2,
         "what waits behind it is next"
     );
+}
+
+/// Three rows of a key are parked like this, and somebody asks for all of them. Returns the relay's session, and the topic.
+async fn asked_for(site: &Site, parking: Vec<Parking>) -> (Session, String) {
+    let written = events(&mut Numbers::default(), "k", 3);
+    site.publish(&written).await;
+    let postgres = Postgres::from_url(&site.payments).unwrap();
+    let session = Session::open(&postgres, Shard::ONLY).await.unwrap();
+    let claim = session.claim(Uuid::new_v4()).await.unwrap();
+    let Claim::Won { step, cursor, .. } = claim else { panic!("{claim:?}") };
+    let aside = Aside { parking, ..Aside::default() };
+    session.step(step, &Step { aside, ..Step::at(cursor) }.into()).await.unwrap().unwrap();
+    retry(site).await;
+    let sql = "SELECT DISTINCT aggregatetype FROM makegood.outbox_parked";
+    let topic = site.client.query_one(sql, &[]).await.unwrap().get(0);
+    (session, topic)
+}
+
+fn waits(seq: i64, refusal: Option<Diagnosis>, by_topic: bool) -> Parking {
+    Parking { seq, refusal, by_topic }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_row_goes_before_one_of_its_key_that_waits_for_its_topic() {
+    let site = Site::new(Place::Beside, 1).await;
+    let refused = Some(Diagnosis::new("reason", "advice"));
+    let rows = vec![waits(1, refused, true), waits(2, None, false), waits(3, None, false)];
+    let (session, topic) = asked_for(&site, rows).await;
+    let seqs = async |topics: &[String]| -> Vec<i64> {
+        let found = session.retries(10, 1000, topics).await.unwrap();
+        found.iter().map(|row| row.seq).collect()
+    };
+    assert_eq!(seqs(&[]).await, Vec::<i64>::new());
+    assert_eq!(seqs(&[topic]).await, [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_topic_is_tried_with_a_row_behind_one_that_somebody_asked_for() {
+    let site = Site::new(Place::Beside, 1).await;
+    let refused = || Some(Diagnosis::new("reason", "advice"));
+    let rows =
+        vec![waits(1, refused(), false), waits(2, refused(), true), waits(3, refused(), true)];
+    let (session, topic) = asked_for(&site, rows).await;
+    assert_eq!(session.oldest_of(&topic).await.unwrap(), None);
+    let found = session.retries(10, 1000, &[topic]).await.unwrap();
+    assert_eq!(found.iter().map(|row| row.seq).collect::<Vec<_>>(), [1]);
 }

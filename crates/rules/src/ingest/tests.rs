@@ -4,6 +4,7 @@ use std::time::Instant;
 use super::*;
 use crate::batch::Limits;
 use crate::ingest::lane::{Arrival, Ending, Lane};
+use crate::tests::{arrow, drawn};
 
 const LOG: Uuid = Uuid::from_u128(1);
 
@@ -46,18 +47,6 @@ fn events(ingest: &Ingest) -> Vec<(&'static str, Event)> {
         ("readable again", Event::Looked { attempt, still: Some(BTreeSet::new()) }),
         ("admitted", Event::Admitted),
     ]
-}
-
-/// The arrows of a drawing in the documentation, by its name.
-fn drawn(name: &str) -> BTreeSet<String> {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/architecture.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let lines = page.lines().skip_while(|line| line.trim() != format!("%% {name}"));
-    lines.skip(1).take_while(|line| !line.starts_with("```")).map(|l| l.trim().to_owned()).collect()
-}
-
-fn arrow(from: impl std::fmt::Debug, to: impl std::fmt::Debug, event: &str) -> String {
-    format!("{from:?} --> {to:?}: {event}")
 }
 
 #[test]

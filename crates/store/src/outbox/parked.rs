@@ -1,60 +1,20 @@
 //! Rows parked: put there with the cursor that passes them, and sent again when somebody asks.
 
-use super::{Cursor, Lost, Row, Saying, Session};
+use rules::diagnosis::Diagnosis;
+use rules::relay::{Parking, Waiting};
+
+use super::{Lost, Row, Saying, Session};
 use crate::{About, Fault};
 
-/// A row to be parked, or back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parking {
-    /// The row's number.
-    pub seq: i64,
-    /// Why Kafka refused it, and what to do about it; none behind such a row.
-    pub refusal: Option<(String, String)>,
-    /// Whether it waits for its topic, which takes nothing.
-    pub by_topic: bool,
-}
-
-/// A topic that rows wait for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    /// Its name.
-    pub topic: String,
-    /// Why it takes nothing.
-    pub reason: String,
-    /// What to do about it.
-    pub advice: String,
-    /// Whether somebody asked to try it now.
-    pub asked: bool,
-}
-
-/// What a step does to the rows parked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Aside {
-    /// Parked now.
-    pub parking: Vec<Parking>,
-    /// Parked before, and with Kafka at last: taken away.
-    pub sent_again: Vec<i64>,
-    /// Parked before, and refused once more: kept until the next request.
-    pub refused_again: Vec<Parking>,
-}
-
-impl Aside {
-    /// Whether nothing is done to any.
-    pub fn is_empty(&self) -> bool {
-        self.parking.is_empty() && self.sent_again.is_empty() && self.refused_again.is_empty()
-    }
-}
-
 impl Session {
-    /// As [`Session::step`], and in the same transaction what became of rows parked: a relay that has lost the shard
+    /// A step, and in the same transaction what became of rows parked: a relay that has lost the shard
     /// changes nothing that the next one has read.
-    pub async fn step_parking(
+    pub(super) async fn step_parking(
         &self,
         step: i64,
-        cursor: &Cursor,
         saying: &Saying,
-        aside: &Aside,
     ) -> Result<Result<i64, Lost>, Fault> {
+        let aside = &saying.step.aside;
         // An error leaves the transaction open; the caller then lets go of the session, which rolls it back.
         self.batch("BEGIN").await?;
         let park = include_str!("../../../../sql/core/outbox_park.sql");
@@ -67,7 +27,7 @@ impl Session {
         }
         let again = include_str!("../../../../sql/core/outbox_refuse_again.sql");
         self.mark(again, &aside.refused_again).await?;
-        let moved = self.step(step, cursor, saying).await?;
+        let moved = self.step_alone(step, saying).await?;
         self.batch(if moved.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
         Ok(moved)
     }
@@ -102,8 +62,10 @@ impl Session {
             .iter()
             .map(|row| Waiting {
                 topic: row.get(0),
-                reason: text(row, 1).unwrap_or_default(),
-                advice: text(row, 2).unwrap_or_default(),
+                diagnosis: Diagnosis::new(
+                    text(row, 1).unwrap_or_default(),
+                    text(row, 2).unwrap_or_default(),
+                ),
                 asked: row.get(3),
             })
             .collect())
@@ -124,10 +86,10 @@ impl Session {
             return Ok(0);
         }
         let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
-        let said = |pick: fn(&(String, String)) -> &String| -> Vec<Option<&String>> {
+        let said = |pick: fn(&Diagnosis) -> &String| -> Vec<Option<&String>> {
             rows.iter().map(|row| row.refusal.as_ref().map(pick)).collect()
         };
-        let (reasons, advice) = (said(|(reason, _)| reason), said(|(_, advice)| advice));
+        let (reasons, advice) = (said(|refusal| &refusal.reason), said(|refusal| &refusal.advice));
         let by_topic: Vec<bool> = rows.iter().map(|row| row.by_topic).collect();
         Ok(self.query(sql, &[&seqs, &reasons, &advice, &by_topic]).await?.len())
     }

@@ -1,35 +1,41 @@
-//! The client at hand and the channel that its reports come on. Each client has its own: reports of one that
-//! was closed may still come, and would be taken for those of the next.
+//! A Kafka client and the channel that its reports come on. Each client has its own: reports of one that was closed
+//! may still come, and would be taken for those of the next.
 
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::message::Texts;
 use crate::config;
-use crate::kafka::sender::{Delivered, Pace, Sender};
-use rules::first_ack_gate::Trust;
+use crate::kafka::sender::{Delivered, HandOver, Outgoing, Sender};
+use crate::store::outbox::Row;
 use rules::problem::Problem;
+use rules::relay::Pace;
 
 /// How long closing a client may take.
 const CLOSE: Duration = Duration::from_secs(5);
 
-pub(super) struct Line {
+pub(super) struct Client {
     pub(super) sender: Sender,
-    pub(super) pace: Pace,
-    /// Which keys may have more than one message on their way.
-    pub(super) trust: Trust,
     reports: mpsc::UnboundedReceiver<Delivered>,
 }
 
-impl Line {
-    pub(super) fn open(kafka: &config::Kafka, pace: Pace) -> Result<Line, Problem> {
+impl Client {
+    pub(super) fn open(kafka: &config::Kafka, pace: Pace) -> Result<Client, Problem> {
         let (to_us, reports) = mpsc::unbounded_channel();
-        Ok(Line {
-            sender: Sender::new(kafka, pace, to_us)?,
-            pace,
-            trust: Trust::default(),
-            reports,
-        })
+        Ok(Client { sender: Sender::new(kafka, pace, to_us)?, reports })
+    }
+
+    /// Hands a row over; what becomes of it is reported under `token`.
+    pub(super) fn hand_over(&self, token: u64, row: &Row) -> Result<(), HandOver> {
+        let texts = Texts::of(row);
+        let message = Outgoing {
+            topic: &row.topic,
+            key: row.key.as_deref().map(str::as_bytes),
+            value: row.payload.as_bytes(),
+            headers: &texts.headers(row),
+        };
+        self.sender.hand_over(token, &message)
     }
 
     /// The next report. Waits for ever if the client is gone and has said everything.
