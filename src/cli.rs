@@ -14,6 +14,7 @@ mod doctor;
 mod explain;
 mod health;
 mod inbox;
+mod init;
 mod logging;
 mod mapping;
 mod migrate;
@@ -106,6 +107,8 @@ enum Command {
         #[arg(long, value_name = "ROUTE")]
         confirm: Vec<String>,
     },
+    /// Look at a database and a topic, and write configuration, mapping and the SQL for their owner.
+    Init(init::Args),
     /// Say in one sentence whether every route and the outbox work, then show what it rests on.
     Status(status::Args),
     /// Check everything that makegood rests on, and tell what a first start will do.
@@ -156,6 +159,7 @@ impl Command {
     async fn run(self, globals: &Globals) -> Result<ExitCode, Problem> {
         match self {
             Command::Run { confirm } => run(globals, confirm).await,
+            Command::Init(args) => init::run(globals, &args).await,
             Command::Status(args) => status::run(globals, &args).await,
             Command::Doctor(args) => doctor::run(globals, &args).await,
             Command::Config(command) => {

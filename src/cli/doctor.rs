@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use tokio::sync::mpsc;
 
-use super::print::Output;
+use super::print::{Format, Output};
 use super::{Globals, checks, logging, session};
 use crate::doctor::{self, Round};
 use rules::problem::Problem;
@@ -28,6 +28,13 @@ pub struct Args {
     strict: bool,
     #[command(flatten)]
     output: Output,
+}
+
+impl Args {
+    /// As nobody asked for anything else.
+    pub fn plain() -> Args {
+        Args { strict: false, output: Output { output: Format::Table } }
+    }
 }
 
 pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {

@@ -1,6 +1,6 @@
 //! `makegood mapping`: the SQL between events and your tables, checked, tried and written out.
 
-mod draft;
+pub mod draft;
 mod try_out;
 
 use std::process::ExitCode;

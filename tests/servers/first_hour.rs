@@ -8,7 +8,9 @@ use std::process::{Command, Output, Stdio};
 
 use lab::servers::postgres::PrivatePostgres;
 
+use super::drafting::{OTHER_TABLES, event, fill_in};
 use super::support::daemon::Daemon;
+use super::support::events::raw;
 use super::support::eventually;
 use super::support::rig::Rig;
 use super::support::world::{HOST_TABLES, connect};
@@ -32,13 +34,18 @@ struct Machine {
 
 impl Machine {
     async fn new() -> Machine {
+        Machine::with(HOST_TABLES).await
+    }
+
+    /// One with these tables of the host's.
+    async fn with(tables: &str) -> Machine {
         let rig = Rig::new(1).await;
         // Roles are a whole cluster's, so the test has one of its own.
         let postgres =
             tokio::task::spawn_blocking(|| PrivatePostgres::start(false)).await.unwrap().unwrap();
         let admin = connect(&postgres.url("postgres")).await;
         admin.batch_execute("CREATE DATABASE shop").await.unwrap();
-        connect(&postgres.url("shop")).await.batch_execute(HOST_TABLES).await.unwrap();
+        connect(&postgres.url("shop")).await.batch_execute(tables).await.unwrap();
         let clone = rig.path("clone");
         fs::create_dir_all(clone.join("target/dist")).unwrap();
         fs::create_dir(clone.join("bin")).unwrap();
@@ -160,4 +167,56 @@ async fn a_schema_that_another_role_made_is_handed_over_as_the_script_says() {
         let owners: Vec<String> = owners.iter().map(|row| row.get(0)).collect();
         assert_eq!(owners, ["makegood_owner"], "made by {maker}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn init_leads_from_an_empty_folder_and_tables_of_ones_own_to_a_doctor_that_finds_nothing() {
+    let machine = Machine::with(OTHER_TABLES).await;
+    machine.rig.send(&raw(None, Some(event(1).as_bytes()))).await;
+    let topic = &machine.rig.topic;
+    let servers = "export DATABASE_URL='postgres:///shop?user=postgres' KAFKA_BOOTSTRAP_SERVERS=localhost:9092\n";
+    // What is not said and cannot be asked is named.
+    let asked = machine.types(&format!("{servers}makegood init")).await;
+    let said = String::from_utf8(asked.stderr).unwrap();
+    assert!(asked.status.code() == Some(2) && said.contains("TABLE is missing"), "{said}");
+    let said = machine
+        .does(&format!(
+            "{servers}makegood init 'shop.\"Enrolment\"' --topic {topic} --group {} --into here",
+            machine.rig.group
+        ))
+        .await;
+    for part in [
+        "3. give the daemon's role a password",
+        "FILL_IN: here/purchases/apply.sql",
+        "here/owner.sql",
+    ] {
+        assert!(said.contains(part), "{part} is missing: {said}");
+    }
+    // The steps as they are printed; a person's part is filling in.
+    fill_in(&machine.clone.join("here/purchases"));
+    let (_, steps) = said.split_once("what is left to do:").unwrap();
+    let step = |begins: &str| {
+        let line = steps.split(begins).nth(1).unwrap_or_else(|| panic!("no {begins}: {said}"));
+        format!("{begins}{}", line.lines().next().unwrap())
+    };
+    machine.does(&step("psql -v ON_ERROR_STOP=1")).await;
+    machine.does(&step("psql -d shop -c")).await;
+    let again = step("makegood init --into").split("   ").next().unwrap().to_owned();
+    let found = machine
+        .does(&format!(
+            "export PGPASSWORD=PASSWORD KAFKA_BOOTSTRAP_SERVERS=localhost:9092\n{again}"
+        ))
+        .await;
+    assert!(found.contains("0 failed"), "{found}");
+    let mapping: Vec<&str> = found.lines().filter(|line| line.contains(" mapping.")).collect();
+    assert!(mapping.iter().all(|line| line.starts_with("PASS")), "{mapping:#?}");
+    let env = [("PGPASSWORD", "PASSWORD"), ("MAKEGOOD_HTTP_LISTEN", "127.0.0.1:0")];
+    let daemon = Daemon::start_with(&machine.clone.join("here/makegood.toml"), 0, &env);
+    let shop = connect(&machine.postgres.url("shop")).await;
+    eventually("the purchases of the payments that are paid", || async {
+        let rows = shop.query("SELECT FROM shop.\"Enrolment\"", &[]).await.unwrap();
+        (rows.len() == 2).then_some(())
+    })
+    .await;
+    daemon.stop();
 }

@@ -6,6 +6,13 @@ use super::{ENCODING, SETTINGS, Set, lacking};
 use crate::Store;
 use rules::problem::Problem;
 
+/// With IF NOT EXISTS alone, PostgreSQL asks for the right to make schemas even where this one is there.
+const SCHEMA: &str = "DO $$ BEGIN
+    IF to_regnamespace('makegood') IS NULL THEN
+        CREATE SCHEMA makegood;
+    END IF;
+END $$;\n";
+
 /// The SQL of some sets' migrations: all or nothing, and noted in their histories as if
 /// [`up`](super::up) had applied them.
 pub fn sql(sets: &[Set]) -> String {
@@ -26,7 +33,7 @@ pub async fn missing_sql(store: &Store, sets: &[Set]) -> Result<String, Problem>
 
 fn script(parts: impl IntoIterator<Item = (Set, Vec<Migration>)>) -> String {
     let local = SETTINGS.replace("SET ", "SET LOCAL ") + "; SET LOCAL lock_timeout = '10s'";
-    let mut text = format!("BEGIN;\n{local};\n{ENCODING}CREATE SCHEMA IF NOT EXISTS makegood;\n");
+    let mut text = format!("BEGIN;\n{local};\n{ENCODING}{SCHEMA}");
     for (set, migrations) in parts {
         let history = set.history();
         // As refinery 0.10 makes it, and below writes and reads it.

@@ -1,0 +1,70 @@
+//! The last event of the topic: its type, and where its values stand.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::config::{Config, Kafka};
+use crate::kafka::probe::Probe;
+use rules::draft::Places;
+use rules::problem::{Code, Problem};
+use rules::record::Record;
+
+/// What was seen.
+#[derive(Default)]
+pub struct Seen {
+    /// The type that the event says it has.
+    pub event_type: Option<String>,
+    /// Where its values stand.
+    pub places: Places,
+}
+
+/// How many records of each partition are looked at, back from the end.
+const DEPTH: i64 = 20;
+
+/// Looks at the topic, which must be there. An empty one shows nothing.
+pub async fn at_topic(kafka: &Kafka, topic: &str, group: &str) -> Result<Seen, Problem> {
+    let (kafka, topic, group) = (kafka.clone(), topic.to_owned(), group.to_owned());
+    let looked = tokio::task::spawn_blocking(move || newest(&kafka, &topic, &group)).await;
+    looked.map_err(|e| Problem::new(Code::System, format!("the look at Kafka failed: {e}")))?
+}
+
+fn newest(kafka: &Kafka, topic: &str, group: &str) -> Result<Seen, Problem> {
+    let probe = Probe::new(kafka, topic, group)?;
+    let partitions = probe.partitions()?;
+    let ends = probe.ends(&partitions)?.records;
+    for back in 1..=DEPTH {
+        let wanted: BTreeMap<i32, i64> = (ends.iter())
+            .filter(|(_, ends)| ends.high - back >= ends.low)
+            .map(|(partition, ends)| (*partition, ends.high - back))
+            .collect();
+        if wanted.is_empty() {
+            break;
+        }
+        let read = probe.records_at(&wanted)?.records;
+        if let Some(seen) = read.values().find_map(seen_in) {
+            return Ok(seen);
+        }
+    }
+    Ok(Seen::default())
+}
+
+fn seen_in(record: &Record) -> Option<Seen> {
+    let event: Value = serde_json::from_slice(record.value.as_deref()?).ok()?;
+    event
+        .is_object()
+        .then(|| Seen { event_type: type_of(record, &event), places: Places::of_event(&event) })
+}
+
+/// By the places where a route looks for it, unless it is told otherwise.
+fn type_of(record: &Record, event: &Value) -> Option<String> {
+    use rules::field_path::Place;
+    let route = Config::default().inbox.into_iter().next()?;
+    route.type_from.iter().find_map(|place| match place {
+        Place::Header(name) => {
+            let header = record.headers.iter().find(|header| header.name == name.as_bytes())?;
+            String::from_utf8(header.value.clone()?).ok()
+        }
+        Place::Json(pointer) => event.pointer(pointer)?.as_str().map(str::to_owned),
+    })
+}
