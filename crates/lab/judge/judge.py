@@ -194,6 +194,8 @@ def records(book, tables, topic, findings):
     else:
         kept = {(r["partition"], r["offset"]): r for r in topic["records"]}
         put_away = {(q["partition"], q["offset"]): q for q in tables["quarantine"] if q["topic_id"]}
+        # A producer that got no answer sends a batch again: the same event is one case, where it stood first.
+        cases = {(q["key"], q["value"]): q for q in tables["quarantine"] if event_of(q["value"])}
         outcome = {row["event_id"]: row["outcome"] for row in tables["inbox"]}
         known = {q["event_id"] for q in tables["quarantine"]}
         paid = {p["id"] for p in tables["payments"] if p["status"] == "succeeded"}
@@ -203,12 +205,13 @@ def records(book, tables, topic, findings):
             if landed["phase"] != "acknowledged" or is_covered(place, tables["gaps"], topic):
                 continue
             sent, record = book.sends[number], kept.get(place)
+            case = put_away.get(place) or (record and cases.get((record["key"], record["value"])))
             where = f"{place[0]}/{place[1]}"
             if record is None:
                 findings.add("I1", "a record that Kafka acknowledged is not in it", [where])
             elif sent["kind"] == "broken":
-                bytes_kept(record, put_away.get(place), where, findings)
-            elif sent["kind"] == "orphan" and put_away.get(place) is None:
+                bytes_kept(record, case, where, findings)
+            elif sent["kind"] == "orphan" and case is None:
                 findings.add("I1", "an event of no payment is nowhere", [where])
             elif sent["kind"] in ("duplicate", "new_id", "direct", "early", "lie"):
                 event = event_of(record["value"])["eventId"]
@@ -306,7 +309,7 @@ def judge(folder):
     records(book, tables, topic, findings)
     liveness(book, tables, topic, findings)
     honest_health(book, samples, findings)
-    resources(samples, findings)
+    resources(book, samples, findings)
     secrecy(book, samples, findings)
     dry = evidence.read(folder, "dry_run.json")
     if dry["changed"] or dry["state"] != "done":

@@ -139,7 +139,7 @@ async fn commit_late(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Pro
     let postgres = ground.postgres.lock().await;
     let client = ground.patient_client().await?;
     set(&client, "synchronous_standby_names = 'nobody'").await?;
-    strike.begin(ground, Truth::Open)?;
+    strike.begin(ground, Truth::Stuck)?;
     strike.hold(2000..22_000).await;
     strike.end(ground)?;
     let undone = set(&client, "synchronous_standby_names = ''").await;
@@ -160,7 +160,7 @@ async fn lock(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
     if locked.await.is_err() {
         return Ok(());
     }
-    strike.begin(ground, Truth::Open)?;
+    strike.begin(ground, Truth::Stuck)?;
     strike.hold(1000..25_000).await;
     strike.end(ground)?;
     let _ = client.batch_execute("ROLLBACK").await;
