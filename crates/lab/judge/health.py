@@ -10,6 +10,11 @@ MOST = {"rss": 400 * 1024, "threads": 64, "files": 200}
 MOST_SESSIONS, MOST_IDLE = 40, 30
 
 
+def says_all_is_well(look):
+    """Whoever says that records wait has not said that."""
+    return look["ok"] and look["verdict"] == "ok"
+
+
 def spans(book, truths):
     """From when to when a fault surely held, with its name."""
     open_ones, found = {}, []
@@ -30,7 +35,7 @@ def honest_health(book, samples, findings):
         if wrong:
             findings.add("I13", f"ready {wrong[0]['t'] - begin:.0f} s into {name}, which lasted {end - begin:.0f} s")
     for begin, end, name in spans(book, {"unable", "stuck"}):
-        wrong = [s for s in looks if s["t"] > begin + RED_WITHIN + SLACK and s["until"] < end and s["ok"]]
+        wrong = [s for s in looks if s["t"] > begin + RED_WITHIN + SLACK and s["until"] < end and says_all_is_well(s)]
         if wrong:
             findings.add("I13", f"all was said to be well {wrong[0]['t'] - begin:.0f} s into {name}")
     green(book, looks, findings)
@@ -65,7 +70,7 @@ def never_ok_while_something_waits(samples, findings):
             continue
         waits = (look.get("tables") or {}).get("unpurchased")
         if before and waits and before[1] > WAITING and waits > WAITING:
-            wrong = [s for s in said if s["ok"]]
+            wrong = [s for s in said if says_all_is_well(s)]
             if wrong:
                 findings.add("I13", f"all was said to be well at {wrong[0]['t']:.1f} while a payment waited for {waits:.0f} s")
                 return

@@ -36,6 +36,9 @@ IN_TABLES = [
         f"DELETE FROM makegood.inbox WHERE event_id = (SELECT event_id FROM student_course_purchases WHERE payment_id = {ONE})",
         f"DELETE FROM student_course_purchases WHERE payment_id = {ONE}"]),
     ("a later record of a payment left no trace", "I1", ["DELETE FROM makegood.inbox WHERE outcome = 'already'"]),
+    ("an event was skipped and the reconciler hid it", "I1", [
+        f"DELETE FROM makegood.inbox WHERE event_id = (SELECT event_id FROM student_course_purchases WHERE payment_id = {ONE})",
+        f"UPDATE student_course_purchases SET event_id = NULL WHERE payment_id = {ONE}"]),
     ("a broken record is gone", "I11", ["DELETE FROM makegood.quarantine WHERE reason NOT IN ('no_payment', 'mismatch')"]),
     ("a broken record has other bytes", "I11", ["UPDATE makegood.quarantine SET value = 'x' WHERE value IS NOT NULL"]),
     ("a good record is put away", "I14", ["""
@@ -82,7 +85,8 @@ def fault(name, truth, begin, end):
 
 
 def look(t, **seen):
-    usual = {"t": t, "until": t + 0.1, "look": "daemon", "name": "first", "ready": 200, "ok": False, "reasons": "", "leaks": []}
+    usual = {"t": t, "until": t + 0.1, "look": "daemon", "name": "first", "ready": 200, "ok": False, "verdict": "ok",
+             "reasons": "", "leaks": []}
     return {**usual, **seen}
 
 

@@ -7,6 +7,7 @@ use rdkafka::admin::{AdminOptions, NewPartitions};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
+use serde_json::json;
 use tokio::task::block_in_place;
 
 use super::super::ground::{GROUP, Ground, TOPIC, create_topic};
@@ -172,6 +173,8 @@ async fn reset_group(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Pro
     let Some(first) = daemons.first_mut() else { return Ok(()) };
     first.stop()?;
     strike.begin(ground, Truth::Open)?;
+    // What comes now is what a reset to the end would skip.
+    strike.hold(500..3000).await;
     if let Ok(ends) = ends(ground) {
         let how = strike.rng.u32(0..3);
         let mut to = TopicPartitionList::new();
@@ -181,10 +184,15 @@ async fn reset_group(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Pro
         }
         if how == 2 {
             let _ = ground.admin()?.delete_groups(&[GROUP], &AdminOptions::new()).await;
-        } else if let Ok(member) = consumer(ground) {
+        } else {
+            let member = consumer(ground)?;
             let set = || member.commit(&to, rdkafka::consumer::CommitMode::Sync);
-            // Refused while somebody is a member, as it must be.
-            let _ = block_in_place(set);
+            // Nobody is a member, so a refusal would be a fault that does not strike.
+            let outcome = block_in_place(set).map_err(|e| failed(&e));
+            let said = outcome.as_ref().err().map(|problem| &problem.cause);
+            ground
+                .ledger
+                .note(json!({"act": "reset", "to": format!("{to:?}"), "why_not": said}))?;
         }
     }
     first.start()
