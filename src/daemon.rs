@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::config::Config;
-use crate::heartbeats::Liveness;
+use crate::heartbeats::Heartbeats;
 use crate::kafka::login;
 use crate::log_tail::Feed;
 use rules::problem::{Code, Problem};
@@ -35,7 +35,7 @@ pub async fn run(config: Config, confirmed: Vec<String>, feed: Feed) -> Result<(
     }
     tokio::spawn(await_kafka::watch(config.kafka.clone(), stop.clone()));
     let config = Arc::new(config);
-    let liveness = Liveness::default();
+    let liveness = Heartbeats::default();
     let _observer = Observer::start(&config, &liveness, feed)?;
     tokio::spawn(tell_drain(liveness.clone(), stop.clone()));
     // Neither part waits for the other: payments go to Kafka while the purchases' database is away.
@@ -67,7 +67,7 @@ async fn supervise(
 }
 
 /// From the moment of the stop on the probes say so.
-async fn tell_drain(liveness: Liveness, stop: CancellationToken) {
+async fn tell_drain(liveness: Heartbeats, stop: CancellationToken) {
     stop.cancelled().await;
     liveness.drain();
 }

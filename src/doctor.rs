@@ -111,5 +111,5 @@ fn unknown(name: &'static str, fault: &Fault) -> Check {
 
 /// A problem as a check's finding.
 fn failed(name: &'static str, problem: Problem) -> Check {
-    Check::fail(name, problem.cause, problem.hint)
+    Check::fail(name, problem.reason, problem.advice)
 }

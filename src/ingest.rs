@@ -43,7 +43,7 @@ use crate::config;
 use crate::kafka::consumer::{self, Command};
 use crate::kafka::probe::Probe;
 use crate::meter::{self, catalog};
-use crate::progress::{Remedy, Track, Vitals};
+use crate::progress::{Progress, Remedy, Track};
 use crate::store::Store;
 use crate::store::mapping::Mapping;
 use crate::store::workers::State;
@@ -65,7 +65,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 /// How the loop is watched.
 pub struct Watched {
     /// Where it shows itself.
-    pub vitals: Arc<Vitals>,
+    pub vitals: Arc<Progress>,
     /// What it is asked to do when it is stuck.
     pub remedies: mpsc::UnboundedReceiver<Remedy>,
 }
@@ -152,7 +152,7 @@ struct Ingest {
     lanes: Vec<Lane>,
     attempts: Attempts,
     beating: Beating,
-    vitals: Arc<Vitals>,
+    vitals: Arc<Progress>,
     machine: Machine,
     /// How far the partitions of the newest claim are.
     tracks: BTreeMap<i32, Arc<Track>>,
@@ -201,13 +201,13 @@ impl Ingest {
             warn!(
                 route = self.route.settings.name,
                 code = problem.code.as_str(),
-                hint = problem.hint,
+                hint = problem.advice,
                 "{}",
-                problem.cause
+                problem.reason
             );
         }
         if wants_help {
-            self.vitals.trouble(Diagnosis::from(problem));
+            self.vitals.trouble(problem);
         }
     }
 

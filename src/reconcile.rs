@@ -132,7 +132,7 @@ impl From<LookFault> for Trouble {
 
 impl From<Unfit> for Trouble {
     fn from(unfit: Unfit) -> Trouble {
-        let Diagnosis { reason, advice } = unfit.diagnosis();
+        let Diagnosis { reason, advice, .. } = unfit.diagnosis();
         Trouble::Waits(format!("{reason}; {advice}"))
     }
 }

@@ -29,11 +29,9 @@ use uuid::Uuid;
 
 use crate::config;
 use crate::heartbeats::Sign;
-use crate::kafka::sender::Trouble;
 use crate::store::outbox::{Claim, Saying, Session, Shard};
 use client::Client;
 use rules::backoff::Backoff;
-use rules::diagnosis::Diagnosis;
 use rules::problem::{Code, Problem};
 use rules::relay::{Pace, Step};
 use term::{Ending, Lead};
@@ -80,11 +78,11 @@ pub async fn run(relay: Arc<Relay>, stop: CancellationToken) -> Result<(), Probl
             }
             Err(problem) => {
                 // The database may not take it, or not be there: this process tells it all the same.
-                relay.sign.shows(Some((&problem.cause, &problem.hint)));
+                relay.sign.shows(Some(&problem));
                 if failures == 0 {
-                    warn!(hint = problem.hint, "the relay begins anew: {}", problem.cause);
+                    warn!(hint = problem.advice, "the relay begins anew: {}", problem.reason);
                 } else {
-                    debug!("the relay cannot begin: {}", problem.cause);
+                    debug!("the relay cannot begin: {}", problem.reason);
                 }
             }
         }
@@ -129,7 +127,7 @@ impl Relay {
                     let client = match Client::open(&self.kafka, Pace::Pipelined) {
                         Ok(client) => client,
                         Err(problem) => {
-                            let trouble = Some(Diagnosis::from(&problem));
+                            let trouble = Some(problem.clone());
                             let saying = Step { trouble, ..Step::at(cursor) };
                             let _ = session.step(step, &Saying::from(saying)).await;
                             return Err(problem);
@@ -153,10 +151,10 @@ impl Relay {
     /// The database is there and refuses the claim: it is asked again in the same session, so that everybody sees a
     /// daemon that is here, and this process tells why it does not relay.
     fn refused(&self, refusals: &mut u32, problem: &Problem) {
-        self.sign.shows(Some((&problem.cause, &problem.hint)));
+        self.sign.shows(Some(problem));
         match refusals {
-            0 => warn!(hint = problem.hint, "{}", problem.cause),
-            _ => debug!("{}", problem.cause),
+            0 => warn!(hint = problem.advice, "{}", problem.reason),
+            _ => debug!("{}", problem.reason),
         }
         *refusals = refusals.saturating_add(1);
     }
@@ -180,8 +178,4 @@ impl Relay {
             return claimed.map(Some).map_err(|f| f.problem("cannot claim the outbox"));
         }
     }
-}
-
-fn complaint(trouble: Trouble) -> Diagnosis {
-    Diagnosis::new(trouble.reason, trouble.advice)
 }

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use crate::config;
-use crate::progress::{self, Remedy, Vitals};
+use crate::progress::{self, Progress, Remedy};
 use ask::Database;
 use route::Patient;
 use rules::problem::{Code, Problem};
@@ -46,7 +46,7 @@ pub struct Watch {
     /// Its consumer group.
     pub group: String,
     /// Where its loop shows itself.
-    pub vitals: Arc<Vitals>,
+    pub vitals: Arc<Progress>,
     /// Where its loop hears what to do.
     pub remedies: mpsc::UnboundedSender<Remedy>,
 }
@@ -67,7 +67,7 @@ pub async fn run(
         .spawn(move || match watch(patience, &postgres, &kafka, watches, &stopped) {
             Ok(()) => {}
             Err(problem) => {
-                error!(code = problem.code.as_str(), "{}", problem.cause);
+                error!(code = problem.code.as_str(), "{}", problem.reason);
                 let _ = give_up.send(problem);
                 thread::sleep(LAST_PATIENCE);
                 error!("the loops did not end; the process does");

@@ -86,7 +86,7 @@ fn route_advice(route: &Route) -> Option<&str> {
 
 /// What whoever holds the worst route says to do, or the one who could not be reached.
 fn advice(overview: &Overview) -> String {
-    let trouble = overview.trouble.as_ref().map(|problem| problem.hint.as_str());
+    let trouble = overview.trouble.as_ref().map(|problem| problem.advice.as_str());
     let mut routes =
         overview.routes.iter().filter(|route| Some(route.health.verdict) == overview.worst());
     let said = trouble.or_else(|| routes.find_map(route_advice));

@@ -165,7 +165,7 @@ fn init(path: &Path) -> Result<(), Problem> {
         let name = path.display();
         if error.kind() == ErrorKind::AlreadyExists {
             return Problem::new(Code::Config, format!("{name} exists and is left as it is"))
-                .hint("name another path, or print the sample with: makegood config init -");
+                .advice("name another path, or print the sample with: makegood config init -");
         }
         Problem::new(Code::System, format!("cannot write {name}: {error}"))
     })
@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), shipped());
         std::fs::write(&path, "mine").unwrap();
         let error = init(&path).unwrap_err();
-        assert!(error.cause.contains("left as it is"), "{error}");
+        assert!(error.reason.contains("left as it is"), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
         std::fs::remove_file(&path).unwrap();
     }

@@ -63,7 +63,7 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
             false => (" where it could be looked", lines(&life)),
         };
         let cause = format!("nothing is known of {}{cause}", args.id);
-        return Err(Problem::new(Code::NotFound, cause).hint(hint));
+        return Err(Problem::new(Code::NotFound, cause).advice(hint));
     }
     match args.output.output {
         Format::Table => {
@@ -95,13 +95,13 @@ async fn places(session: &Session, route: &Inbox) -> Result<(Places, Option<Stri
     };
     let (outbox, hidden) = match outbox.transpose() {
         Ok(outbox) => (outbox, None),
-        Err(problem) => (None, Some(problem.cause)),
+        Err(problem) => (None, Some(problem.reason)),
     };
     let places = Places {
         store: session.store.clone(),
         source: session.source(route)?,
         outbox,
-        looks: Looks::of(route.mapping.as_deref()).map_err(|problem| problem.cause),
+        looks: Looks::of(route.mapping.as_deref()).map_err(|problem| problem.reason),
         by_key: true,
         patience: PATIENCE,
     };
@@ -126,7 +126,7 @@ async fn search(session: &Session, route: &Inbox, life: &mut Life) {
             let found = searched.found.iter();
             life.add(found.map(|record| trace(&route, record, wanted.key(record))));
         }
-        Ok(Err(problem)) => life.hides(Part::Kafka, problem.cause),
+        Ok(Err(problem)) => life.hides(Part::Kafka, problem.reason),
         Err(_) => life.hides(Part::Kafka, "there was no answer in time".to_owned()),
     }
 }

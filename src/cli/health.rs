@@ -56,7 +56,7 @@ fn configured(globals: &Globals) -> Result<(String, Option<SecretString>), Probl
     let http = session::load(globals)?.http;
     let Some(listen) = http.listen else {
         return Err(Problem::new(Code::System, "the daemon answers no HTTP: http.listen is empty")
-            .hint("give it an address, or name another daemon's with --url"));
+            .advice("give it an address, or name another daemon's with --url"));
     };
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -80,7 +80,7 @@ fn host_of(url: &str) -> Result<String, Problem> {
         }
         Some(host) => Ok(format!("{host}:80")),
         None => Err(Problem::new(Code::Usage, format!("`{url}` is no address of a daemon"))
-            .hint("write it as http://127.0.0.1:8745")),
+            .advice("write it as http://127.0.0.1:8745")),
     }
 }
 
@@ -122,7 +122,7 @@ fn told(live: bool, status: u16, body: &str) -> String {
 
 fn silent(host: &str, why: &str) -> Problem {
     Problem::new(Code::System, format!("no daemon answers at {host}: {why}"))
-        .hint("is `makegood run` running, and is http.listen the one of this configuration?")
+        .advice("is `makegood run` running, and is http.listen the one of this configuration?")
 }
 
 #[cfg(test)]

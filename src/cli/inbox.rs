@@ -106,7 +106,7 @@ async fn show(session: &Session, text: &str, format: Format) -> Result<(), Probl
     let id = envelope::id_as_given(text);
     let events = inbox::show(&session.store, id).await.map_err(unreadable)?;
     if events.is_empty() {
-        return Err(Problem::new(Code::NotFound, format!("the inbox has no event {id}")).hint(
+        return Err(Problem::new(Code::NotFound, format!("the inbox has no event {id}")).advice(
             "it may not have come yet, may wait in quarantine, or may be older than the inbox keeps;\n\
              `makegood inbox list --key BUSINESS_KEY` looks for its payment, `makegood status` says what waits",
         ));

@@ -72,7 +72,7 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
     if event_type.is_none() {
         say!("no event of the topic says its type: every record is taken (--event-type)");
     }
-    let plan = written::Plan {
+    let plan = written::Setup {
         postgres: &loaded.postgres,
         bootstrap: &loaded.kafka.bootstrap_servers,
         topic: &topic,
@@ -99,7 +99,7 @@ fn asked(given: Option<&String>, question: &str, flag: &str) -> Result<String, P
     }
     match answer.trim() {
         "" => Err(Problem::new(Code::Usage, format!("{flag} is missing"))
-            .hint(format!("{question}: say it with {flag}, or answer on a terminal"))),
+            .advice(format!("{question}: say it with {flag}, or answer on a terminal"))),
         answer => Ok(answer.to_owned()),
     }
 }

@@ -62,8 +62,8 @@ pub async fn follow(globals: &Globals, level: &Level) -> Infallible {
                 }
             }
             Err(problem) => {
-                let (code, hint) = (problem.code.as_str(), &problem.hint);
-                error!(code, hint, "the old log level stays: {}", problem.cause);
+                let (code, hint) = (problem.code.as_str(), &problem.advice);
+                error!(code, hint, "the old log level stays: {}", problem.reason);
             }
         }
     }
@@ -74,8 +74,9 @@ fn filter(globals: &Globals, level: &str) -> Result<EnvFilter, Problem> {
         .or_else(|| std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty()))
         .unwrap_or_else(|| level.to_owned());
     EnvFilter::try_new(format!("{QUIET},{wanted}")).map_err(|e| {
-        Problem::new(Code::Config, format!("the log level `{wanted}` cannot be read: {e}"))
-            .hint("one of error, warn, info, debug, trace, or a filter: info,makegood_store=debug")
+        Problem::new(Code::Config, format!("the log level `{wanted}` cannot be read: {e}")).advice(
+            "one of error, warn, info, debug, trace, or a filter: info,makegood_store=debug",
+        )
     })
 }
 

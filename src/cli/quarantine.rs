@@ -103,7 +103,7 @@ async fn show(session: &Session, id: CaseId, raw: bool, format: Format) -> Resul
     let found = quarantine::show(&session.store, id).await.map_err(unreadable)?;
     let Some((case, topic_id, record)) = found else {
         return Err(Problem::new(Code::NotFound, format!("quarantine has no record {id}"))
-            .hint("`makegood quarantine list --all` shows which there are"));
+            .advice("`makegood quarantine list --all` shows which there are"));
     };
     if raw {
         if record.value.is_none() {
@@ -149,7 +149,7 @@ fn noted(records: usize) -> Problem {
     let cause = format!(
         "noted, not done ({records}): decisions take two roles here (makegood.require_four_eyes)"
     );
-    Problem::new(Code::Confirmation, cause).hint(
+    Problem::new(Code::Confirmation, cause).advice(
         "another role must ask for the same within a day; what waits: SELECT * FROM makegood.asks_waiting;",
     )
 }

@@ -118,8 +118,8 @@ pub async fn run(globals: &Globals, action: Action) -> Result<ExitCode, Problem>
             report::approve(&session.store, run).await.map_err(|fault| {
                 let problem = fault.problem("cannot approve");
                 match fault.sqlstate() {
-                    Some("42501") => problem.hint("another role must approve it"),
-                    _ => problem.hint("`makegood reconcile list` shows which runs are held"),
+                    Some("42501") => problem.advice("another role must approve it"),
+                    _ => problem.advice("`makegood reconcile list` shows which runs are held"),
                 }
             })?;
             say!("run {run} goes on; `makegood reconcile show {run}` follows it");
@@ -155,9 +155,9 @@ async fn ask(session: &Session, args: Run) -> Result<ExitCode, Problem> {
     match ended.state {
         RunState::Done => Ok(ExitCode::SUCCESS),
         RunState::Held => Err(Problem::new(Code::Confirmation, format!("run {run} is held"))
-            .hint(ended.held.unwrap_or_default())),
+            .advice(ended.held.unwrap_or_default())),
         _ => Err(Problem::new(Code::Postgres, format!("run {run} failed"))
-            .hint(ended.error.unwrap_or_default())),
+            .advice(ended.error.unwrap_or_default())),
     }
 }
 
@@ -192,7 +192,7 @@ async fn show(
             let found = report::run(&session.store, id).await.map_err(unreadable)?;
             Some(found.ok_or_else(|| {
                 Problem::new(Code::NotFound, format!("there is no run {id}"))
-                    .hint("`makegood reconcile list` shows which there are")
+                    .advice("`makegood reconcile list` shows which there are")
             })?)
         }
     };

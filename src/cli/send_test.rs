@@ -116,12 +116,12 @@ async fn route_key(session: &Session, route: &config::Inbox) -> Result<RouteId, 
                 route.name, route.topic
             ),
         )
-        .hint("give this command the daemon's configuration: --config FILE")),
+        .advice("give this command the daemon's configuration: --config FILE")),
         None => Err(Problem::new(
             Code::NotFound,
             format!("no daemon has ever run the route {}, so nobody would answer", route.name),
         )
-        .hint(format!("start one with `{}`", start()))),
+        .advice(format!("start one with `{}`", start()))),
     }
 }
 
@@ -169,7 +169,7 @@ async fn wait(
     let overview = status::sources(Arc::new(session.config.clone()))?.overview().await;
     let health = overview.routes.iter().find(|r| r.name == route.name);
     let sentence = health.map(|r| r.health.sentence.clone()).unwrap_or_default();
-    Err(Problem::new(Code::TimedOut, cause).hint(format!(
+    Err(Problem::new(Code::TimedOut, cause).advice(format!(
         "{sentence}\nthe record stays in the topic and is still answered when a daemon gets to it; `makegood status` says more"
     )))
 }

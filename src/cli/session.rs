@@ -29,7 +29,7 @@ pub fn load(globals: &Globals) -> Result<Config, Problem> {
 pub async fn outbox(config: &Config) -> Result<Store, Problem> {
     if !config.outbox.enabled {
         return Err(Problem::new(Code::Usage, "the outbox is turned off here (outbox.enabled)")
-            .hint("use the configuration of a daemon that relays it"));
+            .advice("use the configuration of a daemon that relays it"));
     }
     store(config.outbox_database(), Set::Outbox).await
 }
@@ -80,11 +80,11 @@ impl Session {
         let known = format!("the configured routes are: {}", names.join(", "));
         match (name, routes.as_slice()) {
             (Some(name), _) => routes.iter().find(|r| r.name == name).ok_or_else(|| {
-                Problem::new(Code::Usage, format!("there is no route `{name}`")).hint(known)
+                Problem::new(Code::Usage, format!("there is no route `{name}`")).advice(known)
             }),
             (None, [only]) => Ok(only),
             (None, _) => {
-                Err(Problem::new(Code::Usage, "which route? say --route NAME").hint(known))
+                Err(Problem::new(Code::Usage, "which route? say --route NAME").advice(known))
             }
         }
     }

@@ -14,7 +14,7 @@ pub async fn until_ctrl_c<T>(
         biased;
         _ = tokio::signal::ctrl_c() => {
             print::leave_progress();
-            Err(Problem::new(Code::Interrupted, format!("the wait was ended, and nothing else: {goes_on}")).hint(follow))
+            Err(Problem::new(Code::Interrupted, format!("the wait was ended, and nothing else: {goes_on}")).advice(follow))
         }
         ended = Box::pin(what) => ended,
     }

@@ -25,10 +25,10 @@ pub(super) async fn watch(kafka: config::Kafka, stop: CancellationToken) {
         match blocking(move || connectivity::check(&settings, PATIENCE)).await {
             Ok(()) if said.is_some() => return info!("the Kafka brokers can be reached"),
             Ok(()) => return,
-            Err(problem) if said.as_ref() == Some(&problem.cause) => {}
+            Err(problem) if said.as_ref() == Some(&problem.reason) => {}
             Err(problem) => {
-                error!(code = problem.code.as_str(), hint = problem.hint, "{}", problem.cause);
-                said = Some(problem.cause);
+                error!(code = problem.code.as_str(), hint = problem.advice, "{}", problem.reason);
+                said = Some(problem.reason);
             }
         }
         tokio::select! {

@@ -66,8 +66,8 @@ pub(super) async fn route(settings: &config::Inbox, store: &Store) -> RouteId {
 pub(super) async fn wait(attempt: &mut u32, problem: &Problem) {
     let delay = BACKOFF.delay(*attempt, fastrand::f64());
     // Waiting for its servers is what a daemon does; the supervisor need not wait with it.
-    supervisor::waiting(&format!("waiting: {}", problem.cause));
-    warn!(code = problem.code.as_str(), hint = problem.hint, "waiting: {}", problem.cause);
+    supervisor::waiting(&format!("waiting: {}", problem.reason));
+    warn!(code = problem.code.as_str(), hint = problem.advice, "waiting: {}", problem.reason);
     *attempt = attempt.saturating_add(1);
     tokio::time::sleep(delay).await;
 }

@@ -45,9 +45,9 @@ pub(super) async fn look(candidate: &Candidate, mapping: &Mapping) -> Result<(),
         Err(_) if is_confirmed => Ok(()),
         Err(fault) => {
             let doing = "purchases made by hand could not be looked for (strangers.sql)";
-            let cause = fault.problem(doing).cause;
+            let cause = fault.problem(doing).reason;
             let hint = format!("if there are none: makegood run --confirm {route}");
-            Err(Unfit::Broken(Problem::new(Code::Confirmation, cause).hint(hint)))
+            Err(Unfit::Broken(Problem::new(Code::Confirmation, cause).advice(hint)))
         }
     }
 }

@@ -172,8 +172,8 @@ impl Candidate {
                 }
                 Err(unfit) => {
                     let problem = unfit.problem(DOING);
-                    let (code, hint) = (problem.code.as_str(), &problem.hint);
-                    error!(route, code, hint, "the old mapping stays: {}", problem.cause);
+                    let (code, hint) = (problem.code.as_str(), &problem.advice);
+                    error!(route, code, hint, "the old mapping stays: {}", problem.reason);
                     return;
                 }
             }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{await_schema, supervise};
 use crate::config::Config;
-use crate::heartbeats::Liveness;
+use crate::heartbeats::Heartbeats;
 use crate::overview::relay_name;
 use crate::relay::{self, Relay};
 use crate::store::migrate::Set;
@@ -17,7 +17,7 @@ use rules::problem::Problem;
 /// Waits for the outbox's database, then relays until `stop`.
 pub(super) async fn run(
     config: Arc<Config>,
-    liveness: Liveness,
+    liveness: Heartbeats,
     stop: CancellationToken,
 ) -> Result<(), Problem> {
     let prepared = await_schema::schema(config.outbox_database(), Set::Outbox, config.migrate.mode);
@@ -34,7 +34,7 @@ pub(super) async fn run(
 }
 
 /// A relay for each shard of the outbox.
-fn relays(config: &Config, liveness: &Liveness) -> Vec<Relay> {
+fn relays(config: &Config, liveness: &Heartbeats) -> Vec<Relay> {
     let shards = config.outbox.shards;
     let relay = |number| Relay {
         postgres: config.outbox_database().clone(),

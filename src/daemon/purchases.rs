@@ -14,11 +14,11 @@ use super::mapping::{Candidate, Told};
 use super::signals::Signals;
 use super::{await_schema, supervise};
 use crate::config::{self, Config};
-use crate::heartbeats::Liveness;
+use crate::heartbeats::Heartbeats;
 use crate::ingest::{self, Route, Watched};
 use crate::meter::{self, catalog};
 use crate::overview::loop_name;
-use crate::progress::Vitals;
+use crate::progress::Progress;
 use crate::reconcile::{self, Job};
 use crate::replay::{self, Replayer};
 use crate::start_gate::admission;
@@ -38,7 +38,7 @@ const CHANNELS: &[&str] = &["makegood_reconcile", "makegood_replay"];
 pub(super) async fn run(
     config: Arc<Config>,
     confirmed: Vec<String>,
-    liveness: Liveness,
+    liveness: Heartbeats,
     signals: Signals,
     stop: CancellationToken,
 ) -> Result<(), Problem> {
@@ -86,7 +86,7 @@ pub(super) async fn run(
 
 /// Both ends of the watch over a route: the watchdog's, and the loop's.
 fn watch_over(route: &Route) -> (Watch, Watched) {
-    let vitals = Vitals::new(route.settings.lanes.max(1));
+    let vitals = Progress::new(route.settings.lanes.max(1));
     let (remedies, heard) = mpsc::unbounded_channel();
     let watch = Watch {
         route: route.settings.name.clone(),
@@ -115,7 +115,7 @@ struct Ready {
 async fn prepare(
     config: &Config,
     confirmed: &[String],
-    liveness: &Liveness,
+    liveness: &Heartbeats,
 ) -> Result<Prepared, Problem> {
     let store = Store::open(&config.postgres, connect::POOL_NAME, config.pool_size())?;
     await_schema::schema(&config.postgres, Set::Inbox, config.migrate.mode).await?;
@@ -172,7 +172,7 @@ async fn measure(store: Store) {
 }
 
 /// The reconciliation jobs of a route.
-fn jobs(config: &Config, liveness: &Liveness, route: &Route) -> Result<Vec<Job>, Problem> {
+fn jobs(config: &Config, liveness: &Heartbeats, route: &Route) -> Result<Vec<Job>, Problem> {
     let own = config.reconcile.iter().filter(|job| job.inbox == route.settings.name);
     own.map(|settings| {
         let (settings, topic) = (settings.clone(), route.settings.topic.clone());
@@ -186,7 +186,7 @@ fn jobs(config: &Config, liveness: &Liveness, route: &Route) -> Result<Vec<Job>,
 }
 
 /// A route as the replays of its records need it.
-fn replays(route: &Route, liveness: &Liveness) -> replay::Route {
+fn replays(route: &Route, liveness: &Heartbeats) -> replay::Route {
     let (name, rules) = (route.settings.name.clone(), route.rules.clone());
     let (admission, control) = (route.admission.clone(), route.control.clone());
     let source = route.source.clone();

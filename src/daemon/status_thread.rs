@@ -11,7 +11,7 @@ use tracing::{error, warn};
 
 use crate::alert::Alert;
 use crate::config::Config;
-use crate::heartbeats::Liveness;
+use crate::heartbeats::Heartbeats;
 use crate::http::{self, Gauges, Lookup, Site, Streams};
 use crate::kafka;
 use crate::log_tail::Feed;
@@ -34,7 +34,7 @@ impl Observer {
     /// Starts to observe. Called on the loops' runtime, whose life it shows.
     pub(super) fn start(
         config: &Arc<Config>,
-        liveness: &Liveness,
+        liveness: &Heartbeats,
         feed: Feed,
     ) -> Result<Observer, Problem> {
         let system = |e: &dyn std::fmt::Display| Problem::new(Code::System, e.to_string());
@@ -87,7 +87,7 @@ async fn observe(site: Site, refresher: Refresher, alert: Option<Alert>, end: Ca
     }
 }
 
-async fn live(liveness: Liveness, end: CancellationToken) {
+async fn live(liveness: Heartbeats, end: CancellationToken) {
     let sign = liveness.expect_within("runtime", PATIENCE);
     while !end.is_cancelled() {
         sign.tick();

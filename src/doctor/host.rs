@@ -4,7 +4,7 @@ use std::fs;
 
 use super::Check;
 use crate::config::Config;
-use crate::store::server_info::Vitals;
+use crate::store::server_info::ServerInfo;
 
 /// What a daemon opens besides its database connections: brokers, the log, the HTTP side.
 const OTHER_FILES: u64 = 256;
@@ -30,7 +30,7 @@ pub(super) fn files(config: &Config) -> Check {
 }
 
 /// The free space of the database's disk; `None` where it cannot be known from here.
-pub(super) fn disk(vitals: &Vitals) -> Option<Check> {
+pub(super) fn disk(vitals: &ServerInfo) -> Option<Check> {
     let folder = vitals.data_directory.as_ref().filter(|_| vitals.server.is_local)?;
     let found = rustix::fs::statvfs(folder.as_str()).ok()?;
     let size = found.f_blocks.saturating_mul(found.f_frsize);

@@ -127,7 +127,7 @@ async fn key(mapping: &Mapping, store: &Store) -> Check {
                 true => String::new(),
                 false => format!("; there are duplicates already: {}", twice.join(", ")),
             };
-            Check::fail(name, problem.cause + &duplicates, problem.hint)
+            Check::fail(name, problem.reason + &duplicates, problem.advice)
         }
         Err(unfit) => unfit_for(name, unfit, "the business key cannot be checked"),
     }
@@ -247,7 +247,7 @@ async fn tried(mapping: &Mapping, store: &Store, source: Option<&Store>) -> Chec
             "`makegood mapping try` shows what becomes of events; correct apply.sql",
         ),
         Ok(Trial::Fails { key, fault, .. }) => {
-            let reason = fault.reason_and_advice().0;
+            let reason = fault.diagnosis().reason;
             let fix = fault.advice(store, source, mapping).await;
             Check::fail(name, format!("payment {key} could not be applied: {reason}"), fix)
         }

@@ -35,7 +35,7 @@ async fn direct(settings: &Postgres) -> Check {
     let place = connect::place(direct);
     let store = match Place::reached(direct, " direct").await {
         Ok(place) => place.store,
-        Err(problem) => return Check::fail(NAME, problem.cause, problem.hint),
+        Err(problem) => return Check::fail(NAME, problem.reason, problem.advice),
     };
     match server_info::is_pooled(&store).await {
         Err(fault) => unknown(NAME, &fault),

@@ -101,7 +101,7 @@ async fn schema_of(config: &Config, store: &Store, sets: &[Set]) -> Check {
             if steps.iter().any(|step| !step.applied)
                 && config.migrate.mode == MigrateMode::Auto =>
         {
-            let says = format!("{}; `makegood run` migrates at start", problem.cause);
+            let says = format!("{}; `makegood run` migrates at start", problem.reason);
             Check::warn(name, says, "makegood migrate up")
         }
         _ => failed(name, problem),

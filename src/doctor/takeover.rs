@@ -74,8 +74,8 @@ fn starts(waiting: &Waiting) -> Vec<Check> {
         )
     };
     let left_out = preview.left_out.iter().map(|(partition, problem)| {
-        let cause = format!("partition {partition} is not read: {}", problem.cause);
-        failed("start.position", Problem { cause, ..problem.clone() })
+        let cause = format!("partition {partition} is not read: {}", problem.reason);
+        failed("start.position", Problem { reason: cause, ..problem.clone() })
     });
     preview.starts.iter().map(line).chain(left_out).collect()
 }
@@ -142,7 +142,7 @@ async fn by_hand(route: &Route, store: &Store, mapping: &Mapping) -> Check {
         }
         Ok(found) => {
             let problem = orphan_purchases::problem(&route.settings.name, &found, STRANGERS);
-            Check::warn(name, problem.cause, problem.hint)
+            Check::warn(name, problem.reason, problem.advice)
         }
         Err(fault) => unknown(name, &fault),
     }

@@ -66,7 +66,7 @@ pub async fn run(
             | ApplyFault::Payments(fault)
             | ApplyFault::Engine(fault)
             | ApplyFault::Unknown(fault) => fault,
-            other => Fault::Lost { cause: other.reason_and_advice().0 },
+            other => Fault::Lost { cause: other.diagnosis().reason },
         })?;
         tried.append(&mut rehearsal.tried);
     }
@@ -108,7 +108,7 @@ impl Work for Rehearsal<'_> {
         let failed = unmapped(&self.entries[at]);
         self.tried.push(Tried {
             outcome: Attempted::Failed,
-            detail: Some(fault.reason_and_advice().0),
+            detail: Some(fault.diagnosis().reason),
             fix: Some(fix),
             ..failed
         });

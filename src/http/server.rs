@@ -88,7 +88,7 @@ async fn bind(listen: SocketAddr) -> TcpListener {
         };
         if told != Some(error.kind()) {
             let problem = untaken(listen, &error);
-            error!(code = problem.code.as_str(), hint = problem.hint, "{}", problem.cause);
+            error!(code = problem.code.as_str(), hint = problem.advice, "{}", problem.reason);
             told = Some(error.kind());
         }
         tokio::time::sleep(AGAIN).await;
@@ -104,5 +104,5 @@ fn untaken(listen: SocketAddr, error: &io::Error) -> Problem {
         }
         _ => "payments are not affected; correct http.listen, and restart",
     };
-    Problem::new(Code::System, cause).hint(hint)
+    Problem::new(Code::System, cause).advice(hint)
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use super::Route;
 use super::batch_work::BatchWork;
-use super::fault::{again, hold_of};
+use super::fault::again;
 use super::lane::Claim;
 use crate::isolate::{Ended, isolate};
 use crate::kafka::consumer::Delivery;
@@ -17,7 +17,7 @@ use crate::store::Store;
 use crate::store::inbox::ApplyFault;
 use crate::store::mapping::Mapping;
 use crate::store::quarantine::suspects;
-use rules::diagnosis::Diagnosis;
+use rules::diagnosis::{Code, Diagnosis};
 use rules::ingest::lane;
 use rules::record::Record;
 
@@ -53,7 +53,7 @@ impl Attempt<'_> {
         let records: Vec<&Record> = chosen.iter().map(|at| &pending[*at].record).collect();
         let entries = match self.decode(&claim.log, &records).await {
             Ok(entries) => entries,
-            Err(fault) => return again(&fault, hold_of(&ApplyFault::Engine(fault.clone()))),
+            Err(fault) => return again(&fault, fault.diagnosis()),
         };
         let mut work = BatchWork::new(self, claim, &entries);
         let ended = isolate(&mut work, entries.len(), self.is_patient).await;
@@ -92,12 +92,9 @@ impl Attempt<'_> {
         let waiting = suspects::waiting(self.store, self.route.id, &fingerprint).await;
         let suspects::Waiting { detail, advice, .. } = waiting.map_err(ApplyFault::Engine)?;
         let limit = self.route.settings.suspects;
-        Ok(Diagnosis {
-            reason: format!(
-                "{limit} records or more were refused and nothing was applied since: {detail}"
-            ),
-            advice,
-        })
+        let reason =
+            format!("{limit} records or more were refused and nothing was applied since: {detail}");
+        Ok(Diagnosis::new(Code::Postgres, reason).advice(advice))
     }
 }
 

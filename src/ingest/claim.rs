@@ -109,7 +109,7 @@ pub(super) async fn claim(
             return Ok(Claimed { number: Uuid::new_v4(), log, starts, left_out, replaced });
         }
     }
-    Err(Problem::new(Code::Postgres, "another daemon keeps moving these partitions").hint(
+    Err(Problem::new(Code::Postgres, "another daemon keeps moving these partitions").advice(
         "two daemons both believe to own them; the group settles that within its session time-out",
     ))
 }

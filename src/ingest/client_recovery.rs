@@ -80,7 +80,7 @@ impl Ingest {
             return Err(Problem { code: Code::GaveUp, ..problem.clone() });
         }
         self.client.member.retire();
-        self.rebuild(&problem.cause).await
+        self.rebuild(&problem.reason).await
     }
 
     /// A member whose login is refused is replaced once there is another one.

@@ -1,7 +1,6 @@
 //! Turns records into entries of a batch.
 
 use super::attempt::Attempt;
-use super::fault::hold_of;
 use super::lane::Claim;
 use crate::store::inbox::{self, ApplyFault, Batch, Entry, Kind};
 use crate::store::positions::Log;
@@ -35,8 +34,12 @@ impl Attempt<'_> {
         Ok(entries)
     }
 
-    async fn rehearse(&self, log: &Log, entry: &Entry<'_>) -> Result<test_events::Verdict, Fault> {
-        let failed = |detail: String| test_events::Verdict {
+    async fn rehearse(
+        &self,
+        log: &Log,
+        entry: &Entry<'_>,
+    ) -> Result<test_events::TestVerdict, Fault> {
+        let failed = |detail: String| test_events::TestVerdict {
             outcome: "failed",
             mapping_outcome: None,
             detail: Some(detail),
@@ -55,14 +58,14 @@ impl Attempt<'_> {
         match inbox::rehearse(self.store, &batch, false).await {
             Ok(mut outcomes) => {
                 let answer = outcomes.pop();
-                Ok(test_events::Verdict {
+                Ok(test_events::TestVerdict {
                     outcome: "test",
                     mapping_outcome: answer.as_ref().map(|a| a.outcome.as_str().to_owned()),
                     detail: answer.and_then(|a| a.detail),
                 })
             }
             Err(ApplyFault::Engine(fault)) => Err(fault),
-            Err(fault) => Ok(failed(hold_of(&fault).reason)),
+            Err(fault) => Ok(failed(fault.diagnosis().reason)),
         }
     }
 }

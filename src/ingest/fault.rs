@@ -24,14 +24,14 @@ impl Attempt<'_> {
             ApplyFault::Breach(_)
             | ApplyFault::Altered
             | ApplyFault::NoOutcome
-            | ApplyFault::Raced => Ending::Hold(hold_of(fault)),
+            | ApplyFault::Raced => Ending::Hold(fault.diagnosis()),
         }
     }
 
     /// What to say of a failure. Where the mapping and the tables disagree, the catalogue tells how.
     pub(super) async fn hold_of(&self, fault: &ApplyFault) -> Diagnosis {
         let source = self.route.source.as_ref();
-        Diagnosis { advice: fault.advice(self.store, source, self.mapping).await, ..hold_of(fault) }
+        fault.diagnosis().advice(fault.advice(self.store, source, self.mapping).await)
     }
 }
 
@@ -41,10 +41,4 @@ pub(super) fn again(fault: &Fault, hold: Diagnosis) -> Ending {
         Disposition::Retry => Ending::Again(hold),
         Disposition::Hold | Disposition::Isolate => Ending::Hold(hold),
     }
-}
-
-/// A failure in the words that need no look at the database.
-pub(super) fn hold_of(fault: &ApplyFault) -> Diagnosis {
-    let (reason, advice) = fault.reason_and_advice();
-    Diagnosis { reason, advice: advice.to_owned() }
 }

@@ -44,8 +44,8 @@ impl Ingest {
             let way = seen.ok().and_then(|seen| group::in_the_way(&group, &seen.as_seen()));
             let told = match way {
                 Some((who, advice)) => {
-                    let cause = format!("{}; {who}", problem.cause);
-                    Problem { cause, ..problem }.hint(advice)
+                    let cause = format!("{}; {who}", problem.reason);
+                    Problem { reason: cause, ..problem }.advice(advice)
                 }
                 None => problem,
             };
@@ -60,10 +60,10 @@ impl Ingest {
         }
         if self.beating.is_news(&problem) {
             let (route, code, hint) =
-                (&self.route.settings.name, problem.code.as_str(), &problem.hint);
-            warn!(route, code, hint, "not let into the group: {}", problem.cause);
+                (&self.route.settings.name, problem.code.as_str(), &problem.advice);
+            warn!(route, code, hint, "not let into the group: {}", problem.reason);
         }
-        let why = Diagnosis::from(problem);
+        let why = problem;
         // The watchdog knows by it that no new client would help.
         self.vitals.trouble(why.clone());
         self.barred = Some(Bar { why, said: Instant::now() });

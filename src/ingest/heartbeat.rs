@@ -16,10 +16,10 @@ use super::claim::Claimed;
 use super::lane::Report;
 use crate::heartbeats;
 use crate::kafka::probe::Probe;
-use crate::progress::Vitals;
+use crate::progress::Progress;
 use crate::store::workers::{self, Beat, State};
 use crate::store::{Store, ignored_types};
-use rules::diagnosis::Diagnosis;
+use rules::diagnosis::{Code, Diagnosis};
 use rules::error_policy::kafka as error_policy;
 use rules::ingest::steps::Steps;
 use rules::problem::Problem;
@@ -33,7 +33,7 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
 pub(super) struct Beating {
     shown: Arc<Shown>,
     task: JoinHandle<()>,
-    vitals: Arc<Vitals>,
+    vitals: Arc<Progress>,
     store: Store,
     worker: Uuid,
 }
@@ -67,7 +67,7 @@ impl Beating {
         route: &Arc<Route>,
         store: &Store,
         probe: &Arc<Probe>,
-        vitals: &Arc<Vitals>,
+        vitals: &Arc<Progress>,
         reports: &mpsc::UnboundedSender<Report>,
     ) -> Beating {
         let showing = Showing {
@@ -103,8 +103,7 @@ impl Beating {
     /// Shows another state at once.
     pub(super) fn shows(&self, state: State) {
         self.shown.sign.shows(match &state {
-            State::Held(Diagnosis { reason, advice })
-            | State::Stalled(Diagnosis { reason, advice }) => Some((reason, advice)),
+            State::Held(why) | State::Stalled(why) => Some(why),
             State::Joining | State::Running => None,
         });
         self.vitals.held(match &state {
@@ -183,7 +182,7 @@ struct Pulse {
     route: Arc<Route>,
     store: Store,
     probe: Arc<Probe>,
-    vitals: Arc<Vitals>,
+    vitals: Arc<Progress>,
     reports: mpsc::UnboundedSender<Report>,
     shown: Arc<Shown>,
     worker: Uuid,
@@ -246,15 +245,14 @@ impl Pulse {
             (State::Joining, _) if showing.missing => {
                 let topic = &self.route.settings.topic;
                 let code = "UnknownTopicOrPartition";
-                State::Stalled(Diagnosis::new(
-                    format!("Kafka has no topic {topic}"),
-                    error_policy::advice(code),
-                ))
+                let why = Diagnosis::new(Code::Kafka, format!("Kafka has no topic {topic}"));
+                State::Stalled(why.advice(error_policy::advice(code)))
             }
             (State::Joining | State::Running, Some(found)) => State::Stalled(found),
             // The wait for a lock ends with an error, and who has it is known to the watchdog alone.
-            (State::Held(Diagnosis { reason, .. }), Some(found)) => {
-                State::Held(Diagnosis::new(format!("{}: {reason}", found.reason), found.advice))
+            (State::Held(own), Some(found)) => {
+                let reason = format!("{}: {}", found.reason, own.reason);
+                State::Held(Diagnosis { reason, ..found })
             }
             (own, _) => own.clone(),
         }

@@ -24,8 +24,8 @@ impl Ingest {
             list => format!("partitions {} are not read", list.join(", ")),
         };
         let others = if self.machine.reads_others() { ", the others are" } else { "" };
-        let reason = format!("{which}{others}: {}", first.cause);
-        Some(State::Stalled(Diagnosis::new(reason, first.hint.clone())))
+        let reason = format!("{which}{others}: {}", first.reason);
+        Some(State::Stalled(Diagnosis { reason, ..first.clone() }))
     }
 
     pub(super) fn look_after(&mut self, attempt: u64, pause: Duration, partitions: Vec<i32>) {

@@ -13,7 +13,6 @@ use super::lane::{self, Lane, Order};
 use super::{Ingest, SIGN_OF_LIFE};
 use crate::kafka::consumer::{Command, Source};
 use crate::progress::Track;
-use rules::diagnosis::Diagnosis;
 use rules::ingest::{Action, Event};
 use rules::problem::Problem;
 
@@ -100,7 +99,7 @@ impl Ingest {
             Outcome::Claimed(Ok(claimed)) => self.on_claimed(attempt, claimed).await,
             Outcome::Claimed(Err(problem)) => {
                 self.say(&problem, "cannot claim positions yet");
-                self.holds.insert(HOLD, Diagnosis::from(problem));
+                self.holds.insert(HOLD, problem);
                 let moved = self.has_moved();
                 self.happen(Event::Unclaimed { attempt, moved }).await
             }
@@ -129,7 +128,7 @@ impl Ingest {
     pub(super) fn say(&self, problem: &Problem, what: &str) {
         if self.beating.is_news(problem) {
             let (route, code) = (&self.route.settings.name, problem.code.as_str());
-            warn!(route, code, hint = problem.hint, "{what}: {}", problem.cause);
+            warn!(route, code, hint = problem.advice, "{what}: {}", problem.reason);
         }
     }
 

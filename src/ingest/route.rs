@@ -6,7 +6,7 @@ use super::ignored::Ignored;
 use super::topic_settings::TopicSettings;
 use crate::config;
 use crate::control::Control;
-use crate::heartbeats::{Liveness, Sign};
+use crate::heartbeats::{Heartbeats, Sign};
 use crate::start_gate::Admission;
 use crate::store::Store;
 use crate::store::mapping::Mapping;
@@ -38,7 +38,7 @@ pub struct Route {
 impl Route {
     /// A route that a command looks at: no loop runs it, and nobody waits for its signs of life.
     pub fn unwatched(id: RouteId, settings: config::Inbox) -> Route {
-        let sign = Liveness::default().expect(&settings.name);
+        let sign = Heartbeats::default().expect(&settings.name);
         Route::new(id, settings, None, sign, Admission::granted())
     }
 

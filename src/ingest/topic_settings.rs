@@ -73,7 +73,8 @@ impl TopicSettings {
                     return Some(format!("the topic is not compacted (cleanup.policy = {policy})"));
                 }
                 Err(problem) => {
-                    why = format!("nobody tells whether the topic is compacted: {}", problem.cause);
+                    why =
+                        format!("nobody tells whether the topic is compacted: {}", problem.reason);
                     if problem.code != Code::KafkaUnreachable {
                         break;
                     }
@@ -95,8 +96,8 @@ impl TopicSettings {
         let settings = settings(kafka.clone(), topic.clone()).await.unwrap_or_default();
         let format = settings.get("message.format.version").map_or("", String::as_str);
         if error_policy::is_old_format(format) {
-            let cause = format!("{}: {OLD_FORMAT} ({format})", silence.cause);
-            return Problem::new(Code::Kafka, cause).hint(OLD_FORMAT_ADVICE);
+            let cause = format!("{}: {OLD_FORMAT} ({format})", silence.reason);
+            return Problem::new(Code::Kafka, cause).advice(OLD_FORMAT_ADVICE);
         }
         silence
     }

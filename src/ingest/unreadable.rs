@@ -35,7 +35,7 @@ pub(super) async fn go_past(
         }
         for (partition, problem) in illegible {
             let Some(start) = starts.get_mut(&partition) else { continue };
-            if problem.cause.contains(OLD_FORMAT) {
+            if problem.reason.contains(OLD_FORMAT) {
                 starts.remove(&partition);
                 look.left_out.insert(partition, problem);
                 continue;

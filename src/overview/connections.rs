@@ -93,6 +93,6 @@ impl Base {
         let (place, seconds) = (self.place(), patience.as_secs());
         let cause = format!("PostgreSQL at {place} has not answered within {seconds} s");
         Problem::new(Code::PostgresUnreachable, cause)
-            .hint("see whether the server is overloaded, or frozen, or the network drops packets")
+            .advice("see whether the server is overloaded, or frozen, or the network drops packets")
     }
 }

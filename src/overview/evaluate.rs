@@ -84,8 +84,8 @@ pub(super) fn unreachable(problem: &Problem) -> Health {
         Code::PostgresUnreachable => Verdict::Unreachable,
         _ => Verdict::Unknown,
     };
-    let sentence = health::unasked(verdict, &problem.cause, &problem.hint);
-    Health::new(verdict, sentence).because(&problem.cause, &problem.hint)
+    let sentence = health::unasked(verdict, &problem.reason, &problem.advice);
+    Health::new(verdict, sentence).because(&problem.reason, &problem.advice)
 }
 
 /// The configured routes, then those that only a daemon elsewhere has.
@@ -276,7 +276,7 @@ fn judge(route: &Route, report: &Report) -> Health {
         unread: &unread(route, &alive),
         unseen: (route.look.as_ref().ok())
             .and_then(|look| look.silent.iter().next())
-            .map(|(partition, why)| (*partition, why.cause.as_str())),
+            .map(|(partition, why)| (*partition, why.reason.as_str())),
         taken: route.counts.iter().filter(|c| c.0 != Counter::OtherType).map(|c| c.1).sum(),
         other_type: route.counts.iter().filter(|c| c.0 == Counter::OtherType).map(|c| c.1).sum(),
         unknown_type: route.unknown_type.as_ref().map(|(name, records)| (name.as_str(), *records)),

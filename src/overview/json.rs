@@ -17,7 +17,7 @@ impl Overview {
             "at": self.now,
             "database": {
                 "place": self.database, "reachable": self.trouble.is_none(),
-                "error": self.trouble.as_ref().map(|problem| &problem.cause),
+                "error": self.trouble.as_ref().map(|problem| &problem.reason),
             },
             "routes": self.routes.iter().map(Route::object).collect::<Vec<_>>(),
             "jobs": self.jobs.iter().map(job).collect::<Vec<_>>(),
@@ -49,7 +49,7 @@ impl Route {
             "topic_id": route.partitions.first().map(|p| p.topic_id),
             "kafka": {
                 "reachable": look.is_ok(),
-                "error": look.err().map(|problem| &problem.cause),
+                "error": look.err().map(|problem| &problem.reason),
                 "topic_id": look.ok().and_then(|look| look.topic_id),
             },
             "counts": counts,

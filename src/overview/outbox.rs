@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Sources, evaluate};
-use crate::heartbeats::Liveness;
+use crate::heartbeats::Heartbeats;
 use crate::meter::recent;
 use crate::store::outbox::report::{self, HeldTopic, Relay, Status};
 use rules::health::{Health, Verdict, outbox as health};
@@ -72,7 +72,7 @@ fn judge(status: &Status) -> Health {
 
 impl Outbox {
     /// What keeps this process from relaying, where the database does not know of it.
-    pub(super) fn add_own_trouble(&mut self, liveness: &Liveness) {
+    pub(super) fn add_own_trouble(&mut self, liveness: &Heartbeats) {
         let is_down = self.health.verdict == Verdict::Down;
         if !is_down && self.health.verdict >= Verdict::Held {
             return;
@@ -86,11 +86,12 @@ impl Outbox {
             }
             return;
         };
-        let said = format!("held: {}. {}", trouble.reason, trouble.advice);
+        let (since, why) = (trouble.since, trouble.diagnosis);
+        let said = format!("held: {}. {}", why.reason, why.advice);
         let sentence = said.trim_end().trim_end_matches('.').to_owned();
         self.health = Health::new(Verdict::Held, sentence)
-            .because(&trouble.reason, &trouble.advice)
-            .lasting(Some(trouble.since.elapsed()));
+            .because(&why.reason, &why.advice)
+            .lasting(Some(since.elapsed()));
     }
 
     /// For a program.
@@ -98,7 +99,7 @@ impl Outbox {
         let mut object = json!({
             "database": self.place, "verdict": self.health.verdict.as_str(),
             "ok": self.health.verdict.is_fine(), "sentence": self.health.sentence,
-            "error": self.status.as_ref().err().map(|problem| &problem.cause),
+            "error": self.status.as_ref().err().map(|problem| &problem.reason),
         });
         if let Ok(s) = &self.status {
             let relay = |r: &Relay| json!({"shard": r.shard, "host": r.host, "pid": r.pid, "epoch": r.epoch});

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Outbox, Overview, Route, Snapshot, age};
-use crate::heartbeats::Liveness;
+use crate::heartbeats::Heartbeats;
 use rules::health::{self, Verdict};
 use rules::problem::Code;
 
@@ -66,7 +66,7 @@ fn postgres(overview: &Overview) -> Check {
     let outbox = overview.outbox.iter().filter_map(|outbox| outbox.status.as_ref().err());
     let away = |code| code == Code::PostgresUnreachable || code == Code::Postgres;
     match overview.trouble.iter().chain(outbox).find(|problem| away(problem.code)) {
-        Some(problem) => check("postgres", false, &problem.cause),
+        Some(problem) => check("postgres", false, &problem.reason),
         None => check("postgres", true, format!("{} answers", overview.database)),
     }
 }
@@ -74,14 +74,14 @@ fn postgres(overview: &Overview) -> Check {
 fn schema(overview: &Overview) -> Check {
     let outbox = overview.outbox.iter().filter_map(|outbox| outbox.status.as_ref().err());
     match overview.trouble.iter().chain(outbox).find(|problem| problem.code == Code::Schema) {
-        Some(problem) => check("schema", false, &problem.cause),
+        Some(problem) => check("schema", false, &problem.reason),
         None => check("schema", true, "fits this program"),
     }
 }
 
 fn kafka(overview: &Overview) -> Check {
     match overview.routes.iter().find_map(|route| route.look.as_ref().err()) {
-        Some(problem) => check("kafka", false, &problem.cause),
+        Some(problem) => check("kafka", false, &problem.reason),
         None => check("kafka", true, format!("{} answers", overview.brokers)),
     }
 }
@@ -136,7 +136,7 @@ fn purchases(overview: &Overview) -> Check {
     }
 }
 
-fn draining(liveness: &Liveness) -> Check {
+fn draining(liveness: &Heartbeats) -> Check {
     match liveness.is_draining() {
         true => check("draining", false, "the process is about to end"),
         false => check("draining", true, "no"),

@@ -14,9 +14,10 @@ use super::evaluate::unreachable;
 use super::readiness::{self, Check};
 use super::{History, Overview, Route, Sources};
 use crate::config::Config;
-use crate::heartbeats::Liveness;
+use crate::heartbeats::Heartbeats;
 use crate::store::Store;
 use crate::store::verdicts::{self, Judged};
+use rules::diagnosis::Diagnosis;
 use rules::health::{self, Health, Verdict};
 use rules::problem::Problem;
 
@@ -38,7 +39,7 @@ pub struct Snapshot {
     pub since: Timestamp,
     taken: Instant,
     /// This process's signs of life.
-    pub liveness: Liveness,
+    pub liveness: Heartbeats,
     /// What the last hour was like.
     pub history: Arc<History>,
 }
@@ -72,7 +73,7 @@ impl Snapshot {
 
 impl Refresher {
     /// Connects to nothing yet.
-    pub fn new(config: Arc<Config>, liveness: Liveness) -> Result<Refresher, Problem> {
+    pub fn new(config: Arc<Config>, liveness: Heartbeats) -> Result<Refresher, Problem> {
         let sources = Sources::new(config, "makegood status", PATIENCE)?;
         let now = Timestamp::now();
         let taken = Instant::now();
@@ -193,7 +194,7 @@ fn keep(before: Option<&Overview>, taken: &Overview, problem: &Problem) -> Overv
 }
 
 /// A loop of this process that is held cannot always say so in the database, on a full disk for example.
-fn add_own_trouble(route: &mut Route, liveness: &Liveness) {
+fn add_own_trouble(route: &mut Route, liveness: &Heartbeats) {
     let name = loop_name(&route.name);
     let is_down = route.health.verdict == Verdict::Down;
     let Some(trouble) = liveness.trouble(&name) else {
@@ -205,7 +206,7 @@ fn add_own_trouble(route: &mut Route, liveness: &Liveness) {
         return;
     };
     if is_down || route.health.verdict < Verdict::Held {
-        let (age, reason, advice) = (trouble.since.elapsed(), &trouble.reason, &trouble.advice);
+        let (age, Diagnosis { reason, advice, .. }) = (trouble.since.elapsed(), &trouble.diagnosis);
         let sentence = health::holds(health::Held { age, reason, advice });
         route.health =
             Health::new(Verdict::Held, sentence).because(reason, advice).lasting(Some(age));

@@ -171,7 +171,7 @@ fn place_of(paid: &[Paid]) -> Place {
 fn trouble(fault: &ApplyFault) -> Trouble {
     match fault {
         ApplyFault::Collided(_) => Trouble::Lost,
-        _ => Trouble::Waits(fault.reason_and_advice().0),
+        _ => Trouble::Waits(fault.diagnosis().reason),
     }
 }
 

@@ -16,7 +16,6 @@ use crate::meter;
 use crate::store::Fault;
 use crate::store::outbox::{Cursor, Lost, Row, Saying, Session};
 use crate::trace;
-use rules::diagnosis::Diagnosis;
 use rules::problem::Problem;
 use rules::relay::{Action, Event, Pace, Task, Term};
 
@@ -90,7 +89,7 @@ impl<'a> Lead<'a> {
             // Its lease goes on until the next term, and nobody would see that nothing is sent.
             Err(problem) => {
                 let mut saying = self.saying(Leaving::No);
-                saying.step.trouble = Some(Diagnosis::from(problem));
+                saying.step.trouble = Some(problem.clone());
                 let _ = self.write(&saying).await;
             }
         }
@@ -134,7 +133,7 @@ impl<'a> Lead<'a> {
         if self.term.wonders()
             && let Some(complaint) = self.client.sender.trouble()
         {
-            self.on(Event::Complains(super::complaint(complaint))).await?;
+            self.on(Event::Complains(complaint.diagnosis)).await?;
         }
         if self.term.in_flight() > 0 && self.client.sender.is_outdated() {
             self.on(Event::LoginChanged).await?;

@@ -4,7 +4,7 @@ use tracing::{debug, info, warn};
 
 use super::term::Lead;
 use crate::store::outbox::Row;
-use rules::produce_error::Refusal;
+use rules::produce_error::ProduceError;
 use rules::relay::Action;
 use rules::trace::{self, TraceContext};
 
@@ -35,7 +35,7 @@ impl Lead<'_> {
         }
     }
 
-    fn tell_parked(&mut self, token: u64, refusal: &Refusal) {
+    fn tell_parked(&mut self, token: u64, refusal: &ProduceError) {
         let Some(row) = self.term.row(token) else { return };
         warn!(
             event = %row.id,

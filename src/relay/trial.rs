@@ -8,7 +8,7 @@ use super::term::{Lead, unreadable};
 use crate::kafka::sender::{Delivered, HandOver};
 use crate::store::outbox::Row;
 use rules::problem::Problem;
-use rules::produce_error::Refusal;
+use rules::produce_error::ProduceError;
 use rules::relay::{Event, Pace, Trial};
 
 /// The client that tries topics, if any are tried, and the rows that it has.
@@ -71,7 +71,7 @@ impl Lead<'_> {
         topic: String,
         key: Option<String>,
         seq: i64,
-        outcome: Option<Result<(), Refusal>>,
+        outcome: Option<Result<(), ProduceError>>,
     ) -> Result<(), Problem> {
         self.on(Event::TrialEnded(Trial { topic, key, seq, outcome })).await
     }

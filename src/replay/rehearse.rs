@@ -41,7 +41,7 @@ impl Work for Rehearsal<'_> {
 
     /// It would stay, and be tried again by itself.
     async fn refused(&mut self, at: usize, fault: ApplyFault) -> Result<(), ApplyFault> {
-        let refusal = fault.refusal(fault.reason_and_advice().1.to_owned());
+        let refusal = fault.refusal(fault.diagnosis().advice);
         let ids = &self.ids[at..=at];
         let would = inbox::rehearse_replay(self.store, self.replay, ids, Some(&refusal)).await?;
         self.would.extend(would);

@@ -56,7 +56,7 @@ impl From<Fault> for Trouble {
 
 impl From<ApplyFault> for Trouble {
     fn from(fault: ApplyFault) -> Trouble {
-        Trouble(fault.reason_and_advice().0)
+        Trouble(fault.diagnosis().reason)
     }
 }
 
@@ -192,7 +192,7 @@ impl Replayer {
         let mut work = CaseWork::new(self, mapping, std::slice::from_ref(&id));
         match is_own {
             true => work.judge(0, &fault).await?,
-            false => work.says(fault.reason_and_advice().0),
+            false => work.says(fault.diagnosis().reason),
         }
         Ok(work.waits())
     }

@@ -48,7 +48,7 @@ pub fn start() -> Result<Export, Problem> {
     let exporter = SpanExporter::builder().with_http().with_http_client(post).build();
     let exporter = exporter.map_err(|e| {
         Problem::new(Code::Config, format!("spans cannot be exported to {endpoint}: {e}"))
-            .hint("set OTEL_EXPORTER_OTLP_ENDPOINT to the collector's address, http://HOST:4318 for example")
+            .advice("set OTEL_EXPORTER_OTLP_ENDPOINT to the collector's address, http://HOST:4318 for example")
     })?;
     let mut resource = Resource::builder()
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));

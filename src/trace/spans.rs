@@ -136,7 +136,7 @@ impl Batch {
             parent: None,
             about,
             links: self.messages.iter().map(|(_, c)| Link::with_context(remote(*c))).collect(),
-            failed: outcome.as_ref().err().map(|fault| fault.reason_and_advice().0),
+            failed: outcome.as_ref().err().map(|fault| fault.diagnosis().reason),
         }
     }
 }

@@ -43,22 +43,22 @@ impl Ends {
 
     /// Where what may be read ends, and where the log does, of each partition that tells; and why the others do not.
     pub(super) fn of(&self, partitions: &[i32]) -> Result<Seen, String> {
-        let ends = self.committed.ends(partitions).map_err(|problem| problem.cause)?;
+        let ends = self.committed.ends(partitions).map_err(|problem| problem.reason)?;
         // A moment later, so that it is never the smaller one by chance.
-        let all = self.all.ends(partitions).map_err(|problem| problem.cause)?;
+        let all = self.all.ends(partitions).map_err(|problem| problem.reason)?;
         let high = |partition: &i32| all.records.get(partition).map(|ends| ends.high);
         let failed = ends.failed.into_iter().chain(all.failed);
         Ok(Seen {
             ends: (ends.records.iter())
                 .filter_map(|(partition, ends)| Some((*partition, (ends.high, high(partition)?))))
                 .collect(),
-            silent: failed.map(|(partition, problem)| (partition, problem.cause)).collect(),
+            silent: failed.map(|(partition, problem)| (partition, problem.reason)).collect(),
         })
     }
 
     /// Whether a broker answers at all.
     pub(super) fn reach(&self) -> Result<(), String> {
-        self.committed.partitions().map(drop).map_err(|problem| problem.cause)
+        self.committed.partitions().map(drop).map_err(|problem| problem.reason)
     }
 }
 
@@ -84,7 +84,7 @@ impl Database<'_> {
             let store = match store {
                 Some(store) => store,
                 None => Store::open(self.postgres, "makegood watchdog", 1)
-                    .map_err(|problem| problem.cause)?,
+                    .map_err(|problem| problem.reason)?,
             };
             let pool = self.postgres.application_name.as_deref().unwrap_or(connect::POOL_NAME);
             let holder = lock_holder::find(&store, pool, self.holder.as_ref()).await;

@@ -12,7 +12,7 @@ use crate::config;
 use crate::progress::{self, Look, Remedy};
 use rules::diagnosis::Diagnosis;
 use rules::problem::{Code, Problem};
-use rules::stall::{self, Cause, Debts, Facts, Finding, Ladder, Rung, Seen};
+use rules::stall::{self, Cause, Debts, Facts, Ladder, Rung, Seen, Stall};
 
 /// What a route is doing, for the supervisor.
 pub(super) struct Doing {
@@ -75,10 +75,7 @@ impl Patient {
         let rung = self.ladder.climb(progress::now(), self.patience, finding.as_ref(), settled);
         // The loop says by itself why it holds.
         let shown = finding.as_ref().filter(|found| !matches!(found.cause, Cause::Held(_)));
-        let complaint = shown.map(|found| {
-            let (reason, advice) = stall::sentence(found);
-            Diagnosis { reason, advice }
-        });
+        let complaint = shown.map(stall::sentence);
         self.watch.vitals.judged(complaint.clone());
         if let (Some(rung), Some(finding)) = (rung, shown) {
             self.act(rung, finding)?;
@@ -122,7 +119,7 @@ impl Patient {
                 .trouble
                 .as_ref()
                 .filter(|(_, at)| age(*at) < self.patience)
-                .map(|(complaint, _)| (complaint.reason.clone(), complaint.advice.clone())),
+                .map(|(why, _)| why.clone()),
             unexcused_for: Duration::ZERO,
         };
         let waits = facts.owed.iter().map(|owed| owed.age).chain(facts.unread_for).max();
@@ -183,8 +180,8 @@ impl Patient {
         Some((partitions, why.clone(), now.saturating_sub(since)))
     }
 
-    fn act(&mut self, rung: Rung, finding: &Finding) -> Result<(), Problem> {
-        let (reason, advice) = stall::sentence(finding);
+    fn act(&mut self, rung: Rung, finding: &Stall) -> Result<(), Problem> {
+        let Diagnosis { reason, advice, .. } = stall::sentence(finding);
         let (route, cause) = (&self.watch.route, finding.cause.as_str());
         match rung {
             Rung::Say => {
@@ -196,7 +193,7 @@ impl Patient {
             Rung::Rebuild => self.ask_for(Remedy::Rebuild),
             Rung::GiveUp => {
                 let cause = format!("route {route}: {reason}; nothing tried has helped");
-                return Err(Problem::new(Code::GaveUp, cause).hint(
+                return Err(Problem::new(Code::GaveUp, cause).advice(
                     "systemd starts makegood again by itself; the position is in PostgreSQL",
                 ));
             }

@@ -105,8 +105,8 @@ fn a_server_that_does_not_start_shows_the_end_of_its_log() {
     let folder = PrivateFolder::new("test", None).unwrap();
     let mut server = shell(&folder, "echo no room here; exit 3");
     let problem = server.wait_until(SOON, || false).unwrap_err();
-    assert!(problem.cause.contains("exit status: 3"), "{problem}");
-    assert!(problem.hint.contains("no room here"), "{problem}");
+    assert!(problem.reason.contains("exit status: 3"), "{problem}");
+    assert!(problem.advice.contains("no room here"), "{problem}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rules::stall::{
-    Database, Debts, Facts, Finding, Ladder, Rung, Seen, ask_after, is_excused, is_settled, judge,
+    Database, Debts, Facts, Ladder, Rung, Seen, Stall, ask_after, is_excused, is_settled, judge,
 };
 
 use super::law;
@@ -93,7 +93,7 @@ struct World {
     awake: u64,
     away_since: Option<u64>,
     excused: u64,
-    looked: Vec<(u64, Option<Finding>, Option<Rung>)>,
+    looked: Vec<(u64, Option<Stall>, Option<Rung>)>,
 }
 
 impl World {

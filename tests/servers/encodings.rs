@@ -48,7 +48,7 @@ async fn a_database_whose_encoding_cannot_hold_every_event_is_refused_in_a_sente
     for set in migrate::BOTH {
         let mut client = connect(&url).await;
         let problem = migrate::up(&mut client, &[*set]).await.unwrap_err();
-        let said = format!("{} {}", problem.cause, problem.hint);
+        let said = format!("{} {}", problem.reason, problem.advice);
         assert!(said.contains("LATIN1") && said.contains("UTF8"), "{said}");
         assert_eq!(problem.code, rules::problem::Code::Schema, "{said}");
         let error = client.batch_execute(&migrate::sql(&[*set])).await.unwrap_err();

@@ -30,12 +30,12 @@ async fn is_told(url: &str) {
     let mut client = connect(url).await;
     let problem = migrate::up(&mut client, migrate::BOTH).await.unwrap_err();
     assert!(
-        problem.cause.contains("postgres, report, idle") && problem.cause.contains("pid "),
+        problem.reason.contains("postgres, report, idle") && problem.reason.contains("pid "),
         "{problem}"
     );
-    let start = problem.hint.find("SELECT").unwrap();
-    let end = problem.hint[start..].find(';').unwrap();
-    client.batch_execute(&problem.hint[start..start + end]).await.unwrap();
+    let start = problem.advice.find("SELECT").unwrap();
+    let end = problem.advice[start..].find(';').unwrap();
+    client.batch_execute(&problem.advice[start..start + end]).await.unwrap();
     migrate::up(&mut client, migrate::BOTH).await.unwrap();
 }
 

@@ -150,7 +150,7 @@ async fn each_message_on_its_way_behind_a_refused_one_has_its_report() {
         }
     }
     let trouble = eventually("the silence to be told", || async { sending.sender.trouble() }).await;
-    assert!(trouble.advice.contains("frozen"), "{trouble:?}");
+    assert!(trouble.diagnosis.advice.contains("frozen"), "{trouble:?}");
     kafka.resume().unwrap();
     let settled = sending.settle(8).await;
     assert_eq!(sending.sender.trouble(), None, "nothing waits any more");

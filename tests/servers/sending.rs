@@ -8,7 +8,7 @@ use rdkafka::message::Headers;
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr as Wire};
 use rdkafka::{ClientContext, Message};
-use rules::produce_error::{Blame, Refusal};
+use rules::produce_error::{Blame, ProduceError};
 use uuid::Uuid;
 
 use crate::support::eventually;
@@ -27,7 +27,7 @@ fn numbered(number: u64) -> String {
     format!("{number} {}", "x".repeat(100))
 }
 
-fn blame(outcome: &Result<(), Refusal>) -> Option<Blame> {
+fn blame(outcome: &Result<(), ProduceError>) -> Option<Blame> {
     outcome.as_ref().err().map(|refusal| refusal.blame)
 }
 
@@ -81,7 +81,7 @@ async fn a_refused_message_is_found_and_its_neighbours_keep_their_order() {
         refused.iter().copied().filter(|n| blame(&settled[n]) == Some(Blame::Row)).collect();
     assert!(suspects.len() > 1, "a batch is refused as a whole: {suspects:?}");
     let stopped = sending.hand(100, &topic, "k", "100").unwrap_err();
-    assert!(matches!(stopped, HandOver::Refused(Refusal { blame: Blame::Client, .. })));
+    assert!(matches!(stopped, HandOver::Refused(ProduceError { blame: Blame::Client, .. })));
     assert_eq!(sending.close().await, [], "all reports had come");
 
     // One by one, and the culprit stands alone; such a sender goes on.
@@ -184,7 +184,7 @@ async fn a_sender_that_reaches_nobody_says_so_and_can_be_closed() {
         sending.hand(token, "anything", "k", "v").unwrap();
     }
     let trouble = eventually("the trouble to be told", || async { sending.sender.trouble() }).await;
-    assert!(trouble.advice.contains("is Kafka running"), "{trouble:?}");
+    assert!(trouble.diagnosis.advice.contains("is Kafka running"), "{trouble:?}");
     let given_up = sending.close().await;
     assert!(given_up.iter().map(|report| report.token).eq(0..5));
     assert!(given_up.iter().all(|report| blame(&report.outcome) == Some(Blame::Client)));
@@ -194,7 +194,7 @@ async fn a_sender_that_reaches_nobody_says_so_and_can_be_closed() {
 async fn answered(
     cluster: &MockCluster<'_, impl ClientContext>,
     errors: &[Wire],
-) -> Vec<Result<(), Refusal>> {
+) -> Vec<Result<(), ProduceError>> {
     let topic = new_topic("answered");
     cluster.create_topic(&topic, 1, 1).unwrap();
     let broker = cluster.bootstrap_servers();

@@ -17,7 +17,7 @@ use fastrand::Rng;
 use broker::{Broker, Request};
 use database::{Database, Message};
 use lead::{Answer, Daemon, Query};
-use rules::produce_error::Refusal;
+use rules::produce_error::ProduceError;
 
 /// Until when things go wrong, in milliseconds.
 const FAULTS: u64 = 20_000;
@@ -100,7 +100,7 @@ pub enum Task {
     /// A client sends what it holds.
     Send(u64),
     Arrive(u64, Request),
-    Report(u64, u64, Result<(), Refusal>),
+    Report(u64, u64, Result<(), ProduceError>),
     Fault(Fault),
     Heal,
 }

@@ -11,7 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Message, OwnedMessage};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use rules::produce_error::Refusal;
+use rules::produce_error::ProduceError;
 use tokio::sync::mpsc;
 
 /// Longer than anything here takes; only a failure waits for so long.
@@ -54,7 +54,7 @@ impl Sending {
     }
 
     /// The next `count` reports by token; each token may have one only.
-    pub async fn settle(&mut self, count: usize) -> BTreeMap<u64, Result<(), Refusal>> {
+    pub async fn settle(&mut self, count: usize) -> BTreeMap<u64, Result<(), ProduceError>> {
         let mut settled = BTreeMap::new();
         for _ in 0..count {
             let Delivered { token, outcome } = self.report().await;
@@ -64,7 +64,7 @@ impl Sending {
     }
 
     /// Hands over one message, which must be taken, and returns what became of it.
-    pub async fn send(&mut self, topic: &str, key: &str, value: &str) -> Result<(), Refusal> {
+    pub async fn send(&mut self, topic: &str, key: &str, value: &str) -> Result<(), ProduceError> {
         self.hand(7, topic, key, value).unwrap();
         self.report().await.outcome
     }

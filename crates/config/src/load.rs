@@ -74,7 +74,7 @@ pub fn load(flags: &Overrides, env: &Env, cwd: &Path) -> Result<Loaded, Problem>
         let text = std::fs::read_to_string(path).map_err(|error| {
             let cause = format!("cannot read {}: {error}", path.display());
             Problem::new(Code::Config, cause)
-                .hint("name another file with --config, or write one: makegood config init PATH")
+                .advice("name another file with --config, or write one: makegood config init PATH")
         })?;
         file::read(&text, path, &mut layers);
     }

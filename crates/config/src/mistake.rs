@@ -18,7 +18,7 @@ pub fn problem(mistakes: &[Mistake]) -> Option<Problem> {
     match mistakes {
         [] => None,
         [one] => Some(
-            Problem::new(Code::Config, format!("{}: {}", one.at, one.what)).hint(one.fix.clone()),
+            Problem::new(Code::Config, format!("{}: {}", one.at, one.what)).advice(one.fix.clone()),
         ),
         many => {
             let lines = |text: fn(&Mistake) -> String| -> Vec<String> {
@@ -26,7 +26,7 @@ pub fn problem(mistakes: &[Mistake]) -> Option<Problem> {
             };
             let causes = lines(|m| format!("{}: {}", m.at, m.what)).join("\n  ");
             let cause = format!("the configuration has {} mistakes\n  {causes}", many.len());
-            Some(Problem::new(Code::Config, cause).hint(lines(|m| m.fix.clone()).join("\n")))
+            Some(Problem::new(Code::Config, cause).advice(lines(|m| m.fix.clone()).join("\n")))
         }
     }
 }

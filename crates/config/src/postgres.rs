@@ -70,7 +70,7 @@ impl Postgres {
     pub fn from_url(text: &str) -> Result<Postgres, Problem> {
         url::merge(text, &Libpq::default()).map_err(|fix| {
             let cause = format!("cannot use the connection URL {}", redact::url(text));
-            Problem::new(Code::Config, cause).hint(fix)
+            Problem::new(Code::Config, cause).advice(fix)
         })
     }
 }

@@ -68,7 +68,7 @@ impl Complaint {
         let code = RDKafkaErrorCode::GroupAuthorizationFailed;
         let problem = || {
             Problem::new(Code::Kafka, format!("{doing}: {}", super::words(code)))
-                .hint(super::advice(Some(code)))
+                .advice(super::advice(Some(code)))
         };
         self.barred.load(Relaxed).then(problem)
     }
@@ -83,9 +83,9 @@ impl Complaint {
         let said = self.lock().clone().filter(|_| problem.code == Code::KafkaUnreachable);
         if let Some(words) = said {
             if let Some(advice) = login::advice(&words) {
-                problem.hint = advice.to_owned();
+                problem.advice = advice.to_owned();
             }
-            problem.cause = format!("{}: {words}", problem.cause);
+            problem.reason = format!("{}: {words}", problem.reason);
         }
         problem
     }

@@ -22,7 +22,7 @@ pub fn check(kafka: &config::Kafka, timeout: Duration) -> Result<(), Problem> {
         listen(&client);
         let (at, reason) = (&kafka.bootstrap_servers, super::reason(&e));
         let cause = format!("no Kafka broker answers at {at}: {reason}");
-        client.context().complaint.explain(Problem::new(Code::KafkaUnreachable, cause).hint(
+        client.context().complaint.explain(Problem::new(Code::KafkaUnreachable, cause).advice(
             "is Kafka running, and is kafka.bootstrap_servers (KAFKA_BOOTSTRAP_SERVERS) right?\n\
              if the broker wants TLS or a login, see security.protocol in [kafka.properties]",
         ))
@@ -33,7 +33,7 @@ pub fn check(kafka: &config::Kafka, timeout: Duration) -> Result<(), Problem> {
             Code::KafkaUnreachable,
             format!("{} answers, but knows of no broker in service", kafka.bootstrap_servers),
         )
-        .hint("a broker that starts is let in within seconds; if it lasts, look at its log"));
+        .advice("a broker that starts is let in within seconds; if it lasts, look at its log"));
     }
     for broker in metadata.brokers() {
         let (host, port) = (broker.host(), broker.port());
@@ -69,7 +69,7 @@ fn unreachable(kafka: &config::Kafka, id: i32, host: &str, port: i32, cause: &st
             kafka.bootstrap_servers
         ),
     )
-    .hint(
+    .advice(
         "set advertised.listeners in the broker's server.properties to an address that its clients can reach,\n\
          or, in containers, give the broker a listener of its own for this network (KAFKA_ADVERTISED_LISTENERS)",
     )

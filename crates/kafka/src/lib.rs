@@ -44,7 +44,7 @@ pub fn problem(error: &KafkaError, doing: &str) -> Problem {
         ) => Code::KafkaUnreachable,
         _ => Code::Kafka,
     };
-    Problem::new(kind, format!("{doing}: {}", reason(error))).hint(advice(code))
+    Problem::new(kind, format!("{doing}: {}", reason(error))).advice(advice(code))
 }
 
 /// Why no client can be made of these settings.
@@ -55,12 +55,12 @@ pub fn unusable(settings: &ClientConfig, error: &KafkaError) -> Problem {
     });
     if let Some((name, path, why)) = unreadable {
         let cause = format!("the Kafka client cannot read {name}, {path}: {why}");
-        return Problem::new(Code::Config, cause).hint("name a file that this user may read");
+        return Problem::new(Code::Config, cause).advice("name a file that this user may read");
     }
     let words = error.to_string();
     let advice = words_of_login::settings_advice(&words);
     Problem::new(Code::Config, format!("the Kafka client refuses its settings: {words}"))
-        .hint(advice)
+        .advice(advice)
 }
 
 /// The version of the client library.

@@ -83,10 +83,10 @@ impl Now {
                 self.version += 1;
                 self.told = None;
             }
-            Err(problem) if self.told.as_ref() == Some(&problem.cause) => {}
-            Err(Problem { code, cause, hint }) => {
-                tracing::warn!(code = code.as_str(), hint, "the login to Kafka stays: {cause}");
-                self.told = Some(cause);
+            Err(problem) if self.told.as_ref() == Some(&problem.reason) => {}
+            Err(Problem { code, reason, advice: hint }) => {
+                tracing::warn!(code = code.as_str(), hint, "the login to Kafka stays: {reason}");
+                self.told = Some(reason);
             }
         }
     }

@@ -28,7 +28,7 @@ const SERVICE: &str = "kafka-cluster";
 
 /// A token for the brokers of a region, and for how long it is valid.
 pub(super) async fn token(region: &str, env: impl Env) -> Result<(String, Duration), String> {
-    let web = Web(Client::new().map_err(|problem| problem.cause)?);
+    let web = Web(Client::new().map_err(|problem| problem.reason)?);
     let context = Context::new()
         .with_file_read(Files)
         .with_http_send(web)

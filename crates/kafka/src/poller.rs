@@ -18,7 +18,7 @@ use super::commit_queue::OffsetBoard;
 use super::consumer::{Command, Delivery, Event, Source};
 use super::test_hook::Wedge;
 use super::{probe, raw};
-use rules::error_policy::kafka::{Disposition, disposition};
+use rules::error_policy::kafka::{ClientDisposition, disposition};
 use rules::ingest::outlets::{Outlet, Outlets};
 use rules::problem::Problem;
 use rules::record::Record;
@@ -228,20 +228,22 @@ impl Poller {
         let problem = complaint.explain(super::problem(error, "Kafka"));
         let is_fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
         let event = match disposition(&code) {
-            Disposition::Stop => Event::Fatal(problem),
-            Disposition::Rebuild => Event::Broken(problem),
+            ClientDisposition::Stop => Event::Fatal(problem),
+            ClientDisposition::Rebuild => Event::Broken(problem),
             _ if is_fatal => Event::Broken(problem),
-            Disposition::Unreadable => return self.unreadable(problem),
-            Disposition::Reclaim => {
+            ClientDisposition::Unreadable => return self.unreadable(problem),
+            ClientDisposition::Reclaim => {
                 self.unfetch();
                 Event::Stopped("the log does not have the offset that was asked for")
             }
-            Disposition::Barred => Event::Barred(problem),
-            Disposition::Retry | Disposition::Hold if complaint.of_login().is_some() => {
+            ClientDisposition::Barred => Event::Barred(problem),
+            ClientDisposition::Retry | ClientDisposition::Hold
+                if complaint.of_login().is_some() =>
+            {
                 Event::Barred(problem)
             }
-            Disposition::Hold => Event::Trouble { problem, wants_help: true },
-            Disposition::Retry => Event::Trouble { problem, wants_help: false },
+            ClientDisposition::Hold => Event::Trouble { problem, wants_help: true },
+            ClientDisposition::Retry => Event::Trouble { problem, wants_help: false },
         };
         let _ = self.ties.events.send(event);
     }

@@ -142,7 +142,7 @@ impl Probe {
                 Err(RDKafkaErrorCode::UnsupportedFeature) => Ok(derived()),
                 Err(code) => {
                     Err(Problem::new(Code::Kafka, format!("cannot read the topic's id: {code}"))
-                        .hint(super::advice(Some(code))))
+                        .advice(super::advice(Some(code))))
                 }
             }
         })
@@ -186,7 +186,7 @@ impl Probe {
                 Ok(None)
             }
             Some(code) => Err(Problem::new(Code::Kafka, format!("{METADATA}: {code}"))
-                .hint(super::advice(Some(code)))),
+                .advice(super::advice(Some(code)))),
         }
     }
 

@@ -16,7 +16,8 @@ use super::complaint::Complaint;
 use super::refusal::refusal;
 use super::sender::Pace;
 use super::token;
-use rules::produce_error::{Blame, Refusal};
+use rules::diagnosis::{Code, Diagnosis, Trouble};
+use rules::produce_error::{Blame, ProduceError};
 
 /// How long no report may come for a waiting message before that is a trouble.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -32,18 +33,7 @@ pub struct Delivered {
     /// The token given at the hand-over.
     pub token: u64,
     /// Acknowledged by all in-sync replicas, or not taken.
-    pub outcome: Result<(), Refusal>,
-}
-
-/// What keeps messages waiting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// The error's name and words.
-    pub reason: String,
-    /// What an operator can do; may be empty.
-    pub advice: String,
-    /// The first complaint, or the beginning of the silence, since the last delivery.
-    pub since: Instant,
+    pub outcome: Result<(), ProduceError>,
 }
 
 /// What the callbacks and the sender share.
@@ -54,6 +44,7 @@ pub(super) struct State {
     bytes: usize,
     /// When the last report came, or the first of those messages went.
     quiet_since: Option<Instant>,
+    /// Since the first complaint, or the beginning of the silence, after the last delivery.
     trouble: Option<Trouble>,
     /// The first failure; nothing is taken after it.
     pub(super) stopped_by: Option<String>,
@@ -84,8 +75,8 @@ impl State {
     fn reported(
         &mut self,
         size: usize,
-        outcome: &Result<(), Refusal>,
-        stops: impl Fn(&Refusal) -> bool,
+        outcome: &Result<(), ProduceError>,
+        stops: impl Fn(&ProduceError) -> bool,
     ) {
         self.open = self.open.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(size);
@@ -108,7 +99,7 @@ impl State {
     }
 
     /// The sender takes nothing any more.
-    pub(super) fn stop(&mut self, refusal: &Refusal) {
+    pub(super) fn stop(&mut self, refusal: &ProduceError) {
         self.stopped_by.get_or_insert_with(|| refusal.reason.clone());
     }
 }
@@ -123,13 +114,10 @@ pub(super) struct Reports {
 
 /// The trouble of a client that retries without a word. It does so for as long as it takes.
 fn silence(since: Instant) -> Trouble {
-    Trouble {
-        reason: "no acknowledgement and no error".to_owned(),
-        advice: "is the broker frozen, its disk full, its topic short of in-sync replicas \
-                 (min.insync.replicas)? its log says which"
-            .to_owned(),
-        since,
-    }
+    let why = Diagnosis::new(Code::Kafka, "no acknowledgement and no error").advice(
+        "is the broker frozen, its disk full, its topic short of in-sync replicas (min.insync.replicas)? its log says which",
+    );
+    Trouble { since, diagnosis: why }
 }
 
 impl ClientContext for Reports {
@@ -161,7 +149,8 @@ impl ClientContext for Reports {
         }
         let since = state.trouble.as_ref().map_or_else(Instant::now, |trouble| trouble.since);
         let advice = self.complaint.of_login().map_or(said.advice, str::to_owned);
-        state.trouble = Some(Trouble { reason: said.reason, advice, since });
+        let diagnosis = Diagnosis::new(Code::Kafka, said.reason).advice(advice);
+        state.trouble = Some(Trouble { since, diagnosis });
     }
 }
 
@@ -178,7 +167,7 @@ impl ProducerContext for Reports {
                 Err(refusal(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail), ""))
             }
         };
-        let stops = |refusal: &Refusal| match self.pace {
+        let stops = |refusal: &ProduceError| match self.pace {
             Pace::Pipelined => true,
             Pace::OneByOne => refusal.blame != Blame::Row,
             Pace::Apart => refusal.blame == Blame::Client,

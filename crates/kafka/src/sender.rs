@@ -22,11 +22,12 @@ use tracing::warn;
 
 use super::complaint::Complaint;
 use super::refusal::refusal;
-pub use super::reports::{Delivered, Trouble};
+pub use super::reports::Delivered;
 use super::reports::{Reports, State, lock};
 use super::{login, settings};
+use rules::diagnosis::Trouble;
 use rules::problem::{Code, Problem};
-use rules::produce_error::{Blame, Refusal, topic_fault};
+use rules::produce_error::{Blame, ProduceError, topic_fault};
 pub use rules::relay::Pace;
 
 /// How long one poll serves delivery reports; a close, or the purge after a failure, waits for its end.
@@ -52,7 +53,7 @@ pub enum HandOver {
     /// Enough is on its way: try the same message again when a report has come, and one will.
     Full,
     /// Nothing was queued, and no report will come.
-    Refused(Refusal),
+    Refused(ProduceError),
 }
 
 /// A producer and the thread that collects its delivery reports.
@@ -104,7 +105,7 @@ impl Sender {
     /// waited for two weeks would be deleted at once.
     pub fn hand_over(&self, token: u64, message: &Outgoing<'_>) -> Result<(), HandOver> {
         if let Some(fault) = topic_fault(message.topic) {
-            return Err(HandOver::Refused(Refusal {
+            return Err(HandOver::Refused(ProduceError {
                 blame: Blame::Row,
                 reason: format!("`{}` cannot be a topic: {fault}", message.topic.escape_debug()),
                 advice: "publish to a topic that Kafka can have".to_owned(),
@@ -122,7 +123,7 @@ impl Sender {
         // Locked until the message is queued, so that its report cannot be counted before it is.
         let mut state = lock(&self.state);
         if let Some(reason) = &state.stopped_by {
-            return Err(HandOver::Refused(Refusal {
+            return Err(HandOver::Refused(ProduceError {
                 blame: Blame::Client,
                 reason: format!("stopped after {reason}"),
                 advice: String::new(),

@@ -27,7 +27,7 @@ pub async fn settings(
     let mut found = BTreeMap::new();
     for resource in answer.map_err(|e| super::problem(&e, doing))? {
         let resource = resource.map_err(|code| {
-            Problem::new(Code::Kafka, format!("{doing}: {code}")).hint(super::advice(Some(code)))
+            Problem::new(Code::Kafka, format!("{doing}: {code}")).advice(super::advice(Some(code)))
         })?;
         let entries = resource.entries.into_iter();
         found.extend(entries.filter_map(|entry| Some((entry.name, entry.value?))));

@@ -20,7 +20,7 @@ pub fn program() -> Result<PathBuf, Problem> {
             Code::System,
             format!("there is no makegood beside {}", own.display()),
         )
-        .hint("bin/demo and bin/bench build both; so does: cargo build --workspace")),
+        .advice("bin/demo and bin/bench build both; so does: cargo build --workspace")),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What it means that Kafka did not take a message.
 
+use crate::diagnosis::{Code, Diagnosis};
+
 /// Who has to change before the message can go through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
@@ -15,13 +17,20 @@ pub enum Blame {
 
 /// A message that was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ProduceError {
     /// Who has to change.
     pub blame: Blame,
     /// The error's name and words; nothing of the message's content.
     pub reason: String,
     /// What an operator can do; empty when nothing need be done.
     pub advice: String,
+}
+
+impl ProduceError {
+    /// What is wrong, whoever has to change.
+    pub fn diagnosis(self) -> Diagnosis {
+        Diagnosis::new(Code::Kafka, self.reason).advice(self.advice)
+    }
 }
 
 /// What is wrong with a topic's name, if anything (the rules of Kafka's `Topic.validate`). Asked

@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::diagnosis::Diagnosis;
-use super::produce_error::Refusal;
+use super::produce_error::ProduceError;
 use super::window::Window;
 use acknowledgements::Acknowledgements;
 use polling::Polling;
@@ -51,9 +51,9 @@ struct Item<R, C> {
 #[derive(Clone, Debug)]
 pub enum Event<R, C> {
     /// Kafka has a message, or the client failed with it.
-    Delivered(u64, Result<(), Refusal>),
+    Delivered(u64, Result<(), ProduceError>),
     /// The client did not take a message at the hand-over, and queued nothing.
-    NotTaken(u64, Refusal),
+    NotTaken(u64, ProduceError),
     /// Another client of this pace sends from now on. The former one has said all that it had to say.
     Replaced(Pace),
     /// The client complains while messages wait.
@@ -102,18 +102,18 @@ pub struct Trial {
     /// The row's number.
     pub seq: i64,
     /// Whether Kafka has it; `None` if that is not known, and nothing has changed.
-    pub outcome: Option<Result<(), Refusal>>,
+    pub outcome: Option<Result<(), ProduceError>>,
 }
 
 /// What the loop does at once, in this order: most are to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Tells that a row is parked.
-    Parked(u64, Refusal),
+    Parked(u64, ProduceError),
     /// Tells that a row waits behind one of its key.
     Behind(u64),
     /// Tells that a topic takes nothing, and that its rows in the window are parked.
-    Held(String, Refusal, Vec<u64>),
+    Held(String, ProduceError, Vec<u64>),
     /// Tells that a topic takes messages again.
     Freed(String),
     /// Tells that a row was refused, and is sent alone.
@@ -151,7 +151,7 @@ pub enum Task {
 #[derive(Debug)]
 pub struct Term<R, C> {
     sending: Sending,
-    window: Window<Item<R, C>, Refusal>,
+    window: Window<Item<R, C>, ProduceError>,
     suspects: Suspects,
     /// Topics and keys that wait behind a row that is parked.
     blocked: HashSet<(String, String)>,

@@ -10,6 +10,8 @@ mod sentence;
 
 use std::time::Duration;
 
+use crate::diagnosis::Diagnosis;
+
 pub use debt::{Debts, Owed, Seen};
 pub use ladder::{Ladder, Rung};
 pub use sentence::sentence;
@@ -46,7 +48,7 @@ pub struct Facts {
     /// Why Kafka gave no answer, and for how long it has given none.
     pub kafka_away: Option<(String, Duration)>,
     /// What the client complained of lately that it cannot mend: what, and the advice.
-    pub trouble: Option<(String, String)>,
+    pub trouble: Option<Diagnosis>,
     /// How long ago anything from outside last kept the route, see [`is_excused`]. Only what comes
     /// after that can be the client's fault.
     pub unexcused_for: Duration,
@@ -85,7 +87,7 @@ pub enum Cause {
     /// Kafka does not tell of single partitions.
     Unseen(String),
     /// The client complains of what only a person can mend: what, and the advice.
-    Trouble(String, String),
+    Trouble(Diagnosis),
     /// The group has not spoken for very long.
     Joining,
     /// The client's thread gives no sign of life.
@@ -101,7 +103,7 @@ pub enum Cause {
 
 /// A stall.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct Stall {
     /// What keeps it.
     pub cause: Cause,
     /// For how long.
@@ -162,7 +164,7 @@ pub fn join_limit(patience: Duration) -> Duration {
 }
 
 /// The stall, if there is one.
-pub fn judge(facts: &Facts) -> Option<Finding> {
+pub fn judge(facts: &Facts) -> Option<Stall> {
     let limit = say_after_for(facts);
     let is_due = |age: &Duration| *age >= limit;
     let owed: Vec<&Owed> = facts.owed.iter().filter(|owed| is_due(&owed.age)).collect();
@@ -172,7 +174,7 @@ pub fn judge(facts: &Facts) -> Option<Finding> {
     let joining = joining.filter(|age| *age >= join_limit(facts.patience));
     let away = facts.kafka_away.as_ref().filter(|(_, age)| is_due(age));
     let stuck = owed.iter().map(|owed| owed.age).chain(unread).chain(silent).chain(joining).max();
-    let find = |cause: Cause, age: Duration| Finding {
+    let find = |cause: Cause, age: Duration| Stall {
         cause,
         age,
         blamed: age.min(facts.unexcused_for),
@@ -188,11 +190,11 @@ pub fn judge(facts: &Facts) -> Option<Finding> {
     }
     if let Some((partitions, why, age)) = facts.silent.as_ref().filter(|(.., age)| is_due(age)) {
         let found = find(Cause::Unseen(why.clone()), *age);
-        return Some(Finding { partitions: partitions.clone(), ..found });
+        return Some(Stall { partitions: partitions.clone(), ..found });
     }
     let (partitions, age) = facts.open_transaction.as_ref()?;
     (*age >= facts.patience)
-        .then(|| Finding { partitions: partitions.clone(), ..find(Cause::OpenTransaction, *age) })
+        .then(|| Stall { partitions: partitions.clone(), ..find(Cause::OpenTransaction, *age) })
 }
 
 fn cause(
@@ -220,8 +222,8 @@ fn cause(
     if let Some((why, _)) = &facts.kafka_away {
         return Cause::Kafka(why.clone());
     }
-    if let Some((what, advice)) = &facts.trouble {
-        return Cause::Trouble(what.clone(), advice.clone());
+    if let Some(why) = &facts.trouble {
+        return Cause::Trouble(why.clone());
     }
     if joining.is_some() {
         return Cause::Joining;

@@ -1,7 +1,5 @@
 //! Closed sets of words. One list makes the enum, its text and what SQL is given; the schema is compared with it.
 
-use std::fmt;
-
 /// An enum whose variants are words that the database, the commands and JSON share.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[doc = $about:literal])+ $variant:ident = $word:literal,)+ }) => {
@@ -86,13 +84,6 @@ pub(crate) use as_sql;
 pub(crate) use words;
 
 /// A word that is none of its set: written by a later version, perhaps.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this version does not know the word {0}")]
 pub struct UnknownWord(pub String);
-
-impl fmt::Display for UnknownWord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "this version does not know the word {}", self.0)
-    }
-}
-
-impl std::error::Error for UnknownWord {}

@@ -174,7 +174,7 @@ fn no_session(p: &Postgres) -> Problem {
         "{} is behind a pooler in transaction mode, and this needs a session of its own",
         place(p)
     );
-    Problem::new(Code::Config, cause).hint("set postgres.direct_url to PostgreSQL itself")
+    Problem::new(Code::Config, cause).advice("set postgres.direct_url to PostgreSQL itself")
 }
 
 /// How long opening may take in all: until the last host had its time, and the login, which the driver's

@@ -1,6 +1,5 @@
 //! What people decided on quarantined records. Replays are requests that a daemon carries out.
 
-use super::inbox::Replayed;
 use super::{Fault, Store, Tx};
 use rules::ids::{CaseId, DecisionId, RouteId};
 
@@ -30,24 +29,6 @@ pub async fn waiting(
 /// Locks the replays that people asked for of some records.
 pub(super) async fn lock(tx: &Tx, cases: &[CaseId]) -> Result<(), Fault> {
     tx.query(include_str!("../../../sql/core/decision_lock.sql"), &[&cases]).await?;
-    Ok(())
-}
-
-/// Writes down what came of replays, where people asked for them.
-pub(super) async fn finish(
-    tx: &Tx,
-    replayed: impl Iterator<Item = &Replayed>,
-) -> Result<(), Fault> {
-    let replayed: Vec<&Replayed> = replayed.collect();
-    if replayed.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<CaseId> = replayed.iter().map(|r| r.id).collect();
-    let outcomes: Vec<&str> = replayed.iter().map(|r| r.outcome.as_str()).collect();
-    let details: Vec<Option<String>> =
-        replayed.iter().map(|r| Some(r.detail.as_ref()?.replace('\0', ""))).collect();
-    let sql = include_str!("../../../sql/core/decision_finish.sql");
-    tx.execute(sql, &[&ids, &outcomes, &details]).await?;
     Ok(())
 }
 

@@ -1,7 +1,5 @@
 //! What went wrong with a statement, in a form that may be logged and shown.
 
-use std::fmt;
-
 use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
@@ -10,9 +8,10 @@ use telemetry::meter;
 
 /// A failed statement or connection. Holds no row data: PostgreSQL's DETAIL is dropped, and so are the
 /// values that data errors quote.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The server refused a statement.
+    #[error("{message} (SQLSTATE {sqlstate})")]
     Refused {
         /// The five-character SQLSTATE.
         sqlstate: String,
@@ -22,6 +21,7 @@ pub enum Fault {
         about: About,
     },
     /// There is no connection, or it broke.
+    #[error("PostgreSQL is out of reach: {cause}")]
     Lost {
         /// Why, in the client's words.
         cause: String,
@@ -77,32 +77,25 @@ impl Fault {
         }
     }
 
-    /// As a problem for people; `doing` says what was attempted.
-    pub fn problem(&self, doing: &str) -> Problem {
-        match self {
-            Fault::Refused { sqlstate, .. } => {
-                // A server that is going down or coming up answers, but it is not there.
-                let gone = ["08", "57P0"].iter().any(|class| sqlstate.starts_with(class));
-                let code = if gone { Code::PostgresUnreachable } else { Code::Postgres };
-                Problem::new(code, format!("{doing}: {self}"))
-                    .hint(rules::error_policy::advice(Some(sqlstate)))
-            }
-            Fault::Lost { .. } => {
-                Problem::new(Code::PostgresUnreachable, format!("{doing}: {self}"))
-                    .hint("is PostgreSQL running, and is postgres.url (DATABASE_URL) right?")
-            }
-        }
+    /// What happened, and what to do about it in general.
+    pub fn diagnosis(&self) -> Problem {
+        // A server that is going down or coming up answers, but it is not there.
+        let is_gone = |state: &str| ["08", "57P0"].iter().any(|class| state.starts_with(class));
+        let is_gone = self.sqlstate().is_none_or(is_gone);
+        let code = if is_gone { Code::PostgresUnreachable } else { Code::Postgres };
+        Problem::new(code, self.to_string()).advice(rules::error_policy::advice(self.sqlstate()))
     }
-}
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Fault::Refused { sqlstate, message, .. } => {
-                write!(f, "{message} (SQLSTATE {sqlstate})")
+    /// The same for people; `doing` says what was attempted.
+    pub fn problem(&self, doing: &str) -> Problem {
+        let why = self.diagnosis();
+        let advice = match self {
+            Fault::Refused { .. } => why.advice,
+            Fault::Lost { .. } => {
+                "is PostgreSQL running, and is postgres.url (DATABASE_URL) right?".to_owned()
             }
-            Fault::Lost { cause } => write!(f, "PostgreSQL is out of reach: {cause}"),
-        }
+        };
+        Problem { reason: format!("{doing}: {}", why.reason), advice, ..why }
     }
 }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::positions::Log;
+use super::log::Log;
 use super::when::{Sent, Times};
 use super::{Fault, Store, Tx};
 use rules::ids::{RouteId, RunId};

@@ -16,42 +16,38 @@ mod fault;
 mod gone;
 mod input;
 mod make_good;
+mod mapped;
 mod one_row;
 mod params;
 mod put_away;
 mod rehearse;
 mod replay;
+mod seen;
 mod unseen;
 mod verify;
 
-use std::collections::{HashMap, HashSet};
-
-use uuid::Uuid;
-
-use self::one_row::Before;
-use answers::{Answer, Answers};
+use answers::Answer;
 pub use batch::{Applied, Batch};
 use batch::{Fresh, Sorted};
 use doubted::map;
 pub use each::apply_each;
 pub use entry::{Entry, Kind};
 pub use fault::ApplyFault;
+use fault::end;
 use gone::map_unless_gone;
-use input::Input;
 pub use make_good::{Backfill, MadeGood, make_good, rehearse_backfill};
 use params::Rows;
 pub use rehearse::{Rehearsed, rehearse};
 pub use replay::{Replay, Replayed, is_own_fault, rehearse_replay, replay, verified};
 use rules::outcome::{Counter, Outcome};
+use seen::drop_seen;
 pub use unseen::{Unseen, unseen};
 use verify::verify;
 
-use super::mapping::Mapping;
 use super::positions;
 use super::quarantine::{self, Look, Refusal};
-use super::{CommitFault, Fault, Store, Tx, purchased, test_events};
+use super::{Store, Tx, test_events};
 use put_away::put_away;
-use rules::ids::RouteId;
 
 /// Applies a batch. `refusal`, if given, is the verdict on the batch's only record: it is quarantined
 /// instead of going through the mapping.
@@ -64,23 +60,6 @@ pub async fn apply(
     let tx = store.begin("apply_batch").await.map_err(ApplyFault::Engine)?;
     let outcome = run(&tx, batch, &mut sorted).await;
     end(tx, outcome).await.map(|()| sorted.applied())
-}
-
-/// Commits what went well, and rolls back what did not.
-async fn end<T>(tx: Tx, outcome: Result<T, ApplyFault>) -> Result<T, ApplyFault> {
-    match outcome {
-        Ok(done) => match tx.commit().await {
-            Ok(()) => Ok(done),
-            Err(CommitFault::Refused(fault)) => Err(ApplyFault::Mapping(fault)),
-            Err(CommitFault::Unknown(fault)) => Err(ApplyFault::Unknown(fault)),
-        },
-        Err(fault) => {
-            if fault.is_sound() {
-                tx.rollback().await;
-            }
-            Err(fault)
-        }
-    }
 }
 
 async fn run(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(), ApplyFault> {
@@ -132,99 +111,6 @@ async fn finish(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(
         .await
         .map_err(ApplyFault::Engine)?;
     if collided.is_empty() { Ok(()) } else { Err(ApplyFault::Collided(collided)) }
-}
-
-/// Leaves only events that the inbox does not have. The same id with other bytes is an event of its
-/// own, under an id derived from both.
-async fn drop_seen(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(), Fault> {
-    // The second round looks up the derived ids of the first; those derive no further.
-    for _ in 0..2 {
-        let ids: Vec<Uuid> = sorted.unchecked();
-        if ids.is_empty() {
-            return Ok(());
-        }
-        sorted.drop_seen(batch, &seen(tx, batch.route, &ids).await?);
-    }
-    Ok(())
-}
-
-/// Which of some event ids the inbox has, and the digests of what came with them.
-async fn seen(tx: &Tx, route: RouteId, ids: &[Uuid]) -> Result<HashMap<Uuid, Vec<u8>>, Fault> {
-    let rows = tx.query(include_str!("../../../sql/core/inbox_seen.sql"), &[&ids, &route]).await?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
-}
-
-/// Runs the mapping, once more for events without an outcome: another transaction may have won the
-/// race for their key, and a new statement sees it. Returns an answer for each event, in their order.
-async fn map_sound(
-    tx: &Tx,
-    mapping: &Mapping,
-    fresh: &[Fresh<'_>],
-) -> Result<Vec<Answer>, ApplyFault> {
-    let mut answers = Answers::to(fresh);
-    let before = Before::count(tx, mapping).await?;
-    ask(tx, mapping, fresh, &mut answers).await?;
-    if answers.open().is_empty() {
-        let answers = answers.all().ok_or(ApplyFault::NoOutcome)?;
-        before.check(tx, mapping, fresh, &answers).await?;
-        return Ok(answers);
-    }
-    made_elsewhere(tx, mapping, fresh, &mut answers).await?;
-    ask(tx, mapping, fresh, &mut answers).await?;
-    answers.all().ok_or(ApplyFault::NoOutcome)
-}
-
-/// Runs the mapping on the events that have no answer yet.
-async fn ask(
-    tx: &Tx,
-    mapping: &Mapping,
-    fresh: &[Fresh<'_>],
-    answers: &mut Answers,
-) -> Result<(), ApplyFault> {
-    let open: Vec<&Fresh<'_>> = answers.open().into_iter().map(|at| &fresh[at]).collect();
-    if open.is_empty() {
-        return Ok(());
-    }
-    let input = Input::of(mapping, &open);
-    let rows = tx.query_host(&mapping.apply, &input.params()).await.map_err(ApplyFault::Mapping)?;
-    rows.iter().try_for_each(|row| answers.take(row))
-}
-
-/// Where a trigger puts rows elsewhere, an INSERT returns nothing, though the purchase was made. The mapping then finds
-/// it when it is run once more, which would make it twice: so that is done and rolled back, and what it found of this
-/// transaction's own rows was made here.
-async fn made_elsewhere(
-    tx: &Tx,
-    mapping: &Mapping,
-    fresh: &[Fresh<'_>],
-    answers: &mut Answers,
-) -> Result<(), ApplyFault> {
-    let open = answers.open().into_iter();
-    let mut keyed: Vec<(usize, String)> =
-        open.filter_map(|at| Some((at, mapping.key_of(&fresh[at].body)?))).collect();
-    if keyed.is_empty() {
-        return Ok(());
-    }
-    let keys: Vec<&str> = keyed.iter().map(|(_, key)| key.as_str()).collect();
-    let own = purchased::own(tx, mapping, &keys).await.map_err(ApplyFault::Engine)?;
-    keyed.retain(|(_, key)| own.contains(key));
-    if keyed.is_empty() {
-        return Ok(());
-    }
-    tx.mark().await.map_err(ApplyFault::Engine)?;
-    let mut found = answers.clone();
-    ask(tx, mapping, fresh, &mut found).await?;
-    tx.undo().await.map_err(ApplyFault::Engine)?;
-    let mut made = HashSet::new();
-    for (at, key) in keyed {
-        if found.has_purchase(at) {
-            let outcome =
-                if made.insert(key.clone()) { Outcome::Applied } else { Outcome::Already };
-            let answer = Answer { outcome, business_key: Some(key), detail: None, doubt: None };
-            answers.give(at, answer);
-        }
-    }
-    Ok(())
 }
 
 /// Writes the inbox rows, closes the cases of payments that have their purchase now, and notes what the mapping

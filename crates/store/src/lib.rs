@@ -17,6 +17,7 @@ pub mod jobs;
 mod json;
 pub mod listen;
 pub mod lock_holder;
+mod log;
 pub mod mapping;
 pub mod mapping_dry_run;
 pub mod migrate;

@@ -20,7 +20,6 @@ use super::{Fault, Shape, Store};
 use rules::business_key::{BusinessKey, DIRECTIVE};
 use rules::diagnosis::Diagnosis;
 use rules::envelope;
-use rules::error_policy::advice;
 use rules::fields::{self, Body, Field, Kind};
 use rules::problem::{Code, Problem};
 
@@ -64,23 +63,25 @@ pub struct Mapping {
 }
 
 /// Why a mapping is not used.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Unfit {
     /// The mapping or the host's table breaks the contract; waiting will not mend it.
+    #[error("{0}")]
     Broken(Problem),
     /// The host's tables no longer fit the mapping; either may be changed, and then it mends.
+    #[error("{0}")]
     Drifted(Diagnosis),
     /// The database could not be asked; it may mend.
-    Unknown(Fault),
+    #[error(transparent)]
+    Unknown(#[from] Fault),
 }
 
 impl Unfit {
     /// What does not fit, and what to do about it.
     pub fn diagnosis(&self) -> Diagnosis {
         match self {
-            Unfit::Broken(problem) => Diagnosis::from(problem),
-            Unfit::Drifted(diagnosis) => diagnosis.clone(),
-            Unfit::Unknown(fault) => Diagnosis::new(fault.to_string(), advice(fault.sqlstate())),
+            Unfit::Broken(diagnosis) | Unfit::Drifted(diagnosis) => diagnosis.clone(),
+            Unfit::Unknown(fault) => fault.diagnosis(),
         }
     }
 
@@ -88,17 +89,9 @@ impl Unfit {
     pub fn problem(self, doing: &str) -> Problem {
         match self {
             Unfit::Broken(problem) => problem,
-            Unfit::Drifted(Diagnosis { reason, advice }) => {
-                Problem::new(Code::Mapping, format!("{doing}: {reason}")).hint(advice)
-            }
+            Unfit::Drifted(why) => Problem { reason: format!("{doing}: {}", why.reason), ..why },
             Unfit::Unknown(fault) => fault.problem(doing),
         }
-    }
-}
-
-impl From<Fault> for Unfit {
-    fn from(fault: Fault) -> Unfit {
-        Unfit::Unknown(fault)
     }
 }
 
@@ -110,7 +103,7 @@ impl Mapping {
                 let file = folder.join("apply.sql");
                 let text = fs::read_to_string(&file).map_err(|e| {
                     Problem::new(Code::Mapping, format!("cannot read {}: {e}", file.display()))
-                        .hint("a mapping is a folder with apply.sql in it: `makegood mapping new purchases` writes the shipped one; without a mapping in the route's [[inbox]] section the compiled-in one is used")
+                        .advice("a mapping is a folder with apply.sql in it: `makegood mapping new purchases` writes the shipped one; without a mapping in the route's [[inbox]] section the compiled-in one is used")
                 })?;
                 (text, Looks::load(folder)?, file.display().to_string())
             }
@@ -118,14 +111,14 @@ impl Mapping {
         };
         let key = BusinessKey::of(&apply).map_err(|why| {
             let example = "purchases(payment_id, course_id) /data/paymentId /data/courseId";
-            Problem::new(Code::Mapping, format!("{origin}: {why}")).hint(format!(
+            Problem::new(Code::Mapping, format!("{origin}: {why}")).advice(format!(
                 "write a line like: {DIRECTIVE}student_course_purchases(payment_id) /data/paymentId\n\
                  or, where one payment has several: {DIRECTIVE}{example}"
             ))
         })?;
         let fields = fields(&apply).map_err(|(line, why)| {
             Problem::new(Code::Mapping, format!("{origin}, line {line}: {why}"))
-                .hint(format!("a line is like: {FIELD}uuid /data/paymentId"))
+                .advice(format!("a line is like: {FIELD}uuid /data/paymentId"))
         })?;
         let (believes, last_found) = (None, LastFound::default());
         Ok(Mapping { apply, key, fields, looks, origin, believes, last_found })
@@ -220,7 +213,7 @@ impl Mapping {
     pub(super) fn broken(&self, what: String) -> Unfit {
         Unfit::Broken(
             Problem::new(Code::Mapping, format!("the mapping ({}) {what}", self.origin))
-                .hint("the contract is at the top of apply.sql as shipped in sql/purchases"),
+                .advice("the contract is at the top of apply.sql as shipped in sql/purchases"),
         )
     }
 }

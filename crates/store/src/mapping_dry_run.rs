@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use super::inbox::{self, ApplyFault, Batch, Entry, Kind, Rehearsed};
 use super::json::JsonText;
+use super::mapping::drift::drifted;
 use super::mapping::{Mapping, Unfit};
 use super::payments::{self, Place, Scope};
 use super::positions::Log;
 use super::{Fault, Store};
-use rules::diagnosis::Diagnosis;
 use rules::envelope;
 use rules::fields::Body;
 use rules::ids::RouteId;
@@ -149,17 +149,16 @@ pub async fn check(store: &Store, source: Option<&Store>, mapping: &Mapping) -> 
         Ok(Trial::Rejects { key, tried, detail }) if tried >= PROOF => {
             let reason =
                 format!("apply.sql rejects the last {tried} payments, {key} for: {detail}");
-            Err(Unfit::Drifted(Diagnosis::new(reason, "correct apply.sql, and reload")))
+            Err(Unfit::Drifted(drifted(reason).advice("correct apply.sql, and reload")))
         }
         Ok(Trial::Fails { fault: ApplyFault::Breach(what), .. }) => Err(mapping.broken(what)),
         Ok(Trial::Fails { fault: fault @ ApplyFault::Altered, .. }) => {
-            let (reason, advice) = fault.reason_and_advice();
-            Err(Unfit::Drifted(Diagnosis::new(reason, advice)))
+            Err(Unfit::Drifted(fault.diagnosis()))
         }
         Ok(Trial::Fails { key, tried, fault: ApplyFault::Mapping(fault) }) => {
             let advice = mapping.advice(store, "apply.sql", &mapping.apply, &fault).await;
             if tried >= PROOF {
-                return Err(Unfit::Drifted(Diagnosis::new(fault.to_string(), advice)));
+                return Err(Unfit::Drifted(drifted(fault.to_string()).advice(advice)));
             }
             warn!(
                 payment = key,

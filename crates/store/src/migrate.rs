@@ -134,15 +134,15 @@ async fn told(client: &Client, sqlstate: Option<&str>, problem: Problem) -> Prob
     let sql = include_str!("../../../sql/core/migrate_holders.sql");
     let holder = client.query_opt(sql, &[&LOCK]).await.ok().flatten();
     let Some(Holder { pid, who, .. }) = holder.as_ref().map(|row| Holder::of(row, None)) else {
-        return problem.hint("whoever it was has ended meanwhile: run it again");
+        return problem.advice("whoever it was has ended meanwhile: run it again");
     };
-    let cause = format!("{}; pid {pid} ({who}) holds a lock on it", problem.cause);
+    let cause = format!("{}; pid {pid} ({who}) holds a lock on it", problem.reason);
     let end = match pid {
         0 => "a prepared transaction holds it: `SELECT gid, owner FROM pg_prepared_xacts;` then COMMIT PREPARED or ROLLBACK PREPARED".to_owned(),
         _ => format!("wait for its end, or end it: `SELECT pg_terminate_backend({pid});`"),
     };
     Problem::new(problem.code, cause)
-        .hint(format!("{end}\nthen run it again; nothing is half done"))
+        .advice(format!("{end}\nthen run it again; nothing is half done"))
 }
 
 /// `IF NOT EXISTS` would not do: it wants the right to create schemas also where there is nothing to
@@ -209,7 +209,7 @@ impl Set {
         let refused = |error: tokio_postgres::Error| {
             let problem = Fault::from(&error).problem("cannot make the schema makegood");
             match Fault::from(&error).sqlstate() {
-                Some(REFUSED) => Problem::new(Code::Schema, problem.cause).hint(
+                Some(REFUSED) => Problem::new(Code::Schema, problem.reason).advice(
                     "make a database with ENCODING 'UTF8' TEMPLATE template0, then pg_dump and pg_restore: they convert",
                 ),
                 _ => problem,
@@ -219,7 +219,7 @@ impl Set {
         if let Err(error) = create_schema(client).await {
             let role = client.query_one("SELECT pg_catalog.quote_ident(current_user)", &[]).await;
             let role: String = role.map(|row| row.get(0)).unwrap_or_default();
-            return Err(Fault::from(error).problem("cannot create the schema makegood").hint(format!(
+            return Err(Fault::from(error).problem("cannot create the schema makegood").advice(format!(
                 "run `makegood migrate up` once as a role that may create schemas, or as the database's owner:\n{}",
                 run(format_args!("CREATE SCHEMA makegood AUTHORIZATION {role};"))
             )));
@@ -230,7 +230,7 @@ impl Set {
                 let (problem, sqlstate) = problem(&error, "a migration failed");
                 let problem = match problem.code {
                     Code::PostgresUnreachable => problem,
-                    _ => problem.hint(
+                    _ => problem.advice(
                         "nothing of it was kept; `makegood migrate status` shows what is applied",
                     ),
                 };
@@ -248,7 +248,7 @@ impl Set {
                 Code::Schema,
                 format!("the database has V{version}__{name}, which this program does not know"),
             )
-            .hint("a newer makegood has migrated it: install that version here too"));
+            .advice("a newer makegood has migrated it: install that version here too"));
         }
         let missing = lacking(known, &applied);
         if missing.is_empty() {
@@ -256,7 +256,7 @@ impl Set {
         }
         let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
         Err(Problem::new(Code::Schema, format!("the schema makegood lacks {}", missing.join(", ")))
-            .hint("run `makegood migrate up`, or set migrate.mode = \"auto\""))
+            .advice("run `makegood migrate up`, or set migrate.mode = \"auto\""))
     }
 
     /// Versions and names of what is applied, read in a way that a pooler does not break.

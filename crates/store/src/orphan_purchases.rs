@@ -79,5 +79,5 @@ pub fn problem(route: &str, found: &[Stranger], limit: i64) -> Problem {
         ),
     };
     Problem::new(Code::Confirmation, cause)
-        .hint(format!("{links}\nonce the rest may stay as it is: makegood run --confirm {route}"))
+        .advice(format!("{links}\nonce the rest may stay as it is: makegood run --confirm {route}"))
 }

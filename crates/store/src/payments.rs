@@ -1,7 +1,6 @@
 //! What the mapping's looks find in the host's tables: payments without a purchase, and contradictions.
 
 use std::error::Error;
-use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -149,27 +148,14 @@ pub struct Conflict {
 }
 
 /// Why a look came to nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookFault {
     /// The statement failed.
-    Failed(Fault),
+    #[error(transparent)]
+    Failed(#[from] Fault),
     /// It did not keep its contract.
+    #[error("{0}")]
     Breach(String),
-}
-
-impl fmt::Display for LookFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            LookFault::Failed(fault) => fault.fmt(f),
-            LookFault::Breach(what) => f.write_str(what),
-        }
-    }
-}
-
-impl From<Fault> for LookFault {
-    fn from(fault: Fault) -> LookFault {
-        LookFault::Failed(fault)
-    }
 }
 
 /// Looks at payments and purchases the way a mapping says.

@@ -9,22 +9,12 @@ use tracing::debug;
 use uuid::Uuid;
 
 use super::gaps::{self, Gap};
+pub use super::log::Log;
 use super::{CommitFault, Fault, Store, Tx, jobs};
 use rules::ids::RouteId;
 
 /// How many steps of a partition are kept, and after how many more old ones are deleted.
 pub const KEPT_STEPS: i64 = 64;
-
-/// The log that positions belong to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Log {
-    /// The consumer group.
-    pub group: String,
-    /// The topic's name.
-    pub topic: String,
-    /// The topic's id; a topic made anew under the same name has another.
-    pub topic_id: Uuid,
-}
 
 /// The record that the newest step ended with.
 #[derive(Clone, Debug, PartialEq, Eq)]

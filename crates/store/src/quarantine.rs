@@ -8,16 +8,14 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::inbox::Replayed;
+use super::log::Log;
 use super::mapping::Mapping;
 use super::payments::Missing;
-use super::positions::Log;
 use super::when::{Sent, Times};
 use super::{CommitFault, Fault, Store, Tx, purchased};
 pub use look::{Look, Range};
 use rules::envelope;
 use rules::ids::{CaseId, RouteId};
-use rules::outcome::Attempted;
 use rules::record::{Header, Record, Whole};
 use rules::states::CaseEnd;
 
@@ -59,12 +57,12 @@ impl Refusal {
         matches!(self.reason.as_str(), "no_payment" | "mismatch")
     }
 
-    fn key(&self) -> Option<&str> {
+    pub(super) fn key(&self) -> Option<&str> {
         self.business_key.as_deref().filter(|key| key.len() <= KEY_BYTES)
     }
 
     /// PostgreSQL's text has no NUL; a mapping's own words could still carry one.
-    fn detail(&self) -> String {
+    pub(super) fn detail(&self) -> String {
         self.detail.replace('\0', "")
     }
 }
@@ -285,42 +283,4 @@ pub async fn seen_by(store: &Store, ids: &[CaseId], fingerprint: &str) -> Result
         .query(include_str!("../../../sql/core/quarantine_seen_by.sql"), &[&ids, &fingerprint])
         .await?;
     Ok(())
-}
-
-/// Brings cases, and the findings about their payments, up to what a replay came to.
-pub(super) async fn replayed(
-    tx: &Tx,
-    route: RouteId,
-    replayed: &[Replayed],
-    fingerprint: &str,
-) -> Result<(), Fault> {
-    for one in replayed {
-        let Some(r) = &one.refusal else { continue };
-        let sql = include_str!("../../../sql/core/quarantine_failed_again.sql");
-        let (detail, key, suspect) = (r.detail(), r.key(), r.is_suspect);
-        tx.execute(
-            sql,
-            &[&one.id, &r.reason, &r.sqlstate, &detail, &key, &suspect, &fingerprint, &r.advice],
-        )
-        .await?;
-    }
-    let done: Vec<&Replayed> =
-        replayed.iter().filter(|r| !r.failed() && r.outcome != Attempted::Settled).collect();
-    if done.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<CaseId> = done.iter().map(|r| r.id).collect();
-    let events: Vec<Uuid> = done.iter().map(|r| r.event_id).collect();
-    let keys: Vec<Option<&str>> = done.iter().map(|r| r.business_key.as_deref()).collect();
-    let outcomes: Vec<&str> = done.iter().map(|r| r.outcome.as_str()).collect();
-    let sql = include_str!("../../../sql/core/quarantine_replayed.sql");
-    tx.execute(sql, &[&ids, &events, &keys]).await?;
-    let sql = include_str!("../../../sql/core/finding_replayed.sql");
-    tx.execute(sql, &[&ids, &outcomes]).await?;
-    // The payment may have other cases, from the reconciler for example.
-    let keys: Vec<String> = (done.iter())
-        .filter(|r| r.outcome.is_purchased())
-        .filter_map(|r| r.business_key.clone())
-        .collect();
-    made_good(tx, route, &keys).await
 }

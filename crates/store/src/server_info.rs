@@ -7,7 +7,7 @@ use rules::checkup::server::{Oldest, Server, Transactions};
 
 /// What was read of the server.
 #[derive(Clone, Debug)]
-pub struct Vitals {
+pub struct ServerInfo {
     /// For the rules.
     pub server: Server,
     /// How far its clock is ahead of this machine's, in seconds.
@@ -34,7 +34,7 @@ pub struct HostTable {
 }
 
 /// Reads the server's state. `is_local` is whether the connection stays on this machine.
-pub async fn server(store: &Store, is_local: bool) -> Result<Vitals, Fault> {
+pub async fn server(store: &Store, is_local: bool) -> Result<ServerInfo, Fault> {
     let sql = include_str!("../../../sql/core/doctor_server.sql");
     // Once for the connection and the plan, so that the second answer is quick.
     store.query(sql, &[]).await?;
@@ -46,7 +46,7 @@ pub async fn server(store: &Store, is_local: bool) -> Result<Vitals, Fault> {
     };
     let seconds = |at: Timestamp| at.as_millisecond() as f64 / 1000.0;
     let took = seconds(after) - seconds(before);
-    Ok(Vitals {
+    Ok(ServerInfo {
         server: Server {
             version_num: row.get("version_num"),
             version: row.get("version"),

@@ -11,7 +11,7 @@ pub const HEADER: &str = "makegood-test";
 
 /// What became of a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct TestVerdict {
     /// `test` when the mapping ran, `failed` otherwise.
     pub outcome: &'static str,
     /// The outcome the mapping gave before it was rolled back.
@@ -34,7 +34,12 @@ pub async fn is_open(store: &Store, id: Uuid, route: RouteId) -> Result<bool, Fa
 }
 
 /// Answers a test, in the transaction that moves the position past its record.
-pub async fn answer(tx: &Tx, id: Uuid, record: &Record, verdict: &Verdict) -> Result<(), Fault> {
+pub async fn answer(
+    tx: &Tx,
+    id: Uuid,
+    record: &Record,
+    verdict: &TestVerdict,
+) -> Result<(), Fault> {
     tx.execute(
         include_str!("../../../sql/core/test_event_answer.sql"),
         &[
@@ -59,11 +64,11 @@ pub fn marked(record: &Record) -> Option<Uuid> {
 /// An answered test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// See [`Verdict::outcome`].
+    /// See [`TestVerdict::outcome`].
     pub outcome: String,
-    /// See [`Verdict::mapping_outcome`].
+    /// See [`TestVerdict::mapping_outcome`].
     pub mapping_outcome: Option<String>,
-    /// See [`Verdict::detail`].
+    /// See [`TestVerdict::detail`].
     pub detail: Option<String>,
 }
 

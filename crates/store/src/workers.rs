@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::positions::Log;
+use super::log::Log;
 use super::{Fault, Store};
 use rules::ids::RouteId;
 
@@ -43,10 +43,10 @@ pub async fn beat(store: &Store, beat: &Beat) -> Result<(), Fault> {
     let (state, reason, advice) = match &beat.state {
         State::Joining => (WorkerState::Joining, None, None),
         State::Running => (WorkerState::Running, None, None),
-        State::Stalled(Diagnosis { reason, advice }) => {
+        State::Stalled(Diagnosis { reason, advice, .. }) => {
             (WorkerState::Stalled, Some(reason), Some(advice))
         }
-        State::Held(Diagnosis { reason, advice }) => {
+        State::Held(Diagnosis { reason, advice, .. }) => {
             (WorkerState::Held, Some(reason), Some(advice))
         }
     };

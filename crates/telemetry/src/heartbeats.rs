@@ -1,6 +1,7 @@
 //! Signs of life: what each loop of this process last said of itself, in memory only, so that it can be told
 //! while every server is away. The loops write it, the HTTP side reads it.
 
+use rules::diagnosis::{Diagnosis, Trouble};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ const LOOP_PATIENCE: Duration = Duration::from_secs(180);
 
 /// The signs of life of a process; cheap to clone.
 #[derive(Clone)]
-pub struct Liveness {
+pub struct Heartbeats {
     all: Arc<All>,
 }
 
@@ -32,25 +33,14 @@ pub struct Sign {
     trouble: Mutex<Option<Trouble>>,
 }
 
-/// What keeps a loop from its work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// Since when.
-    pub since: Instant,
-    /// What is wrong.
-    pub reason: String,
-    /// What to do about it.
-    pub advice: String,
-}
-
-impl Default for Liveness {
-    fn default() -> Liveness {
+impl Default for Heartbeats {
+    fn default() -> Heartbeats {
         let (draining, signs) = (AtomicBool::new(false), Mutex::default());
-        Liveness { all: Arc::new(All { began: Instant::now(), draining, signs }) }
+        Heartbeats { all: Arc::new(All { began: Instant::now(), draining, signs }) }
     }
 }
 
-impl Liveness {
+impl Heartbeats {
     /// Expects signs of life of a loop, from the first one on: before it begins, a loop may wait for servers.
     pub fn expect(&self, name: impl Into<String>) -> Arc<Sign> {
         self.expect_within(name, LOOP_PATIENCE)
@@ -111,16 +101,12 @@ impl Sign {
         self.last.store(millis(self.began), Ordering::Relaxed);
     }
 
-    /// What keeps the loop from its work, as reason and advice; `None` for nothing.
-    pub fn shows(&self, trouble: Option<(&str, &str)>) {
+    /// What keeps the loop from its work, if anything does.
+    pub fn shows(&self, why: Option<&Diagnosis>) {
         let mut shown = lock(&self.trouble);
-        let same = |t: &Trouble| trouble == Some((t.reason.as_str(), t.advice.as_str()));
-        if !shown.as_ref().is_some_and(same) {
-            *shown = trouble.map(|(reason, advice)| Trouble {
-                since: Instant::now(),
-                reason: reason.to_owned(),
-                advice: advice.to_owned(),
-            });
+        if shown.as_ref().map(|trouble| &trouble.diagnosis) != why {
+            let since = Instant::now();
+            *shown = why.map(|why| Trouble { since, diagnosis: why.clone() });
         }
     }
 
@@ -141,10 +127,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rules::diagnosis::Code;
 
     #[test]
     fn a_loop_that_says_nothing_is_named_until_it_does() {
-        let liveness = Liveness::default();
+        let liveness = Heartbeats::default();
         let quick = liveness.expect_within("quick", Duration::ZERO);
         liveness.expect("patient").tick();
         assert!(liveness.silent().is_empty(), "it has not begun");
@@ -159,12 +146,13 @@ mod tests {
 
     #[test]
     fn the_same_trouble_keeps_its_beginning() {
-        let liveness = Liveness::default();
+        let liveness = Heartbeats::default();
         let sign = liveness.expect("one");
         assert_eq!(liveness.trouble("one"), None);
-        sign.shows(Some(("disk full", "free some")));
+        let full = Diagnosis::new(Code::System, "disk full").advice("free some");
+        sign.shows(Some(&full));
         let first = liveness.trouble("one");
-        sign.shows(Some(("disk full", "free some")));
+        sign.shows(Some(&full));
         assert!(first.is_some() && liveness.trouble("one") == first);
         sign.shows(None);
         assert_eq!(liveness.trouble("one"), None);

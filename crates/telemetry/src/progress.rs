@@ -100,7 +100,7 @@ impl Remedy {
 
 /// The shared board of one route.
 #[derive(Debug)]
-pub struct Vitals {
+pub struct Progress {
     lanes: Vec<Arc<Work>>,
     shown: Mutex<Shown>,
     /// Stalls that the watchdog has found.
@@ -146,9 +146,9 @@ pub struct Look {
     pub isolating: bool,
 }
 
-impl Vitals {
+impl Progress {
     /// The board of a route with so many lanes.
-    pub fn new(lanes: usize) -> Arc<Vitals> {
+    pub fn new(lanes: usize) -> Arc<Progress> {
         let shown = Shown {
             pulse: Pulse::new(),
             assigned: None,
@@ -159,7 +159,7 @@ impl Vitals {
             trouble: None,
             verdict: None,
         };
-        Arc::new(Vitals {
+        Arc::new(Progress {
             lanes: (0..lanes).map(|_| Arc::default()).collect(),
             shown: Mutex::new(shown),
             stalls: AtomicU64::new(0),

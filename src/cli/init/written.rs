@@ -16,7 +16,7 @@ const ROLES: &str = include_str!("../../../deploy/roles.sql");
 const ROLE: &str = "makegood_app";
 
 /// What the files are made from.
-pub struct Plan<'a> {
+pub struct Setup<'a> {
     /// The database, as it was reached.
     pub postgres: &'a Postgres,
     /// The brokers.
@@ -32,7 +32,7 @@ pub struct Plan<'a> {
 }
 
 /// Writes both files, and says what is left to do.
-pub fn write(folder: &Path, plan: &Plan<'_>) -> Result<(), Problem> {
+pub fn write(folder: &Path, plan: &Setup<'_>) -> Result<(), Problem> {
     for (name, text) in [("owner.sql", owner(plan)), ("makegood.toml", configuration(plan)?)] {
         let file = folder.join(name);
         fs::write(&file, text).map_err(|e| {
@@ -59,7 +59,7 @@ pub fn write(folder: &Path, plan: &Plan<'_>) -> Result<(), Problem> {
 }
 
 /// The shipped file, with the lines uncommented that say something here.
-fn configuration(plan: &Plan<'_>) -> Result<String, Problem> {
+fn configuration(plan: &Setup<'_>) -> Result<String, Problem> {
     let text = |value: &str| toml_text(value);
     let mut route = vec![
         ("name", text(MAPPING)),
@@ -109,7 +109,7 @@ fn toml_text(text: &str) -> String {
 }
 
 /// Roles, schema, indexes and rights, in the order in which they need each other.
-fn owner(plan: &Plan<'_>) -> String {
+fn owner(plan: &Setup<'_>) -> String {
     let draft = plan.draft;
     let schema = migrate::sql(migrate::BOTH);
     let columns: Vec<&str> = [draft.key.payment.as_str(), &draft.status, &draft.paid_at]

@@ -87,7 +87,7 @@ fn places_in(file: &Path) -> Result<Places, Problem> {
         .map_err(|e| Problem::new(Code::Usage, format!("cannot read {}: {e}", file.display())))?;
     let event = serde_json::from_str(&text).map_err(|e| {
         Problem::new(Code::Usage, format!("{} is no JSON: {e}", file.display()))
-            .hint("write one event of the topic into it, as it is")
+            .advice("write one event of the topic into it, as it is")
     })?;
     Ok(Places::of_event(&event))
 }
@@ -104,7 +104,7 @@ pub async fn of_tables(
     let column = key.map(str::to_owned).or_else(|| found.map(|(column, _)| column.name.clone()));
     let column = column.ok_or_else(|| {
         Problem::new(Code::BusinessKey, format!("{table} has no column with a unique index that names a payment"))
-            .hint(format!("name the column with --key, and give it one: CREATE UNIQUE INDEX CONCURRENTLY ON {table} (COLUMN);"))
+            .advice(format!("name the column with --key, and give it one: CREATE UNIQUE INDEX CONCURRENTLY ON {table} (COLUMN);"))
     })?;
     let points_to =
         purchases.columns.iter().find(|c| c.name == column).and_then(|c| c.points_to.clone());
@@ -115,7 +115,7 @@ pub async fn of_tables(
             Code::Usage,
             format!("no foreign key of {table}.{column} says where the payments are"),
         )
-        .hint("name the table with --payments")
+        .advice("name the table with --payments")
     })?;
     let payments = shape(store, &payments).await?;
     let primary = payments.columns.iter().find(|column| column.is_primary).map(|c| c.name.clone());
@@ -125,7 +125,9 @@ pub async fn of_tables(
         .or(primary);
     let id = id.ok_or_else(|| {
         Problem::new(Code::Mapping, format!("{} has no primary key of one column", payments.name))
-            .hint("write the mapping by hand: makegood mapping new --into DIR has the shipped one")
+            .advice(
+                "write the mapping by hand: makegood mapping new --into DIR has the shipped one",
+            )
     })?;
     let words = match status_of(&payments) {
         Some(status) => table_shape::words(store, &payments.name, &status.name).await,
@@ -133,7 +135,7 @@ pub async fn of_tables(
     };
     let words = words.map_err(|fault| fault.problem("cannot read the payments' status"))?;
     Draft::of(&purchases, &payments, (&column, &id), &words, places).map_err(|why| {
-        Problem::new(Code::Mapping, format!("cannot draft a mapping: {why}")).hint(
+        Problem::new(Code::Mapping, format!("cannot draft a mapping: {why}")).advice(
             "write it by hand: makegood mapping new --into DIR has the shipped one, to be changed",
         )
     })
@@ -145,7 +147,7 @@ async fn shape(store: &Store, table: &str) -> Result<Table, Problem> {
     if columns.is_empty() {
         let cause = format!("there is no table {table} here");
         let hint = format!("name it as in SQL, with its schema: {}.{table}", quoted("shop"));
-        return Err(Problem::new(Code::NotFound, cause).hint(hint));
+        return Err(Problem::new(Code::NotFound, cause).advice(hint));
     }
     Ok(Table { name: table.to_owned(), columns })
 }
@@ -174,7 +176,7 @@ fn write(folder: &Path, files: &[(&str, String)]) -> Result<(), Problem> {
     if let Some((name, _)) = files.iter().find(|(name, _)| folder.join(name).exists()) {
         let cause =
             format!("{} is there already; nothing was written", folder.join(name).display());
-        return Err(Problem::new(Code::Usage, cause).hint("name a new folder with --into"));
+        return Err(Problem::new(Code::Usage, cause).advice("name a new folder with --into"));
     }
     fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
     for (name, text) in files {

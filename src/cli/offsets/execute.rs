@@ -48,7 +48,7 @@ pub(super) async fn execute(
     if moved.len() < claims.len() {
         tx.rollback().await;
         return Err(Problem::new(Code::Owned, "somebody moved these positions meanwhile")
-            .hint("see who with `makegood offsets show`, then plan again"));
+            .advice("see who with `makegood offsets show`, then plan again"));
     }
     let offsets: BTreeMap<i32, i64> = plan.iter().map(|m| (m.partition, m.to)).collect();
     let probe = ground.probe.clone();
@@ -60,6 +60,6 @@ pub(super) async fn execute(
         CommitFault::Refused(fault) => fault.problem(doing),
         CommitFault::Unknown(fault) => fault
             .problem("nobody knows whether the positions were written")
-            .hint("`makegood offsets show` tells; run this again if they were not"),
+            .advice("`makegood offsets show` tells; run this again if they were not"),
     })
 }

@@ -87,7 +87,7 @@ impl Work for Rehearsal<'_> {
             outcome: Attempted::Refused,
             business_key: entry.business_key(self.mapping),
         });
-        self.trouble = Some(fault.reason_and_advice().0);
+        self.trouble = Some(fault.diagnosis().reason);
         Ok(())
     }
 }
@@ -172,7 +172,7 @@ impl Forgone {
         isolate(&mut rehearsal, entries.len(), true).await.map_err(|fault| {
             Problem::new(
                 Code::Postgres,
-                format!("cannot look which events were taken in: {}", fault.reason_and_advice().0),
+                format!("cannot look which events were taken in: {}", fault.diagnosis().reason),
             )
         })?;
         let Rehearsal { unseen, trouble, .. } = rehearsal;

@@ -45,7 +45,7 @@ pub(super) async fn ground(session: &Session, inbox: &config::Inbox) -> Result<G
     if partitions.is_empty() {
         let cause = format!("Kafka has no topic {}", inbox.topic);
         return Err(Problem::new(Code::NotFound, cause)
-            .hint("create it with kafka-topics --create, or correct \"topic\""));
+            .advice("create it with kafka-topics --create, or correct \"topic\""));
     }
     let (look, partitions) =
         partition_state::survey(&route, &session.store, &probe, &partitions).await?;
@@ -100,7 +100,7 @@ impl Owners {
             true => format!("Kafka calls it {}", self.group.state),
             false => all.join(", "),
         };
-        Some(Problem::new(Code::Owned, format!("group {group} is at work: {who}")).hint(
+        Some(Problem::new(Code::Owned, format!("group {group} is at work: {who}")).advice(
             "stop every worker of the group first; one that was killed is believed to live for up to 30 s\n\
              and its session in Kafka for session.timeout.ms",
         ))

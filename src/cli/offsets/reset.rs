@@ -107,7 +107,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
     let hinder = ground.owners.hinder(group);
     if !args.execute {
         if let Some(hinder) = hinder {
-            say!("it cannot be done now: {}", hinder.cause);
+            say!("it cannot be done now: {}", hinder.reason);
         }
         let confirm = match plan.iter().any(|m| m.skips.is_some()) {
             true => format!("--execute --confirm {group} does it"),
@@ -122,7 +122,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
     if plan.iter().any(|m| m.skips.is_some()) && args.confirm.as_ref() != Some(group) {
         let cause = "this skips records, and what was paid in them is left to the reconciler";
         let hint = format!("--confirm {group} says that it is meant");
-        return Err(Problem::new(Code::Confirmation, cause).hint(hint));
+        return Err(Problem::new(Code::Confirmation, cause).advice(hint));
     }
     execute::execute(session, &ground, &plan, &record(args)).await?;
     say!("moved, in PostgreSQL and in Kafka; `makegood offsets show` tells");
@@ -139,11 +139,11 @@ fn chosen<'s>(session: &'s Session, args: &Args) -> Result<(&'s config::Inbox, V
         (Some(route), None) => Ok((route, partitions.clone())),
         (None, _) => {
             Err(Problem::new(Code::Usage, format!("no configured route reads topic {topic}"))
-                .hint("`makegood config show` prints the routes"))
+                .advice("`makegood config show` prints the routes"))
         }
         (Some(_), Some(_)) => {
             Err(Problem::new(Code::Usage, format!("several routes read topic {topic}"))
-                .hint("say --route NAME instead"))
+                .advice("say --route NAME instead"))
         }
     }
 }
@@ -166,9 +166,9 @@ async fn targets(
     let mut left_out = ground.look.left_out.iter();
     if let Some((partition, problem)) = left_out.find(|(p, _)| only.is_empty() || only.contains(p))
     {
-        let cause = format!("partition {partition} cannot be moved: {}", problem.cause);
-        let hint = format!("{}\nothers can be: --topic {}:PARTITION", problem.hint, log.topic);
-        return Err(Problem { cause, ..problem.clone() }.hint(hint));
+        let cause = format!("partition {partition} cannot be moved: {}", problem.reason);
+        let hint = format!("{}\nothers can be: --topic {}:PARTITION", problem.advice, log.topic);
+        return Err(Problem { reason: cause, ..problem.clone() }.advice(hint));
     }
     if let Some(missing) = all.iter().find(|p| !known(p)) {
         return Err(no_partition(*missing));

@@ -36,7 +36,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
     for ground in &grounds {
         let topic = &ground.look.log.topic;
         for (partition, problem) in &ground.look.left_out {
-            say!("partition {partition} of {topic} is left out: {}", problem.cause);
+            say!("partition {partition} of {topic} is left out: {}", problem.reason);
         }
     }
     let lines = grounds.iter().flat_map(|g| g.partitions.iter().map(move |(p, s)| (g, *p, s)));

@@ -35,7 +35,7 @@ pub(super) async fn run(store: &Store, args: &Args) -> Result<(), Problem> {
     }
     let Some(why) = args.why.as_deref().map(str::trim).filter(|why| !why.is_empty()) else {
         return Err(Problem::new(Code::Usage, "--why is missing")
-            .hint("say why, for those who look at it later: --why TEXT"));
+            .advice("say why, for those who look at it later: --why TEXT"));
     };
     confirmed(topic, args.confirm.as_deref(), &format!("{what}: this gives up payments"))?;
     let done = report::discard(store, &numbers, why).await;

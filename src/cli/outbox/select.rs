@@ -36,7 +36,7 @@ impl Which {
                 parts.iter().filter_map(|(what, name)| Some(format!("{what} {}", name.as_ref()?)));
             let cause = format!("nothing of {} is parked", parts.collect::<Vec<_>>().join(", "));
             return Err(
-                Problem::new(Code::NotFound, cause).hint("`makegood outbox list` shows what is")
+                Problem::new(Code::NotFound, cause).advice("`makegood outbox list` shows what is")
             );
         }
         match output.output {
@@ -74,7 +74,7 @@ pub(super) fn topic_of(events: &[Event]) -> Result<&str, Problem> {
         _ => {
             let list = topics.into_iter().collect::<Vec<_>>().join(", ");
             Err(Problem::new(Code::Usage, format!("these events are of several topics: {list}"))
-                .hint("take those of one topic at a time: --topic NAME"))
+                .advice("take those of one topic at a time: --topic NAME"))
         }
     }
 }
@@ -85,5 +85,5 @@ pub(super) fn confirmed(topic: &str, given: Option<&str>, does: &str) -> Result<
         return Ok(());
     }
     Err(Problem::new(Code::Confirmation, does.to_owned())
-        .hint(format!("if that is meant, add --confirm {topic}")))
+        .advice(format!("if that is meant, add --confirm {topic}")))
 }

@@ -19,7 +19,7 @@ pub(super) async fn run(
     let found = report::show(store, id).await.map_err(super::unreadable)?;
     if found.is_empty() {
         let kept = config::show_duration(config.retention.outbox);
-        return Err(Problem::new(Code::NotFound, format!("the outbox has no event {id}")).hint(
+        return Err(Problem::new(Code::NotFound, format!("the outbox has no event {id}")).advice(
             format!(
                 "its transaction may have been rolled back or be open still; published events are kept for {kept}\n\
                  (retention.outbox); `makegood inbox show {id}` says what came of it"

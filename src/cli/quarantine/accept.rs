@@ -38,14 +38,14 @@ pub async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
     if !status.routes.iter().any(|known| known.name == *route) {
         let known: Vec<&str> = status.routes.iter().map(|r| r.name.as_str()).collect();
         return Err(Problem::new(Code::NotFound, format!("no daemon ever ran a route {route}"))
-            .hint(format!("the routes are: {}", known.join(", "))));
+            .advice(format!("the routes are: {}", known.join(", "))));
     }
     let Some(waiting) = status.suspects.iter().find(|suspects| suspects.route == *route) else {
         return Err(Problem::new(
             Code::NotFound,
             format!("no refused record of the route {route} waits for a verdict; there is nothing to accept"),
         )
-        .hint("`makegood status` says what it is at"));
+        .advice("`makegood status` says what it is at"));
     };
     say!("{} refused records of {route} wait for a verdict: {}", waiting.records, waiting.detail);
     if !args.execute {

@@ -70,9 +70,9 @@ pub async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
             Ok(())
         }
         (None, _) => Err(Problem::new(Code::Usage, "--why is missing")
-            .hint("say why, for those who look at it later: --why TEXT")),
+            .advice("say why, for those who look at it later: --why TEXT")),
         _ => Err(Problem::new(Code::Confirmation, format!("{what}: this gives up payments"))
-            .hint(format!("if that is meant, add --confirm {route}"))),
+            .advice(format!("if that is meant, add --confirm {route}"))),
     }
 }
 
@@ -85,7 +85,7 @@ fn route_of(cases: &[Case]) -> Result<Option<&str>, Problem> {
             Code::Usage,
             format!("these records are of several routes: {list}"),
         )
-        .hint("give up those of one route at a time: --route NAME"));
+        .advice("give up those of one route at a time: --route NAME"));
     }
     Ok(routes.into_iter().next())
 }

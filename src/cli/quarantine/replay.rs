@@ -104,8 +104,8 @@ async fn rehearse<'a>(
     };
     let ids: Vec<CaseId> = cases.iter().map(|case| case.id).collect();
     let would = replay::rehearse(&session.store, &with, &ids).await.map_err(|fault| {
-        let (reason, advice) = fault.reason_and_advice();
-        Problem::new(Code::Postgres, format!("cannot rehearse the replay: {reason}")).hint(advice)
+        let Problem { reason, advice, .. } = fault.diagnosis();
+        Problem::new(Code::Postgres, format!("cannot rehearse the replay: {reason}")).advice(advice)
     })?;
     let would: BTreeMap<_, _> = would.into_iter().map(|one| (one.id, one)).collect();
     let line = |case: &&'a Case| {
@@ -155,7 +155,7 @@ async fn execute<'a>(
     if is_waited_for && waiting > 0 {
         let held = ended.values().find_map(|d| d.held.clone());
         let cause = format!("{waiting} of {} replays were not done in time", lines.len());
-        return Err(Problem::new(Code::TimedOut, cause).hint(format!(
+        return Err(Problem::new(Code::TimedOut, cause).advice(format!(
             "they stay asked for, and are done as soon as that is possible{}",
             held.map(|why| format!("; held: {why}")).unwrap_or_default()
         )));

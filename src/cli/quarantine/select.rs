@@ -70,7 +70,7 @@ impl Which {
     pub async fn find(&self, session: &Session, taken_back: bool) -> Result<Vec<Case>, Problem> {
         if self.selection.is_empty() && self.limit.is_none() && !self.all {
             return Err(Problem::new(Code::Usage, "which records?")
-                .hint("name some with --id, narrow with --route, --reason, --since or --until, or say --all"));
+                .advice("name some with --id, narrow with --route, --reason, --since or --until, or say --all"));
         }
         let wanted = &self.selection.id;
         let filter = self.selection.filter(self.limit, taken_back && !wanted.is_empty());
@@ -83,7 +83,9 @@ impl Which {
                 Code::NotFound,
                 format!("no such record {id} is in quarantine"),
             )
-            .hint("`makegood quarantine list --all` shows which there are, also those dealt with")),
+            .advice(
+                "`makegood quarantine list --all` shows which there are, also those dealt with",
+            )),
             _ => Ok(cases),
         }
     }

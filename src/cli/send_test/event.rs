@@ -34,7 +34,7 @@ pub fn from_file(file: &Path, route: &config::Inbox, id: Uuid) -> Result<Record,
             Unfit::NoEvent(why) => why,
         };
         let cause = format!("the route {} would not take the event in {name}: {why}", route.name);
-        Problem::new(Code::Usage, cause).hint(like_this(route))
+        Problem::new(Code::Usage, cause).advice(like_this(route))
     })
 }
 
@@ -51,7 +51,7 @@ pub async fn from_topic(
     found.ok_or_else(|| {
         let cause = format!("the topic {} has no event to make a test of", route.topic);
         Problem::new(Code::NotFound, cause)
-            .hint(format!("give one: --event FILE; {}", like_this(route)))
+            .advice(format!("give one: --event FILE; {}", like_this(route)))
     })
 }
 

@@ -57,10 +57,10 @@ pub fn screen(overview: &Overview) -> String {
                 Some(at) => format!("what a daemon saw {} is shown", ago(overview.now, at)),
                 None => "no daemon has seen the log's ends".to_owned(),
             };
-            let (brokers, cause) = (&overview.brokers, &problem.cause);
+            let (brokers, cause) = (&overview.brokers, &problem.reason);
             text += &format!("Kafka at {brokers} is out of reach from here, {cause}; {seen}\n");
             text +=
-                &problem.hint.lines().map(|line| format!("  hint: {line}\n")).collect::<String>();
+                &problem.advice.lines().map(|line| format!("  hint: {line}\n")).collect::<String>();
         }
         if made_anew(route) {
             text += "The positions below are of the topic as it was before it was made anew.\n";

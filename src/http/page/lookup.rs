@@ -89,7 +89,7 @@ impl Lookup {
         let route = self.routes.iter().find(|(route, _)| route.name == name);
         let (looks, source) = match route.or(self.routes.first()) {
             Some((route, source)) => {
-                let looks = Looks::of(route.mapping.as_deref()).map_err(|problem| problem.cause);
+                let looks = Looks::of(route.mapping.as_deref()).map_err(|problem| problem.reason);
                 (looks, source.clone())
             }
             None => (Ok(Looks::default()), None),

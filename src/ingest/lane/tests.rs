@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use super::*;
 use crate::config::{self, Overrides};
 use crate::ingest::Route;
-use crate::progress::Vitals;
+use crate::progress::Progress;
 use crate::store::Store;
 use crate::store::mapping::Mapping;
 use rules::ids::RouteId;
@@ -27,7 +27,7 @@ fn lane() -> (Lane, mpsc::UnboundedReceiver<Report>) {
     let route = Arc::new(Route::unwatched(RouteId(1), config.inbox[0].clone()));
     let (_, mapping) = watch::channel(Arc::new(Mapping::load(None).unwrap()));
     let (reports, reported) = mpsc::unbounded_channel();
-    (Lane::start(0, &route, &store, &mapping, &Vitals::new(1), &reports), reported)
+    (Lane::start(0, &route, &store, &mapping, &Progress::new(1), &reports), reported)
 }
 
 async fn next(reported: &mut mpsc::UnboundedReceiver<Report>) -> Report {

@@ -12,7 +12,7 @@ use crate::ingest::Route;
 use crate::ingest::attempt::Attempt;
 use crate::ingest::partition_state::is_same;
 use crate::kafka::consumer::Delivery;
-use crate::progress::{Vitals, Work};
+use crate::progress::{Progress, Work};
 use crate::store::Store;
 use crate::store::mapping::Mapping;
 use crate::store::positions::{self, KEPT_STEPS};
@@ -30,7 +30,7 @@ impl Lane {
         route: &Arc<Route>,
         store: &Store,
         mapping: &watch::Receiver<Arc<Mapping>>,
-        vitals: &Vitals,
+        vitals: &Progress,
         reports: &mpsc::UnboundedSender<Report>,
     ) -> Lane {
         let batch = &route.settings.batch;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lab::servers::postgres::PrivatePostgres;
 use makegood::config::Postgres;
 use makegood::store::outbox::{Claim, Lost, Saying, Session, Shard};
-use rules::diagnosis::Diagnosis;
+use rules::diagnosis::{Code, Diagnosis};
 use rules::relay::{Aside, Parking, Step};
 use uuid::Uuid;
 
@@ -97,8 +97,11 @@ async fn a_relay_that_lost_its_shard_changes_nothing_about_what_was_parked() {
         (session, step, cursor)
     };
     let (first, step, cursor) = claimed().await;
-    let refused =
-        |seq| Parking { seq, refusal: Some(Diagnosis::new("reason", "advice")), by_topic: false };
+    let refused = |seq| Parking {
+        seq,
+        refusal: Some(Diagnosis::new(Code::Kafka, "reason").advice("advice")),
+        by_topic: false,
+    };
     let behind = Parking { seq: 2, refusal: None, by_topic: false };
     let aside = Aside { parking: vec![refused(1), behind], ..Aside::default() };
     let says = |aside, cursor| Saying::from(Step { aside, ..Step::at(cursor) });
@@ -149,7 +152,7 @@ fn waits(seq: i64, refusal: Option<Diagnosis>, by_topic: bool) -> Parking {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_row_goes_before_one_of_its_key_that_waits_for_its_topic() {
     let site = Site::new(Place::Beside, 1).await;
-    let refused = Some(Diagnosis::new("reason", "advice"));
+    let refused = Some(Diagnosis::new(Code::Kafka, "reason").advice("advice"));
     let rows = vec![waits(1, refused, true), waits(2, None, false), waits(3, None, false)];
     let (session, topic) = asked_for(&site, rows).await;
     let seqs = async |topics: &[String]| -> Vec<i64> {
@@ -163,7 +166,7 @@ async fn no_row_goes_before_one_of_its_key_that_waits_for_its_topic() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_topic_is_tried_with_a_row_behind_one_that_somebody_asked_for() {
     let site = Site::new(Place::Beside, 1).await;
-    let refused = || Some(Diagnosis::new("reason", "advice"));
+    let refused = || Some(Diagnosis::new(Code::Kafka, "reason").advice("advice"));
     let rows =
         vec![waits(1, refused(), false), waits(2, refused(), true), waits(3, refused(), true)];
     let (session, topic) = asked_for(&site, rows).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lab::servers::postgres::PrivatePostgres;
 use makegood::config::{Kafka, Postgres};
-use makegood::heartbeats::Liveness;
+use makegood::heartbeats::Heartbeats;
 use makegood::relay::{self, Relay};
 use makegood::store::outbox::{Claim, Session, Shard};
 use tokio_util::sync::CancellationToken;
@@ -148,7 +148,7 @@ async fn giving_a_restored_outbox_new_numbers_shows_life_and_ends_when_told() {
     // As good as a great many rows: it takes long.
     let holder = connect(&site.payments).await;
     holder.batch_execute("BEGIN; SELECT FROM makegood.outbox FOR UPDATE").await.unwrap();
-    let liveness = Liveness::default();
+    let liveness = Heartbeats::default();
     let relay = Relay {
         postgres: Postgres::from_url(&site.payments).unwrap(),
         kafka: Kafka {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use makegood::config::{Kafka, Postgres};
-use makegood::heartbeats::Liveness;
+use makegood::heartbeats::Heartbeats;
 use makegood::relay::{self, Relay};
 use makegood::store::outbox::Shard;
 use rdkafka::mocking::MockCluster;
@@ -173,7 +173,7 @@ fn relay(site: &Site, broker: &str) -> impl Future<Output = ()> + use<> {
         },
         retention: Duration::from_secs(3600),
         shard: Shard::ONLY,
-        sign: Liveness::default().expect("relay"),
+        sign: Heartbeats::default().expect("relay"),
     };
     let stop = CancellationToken::new();
     let running = tokio::spawn(relay::run(Arc::new(relay), stop.clone()));

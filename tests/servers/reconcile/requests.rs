@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use makegood::config;
 use makegood::control::Control;
-use makegood::heartbeats::Liveness;
+use makegood::heartbeats::Heartbeats;
 use makegood::reconcile::{Job, Reconciler, Report};
 use makegood::start_gate::admission;
 use makegood::store::mapping::Mapping;
 use makegood::store::{jobs, runs};
-use rules::diagnosis::Diagnosis;
+use rules::diagnosis::{Code, Diagnosis};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -202,7 +202,7 @@ async fn route(rig: &Rig) -> RouteId {
 async fn a_runner_that_may_not_apply_anything_yet_leaves_its_job_to_a_daemon_that_does() {
     let rig = Rig::new(1).await;
     let reason = "the mapping does not fit".to_owned();
-    let (_told, admission) = admission(Some(Diagnosis { reason, advice: String::new() }));
+    let (_told, admission) = admission(Some(Diagnosis::new(Code::Mapping, reason)));
     let path = rig.config_file(&rig.url(), "", &job_section(""));
     let flags = config::Overrides { config: Some(path), ..config::Overrides::default() };
     let loaded = config::load(&flags, &BTreeMap::new(), Path::new("/")).unwrap();
@@ -213,7 +213,7 @@ async fn a_runner_that_may_not_apply_anything_yet_leaves_its_job_to_a_daemon_tha
         suspects: 10,
         control: Control::default(),
         source: None,
-        sign: Liveness::default().expect("reconcile"),
+        sign: Heartbeats::default().expect("reconcile"),
         admission,
     };
     let mapping = Arc::new(Mapping::load(None).unwrap());

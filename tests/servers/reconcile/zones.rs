@@ -106,7 +106,7 @@ async fn a_time_without_a_zone_is_refused_with_the_fix_and_made_good_after_it() 
         let Err(Unfit::Broken(problem)) = shipped.check_looks(&store, source).await else {
             panic!("a column without a zone was taken");
         };
-        assert!(problem.hint.contains("updated_at AT TIME ZONE 'UTC'"), "{problem}");
+        assert!(problem.advice.contains("updated_at AT TIME ZONE 'UTC'"), "{problem}");
     }
     // The daemon says it too, and makes nothing good in windows that would be hours off.
     let folder = rig.path("mapping");

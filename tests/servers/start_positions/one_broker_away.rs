@@ -10,7 +10,7 @@ use crate::support::{eventually, ledger};
 async fn leaderless(alone: &Alone, partition: i32) {
     eventually("the partition to have no leader", || async {
         let found = alone.probe().ends(&[partition]).ok()?;
-        found.failed.get(&partition)?.cause.contains("no leader").then_some(())
+        found.failed.get(&partition)?.reason.contains("no leader").then_some(())
     })
     .await;
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use rules::produce_error::{Blame, Refusal};
+use rules::produce_error::{Blame, ProduceError};
 use rules::relay::Pace;
 
 use super::database::Message;
@@ -46,7 +46,7 @@ pub struct Client {
     open: BTreeSet<u64>,
     sequences: [u64; TOPICS],
     is_stopped: bool,
-    pub reports: VecDeque<(u64, Result<(), Refusal>)>,
+    pub reports: VecDeque<(u64, Result<(), ProduceError>)>,
     /// When the last request arrives: they stay in order.
     arrived_until: u64,
 }
@@ -60,8 +60,8 @@ pub struct Broker {
     pub out_of_order: Option<String>,
 }
 
-pub fn refusal(blame: Blame) -> Refusal {
-    Refusal { blame, reason: format!("{blame:?}"), advice: String::new() }
+pub fn refusal(blame: Blame) -> ProduceError {
+    ProduceError { blame, reason: format!("{blame:?}"), advice: String::new() }
 }
 
 impl Broker {
@@ -86,7 +86,7 @@ impl Broker {
     }
 
     /// Ends a client: what has no report gets one, and what is on its way may still arrive.
-    pub fn close(&mut self, client: u64) -> Vec<(u64, Result<(), Refusal>)> {
+    pub fn close(&mut self, client: u64) -> Vec<(u64, Result<(), ProduceError>)> {
         let Some(client) = self.clients.remove(&client) else { return Vec::new() };
         let purged = client.open.into_iter().map(|token| (token, Err(refusal(Blame::Client))));
         client.reports.into_iter().chain(purged).collect()
@@ -108,7 +108,12 @@ impl Broker {
 
 impl World {
     /// Hands a message over. Returns whether there was room.
-    pub fn hand_over(&mut self, client: u64, token: u64, row: Message) -> Result<bool, Refusal> {
+    pub fn hand_over(
+        &mut self,
+        client: u64,
+        token: u64,
+        row: Message,
+    ) -> Result<bool, ProduceError> {
         let Some(own) = self.broker.clients.get_mut(&client) else { return Ok(false) };
         if own.is_stopped {
             return Err(refusal(Blame::Client));
@@ -187,7 +192,7 @@ impl World {
     }
 
     /// A client hears what became of a message: after the first failure a pipelined one gives up what it has not sent.
-    pub fn report(&mut self, client: u64, token: u64, outcome: Result<(), Refusal>) {
+    pub fn report(&mut self, client: u64, token: u64, outcome: Result<(), ProduceError>) {
         let mutant = self.mutant;
         let Some(own) = self.broker.clients.get_mut(&client) else { return };
         if !own.open.remove(&token) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use rules::diagnosis::Diagnosis;
+use rules::diagnosis::{Code, Diagnosis};
 use rules::relay::{Aside, Row, Step, Waiting};
 
 use super::Mutant;
@@ -198,7 +198,7 @@ impl Database {
         }
         let waiting = |(topic, asked): (usize, bool)| Waiting {
             topic: NAMES[topic].to_owned(),
-            diagnosis: Diagnosis::new("refused", ""),
+            diagnosis: Diagnosis::new(Code::Kafka, "refused"),
             asked,
         };
         topics.into_iter().map(waiting).collect()

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use rules::produce_error::Refusal;
+use rules::produce_error::ProduceError;
 use rules::relay::{Action, Event, Pace, Step, Task as Due, Term, Trial, Waiting};
 
 use super::database::{Cursor, Message};
@@ -334,7 +334,7 @@ impl World {
         }
     }
 
-    fn note_trial(&mut self, at: usize, token: u64, outcome: Result<(), Refusal>) {
+    fn note_trial(&mut self, at: usize, token: u64, outcome: Result<(), ProduceError>) {
         let Some(Lead { trial: Some((_, rows)), .. }) = &mut self.daemons[at].lead else { return };
         let Some(row) = rows.remove(&token) else { return };
         let is_over = rows.is_empty();
@@ -351,7 +351,7 @@ impl World {
         topic: String,
         key: Option<String>,
         seq: i64,
-        outcome: Option<Result<(), Refusal>>,
+        outcome: Option<Result<(), ProduceError>>,
     ) {
         self.tell_term(at, Event::TrialEnded(Trial { topic, key, seq, outcome }));
     }

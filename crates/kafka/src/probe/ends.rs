@@ -89,7 +89,7 @@ impl Probe {
                 }
                 Some(_) => {
                     let cause = format!("partition {partition} has no leader");
-                    let problem = Problem::new(Code::Kafka, cause).hint(
+                    let problem = Problem::new(Code::Kafka, cause).advice(
                         "start the broker that has it: kafka-topics --describe --unavailable-partitions",
                     );
                     found.failed.insert(*partition, problem);
@@ -97,7 +97,7 @@ impl Probe {
                 None => {
                     let code = RDKafkaErrorCode::UnknownTopicOrPartition;
                     let problem = Problem::new(Code::Kafka, format!("{ENDS}: {code}"));
-                    found.failed.insert(*partition, problem.hint(advice(Some(code))));
+                    found.failed.insert(*partition, problem.advice(advice(Some(code))));
                 }
             }
         }

@@ -69,7 +69,7 @@ impl Probe {
         let found = self.handle.ask(Question::Group, |client| {
             described(client.client(), &self.group, self.timeout).map_err(|code| {
                 Problem::new(Code::Kafka, format!("cannot look at group {}: {code}", self.group))
-                    .hint(super::super::advice(Some(code)))
+                    .advice(super::super::advice(Some(code)))
             })
         })?;
         let Some(found) = found else { return Ok(Group::default()) };
@@ -94,7 +94,7 @@ impl Probe {
                         RDKafkaErrorCode::UnknownMemberId
                         | RDKafkaErrorCode::IllegalGeneration
                         | RDKafkaErrorCode::RebalanceInProgress,
-                    ) => problem.hint("the group has members: stop every worker in it first"),
+                    ) => problem.advice("the group has members: stop every worker in it first"),
                     _ => problem,
                 }
             })

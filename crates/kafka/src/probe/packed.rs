@@ -87,7 +87,7 @@ impl Search<'_> {
             }
         }
         Err(Problem::new(Code::KafkaUnreachable, "no answer about a batch that cannot be read")
-            .hint("look at the broker that leads the partition"))
+            .advice("look at the broker that leads the partition"))
     }
 }
 

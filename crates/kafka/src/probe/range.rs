@@ -11,7 +11,7 @@ use super::packed::Search;
 use super::read::means;
 use crate::complaint::{Asker, attend};
 use crate::{problem, settings, unusable};
-use rules::error_policy::kafka::Disposition;
+use rules::error_policy::kafka::ClientDisposition;
 use rules::problem::{Code, Problem};
 use rules::record::Record;
 
@@ -86,7 +86,7 @@ impl Reader {
                     records.push(record);
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => self.ended = true,
-                Some(Err(error)) if means(&error) == Disposition::Unreadable => {
+                Some(Err(error)) if means(&error) == ClientDisposition::Unreadable => {
                     self.go_past(&error)?
                 }
                 // Trouble with a connection is retried by the client.

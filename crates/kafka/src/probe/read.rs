@@ -11,7 +11,7 @@ use rdkafka::message::{BorrowedMessage, Message, Timestamp};
 use super::{Found, Probe, Question};
 use crate::complaint::Asker;
 use crate::{name, problem, raw};
-use rules::error_policy::kafka::{Disposition, OLD_FORMAT, OLD_FORMAT_ADVICE, disposition};
+use rules::error_policy::kafka::{ClientDisposition, OLD_FORMAT, OLD_FORMAT_ADVICE, disposition};
 use rules::problem::{Code, Problem};
 use rules::record::{Header, Record};
 
@@ -91,7 +91,7 @@ impl Probe {
                     }
                     // What was asked for before can be said to be out of range late, and the client then stops
                     // fetching what is asked for now.
-                    if means(&error) == Disposition::Reclaim && again > 0 {
+                    if means(&error) == ClientDisposition::Reclaim && again > 0 {
                         again -= 1;
                         self.ask_from(client, open)?;
                     }
@@ -207,11 +207,11 @@ impl Probe {
 
 /// Whether there may be an answer all the same.
 fn passes(error: &KafkaError) -> bool {
-    matches!(means(error), Disposition::Retry | Disposition::Reclaim)
+    matches!(means(error), ClientDisposition::Retry | ClientDisposition::Reclaim)
 }
 
 /// What an error means.
-pub(super) fn means(error: &KafkaError) -> Disposition {
+pub(super) fn means(error: &KafkaError) -> ClientDisposition {
     disposition(&error.rdkafka_error_code().map(name).unwrap_or_default())
 }
 
@@ -227,7 +227,7 @@ fn silence(partition: i32, offset: i64, trouble: Option<&KafkaError>) -> Problem
     match trouble {
         Some(error) => problem(error, &doing),
         None => Problem::new(Code::KafkaUnreachable, format!("{doing}: no answer"))
-            .hint("look at the broker that leads it"),
+            .advice("look at the broker that leads it"),
     }
 }
 
@@ -261,7 +261,7 @@ pub(crate) fn record(message: &BorrowedMessage<'_>) -> Result<Record, Problem> {
     if is_empty && raw::leader_epoch(message) < 0 {
         let Record { partition, offset, .. } = record;
         let cause = format!("partition {partition}, offset {offset}: {OLD_FORMAT}");
-        return Err(Problem::new(Code::Kafka, cause).hint(OLD_FORMAT_ADVICE));
+        return Err(Problem::new(Code::Kafka, cause).advice(OLD_FORMAT_ADVICE));
     }
     Ok(record)
 }

@@ -220,7 +220,7 @@ mod tests {
         let named = |purchases: &[Purchase], look: Look| {
             let problem = ledger.judge(purchases, &look).outcome().unwrap_err();
             assert_eq!(problem.code.exit(), 1);
-            problem.cause
+            problem.reason
         };
         assert!(named(&right[1..], look()).contains("purchase missing: 1"));
         assert!(named(&[&right[..], &right[..1]].concat(), look()).contains("two purchases: 1"));

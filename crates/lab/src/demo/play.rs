@@ -137,7 +137,7 @@ impl Play<'_> {
     async fn look(&mut self) -> Result<Look, Problem> {
         if let Some(status) = self.stage.worker.ended() {
             let cause = format!("the worker ended by itself ({status})");
-            return Err(Problem::new(Code::System, cause).hint(self.stage.worker.log_end()));
+            return Err(Problem::new(Code::System, cause).advice(self.stage.worker.log_end()));
         }
         let look = self.eyes.look().await?;
         let left = match self.shop.left() {
@@ -169,6 +169,6 @@ impl Play<'_> {
         let (purchases, paid) = (look.purchases, self.shop.ledger().paid());
         let cause =
             format!("{what}: {purchases} purchases for {paid} payments; {}", places.join(", "));
-        Problem::new(Code::TimedOut, cause).hint(self.stage.worker.log_end())
+        Problem::new(Code::TimedOut, cause).advice(self.stage.worker.log_end())
     }
 }

@@ -213,9 +213,10 @@ impl PrivateKafka {
 /// The folder of jars: `MAKEGOOD_KAFKA_LIBS`, or `target/kafka/libs` below the current folder or one above it.
 fn find_libs() -> Result<PathBuf, Problem> {
     let missing = |place: &Path| {
-        Problem::new(Code::System, format!("there are no Kafka jars in {}", place.display())).hint(
-            format!("bin/demo --kafka and bin/test fetch them; {LIBS_ENV} names another folder"),
-        )
+        Problem::new(Code::System, format!("there are no Kafka jars in {}", place.display()))
+            .advice(format!(
+                "bin/demo --kafka and bin/test fetch them; {LIBS_ENV} names another folder"
+            ))
     };
     let jars = |folder: &Path| {
         let holds = |name: &str| name.starts_with("kafka_") && name.ends_with(".jar");
@@ -307,10 +308,10 @@ fn java() -> OsString {
 }
 
 fn explain_java(problem: Problem) -> Problem {
-    if !problem.hint.is_empty() {
+    if !problem.advice.is_empty() {
         return problem;
     }
-    problem.hint("Kafka needs a Java runtime, 17 or newer, on Debian and Ubuntu: apt-get install default-jre-headless")
+    problem.advice("Kafka needs a Java runtime, 17 or newer, on Debian and Ubuntu: apt-get install default-jre-headless")
 }
 
 fn metadata_client(bootstrap: &str) -> Result<BaseConsumer, Problem> {

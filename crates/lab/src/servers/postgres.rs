@@ -198,7 +198,7 @@ fn find_binaries() -> Result<PathBuf, Problem> {
         ["postgres", "initdb", "pg_isready"].iter().all(|tool| folder.join(tool).is_file())
     };
     on_path.chain(told).chain(usual_folders()).find(complete).ok_or_else(|| {
-        Problem::new(Code::System, "found no PostgreSQL server programs (postgres, initdb)").hint(
+        Problem::new(Code::System, "found no PostgreSQL server programs (postgres, initdb)").advice(
             "install the PostgreSQL server, on Debian and Ubuntu: apt-get install postgresql\n\
              or put the folder with `postgres` and `initdb` on PATH",
         )
@@ -239,7 +239,7 @@ fn server_account() -> Result<Option<Account>, Problem> {
     let found = Account::named(ACCOUNT);
     found.map(Some).ok_or_else(|| {
         Problem::new(Code::System, format!("there is no user `{ACCOUNT}` to run PostgreSQL as"))
-            .hint("PostgreSQL refuses to run as root: run this as an ordinary user, or install\nthe system's PostgreSQL package, which makes that user")
+            .advice("PostgreSQL refuses to run as root: run this as an ordinary user, or install\nthe system's PostgreSQL package, which makes that user")
     })
 }
 
@@ -262,10 +262,10 @@ fn init_cluster(
     run(&mut initdb, "making a private PostgreSQL cluster").map_err(|problem| {
         let advice = format!(
             "{}\n{} must be a folder the server's user can enter; TMPDIR chooses another",
-            problem.hint.trim_end(),
+            problem.advice.trim_end(),
             std::env::temp_dir().display()
         );
-        problem.hint(advice)
+        problem.advice(advice)
     })?;
     // Nobody reads it again; a file that stays is only thrown away with the rest.
     let _ = fs::remove_file(&secret);

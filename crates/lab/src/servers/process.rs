@@ -157,14 +157,14 @@ impl Server {
         loop {
             if let Some(status) = self.ended() {
                 let cause = format!("{} ended instead of starting ({status})", self.launch.name);
-                return Err(system(cause).hint(self.log_end()));
+                return Err(system(cause).advice(self.log_end()));
             }
             if ready() {
                 return Ok(());
             }
             if Instant::now() > deadline {
                 let cause = format!("{} was not ready after {patience:?}", self.launch.name);
-                return Err(Problem::new(Code::TimedOut, cause).hint(self.log_end()));
+                return Err(Problem::new(Code::TimedOut, cause).advice(self.log_end()));
             }
             thread::sleep(GLANCE);
         }
@@ -224,7 +224,7 @@ pub fn run(command: &mut Command, doing: &str) -> Result<String, Problem> {
         return Ok(said);
     }
     let complaint = String::from_utf8_lossy(&out.stderr).into_owned();
-    Err(system(format!("{doing} failed ({})", out.status)).hint(format!("{said}{complaint}")))
+    Err(system(format!("{doing} failed ({})", out.status)).advice(format!("{said}{complaint}")))
 }
 
 fn system(cause: impl Into<String>) -> Problem {

@@ -160,8 +160,9 @@ impl Fault {
         if strike.begun {
             strike.end(ground)?;
         }
-        outcome
-            .map_err(|p| Problem::new(p.code, format!("{}: {}", self.name, p.cause)).hint(p.hint))
+        outcome.map_err(|p| {
+            Problem::new(p.code, format!("{}: {}", self.name, p.reason)).advice(p.advice)
+        })
     }
 
     fn excludes(&self, other: &Fault) -> bool {
@@ -196,7 +197,7 @@ pub fn all() -> impl Iterator<Item = &'static Fault> {
 /// The fault of that name.
 pub fn named(name: &str) -> Result<&'static Fault, Problem> {
     all().find(|fault| fault.name == name).ok_or_else(|| {
-        Problem::new(Code::Usage, format!("there is no fault {name}")).hint("--list names them")
+        Problem::new(Code::Usage, format!("there is no fault {name}")).advice("--list names them")
     })
 }
 

@@ -68,7 +68,7 @@ impl Judge {
             Some(1) if !said.is_empty() => {}
             _ => {
                 let complaint = String::from_utf8_lossy(&out.stderr).into_owned();
-                return Err(system("the judge failed").hint(complaint));
+                return Err(system("the judge failed").advice(complaint));
             }
         }
         let text = fs::read_to_string(folder.join("verdict.json"))
@@ -88,7 +88,7 @@ impl Judge {
             Some(0) => Ok((said, true)),
             Some(1) if said.contains("MISSED") => Ok((said, false)),
             _ => Err(system("the judge's test failed")
-                .hint(format!("{said}{}", String::from_utf8_lossy(&out.stderr)))),
+                .advice(format!("{said}{}", String::from_utf8_lossy(&out.stderr)))),
         }
     }
 
@@ -113,7 +113,7 @@ fn python() -> Result<PathBuf, Problem> {
     let here = std::env::current_dir().unwrap_or_default();
     let mut places = here.ancestors().map(|base| base.join("target/judge/bin/python3"));
     places.find(|place| place.is_file()).ok_or_else(|| {
-        system("there is no Python for the judge").hint(format!(
+        system("there is no Python for the judge").advice(format!(
             "bin/torture makes one in target/judge; {PYTHON_ENV} names another, which needs psycopg and confluent-kafka"
         ))
     })

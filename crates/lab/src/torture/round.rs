@@ -55,7 +55,7 @@ pub async fn plants(folder: &Path, judge: &Judge) -> Result<(String, bool), Prob
     let ground = to_its_end(&plan, folder, judge).await?;
     let (said, _) = judge.judge(folder)?;
     if !said.is_empty() {
-        return Err(system("a round without a fault did not hold").hint(said));
+        return Err(system("a round without a fault did not hold").advice(said));
     }
     let outcome = judge.plants(folder);
     drop(ground);

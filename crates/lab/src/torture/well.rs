@@ -44,7 +44,7 @@ pub async fn wait(ground: &Ground) -> Result<Waited, Problem> {
         .create()
         .map_err(|e| Problem::new(Code::Kafka, format!("cannot make a Kafka client: {e}")))?;
     loop {
-        let mut waits = look(ground, &looker).await.unwrap_or_else(|p| p.cause);
+        let mut waits = look(ground, &looker).await.unwrap_or_else(|p| p.reason);
         if waits.is_empty() && !ground.daemons.lock().await.first().is_some_and(Daemon::is_ready) {
             waits = "the daemon is not ready".to_owned();
         }

@@ -18,7 +18,7 @@ pub fn is_old_format(version: &str) -> bool {
 
 /// What to do after an error of the group's member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Disposition {
+pub enum ClientDisposition {
     /// The client goes on by itself, and it will pass.
     Retry,
     /// The log does not have the offset that was asked for: read the positions and claim again.
@@ -36,9 +36,9 @@ pub enum Disposition {
 }
 
 /// What an error of the member means. Total: what is not known is said and waited for.
-pub fn disposition(code: &str) -> Disposition {
+pub fn disposition(code: &str) -> ClientDisposition {
     match code {
-        "OffsetOutOfRange" | "AutoOffsetReset" | "LogTruncation" => Disposition::Reclaim,
+        "OffsetOutOfRange" | "AutoOffsetReset" | "LogTruncation" => ClientDisposition::Reclaim,
         "BadMessage"
         | "BadCompression"
         | "NotImplemented"
@@ -48,7 +48,7 @@ pub fn disposition(code: &str) -> Disposition {
         | "InvalidRecord"
         | "MessageSizeTooLarge"
         | "UnsupportedCompressionType"
-        | "UnsupportedForMessageFormat" => Disposition::Unreadable,
+        | "UnsupportedForMessageFormat" => ClientDisposition::Unreadable,
         // librdkafka would rejoin after PollExceeded; that was seen to end in silence
         // (rust-rdkafka#433).
         "Fatal"
@@ -61,18 +61,18 @@ pub fn disposition(code: &str) -> Disposition {
         | "CriticalSystemResource"
         | "Conflict"
         | "ExistingSubscription"
-        | "State" => Disposition::Rebuild,
+        | "State" => ClientDisposition::Rebuild,
         "InvalidGroupId"
         | "InvalidSessionTimeout"
         | "InvalidTopic"
         | "InvalidConfig"
         | "UnknownProtocol"
-        | "FencedInstanceId" => Disposition::Stop,
+        | "FencedInstanceId" => ClientDisposition::Stop,
         "InconsistentGroupProtocol" | "GroupAuthorizationFailed" | "GroupMaxSizeReached" => {
-            Disposition::Barred
+            ClientDisposition::Barred
         }
-        _ if is_passing(code) => Disposition::Retry,
-        _ => Disposition::Hold,
+        _ if is_passing(code) => ClientDisposition::Retry,
+        _ => ClientDisposition::Hold,
     }
 }
 
@@ -266,7 +266,8 @@ mod tests {
             "InvalidGroupId",
             "InvalidSessionTimeout",
         ] {
-            let helpless = [Disposition::Hold, Disposition::Barred, Disposition::Stop];
+            let helpless =
+                [ClientDisposition::Hold, ClientDisposition::Barred, ClientDisposition::Stop];
             assert!(helpless.contains(&disposition(code)), "{code}");
             assert!(!advice(code).is_empty(), "{code}");
         }
@@ -275,7 +276,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_said_and_gives_nothing_up() {
         for code in ["", "SomethingNew", "é"] {
-            assert_eq!(disposition(code), Disposition::Hold, "{code}");
+            assert_eq!(disposition(code), ClientDisposition::Hold, "{code}");
             assert_eq!(blame(code), Blame::World, "{code}");
         }
     }

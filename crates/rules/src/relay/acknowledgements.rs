@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Action, Row, Term};
 use crate::diagnosis::Diagnosis;
-use crate::produce_error::{Blame, Refusal};
+use crate::produce_error::{Blame, ProduceError};
 
 /// How long Kafka may acknowledge nothing before another client is tried: a wedged one looks like a broker that is away.
 const SILENT: Duration = Duration::from_secs(60);
@@ -92,7 +92,7 @@ impl<R: Row, C: Clone> Term<R, C> {
         if is_passed && now >= handed + STUCK && !self.sending.has_failed() {
             let reason = format!("no acknowledgement for {} s, while others came", STUCK.as_secs());
             let advice = UNACKNOWLEDGED.to_owned();
-            self.sending.failed(token, Refusal { blame: Blame::World, reason, advice });
+            self.sending.failed(token, ProduceError { blame: Blame::World, reason, advice });
         }
     }
 
@@ -115,7 +115,7 @@ impl<R: Row, C: Clone> Term<R, C> {
     fn oldest_failed(&mut self, blame: Blame, reason: &str, advice: &str) -> Vec<Action> {
         let token = self.acknowledgements.oldest().map_or(u64::MAX, |(token, _)| token);
         let (reason, advice) = (reason.to_owned(), advice.to_owned());
-        self.sending.failed(token, Refusal { blame, reason, advice });
+        self.sending.failed(token, ProduceError { blame, reason, advice });
         Vec::new()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::{Action, Item, Row, Term};
-use crate::produce_error::{Blame, Refusal};
+use crate::produce_error::{Blame, ProduceError};
 use crate::window::End;
 
 /// How often they are looked for untold: nobody heard who asked while no relay listened.
@@ -90,7 +90,7 @@ impl<R: Row, C: Clone> Term<R, C> {
 
     /// Takes over which keys wait. What was parked and is still in the window the database does not know yet.
     pub(super) fn now_blocked(&mut self, keys: HashSet<(String, String)>) -> Vec<Action> {
-        let waits = |end: &End<Refusal>| match end {
+        let waits = |end: &End<ProduceError>| match end {
             End::Parked(refusal) => refusal.as_ref().is_none_or(|r| r.blame == Blame::Row),
             End::Delivered => false,
         };

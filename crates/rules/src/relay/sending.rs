@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Action, Row, Term};
 use crate::backoff::Backoff;
 use crate::first_ack_gate::Trust;
-use crate::produce_error::{Blame, Refusal};
+use crate::produce_error::{Blame, ProduceError};
 use crate::window::End;
 
 /// Pauses before the same rows are sent again.
@@ -60,7 +60,7 @@ enum Gate {
     #[default]
     Open,
     /// These were not delivered, and are not judged yet.
-    Failed(Vec<(u64, Refusal)>),
+    Failed(Vec<(u64, ProduceError)>),
     Paused(Instant),
 }
 
@@ -78,7 +78,7 @@ impl Sending {
     }
 
     /// Notes a message that was not delivered.
-    pub(super) fn failed(&mut self, token: u64, refusal: Refusal) {
+    pub(super) fn failed(&mut self, token: u64, refusal: ProduceError) {
         match &mut self.gate {
             Gate::Failed(failed) => failed.push((token, refusal)),
             gate => *gate = Gate::Failed(vec![(token, refusal)]),
@@ -156,7 +156,7 @@ impl<R: Row, C: Clone> Term<R, C> {
     pub(super) fn delivered(
         &mut self,
         token: u64,
-        outcome: Result<(), Refusal>,
+        outcome: Result<(), ProduceError>,
         now: Instant,
         chance: f64,
     ) -> Vec<Action> {
@@ -191,7 +191,7 @@ impl<R: Row, C: Clone> Term<R, C> {
     }
 
     /// What the client never takes there is no use in trying again.
-    pub(super) fn not_taken(&mut self, token: u64, refusal: Refusal) -> Vec<Action> {
+    pub(super) fn not_taken(&mut self, token: u64, refusal: ProduceError) -> Vec<Action> {
         if refusal.blame == Blame::Row {
             return self.park(token, refusal);
         }
@@ -231,7 +231,12 @@ impl<R: Row, C: Clone> Term<R, C> {
 
     /// What the failures mean: what is not the message's own fault holds its topic; a message refused for its own sake
     /// is looked at alone; a client that failed is replaced, after a pause.
-    fn judge(&mut self, failed: Vec<(u64, Refusal)>, now: Instant, chance: f64) -> Vec<Action> {
+    fn judge(
+        &mut self,
+        failed: Vec<(u64, ProduceError)>,
+        now: Instant,
+        chance: f64,
+    ) -> Vec<Action> {
         let is_any = |blame| failed.iter().any(|(_, refusal)| refusal.blame == blame);
         let blame = [Blame::World, Blame::Row].into_iter().find(|blame| is_any(*blame));
         let Some(blame) = blame else {
@@ -251,7 +256,7 @@ impl<R: Row, C: Clone> Term<R, C> {
 
     /// A row that Kafka refused for its own sake goes alone, and so do all of its key; after some tries it is parked. Its
     /// neighbours in a batch are refused with it, and get through alone.
-    fn suspect(&mut self, token: u64, refusal: Refusal) -> Vec<Action> {
+    fn suspect(&mut self, token: u64, refusal: ProduceError) -> Vec<Action> {
         let tries = self.suspects.tries.entry(token).or_default();
         *tries += 1;
         if *tries >= TRIES {
@@ -263,7 +268,7 @@ impl<R: Row, C: Clone> Term<R, C> {
     }
 
     /// Parks a row, and whatever of its key comes after it.
-    fn park(&mut self, token: u64, refusal: Refusal) -> Vec<Action> {
+    fn park(&mut self, token: u64, refusal: ProduceError) -> Vec<Action> {
         let Some(item) = self.window.open(token) else { return Vec::new() };
         // Kafka has answered. With nothing left to send, no acknowledgement would take back what the
         // client complained of meanwhile, and the outbox be shown as held for ever.

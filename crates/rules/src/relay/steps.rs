@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Action, Row, Term};
 use crate::diagnosis::Diagnosis;
-use crate::produce_error::{Blame, Refusal};
+use crate::produce_error::{Blame, ProduceError};
 use crate::window::End;
 
 /// How long a relay that says nothing keeps its shard.
@@ -183,7 +183,7 @@ impl<R: Row, C: Clone> Term<R, C> {
     }
 }
 
-fn parking(seq: i64, refusal: Option<Refusal>) -> Parking {
+fn parking(seq: i64, refusal: Option<ProduceError>) -> Parking {
     let by_topic = refusal.as_ref().is_some_and(|refusal| refusal.blame == Blame::World);
-    Parking { seq, refusal: refusal.map(|r| Diagnosis::new(r.reason, r.advice)), by_topic }
+    Parking { seq, refusal: refusal.map(ProduceError::diagnosis), by_topic }
 }

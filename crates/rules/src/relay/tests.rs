@@ -36,8 +36,8 @@ fn row(seq: i64, topic: &'static str, key: &'static str) -> (Message, i64) {
     (Message { seq, topic, key }, seq)
 }
 
-fn refused(blame: Blame) -> Refusal {
-    Refusal { blame, reason: "why".to_owned(), advice: "what to do".to_owned() }
+fn refused(blame: Blame) -> ProduceError {
+    ProduceError { blame, reason: "why".to_owned(), advice: "what to do".to_owned() }
 }
 
 /// A term that has read these rows and handed over what may go.
@@ -62,7 +62,7 @@ fn hand_over(term: &mut OneTerm, now: Instant) -> Vec<i64> {
     seqs
 }
 
-fn delivered(term: &mut OneTerm, token: u64, outcome: Result<(), Refusal>, now: Instant) {
+fn delivered(term: &mut OneTerm, token: u64, outcome: Result<(), ProduceError>, now: Instant) {
     term.on(Event::Delivered(token, outcome), now, 0.5);
 }
 

@@ -14,7 +14,7 @@ use super::steps::Parking;
 use super::{Action, Row, Task, Term, Trial};
 use crate::backoff::Backoff;
 use crate::diagnosis::Diagnosis;
-use crate::produce_error::{Blame, Refusal};
+use crate::produce_error::{Blame, ProduceError};
 use crate::window::End;
 
 /// Pauses before a topic is tried again.
@@ -44,7 +44,7 @@ pub(super) struct Topics {
 /// A topic that takes nothing.
 #[derive(Debug)]
 struct Held {
-    refusal: Refusal,
+    refusal: ProduceError,
     state: State,
     tries: u32,
     /// Its rows in the window that are to be parked by the next steps.
@@ -87,7 +87,7 @@ impl Topics {
     }
 
     /// Why a new row of this topic is to be parked, if it is.
-    pub(super) fn refusal(&mut self, topic: &str) -> Option<Refusal> {
+    pub(super) fn refusal(&mut self, topic: &str) -> Option<ProduceError> {
         let held = self.held.get_mut(topic)?;
         held.unwritten += 1;
         Some(held.refusal.clone())
@@ -172,7 +172,7 @@ impl Topics {
         Vec::new()
     }
 
-    fn hold(&mut self, topic: &str, refusal: Refusal, now: Instant, chance: f64) {
+    fn hold(&mut self, topic: &str, refusal: ProduceError, now: Instant, chance: f64) {
         let held = self.held.entry(topic.to_owned()).or_insert_with(|| Held {
             refusal: refusal.clone(),
             state: State::Until(now),
@@ -199,8 +199,8 @@ impl Topics {
             !(is_gone && held.unwritten == 0 && matches!(held.state, State::Until(_)))
         });
         let state = State::Until(now);
-        for Waiting { topic, diagnosis: Diagnosis { reason, advice }, asked } in waiting {
-            let refusal = Refusal { blame: Blame::World, reason, advice };
+        for Waiting { topic, diagnosis: Diagnosis { reason, advice, .. }, asked } in waiting {
+            let refusal = ProduceError { blame: Blame::World, reason, advice };
             let fresh = Held { refusal, state, tries: 0, unwritten: 0 };
             let held = self.held.entry(topic).or_insert(fresh);
             if asked && matches!(held.state, State::Until(_)) {
@@ -220,7 +220,7 @@ impl<R: Row, C: Clone> Term<R, C> {
     pub(super) fn hold(
         &mut self,
         token: u64,
-        refusal: Refusal,
+        refusal: ProduceError,
         now: Instant,
         chance: f64,
     ) -> Vec<Action> {
@@ -231,7 +231,7 @@ impl<R: Row, C: Clone> Term<R, C> {
         self.topics.hold(&topic, refusal.clone(), now, chance);
         // What was said before of the silence is answered.
         let reason = format!("topic {topic}: {}", refusal.reason);
-        let said = Diagnosis::new(reason, refusal.advice.clone());
+        let said = Diagnosis { reason, ..refusal.clone().diagnosis() };
         self.steps.trouble = (!self.topics.others_work()).then_some(said);
         let open = self.window.all_open().filter(|(_, item)| item.row.topic() == topic);
         let tokens: Vec<u64> = open.map(|(token, _)| token).collect();
@@ -274,7 +274,7 @@ impl<R: Row, C: Clone> Term<R, C> {
                 return Vec::new();
             }
         };
-        let said = Diagnosis::new(refusal.reason.clone(), refusal.advice.clone());
+        let said = refusal.clone().diagnosis();
         self.topics.refused.push(Parking { seq, refusal: Some(said), by_topic });
         if by_topic {
             self.topics.hold(&topic, refusal, now, chance);

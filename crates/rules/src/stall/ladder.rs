@@ -4,7 +4,7 @@
 use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
 
-use super::{Cause, Finding};
+use super::{Cause, Stall};
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Ladder {
         &mut self,
         now: Duration,
         patience: Duration,
-        finding: Option<&Finding>,
+        finding: Option<&Stall>,
         settled: bool,
     ) -> Option<Rung> {
         let Some(finding) = finding else {
@@ -64,8 +64,8 @@ impl Ladder {
         Some(rung)
     }
 
-    fn due(&mut self, now: Duration, patience: Duration, finding: &Finding) -> Option<Rung> {
-        let Finding { cause, blamed, .. } = finding;
+    fn due(&mut self, now: Duration, patience: Duration, finding: &Stall) -> Option<Rung> {
+        let Stall { cause, blamed, .. } = finding;
         let tried = self.rebuilds > 1;
         if tried && self.since.is_some_and(|since| now.saturating_sub(since) >= patience * 8) {
             return Some(Rung::GiveUp);

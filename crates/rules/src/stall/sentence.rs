@@ -1,10 +1,11 @@
 //! A stall in words, and what to do about it.
 
-use super::{Cause, Finding};
+use super::{Cause, Stall};
+use crate::diagnosis::{Code, Diagnosis};
 use crate::health::age;
 
-/// The reason, as a sentence without its end, and the advice; the latter may be empty.
-pub fn sentence(finding: &Finding) -> (String, String) {
+/// What stands still and why, and what to do about it.
+pub fn sentence(finding: &Stall) -> Diagnosis {
     let for_ = age(finding.age);
     let numbers: Vec<String> = finding.partitions.iter().map(ToString::to_string).collect();
     let what = match numbers.as_slice() {
@@ -13,7 +14,15 @@ pub fn sentence(finding: &Finding) -> (String, String) {
         list => format!("partitions {} have not moved for {for_}", list.join(", ")),
     };
     let (why, advice) = why(&finding.cause);
-    (format!("{what}: {why}"), advice)
+    let code = match finding.cause {
+        Cause::Database(_) | Cause::Locked(..) | Cause::Isolating | Cause::Applying(_) => {
+            Code::Postgres
+        }
+        Cause::Trouble(ref why) => why.code,
+        Cause::Unknown { .. } | Cause::Unpositioned | Cause::Held(_) => Code::TimedOut,
+        _ => Code::Kafka,
+    };
+    Diagnosis::new(code, format!("{what}: {why}")).advice(advice)
 }
 
 fn why(cause: &Cause) -> (String, String) {
@@ -49,7 +58,7 @@ fn why(cause: &Cause) -> (String, String) {
             format!("Kafka does not tell where its log ends ({why})"),
             "see kafka-topics --describe --unavailable-partitions; makegood goes on by itself once a broker leads it",
         ),
-        Cause::Trouble(what, advice) => return (what.clone(), advice.clone()),
+        Cause::Trouble(why) => return (why.reason.clone(), why.advice.clone()),
         Cause::Joining => (
             "the group gives no partitions".into(),
             "see who else is in it: kafka-consumer-groups --describe --members",

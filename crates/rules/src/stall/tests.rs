@@ -45,7 +45,7 @@ fn causes_are_named_in_the_order_in_which_they_explain_each_other() {
         isolating: true,
         applying_for: Some(seconds(60)),
         kafka_away: Some(("down".into(), seconds(1))),
-        trouble: Some(("no grant".into(), String::new())),
+        trouble: Some(Diagnosis::new(crate::diagnosis::Code::Kafka, "no grant")),
         ..well()
     };
     assert_eq!(found(&facts), Some("database_down"));

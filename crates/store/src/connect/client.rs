@@ -30,7 +30,7 @@ pub(super) fn identity(p: &Postgres) -> Result<Option<Identity>, Problem> {
 fn private_key(p: &Postgres, path: &Path) -> Result<PrivateKeyDer<'static>, Problem> {
     if exposed::key_to_others(path) {
         let cause = format!("sslkey {} can be read by others", path.display());
-        return Err(Problem::new(Code::Config, cause).hint(exposed::FIX));
+        return Err(Problem::new(Code::Config, cause).advice(exposed::FIX));
     }
     let text = fs::read_to_string(path).map_err(|e| unreadable("sslkey", path, &e.to_string()))?;
     if text.contains(OLD_WAY) {
@@ -39,7 +39,7 @@ fn private_key(p: &Postgres, path: &Path) -> Result<PrivateKeyDer<'static>, Prob
             "openssl pkcs8 -topk8 -v2 aes-256-cbc -in {0} -out {0}.new, and name that",
             path.display()
         );
-        return Err(unreadable("sslkey", path, why).hint(fix));
+        return Err(unreadable("sslkey", path, why).advice(fix));
     }
     if !text.contains(ENCRYPTED) {
         let read = PrivateKeyDer::from_pem_slice(text.as_bytes());
@@ -47,7 +47,7 @@ fn private_key(p: &Postgres, path: &Path) -> Result<PrivateKeyDer<'static>, Prob
     }
     let Some(password) = &p.sslpassword else {
         let problem = unreadable("sslkey", path, "it is encrypted");
-        return Err(problem.hint("give its password as sslpassword"));
+        return Err(problem.advice("give its password as sslpassword"));
     };
     let document = SecretDocument::from_pem(&text)
         .map_err(|error| unreadable("sslkey", path, &error.to_string()))?
@@ -60,7 +60,7 @@ fn private_key(p: &Postgres, path: &Path) -> Result<PrivateKeyDer<'static>, Prob
 
 fn unreadable(what: &str, path: &Path, why: &str) -> Problem {
     let cause = format!("cannot use {what} {}: {why}", path.display());
-    Problem::new(Code::Config, cause).hint("name a PEM file that this user may read")
+    Problem::new(Code::Config, cause).advice("name a PEM file that this user may read")
 }
 
 /// What was read does not go together.
@@ -72,5 +72,5 @@ pub(super) fn unfit(p: &Postgres, why: &str) -> Problem {
         certificate.unwrap_or_default(),
         key.unwrap_or_default()
     );
-    Problem::new(Code::Config, cause).hint("name the key that the certificate was made for")
+    Problem::new(Code::Config, cause).advice("name the key that the certificate was made for")
 }

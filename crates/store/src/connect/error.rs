@@ -27,7 +27,7 @@ pub fn problem(e: &Error, where_: &str) -> Problem {
     if source.contains("password missing") {
         let cause = format!("PostgreSQL at {where_} wants a password and none is configured");
         return Problem::new(Code::PostgresUnreachable, cause)
-            .hint("set PGPASSWORD or PGPASSWORD_FILE, add it to the URL or to ~/.pgpass, or set password_command");
+            .advice("set PGPASSWORD or PGPASSWORD_FILE, add it to the URL or to ~/.pgpass, or set password_command");
     }
     if let Some(io) = e.source().and_then(|source| source.downcast_ref::<io::Error>()) {
         return unreachable(io, where_);
@@ -65,15 +65,15 @@ pub fn pool_problem(e: &PoolError, where_: &str) -> Problem {
         PoolError::Timeout(Wait) => {
             let cause = format!("no connection to {where_} became free in time");
             Problem::new(Code::Postgres, cause)
-                .hint("look for long transactions in pg_stat_activity")
+                .advice("look for long transactions in pg_stat_activity")
         }
         PoolError::Timeout(_) => {
             let cause = format!("PostgreSQL at {where_} does not answer in time");
             Problem::new(Code::PostgresUnreachable, cause)
-                .hint("check that the address is PostgreSQL's, and that no firewall drops packets")
+                .advice("check that the address is PostgreSQL's, and that no firewall drops packets")
         }
         PoolError::PostCreateHook(HookError::Message(why)) => {
-            Problem::new(Code::PostgresUnreachable, format!("PostgreSQL at {where_}: {why}")).hint(
+            Problem::new(Code::PostgresUnreachable, format!("PostgreSQL at {where_}: {why}")).advice(
                 "see whether the server is overloaded or frozen; a pooler before it takes logins all the same",
             )
         }
@@ -86,7 +86,7 @@ fn answered(answer: &DbError, where_: &str) -> Problem {
     let message = answer.message();
     let unreachable = |hint: &str| {
         let cause = format!("PostgreSQL at {where_} refuses the connection: {message}");
-        Problem::new(Code::PostgresUnreachable, cause).hint(hint)
+        Problem::new(Code::PostgresUnreachable, cause).advice(hint)
     };
     if *state == SqlState::INVALID_PASSWORD {
         return unreachable("check the role and its password (URL, PGPASSWORD or ~/.pgpass)");
@@ -109,7 +109,7 @@ fn answered(answer: &DbError, where_: &str) -> Problem {
     let gone = state.code().starts_with("08") || state.code().starts_with("57P0");
     let code = if gone { Code::PostgresUnreachable } else { Code::Postgres };
     let cause = format!("PostgreSQL at {where_}: {message} (SQLSTATE {})", state.code());
-    Problem::new(code, cause).hint(answer.hint().unwrap_or_default())
+    Problem::new(code, cause).advice(answer.hint().unwrap_or_default())
 }
 
 fn untrusted(why: &str, where_: &str) -> Problem {
@@ -127,7 +127,7 @@ fn untrusted(why: &str, where_: &str) -> Problem {
     } else {
         "compare sslmode and sslrootcert with the server's certificate"
     };
-    Problem::new(Code::PostgresUnreachable, cause).hint(hint)
+    Problem::new(Code::PostgresUnreachable, cause).advice(hint)
 }
 
 fn unreachable(e: &io::Error, where_: &str) -> Problem {
@@ -145,5 +145,5 @@ fn unreachable(e: &io::Error, where_: &str) -> Problem {
         _ => "check that PostgreSQL runs there, and the network between",
     };
     let cause = format!("PostgreSQL at {where_} cannot be reached: {e}");
-    Problem::new(Code::PostgresUnreachable, cause).hint(hint)
+    Problem::new(Code::PostgresUnreachable, cause).advice(hint)
 }

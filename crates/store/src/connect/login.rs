@@ -97,9 +97,9 @@ impl Login {
             Err(problem) => {
                 tracing::warn!(
                     code = problem.code.as_str(),
-                    hint = problem.hint,
+                    hint = problem.advice,
                     "{}",
-                    problem.cause
+                    problem.reason
                 );
             }
         }
@@ -168,6 +168,6 @@ async fn printed(words: &[String]) -> Result<SecretString, Problem> {
     command::printed(words, PATIENCE).await.map(SecretString::from).map_err(|why| {
         let cause = format!("password_command {program} gives no password: {why}");
         Problem::new(Code::Config, cause)
-            .hint("it prints the password on standard output and ends with 0 within 10 seconds")
+            .advice("it prints the password on standard output and ends with 0 within 10 seconds")
     })
 }

@@ -40,7 +40,7 @@ fn a_root_certificate_that_cannot_be_read_is_a_configuration_error() {
     let p = at("postgres://u@h/d?sslmode=verify-full&sslrootcert=/nonexistent/root.crt");
     let error = settings(&p).err().unwrap();
     assert_eq!(error.code, Code::Config);
-    assert!(error.cause.contains("/nonexistent/root.crt"), "{error}");
+    assert!(error.reason.contains("/nonexistent/root.crt"), "{error}");
 }
 
 #[test]
@@ -56,8 +56,8 @@ async fn an_unreachable_server_is_named_and_no_password_shown() {
     let url = format!("postgres://u:canary@127.0.0.1:{free}/d");
     let error = connect(&at(&url), "test").await.err().unwrap();
     assert_eq!(error.code, Code::PostgresUnreachable);
-    assert!(error.cause.contains(&format!("127.0.0.1:{free}/d")), "{error}");
-    assert!(error.hint.contains("nothing listens") && !error.to_string().contains("canary"));
+    assert!(error.reason.contains(&format!("127.0.0.1:{free}/d")), "{error}");
+    assert!(error.advice.contains("nothing listens") && !error.to_string().contains("canary"));
     let error = connect(&at("postgres://u@/d?host=/nonexistent"), "test").await.err().unwrap();
-    assert!(error.hint.contains("no socket"), "{error}");
+    assert!(error.advice.contains("no socket"), "{error}");
 }

@@ -123,7 +123,7 @@ fn from_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, Problem> {
     };
     let cause = format!("cannot use sslrootcert {}: {why}", path.display());
     Err(Problem::new(Code::Config, cause)
-        .hint("name a readable PEM file with the root certificate"))
+        .advice("name a readable PEM file with the root certificate"))
 }
 
 fn system() -> Result<Vec<CertificateDer<'static>>, Problem> {
@@ -131,7 +131,7 @@ fn system() -> Result<Vec<CertificateDer<'static>>, Problem> {
     if found.is_empty() {
         let cause = "this machine trusts no certificate authority, so nothing can be verified";
         return Err(Problem::new(Code::Config, cause)
-            .hint("install the package ca-certificates, or name a file with sslrootcert"));
+            .advice("install the package ca-certificates, or name a file with sslrootcert"));
     }
     Ok(found)
 }

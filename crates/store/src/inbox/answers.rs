@@ -3,8 +3,8 @@
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::ApplyFault;
 use super::batch::Fresh;
+use super::fault::ApplyFault;
 use crate::quarantine::Refusal;
 use rules::outcome::Outcome;
 use rules::payment::Doubt;

@@ -11,7 +11,7 @@ use super::entry::{Entry, Kind};
 use crate::mapping::{Mapping, Payments};
 use crate::positions::{Log, Move};
 use crate::quarantine::{Look, Range, Refusal};
-use crate::test_events::Verdict;
+use crate::test_events::TestVerdict;
 use rules::envelope::{id_of_place, reused_id};
 use rules::fields::Body;
 use rules::ids::RouteId;
@@ -45,7 +45,7 @@ pub struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn tests(&self) -> impl Iterator<Item = (Uuid, &'a Record, &'a Verdict)> {
+    pub(super) fn tests(&self) -> impl Iterator<Item = (Uuid, &'a Record, &'a TestVerdict)> {
         self.entries.iter().filter_map(|entry| match &entry.kind {
             Kind::Test(id, verdict) => Some((*id, entry.record, verdict)),
             _ => None,

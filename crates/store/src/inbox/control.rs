@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::batch::Fresh;
-use super::{ApplyFault, map};
+use super::doubted::map;
+use super::fault::ApplyFault;
 use crate::Tx;
 use crate::mapping::Mapping;
 use rules::envelope;

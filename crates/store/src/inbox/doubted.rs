@@ -4,7 +4,8 @@
 
 use super::answers::Answer;
 use super::batch::Fresh;
-use super::{ApplyFault, map_sound};
+use super::fault::ApplyFault;
+use super::mapped::map_sound;
 use crate::Tx;
 use crate::mapping::Mapping;
 use rules::error_policy::{Disposition, disposition};

@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 use super::answers::Answer;
 use super::batch::{Applied, Batch, Fresh, Sorted};
 use super::control::works;
-use super::{ApplyFault, Outcome, answers, end, finish, keep, look, map};
+use super::doubted::map;
+use super::fault::{ApplyFault, end};
+use super::{answers, finish, keep, look};
 use crate::quarantine::Refusal;
 use crate::{Store, Tx};
 use rules::error_policy::{Disposition, disposition};
+use rules::outcome::Outcome;
 
 /// So long may one record take here. What takes longer is a suspect, and is tried again alone with all the time. And a
 /// plan for few rows is made once, not for each of them.
@@ -65,7 +68,7 @@ async fn run(
                 sorted.fresh.push(event);
             }
             Tried::Refused(fault) => {
-                let reason = fault.reason_and_advice().0;
+                let reason = fault.diagnosis().reason;
                 let advice = match known.get(&reason) {
                     Some(advice) => advice.clone(),
                     None => fault.advice(store, source, batch.mapping).await,

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::mapping::Mapping;
 use crate::quarantine::Refusal;
-use crate::test_events::Verdict;
+use crate::test_events::TestVerdict;
 use rules::decode_error::Rejection;
 use rules::envelope::{self, Envelope, Reader};
 use rules::fields::Body;
@@ -26,7 +26,7 @@ pub enum Kind<'a> {
     /// A record that could not be decoded.
     Undecodable(Refusal),
     /// A record of send-test, with its registered id and what came of it.
-    Test(Uuid, Verdict),
+    Test(Uuid, TestVerdict),
 }
 
 /// One record of a batch, decoded.

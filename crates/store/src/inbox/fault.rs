@@ -2,8 +2,8 @@
 
 use crate::mapping::Mapping;
 use crate::quarantine::Refusal;
-use crate::{Fault, Store};
-use rules::error_policy::advice;
+use crate::{CommitFault, Fault, Store, Tx};
+use rules::diagnosis::{Code, Diagnosis};
 
 /// Why a batch was not applied. Nothing of it is in the database, but for `Unknown`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl ApplyFault {
         Refusal {
             reason: reason.to_owned(),
             sqlstate: self.sqlstate().map(str::to_owned),
-            detail: self.reason_and_advice().0,
+            detail: self.diagnosis().reason,
             advice: (!advice.is_empty()).then_some(advice),
             business_key: None,
             is_suspect: true,
@@ -91,33 +91,49 @@ impl ApplyFault {
             ApplyFault::Altered => mapping.rounding_advice(store).await,
             _ => None,
         };
-        exact.unwrap_or_else(|| self.reason_and_advice().1.to_owned())
+        exact.unwrap_or_else(|| self.diagnosis().advice)
     }
 
     /// What happened, and what to do about it in general.
-    pub fn reason_and_advice(&self) -> (String, &'static str) {
+    pub fn diagnosis(&self) -> Diagnosis {
+        let mapping = |reason: &str| Diagnosis::new(Code::Mapping, reason);
+        let elsewhere = |reason: &str| Diagnosis::new(Code::Owned, reason);
         match self {
             ApplyFault::Mapping(inner) | ApplyFault::Engine(inner) | ApplyFault::Unknown(inner) => {
-                (inner.to_string(), advice(inner.sqlstate()))
+                inner.diagnosis()
             }
-            ApplyFault::Payments(inner) => (
+            ApplyFault::Payments(inner) => Diagnosis::new(
+                Code::Postgres,
                 format!("the payments that events are held against cannot be read: {inner}"),
-                "`makegood doctor` says what payments.sql lacks; it goes on by itself once the payments can be read",
-            ),
-            ApplyFault::Breach(what) => (
-                what.clone(),
-                "mend apply.sql, or the file that is named, then send makegood SIGHUP",
-            ),
-            ApplyFault::Altered => (
-                "the table stored another amount than was paid".to_owned(),
+            )
+            .advice("`makegood doctor` says what payments.sql lacks; it goes on by itself once the payments can be read"),
+            ApplyFault::Breach(what) => mapping(what)
+                .advice("mend apply.sql, or the file that is named, then send makegood SIGHUP"),
+            ApplyFault::Altered => mapping("the table stored another amount than was paid").advice(
                 "widen the column, as `makegood mapping check` says, or map minor units as the mapping's README.md says",
             ),
-            ApplyFault::NoOutcome => (
-                "apply.sql returned no row for an event".to_owned(),
+            ApplyFault::NoOutcome => mapping("apply.sql returned no row for an event").advice(
                 "apply.sql must return exactly one row for each event it is given; mend it, then send SIGHUP",
             ),
-            ApplyFault::Raced => ("another daemon is applying the same events".to_owned(), ""),
-            ApplyFault::Collided(_) => ("another daemon owns the partition".to_owned(), ""),
+            ApplyFault::Raced => elsewhere("another daemon is applying the same events"),
+            ApplyFault::Collided(_) => elsewhere("another daemon owns the partition"),
+        }
+    }
+}
+
+/// Commits what went well, and rolls back what did not.
+pub(super) async fn end<T>(tx: Tx, outcome: Result<T, ApplyFault>) -> Result<T, ApplyFault> {
+    match outcome {
+        Ok(done) => match tx.commit().await {
+            Ok(()) => Ok(done),
+            Err(CommitFault::Refused(fault)) => Err(ApplyFault::Mapping(fault)),
+            Err(CommitFault::Unknown(fault)) => Err(ApplyFault::Unknown(fault)),
+        },
+        Err(fault) => {
+            if fault.is_sound() {
+                tx.rollback().await;
+            }
+            Err(fault)
         }
     }
 }

@@ -4,8 +4,10 @@
 
 use std::collections::BTreeSet;
 
+use super::answers::Answer;
 use super::batch::Fresh;
-use super::{Answer, ApplyFault, map};
+use super::doubted::map;
+use super::fault::ApplyFault;
 use crate::mapping::Mapping;
 use crate::{Fault, Tx};
 use rules::ids::RouteId;

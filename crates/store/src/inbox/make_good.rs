@@ -11,9 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::answers::Answer;
 use super::batch::Fresh;
+use super::doubted::map;
+use super::fault::{ApplyFault, end};
 use super::params::Rows;
-use super::{Answer, ApplyFault, end, map};
 use crate::findings;
 use crate::jobs::{self, Lease};
 use crate::payments::{LookFault, Looker, Missing, Scope};

@@ -1,9 +1,9 @@
 //! One event makes one purchase, under the key that stands in it. A mapping that makes several rows of an event would have
 //! all but one of them unseen: by the search for what is gone, missing or contradicts its payment.
 
-use super::ApplyFault;
 use super::answers::Answer;
 use super::batch::Fresh;
+use super::fault::ApplyFault;
 use crate::mapping::Mapping;
 use crate::{Tx, host_tables};
 use rules::outcome::Outcome;

@@ -2,8 +2,9 @@
 
 use tokio_postgres::types::Type;
 
+use super::answers::Answer;
 use super::batch::Fresh;
-use super::{Answer, ApplyFault};
+use super::fault::ApplyFault;
 use crate::when::When;
 use crate::{Tx, copy};
 use rules::ids::RouteId;

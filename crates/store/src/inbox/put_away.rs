@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use tracing::debug;
 
 use super::batch::{Batch, Sorted};
-use super::{ApplyFault, Entry};
+use super::entry::{Entry, Kind};
+use super::fault::ApplyFault;
 use crate::gaps::{self, Gap};
 use crate::quarantine::{self, Put, Refusal};
 use crate::{Fault, Tx};
@@ -39,7 +40,7 @@ pub(super) async fn put_away(
     for (at, mut refusal) in refused {
         let entry = &batch.entries[at];
         refusal.business_key = refusal.business_key.or_else(|| entry.business_key(batch.mapping));
-        let by_mapping = !matches!(entry.kind, super::Kind::Undecodable(_));
+        let by_mapping = !matches!(entry.kind, Kind::Undecodable(_));
         let put = Put {
             record: entry.record,
             event_id: entry.event_id,

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::batch::{Batch, Sorted};
-use super::{ApplyFault, map, verify};
+use super::doubted::map;
+use super::fault::ApplyFault;
+use super::verify::verify;
 use crate::Store;
 use crate::purchased::rows_of;
 use rules::outcome::Attempted;

@@ -5,6 +5,7 @@
 //! second row. A record is decoded anew from its bytes; an event that was made from a payment is made anew
 //! if the payment is still missing its purchase.
 
+mod ends;
 mod events;
 
 use std::collections::BTreeMap;
@@ -13,12 +14,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::answers::Answer;
 use super::batch::Fresh;
 use super::control::works;
+use super::fault::{ApplyFault, end};
 use super::gone::map_unless_gone;
 use super::make_good::keyed;
 use super::params::Rows;
-use super::{Answer, ApplyFault, end, verify};
+use super::verify::verify;
 use crate::mapping::Mapping;
 use crate::quarantine::{self, Case, Look, Refusal};
 use crate::{Store, Tx, decisions};
@@ -182,7 +185,7 @@ async fn run(
         look.prove(tx, &ids).await.map_err(engine)?;
     }
     let ended = replayed.iter().filter(|one| !one.is_suspect());
-    decisions::finish(tx, ended).await.map_err(engine)?;
+    ends::decisions(tx, ended).await.map_err(engine)?;
     Ok(replayed)
 }
 
@@ -229,9 +232,7 @@ async fn attempt(
         rows.write(tx).await?;
     }
     let fingerprint = replay.mapping.fingerprint();
-    quarantine::replayed(tx, replay.route, &replayed, &fingerprint)
-        .await
-        .map_err(ApplyFault::Engine)?;
+    ends::cases(tx, replay.route, &replayed, &fingerprint).await.map_err(ApplyFault::Engine)?;
     tx.settle_constraints("").await.map_err(ApplyFault::Mapping)?;
     replayed.sort_by_key(|r| r.id);
     Ok(replayed)

@@ -3,7 +3,9 @@
 use uuid::Uuid;
 
 use super::batch::{Batch, Sorted};
-use super::{ApplyFault, drop_seen, map};
+use super::doubted::map;
+use super::fault::ApplyFault;
+use super::seen::drop_seen;
 use crate::Store;
 use rules::outcome::Attempted;
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::Row;
 
-use super::ApplyFault;
 use super::batch::Fresh;
+use super::fault::ApplyFault;
 use crate::by_keys::{ByKeys, by_keys};
 use crate::json::JsonText;
 use crate::mapping::{Mapping, Payments};

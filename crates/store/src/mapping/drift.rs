@@ -3,7 +3,7 @@
 use super::rights::planned;
 use super::{Mapping, Unfit};
 use crate::{Fault, Store, host_tables};
-use rules::diagnosis::Diagnosis;
+use rules::diagnosis::{Code, Diagnosis};
 use rules::drift::{self, Catalogue, Column, Complaint, Source, Table};
 use rules::error_policy::{self, Disposition};
 use rules::fields::Kind;
@@ -101,18 +101,17 @@ impl Mapping {
                 if sqlstate == "42P10"
                     && let Err(Unfit::Broken(problem)) = self.check_key(store).await =>
             {
-                Unfit::Drifted(Diagnosis::new(fault.to_string(), problem.hint))
+                Unfit::Drifted(drifted(fault.to_string()).advice(problem.advice))
             }
             Fault::Refused { sqlstate, .. } if drift::is_drift(sqlstate) => {
                 let advice = self.advice(store, file, sql, &fault).await;
-                Unfit::Drifted(Diagnosis::new(fault.to_string(), advice))
+                Unfit::Drifted(drifted(fault.to_string()).advice(advice))
             }
-            _ if is_its_own(store, sql, &fault).await => Unfit::Drifted(Diagnosis::new(
-                format!("{file} cannot be run: {fault}"),
-                format!(
+            _ if is_its_own(store, sql, &fault).await => {
+                Unfit::Drifted(drifted(format!("{file} cannot be run: {fault}")).advice(format!(
                     "change {file} or the table that it reads until they fit, then send SIGHUP"
-                ),
-            )),
+                )))
+            }
             _ => Unfit::Unknown(fault),
         }
     }
@@ -142,8 +141,9 @@ impl Mapping {
         let wanted = format!("numeric({precision},{scale})");
         let (name, kind) = (&self.key.table, &column.kind);
         (self.is_shipped() && drift::rounds(kind, scale)).then(|| {
-            Diagnosis::new(
-                format!("{name}.amount is {kind}, which rounds an event's {wanted} silently"),
+            let reason =
+                format!("{name}.amount is {kind}, which rounds an event's {wanted} silently");
+            drifted(reason).advice(
                 format!(
                     "`ALTER TABLE {name} ALTER amount TYPE {wanted};`\nor, where it counts minor units, map those as README.md of the mapping says"
                 ),
@@ -162,11 +162,14 @@ impl Mapping {
         let Some(first) = unset.first() else { return Ok(()) };
         let names: Vec<String> =
             unset.iter().map(|u| format!("{}.{}", u.table, sql::quoted(&u.column.name))).collect();
-        Err(Unfit::Drifted(Diagnosis::new(
-            format!("{} must not be null, and nothing sets it", names.join(", ")),
-            first.fix("apply.sql"),
-        )))
+        let reason = format!("{} must not be null, and nothing sets it", names.join(", "));
+        Err(Unfit::Drifted(drifted(reason).advice(first.fix("apply.sql"))))
     }
+}
+
+/// A mapping that fits its tables no longer.
+pub(crate) fn drifted(reason: String) -> Diagnosis {
+    Diagnosis::new(Code::Mapping, reason)
 }
 
 /// Whether a refusal is the statement's own: it is refused so again, while another statement is taken.

@@ -86,6 +86,6 @@ impl Mapping {
             )
         };
         let cause = format!("{why}, so nothing prevents two purchases for one payment");
-        Problem::new(Code::BusinessKey, cause).hint(way)
+        Problem::new(Code::BusinessKey, cause).advice(way)
     }
 }

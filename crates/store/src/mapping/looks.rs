@@ -175,7 +175,7 @@ impl Looks {
             let file = folder.join("apply.sql");
             let says = format!("{}, the lines about the status: {why}", file.display());
             Problem::new(Code::Mapping, says)
-                .hint("docs/how-to/your-data.md has them; they are at the top of apply.sql as shipped in sql/purchases")
+                .advice("docs/how-to/your-data.md has them; they are at the top of apply.sql as shipped in sql/purchases")
         })?;
         Ok(Looks {
             missing: read("missing.sql")?,
@@ -235,7 +235,7 @@ impl Mapping {
         };
         let Some(what) = breach(&statement, &look.takes(sql), look.columns) else { return Ok(()) };
         let cause = format!("the mapping's {file} ({}) {what}", self.origin);
-        Err(Unfit::Broken(Problem::new(Code::Mapping, cause).hint(hint(file, &statement))))
+        Err(Unfit::Broken(Problem::new(Code::Mapping, cause).advice(hint(file, &statement))))
     }
 
     /// The table that `missing.sql`, or `payments.sql`, names first: the payments'.

@@ -72,10 +72,10 @@ impl Mapping {
             )));
         }
         self.check_look(source.unwrap_or(store), look).await.map_err(|unfit| match unfit {
-            Unfit::Broken(Problem { cause, hint, .. }) => {
-                let hint =
-                    format!("{hint}; or set verify_payment = false, and events are believed");
-                Unfit::Broken(Problem::new(Code::Mapping, cause).hint(hint))
+            Unfit::Broken(Problem { advice, reason, .. }) => {
+                let advice =
+                    format!("{advice}; or set verify_payment = false, and events are believed");
+                Unfit::Broken(Problem { code: Code::Mapping, reason, advice })
             }
             other => other,
         })?;

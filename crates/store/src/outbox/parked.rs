@@ -1,6 +1,6 @@
 //! Rows parked: put there with the cursor that passes them, and sent again when somebody asks.
 
-use rules::diagnosis::Diagnosis;
+use rules::diagnosis::{Code, Diagnosis};
 use rules::relay::{Parking, Waiting};
 
 use super::{Lost, Row, Saying, Session};
@@ -62,10 +62,8 @@ impl Session {
             .iter()
             .map(|row| Waiting {
                 topic: row.get(0),
-                diagnosis: Diagnosis::new(
-                    text(row, 1).unwrap_or_default(),
-                    text(row, 2).unwrap_or_default(),
-                ),
+                diagnosis: Diagnosis::new(Code::Kafka, text(row, 1).unwrap_or_default())
+                    .advice(text(row, 2).unwrap_or_default()),
                 asked: row.get(3),
             })
             .collect())

@@ -234,7 +234,7 @@ pub async fn rehearse(store: &Store) -> Result<Result<(), (String, String)>, Fau
         Ok(_) => Ok(Ok(())),
         Err(fault @ Fault::Refused { .. }) => {
             let problem = fault.problem("the outbox cannot be relayed");
-            Ok(Err((problem.cause, problem.hint)))
+            Ok(Err((problem.reason, problem.advice)))
         }
         Err(fault) => Err(fault),
     }

@@ -86,7 +86,7 @@ pub(super) fn hops(overview: &Overview, snapshot: &Snapshot, lines: &[Line]) -> 
         called: "behind".to_owned(),
         oldest: newest.wait.filter(|wait| *wait > 0.0).map(length),
         counted: None,
-        wrong: away.map(|problem| once(problem.cause.clone())),
+        wrong: away.map(|problem| once(problem.reason.clone())),
         last: last(&["kafka"]),
     });
     let worst = overview.routes.iter().max_by_key(|route| route.health.verdict);
@@ -172,7 +172,7 @@ fn oldest_pending(outbox: &Outbox) -> Option<String> {
 
 fn outbox_wrong(outbox: &Outbox) -> Option<String> {
     match &outbox.status {
-        Err(problem) => Some(problem.cause.clone()),
+        Err(problem) => Some(problem.reason.clone()),
         Ok(status) => match &status.trouble {
             Some((reason, _)) => Some(reason.clone()),
             None if !status.held.is_empty() => {

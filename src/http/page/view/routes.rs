@@ -115,7 +115,7 @@ impl<'a> RouteView<'a> {
             newest: route.quarantined_at.map(|at| When::new(at, now)),
             gaps: route.gaps.iter().map(gap).collect(),
             blind: route.look.as_ref().err().map(|problem| {
-                if problem.cause == told { "as said above" } else { problem.cause.as_str() }
+                if problem.reason == told { "as said above" } else { problem.reason.as_str() }
             }),
         }
     }

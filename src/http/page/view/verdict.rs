@@ -167,7 +167,7 @@ fn short(word: Verdict, is_outbox: bool) -> Option<&'static str> {
 fn away<'o>(overview: &'o Overview, name: &str) -> Option<(&'o str, &'o str)> {
     let route = overview.routes.iter().find(|route| route.name == name)?;
     let problem = route.look.as_ref().err()?;
-    Some((&problem.cause, &problem.hint))
+    Some((&problem.reason, &problem.advice))
 }
 
 /// A time of today by its hour.

@@ -189,7 +189,7 @@ async fn reset_group(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Pro
             let set = || member.commit(&to, rdkafka::consumer::CommitMode::Sync);
             // Nobody is a member, so a refusal would be a fault that does not strike.
             let outcome = block_in_place(set).map_err(|e| failed(&e));
-            let said = outcome.as_ref().err().map(|problem| &problem.cause);
+            let said = outcome.as_ref().err().map(|problem| &problem.reason);
             ground
                 .ledger
                 .note(json!({"act": "reset", "to": format!("{to:?}"), "why_not": said}))?;

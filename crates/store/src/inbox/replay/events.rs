@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::super::batch::Fresh;
+use super::super::entry::{Entry, Kind};
+use super::super::fault::ApplyFault;
 use super::super::make_good::look_fault;
-use super::super::{ApplyFault, Entry, Kind, seen};
+use super::super::seen::seen;
 use super::{Replay, Replayed};
 use crate::Tx;
 use crate::payments::{Looker, Missing, Scope};
