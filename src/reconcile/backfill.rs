@@ -15,7 +15,8 @@ use crate::store::findings::{self, Paid, Wanted};
 use crate::store::inbox::{self, ApplyFault, Backfill, MadeGood};
 use crate::store::payments::{Missing, Place};
 use crate::store::quarantine::{Refusal, suspects};
-use crate::store::runs::{self, Run, Step};
+use crate::store::runs::{Run, Step};
+use rules::reconcile::Event;
 use rules::states::Phase;
 
 /// How many lost races a chunk starts over after at once.
@@ -38,8 +39,9 @@ pub(super) async fn step(context: &Context<'_>, run: &Run) -> Result<(), Trouble
     let paid = findings::to_make_good(&tx, &context.lease.job, &wanted).await?;
     tx.rollback().await;
     if paid.is_empty() {
-        let next = Step::to(Phase::Conflicts, Place::default());
-        return context.commit(async |tx| runs::step(tx, run.id, &next).await).await;
+        let (_, actions) = context.machine(run).on(Event::MadeGood { is_last: true });
+        let step = Step::to(run.phase, run.place.clone());
+        return context.commit(async |tx| context.write(tx, run, step, actions).await).await;
     }
     let mut work = PaymentWork { context, run, paid: &paid, waiting: waiting.count };
     // One at a time is never full: it is what reaches a good one behind bad ones.

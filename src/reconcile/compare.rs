@@ -2,16 +2,17 @@
 
 use jiff::Timestamp;
 use serde_json::json;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::ahead::Next;
 use super::context::Context;
 use super::{Trouble, ahead, backfill, beyond, statuses};
 use crate::store::findings::{self, New};
 use crate::store::payments::{Conflict, Found, Missing, Place, Scope};
-use crate::store::runs::{self, Run, SAMPLE, Step};
+use crate::store::runs::{Run, SAMPLE, Step};
 use crate::store::unpurchased::{self, Unpurchased};
-use crate::store::{Fault, Tx, gaps, jobs};
+use crate::store::{Tx, jobs};
+use rules::reconcile::{Action, Event, State};
 use rules::schedule::earlier;
 use rules::states::{FindingEnd, FindingKind, Phase};
 
@@ -50,23 +51,22 @@ pub(super) async fn compare(context: &Context<'_>, run: &Run) -> Result<(), Trou
         gone: count(sorted.gone.len()),
         ..Step::to(Phase::Compare, edge)
     };
-    let (compared, missing) = (run.compared + compared, run.missing + missing);
-    let brake = context.brake();
-    let too_much = match (run.approved, is_last) {
-        (true, _) => None,
-        (false, true) => brake.in_all(unsigned(compared), unsigned(missing)),
-        (false, false) => brake.so_far(unsigned(missing)),
-    };
+    let compared = unsigned(run.compared + compared);
+    let missing = unsigned(run.missing + missing);
+    let event = Event::Compared { compared, missing, is_last };
+    let (state, actions) = context.machine(run).on(event);
     if run.dry_run {
         tx.rollback().await;
-        return report(context, run, step, &sorted, is_last, too_much.as_deref()).await;
+        return report(context, run, step, &sorted, state, actions).await;
     }
-    record(context, run, &tx, step, &sorted, is_last).await?;
-    if let Some(why) = &too_much {
-        let approve = format!("{why}; `makegood reconcile approve {}` lets it go on", run.id);
-        runs::hold(&tx, run.id, &approve).await?;
-        warn!(job = context.lease.job, run = run.id.0, "held: {approve}");
+    findings::open(&tx, &context.lease.job, Some(run.id), &news(&sorted)).await?;
+    if is_last {
+        jobs::compared(&tx, &context.lease.job, run.started, run.since, run.until).await?;
+        if let Some(seen) = &step.statuses {
+            statuses::end(context, &tx, run, seen).await?;
+        }
     }
+    context.write(&tx, run, step, actions).await?;
     context.end_tx(tx).await
 }
 
@@ -100,80 +100,31 @@ async fn sort(
     Ok(unpurchased::sort(tx, context.looker, route, job, found.items).await?)
 }
 
-/// Writes down what a window found.
-async fn record(
-    context: &Context<'_>,
-    run: &Run,
-    tx: &Tx,
-    mut step: Step,
-    sorted: &Unpurchased,
-    is_last: bool,
-) -> Result<(), Trouble> {
-    findings::open(tx, &context.lease.job, Some(run.id), &news(sorted)).await?;
-    if is_last {
-        jobs::compared(tx, &context.lease.job, run.started, run.since, run.until).await?;
-        if let Some(seen) = &step.statuses {
-            statuses::end(context, tx, run, seen).await?;
-        }
-        (step.phase, step.place) = (Phase::MakeGood, Place::default());
-    }
-    Ok(runs::step(tx, run.id, &step).await?)
-}
-
 /// A dry run's window: what would be done is done and rolled back, and told.
 async fn report(
     context: &Context<'_>,
     run: &Run,
     mut step: Step,
     sorted: &Unpurchased,
-    is_last: bool,
-    too_much: Option<&str>,
+    state: State,
+    actions: Vec<Action>,
 ) -> Result<(), Trouble> {
-    if too_much.is_none() {
+    if state != State::Ended {
         let would = backfill::rehearse(context, run, &sorted.missing).await?;
         step.made_good = count(would.made_good.len());
         step.quarantined = count(would.quarantined.len());
     }
     let open = SAMPLE.saturating_sub(run.sampled);
     step.sample = sample(&news(sorted), open);
-    if is_last {
-        (step.phase, step.place) = (Phase::Conflicts, Place::default());
-    }
-    context
-        .commit(async |tx| {
-            runs::step(tx, run.id, &step).await?;
-            match too_much {
-                Some(why) => {
-                    runs::finish(tx, run.id, None, Some(&format!("it would be held: {why}"))).await
-                }
-                None => Ok(()),
-            }
-        })
-        .await
+    context.commit(async |tx| context.write(tx, run, step, actions).await).await
 }
 
-/// Looks for contradictions in the next window. Whatever keeps it from that ends the run with that word, for
-/// the next one has payments to make good.
+/// Looks for contradictions in the next window.
 pub(super) async fn conflicts(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
-    let looked = async {
-        if run.place.at.is_none() {
-            check_conflicts(context).await?;
-        }
-        contradictions(context, run).await
-    };
-    match looked.await {
-        Err(Trouble::Waits(why) | Trouble::Fails(why)) => {
-            let why = format!("all is done but to look for contradictions: {why}");
-            let end = async |tx: &Tx| {
-                runs::finish(tx, run.id, Some(&why), None).await?;
-                cover(context, run, tx).await
-            };
-            context.commit(end).await?;
-            warn!(job = context.lease.job, run = run.id.0, why, "the run failed");
-            Ok(())
-        }
-        ended => ended,
+    if run.place.at.is_none() {
+        check_conflicts(context).await?;
     }
+    contradictions(context, run).await
 }
 
 /// Checks the contract of `conflicts.sql`, if there is one.
@@ -205,25 +156,12 @@ async fn contradictions(context: &Context<'_>, run: &Run) -> Result<(), Trouble>
             heal(context, run, &tx).await?;
         }
     }
-    runs::step(&tx, run.id, &step).await?;
+    let (_, actions) = context.machine(run).on(Event::Checked { is_last });
+    context.write(&tx, run, step, actions).await?;
     if is_last {
-        runs::finish(&tx, run.id, None, None).await?;
-        cover(context, run, &tx).await?;
         info!(job = context.lease.job, run = run.id.0, "reconciled");
     }
     context.end_tx(tx).await
-}
-
-/// Closes the gaps that a sweep has covered. One that begins later may miss a payment whose event waited
-/// in the outbox for long, so only a whole one counts.
-async fn cover(context: &Context<'_>, run: &Run, tx: &Tx) -> Result<(), Fault> {
-    if run.since.is_some() || run.dry_run {
-        return Ok(());
-    }
-    for (partition, from, to) in gaps::cover(tx, context.job.route, run.id, run.until).await? {
-        info!(job = context.lease.job, run = run.id.0, partition, from, to, "gap covered");
-    }
-    Ok(())
 }
 
 /// Closes contradictions that are none any more.

@@ -2,13 +2,16 @@
 
 use std::sync::atomic::AtomicU32;
 
+use tracing::{info, warn};
+
 use super::ahead::Lately;
 use super::{Job, Trouble};
 use crate::config;
 use crate::store::jobs::{self, Lease};
-use crate::store::payments::Looker;
-use crate::store::runs::{self, Run};
-use crate::store::{CommitFault, Fault, Store, Tx};
+use crate::store::payments::{Looker, Place};
+use crate::store::runs::{self, Run, Step};
+use crate::store::{CommitFault, Fault, Store, Tx, gaps};
+use rules::reconcile::Action;
 use rules::schedule::Brake;
 
 /// What a step works with.
@@ -52,14 +55,63 @@ impl Context<'_> {
         Ok(jobs::consumed(self.store, self.job.route, patience).await?.is_some())
     }
 
-    /// Ends a run.
-    pub async fn end(
+    /// The run's machine.
+    pub fn machine(&self, run: &Run) -> rules::reconcile::Run {
+        rules::reconcile::Run {
+            phase: run.phase,
+            dry_run: run.dry_run,
+            approved: run.approved,
+            is_sweep: run.since.is_none(),
+            brake: self.brake(),
+        }
+    }
+
+    /// Writes a step, and what was decided with it.
+    pub async fn write(
         &self,
+        tx: &Tx,
         run: &Run,
-        error: Option<&str>,
-        held: Option<&str>,
-    ) -> Result<(), Trouble> {
-        self.commit(async |tx| runs::finish(tx, run.id, error, held).await).await
+        mut step: Step,
+        actions: Vec<Action>,
+    ) -> Result<(), Fault> {
+        for action in &actions {
+            if let Action::Begin(phase) = action {
+                (step.phase, step.place) = (*phase, Place::default());
+            }
+        }
+        runs::step(tx, run.id, &step).await?;
+        self.carry_out(tx, run, actions).await
+    }
+
+    /// Writes what was decided.
+    pub async fn carry_out(&self, tx: &Tx, run: &Run, actions: Vec<Action>) -> Result<(), Fault> {
+        let (job, id) = (&self.lease.job, run.id);
+        for action in actions {
+            match action {
+                // The phase is the step's; a wait is told outside the transaction that came to nothing.
+                Action::Begin(_) | Action::Wait(_) => {}
+                Action::Hold(why) => {
+                    let approve = format!("{why}; `makegood reconcile approve {id}` lets it go on");
+                    runs::hold(tx, id, &approve).await?;
+                    warn!(job, run = id.0, "held: {approve}");
+                }
+                Action::Finish { error, held } => {
+                    runs::finish(tx, id, error.as_deref(), held.as_deref()).await?;
+                    if let Some(why) = error {
+                        warn!(job, run = id.0, why, "the run failed");
+                    }
+                }
+                Action::Cover => self.cover(tx, run).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn cover(&self, tx: &Tx, run: &Run) -> Result<(), Fault> {
+        for (partition, from, to) in gaps::cover(tx, self.job.route, run.id, run.until).await? {
+            info!(job = self.lease.job, run = run.id.0, partition, from, to, "gap covered");
+        }
+        Ok(())
     }
 
     /// How many rows a window has at most.
@@ -67,7 +119,7 @@ impl Context<'_> {
         i64::try_from(self.job.settings.window).unwrap_or(i64::MAX)
     }
 
-    pub fn brake(&self) -> Brake {
+    fn brake(&self) -> Brake {
         let config::MaxBackfill { rows, share, share_from } = self.job.settings.max_backfill;
         Brake { rows, share, share_from }
     }

@@ -17,6 +17,7 @@ use crate::store::payments::Looker;
 use crate::store::runs::{self, Run};
 use crate::store::{Store, gaps, workers};
 use rules::advice::run;
+use rules::reconcile::{Event, State};
 use rules::schedule::Schedule;
 use rules::states::Phase;
 
@@ -121,21 +122,29 @@ impl Reconciler {
         let Some(run) = runs::take(&self.store, lease, grace).await? else {
             return self.schedule(lease).await;
         };
-        match advance(&context, &run).await {
-            Err(Trouble::Waits(why)) => {
-                if run.held.as_deref() != Some(&why) {
-                    runs::waits(&self.store, run.id, &why).await?;
-                }
-                Err(Trouble::Waits(why))
-            }
-            Err(Trouble::Fails(why)) => {
-                context.end(&run, Some(&why), None).await?;
-                warn!(job = lease.job, run = run.id.0, why, "the run failed");
-                Ok(Report::Moved)
-            }
-            Err(Trouble::Lost) => Err(Trouble::Lost),
-            Ok(()) => Ok(Report::Moved),
+        if let Some(why) = self.job.admission.held() {
+            return self.wait(&run, &format!("the route is held: {}", why.reason)).await;
         }
+        let (event, why) = match advance(&context, &run).await {
+            Ok(()) => return Ok(Report::Moved),
+            Err(Trouble::Lost) => return Err(Trouble::Lost),
+            Err(Trouble::Waits(why)) => (Event::Hindered(why.clone()), why),
+            Err(Trouble::Fails(why)) => (Event::Impossible(why.clone()), why),
+        };
+        let (state, actions) = context.machine(&run).on(event);
+        if state == State::Ended {
+            context.commit(async |tx| context.carry_out(tx, &run, actions).await).await?;
+            return Ok(Report::Moved);
+        }
+        self.wait(&run, &why).await
+    }
+
+    /// Tells in the run's row why it waits.
+    async fn wait(&self, run: &Run, why: &str) -> Result<Report, Trouble> {
+        if run.held.as_deref() != Some(why) {
+            runs::waits(&self.store, run.id, why).await?;
+        }
+        Err(Trouble::Waits(why.to_owned()))
     }
 
     /// Checks the contract of a mapping that was not checked yet.
@@ -238,9 +247,6 @@ impl Reconciler {
 
 /// Takes a run one step further.
 async fn advance(context: &Context<'_>, run: &Run) -> Result<(), Trouble> {
-    if let Some(why) = context.job.admission.held() {
-        return Err(Trouble::Waits(format!("the route is held: {}", why.reason)));
-    }
     match run.phase {
         Phase::Compare => compare::compare(context, run).await,
         Phase::MakeGood => backfill::step(context, run).await,

@@ -31,6 +31,7 @@ pub mod payment;
 pub mod payment_diff;
 pub mod problem;
 pub mod produce_error;
+pub mod reconcile;
 pub mod record;
 pub mod relay;
 pub mod reset;
