@@ -12,7 +12,7 @@ use rules::record::Record;
 
 /// What was seen.
 #[derive(Default)]
-pub struct Seen {
+pub struct SeenEvent {
     /// The type that the event says it has.
     pub event_type: Option<String>,
     /// Where its values stand.
@@ -23,13 +23,13 @@ pub struct Seen {
 const DEPTH: i64 = 20;
 
 /// Looks at the topic, which must be there. An empty one shows nothing.
-pub async fn at_topic(kafka: &Kafka, topic: &str, group: &str) -> Result<Seen, Problem> {
+pub async fn at_topic(kafka: &Kafka, topic: &str, group: &str) -> Result<SeenEvent, Problem> {
     let (kafka, topic, group) = (kafka.clone(), topic.to_owned(), group.to_owned());
     let looked = tokio::task::spawn_blocking(move || newest(&kafka, &topic, &group)).await;
     looked.map_err(|e| Problem::new(Code::System, format!("the look at Kafka failed: {e}")))?
 }
 
-fn newest(kafka: &Kafka, topic: &str, group: &str) -> Result<Seen, Problem> {
+fn newest(kafka: &Kafka, topic: &str, group: &str) -> Result<SeenEvent, Problem> {
     let probe = Probe::new(kafka, topic, group)?;
     let partitions = probe.partitions()?;
     let ends = probe.ends(&partitions)?.records;
@@ -46,14 +46,15 @@ fn newest(kafka: &Kafka, topic: &str, group: &str) -> Result<Seen, Problem> {
             return Ok(seen);
         }
     }
-    Ok(Seen::default())
+    Ok(SeenEvent::default())
 }
 
-fn seen_in(record: &Record) -> Option<Seen> {
+fn seen_in(record: &Record) -> Option<SeenEvent> {
     let event: Value = serde_json::from_slice(record.value.as_deref()?).ok()?;
-    event
-        .is_object()
-        .then(|| Seen { event_type: type_of(record, &event), places: Places::of_event(&event) })
+    event.is_object().then(|| SeenEvent {
+        event_type: type_of(record, &event),
+        places: Places::of_event(&event),
+    })
 }
 
 /// By the places where a route looks for it, unless it is told otherwise.
