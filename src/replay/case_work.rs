@@ -7,12 +7,13 @@ use tracing::{debug, info};
 
 use super::Replayer;
 use crate::isolate::Work;
-use crate::store::decisions;
 use crate::store::inbox::{self, ApplyFault, Replayed};
 use crate::store::mapping::Mapping;
-use crate::store::quarantine::Refusal;
+use crate::store::quarantine::{Refusal, suspects};
+use crate::store::{Fault, decisions};
 use rules::ids::CaseId;
 use rules::outcome::Attempted;
+use rules::replay::{Event, Proof, State, on};
 
 /// How many lost races a chunk starts over after at once.
 const ROUNDS: u32 = 10;
@@ -48,6 +49,15 @@ impl<'a> CaseWork<'a> {
     pub(super) async fn judge(&mut self, at: usize, fault: &ApplyFault) -> Result<(), ApplyFault> {
         let refusal = Refusal { is_suspect: false, ..self.refusal(fault).await };
         self.replay(at..at + 1, Some(&refusal)).await.map(|_| ())
+    }
+
+    async fn proof(&self, case: CaseId) -> Result<Proof, Fault> {
+        let Replayer { store, route, .. } = self.replayer;
+        Ok(Proof {
+            is_proven: suspects::is_proven(store, case, &self.mapping.fingerprint()).await?,
+            is_accepted: decisions::accepts(store, route.id).await?,
+            control_is_taken: None,
+        })
     }
 
     async fn refusal(&self, fault: &ApplyFault) -> Refusal {
@@ -99,21 +109,19 @@ impl Work for CaseWork<'_> {
         self.replay(range, None).await.map(|_| ())
     }
 
-    /// A suspect that is proven is judged; any other record is a suspect now, and its replay waits for the proof.
+    /// A record whose refusal is proven to be its own fault is judged; any other is a suspect now, and its replay waits for
+    /// the proof.
     async fn refused(&mut self, at: usize, fault: ApplyFault) -> Result<(), ApplyFault> {
-        let (store, route) = (&self.replayer.store, self.replayer.route.id);
-        let case = &self.cases[at..=at];
-        let fingerprint = self.mapping.fingerprint();
-        let engine = ApplyFault::Engine;
-        let is_proven = crate::store::quarantine::suspects::is_proven(store, case[0], &fingerprint);
-        if is_proven.await.map_err(engine)?
-            || decisions::accepts(store, route).await.map_err(engine)?
-        {
+        let case = self.cases[at];
+        let proof = self.proof(case).await.map_err(ApplyFault::Engine)?;
+        if let (State::Judged, _) = on(State::Suspect, Event::Refused(proof)) {
             return self.judge(at, &fault).await;
         }
         let refusal = self.refusal(&fault).await;
         self.replay(at..at + 1, Some(&refusal)).await?;
-        decisions::hold(store, route, Some(case), &refusal.detail).await.map_err(engine)?;
+        let (store, route) = (&self.replayer.store, self.replayer.route.id);
+        let held = decisions::hold(store, route, Some(&[case]), &refusal.detail).await;
+        held.map_err(ApplyFault::Engine)?;
         self.says(refusal.detail);
         Ok(())
     }

@@ -18,6 +18,7 @@ use crate::store::quarantine;
 use crate::store::quarantine::suspects::{self, Due};
 use crate::store::{Fault, Store, decisions, jobs};
 use rules::ids::{CaseId, DecisionId};
+use rules::replay::{Event, Proof, State, on};
 
 /// How many records are taken at once, and how many bytes.
 const CHUNK: (i64, i64) = (200, 16 << 20);
@@ -185,14 +186,21 @@ impl Replayer {
             },
         };
         let control = self.route.control.event().filter(|_| since.elapsed() >= CONTROL_AFTER);
-        let is_own = match control {
-            Some(event) => inbox::is_own_fault(&self.store, &replay, id, &event).await?,
-            None => decisions::accepts(&self.store, self.route.id).await?,
+        let proof = match control {
+            Some(event) => {
+                let is_own = inbox::is_own_fault(&self.store, &replay, id, &event).await?;
+                Proof { control_is_taken: Some(is_own), ..Proof::default() }
+            }
+            None => Proof {
+                is_accepted: decisions::accepts(&self.store, self.route.id).await?,
+                ..Proof::default()
+            },
         };
         let mut work = CaseWork::new(self, mapping, std::slice::from_ref(&id));
-        match is_own {
-            true => work.judge(0, &fault).await?,
-            false => work.says(fault.diagnosis().reason),
+        match on(State::Suspect, Event::Refused(proof)) {
+            (State::Judged, _) => work.judge(0, &fault).await?,
+            // Its row says that already.
+            _ => work.says(fault.diagnosis().reason),
         }
         Ok(work.waits())
     }

@@ -34,6 +34,7 @@ pub mod produce_error;
 pub mod reconcile;
 pub mod record;
 pub mod relay;
+pub mod replay;
 pub mod reset;
 pub mod schedule;
 pub mod sql;
