@@ -17,7 +17,7 @@
 //! * [`overview`] joins what the databases and Kafka say into one picture, [`http`] and `makegood status` show
 //!   it, [`mod@explain`] the life of one payment; [`mod@alert`] tells somebody; [`meter`] counts, [`log_tail`] keeps the last
 //!   lines of the log and [`heartbeats`] signs of life, for every layer to use; [`mod@start_gate`] says whether a route
-//!   may apply anything yet.
+//!   may apply anything yet, [`mod@stop`] how long a loop may go on when the daemon stops.
 //! * [`trace`] makes spans of what the loops did, where it is built with them; [`http_client`] makes HTTP requests.
 
 pub mod alert;
@@ -34,6 +34,7 @@ pub mod overview;
 pub mod reconcile;
 pub mod relay;
 pub mod replay;
+pub mod stop;
 pub mod trace;
 pub mod watchdog;
 

@@ -39,6 +39,7 @@ use crate::config;
 use crate::control::Control;
 use crate::heartbeats::Sign;
 use crate::start_gate::Admission;
+use crate::stop::unless_stopped;
 use crate::store::mapping::{Mapping, Unfit};
 use crate::store::payments::LookFault;
 use crate::store::{Fault, Store, jobs};
@@ -151,7 +152,10 @@ pub async fn run(
     let mut failures = 0;
     loop {
         reconciler.job.sign.tick();
-        let pause = match reconciler.run_once().await {
+        let Some(report) = unless_stopped(&stop, Box::pin(reconciler.run_once())).await else {
+            break;
+        };
+        let pause = match report {
             Report::Moved => {
                 failures = 0;
                 Duration::ZERO

@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::control::Control;
 use crate::heartbeats::Sign;
 use crate::start_gate::Admission;
+use crate::stop::unless_stopped;
 use crate::store::Store;
 pub use rehearse::rehearse;
 pub use replayer::Replayer;
@@ -81,7 +82,10 @@ pub async fn run(
     let news = replayer.route.control.clone();
     loop {
         replayer.route.sign.tick();
-        let pause = match replayer.run_once(&stop).await {
+        let Some(report) = unless_stopped(&stop, Box::pin(replayer.run_once(&stop))).await else {
+            return Ok(());
+        };
+        let pause = match report {
             Report::Idle => {
                 failures = 0;
                 POLL

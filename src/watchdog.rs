@@ -36,6 +36,8 @@ use rules::problem::{Code, Problem};
 
 /// How long the loops may take to end after the watchdog gave up, before it ends the process itself.
 const LAST_PATIENCE: Duration = Duration::from_secs(25);
+/// How long the log may take to write its last line.
+const LOG_PATIENCE: Duration = Duration::from_millis(200);
 
 /// A route to look after.
 pub struct Watch {
@@ -71,6 +73,8 @@ pub async fn run(
                 let _ = give_up.send(problem);
                 thread::sleep(LAST_PATIENCE);
                 error!("the loops did not end; the process does");
+                // The log has a thread of its own.
+                thread::sleep(LOG_PATIENCE);
                 std::process::exit(i32::from(Code::GaveUp.exit()));
             }
         })

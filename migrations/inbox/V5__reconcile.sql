@@ -248,7 +248,7 @@ WITH position AS (
     GROUP BY route_id
 )
 SELECT r.name AS route,
-       CASE WHEN w.workers > 0 AND heard.since <= interval '8 seconds' THEN coalesce(v.verdict, 'unknown')
+       CASE WHEN w.workers > 0 AND heard.lately THEN coalesce(v.verdict, 'unknown')
             ELSE 'down' END AS verdict,
        coalesce(w.workers, 0) AS workers, coalesce(w.held_since, q.suspects_since) AS held_since,
        coalesce(w.reason, q.reason) AS reason, coalesce(w.advice, q.advice) AS advice, coalesce(p.partitions, 0) AS partitions,
@@ -259,7 +259,7 @@ SELECT r.name AS route,
        r.topic, r.consumer_group, greatest(w.seen_at, p.seen_at) AS seen_at,
        coalesce(u.payments, 0) AS paid_not_purchased, u.paid_at AS oldest_not_purchased_at,
        coalesce(g.gaps_open, 0) AS gaps_open, coalesce(q.suspects, 0) AS suspects, r.believes,
-       CASE WHEN w.workers > 0 AND heard.since <= interval '8 seconds'
+       CASE WHEN w.workers > 0 AND heard.lately
             THEN coalesce(v.sentence, 'unknown: no daemon has judged it within ten seconds')
             ELSE 'down: no daemon has been heard of for eight seconds' END AS sentence,
        v.since AS verdict_since, v.judged_at, j.counted_at
@@ -269,7 +269,7 @@ LEFT JOIN worker w ON w.route_id = r.id
 LEFT JOIN waiting q ON q.route_id = r.id
 LEFT JOIN unpurchased u ON u.route = r.name
 LEFT JOIN gap g ON g.route_id = r.id
-CROSS JOIN LATERAL (SELECT now() - greatest(w.seen_at, p.seen_at) AS since) heard
+CROSS JOIN LATERAL (SELECT greatest(w.seen_at, p.seen_at) >= now() - interval '8 seconds' AS lately) heard
 LEFT JOIN job j ON j.route_id = r.id
 LEFT JOIN makegood.verdicts v
     ON v.route_id = r.id AND v.judged_at BETWEEN now() - interval '10 seconds' AND now() + interval '30 seconds';

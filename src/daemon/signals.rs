@@ -14,6 +14,8 @@ use rules::problem::{Code, Problem};
 
 /// How long a drain may take before the process ends anyway; what was not committed is read again.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
+/// How long the log may take to write its last line.
+const LOG_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Signals that ask for work, counted for everybody who wants to hear of them.
 #[derive(Clone)]
@@ -52,6 +54,8 @@ fn listen_for_stop(stop: &CancellationToken) -> Result<(), Problem> {
         stop.cancel();
         tokio::time::sleep(DRAIN_DEADLINE).await;
         warn!("the drain took too long; what was not committed will be read again");
+        // The log has a thread of its own.
+        tokio::time::sleep(LOG_PATIENCE).await;
         std::process::exit(i32::from(Code::GaveUp.exit()));
     });
     Ok(())

@@ -13,6 +13,7 @@ use super::outbox_reader::Reading;
 use super::trial::Trials;
 use crate::kafka::sender::{Delivered, HandOver};
 use crate::meter;
+use crate::stop::unless_stopped;
 use crate::store::Fault;
 use crate::store::outbox::{Cursor, Lost, Row, Saying, Session};
 use crate::trace;
@@ -21,6 +22,8 @@ use rules::relay::{Action, Event, Pace, Task, Term};
 
 /// How long a stop waits for acknowledgements.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How long the last step of a term may take.
+const LEAVE: Duration = Duration::from_secs(3);
 /// How long a broker may take to answer whether it is there.
 const ANSWER: Duration = Duration::from_secs(2);
 /// Rows parked that are sent again together.
@@ -90,7 +93,7 @@ impl<'a> Lead<'a> {
             Err(problem) => {
                 let mut saying = self.saying(Leaving::No);
                 saying.step.trouble = Some(problem.clone());
-                let _ = self.write(&saying).await;
+                let _ = tokio::time::timeout(LEAVE, self.write(&saying)).await;
             }
         }
         self.client.close().await;
@@ -104,9 +107,10 @@ impl<'a> Lead<'a> {
             self.hear().await?;
             self.hand_over(u64::MAX).await?;
             if let Some(task) = self.term.due(Instant::now()) {
-                match self.carry_out(task).await? {
-                    Ok(()) => continue,
-                    Err(Lost) => return Ok(Ending::Lost),
+                match unless_stopped(stop, self.carry_out(task)).await.transpose()? {
+                    Some(Ok(())) => continue,
+                    Some(Err(Lost)) => return Ok(Ending::Lost),
+                    None => break,
                 }
             }
             let wake = self.term.wakes_at(Instant::now());
@@ -262,13 +266,13 @@ impl<'a> Lead<'a> {
             }
         }
         let saying = self.saying(Leaving::Yes);
-        match self.write(&saying).await {
-            Ok(Ok(())) => {
+        match tokio::time::timeout(LEAVE, self.write(&saying)).await {
+            Ok(Ok(Ok(()))) => {
                 info!(shard = self.relay.shard.number, "gave the outbox up");
                 // Followers that do not hear of it look soon anyway.
                 let _ = self.session.farewell().await;
             }
-            Ok(Err(Lost)) | Err(_) => {
+            Ok(Ok(Err(Lost)) | Err(_)) | Err(_) => {
                 debug!("could not give the outbox up; the lease runs out soon")
             }
         }

@@ -1,5 +1,6 @@
 //! Promise: SIGTERM ends the daemon in time, and the next one goes on where it stopped.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +96,59 @@ async fn a_stop_before_anything_is_connected_ends_well() {
         daemon.signal("TERM");
         assert_eq!(daemon.wait(DEADLINE).code(), Some(0), "{}", daemon.log());
     }
+}
+
+/// A server that takes connections and never says a word, as one that is frozen.
+fn silent_server() -> (TcpListener, String) {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    (server, address)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_while_kafka_says_nothing_ends_well() {
+    let rig = Rig::new(1).await;
+    let (_silent, address) = silent_server();
+    let published = "SELECT makegood.publish($1, 'key', 'TOLD', '{}')";
+    rig.client.execute(published, &[&rig.topic]).await.unwrap();
+    let text = rig
+        .config(&rig.url(), "", "[outbox]\nenabled = true")
+        .replace(&rig.world.kafka.bootstrap(), &address);
+    let path = rig.path("silent.toml");
+    std::fs::write(&path, text).unwrap();
+    for said in ["this daemon relays the outbox", "no Kafka broker answers"] {
+        let mut daemon = Daemon::start(&path, 0);
+        logged(&daemon, said).await;
+        daemon.signal("TERM");
+        assert_eq!(daemon.wait(DEADLINE).code(), Some(0), "{}", daemon.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_while_kafka_says_nothing_and_postgres_refuses_the_login_ends_well() {
+    let rig = Rig::new(1).await;
+    let (_silent, address) = silent_server();
+    let role = format!("locked_out_{}", rig.database);
+    let made = format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'p'");
+    rig.client.batch_execute(&made).await.unwrap();
+    let published = "SELECT makegood.publish($1, 'key', 'TOLD', '{}')";
+    rig.client.execute(published, &[&rig.topic]).await.unwrap();
+    let (_, place) = rig.url().rsplit_once('@').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let url = format!("postgres://{role}:p@{place}");
+    let text = rig
+        .config(&url, "", "[outbox]\nenabled = true")
+        .replace(&rig.world.kafka.bootstrap(), &address);
+    let path = rig.path("locked-out.toml");
+    std::fs::write(&path, text).unwrap();
+    let mut daemon = Daemon::start(&path, 0);
+    logged(&daemon, "no Kafka broker answers").await;
+    let out = format!(
+        "ALTER ROLE {role} NOLOGIN; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'"
+    );
+    rig.client.batch_execute(&out).await.unwrap();
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait(DEADLINE).code(), Some(0), "{}", daemon.log());
+    rig.client.batch_execute(&format!("DROP ROLE {role}")).await.unwrap();
 }
 
 async fn purchases(client: &tokio_postgres::Client, count: usize) {
