@@ -1,4 +1,5 @@
-//! Whole lives of a route and of an outbox on one thread, from a seed and without servers (the outbox's are told in `relay.rs`).
+//! Whole lives of a route and of an outbox on one thread, from a seed and without servers (the outbox's are told in `relay.rs`, the
+//! reconciler's in `reconcile.rs`).
 //! The machines of the rules act on a log, a group and a database that are simulated, while daemons freeze and die, partitions lose their leader or their last records, the topic is
 //! made anew, the database refuses, answers nothing or goes back in time, and operators move offsets.
 //!
@@ -12,6 +13,7 @@ mod daemon;
 mod database;
 mod faults;
 mod kafka;
+mod reconcile;
 mod relay;
 mod world;
 
@@ -61,6 +63,16 @@ fn every_row_of_the_outbox_reaches_its_topic_in_order_whatever_happens() {
     });
 }
 
+#[test]
+fn every_paid_payment_is_made_good_whatever_happens_to_the_runs() {
+    live_all(|seed, tells| {
+        let mut world = reconcile::World::new(seed, reconcile::Mutant::None);
+        world.tells = tells;
+        let end = world.live();
+        (world.story, end)
+    });
+}
+
 /// A test is not to be trusted only because it passes: each rule, taken back, is missed by some life.
 fn assert_missed<M: Copy + std::fmt::Debug>(
     mutants: &[M],
@@ -81,4 +93,10 @@ fn each_rule_that_is_taken_back_is_missed() {
 #[test]
 fn each_rule_of_the_relay_that_is_taken_back_is_missed() {
     assert_missed(&relay::Mutant::ALL, |seed, mutant| relay::World::new(seed, mutant).live());
+}
+
+#[test]
+fn each_rule_of_the_reconciler_that_is_taken_back_is_missed() {
+    let live = |seed, mutant| reconcile::World::new(seed, mutant).live();
+    assert_missed(&reconcile::Mutant::ALL, live);
 }
