@@ -285,7 +285,7 @@ has_venv() { python3 -c 'import ensurepip, venv' >/dev/null 2>&1; }
 look_for_judge() { has_judge || has_venv || need python3-venv "holds the clients that the judge of bin/torture uses"; }
 
 fetch_judge() {
-  export MAKEGOOD_JUDGE_PYTHON=$judge/bin/python3
+  export JUDGE_PYTHON=$judge/bin/python3
   has_judge && return
   say "fetching the judge's clients with pip, once, into ${judge#"$PWD"/}"
   fill_once "$judge" has_judge make_judge

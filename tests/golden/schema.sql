@@ -2350,7 +2350,7 @@ CREATE VIEW makegood.status AS
         )
  SELECT r.name AS route,
         CASE
-            WHEN ((w.workers > 0) AND (heard.since <= '00:00:08'::interval)) THEN COALESCE(v.verdict, 'unknown'::text)
+            WHEN ((w.workers > 0) AND heard.lately) THEN COALESCE(v.verdict, 'unknown'::text)
             ELSE 'down'::text
         END AS verdict,
     COALESCE(w.workers, (0)::bigint) AS workers,
@@ -2378,7 +2378,7 @@ CREATE VIEW makegood.status AS
     COALESCE(q.suspects, (0)::bigint) AS suspects,
     r.believes,
         CASE
-            WHEN ((w.workers > 0) AND (heard.since <= '00:00:08'::interval)) THEN COALESCE(v.sentence, 'unknown: no daemon has judged it within ten seconds'::text)
+            WHEN ((w.workers > 0) AND heard.lately) THEN COALESCE(v.sentence, 'unknown: no daemon has judged it within ten seconds'::text)
             ELSE 'down: no daemon has been heard of for eight seconds'::text
         END AS sentence,
     v.since AS verdict_since,
@@ -2390,7 +2390,7 @@ CREATE VIEW makegood.status AS
      LEFT JOIN waiting q ON ((q.route_id = r.id)))
      LEFT JOIN unpurchased u ON ((u.route = r.name)))
      LEFT JOIN gap g ON ((g.route_id = r.id)))
-     CROSS JOIN LATERAL ( SELECT (now() - GREATEST(w.seen_at, p.seen_at)) AS since) heard)
+     CROSS JOIN LATERAL ( SELECT (GREATEST(w.seen_at, p.seen_at) >= (now() - '00:00:08'::interval)) AS lately) heard)
      LEFT JOIN job j ON ((j.route_id = r.id)))
      LEFT JOIN makegood.verdicts v ON (((v.route_id = r.id) AND ((v.judged_at >= (now() - '00:00:10'::interval)) AND (v.judged_at <= (now() + '00:00:30'::interval))))));
 

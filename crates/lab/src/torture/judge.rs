@@ -11,7 +11,7 @@ use crate::servers::process::run;
 use rules::problem::{Code, Problem};
 
 /// The environment variable that names the Python with psycopg and confluent-kafka.
-pub const PYTHON_ENV: &str = "MAKEGOOD_JUDGE_PYTHON";
+pub const PYTHON_ENV: &str = "JUDGE_PYTHON";
 const PROGRAMS: [(&str, &str); 6] = [
     ("evidence.py", include_str!("../../judge/evidence.py")),
     ("watch.py", include_str!("../../judge/watch.py")),
