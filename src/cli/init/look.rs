@@ -1,7 +1,5 @@
 //! The last event of the topic: its type, and where its values stand.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use crate::config::{Config, Kafka};
@@ -33,20 +31,8 @@ fn newest(kafka: &Kafka, topic: &str, group: &str) -> Result<SeenEvent, Problem>
     let probe = Probe::new(kafka, topic, group)?;
     let partitions = probe.partitions()?;
     let ends = probe.ends(&partitions)?.records;
-    for back in 1..=DEPTH {
-        let wanted: BTreeMap<i32, i64> = (ends.iter())
-            .filter(|(_, ends)| ends.high - back >= ends.low)
-            .map(|(partition, ends)| (*partition, ends.high - back))
-            .collect();
-        if wanted.is_empty() {
-            break;
-        }
-        let read = probe.records_at(&wanted)?.records;
-        if let Some(seen) = read.values().find_map(seen_in) {
-            return Ok(seen);
-        }
-    }
-    Ok(SeenEvent::default())
+    let seen = probe.look_back(&ends, DEPTH, |records| records.values().find_map(seen_in))?;
+    Ok(seen.unwrap_or_default())
 }
 
 fn seen_in(record: &Record) -> Option<SeenEvent> {

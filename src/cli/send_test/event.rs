@@ -66,24 +66,14 @@ fn newest(
     for partition in probe.partitions()? {
         ends.insert(partition, probe.watermarks(partition)?);
     }
-    // Back from the end, one record of each partition at a time: mostly the first look suffices.
-    for back in 1..=DEPTH {
-        let wanted: BTreeMap<i32, i64> = (ends.iter())
-            .filter(|(_, ends)| ends.high - back >= ends.low)
-            .map(|(partition, ends)| (*partition, ends.high - back))
-            .collect();
-        if wanted.is_empty() {
-            break;
-        }
-        let copies = probe.records_at(&wanted)?.records.into_values().filter_map(|record| {
+    // Mostly the first look suffices.
+    probe.look_back(&ends, DEPTH, |records| {
+        let copies = records.into_values().filter_map(|record| {
             let copy = test_event::with_id(&record, Uuid::nil(), &rules, id).ok()?;
             test_events::marked(&record).is_none().then_some((record.timestamp_ms, copy))
         });
-        if let Some((_, copy)) = copies.max_by_key(|(at, _)| *at) {
-            return Ok(Some(copy));
-        }
-    }
-    Ok(None)
+        copies.max_by_key(|(at, _)| *at).map(|(_, copy)| copy)
+    })
 }
 
 fn like_this(route: &config::Inbox) -> String {

@@ -11,6 +11,7 @@ use super::{Found, METADATA, Probe, Question, Watermarks};
 use crate::complaint::Asker;
 use crate::{advice, problem};
 use rules::problem::{Code, Problem};
+use rules::record::Record;
 
 const ENDS: &str = "cannot read the log's ends";
 
@@ -102,6 +103,28 @@ impl Probe {
             }
         }
         Ok(found)
+    }
+
+    /// Looks back from the ends of the logs, one record of each partition at a time and at most `depth` of each, until
+    /// `pick` finds something among them.
+    pub fn look_back<T>(
+        &self,
+        ends: &BTreeMap<i32, Watermarks>,
+        depth: i64,
+        mut pick: impl FnMut(BTreeMap<i32, Record>) -> Option<T>,
+    ) -> Result<Option<T>, Problem> {
+        for back in 1..=depth {
+            let there = ends.iter().filter(|(_, ends)| ends.high - back >= ends.low);
+            let wanted: BTreeMap<i32, i64> =
+                there.map(|(p, ends)| (*p, ends.high - back)).collect();
+            if wanted.is_empty() {
+                break;
+            }
+            if let Some(picked) = pick(self.records_at(&wanted)?.records) {
+                return Ok(Some(picked));
+            }
+        }
+        Ok(None)
     }
 }
 
