@@ -8,6 +8,7 @@ use tokio::task::block_in_place;
 use super::super::ground::Ground;
 use super::{Fault, Need, Strike, Truth};
 use crate::servers::footing::Account;
+use crate::servers::small_disk::SmallDisk;
 use rules::problem::{Code, Problem};
 
 pub const FAULTS: &[Fault] = &[
@@ -48,27 +49,30 @@ pub fn can_trace() -> bool {
 
 async fn full(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
     let mut postgres = ground.postgres.lock().await;
-    let Some(disk) = &ground.postgres_disk else { return Ok(()) };
-    strike.begin(ground, Truth::Open)?;
-    block_in_place(|| disk.fill())?;
-    strike.hold(1000..15_000).await;
-    strike.end(ground)?;
-    disk.free()?;
-    // It ends where it can not even recover; an administrator starts it again.
-    strike.hold(1000..2000).await;
-    block_in_place(|| postgres.revive()).map(drop)
+    fill(ground, strike, ground.postgres_disk.as_ref(), || postgres.revive().map(drop)).await
 }
 
 async fn kafka_full(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
     let mut kafka = ground.kafka.lock().await;
-    let Some(disk) = &ground.kafka_disk else { return Ok(()) };
+    fill(ground, strike, ground.kafka_disk.as_ref(), || kafka.revive().map(drop)).await
+}
+
+/// Leaves no block on a server's disk for a while. The server ends where it can not even recover; an administrator starts it
+/// again.
+async fn fill(
+    ground: &Ground,
+    strike: &mut Strike<'_>,
+    disk: Option<&SmallDisk>,
+    revive: impl FnOnce() -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    let Some(disk) = disk else { return Ok(()) };
     strike.begin(ground, Truth::Open)?;
     block_in_place(|| disk.fill())?;
     strike.hold(1000..15_000).await;
     strike.end(ground)?;
     disk.free()?;
     strike.hold(1000..2000).await;
-    block_in_place(|| kafka.revive()).map(drop)
+    block_in_place(revive)
 }
 
 async fn fails(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
