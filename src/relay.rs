@@ -72,7 +72,7 @@ pub async fn run(relay: Arc<Relay>, stop: CancellationToken) -> Result<(), Probl
             failures = 0;
         }
         match ended {
-            Ok(Ending::Stopped) => return Ok(()),
+            Ok(Ending::Stopped | Ending::GivenUp) => return Ok(()),
             Ok(Ending::Lost) => {
                 info!(shard = relay.shard.number, "another daemon relays the outbox now")
             }

@@ -35,6 +35,9 @@ const RETRIES_BYTES: i64 = 8 << 20;
 pub(super) enum Ending {
     /// It was told to stop, and gave the lease up.
     Stopped,
+    /// It was told to stop while a server said nothing. What it was at may be done by half, a step that parks rows for
+    /// one, so nothing is written on top of it; the lease runs out soon.
+    GivenUp,
     /// Another daemon took over.
     Lost,
 }
@@ -88,7 +91,7 @@ impl<'a> Lead<'a> {
         let outcome = self.work(stop).await;
         match &outcome {
             Ok(Ending::Stopped) => self.leave().await,
-            Ok(Ending::Lost) => {}
+            Ok(Ending::Lost | Ending::GivenUp) => {}
             // Its lease goes on until the next term, and nobody would see that nothing is sent.
             Err(problem) => {
                 let mut saying = self.saying(Leaving::No);
@@ -110,7 +113,7 @@ impl<'a> Lead<'a> {
                 match unless_stopped(stop, self.carry_out(task)).await.transpose()? {
                     Some(Ok(())) => continue,
                     Some(Err(Lost)) => return Ok(Ending::Lost),
-                    None => break,
+                    None => return Ok(Ending::GivenUp),
                 }
             }
             let wake = self.term.wakes_at(Instant::now());
