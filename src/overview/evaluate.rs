@@ -123,7 +123,7 @@ fn counted_at(config: &Config, report: &Report, route: &str) -> Option<Timestamp
 fn uncovered(config: &Config, route: &str) -> Option<String> {
     let known = config.inbox.iter().any(|inbox| inbox.name == route);
     let has_job = config.reconcile.iter().any(|job| job.inbox == route);
-    (known && !has_job).then(|| format!("no [[reconcile]] section has inbox = \"{route}\""))
+    (known && !has_job).then(|| format!("no job does, for `reconcile` turns {route}'s off"))
 }
 
 /// What a configured job of the route has not done in time. One that has no row yet never did anything.

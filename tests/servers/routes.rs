@@ -82,3 +82,20 @@ async fn a_folder_that_is_named_must_be_there_at_the_start_and_when_it_is_read_a
     rig.caught_up().await;
     ledger::assert_exactly(&rig.client, &paid).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_given_another_route_has_compared_nothing_of_it() {
+    let rig = Rig::new(1).await;
+    let routes = "INSERT INTO makegood.routes (name, topic, consumer_group) VALUES ('a', 't', 'a'), ('b', 't', 'b') RETURNING id";
+    let routes = rig.client.query(routes, &[]).await.unwrap();
+    let register = include_str!("../../sql/core/job_register.sql");
+    let looked = "UPDATE makegood.jobs SET cursor_at = now(), swept_at = now(), look_at = now(), looked_at = now()";
+    let cursors =
+        "SELECT num_nonnulls(cursor_at, swept_at, look_at, looked_at)::bigint FROM makegood.jobs";
+    for (route, kept) in [(0, 0), (0, 4), (1, 0)] {
+        let id: i16 = routes[route].get(0);
+        rig.client.execute(register, &[&"purchases", &id]).await.unwrap();
+        assert_eq!(rig.number(cursors).await, kept);
+        rig.client.batch_execute(looked).await.unwrap();
+    }
+}

@@ -40,12 +40,14 @@ pub struct Folders<'a> {
 /// Takes every key there is.
 pub fn config(from: &mut Reader, folders: &Folders<'_>) -> Config {
     let libpq = from.libpq.clone();
+    let (postgres, kafka, http) = (database(from, "postgres", &libpq), kafka(from), http(from));
+    let inbox = inboxes(from, folders);
     Config {
-        postgres: database(from, "postgres", &libpq),
-        kafka: kafka(from),
-        http: http(from),
-        inbox: inboxes(from, folders),
-        reconcile: reconciles(from),
+        postgres,
+        kafka,
+        http,
+        reconcile: reconciles(from, &inbox),
+        inbox,
         outbox: Section::read(from, "outbox"),
         watchdog: Section::read(from, "watchdog"),
         retention: Section::read(from, "retention"),
@@ -163,27 +165,50 @@ fn inbox(from: &mut Reader, index: usize, folders: &Folders<'_>) -> Inbox {
     route
 }
 
-fn reconciles(from: &mut Reader) -> Vec<Reconcile> {
-    // The default job follows the only route; among several, nobody said which one is meant.
-    let count = match (from.layers.tables("reconcile"), from.layers.tables("inbox")) {
-        (Some(count), _) => count,
-        (None, Some(0)) => 0,
-        (None, Some(routes)) if routes > 1 => {
-            let note = format!("nothing is reconciled: with {routes} routes, add [[reconcile]]");
-            from.layers.notes.push(note);
-            0
+/// The jobs that are given, and one for each route that none of them names: another route, or another job, takes none
+/// away. Only what somebody wrote
+/// turns them off: an empty list, or the route's own word.
+fn reconciles(from: &mut Reader, routes: &[Inbox]) -> Vec<Reconcile> {
+    let given = from.layers.tables("reconcile");
+    let mut jobs: Vec<Reconcile> = (0..given.unwrap_or(0)).map(|index| job(from, index)).collect();
+    if given == Some(0) {
+        return jobs;
+    }
+    let wants_one = |route: &&Inbox| route.reconcile && !route.name.is_empty();
+    for route in routes.iter().filter(wants_one) {
+        if jobs.iter().any(|job| job.inbox == route.name) {
+            continue;
         }
-        (None, _) => {
-            let route = from.settings.iter().find(|setting| setting.key == "inbox[0].name");
-            let route = route.map_or_else(String::new, |setting| setting.value.clone());
-            let key = "reconcile[0].inbox";
-            if !route.is_empty() && !from.layers.found.contains_key(key) {
-                from.layers.lay(key, Raw::Text(route), Origin::Default);
+        let (index, name) = (jobs.len(), job_name(route, routes, &jobs));
+        for (key, value) in [("name", &name), ("inbox", &route.name)] {
+            let key = format!("reconcile[{index}].{key}");
+            if given.is_some() || !from.layers.found.contains_key(&key) {
+                from.layers.lay(key, Raw::Text(value.clone()), Origin::Default);
             }
-            1
         }
+        jobs.push(job(from, index));
+    }
+    jobs
+}
+
+fn job(from: &mut Reader, index: usize) -> Reconcile {
+    Reconcile::read(from, &format!("reconcile[{index}]"))
+}
+
+/// The route and the job that are there while nobody gives one.
+const ROUTE: &str = "purchase-confirmed";
+const JOB: &str = "purchases";
+
+/// What the job of a route is called that nobody gave one: the first route keeps the name it had alone.
+fn job_name(route: &Inbox, routes: &[Inbox], jobs: &[Reconcile]) -> String {
+    let is_free = |name: &String| jobs.iter().all(|job| job.name != *name);
+    let keeps = match routes.iter().any(|other| other.name == ROUTE) {
+        true => route.name == ROUTE,
+        false => routes.first().is_some_and(|first| first.name == route.name),
     };
-    (0..count).map(|index| Reconcile::read(from, &format!("reconcile[{index}]"))).collect()
+    let names = keeps.then(|| JOB.to_owned()).into_iter();
+    let numbered = (2..).map(|number| format!("{}-{number}", route.name));
+    names.chain([route.name.clone()]).chain(numbered).find(is_free).unwrap_or_default()
 }
 
 /// A program that is missing is found out now, not at three in the morning. It may be there where makegood

@@ -1,5 +1,6 @@
 //! The contract of the configuration, without the environment of whoever runs the tests.
 
+mod jobs;
 mod limits;
 
 use std::collections::BTreeMap;
@@ -247,15 +248,6 @@ fn two_routes_of_one_group_and_topic_or_one_name_are_refused() {
     assert!(refused(&(route("a") + &other)).contains("called `a` too"));
     assert!(refused(&route("A_b")).contains("a-z, 0-9 and -"));
     assert!(refused("[[inbox]]\nname = \"a\"\ntopic = \"t\"\n").contains("no `group`"));
-}
-
-#[test]
-fn a_job_follows_the_only_route_and_must_name_one_that_exists() {
-    let route = "[[inbox]]\nname = \"sales\"\ntopic = \"t\"\ngroup = \"g\"\n";
-    assert_eq!(from(route).unwrap().config.reconcile[0].inbox, "sales");
-    let text = refused(&format!("{route}[[reconcile]]\nname = \"r\"\ninbox = \"sale\"\n"));
-    assert!(text.contains("did you mean `sales`?"), "{text}");
-    assert_eq!(from("reconcile = []").unwrap().config.reconcile, []);
 }
 
 #[test]

@@ -115,16 +115,20 @@ async fn a_start_at_latest_whose_gap_nobody_covers_is_said_with_the_way_out() {
     let lost = payments(3);
     rig.record(&lost, 3600.0).await;
     rig.pay(&lost).await;
-    // The only job there is belongs to another route.
+    // Another route has a job; this one's is turned off.
     let more = format!(
         "[[inbox]]\nname = \"other\"\ntopic = \"{}\"\ngroup = \"{}-other\"\nevent_type = \"OTHER\"\n\
          verify_payment = false\n[[reconcile]]\nname = \"others\"\ninbox = \"other\"\n",
         rig.topic, rig.group
     );
-    let config = rig.config_file(&rig.url(), "start = \"latest\"\nallow_skip = true", &more);
+    let config = rig.config_file(
+        &rig.url(),
+        "start = \"latest\"\nallow_skip = true\nreconcile = false",
+        &more,
+    );
     let mut daemon = Daemon::start(&config, 0);
     let said = "SELECT count(*) FROM makegood.status WHERE route = 'purchases' AND verdict = 'gap'
-                AND sentence LIKE '%3 records were never read (partition 0 from 0 to 2, first_start); nobody covers them: no [[reconcile]] section has inbox = \"purchases\"%'";
+                AND sentence LIKE '%3 records were never read (partition 0 from 0 to 2, first_start); nobody covers them: no job does, for `reconcile` turns purchases''s off%'";
     eventually("the gap to be said", || async { (rig.number(said).await == 1).then_some(()) })
         .await;
     let never =

@@ -8,7 +8,8 @@ use crate::kinds::{count, maybe, share, text, within};
 
 section! {
     /// One table for each job that looks for payments without a purchase. inbox names the route whose
-    /// mapping and topic it uses. `reconcile = []` at the top of the file turns them off.
+    /// mapping and topic it uses. A route that no table names has such a job all the same, with these defaults, and with
+    /// the route's name (the first route's is called purchases). `reconcile = []` at the top of the file turns them all off.
     pub struct Reconcile(Clone, Debug, PartialEq, Eq) {
         /// A name of its own, of a-z, 0-9 and -.
         name: String = "purchases", text().of_the_default_table();

@@ -57,6 +57,9 @@ section! {
         /// out is tried again by itself for a minute, then goes to quarantine as no_payment or mismatch, and still makes its
         /// purchase once the payment says so. Off, or without payments that can be read, events are believed; status says so.
         verify_payment: bool = true, truth();
+        /// Whether a job looks for payments whose event never came, also where no [[reconcile]] names this route. false is for
+        /// events that no payment tells of: what is lost of them stays lost.
+        reconcile: bool = true, truth();
         /// How much of the database's disk the quarantine may take. What is put away beyond that is noted as a gap of offsets
         /// alone, which the reconciler covers from the payments.
         max_quarantine: u64 = "1GiB", size(LARGEST_QUARANTINE);

@@ -322,7 +322,7 @@ fn what_was_never_read_is_told_until_it_is_covered_and_missing_purchases_come_fi
     assert!(sentence.starts_with("gap: 17 records in 2 ranges were never read"), "{sentence}");
     assert!(sentence.contains("covers them with a sweep by itself"), "{sentence}");
     let gap = Some((3, 10, 27, "first_start"));
-    let nobody = Some("no [[reconcile]] section has inbox = \"paid\"");
+    let nobody = Some("no job does, for `reconcile` turns paid's off");
     let (verdict, sentence) =
         judged(&Facts { gaps: (2, 17), gap, uncovered: nobody, ..facts(&idle) });
     assert_eq!(verdict, Verdict::Gap);
@@ -330,7 +330,7 @@ fn what_was_never_read_is_told_until_it_is_covered_and_missing_purchases_come_fi
         sentence.contains("(partition 3 from 10 to 26, first_start, and 1 more)"),
         "{sentence}"
     );
-    assert!(sentence.contains("nobody covers them: no [[reconcile]] section"), "{sentence}");
+    assert!(sentence.contains("nobody covers them: no job does"), "{sentence}");
     // What hinders the reconciler is why a gap stays: both are said.
     let late = Some("payments have not been compared with purchases for 2 min");
     let (verdict, sentence) = judged(&Facts { gaps: (1, 17), gap, late, ..facts(&idle) });
