@@ -44,11 +44,12 @@ use crate::kafka::consumer::{self, Command};
 use crate::kafka::probe::Probe;
 use crate::meter::{self, catalog};
 use crate::progress::{Progress, Remedy, Track};
+use crate::stop::{blocking, unless_stopped};
 use crate::store::Store;
 use crate::store::mapping::Mapping;
 use crate::store::workers::State;
 use attempts::Attempts;
-use client_recovery::Client;
+use client_recovery::{Client, DROP_PATIENCE};
 use group_rejection::Bar;
 use heartbeat::Beating;
 use lane::{Lane, Report};
@@ -81,7 +82,10 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), Problem> {
     let Watched { vitals, mut remedies } = watched;
-    let probe = Arc::new(Probe::new(&kafka, &route.settings.topic, &route.settings.group)?);
+    let (settings, brokers) = (route.settings.clone(), kafka.clone());
+    let opening = blocking(move || Probe::new(&brokers, &settings.topic, &settings.group));
+    let Some(probe) = unless_stopped(&stop, opening).await else { return Ok(()) };
+    let probe = Arc::new(probe?);
     let (reports, mut listener) = mpsc::unbounded_channel();
     let beating = Beating::start(&route, &store, &probe, &vitals, &reports);
     tokio::select! {
@@ -92,7 +96,11 @@ pub async fn run(
         }
         () = standby::stand_aside(&route, &store, &beating, None) => {}
     }
-    let client = Client::join(&route, &kafka, 1)?;
+    let Some(client) = unless_stopped(&stop, Client::join(&route, &kafka, 1)).await else {
+        beating.stop().await;
+        return Ok(());
+    };
+    let client = client?;
     vitals.client(client.member.pulse.clone());
     let lanes = (0..route.settings.lanes.max(1))
         .map(|number| Lane::start(number, &route, &store, &mapping, &vitals, &reports))
@@ -102,6 +110,7 @@ pub async fn run(
     let mut ingest = Ingest {
         route,
         kafka,
+        stop: stop.clone(),
         store,
         probe,
         client,
@@ -132,7 +141,7 @@ pub async fn run(
             Some(end) = ended.recv() => ingest.on_end(end).await,
             Some(remedy) = remedies.recv() => ingest.on_remedy(remedy).await,
             () = admission.changed() => ingest.on_admission().await,
-            () = ingest.beating.is_run_elsewhere() => ingest.give_way(&stop).await,
+            () = ingest.beating.is_run_elsewhere() => ingest.give_way().await,
         };
         if step.is_err() {
             break step;
@@ -146,6 +155,7 @@ pub async fn run(
 struct Ingest {
     route: Arc<Route>,
     kafka: config::Kafka,
+    stop: CancellationToken,
     store: Store,
     probe: Arc<Probe>,
     client: Client,
@@ -264,7 +274,12 @@ impl Ingest {
         info!(route = self.route.settings.name, "draining");
         self.client.member.tell(Command::Unfetch);
         self.attempts.end();
-        self.drop_all().await;
+        if tokio::time::timeout(DROP_PATIENCE, self.drop_all()).await.is_err() {
+            warn!(
+                route = self.route.settings.name,
+                "a batch in flight is given up; it will be read again"
+            );
+        }
         // From here on a revoke finds nobody to ask and does not wait.
         drop(self.client.events);
         self.client.member.close(CLOSE_PATIENCE).await;

@@ -29,6 +29,7 @@ use uuid::Uuid;
 
 use crate::config;
 use crate::heartbeats::Sign;
+use crate::stop::unless_stopped;
 use crate::store::outbox::{Claim, Saying, Session, Shard};
 use client::Client;
 use rules::backoff::Backoff;
@@ -124,9 +125,11 @@ impl Relay {
                 Claim::Won { step, epoch, cursor } => {
                     self.sign.shows(None);
                     info!(shard = self.shard.number, epoch, "this daemon relays the outbox");
-                    let client = match Client::open(&self.kafka, Pace::Pipelined) {
-                        Ok(client) => client,
-                        Err(problem) => {
+                    let opening = Client::open(&self.kafka, Pace::Pipelined);
+                    let client = match unless_stopped(stop, opening).await {
+                        None => return Ok(Ending::Stopped),
+                        Some(Ok(client)) => client,
+                        Some(Err(problem)) => {
                             let trouble = Some(problem.clone());
                             let saying = Step { trouble, ..Step::at(cursor) };
                             let _ = session.step(step, &Saying::from(saying)).await;

@@ -1,8 +1,11 @@
-//! What a loop is at when the daemon stops: it may end it, and not wait for servers that say nothing.
+//! What a loop is at when the daemon stops: it may end it, and not wait for servers that say nothing, nor for calls that
+//! do not come back.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+
+use rules::problem::{Code, Problem};
 
 /// How long a loop may go on with it after the stop. The drain as a whole has twenty seconds.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -22,4 +25,14 @@ pub async fn unless_stopped<T>(
         done = work => Some(done),
         () = late => None,
     }
+}
+
+/// Runs a call into Kafka's client where waiting is allowed. Opening a client is one: it waits for its threads, for a
+/// minute if the clock jumps meanwhile.
+pub async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(call).await.unwrap_or_else(|e| {
+        Err(Problem::new(Code::System, format!("a call to Kafka's client ended early: {e}")))
+    })
 }

@@ -6,8 +6,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::config;
-use crate::ingest::partition_state::blocking;
 use crate::kafka::connectivity;
+use crate::stop::blocking;
 use rules::backoff::Backoff;
 
 /// How long a broker may take to answer or to be connected to.

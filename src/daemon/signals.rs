@@ -1,7 +1,9 @@
 //! What the process is told by signals.
 
 use std::time::Duration;
+use std::{io, thread};
 
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -41,11 +43,16 @@ fn signals_of(kind: SignalKind) -> Result<Signal, Problem> {
     signal(kind).map_err(|e| Problem::new(Code::System, format!("cannot listen for signals: {e}")))
 }
 
+/// On a thread of its own: a call into a library that does not come back must not keep the process from ending.
 fn listen_for_stop(stop: &CancellationToken) -> Result<(), Problem> {
-    let mut terminate = signals_of(SignalKind::terminate())?;
-    let mut interrupt = signals_of(SignalKind::interrupt())?;
+    let system = |e: io::Error| Problem::new(Code::System, format!("cannot await signals: {e}"));
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(system)?;
+    let (mut terminate, mut interrupt) = {
+        let _inside = runtime.enter();
+        (signals_of(SignalKind::terminate())?, signals_of(SignalKind::interrupt())?)
+    };
     let stop = stop.clone();
-    tokio::spawn(async move {
+    let work = async move {
         tokio::select! {
             _ = terminate.recv() => info!("SIGTERM"),
             _ = interrupt.recv() => info!("SIGINT"),
@@ -57,8 +64,9 @@ fn listen_for_stop(stop: &CancellationToken) -> Result<(), Problem> {
         // The log has a thread of its own.
         tokio::time::sleep(LOG_PATIENCE).await;
         std::process::exit(i32::from(Code::GaveUp.exit()));
-    });
-    Ok(())
+    };
+    let thread = thread::Builder::new().name("signals".to_owned());
+    thread.spawn(move || runtime.block_on(work)).map(drop).map_err(system)
 }
 
 /// Counts the signals of a kind for everybody who wants to hear of them.

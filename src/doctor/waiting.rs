@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config;
-use crate::ingest::partition_state::blocking;
 use crate::ingest::{self, Preview, Route};
 use crate::kafka::probe::{Probe, Reader};
+use crate::stop::blocking;
 use crate::store::Store;
 use rules::offsets::Why;
 use rules::problem::Problem;

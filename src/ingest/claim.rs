@@ -7,10 +7,11 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::Route;
-use super::partition_state::{self, Look, Surveyed, blocking};
+use super::partition_state::{self, Look, Surveyed};
 use super::unreadable;
 use crate::config::Start;
 use crate::kafka::probe::Probe;
+use crate::stop::blocking;
 use crate::store::Store;
 use crate::store::gaps::Gap;
 use crate::store::positions::{self, Anchor, Claim, Log};

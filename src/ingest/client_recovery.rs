@@ -12,13 +12,14 @@ use crate::config::{self, Inbox as Settings};
 use crate::kafka::consumer::{Command, Event, Member};
 use crate::kafka::login;
 use crate::progress::Remedy;
+use crate::stop::{blocking, unless_stopped};
 use rules::ingest::Event::Left;
 use rules::problem::{Code, Problem};
 
 /// A member that breaks sooner than this after its start is not replaced by another: the process is.
 const SOON: Duration = Duration::from_secs(10);
-/// How long the lanes may take to let go before a new member is made. A later batch is fenced.
-const DROP_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the lanes may take to let go before a new member is made, or the process ends. A later batch is fenced.
+pub(super) const DROP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The present member of the group.
 pub(super) struct Client {
@@ -36,7 +37,7 @@ pub(super) struct Client {
 
 impl Client {
     /// Joins the group as a route's member number `number`.
-    pub(super) fn join(
+    pub(super) async fn join(
         route: &Arc<Route>,
         kafka: &config::Kafka,
         number: u32,
@@ -47,8 +48,10 @@ impl Client {
             1 => format!("makegood-{name}"),
             _ => format!("makegood-{name}-{number}"),
         };
-        let Settings { topic, group, .. } = &route.settings;
-        let (member, events) = Member::join(kafka, topic, group, &client_id)?;
+        let Settings { topic, group, .. } = route.settings.clone();
+        let kafka = kafka.clone();
+        let (member, events) =
+            blocking(move || Member::join(&kafka, &topic, &group, &client_id)).await?;
         Ok(Client { member, events, revoked: None, number, since: Instant::now(), login })
     }
 
@@ -102,15 +105,17 @@ impl Ingest {
                 warn!(route = self.route.settings.name, "a batch is still in flight; it is fenced")
             }
         }
-        self.rejoin(why)
+        self.rejoin(why).await
     }
 
     /// The same when everything was let go of before.
-    pub(super) fn rejoin(&mut self, why: &str) -> Result<(), Problem> {
+    pub(super) async fn rejoin(&mut self, why: &str) -> Result<(), Problem> {
         let number = self.client.number + 1;
         warn!(route = self.route.settings.name, why, number, "the Kafka client is replaced");
         self.client.member.tell(Command::Close);
-        self.client = Client::join(&self.route, &self.kafka, number)?;
+        let joining = Client::join(&self.route, &self.kafka, number);
+        let Some(client) = unless_stopped(&self.stop, joining).await else { return Ok(()) };
+        self.client = client?;
         self.vitals.client(self.client.member.pulse.clone());
         self.vitals.rebuilds.fetch_add(1, Ordering::Relaxed);
         self.show_state();

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
+use super::Ingest;
 use super::lane::Report;
-use super::{Ingest, partition_state};
+use crate::stop::blocking;
 use crate::store::workers::State;
 use rules::checkup::group;
 use rules::diagnosis::Diagnosis;
@@ -40,7 +41,7 @@ impl Ingest {
         let (group, probe, reports) =
             (self.route.settings.group.clone(), self.probe.clone(), self.reports.clone());
         tokio::spawn(async move {
-            let seen = partition_state::blocking(move || probe.group()).await;
+            let seen = blocking(move || probe.group()).await;
             let way = seen.ok().and_then(|seen| group::in_the_way(&group, &seen.as_seen()));
             let told = match way {
                 Some((who, advice)) => {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::Route;
 use crate::config::Start;
 use crate::kafka::probe::{Found, Probe, Watermarks};
+use crate::stop::blocking;
 use crate::store::positions::{self, Anchor, Log, Position};
 use crate::store::{Fault, Store};
 use rules::ingest::proof::{self, is_broken, unproved_start};
 use rules::offsets::{Known, Policy, StartAt, Why};
-use rules::problem::{Code, Problem};
+use rules::problem::Problem;
 use rules::record::Record;
 
 /// How far before a start a record is looked for by which the fetch proves the log. The marks of transactions
@@ -220,13 +221,4 @@ fn or_none<T: Default>(read: Result<T, Fault>) -> Result<T, Fault> {
 /// Whether a record is the one that a position was built on.
 pub(super) fn is_same(anchor: &Anchor, record: &Record) -> bool {
     anchor.timestamp_ms == record.timestamp_ms && anchor.digest == record.digest()
-}
-
-/// Runs a call that waits for Kafka where waiting is allowed.
-pub async fn blocking<T: Send + 'static>(
-    call: impl FnOnce() -> Result<T, Problem> + Send + 'static,
-) -> Result<T, Problem> {
-    tokio::task::spawn_blocking(call).await.unwrap_or_else(|e| {
-        Err(Problem::new(Code::System, format!("a look at Kafka ended early: {e}")))
-    })
 }

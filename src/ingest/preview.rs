@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Route;
 use super::partition_state::{self, Look, Surveyed};
 use crate::kafka::probe::{Probe, Watermarks};
+use crate::stop::blocking;
 use crate::store::Store;
 use crate::store::positions::Log;
 use rules::offsets::{self, StartAt};
@@ -34,7 +35,7 @@ pub async fn preview(
 ) -> Result<Preview, Problem> {
     let partitions = {
         let probe = probe.clone();
-        partition_state::blocking(move || probe.partitions()).await?
+        blocking(move || probe.partitions()).await?
     };
     let (look, surveyed) = partition_state::survey(route, store, probe, &partitions).await?;
     let start = |(p, s): (&i32, &Surveyed)| (*p, offsets::start_at(s.policy, s.known));

@@ -56,7 +56,7 @@ impl Ingest {
                 Action::Rejoin => {
                     // The probe's client remembers the old log as well.
                     self.probe.renew();
-                    self.rejoin("the topic was made anew")?;
+                    self.rejoin("the topic was made anew").await?;
                 }
             }
         }

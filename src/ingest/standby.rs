@@ -5,7 +5,6 @@
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::heartbeat::Beating;
@@ -26,7 +25,7 @@ const ABSENCE: Duration = Duration::from_secs(10);
 impl Ingest {
     /// Leaves the group to a daemon that can apply what comes, and joins it again when that one is gone or this one
     /// is held no longer.
-    pub(super) async fn give_way(&mut self, stop: &CancellationToken) -> Result<(), Problem> {
+    pub(super) async fn give_way(&mut self) -> Result<(), Problem> {
         let own = self.holds.values().next().cloned();
         if own.is_none() && self.route.admission.held().is_none() {
             return Ok(());
@@ -39,7 +38,7 @@ impl Ingest {
         let (route, store) = (self.route.clone(), self.store.clone());
         tokio::select! {
             biased;
-            () = stop.cancelled() => return Ok(()),
+            () = self.stop.cancelled() => return Ok(()),
             () = stand_aside(&route, &store, &self.beating, own) => {}
         }
         self.holds.clear();

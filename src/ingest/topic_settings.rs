@@ -2,10 +2,8 @@
 //! only where the log is compacted, anywhere else it is an event that lost its value and must not be passed over in
 //! silence. And whether its format can be why the client says nothing.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
 use crate::config;
@@ -62,8 +60,7 @@ impl TopicSettings {
         let mut why = "nobody has looked whether the topic is compacted".to_owned();
         let Some((kafka, topic)) = &self.topic else { return Some(why) };
         for _ in 0..TRIES {
-            // Boxed, for the client's own future is not known to be Send for every lifetime.
-            match settings(kafka.clone(), topic.clone()).await {
+            match topic_config::settings(kafka, topic, PATIENCE).await {
                 Ok(settings) => {
                     let policy = settings.get("cleanup.policy").map_or("", String::as_str);
                     if policy.split(',').any(|word| word.trim() == "compact") {
@@ -93,7 +90,7 @@ impl TopicSettings {
         if silence.code != Code::KafkaUnreachable {
             return silence;
         }
-        let settings = settings(kafka.clone(), topic.clone()).await.unwrap_or_default();
+        let settings = topic_config::settings(kafka, topic, PATIENCE).await.unwrap_or_default();
         let format = settings.get("message.format.version").map_or("", String::as_str);
         if error_policy::is_old_format(format) {
             let cause = format!("{}: {OLD_FORMAT} ({format})", silence.reason);
@@ -101,10 +98,4 @@ impl TopicSettings {
         }
         silence
     }
-}
-
-type Answer = Result<BTreeMap<String, String>, Problem>;
-
-fn settings(kafka: config::Kafka, topic: String) -> BoxFuture<'static, Answer> {
-    Box::pin(async move { topic_config::settings(&kafka, &topic, PATIENCE).await })
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::Route;
-use super::partition_state::{Look, blocking};
+use super::partition_state::Look;
 use crate::kafka::probe::{Found, Probe};
+use crate::stop::blocking;
 use crate::store::gaps::Gap;
 use rules::error_policy::kafka::OLD_FORMAT;
 use rules::offsets::StartAt;

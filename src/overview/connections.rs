@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use crate::config::{Config, Postgres};
+use crate::config::{self, Config, Postgres};
 use crate::kafka::probe::Probe;
 use crate::store::migrate::{self, Set};
 use crate::store::{Fault, Store, connect};
@@ -22,8 +22,27 @@ pub struct Sources {
     probes: Mutex<Probes>,
 }
 
-/// By topic and group. A look that nobody waits for any more may still hold its probe.
-type Probes = HashMap<(String, String), Arc<Mutex<Probe>>>;
+/// By topic and group. A look that nobody waits for any more may still hold its client.
+type Probes = HashMap<(String, String), Arc<Mutex<Eye>>>;
+
+/// The Kafka client that looks at a topic, made with the first look: that may wait.
+pub(super) struct Eye {
+    kafka: config::Kafka,
+    topic: String,
+    group: String,
+    patience: Duration,
+    probe: Option<Probe>,
+}
+
+impl Eye {
+    pub(super) fn probe(&mut self) -> Result<&Probe, Problem> {
+        let probe = match self.probe.take() {
+            Some(probe) => probe,
+            None => Probe::new(&self.kafka, &self.topic, &self.group)?.within(self.patience),
+        };
+        Ok(self.probe.insert(probe))
+    }
+}
 
 /// A database with a part of makegood's schema.
 pub(super) struct Base {
@@ -47,15 +66,18 @@ impl Sources {
         })
     }
 
-    /// The Kafka client that looks at a topic; made once.
-    pub(super) fn probe(&self, topic: &str, group: &str) -> Result<Arc<Mutex<Probe>>, Problem> {
+    /// What looks at a topic; there is one of it.
+    pub(super) fn eye(&self, topic: &str, group: &str) -> Arc<Mutex<Eye>> {
         let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
+        let eye = || Eye {
+            kafka: self.config.kafka.clone(),
+            topic: topic.to_owned(),
+            group: group.to_owned(),
+            patience: self.patience * 3 / 5,
+            probe: None,
+        };
         let key = (topic.to_owned(), group.to_owned());
-        if let Some(probe) = probes.get(&key) {
-            return Ok(probe.clone());
-        }
-        let probe = Probe::new(&self.config.kafka, topic, group)?.within(self.patience * 3 / 5);
-        Ok(probes.entry(key).or_insert(Arc::new(Mutex::new(probe))).clone())
+        probes.entry(key).or_insert_with(|| Arc::new(Mutex::new(eye()))).clone()
     }
 }
 

@@ -74,7 +74,7 @@ impl Sources {
     async fn look(&self, route: &Route) -> Result<Look, Problem> {
         let next = route.partitions.iter().map(|p| (p.partition, p.next_offset)).collect();
         let of = route.partitions.first().map(|p| p.topic_id);
-        look(self.probe(&route.topic, &route.group)?, next, of, self.patience).await
+        look(self.eye(&route.topic, &route.group), next, of, self.patience).await
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::connections::Eye;
 use crate::kafka::probe::{Found, Probe, Watermarks};
 use rules::problem::{Code, Problem};
 
@@ -28,7 +29,7 @@ pub struct Look {
 /// Looks at a topic, within `patience` even if each of many partitions takes its time. `next` is the next
 /// offset to read of each partition of the topic id given.
 pub(super) async fn look(
-    probe: Arc<Mutex<Probe>>,
+    eye: Arc<Mutex<Eye>>,
     next: BTreeMap<i32, i64>,
     of: Option<Uuid>,
     patience: Duration,
@@ -37,8 +38,8 @@ pub(super) async fn look(
         let cause = format!("Kafka has not answered within {} s", patience.as_secs());
         Problem::new(Code::KafkaUnreachable, cause)
     };
-    let task = tokio::task::spawn_blocking(move || match probe.try_lock() {
-        Ok(probe) => ask(&probe, &next, of),
+    let task = tokio::task::spawn_blocking(move || match eye.try_lock() {
+        Ok(mut eye) => ask(eye.probe()?, &next, of),
         // The look before, which nobody waits for any more, still does.
         Err(_) => Err(silent()),
     });

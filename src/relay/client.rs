@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::message::Texts;
 use crate::config;
 use crate::kafka::sender::{Delivered, HandOver, Outgoing, Sender};
+use crate::stop::blocking;
 use crate::store::outbox::Row;
 use rules::problem::Problem;
 use rules::relay::Pace;
@@ -21,9 +22,11 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn open(kafka: &config::Kafka, pace: Pace) -> Result<Client, Problem> {
+    pub(super) async fn open(kafka: &config::Kafka, pace: Pace) -> Result<Client, Problem> {
         let (to_us, reports) = mpsc::unbounded_channel();
-        Ok(Client { sender: Sender::new(kafka, pace, to_us)?, reports })
+        let kafka = kafka.clone();
+        let sender = blocking(move || Sender::new(&kafka, pace, to_us)).await?;
+        Ok(Client { sender, reports })
     }
 
     /// Hands a row over; what becomes of it is reported under `token`.

@@ -196,7 +196,7 @@ impl<'a> Lead<'a> {
 
     /// Closes the client and opens another, which sends again whatever is not acknowledged.
     async fn replace(&mut self, pace: Pace) -> Result<(), Problem> {
-        let new = Client::open(&self.relay.kafka, pace)?;
+        let new = Client::open(&self.relay.kafka, pace).await?;
         for report in std::mem::replace(&mut self.client, new).close().await {
             self.note(report).await?;
         }

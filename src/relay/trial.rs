@@ -36,7 +36,7 @@ impl Trials {
 impl Lead<'_> {
     /// Tries topics with their oldest rows.
     pub(super) async fn try_topics(&mut self, topics: Vec<String>) -> Result<(), Problem> {
-        let client = Client::open(&self.relay.kafka, Pace::Apart)?;
+        let client = Client::open(&self.relay.kafka, Pace::Apart).await?;
         for (token, topic) in (0..).zip(topics) {
             let oldest = self.session.oldest_of(&topic).await.map_err(unreadable)?;
             // None yet: they are in the window, to be parked; or none any more, which the next look finds.

@@ -151,6 +151,28 @@ async fn a_stop_while_kafka_says_nothing_and_postgres_refuses_the_login_ends_wel
     rig.client.batch_execute(&format!("DROP ROLE {role}")).await.unwrap();
 }
 
+/// Opening a client takes a minute where its threads do not begin: after a jump of the clock librdkafka misses that they
+/// have.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_while_kafka_clients_cannot_be_opened_ends_well() {
+    let rig = Rig::new(1).await;
+    let library = rig.path("slow_threads.so");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers/slow_threads.c");
+    let mut compiler = std::process::Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).args([source, "-ldl"]);
+    assert!(compiler.status().unwrap().success());
+    let path = rig.path("slow-threads.toml");
+    std::fs::write(&path, rig.config(&rig.url(), "", "[outbox]\nenabled = true")).unwrap();
+    let mut daemon = Daemon::start_with(&path, 0, &[("LD_PRELOAD", library.as_os_str())]);
+    for words in ["this daemon relays the outbox", "mapping checked"] {
+        logged(&daemon, words).await;
+    }
+    daemon.signal("TERM");
+    let status = daemon.wait(DEADLINE);
+    assert_eq!(status.code(), Some(0), "{}", daemon.log());
+    assert!(!daemon.log().contains("partitions assigned"), "no thread was late: {}", daemon.log());
+}
+
 async fn purchases(client: &tokio_postgres::Client, count: usize) {
     eventually("the purchases", || async { (ledger::count(client).await == count).then_some(()) })
         .await;

@@ -148,6 +148,8 @@ IN_FILES = [
         f, "dry_run.json", {"state": "done", "missing": 0, "changed": ["payments"]})),
     ("a stop takes too long", "I18", lambda f, t: append(f, "ledger.jsonl", {
         "act": "stopped", "name": "first", "code": 0, "listens": True, "took": 31.0, "t": t})),
+    ("a stop gives up", "I18", lambda f, t: append(f, "ledger.jsonl", {
+        "act": "stopped", "name": "first", "code": 75, "listens": True, "took": 21.0, "t": t})),
     ("a daemon ends by itself", "I12", lambda f, t: append(f, "ledger.jsonl", {
         "act": "ended", "name": "first", "code": 101, "after": 1.0, "t": t})),
 ]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::ground::Ground;
 use super::plan::Move;
 use crate::cli::session::Session;
-use crate::ingest::partition_state::blocking;
+use crate::stop::blocking;
 use crate::store::gaps::Gap;
 use crate::store::positions::{self, Claim};
 use crate::store::{CommitFault, routes};

@@ -11,7 +11,7 @@ use super::{execute, forgone, plan};
 use crate::cli::print::Output;
 use crate::cli::session::Session;
 use crate::config;
-use crate::ingest::partition_state::blocking;
+use crate::stop::blocking;
 use crate::store::workers;
 use rules::problem::{Code, Problem};
 use rules::reset::{Target, from_csv, topic_spec};

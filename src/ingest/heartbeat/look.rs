@@ -8,9 +8,9 @@ use tracing::debug;
 
 use super::super::claim::Claimed;
 use super::super::lane::Report;
-use super::super::partition_state::blocking;
 use super::Pulse;
 use crate::kafka::probe::Watermarks;
+use crate::stop::blocking;
 use crate::store::positions::{self, Log, Position};
 use crate::store::workers::{self, Ends};
 use rules::backoff::Backoff;

@@ -28,11 +28,11 @@ use rules::problem::{Code, Problem};
 /// What a fault needs beyond the usual two servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// The library that gives a process another time.
-    Faketime,
-    /// That library before PostgreSQL.
+    /// Another time for the daemon.
+    DaemonClock,
+    /// Another time for PostgreSQL.
     PostgresClock,
-    /// That library before Kafka.
+    /// Another time for Kafka.
     KafkaClock,
     /// A standby of PostgreSQL.
     Standby,
@@ -54,11 +54,9 @@ impl Need {
     /// Why this machine has not got it, if it has not.
     fn lacks(self) -> Option<&'static str> {
         match self {
-            Need::Faketime | Need::PostgresClock => {
-                clock::library().is_none().then_some("libfaketime is not installed")
+            Need::DaemonClock | Need::PostgresClock | Need::KafkaClock => {
+                (!clock::is_possible()).then_some("there is no C compiler")
             }
-            // Tried with libfaketime 0.9.10 and Java 17: the broker is not up after two minutes.
-            Need::KafkaClock => Some("a JVM does not come up under libfaketime"),
             Need::Pooler => (!PgBouncer::is_installed()).then_some("PgBouncer is not installed"),
             Need::SmallPostgres | Need::SmallKafka => {
                 (!SmallDisk::is_allowed()).then_some("only root may mount a small disk")

@@ -2,11 +2,13 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::super::ground::Ground;
 use super::{Fault, Need, Strike, Truth};
+use crate::servers::process::run;
 use rules::problem::{Code, Problem};
 
 pub const FAULTS: &[Fault] = &[
@@ -14,7 +16,7 @@ pub const FAULTS: &[Fault] = &[
         name: "daemon-clock",
         number: "F35",
         what: "the daemon's clock jumps by hours, days and years, forth and back; put right",
-        needs: &[Need::Faketime],
+        needs: &[Need::DaemonClock],
         pause: Duration::from_secs(3),
         alone: "daemon",
         act: |ground, strike| Box::pin(daemon(ground, strike)),
@@ -39,36 +41,41 @@ pub const FAULTS: &[Fault] = &[
     },
 ];
 
-/// Where Debian, Fedora and others keep it.
-const PLACES: [&str; 4] = [
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
-    "/usr/lib64/faketime/libfaketimeMT.so.1",
-    "/usr/lib/faketime/libfaketimeMT.so.1",
-];
-const RIGHT: &str = "+0d";
+/// Gives a process another time; compiled where it is needed.
+const LIBRARY: &str = include_str!("clock.c");
+const DAY: i64 = 24 * 60 * 60;
 
-/// The library, where it is installed.
-pub fn library() -> Option<PathBuf> {
-    PLACES.iter().map(PathBuf::from).find(|place| place.is_file())
+/// Whether this machine can make the library.
+pub fn is_possible() -> bool {
+    let mut compiler = Command::new("cc");
+    let ran = compiler.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    ran.is_ok_and(|status| status.success())
 }
 
 /// What goes before a program so that its clock stands in a file; the file, which everybody may read, is made right.
 pub fn by_file(file: &Path) -> Result<Vec<OsString>, Problem> {
-    set(file, RIGHT)?;
-    let mut preload = OsString::from("LD_PRELOAD=");
-    preload.push(library().unwrap_or_default());
-    let mut from = OsString::from("FAKETIME_TIMESTAMP_FILE=");
-    from.push(file);
-    // Monotonic clocks do not jump when somebody sets the time.
-    let usual =
-        ["FAKETIME_DONT_FAKE_MONOTONIC=1", "DONT_FAKE_MONOTONIC=1", "FAKETIME_CACHE_DURATION=1"];
-    Ok([preload, from].into_iter().chain(usual.map(OsString::from)).collect())
+    set(file, 0)?;
+    let library = file.with_extension("so");
+    let source = file.with_extension("c");
+    fs::write(&source, LIBRARY).map_err(failed)?;
+    let mut compiler = Command::new("cc");
+    compiler.args(["-O1", "-shared", "-fPIC", "-o"]).arg(&library).arg(&source).arg("-ldl");
+    run(&mut compiler, "compiling what sets clocks")?;
+    let assigned = |name: &str, path: &Path| {
+        let mut variable = OsString::from(name);
+        variable.push(path);
+        variable
+    };
+    Ok(vec![assigned("LD_PRELOAD=", &library), assigned("CLOCK_FILE=", file)])
 }
 
-fn set(file: &Path, offset: &str) -> Result<(), Problem> {
-    fs::write(file, offset)
-        .map_err(|e| Problem::new(Code::System, format!("cannot set a clock: {e}")))
+/// Sets a clock so many seconds off.
+fn set(file: &Path, seconds: i64) -> Result<(), Problem> {
+    fs::write(file, seconds.to_string()).map_err(failed)
+}
+
+fn failed(error: std::io::Error) -> Problem {
+    Problem::new(Code::System, format!("cannot set a clock: {error}"))
 }
 
 async fn daemon(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
@@ -79,8 +86,8 @@ async fn daemon(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem>
     let mut other = ground.daemon("other_clock", &by_file(&file)?)?;
     strike.begin(ground, Truth::Open)?;
     for _ in 0..strike.rng.u32(2..5) {
-        let offsets = ["+1d", "-1d", "+1h", "-1h", "+400d", "-3000d", RIGHT];
-        set(&file, strike.rng.choice(offsets).unwrap_or(RIGHT))?;
+        let offsets = [DAY, -DAY, 3600, -3600, 400 * DAY, -3000 * DAY, 0];
+        set(&file, strike.rng.choice(offsets).unwrap_or(0))?;
         strike.hold(1000..5000).await;
     }
     if strike.rng.bool() {
@@ -94,9 +101,9 @@ async fn daemon(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem>
 async fn jump(ground: &Ground, strike: &mut Strike<'_>, whose: &str) -> Result<(), Problem> {
     let file = ground.clocks.join(whose);
     strike.begin(ground, Truth::Open)?;
-    let offsets = ["+1d", "-1d", "+1h", "-1h", "+90s", "-20s", "+30d"];
-    set(&file, strike.rng.choice(offsets).unwrap_or(RIGHT))?;
+    let offsets = [DAY, -DAY, 3600, -3600, 90, -20, 30 * DAY];
+    set(&file, strike.rng.choice(offsets).unwrap_or(0))?;
     strike.hold(1000..10_000).await;
     strike.end(ground)?;
-    set(&file, RIGHT)
+    set(&file, 0)
 }
