@@ -53,6 +53,7 @@ mod quarantine;
 mod rebalance;
 mod reconcile;
 mod recovery;
+mod refunds;
 mod relay_outages;
 mod removed;
 mod routes;
