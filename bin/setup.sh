@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The set-up that bin/demo, bin/test, bin/bench and bin/torture share; sourced by them, from the root of the repository.
+# The set-up that bin/demo, bin/test, bin/bench, bin/torture and bin/mutants share; sourced by them, from the root of the repository.
 #
 # It looks for what is needed, says what is missing and why, and installs it where it may: through apt-get, as root or,
 # after asking, with sudo. Everywhere else it names what is missing and stops.

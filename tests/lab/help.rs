@@ -22,6 +22,7 @@ fn help_is_there_before_anything_is_built() {
         ("bin/demo", "demo", ["--payments <N>", "--yes"]),
         ("bin/bench", "bench", ["reconcile", "--yes"]),
         ("bin/torture", "torture", ["--minutes <N>", "--yes"]),
+        ("bin/mutants", "mutants", ["--only <TEXT>", "--yes"]),
         ("bin/bench", "bench apply", ["--rounds <N>", "--yes"]),
     ] {
         let arguments = command.split(' ').skip(1).chain(["--help"]);

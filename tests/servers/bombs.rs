@@ -5,13 +5,12 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
 use crate::commands::{run, stderr};
+use crate::quarantine::MOST_KIB;
 use crate::support::events::payments;
 use crate::support::ledger;
 use crate::support::rig::Rig;
 
 const MIB: usize = 1 << 20;
-/// Half of what the shipped unit gives the daemon.
-const MOST_KIB: u64 = 512 * 1024;
 
 /// Somebody else's producer, with batches as large as it likes.
 fn attacker(rig: &Rig, codec: &str) -> FutureProducer {
@@ -42,13 +41,6 @@ async fn bomb(rig: &Rig, codec: &str, records: usize, bytes: usize) -> i64 {
         one.await.unwrap().map_err(|(e, _)| format!("{codec}: {e}")).unwrap();
     }
     records as i64
-}
-
-/// The most memory a process has had, in KiB.
-fn peak(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,7 +80,7 @@ async fn what_unpacks_to_too_much_is_left_out_and_nothing_else() {
     assert_eq!(gaps(&rig).await, left_out);
     let oversize = "SELECT count(*) FROM makegood.quarantine WHERE reason = 'oversize'";
     assert_eq!(rig.number(oversize).await, 31);
-    let peak = peak(daemon.pid());
+    let peak = daemon.peak_kib();
     assert!(peak < MOST_KIB, "{peak} KiB");
 }
 

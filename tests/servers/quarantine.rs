@@ -5,7 +5,8 @@ mod brake;
 mod commands;
 mod replay;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
 use makegood::kafka::topic_config;
@@ -22,6 +23,8 @@ use crate::support::rig::Rig;
 use crate::support::wire;
 
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Half of what the shipped unit gives the daemon.
+pub const MOST_KIB: u64 = 512 * 1024;
 
 /// A mapping of the test's own, which it changes while a daemon runs.
 pub struct Mapping {
@@ -115,10 +118,16 @@ async fn send_all(rig: &Rig, records: &[Record]) -> BTreeMap<i64, Record> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_bad_record_meets_its_fate_and_the_good_ones_between_them_are_applied() {
+    let corpus = corpus();
+    let numbers: BTreeSet<u32> = corpus.numbers.iter().copied().collect();
+    assert!(numbers.into_iter().eq(1..=132), "the whole catalogue");
+    for test in &corpus.elsewhere {
+        assert!(is_a_test(test), "{test} is no test");
+    }
     let rig = Rig::new(1).await;
     let (mut paid, mut expected) = (payments(0), BTreeMap::new());
     let mut records = Vec::new();
-    for case in corpus().cases {
+    for case in corpus.cases {
         let good = Payment::new(records.len());
         records.extend([case.record, good.record()]);
         paid.extend(case.pays);
@@ -126,8 +135,10 @@ async fn every_bad_record_meets_its_fate_and_the_good_ones_between_them_are_appl
         expected.insert(records.len() as i64 - 2, (case.name, case.fate));
     }
     let sent = send_all(&rig, &records).await;
-    let _daemon = rig.daemon_with("batch = { rows = 16 }");
+    let mut daemon = rig.daemon_with("batch = { rows = 16 }");
     rig.caught_up().await;
+    assert!(daemon.peak_kib() < MOST_KIB, "{} KiB", daemon.peak_kib());
+    assert_eq!(daemon.ended(), None);
 
     let put_away = quarantined(&rig, &sent).await;
     let inbox = rig.client.query("SELECT \"offset\", outcome FROM makegood.inbox", &[]).await;
@@ -159,8 +170,21 @@ async fn every_bad_record_meets_its_fate_and_the_good_ones_between_them_are_appl
     let counted = "SELECT other_type, tombstone, duplicate FROM makegood.consumer_positions";
     let row = rig.client.query_one(counted, &[]).await.unwrap();
     let counters: [i64; 3] = [row.get(0), row.get(1), row.get(2)];
-    assert_eq!(counters, [3, 0, 1], "other types, tombstones, duplicates");
+    assert_eq!(counters, [4, 0, 1], "other types, tombstones, duplicates");
     assert!(expected.values().filter(|(_, fate)| *fate == Fate::Applied).count() > 30);
+}
+
+/// Whether the tests of this program have one of that name.
+fn is_a_test(name: &str) -> bool {
+    fn is_in(folder: &Path, words: &str) -> bool {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.into_iter().any(|path| match path.is_dir() {
+            true => is_in(&path, words),
+            false => std::fs::read_to_string(&path).is_ok_and(|text| text.contains(words)),
+        })
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers");
+    is_in(&folder, &format!("async fn {name}()"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

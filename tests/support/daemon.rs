@@ -75,6 +75,13 @@ impl Daemon {
         Some(fs::read_dir(format!("/proc/{}/fd", self.pid())).ok()?.count())
     }
 
+    /// The most memory that it has had, in KiB.
+    pub fn peak_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     /// Waits until it has about as many files and sockets open as it once had.
     pub async fn assert_no_more_files_than(&self, before: Option<usize>) {
         let Some(before) = before else { return };

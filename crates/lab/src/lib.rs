@@ -6,5 +6,6 @@
 pub mod bench;
 pub mod daemon;
 pub mod demo;
+pub mod mutants;
 pub mod servers;
 pub mod torture;

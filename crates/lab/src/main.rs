@@ -1,9 +1,9 @@
-//! The `makegood-lab` binary; `bin/demo`, `bin/bench` and `bin/torture` build and call it.
+//! The `makegood-lab` binary; `bin/demo`, `bin/bench`, `bin/torture` and `bin/mutants` build and call it.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use lab::{bench, demo, torture};
+use lab::{bench, demo, mutants, torture};
 
 /// Shows, measures and proves makegood with private servers; everything it starts and writes is gone when it ends.
 #[derive(Parser)]
@@ -23,6 +23,8 @@ enum Command {
     Bench(bench::Bench),
     /// Prove the promise: faults under load from a seed, judged by a stranger.
     Torture(torture::TortureArgs),
+    /// Prove the proof: rules taken back one at a time, each of which must be noticed.
+    Mutants(mutants::MutantsArgs),
 }
 
 #[tokio::main]
@@ -31,6 +33,7 @@ async fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
         Command::Bench(what) => bench::run(&what).await,
         Command::Torture(args) => Box::pin(torture::run(&args)).await,
+        Command::Mutants(args) => mutants::run(&args),
     };
     ended.unwrap_or_else(|problem| {
         eprintln!("{problem}");

@@ -37,6 +37,8 @@ const INVARIANTS: [(&str, &str); 18] = [
 
 /// What was found on the way, in the words of those who mended it.
 const FOUND: &str = include_str!("../../judge/found.md");
+/// Which rules were taken back, and who noticed, written by `bin/mutants`.
+const MUTANTS: &str = include_str!("../../mutants/found.md");
 
 /// The table of faults.
 pub fn list() -> String {
@@ -124,7 +126,7 @@ fn document(all: &[Value]) -> String {
             fault.name, fault.number, fault.what
         ));
     }
-    text.push_str(&format!("\n{}", FOUND.trim_end()));
+    text.push_str(&format!("\n{}\n\n{}", MUTANTS.trim_end(), FOUND.trim_end()));
     text.push_str("\n\n## Rounds that broke an invariant\n\n");
     if broken.is_empty() {
         text.push_str("None.\n");
