@@ -1,6 +1,6 @@
 //! The proof's own proof: rules of makegood are taken back, one at a time, in a copy of the tree, and each must be noticed.
 
-mod checks;
+mod examiner;
 mod table;
 mod tree;
 
@@ -9,9 +9,9 @@ use std::process::ExitCode;
 
 use serde::Deserialize;
 
-use checks::Check;
+use examiner::Examiner;
 use rules::problem::{Code, Problem};
-use table::Results;
+use table::Noticed;
 use tree::Tree;
 
 /// What is taken back, as data.
@@ -32,8 +32,8 @@ pub struct MutantsArgs {
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
     /// Ask these, in this order
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Check::ALL)]
-    pub by: Vec<Check>,
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Examiner::ALL)]
+    pub by: Vec<Examiner>,
     /// Ask all of them, also where one has noticed
     #[arg(long)]
     pub all: bool,
@@ -88,7 +88,7 @@ pub fn run(args: &MutantsArgs) -> Result<ExitCode, Problem> {
         args.only.as_ref().is_none_or(|text| mutant.name.contains(text) || file.contains(text))
     };
     let tree = Tree::copy(Path::new("."))?;
-    let mut results = Results::read()?;
+    let mut results = Noticed::read()?;
     let mut missed = 0;
     for mutant in all()?.iter().filter(|mutant| wanted(mutant)) {
         tree.with(mutant, || {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::checks::{Check, Found};
+use super::examiner::{Examiner, Opinion};
 use super::tree::failed;
 use super::{Mutant, system};
 use rules::problem::Problem;
@@ -16,18 +16,23 @@ const REPORT: &str = "docs/proof.md";
 const BEGIN: &str = "## Broken on purpose";
 
 /// By mutant and by check.
-pub struct Results(BTreeMap<String, BTreeMap<String, Found>>);
+pub struct Noticed(BTreeMap<String, BTreeMap<String, Opinion>>);
 
-impl Results {
+impl Noticed {
     /// What was found before.
-    pub fn read() -> Result<Results, Problem> {
-        let Ok(text) = fs::read_to_string(KEPT) else { return Ok(Results(BTreeMap::new())) };
+    pub fn read() -> Result<Noticed, Problem> {
+        let Ok(text) = fs::read_to_string(KEPT) else { return Ok(Noticed(BTreeMap::new())) };
         let kept = serde_json::from_str(&text);
-        kept.map(Results).map_err(|e| system(format!("{KEPT} cannot be read: {e}")))
+        kept.map(Noticed).map_err(|e| system(format!("{KEPT} cannot be read: {e}")))
     }
 
     /// Keeps one, on disk at once.
-    pub fn keep(&mut self, mutant: &Mutant, check: Check, found: Found) -> Result<(), Problem> {
+    pub fn keep(
+        &mut self,
+        mutant: &Mutant,
+        check: Examiner,
+        found: Opinion,
+    ) -> Result<(), Problem> {
         let of_it = self.0.entry(mutant.name.clone()).or_default();
         of_it.insert(check.as_str().to_owned(), found);
         let text = serde_json::to_string_pretty(&self.0)
@@ -38,7 +43,7 @@ impl Results {
     /// Whether any check has noticed it.
     pub fn is_noticed(&self, mutant: &Mutant) -> bool {
         let of_it = self.0.get(&mutant.name);
-        of_it.is_some_and(|checks| checks.values().any(Found::is_noticed))
+        of_it.is_some_and(|checks| checks.values().any(Opinion::is_noticed))
     }
 
     /// Writes the table, and into the report.
@@ -53,20 +58,20 @@ impl Results {
             all.len()
         );
         for mutant in all {
-            let cell = |check: &Check| self.cell(mutant, *check);
-            let cells: Vec<String> = Check::ALL.iter().map(cell).collect();
+            let cell = |check: &Examiner| self.cell(mutant, *check);
+            let cells: Vec<String> = Examiner::ALL.iter().map(cell).collect();
             text.push_str(&format!("| {} | {} |\n", mutant.name, cells.join(" | ")));
         }
         write(TABLE, &text)?;
         into_report(&text)
     }
 
-    fn cell(&self, mutant: &Mutant, check: Check) -> String {
+    fn cell(&self, mutant: &Mutant, check: Examiner) -> String {
         let found = self.0.get(&mutant.name).and_then(|checks| checks.get(check.as_str()));
         match found {
             None => "-".to_owned(),
-            Some(Found { by: None, .. }) => "no".to_owned(),
-            Some(Found { by: Some(by), seconds }) => {
+            Some(Opinion { by: None, .. }) => "no".to_owned(),
+            Some(Opinion { by: Some(by), seconds }) => {
                 format!("{seconds:.0} s: {}", by.replace('|', "/"))
             }
         }

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// One of them, the fastest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub enum Check {
+pub enum Examiner {
     /// The unit tests and laws of the crate.
     Laws,
     /// Whole lives of the rules' machines, from seeds.
@@ -30,21 +30,21 @@ pub enum Check {
 
 /// What came of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Found {
+pub struct Opinion {
     /// Who noticed, in its own words; none where nobody did.
     pub by: Option<String>,
     /// After so long, without what was built.
     pub seconds: f64,
 }
 
-impl Found {
+impl Opinion {
     /// Whether the mutant was noticed.
     pub fn is_noticed(&self) -> bool {
         self.by.is_some()
     }
 }
 
-impl fmt::Display for Found {
+impl fmt::Display for Opinion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.by {
             Some(by) => write!(f, "noticed it after {:.0} s: {by}", self.seconds),
@@ -53,22 +53,23 @@ impl fmt::Display for Found {
     }
 }
 
-impl Check {
+impl Examiner {
     /// All of them.
-    pub const ALL: [Check; 4] = [Check::Laws, Check::Simulation, Check::Servers, Check::Torture];
+    pub const ALL: [Examiner; 4] =
+        [Examiner::Laws, Examiner::Simulation, Examiner::Servers, Examiner::Torture];
 
     /// As written.
     pub fn as_str(self) -> &'static str {
         match self {
-            Check::Laws => "laws",
-            Check::Simulation => "simulation",
-            Check::Servers => "servers",
-            Check::Torture => "torture",
+            Examiner::Laws => "laws",
+            Examiner::Simulation => "simulation",
+            Examiner::Servers => "servers",
+            Examiner::Torture => "torture",
         }
     }
 
     /// Asks; `None` where it has nothing to do with that rule.
-    pub fn ask(self, tree: &Tree, mutant: &Mutant) -> Result<Option<Found>, Problem> {
+    pub fn ask(self, tree: &Tree, mutant: &Mutant) -> Result<Option<Opinion>, Problem> {
         let Some((build, run)) = self.commands(tree, mutant) else { return Ok(None) };
         for mut command in build {
             let built = command.stdout(Stdio::null()).stderr(Stdio::piped()).output();
@@ -80,7 +81,7 @@ impl Check {
         }
         let began = Instant::now();
         let by = first_words(run)?;
-        Ok(Some(Found { by, seconds: began.elapsed().as_secs_f64() }))
+        Ok(Some(Opinion { by, seconds: began.elapsed().as_secs_f64() }))
     }
 
     /// What builds it, and what asks.
@@ -105,16 +106,16 @@ impl Check {
             _ => &[],
         };
         match self {
-            Check::Laws if package.is_empty() => None,
-            Check::Laws => tests(package, &[]),
-            Check::Simulation if !file.starts_with("crates/rules/") => None,
-            Check::Simulation => tests(&["-p", "makegood-rules", "--test", "simulation"], &[]),
-            Check::Servers => {
+            Examiner::Laws if package.is_empty() => None,
+            Examiner::Laws => tests(package, &[]),
+            Examiner::Simulation if !file.starts_with("crates/rules/") => None,
+            Examiner::Simulation => tests(&["-p", "makegood-rules", "--test", "simulation"], &[]),
+            Examiner::Servers => {
                 let filters: Vec<&str> = mutant.servers.split_whitespace().collect();
                 tests(&["--test", "promises"], &filters)
             }
-            Check::Torture if mutant.faults.is_empty() => None,
-            Check::Torture => {
+            Examiner::Torture if mutant.faults.is_empty() => None,
+            Examiner::Torture => {
                 let build = cargo(&["build", "--locked", "--workspace", "--bins"]);
                 let lab = tree.built("makegood-lab");
                 let mut run = tree.command(&lab.to_string_lossy());
