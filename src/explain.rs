@@ -2,22 +2,39 @@
 //! runs for long, and each part is looked at for itself: what could not be looked at is said, and nothing is claimed of
 //! it.
 
+mod payments;
+mod routes;
 mod sentence;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::config::Inbox;
 
 use crate::store::mapping::Looks;
 use crate::store::report::reconcile as report;
 pub use crate::store::report::reconcile::Trace;
 use crate::store::{Fault, Store};
+pub use payments::MOST;
+pub use routes::{Others, traces};
 use rules::envelope;
 pub use sentence::sentence;
 
-/// Where to look.
+/// What people call the row of a payment, unless the mapping has another word.
+const PURCHASE: &str = "purchase";
+/// The longest text that is looked for.
+pub const LONGEST: usize = 200;
+
+/// Where to look, for one route.
 #[derive(Clone)]
 pub struct Places {
+    /// The route, by whose mapping the host's tables are read.
+    pub route: Inbox,
+    /// What belongs to other routes, and says nothing of this one's row.
+    pub others: Others,
     /// The database with the purchases.
     pub store: Store,
     /// The payments' database, if it is another one.
@@ -26,11 +43,25 @@ pub struct Places {
     pub outbox: Option<Store>,
     /// How the host's tables are read; or why that is not known.
     pub looks: Result<Looks, String>,
-    /// Whether the outbox's events may be found by any key. It may be a person's, whose events are no stranger's business;
-    /// by the key of a payment that is known they always may.
-    pub by_key: bool,
+    /// Whether payments may be found by more than their own ids: by the outbox's keys, and by whatever lookup.sql takes. That
+    /// may be a person's, whose payments are no stranger's business.
+    pub by_person: bool,
     /// How long each part may take.
     pub patience: Duration,
+    /// How long all may take together.
+    pub until: Instant,
+}
+
+impl Places {
+    /// What people call the row that an event of the route makes.
+    pub fn row(&self) -> &str {
+        self.looks.as_ref().ok().and_then(|looks| looks.row.as_deref()).unwrap_or(PURCHASE)
+    }
+}
+
+/// Whether a text can be looked for at all.
+pub fn is_usable(id: &str) -> bool {
+    !id.trim().is_empty() && id.len() <= LONGEST && !id.contains(char::is_control)
 }
 
 /// Where something of a payment can be.
@@ -42,6 +73,8 @@ pub enum Part {
     Payment,
     /// The purchase's row.
     Purchase,
+    /// Payments by something else than their ids.
+    Lookup,
     /// Events on their way to Kafka.
     Outbox,
     /// Events on their way from Kafka.
@@ -55,6 +88,7 @@ impl Part {
             Part::Own => "makegood's own tables",
             Part::Payment => "the payment",
             Part::Purchase => "the purchase",
+            Part::Lookup => "payments by anything but their ids",
             Part::Outbox => "the outbox",
             Part::Kafka => "Kafka",
         }
@@ -86,37 +120,54 @@ pub struct Life {
     pub unseen: Vec<Unseen>,
     /// The ids by which it was looked for.
     pub keys: Vec<String>,
+    /// How many payments are not told of, for there are too many.
+    pub more: usize,
+    /// Whether there may be still more.
+    pub may_be_more: bool,
+    /// What people call the row that an event makes.
+    pub row: String,
+    /// The job that makes it good, where there are several.
+    pub job: Option<String>,
 }
 
-/// Everything known, in the order of time. An event's id leads to its payment by the inbox, a
-/// purchase's by the host's tables, and the payment to all the rest.
+/// Everything known, in the order of time. An event's id leads to its payment by the inbox, a purchase's, or whatever else
+/// lookup.sql takes, by the host's tables, and the payments to all the rest.
 pub async fn explain(places: &Places, id: &str) -> Life {
-    let mut life = Life { keys: vec![id.to_owned()], ..Life::default() };
+    let mut asked = vec![id.to_owned()];
     let event = envelope::id_as_given(id).to_string();
     if event != id {
-        life.keys.push(event);
+        asked.push(event);
     }
-    // The first round finds the payment's key, the second everything under it.
-    for _ in 0..2 {
-        life.traces.clear();
-        for key in life.keys.clone() {
-            life.own(places, &key).await;
-            life.host(places, &key).await;
-        }
-        let known = life.traces.iter().filter_map(|t| t.business_key.clone());
-        life.keys = known.chain(std::mem::take(&mut life.keys)).collect();
-        life.keys.sort();
-        life.keys.dedup();
+    let (row, job) = (places.row().to_owned(), places.others.own_job());
+    let mut life = Life { keys: asked.clone(), row, job, ..Life::default() };
+    // The first round finds the payments' keys, the second everything under each.
+    for key in &asked {
+        life.own(places, key).await;
+        life.host(places, key).await;
     }
-    let known: Vec<String> = life.traces.iter().filter_map(|t| t.business_key.clone()).collect();
+    if !places.by_person {
+        life.narrow(&asked);
+    }
+    life.keep(MOST);
+    let found = life.payments();
+    for key in found.iter().filter(|key| !asked.contains(key)) {
+        life.own(places, key).await;
+        life.host(places, key).await;
+    }
+    life.keep(MOST);
+    life.tell_states(places).await;
+    let known = life.payments();
+    life.keys.extend(known.iter().cloned());
     let events = life.traces.iter().filter_map(|t| t.contents["eventId"].as_str());
     let events: Vec<String> = events.map(str::to_owned).collect();
     life.keys.extend(events);
+    life.keys.sort();
+    life.keys.dedup();
     if let Some(outbox) = &places.outbox {
-        let payments = if places.by_key { life.keys.clone() } else { known };
+        let payments = if places.by_person { life.keys.clone() } else { known };
         let asked = report::explain_outbox(outbox, &payments, &life.keys);
         match bounded(places, asked).await {
-            Ok(found) => life.traces.extend(found),
+            Ok(found) => life.extend(places, found),
             Err(why) => life.hides(Part::Outbox, why),
         }
     }
@@ -150,8 +201,15 @@ impl Life {
     }
 
     fn tidy(&mut self) {
-        self.traces.sort_by(|a, b| (a.at, &a.part).cmp(&(b.at, &b.part)));
-        self.traces.dedup_by(|a, b| a.part == b.part && a.at == b.at && a.contents == b.contents);
+        let exact =
+            |t: &Trace| (t.at, t.part.clone(), t.contents.to_string(), t.business_key.clone());
+        self.traces.sort_by_cached_key(exact);
+        self.traces.dedup_by(|a, b| exact(a) == exact(b));
+    }
+
+    /// Adds what is not another route's.
+    fn extend(&mut self, places: &Places, found: Vec<Trace>) {
+        self.traces.extend(places.others.leave(&places.route, found));
     }
 
     async fn own(&mut self, places: &Places, key: &str) {
@@ -159,7 +217,7 @@ impl Life {
             return;
         }
         match bounded(places, report::explain(&places.store, key)).await {
-            Ok(found) => self.traces.extend(found),
+            Ok(found) => self.extend(places, found),
             Err(why) => self.hides(Part::Own, why),
         }
     }
@@ -174,11 +232,15 @@ impl Life {
             }
         };
         let (store, source) = (&places.store, places.source.as_ref().unwrap_or(&places.store));
-        if let (None, Some(sql)) = (&places.source, &looks.lookup)
-            && let Ok(mut found) = bounded(places, report::lookup(store, sql, key)).await
+        if let (None, Some(sql), true) = (&places.source, &looks.lookup, self.is_seen(Part::Lookup))
         {
-            self.tell_state(places, looks, &mut found).await;
-            return self.traces.extend(found);
+            match bounded(places, report::lookup(store, sql, key)).await {
+                Ok(found) => {
+                    self.may_be_more |= found.len() >= report::MOST_ROWS;
+                    return self.traces.extend(found);
+                }
+                Err(why) => self.hides(Part::Lookup, format!("lookup.sql: {why}")),
+            }
         }
         let parts = [
             (Part::Payment, "payment", "payments.sql", source, &looks.payments),
@@ -193,7 +255,8 @@ impl Life {
                 self.hides(part, lacks);
                 continue;
             };
-            match bounded(places, report::by_key(store, looks.ask(sql), name, key)).await {
+            let key = [key.to_owned()];
+            match bounded(places, report::of_part(store, looks.ask(sql), name, &key)).await {
                 Ok(found) => self.traces.extend(found),
                 Err(why) => self.hides(part, format!("{file}: {why}")),
             }
@@ -201,14 +264,20 @@ impl Life {
     }
 
     /// Whether a payment counts as paid is what `payments.sql` says, if it says anything.
-    async fn tell_state(&self, places: &Places, looks: &Looks, found: &mut [Trace]) {
-        let payment = found.iter_mut().find(|t| t.part == "payment");
-        let (Some(payment), Some(sql)) = (payment, &looks.payments) else { return };
-        let Some(key) = payment.business_key.clone() else { return };
-        let asked =
-            bounded(places, report::by_key(&places.store, looks.ask(sql), "payment", &key)).await;
-        if let Some(state) = asked.unwrap_or_default().first() {
-            payment.what = state.what.clone();
+    async fn tell_states(&mut self, places: &Places) {
+        let Ok(looks) = &places.looks else { return };
+        let Some(sql) = &looks.payments else { return };
+        let untold = self.traces.iter().filter(|t| t.part == "payment" && t.what.is_empty());
+        let keys: BTreeSet<String> = untold.filter_map(|t| t.business_key.clone()).collect();
+        let keys: Vec<String> = keys.into_iter().collect();
+        if keys.is_empty() {
+            return;
+        }
+        let asked = report::of_part(&places.store, looks.ask(sql), "payment", &keys);
+        let states = bounded(places, asked).await.unwrap_or_default();
+        for payment in self.traces.iter_mut().filter(|t| t.part == "payment" && t.what.is_empty()) {
+            let state = states.iter().find(|state| state.business_key == payment.business_key);
+            payment.what = state.map(|state| state.what.clone()).unwrap_or_default();
         }
     }
 }
@@ -218,7 +287,8 @@ async fn bounded<T>(
     places: &Places,
     asked: impl Future<Output = Result<T, Fault>>,
 ) -> Result<T, String> {
-    match tokio::time::timeout(places.patience, asked).await {
+    let until = places.until.min(Instant::now() + places.patience);
+    match tokio::time::timeout_at(until, asked).await {
         Ok(answer) => answer.map_err(|fault| fault.to_string()),
         Err(_) => Err("there was no answer in time".to_owned()),
     }

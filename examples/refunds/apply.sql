@@ -1,5 +1,6 @@
 -- makegood: apply
 -- makegood: business-key enrolment_closures(payment_id) /data/paymentId
+-- makegood: row closure
 -- makegood: field uuid /data/paymentId
 -- makegood: field numeric(12,2) /data/amount
 -- makegood: field text /data/currency
@@ -8,7 +9,8 @@
 -- makegood: not-paid pending, processing, failed, canceled, cancelled, expired, succeeded
 --
 -- A second event into a second table: REFUND_CONFIRMED closes the enrolment of a payment that was given back whole. The
--- contract is that of the shipped apply.sql. Here `paid` names the words of the status for which a row is due.
+-- contract is that of the shipped apply.sql. Here `paid` names the words of the status for which a row is due,
+-- and `row` says what people call one.
 --
 -- Only rows are added, so paid, refunded and paid again come to the same in every order, however often:
 --   paid                     open

@@ -1,11 +1,14 @@
-//! `makegood explain ID`: the life of one payment on one screen.
+//! `makegood explain ID`: the life of one payment, or of those of a student, on one screen.
+
+mod answer;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Globals;
@@ -13,10 +16,12 @@ use super::print::{self, Format, Output};
 use super::session::{self, Session};
 use crate::config::Inbox;
 use crate::doctor::waiting;
-use crate::explain::{self, Life, Part, Places, Trace, Unseen};
+use crate::explain::{self, LONGEST, Life, Others, Part, Places, Trace};
 use crate::ingest::Route;
+use crate::store::Store;
 use crate::store::inbox::Entry;
 use crate::store::mapping::{Looks, Mapping};
+use answer::RouteAnswer;
 use rules::ids::RouteId;
 use rules::problem::{Code, Problem};
 use rules::record::Record;
@@ -31,14 +36,17 @@ const LONG_ENOUGH: usize = 8;
 The rows of your own tables come through the mapping's lookup.sql, or
 payments.sql and purchases.sql, the rest from the inbox, the outbox, and the
 records in Kafka that are not read yet. What could not be looked at is said.
+Where lookup.sql says how, ID is a student, an e-mail address or an invoice as
+well: examples/support has one. The latest 20 payments are told of.
 
 Examples:
   makegood explain 6ba7b810-9dad-11d1-80b4-00c04fd430c8
-  makegood explain 6ba7b810-9dad-11d1-80b4-00c04fd430c8 -o json")]
+  makegood explain 6ba7b810-9dad-11d1-80b4-00c04fd430c8 -o json
+  makegood explain maria@example.org")]
 pub struct Args {
-    /// The id of a payment, an event or a purchase
+    /// The id of a payment, an event or a purchase, or what else lookup.sql takes
     id: String,
-    /// The route; not needed if there is only one
+    /// One route only; without it every route is asked
     #[arg(long, value_name = "NAME")]
     route: Option<String>,
     #[command(flatten)]
@@ -46,66 +54,79 @@ pub struct Args {
 }
 
 pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
-    let session = Session::open(globals).await?;
-    let route = session.route(args.route.as_deref())?;
-    let (places, hidden) = places(&session, route).await?;
-    let mut life = explain::explain(&places, &args.id).await;
+    if !explain::is_usable(&args.id) {
+        let cause = format!(
+            "that is no id: one has at most {LONGEST} characters, and no control characters"
+        );
+        return Err(Problem::new(Code::Usage, cause));
+    }
+    let session = Session::open_to_read(globals).await?;
+    let routes = match args.route.as_deref() {
+        Some(name) => vec![session.route(Some(name))?],
+        None => session.config.inbox.iter().collect(),
+    };
+    let (outbox, hidden) = outbox(&session).await;
+    let each = routes.into_iter().map(|route| tell(&session, route, outbox.clone(), &args.id));
+    let mut answers = futures_util::future::try_join_all(each).await?;
     if let Some(why) = hidden {
-        life.hides(Part::Outbox, why);
+        answers.iter_mut().for_each(|(_, life)| life.hides(Part::Outbox, why.clone()));
     }
-    if life.has("purchase").is_none() && life.has("inbox").is_none() {
-        search(&session, route, &mut life).await;
-    }
-    let sentence = explain::sentence(&life);
-    if life.traces.is_empty() {
-        let (cause, hint) = match life.unseen.is_empty() {
+    let unseen = answer::unseen(&answers);
+    if answers.iter().all(|(_, life)| life.traces.is_empty()) {
+        let (cause, hint) = match unseen.is_empty() {
             true => ("", "no payment, purchase or event has this id; one that has only just been paid may be on its way".to_owned()),
-            false => (" where it could be looked", lines(&life)),
+            false => (" where it could be looked", unseen.join("\n")),
         };
         let cause = format!("nothing is known of {}{cause}", args.id);
         return Err(Problem::new(Code::NotFound, cause).advice(hint));
     }
     match args.output.output {
         Format::Table => {
-            print::data(&screen(&args.id, &life.traces, &sentence))?;
-            if !life.unseen.is_empty() {
-                say!("{}", lines(&life));
+            print::data(&answer::screen(&args.id, &answers))?;
+            if !unseen.is_empty() {
+                say!("{}", unseen.join("\n"));
             }
         }
-        Format::Json => print::document(json!({
-            "id": args.id, "sentence": sentence,
-            "events": life.traces.iter().map(object).collect::<Vec<_>>(),
-            "unseen": life.unseen.iter().map(Unseen::line).collect::<Vec<_>>(),
-        }))?,
-        Format::Jsonl => print::lines(life.traces.iter().map(object))?,
+        Format::Json => print::document(answer::document(&args.id, &answers))?,
+        Format::Jsonl => print::lines(answer::objects(&answers).into_iter())?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What could not be looked at, a line each.
-fn lines(life: &Life) -> String {
-    life.unseen.iter().map(Unseen::line).collect::<Vec<_>>().join("\n")
+/// The outbox's database; or why it does not answer, which may be another one than that with the purchases.
+async fn outbox(session: &Session) -> (Option<Store>, Option<String>) {
+    if !session.config.outbox.enabled {
+        return (None, None);
+    }
+    match session::outbox(&session.config).await {
+        Ok(outbox) => (Some(outbox), None),
+        Err(problem) => (None, Some(problem.reason)),
+    }
 }
 
-/// The databases that know of it; and why the outbox's does not answer, which may be another one.
-async fn places(session: &Session, route: &Inbox) -> Result<(Places, Option<String>), Problem> {
-    let outbox = match session.config.outbox.enabled {
-        true => Some(session::outbox(&session.config).await),
-        false => None,
-    };
-    let (outbox, hidden) = match outbox.transpose() {
-        Ok(outbox) => (outbox, None),
-        Err(problem) => (None, Some(problem.reason)),
-    };
+/// What one route knows.
+async fn tell(
+    session: &Session,
+    route: &Inbox,
+    outbox: Option<Store>,
+    id: &str,
+) -> Result<RouteAnswer, Problem> {
     let places = Places {
+        route: route.clone(),
+        others: Others::than(route, &session.config),
         store: session.store.clone(),
         source: session.source(route)?,
         outbox,
         looks: Looks::of(route.mapping.as_deref()).map_err(|problem| problem.reason),
-        by_key: true,
+        by_person: true,
         patience: PATIENCE,
+        until: Instant::now() + PATIENCE * 4,
     };
-    Ok((places, hidden))
+    let mut life = explain::explain(&places, id).await;
+    if !life.is_settled() {
+        search(session, route, &mut life).await;
+    }
+    Ok((route.name.clone(), life))
 }
 
 /// Looks for its event among those that the route has not read yet.
@@ -176,25 +197,4 @@ fn trace(route: &Route, record: &Record, business_key: Option<String>) -> Trace 
             "topic": route.settings.topic, "partition": record.partition, "offset": record.offset,
         }),
     }
-}
-
-fn screen(id: &str, traces: &[Trace], sentence: &str) -> String {
-    let rows = traces.iter().map(|t| {
-        vec![
-            print::or_dash(t.at.map(print::short)),
-            t.part.clone(),
-            t.what.clone(),
-            explain::details(&t.contents),
-        ]
-    });
-    let said = print::visible(&format!("{id}: {sentence}"), true);
-    let table = print::table_text(&["WHEN (UTC)", "WHERE", "WHAT", "DETAILS"], rows);
-    format!("{}\n\n{table}", print::folded(&said))
-}
-
-fn object(t: &Trace) -> Value {
-    json!({
-        "at": t.at, "part": t.part, "what": t.what, "business_key": t.business_key,
-        "contents": t.contents,
-    })
 }

@@ -55,6 +55,16 @@ impl Session {
         Ok(Session { config, store })
     }
 
+    /// The same for whoever only reads: a role or a server that can do no more is enough.
+    pub async fn open_to_read(globals: &Globals) -> Result<Session, Problem> {
+        logging::start_command(globals)?;
+        let mut config = load(globals)?;
+        config.postgres = config.postgres.to_read();
+        config.databases.values_mut().for_each(|database| *database = database.to_read());
+        let store = store(&config.postgres, Set::Inbox).await?;
+        Ok(Session { config, store })
+    }
+
     /// The payments' database, if a job of the route names another one than that with the purchases.
     pub fn source(&self, route: &Inbox) -> Result<Option<Store>, Problem> {
         let source = self.config.source_of(&route.name);

@@ -1,35 +1,41 @@
 //! What is known of a payment, as one sentence: has it its purchase, and if not, where it stopped and what to do.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Life, Part, Trace};
+use super::{Life, PURCHASE, Part, Trace};
 use rules::outcome::Outcome;
 use rules::states::{CaseEnd, FindingEnd, FindingKind};
 
-/// The sentence. It claims nothing of what was not looked at. Of a payment with several purchases there is a line for each.
+/// The sentence. It claims nothing of what was not looked at. Where there are several payments, or several rows of one,
+/// there is a line for each, and one for those that are only counted.
 pub fn sentence(life: &Life) -> String {
-    let keys = life.traces.iter().filter_map(|t| t.business_key.as_deref());
-    let keys: BTreeSet<&str> = keys.filter(|key| key.starts_with("[\"")).collect();
-    if keys.len() < 2 {
+    let keys = life.payments();
+    if keys.len() < 2 && life.more == 0 {
         return of_one(life);
     }
-    let line = |key: &str| {
-        let is_its = |t: &&Trace| t.business_key.as_deref().is_none_or(|own| own == key);
-        let traces = life.traces.iter().filter(is_its).cloned().collect();
-        format!("{key}: {}", of_one(&Life { traces, ..life.clone() }))
-    };
-    keys.into_iter().map(line).collect::<Vec<_>>().join("\n")
+    let lines = keys.iter().map(|key| format!("{key}: {}", of_one(&life.of(key))));
+    let more = life.more > 0 || life.may_be_more;
+    lines.chain(more.then(|| and_more(life))).collect::<Vec<_>>().join("\n")
+}
+
+fn and_more(life: &Life) -> String {
+    let at_least = if life.may_be_more { "at least " } else { "" };
+    format!("and {at_least}{} more: ask for one of them by its own id", life.more)
 }
 
 fn of_one(life: &Life) -> String {
     if life.traces.is_empty() {
         return match life.unseen.is_empty() {
-            true => "No payment, purchase or event has this id. One that has only just been paid may be on its way."
-                .to_owned(),
-            false => format!("No payment, purchase or event has this id where it could be looked; {}.", unseen(life)),
+            true => format!(
+                "No payment, {} or event has this id. One that has only just been paid may be on its way.",
+                life.row
+            ),
+            false => format!(
+                "No payment, {} or event has this id where it could be looked; {}.",
+                life.row,
+                unseen(life)
+            ),
         };
     }
     if let Some(finding) = contradiction(life) {
@@ -37,9 +43,11 @@ fn of_one(life: &Life) -> String {
     }
     if life.has("purchase").is_some() {
         return match (life.has("payment"), life.is_seen(Part::Payment)) {
-            (Some(_), _) => "The payment has its purchase.".to_owned(),
-            (None, true) => "There is a purchase and no payment for it.".to_owned(),
-            (None, false) => "There is a purchase; its payment could not be looked at.".to_owned(),
+            (Some(_), _) => format!("The payment has its {}.", life.row),
+            (None, true) => format!("There is {} and no payment for it.", a(&life.row)),
+            (None, false) => {
+                format!("There is {}; its payment could not be looked at.", a(&life.row))
+            }
         };
     }
     let is_seen = life.is_seen(Part::Purchase);
@@ -51,14 +59,21 @@ fn of_one(life: &Life) -> String {
     if let (false, Some(applied)) = (is_seen, applied) {
         let at = applied.at.map(moment).unwrap_or_default();
         return format!(
-            "Its event was applied{at}, so that the purchase was there then; whether it still is could not be looked at."
+            "Its event was applied{at}, so that the {} was there then; whether it still is could not be looked at.",
+            life.row
         );
     }
     let lack = match is_seen {
-        true => "There is no purchase",
-        false => "It is not known whether there is a purchase",
+        true => format!("There is no {}", life.row),
+        false => format!("It is not known whether there is {}", a(&life.row)),
     };
-    stopped(life).map_or_else(|| waiting(life, lack), |where_| format!("{lack}: {where_}"))
+    stopped(life).map_or_else(|| waiting(life, &lack), |where_| format!("{lack}: {where_}"))
+}
+
+/// With its article.
+fn a(row: &str) -> String {
+    let an = row.starts_with(['a', 'e', 'i', 'o', 'u']);
+    format!("{} {row}", if an { "an" } else { "a" })
 }
 
 /// What could not be looked at.
@@ -79,8 +94,9 @@ fn contradiction(life: &Life) -> Option<String> {
     let of_people = |t: &&Trace| t.what.parse::<FindingKind>().is_err();
     let finding = open(life, "finding").filter(of_people)?;
     Some(format!(
-        "The payment and its purchase contradict each other ({}): finding {} is for people; \
+        "The payment and its {} contradict each other ({}): finding {} is for people; \
          correct one of them, or SELECT makegood.dismiss({}, 'why').",
+        life.row,
         finding.what,
         text(finding, "finding"),
         text(finding, "finding")
@@ -149,14 +165,12 @@ fn waiting(life: &Life, lack: &str) -> String {
         let status = payment.contents["status"].as_str();
         let status = status.map(|status| format!(" ({status})")).unwrap_or_default();
         return match payment.what.as_str() {
-            "" => format!(
-                "{lack}. If the payment has succeeded, the reconciler makes it good; at once with \
-                 `makegood reconcile run --wait`."
-            ),
-            "paid" => format!(
-                "{lack}, and the payment is paid{status}: the reconciler makes it good; at once with \
-                 `makegood reconcile run --wait`."
-            ),
+            "" => format!("{lack}. If the payment has succeeded, {}", made_good(life)),
+            "paid" if life.row == PURCHASE => {
+                format!("{lack}, and the payment is paid{status}: {}", made_good(life))
+            }
+            "paid" => format!("{lack}, and one is due{status}: {}", made_good(life)),
+            _ if life.row != PURCHASE => format!("{lack}, and none is due{status}."),
             state => format!(
                 "{lack}, and none is due: the payment is {}{status}.",
                 state.replace('_', " ")
@@ -166,11 +180,17 @@ fn waiting(life: &Life, lack: &str) -> String {
     let nowhere = ["inbox", "outbox", "quarantine"];
     match (life.is_seen(Part::Payment), nowhere.iter().any(|part| life.has(part).is_some())) {
         (true, _) if life.is_seen(Part::Purchase) => {
-            "Only makegood's own tables know it: there is neither a payment nor a purchase."
-                .to_owned()
+            let row = a(&life.row);
+            format!("Only makegood's own tables know it: there is neither a payment nor {row}.")
         }
         _ => format!("{lack}; {}.", unseen(life)),
     }
+}
+
+/// Who makes it good, and what does it at once.
+fn made_good(life: &Life) -> String {
+    let job = life.job.as_ref().map(|job| format!(" --job {job}")).unwrap_or_default();
+    format!("the reconciler makes it good; at once with `makegood reconcile run{job} --wait`.")
 }
 
 /// A person discarded the event, and nothing else makes the purchase: it was made from the payment, or

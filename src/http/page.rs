@@ -78,18 +78,19 @@ async fn explained(State(site): State<Site>, Query(wanted): Query<Wanted>) -> Re
     let snapshot = site.snapshots.borrow().clone();
     let live = Live::new(&site, &snapshot);
     let (status, found) = match found {
-        Ok(mut life) => {
-            if life.has("purchase").is_none() && life.has("inbox").is_none() {
+        Ok(mut lives) => {
+            for (_, life) in lives.iter_mut().filter(|(_, life)| !life.is_settled()) {
                 unread(&snapshot).into_iter().for_each(|why| life.hides(Part::Kafka, why));
             }
             // What waits in Kafka is no outage.
-            let is_hidden = life.unseen.iter().any(|unseen| unseen.part != Part::Kafka);
-            let status = match (life.traces.is_empty(), is_hidden) {
+            let mut unseen = lives.iter().flat_map(|(_, life)| &life.unseen);
+            let is_hidden = unseen.any(|unseen| unseen.part != Part::Kafka);
+            let status = match (lives.iter().all(|(_, life)| life.traces.is_empty()), is_hidden) {
                 (true, true) => StatusCode::SERVICE_UNAVAILABLE,
                 (true, false) => StatusCode::NOT_FOUND,
                 (false, _) => StatusCode::OK,
             };
-            (status, Explained::new(id, &life, snapshot.present()))
+            (status, Explained::new(id, &lives, snapshot.present()))
         }
         Err(refusal) => (refusal.status(), Explained::refused(id, &refusal.sentence())),
     };

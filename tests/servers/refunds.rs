@@ -7,8 +7,8 @@ use std::fs;
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
 use uuid::Uuid;
 
-use crate::commands::{run, stderr};
-use crate::support::daemon::Daemon;
+use crate::commands::{run, stderr, stdout};
+use crate::support::daemon::{Daemon, command};
 use crate::support::events::raw;
 use crate::support::eventually;
 use crate::support::rig::Rig;
@@ -241,6 +241,33 @@ async fn refunds_close_enrolments_over_one_topic_and_over_their_own_and_what_was
         "SELECT count(*) FROM makegood.findings WHERE kind NOT IN ('missing', 'gone')";
     assert_eq!(rig.number(contradictions).await, 0);
     assert_eq!(rig.number("SELECT count(*) FROM makegood.quarantine_open").await, 0);
+    // Nobody has to know which route to ask; each tells of its own row.
+    let of = |facts: &[&str]| all.iter().find(|history| history.events == facts).unwrap();
+    for (history, opened, closed) in [
+        (
+            of(&["paid"]),
+            "purchases: The payment has its purchase.",
+            "refunds: There is no closure, and none is due (succeeded).",
+        ),
+        (
+            of(&["paid", "refunded"]),
+            "purchases: The payment has its purchase.",
+            "refunds: The payment has its closure.",
+        ),
+    ] {
+        let output = explain(&config, &history.first.to_string()).await;
+        assert!(output.contains(opened) && output.contains(closed), "{output}");
+    }
+    let waiting = histories(1..=1).remove(1);
+    pay(&rig, &waiting).await;
+    drop(daemon);
+    let json = waiting.json("refunded", Uuid::new_v4());
+    rig.send(&raw(None, Some(json.as_bytes()))).await;
+    let output = explain(&config, &waiting.first.to_string()).await;
+    assert!(output.contains("refunds: There is no closure: its event waits in Kafka"), "{output}");
+    let lacks = "purchases: There is no purchase, and the payment is paid (refunded): the reconciler makes it good; at once with `makegood reconcile run --job purchases --wait`.";
+    assert!(output.contains(lacks), "{output}");
+    let _daemon = Daemon::start(&config, 1);
     // A refund of a part closes nothing, and is put away for people.
     let part = histories(1..=1).remove(0);
     pay(&rig, &part).await;
@@ -252,6 +279,14 @@ async fn refunds_close_enrolments_over_one_topic_and_over_their_own_and_what_was
     .await;
     let closed = "SELECT count(*) FROM enrolment_closures WHERE amount <> 499";
     assert_eq!(rig.number(closed).await, 0);
+}
+
+/// What `makegood explain` says without being told a route.
+async fn explain(config: &std::path::Path, id: &str) -> String {
+    let (config, id) = (config.to_owned(), id.to_owned());
+    let run = move || command().args(["explain", &id, "--config"]).arg(config).output();
+    let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
+    stdout(&output) + &stderr(&output)
 }
 
 /// Writes the payments of a history as they stand at its end.

@@ -34,7 +34,12 @@ pub async fn converse(address: &str, request: &[u8]) -> String {
 
 /// Asks for a path. HTTP/1.0, so that the answer comes in one piece.
 pub async fn get(address: &str, path: &str) -> Answer {
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    get_with(address, path, "").await
+}
+
+/// The same with more headers, a line each.
+pub async fn get_with(address: &str, path: &str, headers: &str) -> Answer {
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n{headers}\r\n");
     let text = converse(address, request.as_bytes()).await;
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP: {text}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();

@@ -11,6 +11,7 @@ pub fn check(config: &Config, from: &mut Reader) {
     routes(config, from);
     jobs(config, from);
     http(config, from);
+    search(config, from);
     if let Some(name) = &config.outbox.database
         && !config.databases.contains_key(name)
     {
@@ -102,6 +103,20 @@ fn http(config: &Config, from: &mut Reader) {
         let fix = "set http.token (MAKEGOOD_HTTP_TOKEN_FILE names a file with it), or say open = true in [http] where a \
                    firewall or a proxy with a login does that";
         from.wrong("http.listen", what, fix);
+    }
+}
+
+fn search(config: &Config, from: &mut Reader) {
+    let http = &config.http;
+    if http.search && http.token.is_none() && !http.open {
+        let what = "`http.search` shows anybody's payments to whoever reaches the page, and nothing keeps strangers from it";
+        let fix = "set http.token (MAKEGOOD_HTTP_TOKEN_FILE names a file with it), or say open = true in [http] where a \
+                   proxy with a login does that";
+        from.wrong("http.search", what, fix);
+    }
+    if http.search && !http.explain {
+        let what = "`http.search` is on, and `http.explain` is off";
+        from.wrong("http.search", what, "write explain = true in [http] too");
     }
 }
 

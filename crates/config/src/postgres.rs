@@ -51,11 +51,18 @@ pub struct Postgres {
     pub channel_binding: ChannelBinding,
     /// What stands between makegood and the server.
     pub pooler: Pooler,
+    /// Whether nothing may be written, so that a role or a server that can only read will do. No key: it is a command's own.
+    pub reads_only: bool,
     /// The way past the pooler, for what needs a session of its own: LISTEN, the relay, migrations.
     pub direct: Option<Box<Postgres>>,
 }
 
 impl Postgres {
+    /// The same for somebody who only reads.
+    pub fn to_read(&self) -> Postgres {
+        Postgres { reads_only: true, ..self.clone() }
+    }
+
     /// Whether a connection has no session of its own.
     pub fn is_pooled(&self) -> bool {
         self.pooler == Pooler::Transaction
@@ -121,6 +128,7 @@ impl Default for Postgres {
             options: None,
             channel_binding: ChannelBinding::Prefer,
             pooler: Pooler::None,
+            reads_only: false,
             direct: None,
         }
     }

@@ -251,6 +251,15 @@ fn two_routes_of_one_group_and_topic_or_one_name_are_refused() {
 }
 
 #[test]
+fn whoever_searches_for_people_on_the_page_is_known() {
+    assert!(refused("[http]\nsearch = true").contains("http.token"));
+    assert!(
+        refused("[http]\nsearch = true\nexplain = false\nopen = true").contains("explain = true")
+    );
+    assert!(from("[http]\nsearch = true\nopen = true").unwrap().config.http.search);
+}
+
+#[test]
 fn a_property_that_breaks_the_promise_is_refused_with_its_reason() {
     for line in [
         "enable.auto.commit = true",

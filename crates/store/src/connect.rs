@@ -61,7 +61,10 @@ pub fn settings(p: &Postgres) -> Result<(Config, TlsMode), Problem> {
         .keepalives_idle(Duration::from_secs(10))
         .keepalives_interval(Duration::from_secs(5))
         .keepalives_retries(3)
-        .target_session_attrs(TargetSessionAttrs::ReadWrite)
+        .target_session_attrs(match p.reads_only {
+            true => TargetSessionAttrs::Any,
+            false => TargetSessionAttrs::ReadWrite,
+        })
         .channel_binding(p.channel_binding);
     for host in &p.hosts {
         to.host(host);
@@ -87,8 +90,9 @@ pub fn settings(p: &Postgres) -> Result<(Config, TlsMode), Problem> {
     Ok((to, tls))
 }
 
-fn session(lock_timeout: Duration) -> String {
-    format!("{SESSION}; SET lock_timeout = {}", lock_timeout.as_millis())
+fn session(p: &Postgres, lock_timeout: Duration) -> String {
+    let reads = if p.reads_only { "; SET default_transaction_read_only = on" } else { "" };
+    format!("{SESSION}; SET lock_timeout = {}{reads}", lock_timeout.as_millis())
 }
 
 /// A pool that opens connections when they are asked for; this connects to nothing yet.
@@ -108,9 +112,10 @@ pub fn pool(
         create: Some(patience(p)),
         recycle: Some(Duration::from_secs(5)),
     };
+    let session = session(p, lock_timeout);
     let set_up = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+        let session = session.clone();
         Box::pin(async move {
-            let session = session(lock_timeout);
             let set = tokio::time::timeout(SET_UP, client.batch_execute(&session)).await;
             set.map_err(|_| HookError::message(error::MUTE))?.map_err(HookError::Backend)
         })
@@ -140,7 +145,7 @@ pub async fn listener(
     let hosts = hosts(p, application_name)?;
     let opening = async {
         let open = hosts.open().await?;
-        open.client.batch_execute(&session(LOCK_TIMEOUT)).await?;
+        open.client.batch_execute(&session(p, LOCK_TIMEOUT)).await?;
         Ok((open.client, open.heard))
     };
     match tokio::time::timeout(patience(p), opening).await {

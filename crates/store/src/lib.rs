@@ -60,6 +60,7 @@ use rules::problem::Problem;
 pub struct Store {
     pool: Pool,
     pooler: Pooler,
+    reads_only: bool,
 }
 
 /// The connections of a store.
@@ -84,7 +85,7 @@ impl Store {
         connections: usize,
     ) -> Result<Store, Problem> {
         let pool = connect::pool(p, application_name, connections, connect::LOCK_TIMEOUT)?;
-        Ok(Store { pool, pooler: p.pooler })
+        Ok(Store { pool, pooler: p.pooler, reads_only: p.reads_only })
     }
 
     /// The same for somebody who looks around: a session that is not waited for any more waits for no lock for long.
@@ -94,7 +95,7 @@ impl Store {
         connections: usize,
     ) -> Result<Store, Problem> {
         let pool = connect::pool(p, application_name, connections, IMPATIENT)?;
-        Ok(Store { pool, pooler: p.pooler })
+        Ok(Store { pool, pooler: p.pooler, reads_only: p.reads_only })
     }
 
     /// The same, connected.
@@ -124,7 +125,11 @@ impl Store {
 
     /// Begins a transaction. `name` says in logs what was being done.
     pub async fn begin(&self, name: &'static str) -> Result<Tx, Fault> {
-        Tx::begin(self.client().await?, self.pooler, name).await
+        let tx = Tx::begin(self.client().await?, self.pooler, name).await?;
+        if self.reads_only {
+            tx.batch("SET TRANSACTION READ ONLY").await?;
+        }
+        Ok(tx)
     }
 
     /// Runs one statement by itself and returns its rows.

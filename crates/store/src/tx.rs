@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use deadpool_postgres::Object;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Row, SimpleQueryMessage};
 use tracing::trace;
@@ -104,6 +105,33 @@ impl Tx {
             host.map(|()| rows)
         };
         self.judged(answer_timeout::answer(Box::pin(answered)).await)
+    }
+
+    /// The same, of which at most so many rows are kept, whatever it finds.
+    pub async fn query_host_few(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+        most: usize,
+    ) -> Result<Vec<Row>, Fault> {
+        self.search_host().await?;
+        let run = async {
+            let client = self.client();
+            let rows = match self.pooler {
+                Pooler::Transaction => {
+                    let params = pooler_params::params(params);
+                    client.query_typed_raw(sql, params).await?
+                }
+                Pooler::None => {
+                    let statement = client.prepare_cached(sql).await?;
+                    client.query_raw(&statement, params.iter().copied()).await?
+                }
+            };
+            rows.take(most).try_collect::<Vec<Row>>().await
+        };
+        let rows = self.judged(answer_timeout::answer(Box::pin(run)).await)?;
+        self.batch(OWN).await?;
+        Ok(rows)
     }
 
     /// Has the host's schemas searched, and keeps how, for the next time: telling which they are costs as much as a small

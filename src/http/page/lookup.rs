@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use tokio::sync::Semaphore;
+use tokio::time;
 
 use crate::config::{Config, Inbox};
-use crate::explain::{self, Life, Places};
+use crate::explain::{self, Life, Others, Places};
 use crate::store::Store;
 use crate::store::mapping::Looks;
 use rules::problem::Problem;
@@ -21,17 +22,16 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How long one may take, and each part of it.
 const PATIENCE: Duration = Duration::from_secs(4);
 const EACH: Duration = Duration::from_millis(900);
-/// The longest id.
-const LONGEST: usize = 200;
 
 /// Looks payments up.
 pub struct Lookup {
-    routes: Vec<(Inbox, Option<Store>)>,
+    routes: Vec<(Inbox, Others, Option<Store>)>,
     store: Store,
     outbox: Option<Store>,
     abreast: Semaphore,
     left: Mutex<(f64, Instant)>,
     is_allowed: bool,
+    by_person: bool,
 }
 
 /// Why nothing was looked up.
@@ -52,7 +52,7 @@ impl Lookup {
         let open = |postgres| Store::open(postgres, "makegood page", ABREAST);
         let route = |route: &Inbox| {
             let source = config.source_of(&route.name).map(open).transpose()?;
-            Ok((route.clone(), source))
+            Ok((route.clone(), Others::than(route, config), source))
         };
         let outbox = config.outbox.enabled.then(|| open(config.outbox_database()));
         Ok(Arc::new(Lookup {
@@ -62,40 +62,48 @@ impl Lookup {
             abreast: Semaphore::new(ABREAST),
             left: Mutex::new((BURST, Instant::now())),
             is_allowed: config.http.explain,
+            by_person: config.http.search,
         }))
     }
 
-    /// Everything that is known of an id; `route` says by whose mapping the host's tables are read, the
-    /// first one's if it is not known.
-    pub async fn find(&self, route: &str, id: &str) -> Result<Life, Refusal> {
+    /// Everything that each route knows of an id; of one route alone, if there is one of this name.
+    pub async fn find(&self, route: &str, id: &str) -> Result<Vec<(String, Life)>, Refusal> {
         if !self.is_allowed {
             return Err(Refusal::Forbidden);
         }
         if id.is_empty() {
             return Err(Refusal::Unusable("Type the id of a payment, a purchase or an event."));
         }
-        if id.len() > LONGEST || id.contains(char::is_control) {
+        if !explain::is_usable(id) {
             return Err(Refusal::Unusable("That is no id of a payment, a purchase or an event."));
         }
         if !self.may_go() {
             return Err(Refusal::TooMany);
         }
         let Ok(_turn) = self.abreast.try_acquire() else { return Err(Refusal::TooMany) };
-        let looking = async { explain::explain(&self.places(route), id).await };
+        let is_known = self.routes.iter().any(|(own, ..)| own.name == route);
+        let is_asked = |name: &str| !is_known || name == route;
+        let asked = self.routes.iter().filter(|(own, ..)| is_asked(&own.name));
+        let each = asked.map(|(own, others, source)| {
+            let places = self.places(own, others, source.as_ref());
+            async move { (own.name.clone(), explain::explain(&places, id).await) }
+        });
+        let looking = futures_util::future::join_all(each);
         tokio::time::timeout(PATIENCE, looking).await.map_err(|_| Refusal::Late)
     }
 
-    fn places(&self, name: &str) -> Places {
-        let route = self.routes.iter().find(|(route, _)| route.name == name);
-        let (looks, source) = match route.or(self.routes.first()) {
-            Some((route, source)) => {
-                let looks = Looks::of(route.mapping.as_deref()).map_err(|problem| problem.reason);
-                (looks, source.clone())
-            }
-            None => (Ok(Looks::default()), None),
-        };
-        let (store, outbox) = (self.store.clone(), self.outbox.clone());
-        Places { store, source, outbox, looks, by_key: false, patience: EACH }
+    fn places(&self, route: &Inbox, others: &Others, source: Option<&Store>) -> Places {
+        Places {
+            route: route.clone(),
+            others: others.clone(),
+            store: self.store.clone(),
+            source: source.cloned(),
+            outbox: self.outbox.clone(),
+            looks: Looks::of(route.mapping.as_deref()).map_err(|problem| problem.reason),
+            by_person: self.by_person,
+            patience: EACH,
+            until: time::Instant::now() + PATIENCE,
+        }
     }
 
     /// Takes one of what is left; it fills up with time.

@@ -26,6 +26,9 @@ section! {
         /// The page shows a payment and its purchase to whoever types its id. false leaves that to `makegood explain`,
         /// and is the default where other machines reach the address.
         explain: bool = true, truth();
+        /// The page finds payments by whatever the mapping's lookup.sql takes as well, such as a student, an e-mail address or
+        /// an invoice. Whoever may see the page can then ask for anybody's, so it wants a token, or open = true.
+        search: bool = false, truth();
     }
 }
 

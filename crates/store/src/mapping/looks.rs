@@ -13,6 +13,7 @@ use rules::sql::unquoted;
 use rules::statuses::Statuses;
 
 const INDEX: &str = "-- makegood: index ";
+const ROW: &str = "-- makegood: row ";
 
 const WINDOW: [Type; 5] =
     [Type::TIMESTAMPTZ, Type::TEXT, Type::TIMESTAMPTZ, Type::INT8, Type::TEXT_ARRAY];
@@ -57,6 +58,8 @@ const STRANGERS: &Columns = &[
 /// The statements, each as the operator wrote it; `None` for a file that a folder does not have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Looks {
+    /// What people call the row that an event makes, where `apply.sql` says that it is no purchase.
+    pub row: Option<String>,
     /// `missing.sql`: without it nothing of this mapping is reconciled.
     pub missing: Option<String>,
     /// `conflicts.sql`: without it no contradictions are looked for.
@@ -153,6 +156,7 @@ impl Looks {
             purchases: text("purchases.sql"),
             lookup: text("lookup.sql"),
             strangers: text("strangers.sql"),
+            row: None,
             statuses: Statuses::of(BUILT_IN).unwrap_or_default(),
         }
     }
@@ -184,6 +188,7 @@ impl Looks {
             purchases: read("purchases.sql")?,
             lookup: read("lookup.sql")?,
             strangers: read("strangers.sql")?,
+            row: row(&apply),
             statuses,
         })
     }
@@ -298,6 +303,12 @@ impl Mapping {
         let sql = format!("SELECT FROM {} OFFSET 999 LIMIT 1", index.table);
         Ok((!store.query_host(&sql, &[]).await?.is_empty()).then_some(index.table))
     }
+}
+
+/// The word of the row line.
+fn row(apply: &str) -> Option<String> {
+    let word = apply.lines().find_map(|line| line.strip_prefix(ROW))?.trim();
+    (!word.is_empty()).then(|| word.chars().take(40).collect())
 }
 
 /// What to do about a statement that breaks its contract.

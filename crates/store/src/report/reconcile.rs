@@ -182,23 +182,27 @@ pub async fn explain_outbox(
     Ok(look(store, sql, false, &[&payments, &events]).await?.iter().map(read_trace).collect())
 }
 
-/// What the host's tables have of a payment or a purchase with this id: by the mapping's `lookup.sql`.
+/// How many rows of the host's are kept of one look.
+pub const MOST_ROWS: usize = 1000;
+
+/// What the host's tables have of a payment or a purchase with this id, or of whatever the mapping's `lookup.sql` finds
+/// payments by: at most [`MOST_ROWS`].
 pub async fn lookup(store: &Store, sql: &str, id: &str) -> Result<Vec<Trace>, Fault> {
     let rows = look(store, sql, true, &[&id]).await?;
     let part = |row: &Row| cell(row, "part").unwrap_or_default();
     Ok(rows.iter().map(|row| host_row(row, part(row), "contents")).collect())
 }
 
-/// The same of one part by its payment's id alone: by `payments.sql`, which tells its state too, or `purchases.sql`. A
+/// The same of one part by its payments' ids alone: by `payments.sql`, which tells their state too, or `purchases.sql`. A
 /// text that cannot be a payment's id is none.
-pub async fn by_key(
+pub async fn of_part(
     store: &Store,
     ask: payments::Ask<'_>,
     part: &str,
-    id: &str,
+    ids: &[String],
 ) -> Result<Vec<Trace>, Fault> {
-    let (id, last) = ([id.to_owned()], LastFound::default());
-    let found = Box::pin(by_keys(&id, &Alone { store, ask }, &last)).await?.rows;
+    let last = LastFound::default();
+    let found = Box::pin(by_keys(ids, &Alone { store, ask }, &last)).await?.rows;
     let trace = |row: &Row| Trace {
         what: cell(row, "state").unwrap_or_default(),
         ..host_row(row, part.to_owned(), "terms")
@@ -234,7 +238,7 @@ async fn look(
     let tx = store.begin("explain").await?;
     tx.batch(LOOK).await?;
     let rows = match is_host {
-        true => tx.query_host(sql, params).await,
+        true => tx.query_host_few(sql, params, MOST_ROWS).await,
         false => tx.query(sql, params).await,
     };
     tx.rollback().await;

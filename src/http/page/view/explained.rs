@@ -1,16 +1,20 @@
 //! The life of one payment.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::When;
 use super::words::parts;
-use crate::explain::{Life, Trace, Unseen, details, sentence};
+use crate::explain::{Life, Trace, Unseen, details, sentence, traces};
 
 /// What is known of an id.
 pub struct Explained {
     pub id: String,
     /// In parts, its commands set apart.
     pub sentence: Vec<(bool, String)>,
+    /// Those of other payments and other routes.
+    pub others: Vec<Vec<(bool, String)>>,
     /// What could not be looked at, a line each.
     pub unseen: Vec<String>,
     pub steps: Vec<Step>,
@@ -25,19 +29,21 @@ pub struct Step {
 }
 
 impl Explained {
-    /// What was found.
-    pub fn new(id: &str, life: &Life, now: Timestamp) -> Explained {
-        let step = |trace: &Trace| Step {
-            when: trace.at.map(|at| When::new(at, now)),
-            part: trace.part.clone(),
-            what: trace.what.clone(),
-            details: details(&trace.contents),
+    /// What was found, by each route.
+    pub fn new(id: &str, lives: &[(String, Life)], now: Timestamp) -> Explained {
+        let told = |(route, life): &(String, Life)| match lives.len() {
+            1 => sentence(life),
+            _ => format!("{route}: {}", sentence(life)),
         };
+        let told: Vec<String> = lives.iter().map(told).collect();
+        let mut lines = told.iter().flat_map(|text| text.lines()).map(parts);
+        let unseen = lives.iter().flat_map(|(_, life)| life.unseen.iter().map(Unseen::line));
         Explained {
             id: id.to_owned(),
-            sentence: parts(&sentence(life)),
-            unseen: life.unseen.iter().map(Unseen::line).collect(),
-            steps: life.traces.iter().map(step).collect(),
+            sentence: lines.next().unwrap_or_default(),
+            others: lines.collect(),
+            unseen: unseen.collect::<BTreeSet<_>>().into_iter().collect(),
+            steps: traces(lives).into_iter().map(|trace| step(trace, now)).collect(),
         }
     }
 
@@ -46,8 +52,18 @@ impl Explained {
         Explained {
             id: id.to_owned(),
             sentence: parts(sentence),
+            others: Vec::new(),
             unseen: Vec::new(),
             steps: Vec::new(),
         }
+    }
+}
+
+fn step(trace: &Trace, now: Timestamp) -> Step {
+    Step {
+        when: trace.at.map(|at| When::new(at, now)),
+        part: trace.part.clone(),
+        what: trace.what.clone(),
+        details: details(&trace.contents),
     }
 }
