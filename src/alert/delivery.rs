@@ -41,7 +41,7 @@ impl Delivery {
     pub(super) fn new(through: Through) -> Result<Delivery, Problem> {
         Ok(match through {
             Through::Webhook(url) => Delivery::Webhook { client: Client::new()?, url },
-            Through::Command(words) => Delivery::Command(words),
+            Through::Command(words) => Delivery::Command(words.to_vec()),
         })
     }
 

@@ -4,6 +4,7 @@
 //! `MAKEGOOD_TEST_CASES` sets how many cases each law gets (default 300).
 
 mod alarm;
+mod fields;
 mod stall;
 mod trace;
 mod window;

@@ -72,7 +72,7 @@ impl Site {
         let kafka = config::Kafka {
             bootstrap_servers,
             properties: BTreeMap::new(),
-            token_command: Vec::new(),
+            token_command: config::Program::default(),
             msk_region: None,
         };
         let producer = Producer::new(&kafka, &self.rig.topic).unwrap();

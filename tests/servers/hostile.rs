@@ -15,6 +15,7 @@ use crate::support::events::payments;
 use crate::support::eventually;
 use crate::support::http::{address, converse, get};
 use crate::support::ledger;
+use crate::support::load::chance;
 use crate::support::rig::Rig;
 
 const TOKEN: &str = "a-token-that-nobody-guesses";
@@ -170,7 +171,9 @@ async fn requests_of_any_kind_are_answered_or_let_go() {
     let at = address(&daemon).await;
     let head = "Host: localhost\r\nConnection: close\r\n";
     let chunk = "fffffff\r\n".to_owned() + &"x".repeat(100_000);
-    for request in [
+    let mut rng = chance("requests of any kind");
+    let odd = (0..300).map(|_| any_request(&mut rng));
+    let known = [
         "\0\0\0\0".repeat(5000),
         "GET".to_owned() + &" ".repeat(100_000),
         format!("GET /{} HTTP/1.1\r\n{head}\r\n", "a/".repeat(30_000)),
@@ -189,10 +192,13 @@ async fn requests_of_any_kind_are_answered_or_let_go() {
         format!("GET /..%2f..%2fetc/passwd HTTP/1.1\r\n{head}\r\n"),
         format!("CONNECT localhost:1 HTTP/1.1\r\n{head}\r\n"),
         format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{head}"),
-    ] {
+    ];
+    for request in known.into_iter().chain(odd) {
         let talk = async {
             let mut stream = TcpStream::connect(&at).await.unwrap();
             let _ = stream.write_all(request.as_bytes()).await;
+            // A head that does not end is waited for only while more may come.
+            let _ = stream.shutdown().await;
             let mut answer = Vec::new();
             let _ = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer).await;
             answer
@@ -204,6 +210,67 @@ async fn requests_of_any_kind_are_answered_or_let_go() {
     }
     assert_eq!(get(&at, "/livez").await.status, 200);
     assert!(!daemon.log().contains("panicked"), "{}", daemon.log());
+}
+
+/// A request of parts that are each right, odd or broken.
+fn any_request(rng: &mut fastrand::Rng) -> String {
+    let any = |rng: &mut fastrand::Rng, parts: &[&str]| rng.choice(parts).unwrap().to_string();
+    let mut request = any(rng, &["GET", "HEAD", "POST", "OPTIONS", "TRACE", "get", "G\u{e9}T", ""]);
+    request += &any(rng, &[" ", "  ", "\t", ""]);
+    let paths =
+        ["/", "/explain", "/api/v1/status", "/metrics", "/readyz", "/live", "//", "*", "http://x/"];
+    request += &any(rng, &paths);
+    for _ in 0..rng.usize(..4) {
+        request += &any(
+            rng,
+            &[
+                "?id=",
+                "&",
+                "%00",
+                "%",
+                "%zz",
+                "verbose",
+                "=",
+                "#",
+                "+",
+                "\u{1f600}",
+                "/../",
+                "%1b[31m",
+            ],
+        );
+    }
+    request +=
+        &any(rng, &[" HTTP/1.1\r\n", " HTTP/1.0\r\n", " HTTP/9.9\r\n", "\r\n", " HTTP/1.1\n"]);
+    for _ in 0..rng.usize(..5) {
+        let name = [
+            "Host",
+            "Authorization",
+            "Content-Length",
+            "Transfer-Encoding",
+            "Expect",
+            "Upgrade",
+            "Range",
+            "X\0",
+            "",
+        ];
+        request += &any(rng, &name);
+        request += &any(rng, &[": ", ":", " : ", ""]);
+        let value = [
+            "localhost",
+            "Basic !!!",
+            "bearer",
+            "-1",
+            "5",
+            "chunked",
+            "100-continue",
+            "websocket",
+            "bytes=9-",
+            "\u{1b}[2J",
+        ];
+        request += &any(rng, &value);
+        request += &any(rng, &["\r\n", "\n", "\r"]);
+    }
+    request + &any(rng, &["Connection: close\r\n\r\n", "\r\n", "\r\n\r\n5\r\nabcde\r\n", ""])
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -66,7 +66,7 @@ async fn finds(bootstrap: &str, expected: Option<Code>) {
     let settings = config::Kafka {
         bootstrap_servers: bootstrap.to_owned(),
         properties: BTreeMap::new(),
-        token_command: Vec::new(),
+        token_command: config::Program::default(),
         msk_region: None,
     };
     eventually(&format!("the check of {bootstrap} to find {expected:?}"), || async {

@@ -108,7 +108,7 @@ impl Alone {
         let kafka = config::Kafka {
             bootstrap_servers: self.kafka.bootstrap(),
             properties: BTreeMap::new(),
-            token_command: Vec::new(),
+            token_command: config::Program::default(),
             msk_region: None,
         };
         Probe::new(&kafka, &self.rig.topic, &self.rig.group).unwrap()

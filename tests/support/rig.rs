@@ -253,7 +253,7 @@ impl Rig {
         config::Kafka {
             bootstrap_servers,
             properties: BTreeMap::new(),
-            token_command: Vec::new(),
+            token_command: config::Program::default(),
             msk_region: None,
         }
     }

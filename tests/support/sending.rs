@@ -29,7 +29,7 @@ impl Sending {
         let kafka = config::Kafka {
             bootstrap_servers: bootstrap.to_owned(),
             properties: properties.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
-            token_command: Vec::new(),
+            token_command: config::Program::default(),
             msk_region: None,
         };
         let (out, reports) = mpsc::unbounded_channel();

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-pub use special::{address, hosts, level, program, region, share, start, token, url, webhook};
+pub use special::{
+    Program, address, hosts, level, program, region, share, start, token, url, webhook,
+};
 
 use super::layers::Raw;
 use super::units;

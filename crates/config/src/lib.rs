@@ -31,6 +31,7 @@ use secrecy::SecretString;
 
 pub use again::Again;
 pub use describe::{reference, shipped};
+pub use kinds::Program;
 pub use layers::Origin;
 pub use load::{Loaded, Overrides, load};
 pub use postgres::{Postgres, RootCert, SslMode};
@@ -101,7 +102,7 @@ pub enum Through {
     /// A POST to this URL, which may be a secret.
     Webhook(SecretString),
     /// A program with its arguments.
-    Command(Vec<String>),
+    Command(Program),
 }
 
 impl Alert {

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use tokio_postgres::config::ChannelBinding;
 
 use super::again::Again;
+use super::kinds::Program;
 use super::libpq::Libpq;
 use super::{Pooler, redact, url};
 use rules::problem::{Code, Problem};
@@ -38,7 +39,7 @@ pub struct Postgres {
     /// What opens the key.
     pub sslpassword: Option<SecretString>,
     /// A program that prints the password; empty for none.
-    pub password_command: Vec<String>,
+    pub password_command: Program,
     /// How the login is read again when it was refused.
     pub again: Option<Again>,
     /// The name shown in `pg_stat_activity`; `None` leaves it to the caller.
@@ -121,7 +122,7 @@ impl Default for Postgres {
             sslcert: None,
             sslkey: None,
             sslpassword: None,
-            password_command: Vec::new(),
+            password_command: Program::default(),
             again: None,
             application_name: None,
             connect_timeout: Duration::from_secs(5),

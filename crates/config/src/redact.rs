@@ -53,14 +53,32 @@ pub(super) fn program(words: &[String]) -> String {
     }
 }
 
-/// A connection URL with its password masked; a `key=value` text is masked as a whole, unless it
-/// names no password.
+/// Parameters of a connection whose values are no secrets; every other one is masked.
+const PLAIN: &[&str] = &[
+    "application_name",
+    "channel_binding",
+    "connect_timeout",
+    "dbname",
+    "host",
+    "options",
+    "port",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "target_session_attrs",
+    "user",
+];
+
+/// A connection URL with its password masked; a `key=value` text is masked as a whole, unless all it names is plain.
 pub fn url(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
-        let spelled = url.to_lowercase();
-        let secret = spelled.contains("pass") || !spelled.contains('=');
-        return if secret && !url.is_empty() { MASK.to_owned() } else { url.to_owned() };
+        let is_plain = url.split_whitespace().all(is_plain);
+        return if is_plain { url.to_owned() } else { MASK.to_owned() };
     };
+    if !scheme.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        return MASK.to_owned();
+    }
     // The same cut as when connecting: the last @ before the path ends the credentials. An @ after
     // that may belong to a password with a raw slash, so everything before it is masked too.
     let (main, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -69,10 +87,8 @@ pub fn url(url: &str) -> String {
             Some((user, _)) => format!("{user}:{MASK}@{host}"),
             None => main.to_owned(),
         },
-        None if main.matches(':').count() > 1 && !main.contains('[') && !main.contains(',') => {
-            MASK.to_owned()
-        }
-        None => main.to_owned(),
+        None if has_ports(main) => main.to_owned(),
+        None => MASK.to_owned(),
     };
     if query.is_empty() {
         return format!("{scheme}://{main}");
@@ -85,11 +101,29 @@ pub fn url(url: &str) -> String {
     format!("{scheme}://{main}?{}", query.join("&"))
 }
 
+/// Whether what follows each host is a port, and no password whose host was forgotten.
+fn has_ports(main: &str) -> bool {
+    let hosts = main.split('/').next().unwrap_or_default();
+    hosts.split(',').all(|host| {
+        let name = host.rsplit_once(']').map_or(host, |(_, port)| port);
+        let port = name.split_once(':').map_or("", |(_, port)| port);
+        port.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
 fn parameter(pair: &str) -> String {
     match pair.split_once('=') {
-        Some((name, _)) if name.to_lowercase().contains("pass") => format!("{name}={MASK}"),
-        _ => pair.to_owned(),
+        _ if is_plain(pair) => pair.to_owned(),
+        Some((name, _)) if ["password", "sslpassword"].contains(&name) => format!("{name}={MASK}"),
+        _ => MASK.to_owned(),
     }
+}
+
+/// Whether it names a parameter that is no secret, and only that.
+fn is_plain(pair: &str) -> bool {
+    pair.split_once('=').is_some_and(|(name, value)| {
+        PLAIN.contains(&name.to_ascii_lowercase().as_str()) && !value.contains(['=', ';', '\''])
+    })
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub use page::Http;
 pub use route::{Batch, Inbox, Start};
 
 use super::declare::section;
-use super::kinds::{count, level, maybe, one_of, program, truth, webhook, within};
+use super::kinds::{Program, count, level, maybe, one_of, program, truth, webhook, within};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -86,7 +86,7 @@ section! {
         /// The URL, which may be a secret: MAKEGOOD_ALERT_WEBHOOK_FILE names a file with it.
         webhook: Option<SecretString> = "", webhook();
         /// The program.
-        command: Vec<String> = [], program();
+        command: Program = [], program();
         /// How long it has to be bad, and then well, before anybody is told.
         after: Duration = "1m", within(SECOND, 30 * DAY);
         /// How often it is said again while it stays bad.

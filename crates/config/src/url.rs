@@ -139,7 +139,8 @@ fn apply(to: &mut Postgres, key: &str, value: &str) -> Result<(), String> {
         ignored if IGNORED.contains(&ignored) => {}
         unknown => {
             let fix = did_you_mean(unknown, &KNOWN);
-            return Err(format!("unknown connection parameter `{unknown}`: {fix}"));
+            // It may be a part of a password.
+            return Err(format!("a connection parameter is unknown: {fix}"));
         }
     }
     Ok(())

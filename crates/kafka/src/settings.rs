@@ -168,7 +168,7 @@ mod tests {
         let kafka = config::Kafka {
             bootstrap_servers: "broker:9092".to_owned(),
             properties,
-            token_command: Vec::new(),
+            token_command: config::Program::default(),
             msk_region: None,
         };
         for settings in [

@@ -92,7 +92,7 @@ pub(super) fn settle(settings: &mut ClientConfig, kafka: &config::Kafka) {
 
 fn source(kafka: &config::Kafka) -> Option<Source> {
     if !kafka.token_command.is_empty() {
-        return Some(Source::Command(kafka.token_command.clone()));
+        return Some(Source::Command(kafka.token_command.to_vec()));
     }
     if let Some(region) = &kafka.msk_region {
         return Some(Source::Msk { region: region.clone() });

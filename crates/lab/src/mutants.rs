@@ -37,6 +37,9 @@ pub struct MutantsArgs {
     /// Ask all of them, also where one has noticed
     #[arg(long)]
     pub all: bool,
+    /// Only those that nobody has noticed so far
+    #[arg(long)]
+    pub missed: bool,
 }
 
 /// One rule taken back.
@@ -91,6 +94,9 @@ pub fn run(args: &MutantsArgs) -> Result<ExitCode, Problem> {
     let mut results = Noticed::read()?;
     let mut missed = 0;
     for mutant in all()?.iter().filter(|mutant| wanted(mutant)) {
+        if args.missed && results.is_noticed(mutant) {
+            continue;
+        }
         tree.with(mutant, || {
             for check in &args.by {
                 let Some(found) = check.ask(&tree, mutant)? else { continue };

@@ -59,6 +59,10 @@ mod tests {
     fn the_same_amount_with_more_zeros_is_no_contradiction() {
         let (paid, bought) = (json!({"amount": "499.5000"}), json!({"amount": "499.50"}));
         assert_eq!(contradiction(Some(("paid", &paid)), &bought), None);
+        // No double tells these from each other.
+        let (paid_much, other) =
+            (json!({"amount": "9007199254740993"}), json!({"amount": "9007199254740992"}));
+        assert_eq!(contradiction(Some(("paid", &paid_much)), &other), Some("amount".to_owned()));
         let other = json!({"amount": "499.51"});
         assert_eq!(contradiction(Some(("paid", &paid)), &other), Some("amount".to_owned()));
     }

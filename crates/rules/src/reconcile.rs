@@ -217,6 +217,17 @@ mod tests {
     }
 
     #[test]
+    fn a_rehearsal_makes_nothing_good_whatever_is_missing() {
+        let rehearsal = Run { dry_run: true, ..run(Phase::Compare) };
+        for missing in [0, 1, 6] {
+            let (state, actions) =
+                rehearsal.on(Event::Compared { compared: 10, missing, is_last: true });
+            assert_ne!(state, State::MakingGood);
+            assert!(!actions.contains(&Action::Begin(Phase::MakeGood)), "{missing}: {actions:?}");
+        }
+    }
+
+    #[test]
     fn only_a_whole_run_that_is_no_rehearsal_covers_gaps() {
         let last = || Event::Checked { is_last: true };
         let covers = |run: Run| run.on(last()).1.contains(&Action::Cover);

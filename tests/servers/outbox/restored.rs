@@ -154,7 +154,7 @@ async fn giving_a_restored_outbox_new_numbers_shows_life_and_ends_when_told() {
         kafka: Kafka {
             bootstrap_servers: site.rig.world.kafka.bootstrap(),
             properties: BTreeMap::new(),
-            token_command: Vec::new(),
+            token_command: config::Program::default(),
             msk_region: None,
         },
         retention: Duration::from_secs(3600),

@@ -168,7 +168,7 @@ fn relay(site: &Site, broker: &str) -> impl Future<Output = ()> + use<> {
         kafka: Kafka {
             bootstrap_servers: broker.to_owned(),
             properties: BTreeMap::new(),
-            token_command: Vec::new(),
+            token_command: config::Program::default(),
             msk_region: None,
         },
         retention: Duration::from_secs(3600),

@@ -1,6 +1,8 @@
 //! Kinds of values that one or two keys have.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::ops::Deref;
 
 use hyper::Uri;
 use secrecy::{ExposeSecret, SecretString};
@@ -87,8 +89,26 @@ pub fn webhook() -> Kind<Option<SecretString>> {
     Kind::new("a URL", read, show).secret()
 }
 
-/// A program with its arguments, which are not shown; an empty list is none.
-pub fn program() -> Kind<Vec<String>> {
+/// A program with its arguments, which are not shown: they may be passwords. An empty list is none.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Program(Vec<String>);
+
+impl Deref for Program {
+    type Target = Vec<String>;
+
+    fn deref(&self) -> &Vec<String> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Program").field(&redact::program(&self.0)).finish()
+    }
+}
+
+/// One as it is configured.
+pub fn program() -> Kind<Program> {
     let read = |raw: &Raw| {
         let words = match raw {
             Raw::List(words) => words.clone(),
@@ -102,7 +122,7 @@ pub fn program() -> Kind<Vec<String>> {
             Some(program) if program.trim().is_empty() => {
                 Err("the program's name is empty".to_owned())
             }
-            _ => Ok(words),
+            _ => Ok(Program(words)),
         }
     };
     Kind::new("a program and its arguments", read, |words| redact::program(words))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::declare::{Key, Section, join, section};
-use crate::kinds::{Kind, program, region, text};
+use crate::kinds::{Kind, Program, program, region, text};
 use crate::layers::Raw;
 use crate::reader::Reader;
 use crate::redact;
@@ -17,7 +17,7 @@ section! {
         /// A program that prints a token for SASL OAUTHBEARER: ["/usr/local/bin/token", "kafka"]. It is run again before the
         /// token ends. For the client credentials of an OIDC provider no program is needed: see
         /// sasl.oauthbearer.method below.
-        token_command: Vec<String> = [], program();
+        token_command: Program = [], program();
         /// The region of an Amazon MSK cluster with IAM access control, such as "eu-west-1": a token is signed for it with the
         /// credentials that AWS's own programs would use (variables, profile, web identity, container, instance). Over
         /// sasl_ssl unless security.protocol says otherwise.

@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use crate::declare::section;
-use crate::kinds::{one_of, program, url};
+use crate::kinds::{Program, one_of, program, url};
 
 section! {
     /// The database with the purchases, and with makegood's own schema.
@@ -20,7 +20,7 @@ section! {
         direct_url: SecretString = "", url();
         /// A program that prints the password, for tokens that expire: it is asked once a minute at most when a connection is
         /// opened, and whenever a login is refused.
-        password_command: Vec<String> = [], program().example("[\"/usr/local/bin/database-token\", \"shop\"]");
+        password_command: Program = [], program().example("[\"/usr/local/bin/database-token\", \"shop\"]");
     }
 }
 

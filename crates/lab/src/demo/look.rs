@@ -43,7 +43,7 @@ impl Eyes {
         let kafka = config::Kafka {
             bootstrap_servers,
             properties: BTreeMap::new(),
-            token_command: Vec::new(),
+            token_command: config::Program::default(),
             msk_region: None,
         };
         Ok(Eyes { client, probe: Arc::new(Probe::new(&kafka, topic, group)?) })

@@ -47,7 +47,7 @@ impl Shop {
         let kafka = config::Kafka {
             bootstrap_servers,
             properties: BTreeMap::from([patience]),
-            token_command: Vec::new(),
+            token_command: config::Program::default(),
             msk_region: None,
         };
         Ok(Shop {

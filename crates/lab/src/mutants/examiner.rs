@@ -110,6 +110,7 @@ impl Examiner {
             Examiner::Laws => tests(package, &[]),
             Examiner::Simulation if !file.starts_with("crates/rules/") => None,
             Examiner::Simulation => tests(&["-p", "makegood-rules", "--test", "simulation"], &[]),
+            Examiner::Servers if mutant.servers.is_empty() => None,
             Examiner::Servers => {
                 let filters: Vec<&str> = mutant.servers.split_whitespace().collect();
                 tests(&["--test", "promises"], &filters)
@@ -162,11 +163,11 @@ fn first_words(mut command: Command) -> Result<Option<String>, Problem> {
 
 /// The seed of a life, the invariant, or the test.
 fn words(text: &str) -> String {
-    let told = |line: &&str| {
-        let is_invariant = line.starts_with('I') && line.contains(": ");
-        line.contains("MAKEGOOD_SIM_SEED=") || line.ends_with("... FAILED") || is_invariant
-    };
-    let line = text.lines().find(told).or_else(|| text.lines().rev().find(|line| !line.is_empty()));
+    let seed = text.lines().find(|line| line.contains("MAKEGOOD_SIM_SEED="));
+    let told =
+        |line: &&str| line.ends_with("... FAILED") || line.starts_with('I') && line.contains(": ");
+    let told = seed.or_else(|| text.lines().find(told));
+    let line = told.or_else(|| text.lines().rev().find(|line| !line.is_empty()));
     let line =
         line.unwrap_or("it failed").trim_start_matches("test ").trim_end_matches(" ... FAILED");
     line.chars().take(90).collect()

@@ -68,3 +68,20 @@ impl<L> Outlets<L> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_order_for_the_present_assignment_is_obeyed() {
+        let lanes = |next| BTreeMap::from([(0, Outlet { lane: (), next })]);
+        let mut outlets = Outlets::default();
+        assert!(outlets.fetch((2, 2), 1, lanes(5)));
+        // Given before the loop heard of a rebalance, or for one that the member has not heard of.
+        for given in [1, 3] {
+            assert!(!outlets.fetch((given, 2), 2, lanes(9)));
+        }
+        assert_eq!((outlets.generation(), outlets.of(0).map(|o| o.next)), (1, Some(5)));
+    }
+}
