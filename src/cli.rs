@@ -25,6 +25,7 @@ mod quarantine;
 mod reconcile;
 mod send_test;
 mod session;
+mod shadow;
 mod status;
 mod wait;
 
@@ -101,11 +102,26 @@ enum LogChoice {
 #[derive(Subcommand)]
 enum Command {
     /// Run the daemon: read the topics, make the purchases.
-    #[command(after_help = "It stops on SIGTERM or SIGINT when the batches in flight are done.")]
+    #[command(after_help = "\
+It stops on SIGTERM or SIGINT when the batches in flight are done.
+
+With --shadow it stands beside another worker: it reads the topics without
+joining a group or committing an offset, only reads in the databases, and needs
+no schema of its own. Once a day, on SIGUSR1, and at the end it says what it
+would have done otherwise: `missing`, `differs`, `unwanted`, `no_event` and
+`unreadable`, each with its number and examples. http.listen answers / with the
+report, and /readyz is 200 only where something was compared and nothing
+differs.
+
+Examples:
+  makegood run
+  makegood run --shadow --report shadow.json")]
     Run {
         /// Let the route begin although there are purchases that belong to no payment; without this it is held
         #[arg(long, value_name = "ROUTE")]
         confirm: Vec<String>,
+        #[command(flatten)]
+        shadow: shadow::Args,
     },
     /// Look at a database and a topic, and write configuration, mapping and the SQL for their owner.
     Init(init::Args),
@@ -158,7 +174,8 @@ Examples:
 impl Command {
     async fn run(self, globals: &Globals) -> Result<ExitCode, Problem> {
         match self {
-            Command::Run { confirm } => run(globals, confirm).await,
+            Command::Run { shadow, .. } if shadow.is_wanted() => shadow::run(globals, shadow).await,
+            Command::Run { confirm, .. } => run(globals, confirm).await,
             Command::Init(args) => init::run(globals, &args).await,
             Command::Status(args) => status::run(globals, &args).await,
             Command::Doctor(args) => doctor::run(globals, &args).await,

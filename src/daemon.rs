@@ -6,6 +6,7 @@ mod first_start;
 mod mapping;
 mod outbox;
 mod purchases;
+mod shadow;
 mod signals;
 mod status_thread;
 
@@ -20,6 +21,7 @@ use crate::heartbeats::Heartbeats;
 use crate::kafka::login;
 use crate::log_tail::Feed;
 use rules::problem::{Code, Problem};
+pub use shadow::{Telling, shadow};
 use signals::Signals;
 use status_thread::Observer;
 

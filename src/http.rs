@@ -8,6 +8,7 @@ mod gauges;
 mod page;
 mod probes;
 mod server;
+mod shadow;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use crate::overview::Snapshot;
 pub use gauges::Gauges;
 pub use page::{Lookup, Streams};
 pub use server::serve;
+pub use shadow::shadow_router;
 
 /// How long an answer may take to begin.
 const ANSWER: Duration = Duration::from_secs(5);

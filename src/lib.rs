@@ -13,7 +13,7 @@
 //! * [`ingest`] and [`relay`] are the loops that join them, [`reconcile`] compares payments with
 //!   purchases, [`replay`] takes records out of quarantine; [`daemon`] starts, supervises and stops them.
 //! * [`watchdog`] looks at [`progress`], which the loops show of themselves, and mends what is stuck.
-//! * [`doctor`] looks at everything they rest on, and changes nothing.
+//! * [`doctor`] looks at everything they rest on, and changes nothing; [`shadow`] compares what another worker does.
 //! * [`overview`] joins what the databases and Kafka say into one picture, [`http`] and `makegood status` show
 //!   it, [`mod@explain`] the life of one payment; [`mod@alert`] tells somebody; [`meter`] counts, [`log_tail`] keeps the last
 //!   lines of the log and [`heartbeats`] signs of life, for every layer to use; [`mod@start_gate`] says whether a route
@@ -34,6 +34,7 @@ pub mod overview;
 pub mod reconcile;
 pub mod relay;
 pub mod replay;
+pub mod shadow;
 pub mod stop;
 pub mod trace;
 pub mod watchdog;

@@ -21,7 +21,12 @@ pub(super) async fn admit(State(site): State<Site>, request: Request, next: Next
     if is_probe || is_trusted(&site.config.http, request.headers()) {
         return next.run(request).await;
     }
-    match site.config.http.token {
+    refused(&site.config.http)
+}
+
+/// What somebody is answered who may not know.
+pub(super) fn refused(http: &Http) -> Response {
+    match http.token {
         Some(_) => {
             let wanted =
                 [(header::WWW_AUTHENTICATE, "Basic realm=\"makegood\", charset=\"UTF-8\"")];

@@ -72,14 +72,16 @@ const LAYERS: &[(&str, &str)] = &[
     ("reconcile", "store isolate"),
     ("replay", "store isolate"),
     ("watchdog", "store kafka"),
+    // It reads the log as ingest does.
+    ("shadow", "store kafka ingest"),
     ("overview", "store kafka"),
     ("alert", "store overview http_client"),
-    ("http", "store overview explain log_tail"),
+    ("http", "store overview explain log_tail shadow"),
     // It asks ingest what it would do, so that it cannot say anything else.
     ("doctor", "store kafka ingest isolate"),
     (
         "daemon",
-        "store kafka ingest relay reconcile replay watchdog overview alert http doctor log_tail",
+        "store kafka ingest relay reconcile replay watchdog overview alert http doctor log_tail shadow",
     ),
 ];
 

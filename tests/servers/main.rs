@@ -61,6 +61,7 @@ mod schema;
 mod screens;
 mod sending;
 mod settings;
+mod shadow;
 mod shutdown;
 mod situations;
 mod start_positions;

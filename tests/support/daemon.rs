@@ -22,14 +22,27 @@ impl Daemon {
 
     /// The same with variables of the test's own.
     pub fn start_with<V: AsRef<OsStr>>(config: &Path, number: usize, env: &[(&str, V)]) -> Daemon {
+        let mut run = command();
+        run.arg("run").envs(env.iter().map(|(name, value)| (name, value)));
+        Daemon::start_as(run, config, number)
+    }
+
+    /// A shadow of another worker; its last report goes to a file beside its log.
+    pub fn shadow(config: &Path, number: usize, args: &[&str]) -> Daemon {
+        let mut run = command();
+        run.args(["run", "--shadow"]).args(args);
+        Daemon::start_as(run, config, number)
+    }
+
+    fn start_as(mut run: Command, config: &Path, number: usize) -> Daemon {
         let log = config.with_extension(format!("{number}.log"));
         let file = File::create(&log).unwrap();
-        let child = command()
-            .args(["run", "--config"])
+        let said = File::create(config.with_extension(format!("{number}.out"))).unwrap();
+        let child = run
+            .arg("--config")
             .arg(config)
-            .envs(env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(said)
             .stderr(file)
             .spawn()
             .unwrap();

@@ -37,6 +37,7 @@ pub mod relay;
 pub mod replay;
 pub mod reset;
 pub mod schedule;
+pub mod shadow;
 pub mod sql;
 pub mod stall;
 pub mod states;

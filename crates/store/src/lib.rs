@@ -34,6 +34,7 @@ pub mod routes;
 pub mod runs;
 mod search_path;
 pub mod server_info;
+pub mod shadow;
 pub mod statuses;
 pub mod table_shape;
 pub mod test_events;

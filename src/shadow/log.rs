@@ -1,0 +1,97 @@
+//! The topic, read from its first record on by clients that join no group and commit nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{Compared, NO_TOPIC};
+use crate::config;
+use crate::kafka::probe::{Probe, Reader, Watermarks};
+use crate::stop::blocking;
+use rules::problem::Problem;
+use rules::record::Record;
+
+/// How far each partition was read.
+pub(super) struct WholeLog {
+    kafka: config::Kafka,
+    topic: String,
+    group: String,
+    /// The topic's id.
+    pub topic_id: Uuid,
+    probe: Option<Arc<Probe>>,
+    next: BTreeMap<i32, i64>,
+    ends: BTreeMap<i32, Watermarks>,
+    open: Option<(i32, Reader)>,
+}
+
+impl WholeLog {
+    pub(super) fn new(settings: &Compared) -> WholeLog {
+        let route = &settings.route.settings;
+        WholeLog {
+            kafka: settings.kafka.clone(),
+            topic: route.topic.clone(),
+            group: format!("{}-shadow", route.group),
+            topic_id: NO_TOPIC,
+            probe: None,
+            next: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            open: None,
+        }
+    }
+
+    /// Looks where the partitions end; tells whether it is another topic than before.
+    pub(super) async fn look(&mut self) -> Result<bool, Problem> {
+        let probe = match &self.probe {
+            Some(probe) => probe.clone(),
+            None => Arc::new(Probe::new(&self.kafka, &self.topic, &self.group)?),
+        };
+        self.probe = Some(probe.clone());
+        self.open = None;
+        let looked = blocking(move || {
+            let partitions = probe.partitions()?;
+            Ok((probe.topic_id()?, probe.ends(&partitions)?.heard()?))
+        });
+        let (id, ends) = looked.await?;
+        let is_other = self.topic_id != NO_TOPIC && self.topic_id != id;
+        if is_other {
+            self.next.clear();
+        }
+        (self.topic_id, self.ends) = (id, ends);
+        Ok(is_other)
+    }
+
+    /// The next records, at most so many, of one partition after the other; none where all are read.
+    pub(super) async fn next(&mut self, most: usize) -> Result<Vec<Record>, Problem> {
+        loop {
+            let unread = |(partition, marks): (&i32, &Watermarks)| {
+                let next = self.next.get(partition).copied().unwrap_or(0).max(marks.low);
+                (next < marks.high).then_some((*partition, next..marks.high))
+            };
+            let Some((partition, range)) = self.ends.iter().find_map(unread) else {
+                return Ok(Vec::new());
+            };
+            let reader = self.open.take().filter(|(open, _)| *open == partition);
+            let (kafka, topic, group) =
+                (self.kafka.clone(), self.topic.clone(), self.group.clone());
+            let end = range.end;
+            let reading = blocking(move || {
+                let mut reader = match reader {
+                    Some((_, reader)) => reader,
+                    None => Reader::open(&kafka, &topic, &group, partition, range)?,
+                };
+                let records = reader.next(most)?;
+                Ok((records, reader))
+            });
+            let (records, reader) = reading.await?;
+            let Some(last) = records.last() else {
+                // Transactions' marks, and what was deleted meanwhile.
+                self.next.insert(partition, end);
+                continue;
+            };
+            self.next.insert(partition, last.offset + 1);
+            self.open = Some((partition, reader));
+            return Ok(records);
+        }
+    }
+}
