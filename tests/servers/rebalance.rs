@@ -86,8 +86,7 @@ async fn a_daemon_that_wakes_after_it_was_replaced_moves_nothing() {
     first.signal("CONT");
     eventually("the first daemon to learn its fate", || async {
         let log = first.log();
-        let learned = log.contains("another daemon moved a partition of ours")
-            || log.contains("partitions revoked");
+        let learned = log.contains(COLLIDED) || log.contains("partitions revoked");
         learned.then_some(())
     })
     .await;
@@ -103,10 +102,27 @@ async fn a_daemon_that_wakes_after_it_was_replaced_moves_nothing() {
     let more = payments(50);
     rig.pay(&more).await;
     rig.caught_up().await;
+    let paid = [paid, more].concat();
+    ledger::assert_exactly(&rig.client, &paid).await;
+
+    // A step of somebody else's, before anything of the next batch is known to them: nothing of it is kept.
+    let collisions = || [&first, &second].map(|daemon| daemon.log().matches(COLLIDED).count());
+    let before = collisions();
+    rig.client.batch_execute(SOMEBODY_ELSES_STEP).await.unwrap();
+    let more = payments(5);
+    rig.pay(&more).await;
+    rig.caught_up().await;
+    assert_ne!(collisions(), before, "a batch was kept on top of a step that it does not know");
     ledger::assert_exactly(&rig.client, &[paid, more].concat()).await;
     first.signal("TERM");
     assert!(first.wait(DEADLINE).success());
 }
+
+const COLLIDED: &str = "another daemon moved a partition of ours";
+/// What the next owner of the partition writes first.
+const SOMEBODY_ELSES_STEP: &str = "INSERT INTO makegood.positions
+    SELECT (jsonb_populate_record(p, jsonb_build_object('step', p.step + 1, 'epoch', p.epoch + 1, 'kind', 'claim'))).*
+    FROM makegood.positions p ORDER BY p.step DESC LIMIT 1";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_that_a_rebalance_overtakes_takes_no_partition_that_is_somebody_elses_by_then() {

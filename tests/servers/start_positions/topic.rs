@@ -106,6 +106,35 @@ async fn a_topic_made_anew_with_fewer_partitions_is_read_and_what_the_old_one_ha
     assert_eq!(gaps(&rig).await, [(2, at, 28, "deleted".to_owned())]);
 }
 
+/// Its client asks for what is gone by then, and must not go on at the end of the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_expire_under_a_daemon_that_was_frozen_are_on_record_and_the_rest_is_read() {
+    let rig = Rig::new(1).await;
+    let (mut paid, mut lost) = (Vec::new(), Vec::new());
+    let daemon = rig.daemon();
+    pay_more(&rig, 0, 5, &mut paid).await;
+    rig.caught_up().await;
+    daemon.signal("STOP");
+    // What it asked for before may be answered with this one, which is in its hands then.
+    let mut answered = Vec::new();
+    pay_more(&rig, 0, 1, &mut answered).await;
+    pay_more(&rig, 0, 7, &mut lost).await;
+    pay_more(&rig, 0, 5, &mut paid).await;
+    rig.delete_records(0, 13).await;
+    daemon.signal("CONT");
+    for _ in 0..20 {
+        pay_more(&rig, 0, 1, &mut paid).await;
+    }
+    rig.caught_up().await;
+    let found = gaps(&rig).await;
+    match found.as_slice() {
+        [(0, 5, 13, why)] if why == "expired" => {}
+        [(0, 6, 13, why)] if why == "expired" => paid.extend(answered),
+        _ => panic!("no such gap: {found:?}"),
+    }
+    assert_nothing_skipped(&rig, &paid).await;
+}
+
 /// What a held daemon has in hand is not lost with the log; what it had not fetched is exactly the gap.
 #[tokio::test(flavor = "multi_thread")]
 async fn records_that_expire_while_the_route_is_held_are_on_record_unless_they_were_in_hand() {
