@@ -17,6 +17,30 @@ fn help_is_as_agreed_on_every_level() {
         assert!(text.contains(&format!("$ makegood {command} --help")), "{command} is not walked");
     }
     assert_golden("tests/golden/help.txt", &text);
+    assert_golden("docs/reference/commands.md", &reference(&text));
+}
+
+/// The same as a document: a section for each command, and the options that all of them have once.
+fn reference(text: &str) -> String {
+    let mut document =
+        "# Commands\n\nWhat `makegood COMMAND --help` says, one command after the other; \
+        `man makegood` has the same. Each command takes the global options too.\n"
+            .to_owned();
+    for part in text.split("$ makegood").skip(1) {
+        let (name, help) = part.split_once(" --help\n\n").unwrap();
+        let all = if name.is_empty() { "makegood" } else { name.trim() };
+        let global = help.find("\nGlobal options:").filter(|_| !name.is_empty());
+        let help = global.map_or_else(
+            || help.to_owned(),
+            |from| {
+                let rest = &help[from + 1..];
+                let after = rest.find("\n\n").map_or("", |end| &rest[end + 1..]);
+                format!("{}{after}", &help[..from])
+            },
+        );
+        document.push_str(&format!("\n## {all}\n\n```text\n{}\n```\n", help.trim()));
+    }
+    document
 }
 
 /// A line that was broken by hand and does not fit is broken once more by the terminal.

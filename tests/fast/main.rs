@@ -4,6 +4,9 @@
 
 mod architecture;
 mod configuration;
+#[path = "../support/document.rs"]
+mod document;
+mod documents;
 #[path = "../support/golden.rs"]
 mod golden;
 mod help;

@@ -38,7 +38,7 @@ pub async fn said(config: &Path, args: &[&str]) -> (Option<i32>, String) {
 
 /// The rights that the documentation says makegood takes, as arguments of `kafka-acls`: for this user, topic and group.
 fn documented(rig: &Rig, user: &str) -> Vec<Vec<String>> {
-    let lines = include_str!("../../docs/how-to/deploy.md").lines();
+    let lines = include_str!("../../docs/how-to/tls-and-sasl.md").lines();
     let commands =
         lines.filter_map(|line| line.strip_prefix("kafka-acls --bootstrap-server BROKER "));
     let words = |line: &str| {

@@ -16,6 +16,7 @@ mod contract;
 mod crash;
 mod database_faults;
 mod doctor;
+mod documents;
 mod drafting;
 mod drift;
 mod encodings;

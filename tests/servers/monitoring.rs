@@ -58,7 +58,9 @@ fn the_alerts_are_sound_fire_when_they_should_and_have_a_runbook() {
         assert!(tests.contains(&format!("alertname=\"{alert}\"")), "nothing tests {alert}");
     }
     for section in RUNBOOK.split("\n## ").skip(1) {
-        for part in ["**Symptom.**", "**Check.**", "**Fix.**", "**Verify.**"] {
+        for part in
+            ["**Symptom.**", "**Check.**", "**Fix.**", "**You know it is well again when** "]
+        {
             assert!(section.contains(part), "{part} is not in {section}");
         }
     }
