@@ -21,6 +21,7 @@ mod migrate;
 mod offsets;
 mod outbox;
 mod print;
+mod progress;
 mod quarantine;
 mod reconcile;
 mod send_test;
@@ -172,6 +173,15 @@ Examples:
 }
 
 impl Command {
+    /// The daemon has a log, and a screen that is watched is painted anew anyway.
+    fn shows_progress(&self) -> bool {
+        match self {
+            Command::Run { .. } => false,
+            Command::Status(args) => !args.is_watched(),
+            _ => true,
+        }
+    }
+
     async fn run(self, globals: &Globals) -> Result<ExitCode, Problem> {
         match self {
             Command::Run { shadow, .. } if shadow.is_wanted() => shadow::run(globals, shadow).await,
@@ -213,7 +223,11 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(e) => return report(&Problem::new(Code::System, format!("cannot start threads: {e}"))),
     };
-    let outcome = runtime.block_on(cli.command.run(&cli.globals));
+    let is_shown = cli.command.shows_progress();
+    let work = cli.command.run(&cli.globals);
+    let outcome = runtime.block_on(async {
+        if is_shown { progress::beside(work).await } else { Box::pin(work).await }
+    });
     // A thread may still wait for a broker's answer that nobody needs any more.
     runtime.shutdown_background();
     outcome.unwrap_or_else(|problem| report(&problem))

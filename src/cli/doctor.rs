@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use tokio::sync::mpsc;
 
 use super::print::{Format, Output};
-use super::{Globals, checks, logging, session};
+use super::{Globals, checks, logging, progress, session};
 use crate::doctor::{self, Round};
 use rules::problem::Problem;
 
@@ -40,6 +40,7 @@ impl Args {
 pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
     logging::start_command(globals)?;
     let config = session::load(globals)?;
+    progress::step("checking PostgreSQL, Kafka and the mapping");
     let (told, heard) = mpsc::unbounded_channel();
     let looking = async move {
         let round = Round::new(told);

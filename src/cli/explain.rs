@@ -11,9 +11,9 @@ use serde_json::json;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::Globals;
 use super::print::{self, Format, Output};
 use super::session::{self, Session};
+use super::{Globals, progress};
 use crate::config::Inbox;
 use crate::doctor::waiting;
 use crate::explain::{self, LONGEST, Life, Others, Part, Places, Trace};
@@ -133,6 +133,10 @@ async fn tell(
 async fn search(session: &Session, route: &Inbox, life: &mut Life) {
     let route =
         Arc::new(Route::unwatched(RouteId::default(), route.clone()).on(&session.config.kafka));
+    progress::step(format!(
+        "searching the records of {} that are not read yet",
+        route.settings.topic
+    ));
     let wanted = Arc::new(Wanted::new(route.clone(), life.keys.clone()));
     let searched_for = wanted.clone();
     let kafka = &session.config.kafka;

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::print::{self, Format, Output};
-use super::{Globals, logging, session};
+use super::{Globals, logging, progress, session};
 use crate::store::{connect, migrate};
 use rules::problem::Problem;
 
@@ -73,6 +73,7 @@ async fn up(globals: &Globals) -> Result<(), Problem> {
     let config = session::load(globals)?;
     let mut applied = Vec::new();
     for (postgres, sets) in migrate::places(&config) {
+        progress::step(format!("migrating {}", connect::place(postgres)));
         let mut client = connect::connect(postgres, "makegood-migrate").await?;
         applied.extend(migrate::up(&mut client, sets).await?);
     }

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::progress;
 pub use layout::{folded, sheet, table_text};
 use rules::health;
 use rules::problem::{Code, Problem};
@@ -45,11 +46,13 @@ fn exact(text: &str) -> Result<(), Problem> {
 
 /// Says something on standard error. Whoever does not listen misses it.
 pub fn talk(words: fmt::Arguments<'_>) {
+    progress::clear();
     let _ = writeln!(io::stderr().lock(), "{}", visible(&words.to_string(), true));
 }
 
 /// Says how far something is, in the place of what was said last.
 pub fn progress(line: &str, is_over: bool) {
+    progress::own();
     let mut err = io::stderr().lock();
     let end = if is_over { "\n" } else { "" };
     let _ = write!(err, "\r\x1b[2K{}{end}", visible(line, false)).and_then(|()| err.flush());
@@ -64,6 +67,7 @@ pub fn leave_progress() {
 
 /// Writes bytes as they are.
 pub fn bytes(bytes: &[u8]) -> Result<(), Problem> {
+    progress::clear();
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => {

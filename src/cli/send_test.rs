@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::print::{self, Format, Output};
 use super::session::Session;
-use super::{Globals, status};
+use super::{Globals, progress, status};
 use crate::config;
 use crate::kafka::produce::Producer;
 use crate::overview::start;
@@ -86,6 +86,7 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
             let follow = "`makegood status` says what keeps a daemon from it";
             let answer = async {
                 tell();
+                progress::step("waiting for a daemon's answer");
                 wait(&session, route, args, &sent).await
             };
             Some(super::wait::until_ctrl_c(answer, &goes_on, follow).await?)

@@ -1,10 +1,10 @@
 //! What most commands begin with: the configuration, the log and the database.
 
-use super::{Globals, config, logging};
+use super::{Globals, config, logging, progress};
 use crate::config::{Config, Inbox, Postgres};
 use crate::store::mapping::Mapping;
 use crate::store::migrate::Set;
-use crate::store::{Store, migrate};
+use crate::store::{Store, connect, migrate};
 use rules::problem::{Code, Problem};
 
 /// What a command that ends soon works with.
@@ -36,12 +36,17 @@ pub async fn outbox(config: &Config) -> Result<Store, Problem> {
 
 /// A database in whatever state; makegood's schema need not be there.
 pub async fn unchecked(postgres: &Postgres) -> Result<Store, Problem> {
-    Store::reached(postgres, "makegood-cli", 2).await
+    progress::step(format!("connecting to {}", connect::place(postgres)));
+    let store = Store::reached(postgres, "makegood-cli", 2).await?;
+    progress::step("looking PostgreSQL up");
+    Ok(store)
 }
 
 /// A database whose schema fits this program.
 async fn store(postgres: &Postgres, set: Set) -> Result<Store, Problem> {
+    progress::step(format!("connecting to {}", connect::place(postgres)));
     let store = Store::reached(postgres, "makegood-cli", 1).await?;
+    progress::step("looking PostgreSQL up");
     migrate::check(&store, &[set]).await?;
     Ok(store)
 }

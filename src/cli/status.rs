@@ -60,6 +60,13 @@ pub struct Args {
     output: Output,
 }
 
+impl Args {
+    /// Whether it is shown anew all the time.
+    pub fn is_watched(&self) -> bool {
+        self.watch
+    }
+}
+
 pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
     logging::start_command(globals)?;
     let config = Arc::new(session::load(globals)?);

@@ -211,6 +211,21 @@ async fn support_finds_payments_by_student_e_mail_and_invoice_and_nobody_else_do
     let (json, said) = told(&rig.url(), &paid[3].id.to_string()).await;
     assert_eq!(json["sentence"], "The payment has its purchase.", "{json} {said}");
     assert!(json["unseen"][0].as_str().unwrap().contains("lookup.sql"), "{json}");
+    // Whoever sits at a terminal sees what it is at; what is written then stands alone, and a pipe gets nothing of it.
+    let line = format!(
+        "stty cols 80 rows 24; {} explain {} --config {}",
+        env!("CARGO_BIN_EXE_makegood"),
+        paid[3].id,
+        rig.config_file(&rig.url(), &route, "").display()
+    );
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).stdin(std::process::Stdio::null());
+    let output = tokio::task::spawn_blocking(move || script.output()).await.unwrap().unwrap();
+    let screen = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(screen.contains("looking PostgreSQL up, 3 s"), "{screen:?}");
+    let (_, last) = screen.rsplit_once("\u{1b}[2K").unwrap();
+    assert!(last.contains("has its purchase") || !last.contains(" s\r"), "{last:?}");
+    assert!(!said.contains('\u{1b}'), "{said:?}");
     let endless = "SELECT 'payment' AS part, gen_random_uuid()::text AS business_key, now() AS at, '{}'::jsonb AS contents
         FROM generate_series(1, 20000) WHERE $1::text IS NOT NULL";
     support(&rig, endless);

@@ -10,9 +10,9 @@ use std::{fs, io};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::super::Globals;
 use super::super::print::{self, Format, Output, visible};
 use super::super::session::{self, Session};
+use super::super::{Globals, progress};
 use crate::doctor::tryout::{self, Tried};
 use crate::doctor::waiting;
 use crate::ingest::Route;
@@ -60,12 +60,14 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
         Some(file) => (Uuid::nil(), lines(file)?),
         None => {
             let kafka = &session.config.kafka;
+            progress::step(format!("reading the records that wait in {}", settings.topic));
             let found = waiting::look(&route, kafka, &session.store, args.waiting).await?;
             let shown = found.records.len();
             say!("{} of {} waiting in {}", shown, found.total, settings.topic);
             (found.preview.log.topic_id, found.records)
         }
     };
+    progress::step(format!("trying {} events", records.len()));
     let tried = tryout::run(&route, &session.store, source.as_ref(), &mapping, topic_id, &records)
         .await
         .map_err(|fault| fault.problem("the mapping cannot be tried"))?;

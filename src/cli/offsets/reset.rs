@@ -9,6 +9,7 @@ use jiff::{SpanRelativeTo, Timestamp, civil};
 use super::ground::{Ground, ground};
 use super::{execute, forgone, plan};
 use crate::cli::print::Output;
+use crate::cli::progress;
 use crate::cli::session::Session;
 use crate::config;
 use crate::stop::blocking;
@@ -98,6 +99,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
     let ground = ground(session, inbox).await?;
     let targets = targets(&ground, args, &only).await?;
     let plan = plan::plan(&ground, &targets);
+    progress::step("reading the records that would be given up");
     let forgone = forgone::look(session, &ground, &plan, args.examine).await?;
     plan::print(&ground, &plan, &forgone, args.output.output)?;
     for line in plan::told(&ground, &plan, &forgone) {

@@ -11,6 +11,7 @@ use super::select::Which;
 use super::sheet::{self, Line};
 use super::watch;
 use crate::cli::print::Output;
+use crate::cli::progress;
 use crate::cli::session::Session;
 use crate::cli::wait;
 use crate::config;
@@ -103,6 +104,7 @@ async fn rehearse<'a>(
         now: Timestamp::now(),
     };
     let ids: Vec<CaseId> = cases.iter().map(|case| case.id).collect();
+    progress::step(format!("rehearsing {} records", ids.len()));
     let would = replay::rehearse(&session.store, &with, &ids).await.map_err(|fault| {
         let Problem { reason, advice, .. } = fault.diagnosis();
         Problem::new(Code::Postgres, format!("cannot rehearse the replay: {reason}")).advice(advice)
