@@ -176,6 +176,17 @@ async fn the_driver_calls_a_rolled_back_commit_a_success_and_the_last_statement_
     assert_eq!(refused.sqlstate(), Some("25P02"));
 }
 
+/// Savepoints that pile up make the server slow for everybody beyond 64 of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_or_kept_leaves_no_savepoint_behind() {
+    let rig = Rig::new(1).await;
+    let tx = store(&rig.url()).begin("test").await.unwrap();
+    let refused = tx.attempt(tx.batch("SELECT 1/0")).await.unwrap_err();
+    assert_eq!(refused.sqlstate(), Some("22012"));
+    tx.attempt(tx.batch("SELECT 1")).await.unwrap();
+    assert_eq!(tx.undo().await.unwrap_err().sqlstate(), Some("3B001"), "no such savepoint");
+}
+
 /// What a deferred constraint refuses must be refused before COMMIT, where its culprit can be found.
 async fn a_deferred_constraint_finds_its_culprit(
     constraint: &str,
