@@ -2,7 +2,8 @@
 --
 -- Finds a payment and its purchase, for `makegood explain`.
 --
--- In:  $1 text  the id of a payment or of a purchase; anything else finds nothing
+-- In:  $1 text  what somebody typed: here the id of a payment or of a purchase; anything else finds nothing.
+--               examples/support finds payments by a student, an e-mail address or an invoice as well
 -- Out: part text           `payment` or `purchase`
 --      business_key text   the payment, as apply.sql names it
 --      at timestamptz      when the payment became paid, or the purchase was made

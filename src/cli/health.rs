@@ -101,10 +101,11 @@ async fn ask(
 
 fn told(live: bool, status: u16, body: &str) -> String {
     let subject = if live { "live" } else { "ready" };
-    if status == 200 {
-        return format!("{subject}\n");
-    }
     let answer: Value = serde_json::from_str(body).unwrap_or_default();
+    if status == 200 {
+        let shadow = if answer["mode"] == "shadow" { ", as a shadow" } else { "" };
+        return format!("{subject}{shadow}\n");
+    }
     let text = |value: &Value| match value.as_str() {
         Some(text) => print::visible(text, false),
         None => value.to_string(),
@@ -142,6 +143,7 @@ mod tests {
     #[test]
     fn what_is_not_well_is_told_a_line_each_without_steering_the_terminal() {
         assert_eq!(told(false, 200, "{}"), "ready\n");
+        assert_eq!(told(false, 200, r#"{"mode":"shadow"}"#), "ready, as a shadow\n");
         let body = r#"{"checks":[{"check":"kafka","ok":false,"detail":"a\u001bb"},{"check":"routes","ok":true}]}"#;
         assert_eq!(told(false, 503, body), "not ready (status 503)\n  kafka: a\\u{1b}b\n");
         let body = r#"{"silent":[{"loop":"relay 0","silent_seconds":200}]}"#;

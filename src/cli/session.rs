@@ -7,6 +7,9 @@ use crate::store::migrate::Set;
 use crate::store::{Store, connect, migrate};
 use rules::problem::{Code, Problem};
 
+/// At most so many routes are asked at the same time.
+const TOGETHER: usize = 8;
+
 /// What a command that ends soon works with.
 pub struct Session {
     /// The configuration.
@@ -44,8 +47,12 @@ pub async fn unchecked(postgres: &Postgres) -> Result<Store, Problem> {
 
 /// A database whose schema fits this program.
 async fn store(postgres: &Postgres, set: Set) -> Result<Store, Problem> {
+    store_with(postgres, set, 1).await
+}
+
+async fn store_with(postgres: &Postgres, set: Set, most: usize) -> Result<Store, Problem> {
     progress::step(format!("connecting to {}", connect::place(postgres)));
-    let store = Store::reached(postgres, "makegood-cli", 1).await?;
+    let store = Store::reached(postgres, "makegood-cli", most).await?;
     progress::step("looking PostgreSQL up");
     migrate::check(&store, &[set]).await?;
     Ok(store)
@@ -60,13 +67,15 @@ impl Session {
         Ok(Session { config, store })
     }
 
-    /// The same for whoever only reads: a role or a server that can do no more is enough.
+    /// The same for whoever only reads: a role or a server that can do no more is enough. The routes are asked at the same
+    /// time, and none waits for another's statement.
     pub async fn open_to_read(globals: &Globals) -> Result<Session, Problem> {
         logging::start_command(globals)?;
         let mut config = load(globals)?;
         config.postgres = config.postgres.to_read();
         config.databases.values_mut().for_each(|database| *database = database.to_read());
-        let store = store(&config.postgres, Set::Inbox).await?;
+        let routes = config.inbox.len().clamp(1, TOGETHER);
+        let store = store_with(&config.postgres, Set::Inbox, routes).await?;
         Ok(Session { config, store })
     }
 

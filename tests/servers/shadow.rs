@@ -8,8 +8,9 @@ use makegood::kafka::probe::Probe;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::support::daemon::Daemon;
-use crate::support::events::payments;
+use crate::commands::stdout;
+use crate::support::daemon::{Daemon, command};
+use crate::support::events::{Payment, payments};
 use crate::support::eventually;
 use crate::support::http::{address, get};
 use crate::support::old_worker::{OldWorker, OnError};
@@ -30,6 +31,13 @@ impl Rig {
         }
         contents
     }
+}
+
+/// What `makegood health` says of a shadow.
+async fn run_health(config: &std::path::Path, at: &str) -> String {
+    let (config, url) = (config.to_owned(), format!("http://{at}"));
+    let run = move || command().args(["health", "--url", &url, "--config"]).arg(config).output();
+    stdout(&tokio::task::spawn_blocking(run).await.unwrap().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,6 +78,10 @@ async fn a_shadow_beside_a_kafkajs_worker_finds_what_it_drops_and_writes_nothing
     rig.pay(&paid).await;
     worker.dealt_with(8).await;
     assert_eq!(worker.failed(), [paid[3].id]);
+    // A second event of a payment, which it does not bear out, makes its purchase no worse.
+    let forged = Payment { amount: "0.01".to_owned(), event: Uuid::new_v4(), ..paid[0].clone() };
+    rig.pay(&[forged]).await;
+    worker.dealt_with(9).await;
     let stranger = Uuid::new_v4();
     let by_hand =
         "INSERT INTO student_course_purchases (payment_id, student_id, course_id, amount, currency)
@@ -84,7 +96,9 @@ async fn a_shadow_beside_a_kafkajs_worker_finds_what_it_drops_and_writes_nothing
         (status == 503 && detail.contains("3 would have differed")).then_some(detail)
     })
     .await;
-    assert!(differs.contains("8 events"), "{differs}");
+    assert!(differs.contains("9 events"), "{differs}");
+    let health = run_health(&config, &at).await;
+    assert!(health.contains("not ready") && health.contains("shadow: 9 events"), "{health}");
     // By signal, in the log and in the file.
     let told = || shadow.log().matches("3 would have differed").count();
     let so_far = told();
@@ -129,6 +143,7 @@ async fn a_shadow_beside_a_kafkajs_worker_finds_what_it_drops_and_writes_nothing
         (status == 200 && detail.contains("0 would have differed")).then_some(())
     })
     .await;
+    assert!(run_health(&config, &at).await.contains("ready, as a shadow"));
     // The last report tells of the very end.
     worker.stop();
     let late = payments(1);
