@@ -75,6 +75,9 @@ has_python_pg() { /usr/bin/python3 -c 'import psycopg2' >/dev/null 2>&1; }
 look_for_example_tools() {
   has_python_pg || need python3-psycopg2 "the example of the payment side in Python"
   has node || need nodejs "the example of the payment side in Node, and a kafkajs worker to take over from"
+  has go || need golang-go "builds the example of the payment side in Go"
+  has javac || need default-jdk-headless "runs the example of the payment side in Java"
+  has_pay_side || has mvn || need maven "fetches PostgreSQL's driver for that"
   # A Node from elsewhere than Debian brought its npm.
   has_node_libs || has npm || need npm "fetches kafkajs and pg for Node"
 }
@@ -227,6 +230,37 @@ install_node_libs() { # install_node_libs FOLDER: the packages, without running 
   quietly "fetching kafkajs and pg" npm ci --prefix "$1" --ignore-scripts --no-audit --no-fund --loglevel=error
 }
 
+# The examples in Go and Java: the program built, and the driver, beside a copy of what they were made from.
+pay_side=$PWD/target/pay-side
+has_pay_side() { cat examples/payment-side/go/* | cmp -s - "$pay_side/made-from"; }
+
+fetch_pay_side() {
+  has_pay_side && return
+  say "building the payment side in Go, and fetching Java's driver, once, into ${pay_side#"$PWD"/}"
+  fill_once "$pay_side" has_pay_side fill_pay_side
+}
+
+fill_pay_side() { # fill_pay_side FOLDER
+  mkdir "$1"
+  # shellcheck disable=SC2016 # $1 belongs to the inner shell
+  quietly "building the example in Go" sh -c 'cd examples/payment-side/go && GOTOOLCHAIN=local go build -o "$1" .' sh "$1/pay"
+  quietly "fetching PostgreSQL's driver for Java" mvn -B -q dependency:copy \
+    -Dartifact=org.postgresql:postgresql:42.7.4 -DoutputDirectory="$1"
+  mv "$1"/postgresql-*.jar "$1/postgresql.jar"
+  cat examples/payment-side/go/* >"$1/made-from"
+}
+
+# It holds what Kubernetes is told to Kubernetes' own schemas. In a venv: nothing is installed.
+kubernetes=$PWD/target/kubernetes
+has_kubernetes_validate() { [ -x "$kubernetes/bin/kubernetes-validate" ]; }
+
+fetch_kubernetes_validate() {
+  has_kubernetes_validate && return
+  say "fetching kubernetes-validate with pip, once, into ${kubernetes#"$PWD"/}"
+  python3 -m venv "$kubernetes" && quietly "fetching kubernetes-validate" "$kubernetes/bin/python3" -m pip install --quiet \
+    --disable-pip-version-check kubernetes-validate==1.37.0
+}
+
 # Unpacked rather than installed: the package would start a server on port 9090.
 prometheus=$PWD/target/prometheus
 has_prometheus() { { has prometheus && has promtool; } || [ -x "$prometheus/usr/bin/promtool" ]; }
@@ -317,6 +351,7 @@ set_up() {
   install_missing
   wanted kafka "$@" && fetch_kafka
   wanted examples "$@" && fetch_node_libs
+  wanted examples "$@" && fetch_pay_side
   wanted prometheus "$@" && fetch_prometheus
   wanted browser "$@" && fetch_axe
   wanted deny "$@" && fetch_deny

@@ -39,6 +39,7 @@ const TYPED: &[(&str, Begins)] = &[
     ("docs/how-to/upgrade.md", Begins::Installed),
     ("docs/how-to/restore.md", Begins::Installed),
     ("docs/how-to/second-event.md", Begins::Installed),
+    ("docs/how-to/support.md", Begins::Installed),
     ("docs/how-to/rights.md", Begins::Installed),
     ("docs/how-to/reset-offsets.md", Begins::Installed),
     ("docs/runbook.md", Begins::Installed),

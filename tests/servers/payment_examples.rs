@@ -1,6 +1,6 @@
 //! The examples of the payment side work as they stand: what they pay becomes a purchase.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -27,11 +27,23 @@ fn needs(mut command: Command, probe: [&str; 2], what: &str) {
     assert!(there, "the example cannot run: install {what}, or run bin/test, which does");
 }
 
+/// A file of the examples.
+fn file(name: &str) -> PathBuf {
+    Path::new(ROOT).join("examples/payment-side").join(name)
+}
+
 async fn assert_pays(rig: &Rig, mut command: Command, example: &str) {
     let (student, course) = (Uuid::new_v4(), Uuid::new_v4());
-    command.arg(Path::new(ROOT).join("examples/payment-side").join(example));
     command.args([&student.to_string(), &course.to_string(), "499.00", "INR"]);
-    command.env("DATABASE_URL", rig.url()).env("TOPIC", &rig.topic).env("TRACEPARENT", TRACE);
+    // Java's driver has its own form of a URL.
+    let (_, rest) =
+        rig.url().split_once("://postgres:").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let (password, place) = rest.split_once('@').unwrap();
+    let url = match example {
+        "java" => format!("jdbc:postgresql://{place}?user=postgres&password={password}"),
+        _ => rig.url(),
+    };
+    command.env("DATABASE_URL", url).env("TOPIC", &rig.topic).env("TRACEPARENT", TRACE);
     let output: Output =
         tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -48,22 +60,35 @@ async fn assert_pays(rig: &Rig, mut command: Command, example: &str) {
     let found: (Uuid, Uuid, String, Uuid) =
         (purchase.get(0), purchase.get(1), purchase.get(2), purchase.get(3));
     assert_eq!(found, (student, course, "499.00".to_owned(), id("event")));
-    let [record] = read_topic(rig).try_into().unwrap();
-    assert_eq!(record.headers["traceparent"], TRACE);
+    let records = read_topic(rig);
+    let of_this = |id: Uuid| records.iter().find(|record| record.headers["id"] == id.to_string());
+    assert_eq!(of_this(id("event")).expect("it is in the topic").headers["traceparent"], TRACE);
 }
 
+/// One topic and one daemon for all of them.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_made_from_node_becomes_a_purchase() {
+async fn a_payment_made_from_each_language_becomes_a_purchase() {
     needs(node(), ["-e", "require('pg')"], "nodejs");
-    let rig = Rig::new(3).await;
-    let _daemon = rig.daemon();
-    assert_pays(&rig, node(), "node/pay.js").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_payment_made_from_python_becomes_a_purchase() {
     needs(python(), ["-c", "import psycopg2"], "python3 and python3-psycopg2");
     let rig = Rig::new(3).await;
     let _daemon = rig.daemon();
-    assert_pays(&rig, python(), "python/pay.py").await;
+    let mut of_node = node();
+    of_node.arg(file("node/pay.js"));
+    assert_pays(&rig, of_node, "node").await;
+    let mut of_python = python();
+    of_python.arg(file("python/pay.py"));
+    assert_pays(&rig, of_python, "python").await;
+    // bin/test builds the one and fetches the other's driver.
+    assert_pays(&rig, Command::new(fetched("pay-side/pay")), "go").await;
+    let mut of_java = Command::new("java");
+    of_java.args(["-XX:TieredStopAtLevel=1", "-cp"]).arg(fetched("pay-side/postgresql.jar"));
+    of_java.arg(file("java/Pay.java"));
+    assert_pays(&rig, of_java, "java").await;
+}
+
+/// What bin/test has put into the target folder.
+fn fetched(name: &str) -> PathBuf {
+    let file = Path::new(ROOT).join("target").join(name);
+    assert!(file.exists(), "{} is missing: bin/test fetches it", file.display());
+    file
 }
