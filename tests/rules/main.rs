@@ -5,6 +5,7 @@
 
 mod alarm;
 mod fields;
+mod framing;
 mod stall;
 mod trace;
 mod window;
