@@ -49,6 +49,16 @@ async fn a_second_daemon_takes_over_again_and_again() {
     let writers = Writers::start(&site, 3, Duration::from_millis(20), &mut rng).await;
     for round in 0..rounds {
         let second = site.daemon();
+        if round == 0 {
+            eventually("the second daemon to have looked", || async {
+                second.log().contains("mapping checked").then_some(())
+            })
+            .await;
+            for _ in 0..3 {
+                progress(&site).await;
+            }
+            assert_eq!(relay(&site).await.0, epoch, "a lease is nobody else's while it is renewed");
+        }
         progress(&site).await;
         match round % 2 {
             0 => first.signal("TERM"),
