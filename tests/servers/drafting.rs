@@ -13,7 +13,7 @@ use crate::support::rig::Rig;
 /// Whole numbers as ids, cents, words of their own, a time without a zone, names in capitals, and columns that no payment has.
 pub const OTHER_TABLES: &str = "
     CREATE SCHEMA shop;
-    CREATE TYPE shop.pay_state AS ENUM ('NEW', 'PAID', 'GIVEN_BACK', 'ON_HOLD');
+    CREATE TYPE shop.pay_state AS ENUM ('NEW', 'PAID', 'GIVEN_BACK', 'ON_HOLD', 'EXPIRED');
     CREATE TABLE shop.payment (
         id bigint PRIMARY KEY, buyer_id bigint NOT NULL, course_code varchar(20) NOT NULL, amount_cents bigint NOT NULL,
         currency char(3) NOT NULL, state shop.pay_state NOT NULL, modified_at timestamp NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'));
@@ -62,6 +62,9 @@ async fn a_drafted_mapping_fits_once_its_marks_are_filled_in_and_makes_the_purch
     for mark in ["tenant (integer)", "source (text)", "\"ON_HOLD\", the status of 2 payments"] {
         assert!(marks.iter().any(|line| line.contains(mark)), "{mark} is not marked: {said}");
     }
+    // Words that no payment has yet come as well: the status' type knows them.
+    let apply = fs::read_to_string(folder.join("apply.sql")).unwrap();
+    assert!(apply.contains("-- makegood: not-paid NEW, EXPIRED\n"), "{apply}");
     let mapping = format!("mapping = \"{into}\"\nverify_payment = true\n");
     // What is marked keeps it from fitting.
     let check = run_with(&rig, &mapping, &["mapping", "check"]).await;

@@ -11,6 +11,7 @@ use crate::commands::{run, stderr, stdout};
 use crate::support::daemon::{Daemon, command};
 use crate::support::events::raw;
 use crate::support::eventually;
+use crate::support::http::{address, get};
 use crate::support::rig::Rig;
 
 const TABLES: &str = include_str!("../../examples/refunds/tables.sql");
@@ -257,6 +258,8 @@ async fn refunds_close_enrolments_over_one_topic_and_over_their_own_and_what_was
     ] {
         let output = explain(&config, &history.first.to_string()).await;
         assert!(output.contains(opened) && output.contains(closed), "{output}");
+        let page = get(&address(&daemon).await, &format!("/explain?id={}", history.first)).await;
+        assert!(page.body.contains(opened) && page.body.contains(closed), "{}", page.body);
     }
     let waiting = histories(1..=1).remove(1);
     pay(&rig, &waiting).await;

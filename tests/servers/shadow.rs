@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use makegood::kafka::probe::Probe;
+use makegood::store::mapping::FILES;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -159,4 +160,26 @@ async fn a_shadow_beside_a_kafkajs_worker_finds_what_it_drops_and_writes_nothing
     assert!(shadow.wait(Duration::from_secs(30)).success(), "{}", shadow.log());
     let said = std::fs::read_to_string(out).unwrap();
     assert!(said.contains("missing 1") && said.contains(&late[0].id.to_string()), "{said}");
+
+    // Even a mapping that would write cannot, whatever its role may do.
+    rig.client.batch_execute("CREATE SEQUENCE taken").await.unwrap();
+    let folder = rig.path("writes");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, text) in FILES {
+        let writes =
+            text.replace(" AS terms\n", " || jsonb_build_object('n', nextval('taken')) AS terms\n");
+        std::fs::write(folder.join(name), if name == "purchases.sql" { &writes } else { text })
+            .unwrap();
+        assert!(name != "purchases.sql" || writes != text);
+    }
+    let route = format!("mapping = \"{}\"\nverify_payment = true", folder.display());
+    let config = rig.config_file(&rig.url(), &route, job);
+    let shadow = Daemon::shadow(&config, 1, &[]);
+    let at = address(&shadow).await;
+    eventually("the write to be refused", || async {
+        let answer = get(&at, "/readyz").await;
+        (answer.status == 503 && answer.body.contains("in a read-only transaction")).then_some(())
+    })
+    .await;
+    assert_eq!(rig.number("SELECT count(*) FROM taken WHERE NOT is_called").await, 1);
 }

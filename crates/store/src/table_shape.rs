@@ -29,13 +29,26 @@ pub async fn columns(store: &Store, table: &str) -> Result<Vec<Column>, Fault> {
     Ok(rows.iter().map(column).collect())
 }
 
-/// The words in a column, the most frequent first.
+/// The words in a column, the most frequent first, and at last those that its type knows and no row has.
 pub async fn words(store: &Store, table: &str, column: &str) -> Result<Vec<Word>, Fault> {
     let sql = format!(
-        "SELECT word, pg_catalog.count(*) FROM (SELECT {}::text AS word FROM {table} LIMIT $1::bigint) seen
-         WHERE word IS NOT NULL GROUP BY word ORDER BY pg_catalog.count(*) DESC, word LIMIT $2::bigint",
+        "WITH seen AS (
+             SELECT word, pg_catalog.count(*) AS times
+             FROM (SELECT {}::text AS word FROM {table} LIMIT $1::bigint) seen
+             WHERE word IS NOT NULL
+             GROUP BY word
+         ), possible AS (
+             SELECT e.enumlabel::text AS word
+             FROM pg_catalog.pg_attribute a
+             JOIN pg_catalog.pg_enum e ON e.enumtypid = a.atttypid
+             WHERE a.attrelid = pg_catalog.to_regclass($3::text) AND a.attname = $4::text
+         )
+         SELECT word, times FROM seen
+         UNION ALL
+         SELECT word, 0 FROM possible WHERE word NOT IN (SELECT word FROM seen)
+         ORDER BY times DESC, word LIMIT $2::bigint",
         quoted(column)
     );
-    let rows = store.query_host(&sql, &[&SEEN, &WORDS]).await?;
+    let rows = store.query_host(&sql, &[&SEEN, &WORDS, &table, &column]).await?;
     Ok(rows.iter().map(|row| Word { text: row.get(0), payments: row.get(1) }).collect())
 }
