@@ -67,7 +67,8 @@ impl<'a> BatchWork<'a> {
             next.insert(entry.record.partition, entry.record.offset + 1);
         }
         for (partition, offset) in &next {
-            *claim.steps.entry(*partition).or_default() += 1;
+            let step = claim.steps.entry(*partition).or_default();
+            *step = step.next();
             claim.board.post(*partition, *offset);
             if let Some(track) = claim.tracks.get(partition) {
                 track.moved(*offset);

@@ -1,5 +1,6 @@
 //! Finds where each partition starts, and claims it there.
 
+use rules::ids::StepNumber;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ pub(super) struct Claimed {
 #[derive(Clone, Debug)]
 pub(super) struct Begin {
     pub offset: i64,
-    pub step: i64,
+    pub step: StepNumber,
     /// The record that the position was built on. It is read again, before the first new one: only the fetch itself can
     /// prove that the log is the one that was looked at.
     pub anchor: Option<Anchor>,
@@ -156,7 +157,7 @@ fn rows(
 ) -> (Vec<Claim>, Vec<Gap>) {
     let claim = |(partition, start): (&i32, &StartAt)| Claim {
         partition: *partition,
-        step: survey.get(partition).map_or(0, Surveyed::step),
+        step: survey.get(partition).map(Surveyed::step).unwrap_or_default(),
         next_offset: start.offset,
         why: start.why.as_str().to_owned(),
     };

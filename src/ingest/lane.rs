@@ -8,6 +8,7 @@
 mod tests;
 mod worker;
 
+use rules::ids::StepNumber;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -70,9 +71,9 @@ pub(super) struct Claim {
     pub generation: u64,
     pub log: Log,
     /// The step that each partition's next batch builds on.
-    pub steps: BTreeMap<i32, i64>,
+    pub steps: BTreeMap<i32, StepNumber>,
     /// Each partition's step when its old ones were deleted last, at first when it was claimed.
-    pub trimmed: BTreeMap<i32, i64>,
+    pub trimmed: BTreeMap<i32, StepNumber>,
     /// Whether the next batch asks the inbox first, however large it is: the last one was not all new and good.
     pub looks: bool,
     /// How many suspects of the mapping wait, when last counted.

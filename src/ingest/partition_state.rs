@@ -1,5 +1,6 @@
 //! What Kafka and PostgreSQL know of partitions: what their starts are chosen from.
 
+use rules::ids::StepNumber;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -47,8 +48,8 @@ pub struct Surveyed {
 
 impl Surveyed {
     /// The step that the next one builds on, 0 for none.
-    pub fn step(&self) -> i64 {
-        self.position.as_ref().map_or(0, |position| position.step)
+    pub fn step(&self) -> StepNumber {
+        self.position.as_ref().map(|position| position.step).unwrap_or_default()
     }
 
     /// The record before a start by which the fetch proves that the log is the one that was looked at.

@@ -1,5 +1,6 @@
 //! Carries out what the machine decides about reading: claims, adoptions, drops.
 
+use rules::ids::StepNumber;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -176,7 +177,7 @@ impl Ingest {
         for (number, lane) in self.lanes.iter().enumerate() {
             let is_its = |partition: &i32| lane_of(*partition, self.lanes.len()) == number;
             let starts = claimed.starts.iter().filter(|(partition, _)| is_its(partition));
-            let steps: BTreeMap<i32, i64> =
+            let steps: BTreeMap<i32, StepNumber> =
                 starts.clone().map(|(partition, start)| (*partition, start.step)).collect();
             let from =
                 starts.clone().map(|(partition, start)| (*partition, start.read_from())).collect();

@@ -9,6 +9,7 @@ use crate::store::Fault;
 use crate::store::outbox::{Session, Turn};
 use rules::error_policy;
 use rules::health::age;
+use rules::ids::StepNumber;
 
 /// How often the next turn of the tables is tried; more often where rows are kept for a short time only.
 const TURN: Duration = Duration::from_secs(60);
@@ -36,10 +37,10 @@ impl Housekeeping {
         &mut self,
         session: &Session,
         relay: &Relay,
-        step: i64,
+        step: StepNumber,
     ) -> Result<(), Fault> {
-        if step % KEPT_STEPS == 0 {
-            session.trim(step - KEPT_STEPS).await?;
+        if step.0 % KEPT_STEPS == 0 {
+            session.trim(step.back(KEPT_STEPS)).await?;
         }
         let is_due = self.turn_at.is_none_or(|at| at <= Instant::now());
         if relay.shard.number == 0 && is_due {

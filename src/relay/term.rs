@@ -1,6 +1,7 @@
 //! One term as the outbox's relay: tells the machine what happens, and carries out what it decides
 //! (`crates/rules`, `relay.rs`).
 
+use rules::ids::StepNumber;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -58,7 +59,7 @@ pub(super) struct Lead<'a> {
     client: Client,
     pub(super) trials: Trials,
     /// The newest step.
-    step: i64,
+    step: StepNumber,
     housekeeping: Housekeeping,
     /// The spans of the messages on their way.
     pub(super) spans: trace::Sends,
@@ -70,7 +71,7 @@ impl<'a> Lead<'a> {
         relay: &'a Relay,
         session: Session,
         client: Client,
-        step: i64,
+        step: StepNumber,
         cursor: Cursor,
     ) -> Lead<'a> {
         Lead {

@@ -3,6 +3,7 @@
 mod claims;
 mod lanes;
 
+use rules::ids::StepNumber;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ pub enum Message {
 pub struct Claimed {
     pub number: u64,
     pub log: Uuid,
-    pub starts: BTreeMap<i32, (i64, i64)>,
+    pub starts: BTreeMap<i32, (i64, StepNumber)>,
     /// The records before the positions: offset and payment.
     pub anchors: BTreeMap<i32, (i64, u64)>,
     pub left_out: BTreeSet<i32>,
@@ -61,7 +62,7 @@ pub struct Claimed {
 #[derive(Clone, Debug)]
 pub struct Seen {
     log: Uuid,
-    starts: BTreeMap<i32, (StartAt, i64)>,
+    starts: BTreeMap<i32, (StartAt, StepNumber)>,
     anchors: BTreeMap<i32, (i64, u64)>,
     left_out: BTreeSet<i32>,
 }
@@ -82,7 +83,7 @@ struct Adopted {
     starts: BTreeMap<i32, i64>,
     anchors: BTreeMap<i32, (i64, u64)>,
     log: Uuid,
-    steps: BTreeMap<i32, i64>,
+    steps: BTreeMap<i32, StepNumber>,
     /// The member that hears of offsets.
     member: u64,
 }
@@ -266,7 +267,7 @@ impl World {
         let mut orders = BTreeMap::new();
         for number in 0..LANES {
             let own = claimed.starts.iter().filter(|(p, _)| **p as usize % LANES == number);
-            let first = |(p, (offset, _)): (&i32, &(i64, i64))| {
+            let first = |(p, (offset, _)): (&i32, &(i64, StepNumber))| {
                 (*p, claimed.anchors.get(p).map_or(*offset, |(anchor, _)| *anchor))
             };
             let from: BTreeMap<i32, i64> = own.clone().map(first).collect();

@@ -1,5 +1,6 @@
 //! PostgreSQL, as far as it matters: what is committed together, compare-and-set, and a copy of the past.
 
+use rules::ids::StepNumber;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -9,7 +10,7 @@ use uuid::Uuid;
 /// The newest step of a partition.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
-    pub number: i64,
+    pub number: StepNumber,
     pub next: i64,
     /// Who wrote it.
     pub writer: u64,
@@ -25,7 +26,7 @@ pub struct Batch {
     /// Partition, offset and payment of each record, in order.
     pub records: Vec<(i32, i64, u64)>,
     /// The step that each partition's next one builds on.
-    pub steps: BTreeMap<i32, i64>,
+    pub steps: BTreeMap<i32, StepNumber>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -49,27 +50,33 @@ impl Database {
             let number = self.newest(batch, partition);
             let anchor = Some((offset, payment));
             let (next, writer) = (offset + 1, batch.writer);
-            let step = Step { number: number + 1, next, writer, anchor };
+            let step = Step { number: number.next(), next, writer, anchor };
             self.positions.insert((batch.log, partition), step);
         }
         self.purchases.extend(batch.records.iter().map(|(.., payment)| *payment));
         true
     }
 
-    fn newest(&self, batch: &Batch, partition: i32) -> i64 {
-        self.positions.get(&(batch.log, partition)).map_or(0, |step| step.number)
+    fn newest(&self, batch: &Batch, partition: i32) -> StepNumber {
+        self.positions.get(&(batch.log, partition)).map(|step| step.number).unwrap_or_default()
     }
 
     /// Claims a partition on top of the step that was read, unless somebody else moved it.
-    pub fn claim(&mut self, log: Uuid, partition: i32, seen: i64, start: &StartAt) -> Option<i64> {
+    pub fn claim(
+        &mut self,
+        log: Uuid,
+        partition: i32,
+        seen: StepNumber,
+        start: &StartAt,
+    ) -> Option<StepNumber> {
         let before = self.positions.get(&(log, partition)).copied();
-        if before.map_or(0, |step| step.number) != seen {
+        if before.map(|step| step.number).unwrap_or_default() != seen {
             return None;
         }
         let anchor = before.filter(|_| start.why != Why::Truncated).and_then(|step| step.anchor);
-        let step = Step { number: seen + 1, next: start.offset, writer: 0, anchor };
+        let step = Step { number: seen.next(), next: start.offset, writer: 0, anchor };
         self.positions.insert((log, partition), step);
-        Some(seen + 1)
+        Some(seen.next())
     }
 
     /// Whether a batch whose commit was not answered is here.

@@ -45,3 +45,28 @@ id! {
     /// What a person decided on a case.
     DecisionId(i64)
 }
+
+id! {
+    /// A step of a partition or of the relay, counted from 1; 0 where there is none yet. It is the compare-and-set of
+    /// whoever writes on top of it.
+    StepNumber(i64)
+}
+
+impl StepNumber {
+    /// The one that is written on top of this.
+    #[must_use]
+    pub fn next(self) -> StepNumber {
+        StepNumber(self.0 + 1)
+    }
+
+    /// The one so many steps before this; not above 0 where there were not so many.
+    #[must_use]
+    pub fn back(self, steps: i64) -> StepNumber {
+        StepNumber(self.0 - steps)
+    }
+}
+
+id! {
+    /// Which holder of a claim or lease it is: each new one has a higher one than all before it.
+    Epoch(i64)
+}

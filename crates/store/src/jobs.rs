@@ -9,7 +9,7 @@ use super::json::JsonText;
 use super::statuses::Seen;
 use super::when::{Sent, Times};
 use super::{Fault, Store, Tx, workers};
-use rules::ids::RouteId;
+use rules::ids::{Epoch, RouteId};
 use telemetry::start_gate::Admission;
 
 /// How long a runner that says nothing keeps its job.
@@ -23,7 +23,7 @@ pub struct Lease {
     /// Who runs it.
     pub owner: Uuid,
     /// Counts its owners; a transaction of an older one cannot commit.
-    pub epoch: i64,
+    pub epoch: Epoch,
     /// Every payment that became paid before has been compared.
     pub cursor: Option<Timestamp>,
     /// When the last sweep over everything began.

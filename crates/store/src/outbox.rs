@@ -10,6 +10,7 @@ mod parked;
 pub mod report;
 mod turns;
 
+use rules::ids::StepNumber;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,14 +131,22 @@ impl Session {
 
     /// Writes the next step after `step`: the cursor, what becomes of rows that are parked, and the lease for another
     /// [`LEASE`].
-    pub async fn step(&self, step: i64, saying: &Saying) -> Result<Result<i64, Lost>, Fault> {
+    pub async fn step(
+        &self,
+        step: StepNumber,
+        saying: &Saying,
+    ) -> Result<Result<StepNumber, Lost>, Fault> {
         match saying.step.aside.is_empty() {
             true => self.step_alone(step, saying).await,
             false => self.step_parking(step, saying).await,
         }
     }
 
-    async fn step_alone(&self, step: i64, saying: &Saying) -> Result<Result<i64, Lost>, Fault> {
+    async fn step_alone(
+        &self,
+        step: StepNumber,
+        saying: &Saying,
+    ) -> Result<Result<StepNumber, Lost>, Fault> {
         let Saying { step: said, leaving, remark } = saying;
         let sql = include_str!("../../../sql/core/outbox_step.sql");
         let said_of = |pick: fn(&Diagnosis) -> &String| said.trouble.as_ref().map(pick);
@@ -168,7 +177,7 @@ impl Session {
     }
 
     /// Deletes steps older than `before`.
-    pub async fn trim(&self, before: i64) -> Result<(), Fault> {
+    pub async fn trim(&self, before: StepNumber) -> Result<(), Fault> {
         let sql = include_str!("../../../sql/core/outbox_trim.sql");
         self.query(sql, &[&self.shard.number, &before]).await.map(|_| ())
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::gaps::{self, Gap};
 pub use super::log::Log;
 use super::{CommitFault, Fault, Store, Tx, jobs};
-use rules::ids::RouteId;
+use rules::ids::{Epoch, RouteId, StepNumber};
 
 /// How many steps of a partition are kept, and after how many more old ones are deleted.
 pub const KEPT_STEPS: i64 = 64;
@@ -39,9 +39,9 @@ impl Anchor {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
     /// The step's number.
-    pub step: i64,
+    pub step: StepNumber,
     /// The epoch of its claim.
-    pub epoch: i64,
+    pub epoch: Epoch,
     /// The next offset to read.
     pub next_offset: i64,
     /// Who wrote it: a batch's or a claim's own id.
@@ -56,7 +56,7 @@ pub struct Move {
     /// The partition.
     pub partition: i32,
     /// The step it builds on.
-    pub step: i64,
+    pub step: StepNumber,
     /// The next offset to read afterwards.
     pub next_offset: i64,
     /// The timestamp of the last record.
@@ -73,7 +73,7 @@ pub struct Claim {
     /// The partition.
     pub partition: i32,
     /// The step that was read as the newest, 0 for none.
-    pub step: i64,
+    pub step: StepNumber,
     /// Where reading starts.
     pub next_offset: i64,
     /// Why there.
@@ -131,7 +131,7 @@ pub async fn claim(
     claims: &[Claim],
     gaps: &[Gap],
     replaced: bool,
-) -> Result<(BTreeMap<i32, i64>, Vec<Gap>), Fault> {
+) -> Result<(BTreeMap<i32, StepNumber>, Vec<Gap>), Fault> {
     let tx = store.begin("claim").await?;
     let mut deleted = Vec::new();
     if replaced {
@@ -153,9 +153,9 @@ pub async fn claim_in(
     log: &Log,
     claims: &[Claim],
     gaps: &[Gap],
-) -> Result<BTreeMap<i32, i64>, Fault> {
+) -> Result<BTreeMap<i32, StepNumber>, Fault> {
     let partitions: Vec<i32> = claims.iter().map(|c| c.partition).collect();
-    let steps: Vec<i64> = claims.iter().map(|c| c.step).collect();
+    let steps: Vec<StepNumber> = claims.iter().map(|c| c.step).collect();
     let offsets: Vec<i64> = claims.iter().map(|c| c.next_offset).collect();
     let whys: Vec<&str> = claims.iter().map(|c| c.why.as_str()).collect();
     gaps::put(tx, route, log, gaps).await?;
@@ -174,7 +174,7 @@ pub async fn claim_in(
 /// compare-and-set failed: with any, the transaction must be rolled back.
 pub async fn advance(tx: &Tx, log: &Log, writer: Uuid, moves: &[Move]) -> Result<Vec<i32>, Fault> {
     let partitions: Vec<i32> = moves.iter().map(|m| m.partition).collect();
-    let steps: Vec<i64> = moves.iter().map(|m| m.step).collect();
+    let steps: Vec<StepNumber> = moves.iter().map(|m| m.step).collect();
     let offsets: Vec<i64> = moves.iter().map(|m| m.next_offset).collect();
     let timestamps: Vec<Option<i64>> = moves.iter().map(|m| m.anchor_timestamp_ms).collect();
     let digests: Vec<&[u8]> = moves.iter().map(|m| m.anchor_digest.as_slice()).collect();
@@ -205,19 +205,19 @@ pub async fn landed(
     store: &Store,
     log: &Log,
     partition: i32,
-    step: i64,
+    step: StepNumber,
     writer: Uuid,
 ) -> Result<bool, Fault> {
     let sql = include_str!("../../../sql/core/position_landed.sql");
     let rows =
-        store.query(sql, &[&log.group, &log.topic_id, &partition, &(step + 1), &writer]).await?;
+        store.query(sql, &[&log.group, &log.topic_id, &partition, &step.next(), &writer]).await?;
     Ok(!rows.is_empty())
 }
 
 /// Deletes old steps of some partitions, given the newest of each. If that fails, the next time makes up for it.
-pub async fn trim(store: &Store, log: &Log, newest: &BTreeMap<i32, i64>) {
+pub async fn trim(store: &Store, log: &Log, newest: &BTreeMap<i32, StepNumber>) {
     let sql = include_str!("../../../sql/core/position_trim.sql");
-    let (partitions, steps): (Vec<i32>, Vec<i64>) = newest.iter().unzip();
+    let (partitions, steps): (Vec<i32>, Vec<StepNumber>) = newest.iter().unzip();
     let params: [&(dyn ToSql + Sync); 5] =
         [&log.group, &log.topic_id, &partitions, &steps, &KEPT_STEPS];
     if let Err(fault) = store.query(sql, &params).await {

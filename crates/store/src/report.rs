@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::ignored_types::{self, IgnoredType};
 use super::{Fault, Store, Tx, gaps};
 use crate::when::Times;
-use rules::ids::{RouteId, RunId};
+use rules::ids::{Epoch, RouteId, RunId};
 
 /// Everything the database knows of its routes, read in one transaction.
 #[derive(Clone, Debug)]
@@ -162,7 +162,7 @@ pub struct Position {
     /// When it last moved on.
     pub progress_at: Option<Timestamp>,
     /// How often it was claimed.
-    pub epoch: i64,
+    pub epoch: Epoch,
 }
 
 /// One daemon on one route.

@@ -1,5 +1,6 @@
 //! What a reset would do, and how that reads.
 
+use rules::ids::StepNumber;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -21,7 +22,7 @@ const SCREENFUL: usize = 20;
 pub(super) struct Move {
     pub partition: i32,
     /// The step that the move builds on.
-    pub step: i64,
+    pub step: StepNumber,
     pub to: i64,
     /// What was asked for lies beyond the log's ends.
     pub clamped: bool,

@@ -88,7 +88,7 @@ fn table<'g>(lines: impl Iterator<Item = Line<'g>>) -> String {
             lag(one).to_string(),
             number(one.known.postgres),
             one.known.low.to_string(),
-            number(one.position.as_ref().map(|p| p.epoch)),
+            number(one.position.as_ref().map(|p| p.epoch.0)),
             or_dash(ground.owners.of(partition)),
         ]
     });

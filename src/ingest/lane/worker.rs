@@ -1,5 +1,6 @@
 //! The task behind a lane.
 
+use rules::ids::StepNumber;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -218,10 +219,10 @@ impl Worker {
     /// Deletes old steps now and then, after a batch and not in it.
     async fn trim(&mut self) {
         let Some(claim) = &mut self.claim else { return };
-        let is_due = |(partition, step): &(&i32, &i64)| {
-            claim.trimmed.get(partition).is_none_or(|last| **step >= last + KEPT_STEPS)
+        let is_due = |(partition, step): &(&i32, &StepNumber)| {
+            claim.trimmed.get(partition).is_none_or(|last| step.back(KEPT_STEPS) >= *last)
         };
-        let due: BTreeMap<i32, i64> = claim
+        let due: BTreeMap<i32, StepNumber> = claim
             .steps
             .iter()
             .filter(is_due)

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use makegood::config::Postgres;
 use makegood::store::outbox::{Claim, Cursor, Session, Shard};
+use rules::ids::StepNumber;
 use rules::relay::Step;
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -24,7 +25,13 @@ fn figures(mut took: Vec<Duration>) -> String {
 }
 
 /// One try each: a look that finds nothing, a look that finds a row and reads it, a step.
-async fn costs(site: &Site, session: &Session, step: &mut i64, cursor: &mut Cursor, when: &str) {
+async fn costs(
+    site: &Site,
+    session: &Session,
+    step: &mut StepNumber,
+    cursor: &mut Cursor,
+    when: &str,
+) {
     let (mut idle, mut found, mut stepped, mut published) = (vec![], vec![], vec![], vec![]);
     for _ in 0..TRIES {
         let at = Instant::now();
@@ -100,8 +107,8 @@ async fn a_million_rows_with_xmin_held_back_slow_nothing() {
     // An hour of steps at full load, none of which can be vacuumed while that transaction is open.
     for _ in 0..20_000 {
         step = session.step(step, &Step::at(cursor.clone()).into()).await.unwrap().unwrap();
-        if step % 1000 == 0 {
-            session.trim(step - 1000).await.unwrap();
+        if step.0 % 1000 == 0 {
+            session.trim(step.back(1000)).await.unwrap();
         }
     }
     costs(&site, &session, &mut step, &mut cursor, "a million rows sent, xmin held, no statistics")

@@ -121,7 +121,7 @@ async fn a_relay_that_lost_its_shard_changes_nothing_about_what_was_parked() {
     }
     let sent = Aside { sent_again: vec![1], ..Aside::default() };
     let moved = next.step(next_step, &says(sent, next_cursor.clone())).await.unwrap();
-    assert_eq!(moved, Ok(next_step + 1));
+    assert_eq!(moved, Ok(next_step.next()));
     assert_eq!(
         next.retries(10, 1000, &[]).await.unwrap()[0].seq,
         2,

@@ -73,7 +73,8 @@ impl World {
             {
                 seen.anchors.insert(*partition, anchor);
             }
-            seen.starts.insert(*partition, (start, step.map_or(0, |step| step.number)));
+            seen.starts
+                .insert(*partition, (start, step.map(|step| step.number).unwrap_or_default()));
         }
         seen
     }

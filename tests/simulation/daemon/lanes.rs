@@ -148,7 +148,8 @@ impl World {
                     next.insert(*partition, offset + 1);
                 }
                 for partition in next.keys() {
-                    *steps.entry(*partition).or_default() += 1;
+                    let step = steps.entry(*partition).or_default();
+                    *step = step.next();
                 }
                 if let Some(member) = self.members.get_mut(member) {
                     member.board.extend(next);

@@ -1,5 +1,6 @@
 //! Whether the database still has the steps that were committed.
 
+use crate::ids::StepNumber;
 use std::collections::BTreeMap;
 
 /// So many looks in a row may find Kafka's offset ahead: in the moments after a claim Kafka has not heard of it yet.
@@ -9,7 +10,7 @@ const AHEAD: u32 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Newest {
     /// Its number.
-    pub step: i64,
+    pub step: StepNumber,
     /// The next offset to read.
     pub next_offset: i64,
 }
@@ -18,14 +19,14 @@ pub struct Newest {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Steps {
     /// The step of each partition that was claimed or seen committed since.
-    floor: BTreeMap<i32, i64>,
+    floor: BTreeMap<i32, StepNumber>,
     /// How many looks in a row have found Kafka's offset ahead.
     ahead: u32,
 }
 
 impl Steps {
     /// Those of a claim.
-    pub fn of(claimed: BTreeMap<i32, i64>) -> Steps {
+    pub fn of(claimed: BTreeMap<i32, StepNumber>) -> Steps {
         Steps { floor: claimed, ahead: 0 }
     }
 
@@ -37,7 +38,8 @@ impl Steps {
         found: &BTreeMap<i32, Newest>,
         committed: &BTreeMap<i32, i64>,
     ) -> bool {
-        let is_lost = |(p, floor): (&i32, &i64)| found.get(p).is_none_or(|f| f.step < *floor);
+        let is_lost =
+            |(p, floor): (&i32, &StepNumber)| found.get(p).is_none_or(|f| f.step < *floor);
         let lost = self.floor.iter().any(is_lost);
         let is_ahead =
             |(p, kafka): (&i32, &i64)| found.get(p).is_some_and(|f| f.next_offset < *kafka);
@@ -57,9 +59,11 @@ mod tests {
 
     #[test]
     fn steps_that_are_gone_are_missed_and_kafka_may_lag_but_not_lead() {
-        let found = |step, next_offset| BTreeMap::from([(0, Newest { step, next_offset })]);
+        let found = |step, next_offset| {
+            BTreeMap::from([(0, Newest { step: StepNumber(step), next_offset })])
+        };
         let none = BTreeMap::new();
-        let mut steps = Steps::of(BTreeMap::from([(0, 5)]));
+        let mut steps = Steps::of(BTreeMap::from([(0, StepNumber(5))]));
         assert!(!steps.went_back(&found(7, 70), &none));
         assert!(steps.clone().went_back(&found(6, 60), &none), "7 was seen");
         assert!(steps.clone().went_back(&BTreeMap::new(), &none));

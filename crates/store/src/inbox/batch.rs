@@ -14,7 +14,7 @@ use crate::quarantine::{Look, Range, Refusal};
 use crate::test_events::TestVerdict;
 use rules::envelope::{id_of_place, reused_id};
 use rules::fields::Body;
-use rules::ids::RouteId;
+use rules::ids::{RouteId, StepNumber};
 use rules::outcome::{Counter, Counts};
 use rules::payment::Doubt;
 use rules::record::Record;
@@ -34,7 +34,7 @@ pub struct Batch<'a> {
     /// The time for records that carry none.
     pub now: Timestamp,
     /// The step each partition builds on.
-    pub steps: &'a BTreeMap<i32, i64>,
+    pub steps: &'a BTreeMap<i32, StepNumber>,
     /// From how many bytes on the quarantine is full.
     pub max_quarantine: u64,
     /// Whether the inbox is asked first which events it has. If not, the first one it has, or one that the

@@ -1,5 +1,6 @@
 //! Who relays: a claim is a step with a new epoch, written when the lease before it has run out.
 
+use rules::ids::{Epoch, StepNumber};
 use std::time::Duration;
 
 use tokio_postgres::Row;
@@ -16,9 +17,9 @@ pub enum Claim {
     /// The shard is ours.
     Won {
         /// The step that was written.
-        step: i64,
+        step: StepNumber,
         /// Counts the claims of this shard.
-        epoch: i64,
+        epoch: Epoch,
         /// Where to go on.
         cursor: Cursor,
     },
@@ -143,7 +144,7 @@ impl Session {
 
 /// The newest step of a shard.
 struct Newest {
-    step: i64,
+    step: StepNumber,
     shards: i16,
     cursor: Cursor,
     holder: Option<Uuid>,

@@ -1,6 +1,7 @@
 //! Rows parked: put there with the cursor that passes them, and sent again when somebody asks.
 
 use rules::diagnosis::{Code, Diagnosis};
+use rules::ids::StepNumber;
 use rules::relay::{Parking, Waiting};
 
 use super::{Lost, Row, Saying, Session};
@@ -11,9 +12,9 @@ impl Session {
     /// changes nothing that the next one has read.
     pub(super) async fn step_parking(
         &self,
-        step: i64,
+        step: StepNumber,
         saying: &Saying,
-    ) -> Result<Result<i64, Lost>, Fault> {
+    ) -> Result<Result<StepNumber, Lost>, Fault> {
         let aside = &saying.step.aside;
         // An error leaves the transaction open; the caller then lets go of the session, which rolls it back.
         self.batch("BEGIN").await?;

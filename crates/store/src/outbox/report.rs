@@ -1,5 +1,6 @@
 //! What people ask of the outbox, and the one thing they can ask for: to send again what was parked.
 
+use rules::ids::Epoch;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -86,7 +87,7 @@ pub struct Relay {
     /// Its process there.
     pub pid: i32,
     /// Counts the claims of this shard.
-    pub epoch: i64,
+    pub epoch: Epoch,
 }
 
 /// An event of the outbox, without its contents.
