@@ -232,7 +232,7 @@ install_node_libs() { # install_node_libs FOLDER: the packages, without running 
 
 # The examples in Go and Java: the program built, and the driver, beside a copy of what they were made from.
 pay_side=$PWD/target/pay-side
-has_pay_side() { cat examples/payment-side/go/* | cmp -s - "$pay_side/made-from"; }
+has_pay_side() { cat examples/payment-side/go/*.go examples/payment-side/go/go.* | cmp -s - "$pay_side/made-from"; }
 
 fetch_pay_side() {
   has_pay_side && return
@@ -247,7 +247,7 @@ fill_pay_side() { # fill_pay_side FOLDER
   quietly "fetching PostgreSQL's driver for Java" mvn -B -q dependency:copy \
     -Dartifact=org.postgresql:postgresql:42.7.4 -DoutputDirectory="$1"
   mv "$1"/postgresql-*.jar "$1/postgresql.jar"
-  cat examples/payment-side/go/* >"$1/made-from"
+  cat examples/payment-side/go/*.go examples/payment-side/go/go.* >"$1/made-from"
 }
 
 # It holds what Kubernetes is told to Kubernetes' own schemas. In a venv: nothing is installed.
