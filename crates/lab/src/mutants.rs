@@ -91,27 +91,27 @@ pub fn run(args: &MutantsArgs) -> Result<ExitCode, Problem> {
         args.only.as_ref().is_none_or(|text| mutant.name.contains(text) || file.contains(text))
     };
     let tree = Tree::copy(Path::new("."))?;
-    let mut results = Noticed::read()?;
+    let mut noticed = Noticed::read()?;
     let mut missed = 0;
     for mutant in all()?.iter().filter(|mutant| wanted(mutant)) {
-        if args.missed && results.is_noticed(mutant) {
+        if args.missed && noticed.is_noticed(mutant) {
             continue;
         }
         tree.with(mutant, || {
-            for check in &args.by {
-                let Some(found) = check.ask(&tree, mutant)? else { continue };
-                eprintln!("{}: {} {found}", mutant.name, check.as_str());
-                let is_noticed = found.is_noticed();
-                results.keep(mutant, *check, found)?;
+            for examiner in &args.by {
+                let Some(opinion) = examiner.ask(&tree, mutant)? else { continue };
+                eprintln!("{}: {} {opinion}", mutant.name, examiner.as_str());
+                let is_noticed = opinion.is_noticed();
+                noticed.keep(mutant, *examiner, opinion)?;
                 if is_noticed && !args.all {
                     break;
                 }
             }
             Ok(())
         })?;
-        missed += usize::from(!results.is_noticed(mutant));
+        missed += usize::from(!noticed.is_noticed(mutant));
     }
-    results.write(&all()?)?;
+    noticed.write(&all()?)?;
     eprintln!("{missed} were not noticed");
     Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

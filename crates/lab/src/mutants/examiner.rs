@@ -120,7 +120,7 @@ impl Examiner {
                 let build = cargo(&["build", "--locked", "--workspace", "--bins"]);
                 let lab = tree.built("makegood-lab");
                 let mut run = tree.command(&lab.to_string_lossy());
-                run.args(["torture", "--seed", "1", "--safety", "20", "--minutes", "0"]);
+                run.args(["torture", "--seed", "1", "--safety", "40", "--minutes", "0"]);
                 for fault in &mutant.faults {
                     run.args(["--fault", fault]);
                 }

@@ -15,7 +15,7 @@ const TABLE: &str = "crates/lab/mutants/found.md";
 const REPORT: &str = "docs/proof.md";
 const BEGIN: &str = "## Broken on purpose";
 
-/// By mutant and by check.
+/// By mutant and by examiner.
 pub struct Noticed(BTreeMap<String, BTreeMap<String, Opinion>>);
 
 impl Noticed {
@@ -30,24 +30,30 @@ impl Noticed {
     pub fn keep(
         &mut self,
         mutant: &Mutant,
-        check: Examiner,
-        found: Opinion,
+        examiner: Examiner,
+        opinion: Opinion,
     ) -> Result<(), Problem> {
         let of_it = self.0.entry(mutant.name.clone()).or_default();
-        of_it.insert(check.as_str().to_owned(), found);
+        of_it.insert(examiner.as_str().to_owned(), opinion);
+        self.save()
+    }
+
+    fn save(&self) -> Result<(), Problem> {
         let text = serde_json::to_string_pretty(&self.0)
             .map_err(|e| system(format!("{KEPT} cannot be written: {e}")))?;
         write(KEPT, &format!("{text}\n"))
     }
 
-    /// Whether any check has noticed it.
+    /// Whether anybody has noticed it.
     pub fn is_noticed(&self, mutant: &Mutant) -> bool {
         let of_it = self.0.get(&mutant.name);
-        of_it.is_some_and(|checks| checks.values().any(Opinion::is_noticed))
+        of_it.is_some_and(|opinions| opinions.values().any(Opinion::is_noticed))
     }
 
-    /// Writes the table, and into the report.
-    pub fn write(&self, all: &[Mutant]) -> Result<(), Problem> {
+    /// Writes the table, and into the report; what was found of mutants that there are no more is forgotten.
+    pub fn write(&mut self, all: &[Mutant]) -> Result<(), Problem> {
+        self.0.retain(|name, _| all.iter().any(|mutant| mutant.name == *name));
+        self.save()?;
         let noticed = all.iter().filter(|mutant| self.is_noticed(mutant)).count();
         let mut text = format!(
             "{BEGIN}\n\n\
@@ -58,7 +64,7 @@ impl Noticed {
             all.len()
         );
         for mutant in all {
-            let cell = |check: &Examiner| self.cell(mutant, *check);
+            let cell = |examiner: &Examiner| self.cell(mutant, *examiner);
             let cells: Vec<String> = Examiner::ALL.iter().map(cell).collect();
             text.push_str(&format!("| {} | {} |\n", mutant.name, cells.join(" | ")));
         }
@@ -66,9 +72,9 @@ impl Noticed {
         into_report(&text)
     }
 
-    fn cell(&self, mutant: &Mutant, check: Examiner) -> String {
-        let found = self.0.get(&mutant.name).and_then(|checks| checks.get(check.as_str()));
-        match found {
+    fn cell(&self, mutant: &Mutant, examiner: Examiner) -> String {
+        let opinion = self.0.get(&mutant.name).and_then(|of_it| of_it.get(examiner.as_str()));
+        match opinion {
             None => "-".to_owned(),
             Some(Opinion { by: None, .. }) => "no".to_owned(),
             Some(Opinion { by: Some(by), seconds }) => {
