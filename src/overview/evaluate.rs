@@ -213,9 +213,8 @@ fn refresh(route: &mut Route, now: Timestamp) {
         let Some(ends) = look.ends.get(&position.partition) else { continue };
         position.log_start = Some(ends.low);
         position.log_end = Some(ends.high);
-        let ahead = ends.ahead_of(position.next_offset);
-        let ahead = ahead.filter(|_| !look.all_read.contains(&position.partition));
-        position.lag = Some(ahead.map_or(0, |first| ends.high - first));
+        let is_all_read = look.all_read.contains(&position.partition);
+        position.lag = Some(ends.lag(position.next_offset, is_all_read));
         position.log_seen_at = Some(now);
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use rules::offsets::lag;
 use tokio_postgres::Client;
 
 use crate::audit::{WORK, people};
@@ -212,4 +213,35 @@ async fn dashboards_see_no_contents_of_a_record_or_an_event_and_can_do_nothing()
     assert_eq!(may, ["makegood.outbox_publishers_used()", "makegood.outbox_unsent()"]);
     let open = functions.replace("'makegood_reader'", "'public'");
     assert!(rig.client.query(&open, &[]).await.unwrap().is_empty(), "everybody may call one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_views_count_lag_as_the_rules_do() {
+    let rig = Rig::new(1).await;
+    let put = "
+        WITH place AS (
+            SELECT row_number() OVER ()::integer AS partition, n AS next, low, low + more AS high, n + a AS all_read
+            FROM generate_series(0, 6) n, generate_series(0, 6, 2) low, generate_series(0, 4) more,
+                 (VALUES (NULL), (-1), (0), (1)) a (a)
+        ), position AS (
+            INSERT INTO makegood.positions (consumer_group, topic_id, partition, step, topic, next_offset, epoch, kind, writer)
+            SELECT 'lag', '00000000-0000-4000-8000-000000000000', partition, 1, 'lag', next, 1, 'claim', gen_random_uuid() FROM place
+        )
+        INSERT INTO makegood.watermarks (consumer_group, topic_id, partition, low, high, all_read_from)
+        SELECT 'lag', '00000000-0000-4000-8000-000000000000', partition, low, high, all_read FROM place";
+    rig.client.batch_execute(put).await.unwrap();
+    let sql = "
+        SELECT v.next_offset, v.log_start, v.log_end, w.all_read_from, v.lag
+        FROM makegood.consumer_positions v
+        JOIN makegood.watermarks w USING (consumer_group, topic_id, partition)
+        WHERE consumer_group = 'lag'";
+    let rows = rig.client.query(sql, &[]).await.unwrap();
+    assert_eq!(rows.len(), 7 * 4 * 5 * 4);
+    for row in rows {
+        let (next, low, high): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
+        let all_read_from: Option<i64> = row.get(3);
+        let is_all_read = all_read_from.is_some_and(|from| next.max(low) >= from);
+        let counted = lag(next, low, high, is_all_read);
+        assert_eq!(row.get::<_, i64>(4), counted, "{next} in {low}..{high}, {all_read_from:?}");
+    }
 }

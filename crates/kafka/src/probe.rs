@@ -25,6 +25,7 @@ pub(super) use read::record;
 
 use super::{raw, settings};
 use rules::checkup::topic::Topic;
+use rules::offsets;
 use rules::problem::{Code, Problem};
 
 const METADATA: &str = "cannot read the topic's metadata";
@@ -41,7 +42,12 @@ pub struct Watermarks {
 impl Watermarks {
     /// Where the next record to read would be for a consumer at `next`; `None` at the log's end.
     pub fn ahead_of(self, next: i64) -> Option<i64> {
-        Some(next.max(self.low)).filter(|first| *first < self.high)
+        offsets::first_waiting(next, self.low, self.high)
+    }
+
+    /// How many offsets wait for a consumer at `next`, none where nothing is there that it would be given.
+    pub fn lag(self, next: i64, is_all_read: bool) -> i64 {
+        offsets::lag(next, self.low, self.high, is_all_read)
     }
 }
 

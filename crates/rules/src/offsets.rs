@@ -129,6 +129,18 @@ pub fn skipped(policy: Policy, known: Known, to: i64) -> Option<Range<i64>> {
     gap(start.gap.map_or(start.offset, |gap| gap.start), to)
 }
 
+/// The first offset that waits for a reader whose next offset is `next`, in a log that begins at `low` and ends before
+/// `high`; `None` where it has read all there is.
+pub fn first_waiting(next: i64, low: i64, high: i64) -> Option<i64> {
+    Some(next.max(low)).filter(|first| *first < high)
+}
+
+/// How many offsets wait for that reader. `is_all_read`: none of them holds anything that a consumer is given, only marks
+/// of transactions and records that were aborted. `makegood.consumer_positions` counts in the same way.
+pub fn lag(next: i64, low: i64, high: i64, is_all_read: bool) -> i64 {
+    first_waiting(next, low, high).filter(|_| !is_all_read).map_or(0, |first| high - first)
+}
+
 /// What Kafka has of the partition; `0 <= low <= high`.
 #[derive(Clone, Copy)]
 struct Log {

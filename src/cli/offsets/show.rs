@@ -1,13 +1,16 @@
 //! Positions and gaps on a screen, or as JSON.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 
 use super::ground::{Ground, ground};
 use crate::cli::print::{self, Format, Output, or_dash};
 use crate::cli::session::Session;
 use crate::ingest::partition_state::Surveyed;
+use crate::stop::blocking;
 use crate::store::gaps::{self, Open};
-use rules::offsets::start_at;
+use rules::offsets::{self, first_waiting, start_at};
 use rules::problem::Problem;
 
 #[derive(Debug, clap::Args)]
@@ -26,20 +29,28 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
     };
     let mut grounds = Vec::new();
     for route in &routes {
-        grounds.push(ground(session, route).await?);
+        let ground = ground(session, route).await?;
+        let all_read = all_read(&ground).await?;
+        grounds.push((ground, all_read));
     }
     let gaps: Vec<Open> = (gaps::open(&session.store).await)
         .map_err(|f| f.problem("cannot read the gaps"))?
         .into_iter()
         .filter(|open| routes.iter().any(|route| route.name == open.route))
         .collect();
-    for ground in &grounds {
+    for (ground, _) in &grounds {
         let topic = &ground.look.log.topic;
         for (partition, problem) in &ground.look.left_out {
             say!("partition {partition} of {topic} is left out: {}", problem.reason);
         }
     }
-    let lines = grounds.iter().flat_map(|g| g.partitions.iter().map(move |(p, s)| (g, *p, s)));
+    let lines = grounds.iter().flat_map(|(ground, all_read)| {
+        ground.partitions.iter().map(move |(p, one)| {
+            let (known, next) = (&one.known, next_offset(one));
+            let lag = offsets::lag(next, known.low, known.high, all_read.contains(p));
+            Line { ground, partition: *p, one, lag }
+        })
+    });
     match args.output.output {
         Format::Table => {
             let mut text = table(lines);
@@ -61,7 +72,31 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
     }
 }
 
-type Line<'g> = (&'g Ground, i32, &'g Surveyed);
+/// A partition as it is shown.
+struct Line<'g> {
+    ground: &'g Ground,
+    partition: i32,
+    one: &'g Surveyed,
+    lag: i64,
+}
+
+/// The position; where there is none yet, where makegood would start: what has no lag raises no alarm.
+fn next_offset(one: &Surveyed) -> i64 {
+    one.known.postgres.unwrap_or_else(|| start_at(one.policy, one.known).offset)
+}
+
+/// The partitions whose log goes on behind the position with nothing that a consumer is given. One that cannot be read
+/// is none of them.
+async fn all_read(ground: &Ground) -> Result<BTreeSet<i32>, Problem> {
+    let ahead: BTreeMap<i32, i64> = (ground.partitions.iter())
+        .filter_map(|(p, one)| {
+            Some((*p, first_waiting(next_offset(one), one.known.low, one.known.high)?))
+        })
+        .collect();
+    let probe = ground.probe.clone();
+    let first = blocking(move || probe.first_from(&ahead)).await?.records;
+    Ok(first.into_iter().filter(|(_, record)| record.is_none()).map(|(p, _)| p).collect())
+}
 
 fn table<'g>(lines: impl Iterator<Item = Line<'g>>) -> String {
     let headings = [
@@ -77,7 +112,7 @@ fn table<'g>(lines: impl Iterator<Item = Line<'g>>) -> String {
         "OWNER",
     ];
     let number = |n: Option<i64>| or_dash(n.map(|n| n.to_string()));
-    let rows = lines.map(|(ground, partition, one)| {
+    let rows = lines.map(|Line { ground, partition, one, lag }| {
         let log = &ground.look.log;
         vec![
             log.group.clone(),
@@ -85,7 +120,7 @@ fn table<'g>(lines: impl Iterator<Item = Line<'g>>) -> String {
             partition.to_string(),
             number(one.known.kafka),
             one.known.high.to_string(),
-            lag(one).to_string(),
+            lag.to_string(),
             number(one.known.postgres),
             one.known.low.to_string(),
             number(one.position.as_ref().map(|p| p.epoch.0)),
@@ -95,19 +130,12 @@ fn table<'g>(lines: impl Iterator<Item = Line<'g>>) -> String {
     print::table_text(&headings, rows)
 }
 
-/// Records waiting behind the position; where there is none yet, behind where makegood would start. There
-/// is always a number, for what has none raises no alarm.
-fn lag(one: &Surveyed) -> i64 {
-    let start = || start_at(one.policy, one.known).offset;
-    (one.known.high - one.known.postgres.unwrap_or_else(start).max(one.known.low)).max(0)
-}
-
-fn object((ground, partition, one): Line<'_>) -> Value {
+fn object(Line { ground, partition, one, lag }: Line<'_>) -> Value {
     let log = &ground.look.log;
     json!({
         "route": ground.route.settings.name, "group": log.group, "topic": log.topic,
         "topic_id": ground.topic_id(), "partition": partition, "current_offset": one.known.kafka,
-        "log_start_offset": one.known.low, "log_end_offset": one.known.high, "lag": lag(one),
+        "log_start_offset": one.known.low, "log_end_offset": one.known.high, "lag": lag,
         "position": one.known.postgres, "epoch": one.position.as_ref().map(|p| p.epoch),
         "owner": ground.owners.of(partition),
     })

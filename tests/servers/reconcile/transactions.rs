@@ -1,6 +1,8 @@
 //! Where a log ends in what no consumer is given, a transaction's mark or records that were aborted, nothing
 //! waits for the consumer, and reconciliation does not wait for it either.
 
+use serde_json::Value;
+
 use super::gaps::OPEN;
 use crate::commands::{run, stderr, stdout};
 use crate::support::events::{Payment, payments};
@@ -42,6 +44,10 @@ async fn lags(rig: &Rig, partition: i32, records: i64) {
         (rig.number(&sql).await == 1).then_some(())
     })
     .await;
+    let shown = run(rig, &["offsets", "show", "--output", "json"]).await;
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let at = shown["offsets"].as_array().unwrap().iter().find(|o| o["partition"] == partition);
+    assert_eq!(at.unwrap()["lag"], records, "{shown:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
