@@ -114,18 +114,7 @@ pub async fn run(settings: Compared, reports: watch::Sender<Comparisons>, stop: 
 
 impl Shadow {
     fn new(settings: Compared) -> Shadow {
-        let mut report = Comparison::of(&settings.route.settings);
-        let looks = &settings.mapping.looks;
-        if looks.purchases.is_none() {
-            report
-                .not_compared("the mapping has no purchases.sql, so no purchase can be looked at");
-        }
-        if let Some(why) = &settings.mapping.believes {
-            report.not_compared(&format!("events are not held against payments: {why}"));
-        }
-        if looks.payments.is_none() {
-            report.not_compared("what purchases say, for the mapping has no payments.sql");
-        }
+        let report = Comparison::of(&settings.route.settings);
         Shadow {
             log: WholeLog::new(&settings),
             settings,
@@ -154,6 +143,7 @@ impl Shadow {
 
     /// Reads what is new, and judges what is old enough.
     async fn round(&mut self) -> Result<(), Problem> {
+        self.look_what_is_left_out().await?;
         if self.log.look().await? {
             // Another log begins.
             self.waiting.clear();

@@ -52,7 +52,7 @@ pub async fn shadow(mut config: Config, telling: Telling) -> Result<Comparisons,
     }
     let mut routes = JoinSet::new();
     for route in &config.inbox {
-        routes.spawn(shadow::run(settings(&config, route).await?, reports.clone(), stop.clone()));
+        routes.spawn(shadow::run(settings(&config, route)?, reports.clone(), stop.clone()));
     }
     supervisor::ready();
     let mut ticks = tokio::time::interval(telling.every);
@@ -74,15 +74,11 @@ pub async fn shadow(mut config: Config, telling: Telling) -> Result<Comparisons,
     Ok(last)
 }
 
-async fn settings(config: &Config, route: &Inbox) -> Result<Compared, Problem> {
+fn settings(config: &Config, route: &Inbox) -> Result<Compared, Problem> {
     let open = |postgres| Store::open(postgres, "makegood shadow", CONNECTIONS);
     let (store, source) =
         (open(&config.postgres)?, config.source_of(&route.name).map(open).transpose()?);
-    let mut mapping = Mapping::load(route.mapping.as_deref())?;
-    mapping
-        .look_for_payments(&store, source.as_ref(), route.verify_payment)
-        .await
-        .map_err(|unfit| unfit.problem("events cannot be held against their payments"))?;
+    let mapping = Mapping::load(route.mapping.as_deref())?;
     let job = config.reconcile.iter().find(|job| job.inbox == route.name);
     let kafka = config.kafka.clone();
     let mut watched = Route::unwatched(RouteId::default(), route.clone());

@@ -20,6 +20,25 @@ impl Shadow {
         Ok(())
     }
 
+    /// What cannot be compared now: a table may be away, and come back.
+    pub(super) async fn look_what_is_left_out(&mut self) -> Result<(), Problem> {
+        let Compared { route, store, mapping, .. } = &mut self.settings;
+        let wanted = route.settings.verify_payment;
+        let looked = mapping.look_for_payments(store, route.source.as_ref(), wanted).await;
+        looked.map_err(|unfit| unfit.problem("events cannot be held against their payments"))?;
+        self.report.may_be_compared();
+        if mapping.looks.purchases.is_none() {
+            self.report.not_compared("any purchase, for the mapping has no purchases.sql");
+        }
+        if let Some(why) = &mapping.believes {
+            self.report.not_compared(&format!("events with their payments: {why}"));
+        }
+        if mapping.looks.payments.is_none() {
+            self.report.not_compared("what purchases say, for the mapping has no payments.sql");
+        }
+        Ok(())
+    }
+
     async fn look_again(&mut self) -> Result<(), Problem> {
         let Compared { route, mapping, store, .. } = &self.settings;
         let beside = Beside { store, source: route.source.as_ref(), mapping };
@@ -56,7 +75,8 @@ impl Shadow {
     async fn look_for_strangers(&mut self, until: Instant) -> Result<(), Problem> {
         let Some(since) = self.since() else { return Ok(()) };
         if self.seen.len() >= REMEMBERED {
-            self.report.not_compared("purchases without an event: there are too many events");
+            let many = "purchases without an event: there are too many events";
+            self.report.is_cut = Some(many.to_owned());
             return Ok(());
         }
         let Compared { route, mapping, store, grace, .. } = &self.settings;
@@ -64,6 +84,7 @@ impl Shadow {
         let grace = SignedDuration::try_from(*grace).unwrap_or(SignedDuration::MAX);
         let before = Timestamp::now().saturating_sub(grace).unwrap_or(Timestamp::MIN);
         let mut after = Place { at: Some(since), key: None };
+        self.report.is_cut = None;
         let mut looked = 0;
         loop {
             let found = beside.purchases_after(&after, before, TOGETHER as i64).await;
@@ -77,7 +98,7 @@ impl Shadow {
             let Some((at, key)) = found.last().filter(|_| found.len() == TOGETHER) else { break };
             after = Place { at: Some(*at), key: Some(key.clone()) };
             if Instant::now() >= until {
-                self.report.not_compared(&format!("purchases after {at}: the time was up"));
+                self.report.is_cut = Some(format!("purchases after {at}: the time was up"));
                 break;
             }
         }

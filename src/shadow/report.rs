@@ -32,6 +32,7 @@ pub struct Comparison {
     beyond: u64,
     differences: BTreeMap<Difference, (usize, Vec<(String, String)>)>,
     not_compared: BTreeSet<String>,
+    pub(super) is_cut: Option<String>,
 }
 
 impl Comparison {
@@ -47,6 +48,11 @@ impl Comparison {
     /// Says what is left out, once.
     pub(super) fn not_compared(&mut self, what: &str) {
         self.not_compared.insert(what.to_owned());
+    }
+
+    /// Forgets what was left out, but for where the last search ended early.
+    pub(super) fn may_be_compared(&mut self) {
+        self.not_compared = self.is_cut.iter().cloned().collect();
     }
 
     pub(super) fn tell(&mut self, tally: &Tally, at: Timestamp) {

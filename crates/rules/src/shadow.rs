@@ -28,18 +28,20 @@ words! {
 pub const KNOWN: usize = 10_000;
 
 /// What an event, its payment (its state and terms) and its purchase come to; `None` if makegood had done the same. An
-/// event is held against its payment as it was then: one that was given back since was paid.
+/// event is held against its payment as it was then: one that was given back since was paid. Where the event says something
+/// else than its payment, which is paid, the payment counts: its purchase is made from it all the same.
 pub fn judge(
     doubt: Option<&Doubt>,
     payment: Option<(&str, &Value)>,
     purchase: Option<&Value>,
 ) -> Option<(Difference, String)> {
     let was_paid = |doubt: &Doubt| matches!(doubt, Doubt::NotPaid(state) if state == "refunded");
-    match (doubt.filter(|doubt| !was_paid(doubt)), purchase) {
+    let is_paid = |doubt: &Doubt| matches!(doubt, Doubt::Mismatch(_));
+    match (doubt.filter(|doubt| !was_paid(doubt) && !is_paid(doubt)), purchase) {
         (Some(_), None) => None,
         (Some(doubt), Some(_)) => Some((Difference::Unwanted, doubt.detail())),
         // It may have been given back before anybody could make it.
-        (None, None) if doubt.is_some() => None,
+        (None, None) if doubt.is_some_and(was_paid) => None,
         (None, None) => Some((Difference::Missing, String::new())),
         (None, Some(purchase)) => {
             let terms = payment.map(|(_, terms)| ("paid", terms));
@@ -105,6 +107,10 @@ mod tests {
             word(judge(Some(&given_back), refunded, Some(&other))),
             Some(Difference::Differs)
         );
+        let forged = Doubt::Mismatch("/data/amount".to_owned());
+        assert_eq!(word(judge(Some(&forged), paid, None)), Some(Difference::Missing));
+        assert_eq!(word(judge(Some(&forged), paid, Some(&terms))), None);
+        assert_eq!(word(judge(Some(&forged), paid, Some(&other))), Some(Difference::Differs));
         // Where events are believed only the purchase's being there can be compared.
         assert_eq!(word(judge(None, None, Some(&other))), None);
     }
