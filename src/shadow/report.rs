@@ -83,6 +83,11 @@ impl Comparison {
             && self.not_compared.is_empty()
     }
 
+    /// Why something is not compared.
+    fn left_out(&self) -> String {
+        self.not_compared.iter().cloned().collect::<Vec<_>>().join("; ")
+    }
+
     /// In one sentence.
     pub fn sentence(&self) -> String {
         if let Some(trouble) = &self.trouble {
@@ -90,6 +95,7 @@ impl Comparison {
         }
         if self.judged == 0 || !self.has_read {
             let waits = match self.waiting {
+                0 if !self.not_compared.is_empty() => self.left_out(),
                 0 => "no event was read that is old enough".to_owned(),
                 some => format!("{some} events are younger than the grace"),
             };
@@ -98,10 +104,7 @@ impl Comparison {
         let beyond = if self.beyond > 0 { "at least " } else { "" };
         let left_out = match self.not_compared.len() {
             0 => String::new(),
-            _ => format!(
-                "; not compared: {}",
-                self.not_compared.iter().cloned().collect::<Vec<_>>().join("; ")
-            ),
+            _ => format!("; not compared: {}", self.left_out()),
         };
         format!(
             "shadow: {} events and {} purchases compared, {beyond}{} would have differed{left_out}",

@@ -195,3 +195,47 @@ async fn a_shadow_beside_a_kafkajs_worker_finds_what_it_drops_and_writes_nothing
     .await;
     assert_eq!(rig.number("SELECT count(*) FROM taken WHERE NOT is_called").await, 1);
 }
+
+/// Without purchases.sql nobody can tell what is missing, and so nothing is said to be, nor to be well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_that_cannot_see_purchases_misses_none_and_is_not_well() {
+    let rig = Rig::new(1).await;
+    let paid = payments(3);
+    rig.record(&paid, 60.0).await;
+    rig.by_hand(&paid).await;
+    rig.pay(&paid).await;
+    let folder = rig.path("mapping");
+    std::fs::create_dir(&folder).unwrap();
+    let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/purchases");
+    for file in std::fs::read_dir(shipped).unwrap() {
+        let file = file.unwrap();
+        if file.file_name() != "purchases.sql" {
+            std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
+        }
+    }
+    let route = format!(
+        "verify_payment = true\nother_types = [\"*\"]\nmapping = {:?}",
+        folder.display().to_string()
+    );
+    let job = "[[reconcile]]\nname = \"purchases\"\ninbox = \"purchases\"\ngrace = \"1s\"\nevery = \"1s\"\n";
+    let file = rig.path("blind.json");
+    let shadow = Daemon::shadow(
+        &rig.config_file(&rig.url(), &route, job),
+        0,
+        &["--report", file.to_str().unwrap(), "--report-every", "1s"],
+    );
+    let at = address(&shadow).await;
+    // The events were read, and are older than the grace.
+    eventually("reports after the grace", || async {
+        (shadow.log().matches("no purchases.sql").count() > 5).then_some(())
+    })
+    .await;
+    let report: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(
+        report["routes"][0]["differences"]["missing"]["count"].as_u64().unwrap_or(0),
+        0,
+        "{report:#}"
+    );
+    assert_eq!(get(&at, "/readyz").await.status, 503);
+    assert!(report.to_string().contains("no purchases.sql"), "{report:#}");
+}
