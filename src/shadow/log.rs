@@ -1,7 +1,6 @@
 //! The topic, read from its first record on by clients that join no group and commit nothing.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -19,7 +18,7 @@ pub(super) struct WholeLog {
     group: String,
     /// The topic's id.
     pub topic_id: Uuid,
-    probe: Option<Arc<Probe>>,
+    probe: Option<Probe>,
     next: BTreeMap<i32, i64>,
     ends: BTreeMap<i32, Watermarks>,
     open: Option<(i32, Reader)>,
@@ -42,17 +41,19 @@ impl WholeLog {
 
     /// Looks where the partitions end; tells whether it is another topic than before.
     pub(super) async fn look(&mut self) -> Result<bool, Problem> {
-        let probe = match &self.probe {
-            Some(probe) => probe.clone(),
-            None => Arc::new(Probe::new(&self.kafka, &self.topic, &self.group)?),
-        };
-        self.probe = Some(probe.clone());
-        self.open = None;
+        let (known, kafka) = (self.probe.take(), self.kafka.clone());
+        let (topic, group, before) = (self.topic.clone(), self.group.clone(), self.open.take());
         let looked = blocking(move || {
+            drop(before);
+            let probe = match known {
+                Some(probe) => probe,
+                None => Probe::new(&kafka, &topic, &group)?,
+            };
             let partitions = probe.partitions()?;
-            Ok((probe.topic_id()?, probe.ends(&partitions)?.heard()?))
+            Ok((probe.topic_id()?, probe.ends(&partitions)?.heard()?, probe))
         });
-        let (id, ends) = looked.await?;
+        let (id, ends, probe) = looked.await?;
+        self.probe = Some(probe);
         let is_other = self.topic_id != NO_TOPIC && self.topic_id != id;
         if is_other {
             self.next.clear();
