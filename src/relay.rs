@@ -14,10 +14,10 @@
 
 mod client;
 mod housekeeping;
+mod log_lines;
 mod message;
 mod outbox_reader;
 mod term;
-mod told;
 mod trial;
 
 use std::sync::Arc;
@@ -35,7 +35,7 @@ use client::Client;
 use rules::backoff::Backoff;
 use rules::problem::{Code, Problem};
 use rules::relay::{Pace, Step};
-use term::{Ending, Lead};
+use term::{Ending, Leader};
 
 /// Pauses between attempts to reach the database.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };
@@ -136,7 +136,7 @@ impl Relay {
                             return Err(problem);
                         }
                     };
-                    return Lead::begin(self, session, client, step, cursor).run(stop).await;
+                    return Leader::begin(self, session, client, step, cursor).run(stop).await;
                 }
                 Claim::Taken(left) => {
                     self.sign.shows(None);

@@ -2,10 +2,10 @@
 
 mod execute;
 mod forgone;
-mod ground;
 mod plan;
 mod reset;
 mod show;
+mod survey;
 
 use std::process::ExitCode;
 

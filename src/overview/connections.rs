@@ -23,10 +23,10 @@ pub struct Sources {
 }
 
 /// By topic and group. A look that nobody waits for any more may still hold its client.
-type Probes = HashMap<(String, String), Arc<Mutex<Eye>>>;
+type Probes = HashMap<(String, String), Arc<Mutex<TopicProbe>>>;
 
 /// The Kafka client that looks at a topic, made with the first look: that may wait.
-pub(super) struct Eye {
+pub(super) struct TopicProbe {
     kafka: config::Kafka,
     topic: String,
     group: String,
@@ -34,7 +34,7 @@ pub(super) struct Eye {
     probe: Option<Probe>,
 }
 
-impl Eye {
+impl TopicProbe {
     pub(super) fn probe(&mut self) -> Result<&Probe, Problem> {
         let probe = match self.probe.take() {
             Some(probe) => probe,
@@ -67,9 +67,9 @@ impl Sources {
     }
 
     /// What looks at a topic; there is one of it.
-    pub(super) fn eye(&self, topic: &str, group: &str) -> Arc<Mutex<Eye>> {
+    pub(super) fn eye(&self, topic: &str, group: &str) -> Arc<Mutex<TopicProbe>> {
         let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
-        let eye = || Eye {
+        let eye = || TopicProbe {
             kafka: self.config.kafka.clone(),
             topic: topic.to_owned(),
             group: group.to_owned(),

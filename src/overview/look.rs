@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::connections::Eye;
+use super::connections::TopicProbe;
 use crate::kafka::probe::{Found, Probe, Watermarks};
 use rules::problem::{Code, Problem};
 
@@ -29,7 +29,7 @@ pub struct Look {
 /// Looks at a topic, within `patience` even if each of many partitions takes its time. `next` is the next
 /// offset to read of each partition of the topic id given.
 pub(super) async fn look(
-    eye: Arc<Mutex<Eye>>,
+    eye: Arc<Mutex<TopicProbe>>,
     next: BTreeMap<i32, i64>,
     of: Option<Uuid>,
     patience: Duration,

@@ -51,7 +51,7 @@ enum Leaving {
 }
 
 /// The daemon that has the lease.
-pub(super) struct Lead<'a> {
+pub(super) struct Leader<'a> {
     pub(super) relay: &'a Relay,
     pub(super) session: Session,
     pub(super) term: Term<Row, Cursor>,
@@ -65,7 +65,7 @@ pub(super) struct Lead<'a> {
     pub(super) spans: trace::Sends,
 }
 
-impl<'a> Lead<'a> {
+impl<'a> Leader<'a> {
     /// Begins at a claimed step.
     pub(super) fn begin(
         relay: &'a Relay,
@@ -73,8 +73,8 @@ impl<'a> Lead<'a> {
         client: Client,
         step: StepNumber,
         cursor: Cursor,
-    ) -> Lead<'a> {
-        Lead {
+    ) -> Leader<'a> {
+        Leader {
             relay,
             term: Term::begin(cursor.clone(), session.can_be_woken, Instant::now()),
             session,

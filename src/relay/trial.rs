@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::client::Client;
-use super::term::{Lead, unreadable};
+use super::term::{Leader, unreadable};
 use crate::kafka::sender::{Delivered, HandOver};
 use crate::store::outbox::Row;
 use rules::problem::Problem;
@@ -33,7 +33,7 @@ impl Trials {
     }
 }
 
-impl Lead<'_> {
+impl Leader<'_> {
     /// Tries topics with their oldest rows.
     pub(super) async fn try_topics(&mut self, topics: Vec<String>) -> Result<(), Problem> {
         let client = Client::open(&self.relay.kafka, Pace::Apart).await?;

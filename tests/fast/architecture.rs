@@ -321,7 +321,7 @@ fn no_value_reaches_a_person_as_rust_writes_it_down() {
 const SHARED_NAMES: &str = "\
     About:2 Anchor:2 Answer:2 Ask:2 Asked:2 Batch:3 Before:2 Case:2 Check:2 Claim:2 Client:3 Column:4 \
     Complaint:2 Daemon:3 Database:2 Delivery:2 End:2 Ending:3 Ends:2 Export:2 Facts:2 Fate:2 Fault:2 \
-    Filter:3 Found:4 Ground:3 Group:3 Job:3 Key:2 Kind:7 Ledger:2 Level:2 Line:2 List:3 Look:6 Member:4 Move:2 \
+    Filter:3 Found:4 Group:3 Job:3 Key:2 Kind:7 Ledger:2 Level:2 Line:2 List:3 Look:5 Member:4 Move:2 \
     Open:3 Outbox:2 Output:2 Pace:3 Payment:4 Place:4 Places:3 Position:2 Range:3 Reader:2 Reason:2 Refusal:2 \
     Relay:2 Report:3 Round:2 Route:4 Row:2 Rows:2 Run:5 Scope:2 Seen:3 Sender:2 Sending:2 Sends:2 Server:2 \
     Session:2 Source:2 Step:4 Steps:2 Suspects:2 Table:3 Term:2 Trial:2 Trouble:2 Unfit:2 Unseen:2 \

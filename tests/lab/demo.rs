@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use lab::servers::footing::PrivateFolder;
+use lab::servers::host::PrivateFolder;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_makegood-lab");
 /// Enough for a busy machine; nothing waits so long when all is well.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lab::servers::footing::PrivateFolder;
+use lab::servers::host::PrivateFolder;
 use lab::servers::kafka::PrivateKafka;
 use lab::servers::postgres::PrivatePostgres;
 use lab::servers::process::{Launch, Server};

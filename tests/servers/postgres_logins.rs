@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lab::servers::footing::PrivateFolder;
+use lab::servers::host::PrivateFolder;
 use lab::servers::postgres::PrivatePostgres;
 use makegood::config::Postgres;
 use makegood::store::connect;

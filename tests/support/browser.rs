@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder};
-use lab::servers::footing::{PrivateFolder, free_port};
+use lab::servers::host::{PrivateFolder, free_port};
 use lab::servers::process::{Launch, Server};
 use serde_json::{Value, json};
 

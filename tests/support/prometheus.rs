@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lab::servers::footing::{PrivateFolder, free_port};
+use lab::servers::host::{PrivateFolder, free_port};
 use lab::servers::process::{Launch, Server};
 use serde_json::Value;
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lab::servers::footing::{PrivateFolder, free_port};
+use lab::servers::host::{PrivateFolder, free_port};
 
 use super::document::{Block, Mark, root};
 

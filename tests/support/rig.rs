@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use lab::servers::footing::PrivateFolder;
+use lab::servers::host::PrivateFolder;
 use makegood::config;
 use makegood::kafka::probe::Probe;
 use rdkafka::ClientConfig;

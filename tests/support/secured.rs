@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lab::servers::footing::free_port;
+use lab::servers::host::free_port;
 use lab::servers::kafka::PrivateKafka;
 
 use super::authority::Authority;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use lab::servers::footing::{Account, PrivateFolder};
+use lab::servers::host::{Account, PrivateFolder};
 use lab::servers::postgres::PrivatePostgres;
 
 use super::daemon::{self, Daemon};

@@ -6,13 +6,13 @@
 pub mod apply;
 mod copy;
 mod daemon;
-mod ground;
 pub mod latency;
 mod load;
 mod machine;
 pub mod outbox;
 pub mod reconcile;
 mod report;
+mod servers;
 mod tables;
 
 use std::process::ExitCode;

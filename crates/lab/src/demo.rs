@@ -2,12 +2,12 @@
 
 pub mod broker;
 pub mod ledger;
-pub mod look;
-pub mod play;
+pub mod observer;
+pub mod scenario;
 pub mod screen;
 pub mod script;
+pub mod servers;
 pub mod shop;
-pub mod stage;
 pub mod worker;
 
 use std::time::Duration;
@@ -18,13 +18,13 @@ use tokio_util::sync::CancellationToken;
 use crate::daemon::{heard_here, program};
 use broker::Broker;
 use ledger::Verdict;
-use look::Eyes;
-use play::Play;
+use observer::DemoObserver;
 use rules::problem::{Code, Problem};
+use scenario::Scenario;
 use screen::Screen;
 use script::Script;
+use servers::{DemoServers, GROUP};
 use shop::Shop;
-use stage::{GROUP, Stage};
 
 /// What `makegood-lab demo` can be told.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -61,24 +61,25 @@ pub struct DemoArgs {
 pub async fn run(args: &DemoArgs) -> Result<(), Problem> {
     let stop = listen_for_stop()?;
     let mut screen = Screen::new();
-    let mut stage = Box::pin(Stage::set(args.kafka, &mut screen, &stop)).await?;
-    let outcome = Box::pin(perform(args, &mut stage, &mut screen, &stop)).await;
+    let mut servers = Box::pin(DemoServers::start(args.kafka, &mut screen, &stop)).await?;
+    let outcome = Box::pin(perform(args, &mut servers, &mut screen, &stop)).await;
     screen.step("stopping the servers and removing their folders");
-    let _ = tokio::task::spawn_blocking(move || drop(stage)).await;
+    let _ = tokio::task::spawn_blocking(move || drop(servers)).await;
     outcome
 }
 
 async fn perform(
     args: &DemoArgs,
-    stage: &mut Stage,
+    servers: &mut DemoServers,
     screen: &mut Screen,
     stop: &CancellationToken,
 ) -> Result<(), Problem> {
     let seed = args.seed.unwrap_or_else(|| u64::from(fastrand::u32(..)));
     let script = Script::new(seed, args.payments as usize);
-    let (url, bootstrap) = (stage.database_url(), stage.broker.bootstrap());
-    let eyes = Eyes::new(shop::connect(&url).await?, bootstrap.clone(), stage::TOPIC, GROUP)?;
-    let shop = Shop::open(&url, bootstrap, stage::TOPIC, script).await?;
+    let (url, bootstrap) = (servers.database_url(), servers.broker.bootstrap());
+    let observer =
+        DemoObserver::new(shop::connect(&url).await?, bootstrap.clone(), servers::TOPIC, GROUP)?;
+    let shop = Shop::open(&url, bootstrap, servers::TOPIC, script).await?;
     screen.step(&format!(
         "shop: {} payments in about {} s, each with its event in its transaction; some fail, some are rolled back, some commit late (--seed {seed})",
         args.payments, args.seconds
@@ -87,46 +88,49 @@ async fn perform(
     screen.step(&format!(
         "another producer: {others} records to the same topic, the shop's events once more or under new ids, some broken"
     ));
-    let mut play = Play { stage, shop, eyes, screen };
+    let mut scenario = Scenario { servers, shop, observer, screen };
     let verdict = tokio::select! {
         biased;
         () = stop.cancelled() => return Err(interrupted()),
-        verdict = judged(args, &mut play) => verdict?,
+        verdict = judged(args, &mut scenario) => verdict?,
     };
     if !args.exit {
-        let advice = what_to_try(play.stage);
-        play.screen.text(&advice);
-        play.live(stop).await?;
+        let advice = what_to_try(scenario.servers);
+        scenario.screen.text(&advice);
+        scenario.live(stop).await?;
     }
     verdict.outcome()
 }
 
 /// Load, wait, verdict.
-async fn judged(args: &DemoArgs, play: &mut Play<'_>) -> Result<Verdict, Problem> {
-    play.load(Duration::from_secs(args.seconds.into())).await?;
-    let look = play.catch_up().await?;
-    let purchases = play.shop.purchases().await?;
-    let verdict = play.shop.ledger().judge(&purchases, &look);
-    play.screen.text(&format!("\n{}\n", verdict.table()));
-    if let Broker::Apache(kafka) = &play.stage.broker {
+async fn judged(args: &DemoArgs, scenario: &mut Scenario<'_>) -> Result<Verdict, Problem> {
+    scenario.load(Duration::from_secs(args.seconds.into())).await?;
+    let look = scenario.catch_up().await?;
+    let purchases = scenario.shop.purchases().await?;
+    let verdict = scenario.shop.ledger().judge(&purchases, &look);
+    scenario.screen.text(&format!("\n{}\n", verdict.table()));
+    if let Broker::Apache(kafka) = &scenario.servers.broker {
         let said = kafka.consumer_groups(&["--describe", "--group", GROUP])?;
         let said = said.trim();
-        play.screen.text(&format!("kafka-consumer-groups --describe --group {GROUP}:\n{said}\n"));
+        scenario
+            .screen
+            .text(&format!("kafka-consumer-groups --describe --group {GROUP}:\n{said}\n"));
     }
     if verdict.outcome().is_ok() {
         let paid = verdict.paid;
-        play.screen
+        scenario
+            .screen
             .text(&format!("{paid} payments succeeded, and each has exactly one purchase.\n"));
     }
     Ok(verdict)
 }
 
 /// Commands that work while the demo stays up.
-fn what_to_try(stage: &Stage) -> String {
+fn what_to_try(servers: &DemoServers) -> String {
     let program = typed();
-    let config = stage.worker.config();
-    let page = stage.worker.page();
-    let (config, url) = (config.display(), stage.database_url());
+    let config = servers.worker.config();
+    let page = servers.worker.page();
+    let (config, url) = (config.display(), servers.database_url());
     let heard: Vec<String> =
         heard_here().iter().map(|name| name.to_string_lossy().into_owned()).collect();
     let warning = match heard.is_empty() {

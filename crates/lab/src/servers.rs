@@ -1,6 +1,6 @@
 //! Private servers: a real PostgreSQL and a real Apache Kafka of our own, which cannot outlive us.
 
-pub mod footing;
+pub mod host;
 pub mod kafka;
 pub mod pgbouncer;
 pub mod postgres;

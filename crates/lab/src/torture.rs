@@ -1,8 +1,8 @@
 //! The proof: real servers under load, faults from a seed, and a judge that shares no code with makegood.
 
 mod daemon;
+mod environment;
 mod faults;
-mod ground;
 mod judge;
 mod ledger;
 mod load;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use crate::servers::footing::PrivateFolder;
+use crate::servers::host::PrivateFolder;
 use judge::Judge;
 use round::Plan;
 use rules::problem::{Code, Problem};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::ground::Ground;
 use super::plan::Move;
+use super::survey::RouteSurvey;
 use crate::cli::session::Session;
 use crate::stop::blocking;
 use crate::store::gaps::Gap;
@@ -17,14 +17,14 @@ use rules::problem::{Code, Problem};
 /// and forwards it is ignored.
 pub(super) async fn execute(
     session: &Session,
-    ground: &Ground,
+    survey: &RouteSurvey,
     plan: &[Move],
     why: &str,
 ) -> Result<(), Problem> {
     let doing = "cannot write the positions";
-    let route = match ground.registered {
-        true => ground.route.id,
-        false => routes::register(&session.store, &ground.route.settings)
+    let route = match survey.registered {
+        true => survey.route.id,
+        false => routes::register(&session.store, &survey.route.settings)
             .await
             .map_err(|f| f.problem(doing))?,
     };
@@ -41,7 +41,7 @@ pub(super) async fn execute(
     };
     let claims: Vec<Claim> = plan.iter().map(claim).collect();
     let gaps: Vec<Gap> = plan.iter().filter_map(gap).collect();
-    let log = &ground.look.log;
+    let log = &survey.look.log;
     let tx = session.store.begin("offsets_reset").await.map_err(|f| f.problem(doing))?;
     let moved =
         positions::claim_in(&tx, route, log, &claims, &gaps).await.map_err(|f| f.problem(doing))?;
@@ -51,7 +51,7 @@ pub(super) async fn execute(
             .advice("see who with `makegood offsets show`, then plan again"));
     }
     let offsets: BTreeMap<i32, i64> = plan.iter().map(|m| (m.partition, m.to)).collect();
-    let probe = ground.probe.clone();
+    let probe = survey.probe.clone();
     if let Err(problem) = blocking(move || probe.commit(&offsets)).await {
         tx.rollback().await;
         return Err(problem);

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::ground::Ground;
 use super::plan::Move;
+use super::survey::RouteSurvey;
 use crate::cli::session::Session;
 use crate::isolate::{Work, isolate};
 use crate::kafka::probe::Reader;
@@ -51,7 +51,7 @@ pub(super) struct Forgone {
 /// Records of one partition as the isolating driver tries them; everything is rolled back.
 struct Rehearsal<'a> {
     session: &'a Session,
-    ground: &'a Ground,
+    survey: &'a RouteSurvey,
     mapping: &'a Mapping,
     entries: &'a [Entry<'a>],
     unseen: Vec<Unseen>,
@@ -61,8 +61,8 @@ struct Rehearsal<'a> {
 impl Work for Rehearsal<'_> {
     async fn together(&mut self, range: Range<usize>) -> Result<(), ApplyFault> {
         let batch = Batch {
-            route: self.ground.route.id,
-            log: &self.ground.look.log,
+            route: self.survey.route.id,
+            log: &self.survey.look.log,
             mapping: self.mapping,
             // The worse is assumed: that each event is of a payment.
             payments: None,
@@ -108,7 +108,7 @@ pub(super) struct Event {
 /// Looks into at most `most` of the records that a plan skips.
 pub(super) async fn look(
     session: &Session,
-    ground: &Ground,
+    survey: &RouteSurvey,
     plan: &[Move],
     most: usize,
 ) -> Result<Forgone, Problem> {
@@ -116,13 +116,13 @@ pub(super) async fn look(
     if plan.iter().all(|m| m.skips.is_none()) {
         return Ok(forgone);
     }
-    let mapping = Arc::new(Mapping::load(ground.route.settings.mapping.as_deref())?);
+    let mapping = Arc::new(Mapping::load(survey.route.settings.mapping.as_deref())?);
     for m in plan {
         let Some(skips) = m.skips.clone() else { continue };
-        let low = ground.partitions.get(&m.partition).map_or(0, |one| one.known.low);
+        let low = survey.partitions.get(&m.partition).map_or(0, |one| one.known.low);
         forgone.gone += (low.min(skips.end) - skips.start).max(0);
         let range = skips.start.max(low)..skips.end;
-        let log = &ground.look.log;
+        let log = &survey.look.log;
         let (kafka, topic, group) = (&session.config.kafka, &log.topic, &log.group);
         let mut reader = Some(Reader::open(kafka, topic, group, m.partition, range)?);
         while let Some(mut reading) = reader.take() {
@@ -136,12 +136,12 @@ pub(super) async fn look(
             if room == 0 {
                 forgone.bounded |= !records.is_empty();
             } else if !records.is_empty() {
-                forgone.add(session, ground, &mapping, &records).await?;
+                forgone.add(session, survey, &mapping, &records).await?;
                 reader = Some(back);
             }
         }
     }
-    forgone.ask_the_reconciler(session, ground, &mapping).await?;
+    forgone.ask_the_reconciler(session, survey, &mapping).await?;
     Ok(forgone)
 }
 
@@ -150,20 +150,20 @@ impl Forgone {
     async fn add(
         &mut self,
         session: &Session,
-        ground: &Ground,
+        survey: &RouteSurvey,
         mapping: &Mapping,
         records: &[Record],
     ) -> Result<(), Problem> {
-        let reader = ground.route.reader(mapping);
+        let reader = survey.route.reader(mapping);
         let mut entries: Vec<Entry<'_>> = (records.iter())
             .filter(|record| test_events::marked(record).is_none())
-            .map(|record| Entry::decode(record, ground.topic_id(), &reader))
+            .map(|record| Entry::decode(record, survey.topic_id(), &reader))
             .collect();
         let refused = entries.iter().filter(|e| matches!(e.kind, Kind::Undecodable(_))).count();
         entries.retain(|entry| matches!(entry.kind, Kind::Event(_)));
         let mut rehearsal = Rehearsal {
             session,
-            ground,
+            survey,
             mapping,
             entries: &entries,
             unseen: Vec::new(),
@@ -216,15 +216,15 @@ impl Forgone {
     async fn ask_the_reconciler(
         &mut self,
         session: &Session,
-        ground: &Ground,
+        survey: &RouteSurvey,
         mapping: &Arc<Mapping>,
     ) -> Result<(), Problem> {
         let config = &session.config;
-        let job = config.reconcile.iter().find(|job| job.inbox == ground.route.settings.name);
+        let job = config.reconcile.iter().find(|job| job.inbox == survey.route.settings.name);
         let Some(job) = job else {
             self.trouble = Some(format!(
                 "no [[reconcile]] job is configured for {}, so nothing would cover it",
-                ground.route.settings.name
+                survey.route.settings.name
             ));
             return Ok(());
         };

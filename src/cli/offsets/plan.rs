@@ -7,7 +7,7 @@ use std::ops::Range;
 use serde_json::{Value, json};
 
 use super::forgone::{Event, Forgone};
-use super::ground::Ground;
+use super::survey::RouteSurvey;
 use crate::cli::print::{self, Format, or_dash};
 use crate::ingest::partition_state::Surveyed;
 use rules::offsets::{skipped, start_at};
@@ -32,9 +32,9 @@ pub(super) struct Move {
     pub again: i64,
 }
 
-pub(super) fn plan(ground: &Ground, targets: &BTreeMap<i32, Target>) -> Vec<Move> {
+pub(super) fn plan(survey: &RouteSurvey, targets: &BTreeMap<i32, Target>) -> Vec<Move> {
     let of = |(partition, target): (&i32, &Target)| {
-        let one = ground.partitions.get(partition)?;
+        let one = survey.partitions.get(partition)?;
         let known = one.known;
         let here = known.postgres.unwrap_or_else(|| start_at(one.policy, known).offset);
         let (to, clamped) = resolve(*target, here, known.low, known.high);
@@ -51,17 +51,17 @@ pub(super) fn plan(ground: &Ground, targets: &BTreeMap<i32, Target>) -> Vec<Move
 }
 
 pub(super) fn print(
-    ground: &Ground,
+    survey: &RouteSurvey,
     plan: &[Move],
     forgone: &Forgone,
     format: Format,
 ) -> Result<(), Problem> {
-    let object = |m: &Move| object(ground, m);
+    let object = |m: &Move| object(survey, m);
     match format {
-        Format::Table => print::data(&screen(ground, plan, forgone)),
+        Format::Table => print::data(&screen(survey, plan, forgone)),
         Format::Json => print::document(json!({
-            "group": ground.look.log.group, "topic": ground.look.log.topic,
-            "topic_id": ground.topic_id(), "route": ground.route.settings.name,
+            "group": survey.look.log.group, "topic": survey.look.log.topic,
+            "topic_id": survey.topic_id(), "route": survey.route.settings.name,
             "partitions": plan.iter().map(object).collect::<Vec<_>>(),
             "skipped": forgone.object(),
         })),
@@ -69,7 +69,7 @@ pub(super) fn print(
     }
 }
 
-fn screen(ground: &Ground, plan: &[Move], forgone: &Forgone) -> String {
+fn screen(survey: &RouteSurvey, plan: &[Move], forgone: &Forgone) -> String {
     let headings = [
         "GROUP",
         "TOPIC",
@@ -83,8 +83,8 @@ fn screen(ground: &Ground, plan: &[Move], forgone: &Forgone) -> String {
     ];
     let number = |n: Option<i64>| or_dash(n.map(|n| n.to_string()));
     let rows = plan.iter().map(|m| {
-        let log = &ground.look.log;
-        let known = surveyed(ground, m).map(|one| one.known);
+        let log = &survey.look.log;
+        let known = surveyed(survey, m).map(|one| one.known);
         vec![
             log.group.clone(),
             log.topic.clone(),
@@ -124,16 +124,16 @@ fn events(paid: &[Event]) -> String {
     print::table_text(&headings, rows)
 }
 
-fn surveyed<'g>(ground: &'g Ground, m: &Move) -> Option<&'g Surveyed> {
-    ground.partitions.get(&m.partition)
+fn surveyed<'g>(survey: &'g RouteSurvey, m: &Move) -> Option<&'g Surveyed> {
+    survey.partitions.get(&m.partition)
 }
 
 fn skips(m: &Move) -> i64 {
     m.skips.as_ref().map_or(0, |range| range.end - range.start)
 }
 
-fn object(ground: &Ground, m: &Move) -> Value {
-    let known = surveyed(ground, m).map(|one| one.known);
+fn object(survey: &RouteSurvey, m: &Move) -> Value {
+    let known = surveyed(survey, m).map(|one| one.known);
     json!({
         "partition": m.partition, "current_offset": known.and_then(|k| k.kafka),
         "position": known.and_then(|k| k.postgres), "new_offset": m.to,
@@ -144,7 +144,7 @@ fn object(ground: &Ground, m: &Move) -> Value {
 }
 
 /// What a person should hear about the plan, a line each.
-pub(super) fn told(ground: &Ground, plan: &[Move], forgone: &Forgone) -> Vec<String> {
+pub(super) fn told(survey: &RouteSurvey, plan: &[Move], forgone: &Forgone) -> Vec<String> {
     let mut lines = Vec::new();
     for m in plan.iter().filter(|m| m.clamped) {
         lines.push(format!(
@@ -165,7 +165,7 @@ pub(super) fn told(ground: &Ground, plan: &[Move], forgone: &Forgone) -> Vec<Str
             "{again} offsets would be read again; the inbox knows what was applied, and no payment gets a second purchase"
         ));
     }
-    if ground.partitions.values().all(|one| one.position.is_none()) {
+    if survey.partitions.values().all(|one| one.position.is_none()) {
         lines
             .push("makegood has no position of this topic yet; this would be its first".to_owned());
     }

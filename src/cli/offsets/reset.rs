@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use jiff::{SpanRelativeTo, Timestamp, civil};
 
-use super::ground::{Ground, ground};
+use super::survey::{RouteSurvey, survey};
 use super::{execute, forgone, plan};
 use crate::cli::print::Output;
 use crate::cli::progress;
@@ -96,17 +96,17 @@ fn ago(text: &str) -> Result<std::time::Duration, String> {
 
 pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
     let (inbox, only) = chosen(session, args)?;
-    let ground = ground(session, inbox).await?;
-    let targets = targets(&ground, args, &only).await?;
-    let plan = plan::plan(&ground, &targets);
+    let survey = survey(session, inbox).await?;
+    let targets = targets(&survey, args, &only).await?;
+    let plan = plan::plan(&survey, &targets);
     progress::step("reading the records that would be given up");
-    let forgone = forgone::look(session, &ground, &plan, args.examine).await?;
-    plan::print(&ground, &plan, &forgone, args.output.output)?;
-    for line in plan::told(&ground, &plan, &forgone) {
+    let forgone = forgone::look(session, &survey, &plan, args.examine).await?;
+    plan::print(&survey, &plan, &forgone, args.output.output)?;
+    for line in plan::told(&survey, &plan, &forgone) {
         say!("{line}");
     }
     let group = &inbox.group;
-    let hinder = ground.owners.hinder(group);
+    let hinder = survey.owners.hinder(group);
     if !args.execute {
         if let Some(hinder) = hinder {
             say!("it cannot be done now: {}", hinder.reason);
@@ -126,7 +126,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
         let hint = format!("--confirm {group} says that it is meant");
         return Err(Problem::new(Code::Confirmation, cause).advice(hint));
     }
-    execute::execute(session, &ground, &plan, &record(args)).await?;
+    execute::execute(session, &survey, &plan, &record(args)).await?;
     say!("moved, in PostgreSQL and in Kafka; `makegood offsets show` tells");
     Ok(())
 }
@@ -152,20 +152,20 @@ fn chosen<'s>(session: &'s Session, args: &Args) -> Result<(&'s config::Inbox, V
 
 /// What is wanted of each partition.
 async fn targets(
-    ground: &Ground,
+    survey: &RouteSurvey,
     args: &Args,
     only: &[i32],
 ) -> Result<BTreeMap<i32, Target>, Problem> {
-    let log = &ground.look.log;
-    let known = |partition: &i32| ground.partitions.contains_key(partition);
+    let log = &survey.look.log;
+    let known = |partition: &i32| survey.partitions.contains_key(partition);
     let all: Vec<i32> = match only {
-        [] => ground.partitions.keys().copied().collect(),
+        [] => survey.partitions.keys().copied().collect(),
         named => named.to_vec(),
     };
     let no_partition = |partition: i32| {
         Problem::new(Code::Usage, format!("topic {} has no partition {partition}", log.topic))
     };
-    let mut left_out = ground.look.left_out.iter();
+    let mut left_out = survey.look.left_out.iter();
     if let Some((partition, problem)) = left_out.find(|(p, _)| only.is_empty() || only.contains(p))
     {
         let cause = format!("partition {partition} cannot be moved: {}", problem.reason);
@@ -183,7 +183,7 @@ async fn targets(
     };
     match (&args.to, time) {
         (_, Some(time)) => {
-            let (probe, asked) = (ground.probe.clone(), all.clone());
+            let (probe, asked) = (survey.probe.clone(), all.clone());
             let found =
                 blocking(move || probe.at_time(&asked, time.as_millisecond())?.heard()).await?;
             Ok(all.iter().map(|p| (*p, Target::At(found.get(p).copied()))).collect())

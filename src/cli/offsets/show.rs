@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::ground::{Ground, ground};
+use super::survey::{RouteSurvey, survey};
 use crate::cli::print::{self, Format, Output, or_dash};
 use crate::cli::session::Session;
 use crate::ingest::partition_state::Surveyed;
@@ -27,28 +27,28 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
         Some(name) => vec![session.route(Some(name))?],
         None => session.config.inbox.iter().collect(),
     };
-    let mut grounds = Vec::new();
+    let mut surveys = Vec::new();
     for route in &routes {
-        let ground = ground(session, route).await?;
-        let all_read = all_read(&ground).await?;
-        grounds.push((ground, all_read));
+        let survey = survey(session, route).await?;
+        let all_read = all_read(&survey).await?;
+        surveys.push((survey, all_read));
     }
     let gaps: Vec<Open> = (gaps::open(&session.store).await)
         .map_err(|f| f.problem("cannot read the gaps"))?
         .into_iter()
         .filter(|open| routes.iter().any(|route| route.name == open.route))
         .collect();
-    for (ground, _) in &grounds {
-        let topic = &ground.look.log.topic;
-        for (partition, problem) in &ground.look.left_out {
+    for (survey, _) in &surveys {
+        let topic = &survey.look.log.topic;
+        for (partition, problem) in &survey.look.left_out {
             say!("partition {partition} of {topic} is left out: {}", problem.reason);
         }
     }
-    let lines = grounds.iter().flat_map(|(ground, all_read)| {
-        ground.partitions.iter().map(move |(p, one)| {
+    let lines = surveys.iter().flat_map(|(survey, all_read)| {
+        survey.partitions.iter().map(move |(p, one)| {
             let (known, next) = (&one.known, next_offset(one));
             let lag = offsets::lag(next, known.low, known.high, all_read.contains(p));
-            Line { ground, partition: *p, one, lag }
+            Line { survey, partition: *p, one, lag }
         })
     });
     match args.output.output {
@@ -74,7 +74,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
 
 /// A partition as it is shown.
 struct Line<'g> {
-    ground: &'g Ground,
+    survey: &'g RouteSurvey,
     partition: i32,
     one: &'g Surveyed,
     lag: i64,
@@ -87,13 +87,13 @@ fn next_offset(one: &Surveyed) -> i64 {
 
 /// The partitions whose log goes on behind the position with nothing that a consumer is given. One that cannot be read
 /// is none of them.
-async fn all_read(ground: &Ground) -> Result<BTreeSet<i32>, Problem> {
-    let ahead: BTreeMap<i32, i64> = (ground.partitions.iter())
+async fn all_read(survey: &RouteSurvey) -> Result<BTreeSet<i32>, Problem> {
+    let ahead: BTreeMap<i32, i64> = (survey.partitions.iter())
         .filter_map(|(p, one)| {
             Some((*p, first_waiting(next_offset(one), one.known.low, one.known.high)?))
         })
         .collect();
-    let probe = ground.probe.clone();
+    let probe = survey.probe.clone();
     let first = blocking(move || probe.first_from(&ahead)).await?.records;
     Ok(first.into_iter().filter(|(_, record)| record.is_none()).map(|(p, _)| p).collect())
 }
@@ -112,8 +112,8 @@ fn table<'g>(lines: impl Iterator<Item = Line<'g>>) -> String {
         "OWNER",
     ];
     let number = |n: Option<i64>| or_dash(n.map(|n| n.to_string()));
-    let rows = lines.map(|Line { ground, partition, one, lag }| {
-        let log = &ground.look.log;
+    let rows = lines.map(|Line { survey, partition, one, lag }| {
+        let log = &survey.look.log;
         vec![
             log.group.clone(),
             log.topic.clone(),
@@ -124,20 +124,20 @@ fn table<'g>(lines: impl Iterator<Item = Line<'g>>) -> String {
             number(one.known.postgres),
             one.known.low.to_string(),
             number(one.position.as_ref().map(|p| p.epoch.0)),
-            or_dash(ground.owners.of(partition)),
+            or_dash(survey.owners.of(partition)),
         ]
     });
     print::table_text(&headings, rows)
 }
 
-fn object(Line { ground, partition, one, lag }: Line<'_>) -> Value {
-    let log = &ground.look.log;
+fn object(Line { survey, partition, one, lag }: Line<'_>) -> Value {
+    let log = &survey.look.log;
     json!({
-        "route": ground.route.settings.name, "group": log.group, "topic": log.topic,
-        "topic_id": ground.topic_id(), "partition": partition, "current_offset": one.known.kafka,
+        "route": survey.route.settings.name, "group": log.group, "topic": log.topic,
+        "topic_id": survey.topic_id(), "partition": partition, "current_offset": one.known.kafka,
         "log_start_offset": one.known.low, "log_end_offset": one.known.high, "lag": lag,
         "position": one.known.postgres, "epoch": one.position.as_ref().map(|p| p.epoch),
-        "owner": ground.owners.of(partition),
+        "owner": survey.owners.of(partition),
     })
 }
 

@@ -64,7 +64,7 @@ fn at_least_two(text: &str) -> Result<usize, String> {
 }
 
 /// The servers and what is on them.
-struct Ground {
+struct ApplyServers {
     postgres: PrivatePostgres,
     kafka: PrivateKafka,
     /// The bench's own connections; the second is for COPY only.
@@ -74,18 +74,18 @@ struct Ground {
 /// Measures, prints, verifies.
 pub async fn run(args: &Args) -> Result<ExitCode, Problem> {
     eprintln!("starting PostgreSQL and Kafka, sending {} events", args.events);
-    let ground = prepare(args).await?;
-    print!("{}", machine::describe(&ground.clients[0]).await?);
+    let servers = prepare(args).await?;
+    print!("{}", machine::describe(&servers.clients[0]).await?);
     print!("{}", report::introduction(args.events, args.partitions, args.rounds));
     let mut rounds = Vec::with_capacity(args.rounds);
     for number in 1..=args.rounds {
-        let round = measure(args, &ground, number).await?;
+        let round = measure(args, &servers, number).await?;
         println!("{}", report::line(&number.to_string(), args.events, &round, round.ratios()));
         rounds.push(round);
     }
     let Some((median, ratios)) = report::median(&rounds) else { return Ok(ExitCode::SUCCESS) };
     println!("{}", report::line("median", args.events, &median, ratios));
-    second_pass(args, &ground).await?;
+    second_pass(args, &servers).await?;
     match args.at_least {
         Some(least) if ratios[0] < least => {
             eprintln!("the median ratio to COPY's text form, {:.2}, is below {least}", ratios[0]);
@@ -95,7 +95,7 @@ pub async fn run(args: &Args) -> Result<ExitCode, Problem> {
     }
 }
 
-async fn prepare(args: &Args) -> Result<Ground, Problem> {
+async fn prepare(args: &Args) -> Result<ApplyServers, Problem> {
     let postgres = block_in_place(|| PrivatePostgres::start(true))?;
     let kafka = block_in_place(PrivateKafka::start)?;
     let url = postgres.url("postgres");
@@ -118,17 +118,17 @@ async fn prepare(args: &Args) -> Result<Ground, Problem> {
         }
     })?;
     let clients = [client, tables::connect(&url).await?];
-    Ok(Ground { postgres, kafka, clients })
+    Ok(ApplyServers { postgres, kafka, clients })
 }
 
 /// COPY, then makegood, from tables emptied alike; both must have made the same rows.
-async fn measure(args: &Args, ground: &Ground, number: usize) -> Result<Round, Problem> {
-    let client = &ground.clients[0];
-    let (text, by_text) = copied(args, ground, Form::Text).await?;
-    let (binary, by_binary) = copied(args, ground, Form::Binary).await?;
+async fn measure(args: &Args, servers: &ApplyServers, number: usize) -> Result<Round, Problem> {
+    let client = &servers.clients[0];
+    let (text, by_text) = copied(args, servers, Form::Text).await?;
+    let (binary, by_binary) = copied(args, servers, Form::Binary).await?;
     tables::empty(client).await?;
     let group = group(number);
-    let daemon = Daemon::start(&daemon_config(args, ground, &group))?;
+    let daemon = Daemon::start(&daemon_config(args, servers, &group))?;
     let makegood = block_in_place(|| daemon.finish(client, &group, args.events, SLOWEST))?;
     let made = tables::verify(client, args.events).await?;
     if by_text != made || by_binary != made {
@@ -138,21 +138,25 @@ async fn measure(args: &Args, ground: &Ground, number: usize) -> Result<Round, P
 }
 
 /// How long COPY takes into empty tables, and what it made.
-async fn copied(args: &Args, ground: &Ground, form: Form) -> Result<(Duration, Made), Problem> {
-    let [client, second] = &ground.clients;
+async fn copied(
+    args: &Args,
+    servers: &ApplyServers,
+    form: Form,
+) -> Result<(Duration, Made), Problem> {
+    let [client, second] = &servers.clients;
     tables::empty(client).await?;
     let took = copy::measure([client, second], form, args.events, args.partitions).await?;
     Ok((took, tables::verify(client, args.events).await?))
 }
 
 /// Lets the last round's group read the topic from the beginning once more. No row may change.
-async fn second_pass(args: &Args, ground: &Ground) -> Result<(), Problem> {
-    let client = &ground.clients[0];
+async fn second_pass(args: &Args, servers: &ApplyServers) -> Result<(), Problem> {
+    let client = &servers.clients[0];
     let before = tables::checksum(client).await?;
     let group = group(args.rounds);
     block_in_place(|| {
-        load::rewind(&kafka_client(&ground.kafka), TOPIC, &group, args.partitions)?;
-        let daemon = Daemon::start(&daemon_config(args, ground, &group))?;
+        load::rewind(&kafka_client(&servers.kafka), TOPIC, &group, args.partitions)?;
+        let daemon = Daemon::start(&daemon_config(args, servers, &group))?;
         let pace = daemon.finish(client, &group, 2 * args.events, SLOWEST)?;
         let seconds = pace.from_start.as_secs_f64();
         let rate = report::thousands(args.events as f64 / seconds);
@@ -177,13 +181,13 @@ fn kafka_client(kafka: &PrivateKafka) -> Kafka {
 }
 
 /// The daemon's configuration: the defaults but for what was asked for, and a grace that outlasts the bench.
-fn daemon_config(args: &Args, ground: &Ground, group: &str) -> String {
+fn daemon_config(args: &Args, servers: &ApplyServers, group: &str) -> String {
     let mut text = format!(
         "[postgres]\nurl = \"{}\"\n[kafka]\nbootstrap_servers = \"{}\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
          [[inbox]]\nname = \"purchase-confirmed\"\ntopic = \"{TOPIC}\"\ngroup = \"{group}\"\n\
          event_type = \"PURCHASE_CONFIRMED\"\n",
-        ground.postgres.url("postgres"),
-        ground.kafka.bootstrap()
+        servers.postgres.url("postgres"),
+        servers.kafka.bootstrap()
     );
     let job =
         "[[reconcile]]\nname = \"purchases\"\ninbox = \"purchase-confirmed\"\ngrace = \"1d\"\n";

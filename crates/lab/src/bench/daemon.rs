@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use super::machine;
 use super::{postgres, system};
 use crate::daemon::command_line;
-use crate::servers::footing::PrivateFolder;
+use crate::servers::host::PrivateFolder;
 use crate::servers::process::{Launch, Server};
 use rules::outcome::Counter;
 use rules::problem::Problem;

@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use super::daemon::Daemon;
 use super::load::Payment;
-use super::{ground, machine, postgres, report, system, tables};
-use ground::{Ground, TOPIC};
+use super::{machine, postgres, report, servers, system, tables};
 use rules::problem::Problem;
+use servers::{BenchServers, TOPIC};
 
 /// Payments before the measurement, so that connections are made and code is warm.
 const WARM_UP: usize = 500;
@@ -52,23 +52,23 @@ struct Watched {
 /// Measures and prints.
 pub async fn run(args: &Args) -> Result<ExitCode, Problem> {
     eprintln!("starting PostgreSQL, Kafka and the daemon");
-    let ground = Ground::prepare(3).await?;
-    print!("{}", machine::describe(&ground.client).await?);
-    let _daemon = Daemon::start(&ground.config(TOPIC, "latency"))?;
+    let servers = BenchServers::prepare(3).await?;
+    print!("{}", machine::describe(&servers.client).await?);
+    let _daemon = Daemon::start(&servers.config(TOPIC, "latency"))?;
     let watched = Arc::new(Mutex::new(Watched::default()));
-    let onlooker = tables::connect(&ground.postgres.url("postgres")).await?;
+    let onlooker = tables::connect(&servers.postgres.url("postgres")).await?;
     tokio::spawn(watch(onlooker, watched.clone()));
     let mut random = fastrand::Rng::with_seed(args.seed);
     let mut numbers = 0..;
 
     eprintln!("warming up with {WARM_UP} payments");
-    pay(&ground.client, &watched, numbers.by_ref().take(WARM_UP), args.rate, &mut random).await?;
+    pay(&servers.client, &watched, numbers.by_ref().take(WARM_UP), args.rate, &mut random).await?;
     all_seen(&watched).await?;
     take(&watched);
 
     eprintln!("measuring {} payments", args.payments);
     let measured = numbers.by_ref().take(args.payments);
-    pay(&ground.client, &watched, measured, args.rate, &mut random).await?;
+    pay(&servers.client, &watched, measured, args.rate, &mut random).await?;
     all_seen(&watched).await?;
     let busy = take(&watched);
     println!(
@@ -79,12 +79,12 @@ pub async fn run(args: &Args) -> Result<ExitCode, Problem> {
         "measured    from the return of the payment's COMMIT until a query sees its purchase\n"
     );
     print!("{}", report::distribution(&busy));
-    print!("{}", stages(&ground.client).await?);
+    print!("{}", stages(&servers.client).await?);
 
     let mut lone = Vec::new();
     for number in numbers.take(args.lone) {
         tokio::time::sleep(args.silence).await;
-        pay(&ground.client, &watched, std::iter::once(number), args.rate, &mut random).await?;
+        pay(&servers.client, &watched, std::iter::once(number), args.rate, &mut random).await?;
         all_seen(&watched).await?;
         lone.extend(take(&watched));
     }

@@ -10,10 +10,10 @@ use tokio_postgres::Client;
 use super::daemon::Daemon;
 use super::load::Payment;
 use super::report::{self, thousands};
-use super::{ground, machine, postgres, system};
-use ground::{Ground, TOPIC};
+use super::{machine, postgres, servers, system};
 use kafka::sender::{HandOver, Outgoing, Pace, Sender};
 use rules::problem::Problem;
+use servers::{BenchServers, TOPIC};
 
 /// A relay slower than this, in rows per second, is taken for stuck.
 const SLOWEST: usize = 200;
@@ -44,8 +44,8 @@ struct Round {
 /// Measures, prints, verifies.
 pub async fn run(args: &Args) -> Result<ExitCode, Problem> {
     eprintln!("starting PostgreSQL and Kafka");
-    let ground = Ground::prepare(3).await?;
-    print!("{}", machine::describe(&ground.client).await?);
+    let servers = BenchServers::prepare(3).await?;
+    print!("{}", machine::describe(&servers.client).await?);
     println!(
         "load        {} rows of {} bytes in the outbox, to 3 partitions, {} rounds\n\n\
          client      librdkafka's producer alone: the same messages from memory, acks=all, idempotent\n\
@@ -62,7 +62,7 @@ pub async fn run(args: &Args) -> Result<ExitCode, Problem> {
     );
     let mut rounds = Vec::new();
     for number in 1..=args.rounds {
-        let round = measure(args.rows, &ground).await?;
+        let round = measure(args.rows, &servers).await?;
         println!("{}", line(&number.to_string(), &round));
         rounds.push(round);
     }
@@ -91,12 +91,12 @@ fn line(name: &str, round: &Round) -> String {
     )
 }
 
-async fn measure(rows: usize, ground: &Ground) -> Result<Round, Problem> {
-    let before = ground.records_in_topic()?;
-    let client = send_alone(rows, ground).await?;
-    fill(&ground.client, rows).await?;
-    let (makegood, peak_memory) = relay(rows, ground).await?;
-    let sent = ground.records_in_topic()? - before;
+async fn measure(rows: usize, servers: &BenchServers) -> Result<Round, Problem> {
+    let before = servers.records_in_topic()?;
+    let client = send_alone(rows, servers).await?;
+    fill(&servers.client, rows).await?;
+    let (makegood, peak_memory) = relay(rows, servers).await?;
+    let sent = servers.records_in_topic()? - before;
     // Each record once: a duplicate is a fault's, and there was none.
     match sent == 2 * rows as i64 {
         true => Ok(Round { client, makegood, peak_memory }),
@@ -105,13 +105,13 @@ async fn measure(rows: usize, ground: &Ground) -> Result<Round, Problem> {
 }
 
 /// The same messages from memory through the same client.
-async fn send_alone(rows: usize, ground: &Ground) -> Result<f64, Problem> {
+async fn send_alone(rows: usize, servers: &BenchServers) -> Result<f64, Problem> {
     let payments: Vec<(String, String, String)> = (0..rows)
         .map(Payment::numbered)
         .map(|p| (p.student.to_string(), p.event.to_string(), p.json()))
         .collect();
     let (to_us, mut reports) = mpsc::unbounded_channel();
-    let sender = Sender::new(&ground.kafka(), Pace::Pipelined, to_us)?;
+    let sender = Sender::new(&servers.kafka(), Pace::Pipelined, to_us)?;
     let began = Instant::now();
     let mut done = 0;
     for (token, (key, event, value)) in payments.iter().enumerate() {
@@ -165,21 +165,21 @@ async fn fill(client: &Client, rows: usize) -> Result<(), Problem> {
     client.batch_execute("CHECKPOINT").await.map_err(|e| postgres(&e))
 }
 
-async fn relay(rows: usize, ground: &Ground) -> Result<(f64, Option<u64>), Problem> {
-    let passed = published(&ground.client).await?;
+async fn relay(rows: usize, servers: &BenchServers) -> Result<(f64, Option<u64>), Problem> {
+    let passed = published(&servers.client).await?;
     // Its inbox reads a topic that stays empty: only the relay has work.
-    let daemon = Daemon::start(&ground.config(ground::IDLE_TOPIC, "idle"))?;
+    let daemon = Daemon::start(&servers.config(servers::IDLE_TOPIC, "idle"))?;
     let target = passed + rows as i64;
     let peak_memory = block_in_place(|| {
         daemon.finish_when(Duration::from_secs(60 + (rows / SLOWEST) as u64), || {
-            let now = tokio::runtime::Handle::current().block_on(published(&ground.client));
+            let now = tokio::runtime::Handle::current().block_on(published(&servers.client));
             now.is_ok_and(|now| now >= target)
         })
     })?;
     let sql = "SELECT extract(epoch FROM min(written_at) FILTER (WHERE published >= $1) \
             - min(written_at) FILTER (WHERE holder IS NOT NULL AND published = $2))::float8 \
         FROM makegood.outbox_steps WHERE epoch = (SELECT max(epoch) FROM makegood.outbox_steps)";
-    let row = ground.client.query_one(sql, &[&target, &passed]).await.map_err(|e| postgres(&e))?;
+    let row = servers.client.query_one(sql, &[&target, &passed]).await.map_err(|e| postgres(&e))?;
     let seconds: f64 = row.get::<_, Option<f64>>(0).unwrap_or_default();
     Ok((rows as f64 / seconds, peak_memory))
 }

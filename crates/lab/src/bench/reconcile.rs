@@ -10,9 +10,9 @@ use tokio_postgres::Client;
 
 use super::daemon::Daemon;
 use super::report::{self, thousands};
-use super::{ground, load, machine, postgres, system};
-use ground::{Ground, IDLE_TOPIC, TOPIC};
+use super::{load, machine, postgres, servers, system};
 use rules::problem::Problem;
+use servers::{BenchServers, IDLE_TOPIC, TOPIC};
 
 /// A daemon slower than this, in payments or records per second, is taken for stuck.
 const SLOWEST: usize = 2000;
@@ -49,9 +49,9 @@ struct Round {
 /// Measures, prints, verifies.
 pub async fn run(args: &Args) -> Result<ExitCode, Problem> {
     eprintln!("starting PostgreSQL and Kafka, making {} payments", thousands(args.payments as f64));
-    let ground = Ground::prepare(3).await?;
-    fill(&ground.client, args).await?;
-    print!("{}", machine::describe(&ground.client).await?);
+    let servers = BenchServers::prepare(3).await?;
+    fill(&servers.client, args).await?;
+    print!("{}", machine::describe(&servers.client).await?);
     println!(
         "load        {} payments, {} without a purchase, {} rounds\n\n\
          anti-join   SELECT count(*) of the same, PostgreSQL's own plan, in parallel\n\
@@ -70,7 +70,7 @@ pub async fn run(args: &Args) -> Result<ExitCode, Problem> {
     );
     let mut rounds = Vec::new();
     for number in 1..=args.rounds {
-        let round = measure(&ground, args).await?;
+        let round = measure(&servers, args).await?;
         println!("{}", line(&number.to_string(), &round));
         rounds.push(round);
     }
@@ -83,7 +83,7 @@ pub async fn run(args: &Args) -> Result<ExitCode, Problem> {
         peak_memory: rounds.iter().filter_map(|r| r.peak_memory).max(),
     };
     println!("{}", line("median", &median));
-    beside(&ground, args).await?;
+    beside(&servers, args).await?;
     match args.at_most {
         Some(most) if median.sweep > most * median.join => {
             eprintln!("the median sweep takes more than {most} times the anti-join");
@@ -115,8 +115,8 @@ async fn fill(client: &Client, args: &Args) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn measure(ground: &Ground, args: &Args) -> Result<Round, Problem> {
-    let client = &ground.client;
+async fn measure(servers: &BenchServers, args: &Args) -> Result<Round, Problem> {
+    let client = &servers.client;
     forget(client).await?;
     let sql = "SELECT count(*) FROM payments p WHERE status = 'succeeded' \
         AND NOT EXISTS (SELECT FROM student_course_purchases s WHERE s.payment_id = p.id)";
@@ -126,7 +126,7 @@ async fn measure(ground: &Ground, args: &Args) -> Result<Round, Problem> {
     if missing != args.missing as i64 {
         return Err(system(format!("{missing} purchases are missing, not {}", args.missing)));
     }
-    let daemon = Daemon::start(&(ground.config(IDLE_TOPIC, "idle") + JOB))?;
+    let daemon = Daemon::start(&(servers.config(IDLE_TOPIC, "idle") + JOB))?;
     let mut sweep = None;
     let peak_memory = block_in_place(|| {
         daemon.finish_when(Duration::from_secs(60 + (args.payments / SLOWEST) as u64), || {
@@ -174,23 +174,23 @@ async fn forget(client: &Client) -> Result<(), Problem> {
 }
 
 /// The consumer's rate, alone and while a sweep runs.
-async fn beside(ground: &Ground, args: &Args) -> Result<(), Problem> {
-    block_in_place(|| load::produce(&ground.kafka(), TOPIC, args.events))?;
+async fn beside(servers: &BenchServers, args: &Args) -> Result<(), Problem> {
+    block_in_place(|| load::produce(&servers.kafka(), TOPIC, args.events))?;
     let mut rates = Vec::new();
     for (name, group) in [("alone", "bench-alone"), ("beside a sweep", "bench-beside")] {
-        forget(&ground.client).await?;
-        let config = ground.config(TOPIC, group);
+        forget(&servers.client).await?;
+        let config = servers.config(TOPIC, group);
         let config = match rates.is_empty() {
             true => format!("reconcile = []\n{config}"),
             false => config + JOB,
         };
         let daemon = Daemon::start(&config)?;
-        let pace = block_in_place(|| daemon.finish(&ground.client, group, args.events, SLOWEST))?;
+        let pace = block_in_place(|| daemon.finish(&servers.client, group, args.events, SLOWEST))?;
         let rate = args.events as f64 / pace.applying.as_secs_f64();
         println!("consumer {name}: {} events/s", thousands(rate));
         rates.push(rate);
     }
-    let state = state(&ground.client).await.map_err(|e| postgres(&e))?;
+    let state = state(&servers.client).await.map_err(|e| postgres(&e))?;
     let (phase, ..) = state.unwrap_or(("not begun".to_owned(), 0.0, false));
     println!("which is {:.0}% of it; the sweep was at: {phase}", 100.0 * rates[1] / rates[0]);
     Ok(())

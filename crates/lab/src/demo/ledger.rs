@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use comfy_table::{CellAlignment, Table, presets};
 use uuid::Uuid;
 
-use super::look::Look;
+use super::observer::DemoState;
 use super::script::{Fate, Kind, Payment};
 use rules::problem::{Code, Problem};
 
@@ -86,7 +86,7 @@ impl Ledger {
     }
 
     /// Compares the book with what is in the database: all purchases, and what a look at makegood gave.
-    pub fn judge(&self, purchases: &[Purchase], look: &Look) -> Verdict {
+    pub fn judge(&self, purchases: &[Purchase], look: &DemoState) -> Verdict {
         let mut by_payment: BTreeMap<Uuid, Vec<&Purchase>> = BTreeMap::new();
         for purchase in purchases {
             by_payment.entry(purchase.payment).or_default().push(purchase);
@@ -204,8 +204,8 @@ mod tests {
         (ledger, right)
     }
 
-    fn look() -> Look {
-        Look { published: 10, ..Look::default() }
+    fn look() -> DemoState {
+        DemoState { published: 10, ..DemoState::default() }
     }
 
     #[test]
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn each_kind_of_wrong_is_found_and_named() {
         let (ledger, right) = book();
-        let named = |purchases: &[Purchase], look: Look| {
+        let named = |purchases: &[Purchase], look: DemoState| {
             let problem = ledger.judge(purchases, &look).outcome().unwrap_err();
             assert_eq!(problem.code.exit(), 1);
             problem.reason
@@ -230,9 +230,11 @@ mod tests {
         let mut unpaid = right.clone();
         unpaid.push(Purchase { payment: Uuid::new_v4(), ..right[0].clone() });
         assert!(named(&unpaid, look()).contains("nobody paid for: 1"));
-        let found = |look: Look| named(&right, look);
-        assert!(found(Look { quarantined: 1, ..look() }).contains("quarantine: 1, not 0"));
-        assert!(found(Look { published: 9, ..look() }).contains("through the outbox: 9, not 10"));
-        assert!(found(Look { pending: 1, ..look() }).contains("in the outbox: 1, not 0"));
+        let found = |look: DemoState| named(&right, look);
+        assert!(found(DemoState { quarantined: 1, ..look() }).contains("quarantine: 1, not 0"));
+        assert!(
+            found(DemoState { published: 9, ..look() }).contains("through the outbox: 9, not 10")
+        );
+        assert!(found(DemoState { pending: 1, ..look() }).contains("in the outbox: 1, not 0"));
     }
 }

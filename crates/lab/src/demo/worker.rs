@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use crate::daemon::command_line;
-use crate::servers::footing::{PrivateFolder, free_port};
+use crate::servers::host::{PrivateFolder, free_port};
 use crate::servers::process::{Launch, Server};
 use rules::problem::{Code, Problem};
 

@@ -11,7 +11,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use uuid::Uuid;
 
-use super::footing::{PrivateFolder, free_port};
+use super::host::{PrivateFolder, free_port};
 use super::process::{Launch, Server, run};
 use rules::problem::{Code, Problem};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
-use super::footing::{Account, PrivateFolder, free_port};
+use super::host::{Account, PrivateFolder, free_port};
 use super::process::{Launch, Server};
 use rules::problem::{Code, Problem};
 

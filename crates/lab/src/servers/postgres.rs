@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::footing::{Account, PrivateFolder, free_port};
+use super::host::{Account, PrivateFolder, free_port};
 use super::process::{Launch, Server, run, run_as};
 use rules::problem::{Code, Problem};
 

@@ -13,7 +13,7 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::footing::Account;
+use super::host::Account;
 use rules::problem::{Code, Problem};
 
 /// How long a server may take to obey its stop signal before it is killed; the keeper counts the same in tenths.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::footing::Account;
+use super::host::Account;
 use super::process::run;
 use rules::problem::{Code, Problem};
 

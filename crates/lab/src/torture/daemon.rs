@@ -14,7 +14,7 @@ use tokio::task::block_in_place;
 
 use super::ledger::Ledger;
 use crate::daemon::{heard_here, program};
-use crate::servers::footing::{PrivateFolder, free_port};
+use crate::servers::host::{PrivateFolder, free_port};
 use crate::servers::process::{Launch, Server};
 use rules::problem::{Code, Problem};
 

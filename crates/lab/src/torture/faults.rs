@@ -20,7 +20,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde_json::json;
 
-use super::ground::Ground;
+use super::environment::Environment;
 use crate::servers::pgbouncer::PgBouncer;
 use crate::servers::small_disk::SmallDisk;
 use rules::problem::{Code, Problem};
@@ -93,7 +93,7 @@ impl Truth {
 
 /// One way to strike, ended and undone when the future ends.
 type Act = for<'a> fn(
-    &'a Ground,
+    &'a Environment,
     &'a mut Strike<'_>,
 ) -> Pin<Box<dyn Future<Output = Result<(), Problem>> + Send + 'a>>;
 
@@ -124,22 +124,22 @@ pub struct Strike<'f> {
 
 impl Strike<'_> {
     /// Says that the fault holds from now on. A second word begins another part of it.
-    pub fn begin(&mut self, ground: &Ground, truth: Truth) -> Result<(), Problem> {
+    pub fn begin(&mut self, environment: &Environment, truth: Truth) -> Result<(), Problem> {
         if self.begun {
-            self.end(ground)?;
+            self.end(environment)?;
         }
         self.begun = true;
-        self.note(ground, "begin", truth)
+        self.note(environment, "begin", truth)
     }
 
     /// Says that it is about to be undone.
-    pub fn end(&mut self, ground: &Ground) -> Result<(), Problem> {
+    pub fn end(&mut self, environment: &Environment) -> Result<(), Problem> {
         self.begun = false;
-        self.note(ground, "end", Truth::Open)
+        self.note(environment, "end", Truth::Open)
     }
 
-    fn note(&self, ground: &Ground, phase: &str, truth: Truth) -> Result<(), Problem> {
-        ground.ledger.note(json!({
+    fn note(&self, environment: &Environment, phase: &str, truth: Truth) -> Result<(), Problem> {
+        environment.ledger.note(json!({
             "act": "fault", "name": self.fault.name, "phase": phase, "truth": truth.word(),
         }))
     }
@@ -152,11 +152,11 @@ impl Strike<'_> {
 
 impl Fault {
     /// Strikes once, and undoes it.
-    pub async fn strike(&self, ground: &Ground, rng: Rng) -> Result<(), Problem> {
+    pub async fn strike(&self, environment: &Environment, rng: Rng) -> Result<(), Problem> {
         let mut strike = Strike { fault: self, rng, begun: false };
-        let outcome = (self.act)(ground, &mut strike).await;
+        let outcome = (self.act)(environment, &mut strike).await;
         if strike.begun {
-            strike.end(ground)?;
+            strike.end(environment)?;
         }
         outcome.map_err(|p| {
             Problem::new(p.code, format!("{}: {}", self.name, p.reason)).advice(p.advice)

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::environment::Environment;
 use super::faults::{Fault, Need};
-use super::ground::Ground;
 use super::judge::Judge;
 use super::load;
 use super::well;
@@ -42,9 +42,9 @@ pub struct Verdict {
 
 /// Runs a round in a folder of its own.
 pub async fn run(plan: &Plan, folder: &Path, judge: &Judge) -> Result<Verdict, Problem> {
-    let ground = to_its_end(plan, folder, judge).await?;
+    let environment = to_its_end(plan, folder, judge).await?;
     let (said, document) = judge.judge(folder)?;
-    drop(ground);
+    drop(environment);
     Ok(Verdict { said, document })
 }
 
@@ -52,25 +52,29 @@ pub async fn run(plan: &Plan, folder: &Path, judge: &Judge) -> Result<Verdict, P
 pub async fn plants(folder: &Path, judge: &Judge) -> Result<(String, bool), Problem> {
     // An odd seed sends broken records too.
     let plan = Plan { seed: 1, faults: Vec::new(), safety: Duration::ZERO };
-    let ground = to_its_end(&plan, folder, judge).await?;
+    let environment = to_its_end(&plan, folder, judge).await?;
     let (said, _) = judge.judge(folder)?;
     if !said.is_empty() {
         return Err(system("a round without a fault did not hold").advice(said));
     }
     let outcome = judge.plants(folder);
-    drop(ground);
+    drop(environment);
     outcome
 }
 
 /// The round up to where all evidence is in its folder.
-async fn to_its_end(plan: &Plan, folder: &Path, judge: &Judge) -> Result<Arc<Ground>, Problem> {
+async fn to_its_end(
+    plan: &Plan,
+    folder: &Path,
+    judge: &Judge,
+) -> Result<Arc<Environment>, Problem> {
     let needs: Vec<Need> =
         plan.faults.iter().flat_map(|fault| fault.needs.iter().copied()).collect();
-    let ground = Arc::new(Box::pin(Ground::prepare(folder, plan.seed, &needs)).await?);
-    let first = ground.daemon("first", &[])?;
-    ground.daemons.lock().await.push(first);
+    let environment = Arc::new(Box::pin(Environment::prepare(folder, plan.seed, &needs)).await?);
+    let first = environment.daemon("first", &[])?;
+    environment.daemons.lock().await.push(first);
     let mut watch = judge.watch(folder)?;
-    let outcome = strike_and_wait(plan, &ground).await;
+    let outcome = strike_and_wait(plan, &environment).await;
     let copied = match outcome {
         Ok(()) => judge.collect(folder),
         Err(problem) => Err(problem),
@@ -79,41 +83,41 @@ async fn to_its_end(plan: &Plan, folder: &Path, judge: &Judge) -> Result<Arc<Gro
     drop(watch.stdin.take());
     let _ = tokio::task::block_in_place(|| watch.wait());
     copied?;
-    last_words(&ground).await?;
-    Ok(ground)
+    last_words(&environment).await?;
+    Ok(environment)
 }
 
-async fn strike_and_wait(plan: &Plan, ground: &Arc<Ground>) -> Result<(), Problem> {
+async fn strike_and_wait(plan: &Plan, environment: &Arc<Environment>) -> Result<(), Problem> {
     let mut rng = Rng::with_seed(plan.seed);
-    let load = ground.load.begin(rng.u64(..))?;
+    let load = environment.load.begin(rng.u64(..))?;
     tokio::time::sleep(CALM).await;
     let ended = CancellationToken::new();
-    let supervisor = tokio::spawn(supervise(Arc::clone(ground), ended.clone()));
+    let supervisor = tokio::spawn(supervise(Arc::clone(environment), ended.clone()));
     let until = Instant::now() + plan.safety;
     let mut striking = JoinSet::new();
     for fault in &plan.faults {
-        striking.spawn(strike(Arc::clone(ground), fault, rng.fork(), until));
+        striking.spawn(strike(Arc::clone(environment), fault, rng.fork(), until));
     }
     let mut outcome = Ok(());
     while let Some(ended) = striking.join_next().await {
         let ended = ended.map_err(|e| system(format!("a fault failed: {e}")));
         outcome = outcome.and(ended.and_then(|struck| struck));
     }
-    ground.ledger.note(json!({"act": "quiet"}))?;
+    environment.ledger.note(json!({"act": "quiet"}))?;
     tokio::time::sleep(CALM).await;
-    ground.load.end();
+    environment.load.end();
     load::ended(load).await?;
     outcome?;
-    let took = well::wait(ground).await?;
-    ground.ledger.note(json!({"act": "well", "took": took.seconds, "waits": took.waits}))?;
-    ground.ledger.note(json!({"act": "judging"}))?;
+    let took = well::wait(environment).await?;
+    environment.ledger.note(json!({"act": "well", "took": took.seconds, "waits": took.waits}))?;
+    environment.ledger.note(json!({"act": "judging"}))?;
     ended.cancel();
     supervisor.await.map_err(|e| system(format!("the supervisor failed: {e}")))?
 }
 
 /// Strikes again and again until the safety phase ends; each strike is undone by then.
 async fn strike(
-    ground: Arc<Ground>,
+    environment: Arc<Environment>,
     fault: &'static Fault,
     mut rng: Rng,
     until: Instant,
@@ -124,14 +128,14 @@ async fn strike(
         if Instant::now() >= until {
             return Ok(());
         }
-        fault.strike(&ground, rng.fork()).await?;
+        fault.strike(&environment, rng.fork()).await?;
     }
 }
 
 /// Starts a daemon that ended by itself, as systemd would.
-async fn supervise(ground: Arc<Ground>, ended: CancellationToken) -> Result<(), Problem> {
+async fn supervise(environment: Arc<Environment>, ended: CancellationToken) -> Result<(), Problem> {
     while !ended.is_cancelled() {
-        for daemon in ground.daemons.lock().await.iter_mut() {
+        for daemon in environment.daemons.lock().await.iter_mut() {
             daemon.start()?;
         }
         tokio::time::sleep(SUPERVISE).await;
@@ -140,23 +144,23 @@ async fn supervise(ground: Arc<Ground>, ended: CancellationToken) -> Result<(), 
 }
 
 /// Stops the daemons in order, and looks through what they logged for what nobody may say.
-async fn last_words(ground: &Ground) -> Result<(), Problem> {
-    let canary = ground.load.canary.as_str();
-    let secret = ground.secret();
-    let mut daemons = ground.daemons.lock().await;
+async fn last_words(environment: &Environment) -> Result<(), Problem> {
+    let canary = environment.load.canary.as_str();
+    let secret = environment.secret();
+    let mut daemons = environment.daemons.lock().await;
     for daemon in daemons.iter_mut() {
         daemon.stop()?;
     }
-    for (name, log) in ground.logs() {
+    for (name, log) in environment.logs() {
         let text = fs::read(&log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         for (what, word) in [("a secret", secret), ("personal data", canary)] {
             if text.contains(word) {
-                ground.ledger.note(json!({"act": "leaked", "name": name, "what": what}))?;
+                environment.ledger.note(json!({"act": "leaked", "name": name, "what": what}))?;
             }
         }
         if let Some(line) = text.lines().find(|line| line.contains("panicked at")) {
-            ground.ledger.note(json!({"act": "said", "name": name, "text": line}))?;
+            environment.ledger.note(json!({"act": "said", "name": name, "text": line}))?;
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::task::block_in_place;
 
 use super::daemon::Daemon;
-use super::ground::{Ground, TOPIC};
+use super::environment::{Environment, TOPIC};
 use rules::problem::{Code, Problem};
 
 /// After this the judge is asked all the same, and says what still waits.
@@ -36,16 +36,18 @@ pub struct Waited {
 }
 
 /// Waits until all is well.
-pub async fn wait(ground: &Ground) -> Result<Waited, Problem> {
+pub async fn wait(environment: &Environment) -> Result<Waited, Problem> {
     let began = Instant::now();
     let looker: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", ground.bootstrap())
+        .set("bootstrap.servers", environment.bootstrap())
         .set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg)
         .create()
         .map_err(|e| Problem::new(Code::Kafka, format!("cannot make a Kafka client: {e}")))?;
     loop {
-        let mut waits = look(ground, &looker).await.unwrap_or_else(|p| p.reason);
-        if waits.is_empty() && !ground.daemons.lock().await.first().is_some_and(Daemon::is_ready) {
+        let mut waits = look(environment, &looker).await.unwrap_or_else(|p| p.reason);
+        if waits.is_empty()
+            && !environment.daemons.lock().await.first().is_some_and(Daemon::is_ready)
+        {
             waits = "the daemon is not ready".to_owned();
         }
         let seconds = began.elapsed().as_secs_f64();
@@ -56,9 +58,9 @@ pub async fn wait(ground: &Ground) -> Result<Waited, Problem> {
     }
 }
 
-async fn look(ground: &Ground, looker: &BaseConsumer) -> Result<String, Problem> {
+async fn look(environment: &Environment, looker: &BaseConsumer) -> Result<String, Problem> {
     let asking = |e| crate::demo::shop::failed(e, "looking what waits");
-    let client = ground.client().await?;
+    let client = environment.client().await?;
     let waits: String = client.query_one(WAITS, &[]).await.map_err(asking)?.get(0);
     if !waits.is_empty() {
         return Ok(waits);

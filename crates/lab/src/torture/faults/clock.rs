@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::super::ground::Ground;
+use super::super::environment::Environment;
 use super::{Fault, Need, Strike, Truth};
 use crate::servers::process::run;
 use rules::problem::{Code, Problem};
@@ -19,7 +19,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[Need::DaemonClock],
         pause: Duration::from_secs(3),
         alone: "daemon",
-        act: |ground, strike| Box::pin(daemon(ground, strike)),
+        act: |environment, strike| Box::pin(daemon(environment, strike)),
     },
     Fault {
         name: "postgres-clock",
@@ -28,7 +28,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[Need::PostgresClock],
         pause: Duration::from_secs(3),
         alone: "postgres server",
-        act: |ground, strike| Box::pin(jump(ground, strike, "postgres")),
+        act: |environment, strike| Box::pin(jump(environment, strike, "postgres")),
     },
     Fault {
         name: "kafka-clock",
@@ -37,7 +37,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[Need::KafkaClock],
         pause: Duration::from_secs(3),
         alone: "kafka cluster",
-        act: |ground, strike| Box::pin(jump(ground, strike, "kafka")),
+        act: |environment, strike| Box::pin(jump(environment, strike, "kafka")),
     },
 ];
 
@@ -78,13 +78,13 @@ fn failed(error: std::io::Error) -> Problem {
     Problem::new(Code::System, format!("cannot set a clock: {error}"))
 }
 
-async fn daemon(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let mut daemons = ground.daemons.lock().await;
+async fn daemon(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let mut daemons = environment.daemons.lock().await;
     let Some(first) = daemons.first_mut() else { return Ok(()) };
     first.stop()?;
-    let file = ground.clocks.join("daemon");
-    let mut other = ground.daemon("other_clock", &by_file(&file)?)?;
-    strike.begin(ground, Truth::Open)?;
+    let file = environment.clocks.join("daemon");
+    let mut other = environment.daemon("other_clock", &by_file(&file)?)?;
+    strike.begin(environment, Truth::Open)?;
     for _ in 0..strike.rng.u32(2..5) {
         let offsets = [DAY, -DAY, 3600, -3600, 400 * DAY, -3000 * DAY, 0];
         set(&file, strike.rng.choice(offsets).unwrap_or(0))?;
@@ -98,12 +98,16 @@ async fn daemon(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem>
     first.start()
 }
 
-async fn jump(ground: &Ground, strike: &mut Strike<'_>, whose: &str) -> Result<(), Problem> {
-    let file = ground.clocks.join(whose);
-    strike.begin(ground, Truth::Open)?;
+async fn jump(
+    environment: &Environment,
+    strike: &mut Strike<'_>,
+    whose: &str,
+) -> Result<(), Problem> {
+    let file = environment.clocks.join(whose);
+    strike.begin(environment, Truth::Open)?;
     let offsets = [DAY, -DAY, 3600, -3600, 90, -20, 30 * DAY];
     set(&file, strike.rng.choice(offsets).unwrap_or(0))?;
     strike.hold(1000..10_000).await;
-    strike.end(ground)?;
+    strike.end(environment)?;
     set(&file, 0)
 }

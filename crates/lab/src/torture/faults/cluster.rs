@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::task::block_in_place;
 
-use super::super::ground::Ground;
+use super::super::environment::Environment;
 use super::{Fault, Need, Strike, Truth};
 use rules::problem::Problem;
 
@@ -16,7 +16,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[Need::ThreeBrokers],
         pause: Duration::from_secs(6),
         alone: "kafka cluster kafka-wire",
-        act: |ground, strike| Box::pin(kill(ground, strike)),
+        act: |environment, strike| Box::pin(kill(environment, strike)),
     },
     Fault {
         name: "broker-frozen",
@@ -25,28 +25,28 @@ pub const FAULTS: &[Fault] = &[
         needs: &[Need::ThreeBrokers],
         pause: Duration::from_secs(6),
         alone: "kafka cluster kafka-wire",
-        act: |ground, strike| Box::pin(freeze(ground, strike)),
+        act: |environment, strike| Box::pin(freeze(environment, strike)),
     },
 ];
 
-async fn kill(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let mut brokers = ground.brokers.lock().await;
+async fn kill(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let mut brokers = environment.brokers.lock().await;
     let one = strike.rng.usize(0..brokers.len().max(1));
     let Some(broker) = brokers.get_mut(one) else { return Ok(()) };
-    strike.begin(ground, Truth::Open)?;
+    strike.begin(environment, Truth::Open)?;
     block_in_place(|| broker.stop_hard())?;
     strike.hold(500..10_000).await;
-    strike.end(ground)?;
+    strike.end(environment)?;
     block_in_place(|| broker.start_again())
 }
 
-async fn freeze(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let brokers = ground.brokers.lock().await;
+async fn freeze(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let brokers = environment.brokers.lock().await;
     let one = strike.rng.usize(0..brokers.len().max(1));
     let Some(broker) = brokers.get(one) else { return Ok(()) };
-    strike.begin(ground, Truth::Open)?;
+    strike.begin(environment, Truth::Open)?;
     block_in_place(|| broker.pause())?;
     strike.hold(2000..20_000).await;
-    strike.end(ground)?;
+    strike.end(environment)?;
     broker.resume()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::ground::Ground;
+use super::super::environment::Environment;
 use super::{Fault, Strike, Truth};
 use rules::problem::Problem;
 
@@ -14,7 +14,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::ZERO,
         alone: "daemon",
-        act: |ground, strike| Box::pin(kill(ground, strike)),
+        act: |environment, strike| Box::pin(kill(environment, strike)),
     },
     Fault {
         name: "daemon-term",
@@ -23,7 +23,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(3),
         alone: "daemon",
-        act: |ground, strike| Box::pin(term(ground, strike)),
+        act: |environment, strike| Box::pin(term(environment, strike)),
     },
     Fault {
         name: "daemon-freeze",
@@ -32,7 +32,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(4),
         alone: "daemon",
-        act: |ground, strike| Box::pin(freeze(ground, strike)),
+        act: |environment, strike| Box::pin(freeze(environment, strike)),
     },
     Fault {
         name: "daemon-frozen-alone",
@@ -41,7 +41,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(4),
         alone: "daemon",
-        act: |ground, strike| Box::pin(freeze_alone(ground, strike)),
+        act: |environment, strike| Box::pin(freeze_alone(environment, strike)),
     },
     Fault {
         name: "daemon-storm",
@@ -50,7 +50,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(1),
         alone: "",
-        act: |ground, strike| Box::pin(storm(ground, strike)),
+        act: |environment, strike| Box::pin(storm(environment, strike)),
     },
     Fault {
         name: "daemon-reload",
@@ -59,61 +59,61 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(1),
         alone: "",
-        act: |ground, strike| Box::pin(reload(ground, strike)),
+        act: |environment, strike| Box::pin(reload(environment, strike)),
     },
 ];
 
-async fn kill(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
+async fn kill(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
     // Mostly in the middle of the start, now and then after some work.
     match strike.rng.u32(0..4) {
         0 => strike.hold(1500..4000).await,
         _ => strike.hold(20..1200).await,
     }
-    let mut daemons = ground.daemons.lock().await;
+    let mut daemons = environment.daemons.lock().await;
     let Some(first) = daemons.first_mut() else { return Ok(()) };
-    strike.begin(ground, Truth::Open)?;
+    strike.begin(environment, Truth::Open)?;
     first.kill()?;
     first.start()
 }
 
-async fn term(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
+async fn term(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
     strike.hold(3000..6000).await;
-    let mut daemons = ground.daemons.lock().await;
+    let mut daemons = environment.daemons.lock().await;
     let Some(first) = daemons.first_mut() else { return Ok(()) };
-    strike.begin(ground, Truth::Open)?;
+    strike.begin(environment, Truth::Open)?;
     first.stop()?;
     first.start()
 }
 
-async fn freeze(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let mut daemons = ground.daemons.lock().await;
-    let mut other = ground.daemon("second", &[])?;
+async fn freeze(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let mut daemons = environment.daemons.lock().await;
+    let mut other = environment.daemon("second", &[])?;
     strike.hold(1000..4000).await;
     let Some(first) = daemons.first_mut() else { return Ok(()) };
-    strike.begin(ground, Truth::Open)?;
+    strike.begin(environment, Truth::Open)?;
     first.signal("STOP")?;
     strike.hold(1000..9000).await;
     first.signal("CONT")?;
-    strike.end(ground)?;
+    strike.end(environment)?;
     strike.hold(500..3000).await;
     if strike.rng.bool() { other.kill() } else { other.stop() }
 }
 
-async fn freeze_alone(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let mut daemons = ground.daemons.lock().await;
+async fn freeze_alone(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let mut daemons = environment.daemons.lock().await;
     let Some(first) = daemons.first_mut() else { return Ok(()) };
     first.signal("STOP")?;
-    strike.begin(ground, Truth::Unable)?;
+    strike.begin(environment, Truth::Unable)?;
     strike.hold(1000..20_000).await;
-    strike.end(ground)?;
+    strike.end(environment)?;
     first.signal("CONT")
 }
 
-async fn storm(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    strike.begin(ground, Truth::Open)?;
+async fn storm(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    strike.begin(environment, Truth::Open)?;
     let mut others = Vec::new();
     for name in ["second", "third"] {
-        others.push(ground.daemon(name, &[])?);
+        others.push(environment.daemon(name, &[])?);
         strike.hold(100..3000).await;
     }
     strike.rng.shuffle(&mut others);
@@ -128,14 +128,14 @@ async fn storm(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> 
     Ok(())
 }
 
-async fn reload(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let mut daemons = ground.daemons.lock().await;
+async fn reload(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let mut daemons = environment.daemons.lock().await;
     let Some(first) = daemons.first_mut() else { return Ok(()) };
     // Before it listens, either signal is its end.
     if !first.listens() {
         return Ok(());
     }
-    strike.begin(ground, Truth::Open)?;
+    strike.begin(environment, Truth::Open)?;
     for _ in 0..strike.rng.u32(1..8) {
         let signal = if strike.rng.bool() { "HUP" } else { "USR1" };
         first.signal(signal)?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::task::block_in_place;
 
-use super::super::ground::Ground;
+use super::super::environment::Environment;
 use super::{Fault, Strike, Truth, failed};
 use rules::problem::Problem;
 
@@ -16,7 +16,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_millis(600),
         alone: "",
-        act: |ground, strike| Box::pin(terminate(ground, strike)),
+        act: |environment, strike| Box::pin(terminate(environment, strike)),
     },
     Fault {
         name: "postgres-crash",
@@ -25,7 +25,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(10),
         alone: "postgres",
-        act: |ground, strike| Box::pin(crash(ground, strike)),
+        act: |environment, strike| Box::pin(crash(environment, strike)),
     },
     Fault {
         name: "postgres-stop",
@@ -34,7 +34,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(10),
         alone: "postgres",
-        act: |ground, strike| Box::pin(stop(ground, strike)),
+        act: |environment, strike| Box::pin(stop(environment, strike)),
     },
     Fault {
         name: "commit-late",
@@ -43,7 +43,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(5),
         alone: "",
-        act: |ground, strike| Box::pin(commit_late(ground, strike)),
+        act: |environment, strike| Box::pin(commit_late(environment, strike)),
     },
     Fault {
         name: "postgres-lock",
@@ -52,7 +52,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(6),
         alone: "",
-        act: |ground, strike| Box::pin(lock(ground, strike)),
+        act: |environment, strike| Box::pin(lock(environment, strike)),
     },
     Fault {
         name: "postgres-deadlock",
@@ -61,7 +61,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_millis(100),
         alone: "",
-        act: |ground, strike| Box::pin(deadlock(ground, strike)),
+        act: |environment, strike| Box::pin(deadlock(environment, strike)),
     },
     Fault {
         name: "postgres-long-transaction",
@@ -70,7 +70,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(5),
         alone: "",
-        act: |ground, strike| Box::pin(long_transaction(ground, strike)),
+        act: |environment, strike| Box::pin(long_transaction(environment, strike)),
     },
     Fault {
         name: "postgres-connections",
@@ -79,7 +79,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(8),
         alone: "",
-        act: |ground, strike| Box::pin(connections(ground, strike)),
+        act: |environment, strike| Box::pin(connections(environment, strike)),
     },
     Fault {
         name: "postgres-notify",
@@ -88,7 +88,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(2),
         alone: "",
-        act: |ground, strike| Box::pin(notify(ground, strike)),
+        act: |environment, strike| Box::pin(notify(environment, strike)),
     },
     Fault {
         name: "reconcile-race",
@@ -97,13 +97,13 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(1),
         alone: "",
-        act: |ground, strike| Box::pin(reconcile(ground, strike)),
+        act: |environment, strike| Box::pin(reconcile(environment, strike)),
     },
 ];
 
-async fn terminate(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let Ok(client) = ground.client().await else { return Ok(()) };
-    strike.begin(ground, Truth::Open)?;
+async fn terminate(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let Ok(client) = environment.client().await else { return Ok(()) };
+    strike.begin(environment, Truth::Open)?;
     let share = f64::from(strike.rng.u32(10..100)) / 100.0;
     let sql = format!(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
@@ -114,34 +114,34 @@ async fn terminate(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Probl
     Ok(())
 }
 
-async fn crash(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let mut postgres = ground.postgres.lock().await;
+async fn crash(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let mut postgres = environment.postgres.lock().await;
     block_in_place(|| postgres.stop_hard())?;
-    strike.begin(ground, Truth::Unable)?;
+    strike.begin(environment, Truth::Unable)?;
     strike.hold(0..3000).await;
-    strike.end(ground)?;
+    strike.end(environment)?;
     block_in_place(|| postgres.start_again())
 }
 
-async fn stop(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let mut postgres = ground.postgres.lock().await;
+async fn stop(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let mut postgres = environment.postgres.lock().await;
     let fast = strike.rng.bool();
     block_in_place(|| if fast { postgres.stop_fast() } else { postgres.stop_immediate() })?;
-    strike.begin(ground, Truth::Unable)?;
+    strike.begin(environment, Truth::Unable)?;
     let most = if strike.rng.bool() { 20_000 } else { 2000 };
     strike.hold(0..most).await;
-    strike.end(ground)?;
+    strike.end(environment)?;
     block_in_place(|| postgres.start_again())
 }
 
-async fn commit_late(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
+async fn commit_late(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
     // Whoever restarts the server meanwhile keeps what stands in its files.
-    let postgres = ground.postgres.lock().await;
-    let client = ground.patient_client().await?;
+    let postgres = environment.postgres.lock().await;
+    let client = environment.patient_client().await?;
     set(&client, "synchronous_standby_names = 'nobody'").await?;
-    strike.begin(ground, Truth::Stuck)?;
+    strike.begin(environment, Truth::Stuck)?;
     strike.hold(2000..22_000).await;
-    strike.end(ground)?;
+    strike.end(environment)?;
     let undone = set(&client, "synchronous_standby_names = ''").await;
     drop(postgres);
     undone
@@ -153,22 +153,22 @@ async fn set(client: &tokio_postgres::Client, setting: &str) -> Result<(), Probl
     client.batch_execute("SELECT pg_reload_conf()").await.map_err(failed)
 }
 
-async fn lock(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let Ok(client) = ground.client().await else { return Ok(()) };
+async fn lock(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let Ok(client) = environment.client().await else { return Ok(()) };
     let locked =
         client.batch_execute("BEGIN; LOCK TABLE student_course_purchases IN ACCESS EXCLUSIVE MODE");
     if locked.await.is_err() {
         return Ok(());
     }
-    strike.begin(ground, Truth::Stuck)?;
+    strike.begin(environment, Truth::Stuck)?;
     strike.hold(1000..25_000).await;
-    strike.end(ground)?;
+    strike.end(environment)?;
     let _ = client.batch_execute("ROLLBACK").await;
     Ok(())
 }
 
-async fn deadlock(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let Ok(client) = ground.client().await else { return Ok(()) };
+async fn deadlock(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let Ok(client) = environment.client().await else { return Ok(()) };
     let order = if strike.rng.bool() { "p.id" } else { "p.id DESC" };
     let many = strike.rng.u32(2..9);
     let pick = format!(
@@ -176,7 +176,7 @@ async fn deadlock(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Proble
          (SELECT FROM student_course_purchases s WHERE s.payment_id = p.id) ORDER BY {order} LIMIT {many}"
     );
     let Ok(rows) = client.query(&pick, &[]).await else { return Ok(()) };
-    strike.begin(ground, Truth::Open)?;
+    strike.begin(environment, Truth::Open)?;
     let _ = client.batch_execute("BEGIN").await;
     for row in rows {
         let id: String = row.get(0);
@@ -193,8 +193,11 @@ async fn deadlock(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Proble
     Ok(())
 }
 
-async fn long_transaction(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let (Ok(client), Ok(second)) = (ground.client().await, ground.client().await) else {
+async fn long_transaction(
+    environment: &Environment,
+    strike: &mut Strike<'_>,
+) -> Result<(), Problem> {
+    let (Ok(client), Ok(second)) = (environment.client().await, environment.client().await) else {
         return Ok(());
     };
     let write = "BEGIN; CREATE TABLE IF NOT EXISTS beside (n int); INSERT INTO beside VALUES (1)";
@@ -204,13 +207,13 @@ async fn long_transaction(ground: &Ground, strike: &mut Strike<'_>) -> Result<()
     let _ = second
         .batch_execute("BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION 'long'")
         .await;
-    strike.begin(ground, Truth::Open)?;
+    strike.begin(environment, Truth::Open)?;
     strike.hold(3000..25_000).await;
-    strike.end(ground)?;
+    strike.end(environment)?;
     let _ = client.batch_execute("ROLLBACK").await;
     // It survives a restart, which ends the session that made it.
     for _ in 0..100 {
-        if let Ok(third) = ground.client().await {
+        if let Ok(third) = environment.client().await {
             let _ = third.batch_execute("ROLLBACK PREPARED 'long'").await;
             return Ok(());
         }
@@ -219,24 +222,24 @@ async fn long_transaction(ground: &Ground, strike: &mut Strike<'_>) -> Result<()
     Ok(())
 }
 
-async fn connections(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
+async fn connections(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
     let mut hoard = Vec::new();
-    while let Ok(client) = ground.client().await {
+    while let Ok(client) = environment.client().await {
         hoard.push(client);
         if hoard.len() > 250 {
             break;
         }
     }
-    strike.begin(ground, Truth::Open)?;
+    strike.begin(environment, Truth::Open)?;
     strike.hold(1000..15_000).await;
-    strike.end(ground)?;
+    strike.end(environment)?;
     drop(hoard);
     Ok(())
 }
 
-async fn notify(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let Ok(client) = ground.client().await else { return Ok(()) };
-    strike.begin(ground, Truth::Open)?;
+async fn notify(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let Ok(client) = environment.client().await else { return Ok(()) };
+    strike.begin(environment, Truth::Open)?;
     let sql = "DO $$ BEGIN FOR n IN 1..4000 LOOP \
         PERFORM pg_notify('makegood_outbox', n::text); PERFORM pg_notify('makegood_reconcile', n::text); \
         END LOOP; END $$";
@@ -244,9 +247,9 @@ async fn notify(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem>
     Ok(())
 }
 
-async fn reconcile(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let Ok(client) = ground.client().await else { return Ok(()) };
-    strike.begin(ground, Truth::Open)?;
+async fn reconcile(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let Ok(client) = environment.client().await else { return Ok(()) };
+    strike.begin(environment, Truth::Open)?;
     let dry = strike.rng.bool();
     let _ = client.batch_execute(&format!("SELECT makegood.reconcile(dry_run => {dry})")).await;
     Ok(())

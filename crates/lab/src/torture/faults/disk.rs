@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::task::block_in_place;
 
-use super::super::ground::Ground;
+use super::super::environment::Environment;
 use super::{Fault, Need, Strike, Truth};
-use crate::servers::footing::Account;
+use crate::servers::host::Account;
 use crate::servers::small_disk::SmallDisk;
 use rules::problem::{Code, Problem};
 
@@ -19,7 +19,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[Need::SmallPostgres],
         pause: Duration::from_secs(6),
         alone: "postgres server",
-        act: |ground, strike| Box::pin(full(ground, strike)),
+        act: |environment, strike| Box::pin(full(environment, strike)),
     },
     Fault {
         name: "postgres-disk-fails",
@@ -28,7 +28,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[Need::FailingDisk],
         pause: Duration::from_secs(8),
         alone: "postgres server",
-        act: |ground, strike| Box::pin(fails(ground, strike)),
+        act: |environment, strike| Box::pin(fails(environment, strike)),
     },
     Fault {
         name: "kafka-disk-full",
@@ -37,7 +37,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[Need::SmallKafka],
         pause: Duration::from_secs(6),
         alone: "kafka cluster",
-        act: |ground, strike| Box::pin(kafka_full(ground, strike)),
+        act: |environment, strike| Box::pin(kafka_full(environment, strike)),
     },
 ];
 
@@ -47,37 +47,38 @@ pub fn can_trace() -> bool {
     has.is_ok_and(|s| s.success()) && Account::current().is_ok_and(|account| account.user == 0)
 }
 
-async fn full(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let mut postgres = ground.postgres.lock().await;
-    fill(ground, strike, ground.postgres_disk.as_ref(), || postgres.revive().map(drop)).await
+async fn full(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let mut postgres = environment.postgres.lock().await;
+    fill(environment, strike, environment.postgres_disk.as_ref(), || postgres.revive().map(drop))
+        .await
 }
 
-async fn kafka_full(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let mut kafka = ground.kafka.lock().await;
-    fill(ground, strike, ground.kafka_disk.as_ref(), || kafka.revive().map(drop)).await
+async fn kafka_full(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let mut kafka = environment.kafka.lock().await;
+    fill(environment, strike, environment.kafka_disk.as_ref(), || kafka.revive().map(drop)).await
 }
 
 /// Leaves no block on a server's disk for a while. The server ends where it can not even recover; an administrator starts it
 /// again.
 async fn fill(
-    ground: &Ground,
+    environment: &Environment,
     strike: &mut Strike<'_>,
     disk: Option<&SmallDisk>,
     revive: impl FnOnce() -> Result<(), Problem>,
 ) -> Result<(), Problem> {
     let Some(disk) = disk else { return Ok(()) };
-    strike.begin(ground, Truth::Open)?;
+    strike.begin(environment, Truth::Open)?;
     block_in_place(|| disk.fill())?;
     strike.hold(1000..15_000).await;
-    strike.end(ground)?;
+    strike.end(environment)?;
     disk.free()?;
     strike.hold(1000..2000).await;
     block_in_place(revive)
 }
 
-async fn fails(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let mut postgres = ground.postgres.lock().await;
-    let Ok(client) = ground.client().await else { return Ok(()) };
+async fn fails(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let mut postgres = environment.postgres.lock().await;
+    let Ok(client) = environment.client().await else { return Ok(()) };
     let asked = client.query("SELECT pid::text FROM pg_stat_activity", &[]).await;
     let Ok(rows) = asked else { return Ok(()) };
     let mut trace = Command::new("strace");
@@ -90,9 +91,9 @@ async fn fails(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> 
     let spawned = trace.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut trace =
         spawned.map_err(|e| Problem::new(Code::System, format!("cannot run strace: {e}")))?;
-    strike.begin(ground, Truth::Open)?;
+    strike.begin(environment, Truth::Open)?;
     strike.hold(1000..4000).await;
-    strike.end(ground)?;
+    strike.end(environment)?;
     let _ = trace.kill();
     let _ = trace.wait();
     strike.hold(500..1500).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::task::block_in_place;
 
-use super::super::ground::{DATABASE, Ground};
+use super::super::environment::{DATABASE, Environment};
 use super::{Fault, Need, Strike, Truth, failed};
 use crate::demo::shop::connect;
 use crate::servers::postgres::PrivatePostgres;
@@ -20,7 +20,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[Need::Standby],
         pause: Duration::from_secs(10),
         alone: "postgres server",
-        act: |ground, strike| Box::pin(promote(ground, strike)),
+        act: |environment, strike| Box::pin(promote(environment, strike)),
     },
     Fault {
         name: "postgres-restored",
@@ -29,18 +29,18 @@ pub const FAULTS: &[Fault] = &[
         needs: &[Need::SecondPostgres],
         pause: Duration::from_secs(10),
         alone: "postgres server",
-        act: |ground, strike| Box::pin(restore(ground, strike)),
+        act: |environment, strike| Box::pin(restore(environment, strike)),
     },
 ];
 
-async fn promote(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let Some(standby) = ground.standby.lock().await.take() else {
+async fn promote(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let Some(standby) = environment.standby.lock().await.take() else {
         // There is one standby a round.
         strike.hold(3000..5000).await;
         return Ok(());
     };
     strike.hold(4000..12_000).await;
-    let mut postgres = ground.postgres.lock().await;
+    let mut postgres = environment.postgres.lock().await;
     let second = connect(&standby.url("postgres")).await?;
     let settings = ["ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()"];
     for setting in settings {
@@ -49,21 +49,21 @@ async fn promote(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem
     // What is committed now is lost.
     strike.hold(300..3000).await;
     block_in_place(|| postgres.stop_hard())?;
-    strike.begin(ground, Truth::Unable)?;
+    strike.begin(environment, Truth::Unable)?;
     strike.hold(0..4000).await;
     second.batch_execute("SELECT pg_promote()").await.map_err(failed)?;
-    take_over(ground, strike, &mut postgres, standby)
+    take_over(environment, strike, &mut postgres, standby)
 }
 
-async fn restore(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let Some(mut second) = ground.second.lock().await.take() else {
+async fn restore(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let Some(mut second) = environment.second.lock().await.take() else {
         strike.hold(3000..5000).await;
         return Ok(());
     };
     strike.hold(4000..10_000).await;
-    let mut postgres = ground.postgres.lock().await;
+    let mut postgres = environment.postgres.lock().await;
     let admin = connect(&second.url("postgres")).await?;
-    let password = ground.secret();
+    let password = environment.secret();
     // As a whole cluster's dump would have it.
     let roles = format!(
         "ALTER ROLE postgres PASSWORD '{password}'; CREATE ROLE makegood LOGIN SUPERUSER PASSWORD '{password}'"
@@ -74,22 +74,22 @@ async fn restore(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem
     block_in_place(|| dump_and_restore(&postgres.url(DATABASE), &second.url(DATABASE)))?;
     strike.hold(300..3000).await;
     block_in_place(|| postgres.stop_immediate())?;
-    strike.begin(ground, Truth::Unable)?;
-    take_over(ground, strike, &mut postgres, second)
+    strike.begin(environment, Truth::Unable)?;
+    take_over(environment, strike, &mut postgres, second)
 }
 
 fn take_over(
-    ground: &Ground,
+    environment: &Environment,
     strike: &mut Strike<'_>,
     first: &mut PrivatePostgres,
     second: PrivatePostgres,
 ) -> Result<(), Problem> {
-    strike.end(ground)?;
+    strike.end(environment)?;
     let url = second.url(DATABASE);
-    ground.postgres_proxy.lead_to(second.port());
-    ground.postgres_proxy.cut_all();
-    ground.load.move_to(url.clone());
-    ground.ledger.note(json!({"act": "moved", "database": url}))?;
+    environment.postgres_proxy.lead_to(second.port());
+    environment.postgres_proxy.cut_all();
+    environment.load.move_to(url.clone());
+    environment.ledger.note(json!({"act": "moved", "database": url}))?;
     *first = second;
     Ok(())
 }

@@ -10,7 +10,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde_json::json;
 use tokio::task::block_in_place;
 
-use super::super::ground::{GROUP, Ground, TOPIC, create_topic};
+use super::super::environment::{Environment, GROUP, TOPIC, create_topic};
 use super::{Fault, Strike, Truth};
 use rules::problem::{Code, Problem};
 
@@ -22,7 +22,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(4),
         alone: "",
-        act: |ground, strike| Box::pin(poison(ground, strike)),
+        act: |environment, strike| Box::pin(poison(environment, strike)),
     },
     Fault {
         name: "kafka-crash",
@@ -31,7 +31,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(10),
         alone: "kafka",
-        act: |ground, strike| Box::pin(crash(ground, strike)),
+        act: |environment, strike| Box::pin(crash(environment, strike)),
     },
     Fault {
         name: "kafka-freeze",
@@ -40,7 +40,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(6),
         alone: "kafka",
-        act: |ground, strike| Box::pin(freeze(ground, strike)),
+        act: |environment, strike| Box::pin(freeze(environment, strike)),
     },
     Fault {
         name: "topic-recreated",
@@ -49,7 +49,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(20),
         alone: "topic cluster",
-        act: |ground, strike| Box::pin(recreate(ground, strike)),
+        act: |environment, strike| Box::pin(recreate(environment, strike)),
     },
     Fault {
         name: "topic-cut",
@@ -58,7 +58,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(10),
         alone: "topic cluster",
-        act: |ground, strike| Box::pin(delete_records(ground, strike)),
+        act: |environment, strike| Box::pin(delete_records(environment, strike)),
     },
     Fault {
         name: "topic-grows",
@@ -67,7 +67,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(15),
         alone: "topic cluster",
-        act: |ground, strike| Box::pin(grow(ground, strike)),
+        act: |environment, strike| Box::pin(grow(environment, strike)),
     },
     Fault {
         name: "group-reset",
@@ -76,7 +76,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(5),
         alone: "daemon",
-        act: |ground, strike| Box::pin(reset_group(ground, strike)),
+        act: |environment, strike| Box::pin(reset_group(environment, strike)),
     },
     Fault {
         name: "kafka-transactions",
@@ -85,47 +85,47 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(3),
         alone: "",
-        act: |ground, strike| Box::pin(transactions(ground, strike)),
+        act: |environment, strike| Box::pin(transactions(environment, strike)),
     },
 ];
 
-async fn poison(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    strike.begin(ground, Truth::Open)?;
-    ground.load.poison(true);
+async fn poison(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    strike.begin(environment, Truth::Open)?;
+    environment.load.poison(true);
     strike.hold(1000..6000).await;
-    ground.load.poison(false);
+    environment.load.poison(false);
     Ok(())
 }
 
-async fn crash(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let mut kafka = ground.kafka.lock().await;
+async fn crash(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let mut kafka = environment.kafka.lock().await;
     block_in_place(|| kafka.stop_hard())?;
-    strike.begin(ground, Truth::Unable)?;
+    strike.begin(environment, Truth::Unable)?;
     strike.hold(0..15_000).await;
-    strike.end(ground)?;
+    strike.end(environment)?;
     block_in_place(|| kafka.start_again())
 }
 
-async fn freeze(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let kafka = ground.kafka.lock().await;
+async fn freeze(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let kafka = environment.kafka.lock().await;
     block_in_place(|| kafka.pause())?;
-    strike.begin(ground, Truth::Unable)?;
+    strike.begin(environment, Truth::Unable)?;
     strike.hold(2000..30_000).await;
-    strike.end(ground)?;
+    strike.end(environment)?;
     kafka.resume()
 }
 
-async fn recreate(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
+async fn recreate(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
     strike.hold(5000..10_000).await;
-    let _kafka = ground.kafka.lock().await;
-    let admin = ground.admin()?;
-    strike.begin(ground, Truth::Open)?;
+    let _kafka = environment.kafka.lock().await;
+    let admin = environment.admin()?;
+    strike.begin(environment, Truth::Open)?;
     let deleted = admin.delete_topics(&[TOPIC], &AdminOptions::new()).await;
     deleted.map_err(|e| failed(&e))?;
     strike.hold(100..4000).await;
     let partitions = if strike.rng.bool() { 4 } else { strike.rng.i32(1..7) };
     let mut tries = 0;
-    while let Err(problem) = create_topic(ground.bootstrap(), partitions, 1).await {
+    while let Err(problem) = create_topic(environment.bootstrap(), partitions, 1).await {
         tries += 1;
         if tries > 40 {
             return Err(problem);
@@ -135,14 +135,14 @@ async fn recreate(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Proble
     Ok(())
 }
 
-async fn delete_records(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let mut daemons = ground.daemons.lock().await;
-    let _kafka = ground.kafka.lock().await;
+async fn delete_records(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let mut daemons = environment.daemons.lock().await;
+    let _kafka = environment.kafka.lock().await;
     let Some(first) = daemons.first_mut() else { return Ok(()) };
     first.kill()?;
-    strike.begin(ground, Truth::Open)?;
+    strike.begin(environment, Truth::Open)?;
     strike.hold(500..3000).await;
-    let Ok(ends) = ends(ground) else { return first.start() };
+    let Ok(ends) = ends(environment) else { return first.start() };
     let mut to = TopicPartitionList::new();
     for (partition, _, high) in ends {
         let back = strike.rng.i64(0..20);
@@ -152,30 +152,30 @@ async fn delete_records(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), 
         }
     }
     if to.count() > 0 {
-        let _ = ground.admin()?.delete_records(&to, &AdminOptions::new()).await;
+        let _ = environment.admin()?.delete_records(&to, &AdminOptions::new()).await;
     }
     first.start()
 }
 
-async fn grow(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
+async fn grow(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
     strike.hold(3000..10_000).await;
-    let _kafka = ground.kafka.lock().await;
-    let Ok(ends) = ends(ground) else { return Ok(()) };
-    strike.begin(ground, Truth::Open)?;
+    let _kafka = environment.kafka.lock().await;
+    let Ok(ends) = ends(environment) else { return Ok(()) };
+    strike.begin(environment, Truth::Open)?;
     let more = NewPartitions::new(TOPIC, ends.len() + 1);
-    let _ = ground.admin()?.create_partitions([&more], &AdminOptions::new()).await;
+    let _ = environment.admin()?.create_partitions([&more], &AdminOptions::new()).await;
     Ok(())
 }
 
-async fn reset_group(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let mut daemons = ground.daemons.lock().await;
-    let _kafka = ground.kafka.lock().await;
+async fn reset_group(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let mut daemons = environment.daemons.lock().await;
+    let _kafka = environment.kafka.lock().await;
     let Some(first) = daemons.first_mut() else { return Ok(()) };
     first.stop()?;
-    strike.begin(ground, Truth::Open)?;
+    strike.begin(environment, Truth::Open)?;
     // What comes now is what a reset to the end would skip.
     strike.hold(500..3000).await;
-    if let Ok(ends) = ends(ground) {
+    if let Ok(ends) = ends(environment) {
         let how = strike.rng.u32(0..3);
         let mut to = TopicPartitionList::new();
         for (partition, low, high) in ends {
@@ -183,14 +183,14 @@ async fn reset_group(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Pro
             let _ = to.add_partition_offset(TOPIC, partition, Offset::Offset(at));
         }
         if how == 2 {
-            let _ = ground.admin()?.delete_groups(&[GROUP], &AdminOptions::new()).await;
+            let _ = environment.admin()?.delete_groups(&[GROUP], &AdminOptions::new()).await;
         } else {
-            let member = consumer(ground)?;
+            let member = consumer(environment)?;
             let set = || member.commit(&to, rdkafka::consumer::CommitMode::Sync);
             // Nobody is a member, so a refusal would be a fault that does not strike.
             let outcome = block_in_place(set).map_err(|e| failed(&e));
             let said = outcome.as_ref().err().map(|problem| &problem.reason);
-            ground
+            environment
                 .ledger
                 .note(json!({"act": "reset", "to": format!("{to:?}"), "why_not": said}))?;
         }
@@ -198,9 +198,9 @@ async fn reset_group(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Pro
     first.start()
 }
 
-async fn transactions(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
+async fn transactions(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
     let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", ground.bootstrap())
+        .set("bootstrap.servers", environment.bootstrap())
         .set("transactional.id", "torture")
         .set("transaction.timeout.ms", "30000")
         .set("message.timeout.ms", "8000")
@@ -211,7 +211,7 @@ async fn transactions(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Pr
     if block_in_place(|| producer.init_transactions(patience)).is_err() {
         return Ok(());
     }
-    strike.begin(ground, Truth::Open)?;
+    strike.begin(environment, Truth::Open)?;
     // An event of a payment that is none, so that a reader of what was aborted is found out.
     for _ in 0..strike.rng.u32(1..6) {
         if producer.begin_transaction().is_err() {
@@ -232,9 +232,9 @@ async fn transactions(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Pr
     Ok(())
 }
 
-fn consumer(ground: &Ground) -> Result<BaseConsumer, Problem> {
+fn consumer(environment: &Environment) -> Result<BaseConsumer, Problem> {
     ClientConfig::new()
-        .set("bootstrap.servers", ground.bootstrap())
+        .set("bootstrap.servers", environment.bootstrap())
         .set("group.id", GROUP)
         .set("enable.auto.commit", "false")
         .set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg)
@@ -243,10 +243,10 @@ fn consumer(ground: &Ground) -> Result<BaseConsumer, Problem> {
 }
 
 /// Each partition's number, first offset and end.
-fn ends(ground: &Ground) -> Result<Vec<(i32, i64, i64)>, Problem> {
+fn ends(environment: &Environment) -> Result<Vec<(i32, i64, i64)>, Problem> {
     block_in_place(|| {
         let patience = Duration::from_secs(5);
-        let looker = consumer(ground)?;
+        let looker = consumer(environment)?;
         let metadata = looker.fetch_metadata(Some(TOPIC), patience).map_err(|e| failed(&e))?;
         let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
         partitions

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::ground::Ground;
+use super::super::environment::Environment;
 use super::{Fault, Strike, Truth, failed};
 use crate::servers::proxy::{Fate, Proxy};
 use rules::problem::Problem;
@@ -15,7 +15,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_millis(1500),
         alone: "",
-        act: |ground, strike| Box::pin(commit(ground, strike, Fate::SwallowAnswer)),
+        act: |environment, strike| Box::pin(commit(environment, strike, Fate::SwallowAnswer)),
     },
     Fault {
         name: "commit-lost",
@@ -24,7 +24,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_millis(1500),
         alone: "",
-        act: |ground, strike| Box::pin(commit(ground, strike, Fate::Lose)),
+        act: |environment, strike| Box::pin(commit(environment, strike, Fate::Lose)),
     },
     Fault {
         name: "postgres-silent",
@@ -33,7 +33,9 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(6),
         alone: "postgres-wire",
-        act: |ground, strike| Box::pin(silent(ground, strike, &ground.postgres_proxy)),
+        act: |environment, strike| {
+            Box::pin(silent(environment, strike, &environment.postgres_proxy))
+        },
     },
     Fault {
         name: "postgres-slow",
@@ -42,7 +44,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(2),
         alone: "postgres-wire",
-        act: |ground, strike| Box::pin(slow(ground, strike, &ground.postgres_proxy)),
+        act: |environment, strike| Box::pin(slow(environment, strike, &environment.postgres_proxy)),
     },
     Fault {
         name: "postgres-cut",
@@ -51,7 +53,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(3),
         alone: "",
-        act: |ground, strike| Box::pin(cut(ground, strike, &ground.postgres_proxy)),
+        act: |environment, strike| Box::pin(cut(environment, strike, &environment.postgres_proxy)),
     },
     Fault {
         name: "postgres-login",
@@ -60,7 +62,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(5),
         alone: "server",
-        act: |ground, strike| Box::pin(login(ground, strike)),
+        act: |environment, strike| Box::pin(login(environment, strike)),
     },
     Fault {
         name: "kafka-silent",
@@ -69,7 +71,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(6),
         alone: "kafka-wire",
-        act: |ground, strike| Box::pin(silent(ground, strike, &ground.kafka_proxy)),
+        act: |environment, strike| Box::pin(silent(environment, strike, &environment.kafka_proxy)),
     },
     Fault {
         name: "kafka-slow",
@@ -78,7 +80,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(2),
         alone: "kafka-wire",
-        act: |ground, strike| Box::pin(slow(ground, strike, &ground.kafka_proxy)),
+        act: |environment, strike| Box::pin(slow(environment, strike, &environment.kafka_proxy)),
     },
     Fault {
         name: "kafka-throttled",
@@ -87,7 +89,7 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(2),
         alone: "kafka-wire",
-        act: |ground, strike| Box::pin(throttle(ground, strike)),
+        act: |environment, strike| Box::pin(throttle(environment, strike)),
     },
     Fault {
         name: "kafka-cut",
@@ -96,33 +98,37 @@ pub const FAULTS: &[Fault] = &[
         needs: &[],
         pause: Duration::from_secs(3),
         alone: "kafka-wire",
-        act: |ground, strike| Box::pin(cut(ground, strike, &ground.kafka_proxy)),
+        act: |environment, strike| Box::pin(cut(environment, strike, &environment.kafka_proxy)),
     },
 ];
 
-async fn login(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
+async fn login(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
     // Nobody puts another server there in the middle: its role would keep the change.
-    let _postgres = ground.postgres.lock().await;
-    let client = ground.patient_client().await?;
+    let _postgres = environment.postgres.lock().await;
+    let client = environment.patient_client().await?;
     let (change, undo) = match strike.rng.bool() {
-        true => ("PASSWORD 'another'".to_owned(), format!("PASSWORD '{}'", ground.secret())),
+        true => ("PASSWORD 'another'".to_owned(), format!("PASSWORD '{}'", environment.secret())),
         false => ("NOLOGIN".to_owned(), "LOGIN".to_owned()),
     };
     let alter = |what: &str| format!("ALTER ROLE makegood {what}");
     client.batch_execute(&alter(&change)).await.map_err(failed)?;
-    ground.postgres_proxy.cut_all();
-    strike.begin(ground, Truth::Unable)?;
+    environment.postgres_proxy.cut_all();
+    strike.begin(environment, Truth::Unable)?;
     strike.hold(1000..20_000).await;
-    strike.end(ground)?;
+    strike.end(environment)?;
     client.batch_execute(&alter(&undo)).await.map_err(failed)
 }
 
-async fn commit(ground: &Ground, strike: &mut Strike<'_>, fate: Fate) -> Result<(), Problem> {
-    let before = ground.postgres_proxy.met(fate);
-    strike.begin(ground, Truth::Open)?;
-    ground.postgres_proxy.next_commit(fate);
+async fn commit(
+    environment: &Environment,
+    strike: &mut Strike<'_>,
+    fate: Fate,
+) -> Result<(), Problem> {
+    let before = environment.postgres_proxy.met(fate);
+    strike.begin(environment, Truth::Open)?;
+    environment.postgres_proxy.next_commit(fate);
     for _ in 0..50 {
-        if ground.postgres_proxy.met(fate) > before {
+        if environment.postgres_proxy.met(fate) > before {
             return Ok(());
         }
         strike.hold(20..40).await;
@@ -130,38 +136,50 @@ async fn commit(ground: &Ground, strike: &mut Strike<'_>, fate: Fate) -> Result<
     Ok(())
 }
 
-async fn silent(ground: &Ground, strike: &mut Strike<'_>, proxy: &Proxy) -> Result<(), Problem> {
+async fn silent(
+    environment: &Environment,
+    strike: &mut Strike<'_>,
+    proxy: &Proxy,
+) -> Result<(), Problem> {
     proxy.silence(true);
-    strike.begin(ground, Truth::Unable)?;
+    strike.begin(environment, Truth::Unable)?;
     strike.hold(1000..25_000).await;
-    strike.end(ground)?;
+    strike.end(environment)?;
     proxy.silence(false);
     Ok(())
 }
 
-async fn slow(ground: &Ground, strike: &mut Strike<'_>, proxy: &Proxy) -> Result<(), Problem> {
-    strike.begin(ground, Truth::Open)?;
+async fn slow(
+    environment: &Environment,
+    strike: &mut Strike<'_>,
+    proxy: &Proxy,
+) -> Result<(), Problem> {
+    strike.begin(environment, Truth::Open)?;
     proxy.delay(Duration::from_millis(500));
     strike.hold(5000..25_000).await;
     proxy.delay(Duration::ZERO);
     Ok(())
 }
 
-async fn throttle(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    strike.begin(ground, Truth::Open)?;
-    ground.kafka_proxy.throttle(20_000);
+async fn throttle(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    strike.begin(environment, Truth::Open)?;
+    environment.kafka_proxy.throttle(20_000);
     strike.hold(5000..25_000).await;
-    ground.kafka_proxy.throttle(0);
+    environment.kafka_proxy.throttle(0);
     Ok(())
 }
 
-async fn cut(ground: &Ground, strike: &mut Strike<'_>, proxy: &Proxy) -> Result<(), Problem> {
+async fn cut(
+    environment: &Environment,
+    strike: &mut Strike<'_>,
+    proxy: &Proxy,
+) -> Result<(), Problem> {
     proxy.refuse(true);
     proxy.cut_all();
-    strike.begin(ground, Truth::Unable)?;
+    strike.begin(environment, Truth::Unable)?;
     let most = if strike.rng.bool() { 15_000 } else { 500 };
     strike.hold(0..most).await;
-    strike.end(ground)?;
+    strike.end(environment)?;
     proxy.refuse(false);
     Ok(())
 }

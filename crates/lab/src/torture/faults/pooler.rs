@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::task::block_in_place;
 
-use super::super::ground::Ground;
+use super::super::environment::Environment;
 use super::{Fault, Need, Strike, Truth};
 use rules::problem::Problem;
 
@@ -15,13 +15,13 @@ pub const FAULTS: &[Fault] = &[Fault {
     needs: &[Need::Pooler],
     pause: Duration::from_secs(4),
     alone: "server",
-    act: |ground, strike| Box::pin(disturb(ground, strike)),
+    act: |environment, strike| Box::pin(disturb(environment, strike)),
 }];
 
-async fn disturb(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
-    let mut pooler = ground.pooler.lock().await;
+async fn disturb(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let mut pooler = environment.pooler.lock().await;
     let Some(pooler) = pooler.as_mut() else { return Ok(()) };
-    strike.begin(ground, Truth::Open)?;
+    strike.begin(environment, Truth::Open)?;
     if strike.rng.bool() {
         block_in_place(|| pooler.kill())?;
         strike.hold(0..5000).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::ground::Ground;
+use super::super::environment::Environment;
 use super::{Fault, Strike, Truth, failed};
 use rules::problem::Problem;
 
@@ -13,7 +13,7 @@ pub const FAULTS: &[Fault] = &[Fault {
     needs: &[],
     pause: Duration::from_secs(8),
     alone: "schema",
-    act: |ground, strike| Box::pin(drift(ground, strike)),
+    act: |environment, strike| Box::pin(drift(environment, strike)),
 }];
 
 /// What is changed so that no purchase can be made, and how it is taken back.
@@ -40,14 +40,14 @@ const TRIGGER: &str = "\
     CREATE TRIGGER refuse BEFORE INSERT ON student_course_purchases FOR EACH ROW EXECUTE FUNCTION refuse()";
 const NO_TRIGGER: &str = "DROP FUNCTION refuse() CASCADE";
 
-async fn drift(ground: &Ground, strike: &mut Strike<'_>) -> Result<(), Problem> {
+async fn drift(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
     // Nobody takes the server away in the middle: what was changed could not be taken back.
-    let _postgres = ground.postgres.lock().await;
-    let client = ground.patient_client().await?;
+    let _postgres = environment.postgres.lock().await;
+    let client = environment.patient_client().await?;
     let (change, undo) = *strike.rng.choice(&DRIFTS).unwrap_or(&DRIFTS[0]);
     client.batch_execute(change).await.map_err(failed)?;
-    strike.begin(ground, Truth::Stuck)?;
+    strike.begin(environment, Truth::Stuck)?;
     strike.hold(2000..25_000).await;
-    strike.end(ground)?;
+    strike.end(environment)?;
     client.batch_execute(undo).await.map_err(failed)
 }

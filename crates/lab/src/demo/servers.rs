@@ -1,4 +1,4 @@
-//! The stage: a private PostgreSQL, a broker and the worker, up in this order and down in the other.
+//! The servers: a private PostgreSQL, a broker and the worker, up in this order and down in the other.
 
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +21,7 @@ const PARTITIONS: i32 = 3;
 
 /// Everything that runs. Dropping it stops all and removes the folders; that may block for seconds.
 #[derive(Debug)]
-pub struct Stage {
+pub struct DemoServers {
     // Dropped in this order: the worker leaves its group while there is a broker to tell.
     /// The worker.
     pub worker: Worker,
@@ -31,13 +31,13 @@ pub struct Stage {
     pub postgres: PrivatePostgres,
 }
 
-impl Stage {
+impl DemoServers {
     /// Starts everything, each step with a line about it. Ends early, with nothing left, once `stop` is cancelled.
-    pub async fn set(
+    pub async fn start(
         kafka: bool,
         screen: &mut Screen,
         stop: &CancellationToken,
-    ) -> Result<Stage, Problem> {
+    ) -> Result<DemoServers, Problem> {
         let postgres = unless_stopped(stop, || PrivatePostgres::start(false)).await?;
         let url = postgres.url(DATABASE);
         make_database(&postgres.url("postgres"), DATABASE, &url).await?;
@@ -61,7 +61,7 @@ impl Stage {
             worker.pid(),
             worker.log().display()
         ));
-        Ok(Stage { worker, broker, postgres })
+        Ok(DemoServers { worker, broker, postgres })
     }
 
     /// The connection string of the shop's database.

@@ -11,7 +11,7 @@ use rules::problem::{Code, Problem};
 
 /// What the views, the host's table and Kafka say now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Look {
+pub struct DemoState {
     /// Events in the outbox that Kafka has not acknowledged.
     pub pending: usize,
     /// Events that it has, so far.
@@ -27,31 +27,31 @@ pub struct Look {
 }
 
 /// Whoever looks: a connection to the database, and a client that asks for the topic's ends.
-pub struct Eyes {
+pub struct DemoObserver {
     client: Client,
     probe: Arc<Probe>,
 }
 
-impl Eyes {
+impl DemoObserver {
     /// Opens them.
     pub fn new(
         client: Client,
         bootstrap_servers: String,
         topic: &str,
         group: &str,
-    ) -> Result<Eyes, Problem> {
+    ) -> Result<DemoObserver, Problem> {
         let kafka = config::Kafka {
             bootstrap_servers,
             properties: BTreeMap::new(),
             token_command: config::Program::default(),
             msk_region: None,
         };
-        Ok(Eyes { client, probe: Arc::new(Probe::new(&kafka, topic, group)?) })
+        Ok(DemoObserver { client, probe: Arc::new(Probe::new(&kafka, topic, group)?) })
     }
 
     /// Looks in the order in which things flow, so that nothing is overlooked on its way from one place to the next.
-    pub async fn look(&self) -> Result<Look, Problem> {
-        let (mut look, probe) = (Look::default(), self.probe.clone());
+    pub async fn look(&self) -> Result<DemoState, Problem> {
+        let (mut look, probe) = (DemoState::default(), self.probe.clone());
         let sql = "SELECT pending, published FROM makegood.outbox_status";
         let row = self.client.query_one(sql, &[]).await.map_err(unseen)?;
         look.pending = count(&row, 0);
@@ -70,7 +70,7 @@ impl Eyes {
     }
 }
 
-impl Look {
+impl DemoState {
     /// Whether the worker has taken anything in yet.
     pub fn has_begun(&self) -> bool {
         self.positions.values().any(|next| *next > 0)

@@ -17,15 +17,15 @@ pub const TOPIC: &str = "purchase-confirmed";
 pub const IDLE_TOPIC: &str = "idle";
 
 /// The servers, and a connection of the bench's own.
-pub struct Ground {
+pub struct BenchServers {
     pub postgres: PrivatePostgres,
     kafka: PrivateKafka,
     pub client: Client,
 }
 
-impl Ground {
+impl BenchServers {
     /// Starts everything, fsync on.
-    pub async fn prepare(partitions: usize) -> Result<Ground, Problem> {
+    pub async fn prepare(partitions: usize) -> Result<BenchServers, Problem> {
         let postgres = block_in_place(|| PrivatePostgres::start(true))?;
         let kafka = block_in_place(PrivateKafka::start)?;
         let mut client = tables::connect(&postgres.url("postgres")).await?;
@@ -36,7 +36,7 @@ impl Ground {
             kafka.topics(&["--create", "--topic", TOPIC, "--partitions", &partitions])?;
             kafka.topics(&["--create", "--topic", IDLE_TOPIC])
         })?;
-        Ok(Ground { postgres, kafka, client })
+        Ok(BenchServers { postgres, kafka, client })
     }
 
     /// How to reach Kafka.

@@ -21,7 +21,7 @@ use super::faults::{Need, by_file};
 use super::ledger::Ledger;
 use super::load::Load;
 use crate::demo::shop::{connect, failed, make_database};
-use crate::servers::footing::{PrivateFolder, free_port};
+use crate::servers::host::{PrivateFolder, free_port};
 use crate::servers::kafka::PrivateKafka;
 use crate::servers::pgbouncer::PgBouncer;
 use crate::servers::postgres::PrivatePostgres;
@@ -40,7 +40,7 @@ const PARTITIONS: i32 = 4;
 const SETTINGS: [&str; 1] = ["max_prepared_transactions=5"];
 
 /// Everything a round has. Each part that faults change has a lock, so that one fault at a time does.
-pub struct Ground {
+pub struct Environment {
     /// The daemons; the first one is up whenever no fault has taken it down.
     pub daemons: Mutex<Vec<Daemon>>,
     /// PostgreSQL.
@@ -78,9 +78,9 @@ pub struct Ground {
     _clocks: PrivateFolder,
 }
 
-impl Ground {
+impl Environment {
     /// Starts everything but the daemons, with what the faults need.
-    pub async fn prepare(folder: &Path, seed: u64, needs: &[Need]) -> Result<Ground, Problem> {
+    pub async fn prepare(folder: &Path, seed: u64, needs: &[Need]) -> Result<Environment, Problem> {
         let ledger = Arc::new(Ledger::create(&folder.join("ledger.jsonl"))?);
         let clocks = clock_folder()?;
         let (postgres, postgres_disk) = start_postgres(needs, clocks.path())?;
@@ -125,10 +125,10 @@ impl Ground {
         let direct = pooler.as_ref().map(|_| own_url.as_str());
         let config = config(&postgres_proxy.url(&own_url), direct, &reached);
         ledger.note(json!({
-            "act": "ground", "seed": seed, "database": url, "bootstrap": bootstrap, "topic": TOPIC,
+            "act": "environment", "seed": seed, "database": url, "bootstrap": bootstrap, "topic": TOPIC,
             "group": GROUP, "canary": load.canary, "dirty": load.dirty, "secret": secret,
         }))?;
-        Ok(Ground {
+        Ok(Environment {
             daemons: Mutex::default(),
             postgres: Mutex::new(postgres),
             postgres_disk,

@@ -2,13 +2,13 @@
 
 use tracing::{debug, info, warn};
 
-use super::term::Lead;
+use super::term::Leader;
 use crate::store::outbox::Row;
 use rules::produce_error::ProduceError;
 use rules::relay::Action;
 use rules::trace::{self, TraceContext};
 
-impl Lead<'_> {
+impl Leader<'_> {
     /// Tells of an action.
     pub(super) fn tell(&mut self, action: &Action) {
         match action {

@@ -1,14 +1,14 @@
-//! The play: the load with the kill in its middle, the wait until all is taken in, and life afterwards.
+//! The scenario: the load with the kill in its middle, the wait until all is taken in, and life afterwards.
 
 use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::look::{Eyes, Look};
+use super::observer::{DemoObserver, DemoState};
 use super::screen::Screen;
+use super::servers::DemoServers;
 use super::shop::Shop;
-use super::stage::Stage;
 use rules::problem::{Code, Problem};
 
 /// How often the shop is served.
@@ -20,20 +20,20 @@ const RUSH: usize = 100;
 /// How long the worker may take for its first records, and for the rest once all is told.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The players.
-pub struct Play<'a> {
+/// Who takes part.
+pub struct Scenario<'a> {
     /// The servers and the worker.
-    pub stage: &'a mut Stage,
+    pub servers: &'a mut DemoServers,
     /// The shop.
     pub shop: Shop,
     /// Whoever looks how far things are.
-    pub eyes: Eyes,
-    /// What the audience sees.
+    pub observer: DemoObserver,
+    /// Where it is told.
     pub screen: &'a mut Screen,
 }
 
-impl Play<'_> {
-    /// Tells the whole story in about `length`. In the middle, and not before it has begun, the worker is killed and
+impl Scenario<'_> {
+    /// Brings the whole load in about `length`. In the middle, and not before it has begun, the worker is killed and
     /// started again.
     pub async fn load(&mut self, length: Duration) -> Result<(), Problem> {
         let total = self.shop.left();
@@ -69,7 +69,7 @@ impl Play<'_> {
     }
 
     /// Waits until the outbox is empty and every record is behind the worker's position.
-    pub async fn catch_up(&mut self) -> Result<Look, Problem> {
+    pub async fn catch_up(&mut self) -> Result<DemoState, Problem> {
         let deadline = Instant::now() + PATIENCE;
         let mut tick = tokio::time::interval(LOOK);
         loop {
@@ -102,14 +102,14 @@ impl Play<'_> {
                 () = stop.cancelled() => return Ok(()),
                 _ = tick.tick() => {}
             }
-            if let Some(status) = self.stage.worker.ended() {
-                self.stage.worker.start_again()?;
-                let pid = self.stage.worker.pid();
+            if let Some(status) = self.servers.worker.ended() {
+                self.servers.worker.start_again()?;
+                let pid = self.servers.worker.pid();
                 self.screen
                     .step(&format!("the worker ended ({status}); started again as process {pid}"));
             }
             self.shop.one_more().await?;
-            let look = self.eyes.look().await?;
+            let look = self.observer.look().await?;
             self.show(&look, "one payment a second; Ctrl-C ends");
         }
     }
@@ -117,15 +117,15 @@ impl Play<'_> {
     async fn kill(&mut self) -> Result<(), Problem> {
         self.shop.go_on(RUSH).await?;
         // Both calls block, for some hundredths of a second; nothing else waits for this thread.
-        let before = self.stage.worker.pid();
-        self.stage.worker.kill()?;
-        self.stage.worker.start_again()?;
-        let look = self.eyes.look().await?;
+        let before = self.servers.worker.pid();
+        self.servers.worker.kill()?;
+        self.servers.worker.start_again()?;
+        let look = self.observer.look().await?;
         self.screen.step(&format!(
             "killed the worker with {} events in the outbox and {} records on their way (SIGKILL, process {before}), started another (process {})",
             look.pending,
             look.behind(),
-            self.stage.worker.pid()
+            self.servers.worker.pid()
         ));
         self.screen.step(
             "it gets the outbox and the partitions when the dead one's lease and session are over, in about 6 s",
@@ -133,13 +133,13 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// Looks and shows; a worker that ended by itself is the end of the play.
-    async fn look(&mut self) -> Result<Look, Problem> {
-        if let Some(status) = self.stage.worker.ended() {
+    /// Looks and shows; a worker that ended by itself is the end of the scenario.
+    async fn look(&mut self) -> Result<DemoState, Problem> {
+        if let Some(status) = self.servers.worker.ended() {
             let cause = format!("the worker ended by itself ({status})");
-            return Err(Problem::new(Code::System, cause).advice(self.stage.worker.log_end()));
+            return Err(Problem::new(Code::System, cause).advice(self.servers.worker.log_end()));
         }
-        let look = self.eyes.look().await?;
+        let look = self.observer.look().await?;
         let left = match self.shop.left() {
             0 => "all told".to_owned(),
             left => format!("{left} to come"),
@@ -148,7 +148,7 @@ impl Play<'_> {
         Ok(look)
     }
 
-    fn show(&mut self, look: &Look, more: &str) {
+    fn show(&mut self, look: &DemoState, more: &str) {
         let ledger = self.shop.ledger();
         self.screen.progress(&format!(
             "{} paid, {} in the outbox, {} records behind, {} purchases, {} in quarantine ({more})",
@@ -160,7 +160,7 @@ impl Play<'_> {
         ));
     }
 
-    fn late(&self, what: &str, look: &Look) -> Problem {
+    fn late(&self, what: &str, look: &DemoState) -> Problem {
         let places = look.ends.iter().map(|(partition, end)| {
             let at = look.positions.get(partition).map_or("-".to_owned(), i64::to_string);
             format!("partition {partition} is at {at} of {end}")
@@ -169,6 +169,6 @@ impl Play<'_> {
         let (purchases, paid) = (look.purchases, self.shop.ledger().paid());
         let cause =
             format!("{what}: {purchases} purchases for {paid} payments; {}", places.join(", "));
-        Problem::new(Code::TimedOut, cause).advice(self.stage.worker.log_end())
+        Problem::new(Code::TimedOut, cause).advice(self.servers.worker.log_end())
     }
 }

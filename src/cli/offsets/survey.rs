@@ -16,7 +16,7 @@ use rules::health;
 use rules::problem::{Code, Problem};
 
 /// Everything about one route.
-pub(super) struct Ground {
+pub(super) struct RouteSurvey {
     pub route: Arc<Route>,
     /// Whether a daemon has ever registered the route; its key is 0 otherwise.
     pub registered: bool,
@@ -34,7 +34,10 @@ pub(super) struct Owners {
 }
 
 /// Looks at Kafka and PostgreSQL.
-pub(super) async fn ground(session: &Session, inbox: &config::Inbox) -> Result<Ground, Problem> {
+pub(super) async fn survey(
+    session: &Session,
+    inbox: &config::Inbox,
+) -> Result<RouteSurvey, Problem> {
     let key = report::route_key(&session.store, &inbox.name)
         .await
         .map_err(|f| f.problem("cannot read the route"))?;
@@ -51,7 +54,7 @@ pub(super) async fn ground(session: &Session, inbox: &config::Inbox) -> Result<G
     let (look, partitions) =
         partition_state::survey(&route, &session.store, &probe, &partitions).await?;
     let owners = Owners { group, workers: workers(session, &inbox.name).await? };
-    Ok(Ground { route, registered: key.is_some(), probe, look, partitions, owners })
+    Ok(RouteSurvey { route, registered: key.is_some(), probe, look, partitions, owners })
 }
 
 async fn workers(session: &Session, route: &str) -> Result<Vec<(Worker, String)>, Problem> {
@@ -65,7 +68,7 @@ async fn workers(session: &Session, route: &str) -> Result<Vec<(Worker, String)>
     Ok(alive.map(|w| (w.clone(), seen(&w))).collect())
 }
 
-impl Ground {
+impl RouteSurvey {
     /// The topic's id, by which PostgreSQL keeps positions.
     pub fn topic_id(&self) -> Uuid {
         self.look.log.topic_id
