@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::commands::{run, run_with, stderr, stdout};
 use crate::support::daemon::Daemon;
@@ -91,7 +91,7 @@ async fn a_drafted_mapping_fits_once_its_marks_are_filled_in_and_makes_the_purch
         rig.send(&raw(None, Some(event(number).as_bytes()))).await;
     }
     let job = crate::reconcile::job_section("");
-    let _daemon = Daemon::start(&rig.config_file(&rig.url(), &mapping, &job), 0);
+    let daemon = Daemon::start(&rig.config_file(&rig.url(), &mapping, &job), 0);
     let made =
         "SELECT payment, buyer_id, course_code::text, amount_cents, currency::text, tenant, source
                 FROM shop.\"Enrolment\" ORDER BY payment";
@@ -104,6 +104,21 @@ async fn a_drafted_mapping_fits_once_its_marks_are_filled_in_and_makes_the_purch
     assert_eq!((id, buyer, cents, row.get::<_, i32>(5)), (5, 505, 49900, 7));
     let explained = run_with(&rig, &mapping, &["explain", "5"]).await;
     assert!(stdout(&explained).contains("RUST-5"), "{}{}", stdout(&explained), stderr(&explained));
+
+    // A shadow compares by it as well.
+    daemon.stop();
+    let job = crate::reconcile::job_section("grace = \"1s\"");
+    let (file, config) = (rig.path("shadow.json"), rig.config_file(&rig.url(), &mapping, &job));
+    let report = ["--report", file.to_str().unwrap(), "--report-every", "1s"];
+    let _shadow = Daemon::shadow(&config, 0, &report);
+    eventually("a comparison by the drafted mapping", || async {
+        let report: Value = serde_json::from_slice(&fs::read(&file).ok()?).ok()?;
+        let route = &report["routes"][0];
+        let found = |how: &str| route["differences"][how]["count"].as_u64().unwrap_or(0);
+        let sound = ["missing", "differs", "unreadable"].iter().all(|how| found(how) == 0);
+        (route["events"] == 3 && sound).then_some(())
+    })
+    .await;
 
     // For the demo's tables there is nothing to fill in; no foreign key says where their payments are.
     let plain = rig.path("plain");

@@ -63,6 +63,7 @@ files! {
     Apply "apply.sql"
     Missing "missing.sql"
     Payments "payments.sql"
+    Purchases "purchases.sql"
     Conflicts "conflicts.sql"
     Lookup "lookup.sql"
     Strangers "strangers.sql"
@@ -155,8 +156,9 @@ async fn shape(store: &Store, table: &str) -> Result<Table, Problem> {
 /// Writes a draft into a folder, and says what is left for a person.
 pub fn write_draft(folder: &Path, draft: &Draft) -> Result<(), Problem> {
     let mut files = files(draft)?;
-    // Without a time of the purchases there is no order to look for contradictions in.
-    files.retain(|(name, _)| *name != "conflicts.sql" || draft.purchased_at.is_some());
+    // Without a time of the purchases there is no order to read them in.
+    let by_time = ["conflicts.sql", "purchases.sql"];
+    files.retain(|(name, _)| !by_time.contains(name) || draft.purchased_at.is_some());
     write(folder, &files)?;
     for line in draft.open() {
         say!("{MARK}: {}/{line}", folder.display());
