@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use super::servers::{GROUP, TOPIC};
 use crate::daemon::command_line;
 use crate::servers::host::{PrivateFolder, free_port};
 use crate::servers::process::{Launch, Server};
@@ -102,6 +103,13 @@ fn settings(database_url: &str, bootstrap_servers: &str, http: u16) -> String {
          \"heartbeat.interval.ms\" = \"1000\"\n\
          [http]\n\
          listen = \"127.0.0.1:{http}\"\n\
+         [[inbox]]\n\
+         name = \"{TOPIC}\"\n\
+         topic = \"{TOPIC}\"\n\
+         group = \"{GROUP}\"\n\
+         event_type = \"PURCHASE_CONFIRMED\"\n\
+         # What else the shop says in this topic; a type that nobody named would be a finding.\n\
+         other_types = [\"PAYMENT_FAILED\", \"RECEIPT_SENT\"]\n\
          [log]\n\
          format = \"text\"\n"
     )
