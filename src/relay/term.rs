@@ -95,8 +95,7 @@ impl<'a> Leader<'a> {
             Ok(Ending::Lost | Ending::GivenUp) => {}
             // Its lease goes on until the next term, and nobody would see that nothing is sent.
             Err(problem) => {
-                let mut saying = self.saying(Leaving::No);
-                saying.step.trouble = Some(problem.clone());
+                let saying = Saying::from(self.term.step_in_trouble(problem.clone()));
                 let _ = tokio::time::timeout(LEAVE, self.write(&saying)).await;
             }
         }

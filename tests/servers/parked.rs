@@ -114,6 +114,27 @@ async fn a_refused_event_waits_with_its_key_and_goes_in_order_when_asked_for() {
     assert_eq!(numbers(&read_topic(&rig), "a"), (0..14).collect::<Vec<_>>());
 }
 
+/// A step that parks rows may be refused as late as by its commit, when nothing keeps the relay from the next step.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_could_not_be_parked_is_not_passed() {
+    let rig = Rig::new(3).await;
+    limit(&rig, LIMIT).await;
+    let refuse = "
+        CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$;
+        CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON makegood.outbox_parked
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.refuse()";
+    rig.client.batch_execute(refuse).await.unwrap();
+    publish(&rig, "a", 0..5, &[2]).await;
+    let daemon = rig.daemon();
+    eventually("the refusal", || async { daemon.log().contains("not now").then_some(()) }).await;
+    rig.client.batch_execute("DROP TRIGGER refuse ON makegood.outbox_parked").await.unwrap();
+    settled(&rig, 3).await;
+    limit(&rig, "1000000").await;
+    retry(&rig).await;
+    settled(&rig, 0).await;
+    assert_eq!(numbers(&read_topic(&rig), "a"), (0..5).collect::<Vec<_>>());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_topic_alone_is_a_hold_and_sets_nothing_aside() {
     let rig = Rig::new(3).await;

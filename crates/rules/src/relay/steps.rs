@@ -80,6 +80,8 @@ impl Aside {
 #[derive(Debug)]
 pub(super) struct Steps<C> {
     cursor: C,
+    /// Where the last step that was written left the cursor.
+    written: C,
     /// What everything that was read has been passed by, which the cursor may take once all of it is settled.
     pub(super) read_to: C,
     /// The highest number of a row that was read.
@@ -97,6 +99,7 @@ impl<C: Clone> Steps<C> {
     pub(super) fn begin(cursor: C, now: Instant) -> Steps<C> {
         Steps {
             read_to: cursor.clone(),
+            written: cursor.clone(),
             cursor,
             top_seq: 0,
             published: 0,
@@ -137,8 +140,15 @@ impl<R: Row, C: Clone> Term<R, C> {
         }
     }
 
+    /// What the last step of a term says that could not go on: where the last one that was written stood, and why nothing
+    /// is sent. What a step that was not written had taken out of the window is passed by no cursor.
+    pub fn step_in_trouble(&self, why: Diagnosis) -> Step<C> {
+        Step { trouble: Some(why), ..Step::at(self.steps.written.clone()) }
+    }
+
     pub(super) fn written(&mut self, step: Step<C>, now: Instant) -> Vec<Action> {
-        let Step { aside, trouble, asleep, .. } = step;
+        let Step { cursor, aside, trouble, asleep, .. } = step;
+        self.steps.written = cursor;
         self.steps.stepped_at = now;
         self.steps.said = (trouble, asleep);
         if !aside.sent_again.is_empty() {
