@@ -48,10 +48,12 @@ pub enum Mutant {
     LetsRetriesOvertake,
     /// A topic is tried with a row behind one of its key that somebody asked for.
     TriesBehindAsked,
+    /// Trouble is told with a cursor past what could not be parked.
+    TellsPast,
 }
 
 impl Mutant {
-    pub const ALL: [Mutant; 8] = [
+    pub const ALL: [Mutant; 9] = [
         Mutant::Unfenced,
         Mutant::KeepsForeignCursor,
         Mutant::MovesAhead,
@@ -60,6 +62,7 @@ impl Mutant {
         Mutant::ForgetsBlocked,
         Mutant::LetsRetriesOvertake,
         Mutant::TriesBehindAsked,
+        Mutant::TellsPast,
     ];
 }
 
@@ -114,6 +117,8 @@ pub struct World {
     pub database: Database,
     snapshot: Option<Database>,
     pub away_until: u64,
+    /// Whether the database refuses some of the steps that park rows.
+    pub refuses: bool,
     /// Counts the restores: what was begun before one is rolled back.
     pub history: u64,
     pub broker: Broker,
@@ -140,6 +145,7 @@ impl World {
             database: Database::default(),
             snapshot: None,
             away_until: 0,
+            refuses: seed % 4 == 3,
             history: 0,
             broker: Broker::default(),
             daemons: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
+use rules::diagnosis::{Code, Diagnosis};
 use rules::produce_error::ProduceError;
 use rules::relay::{Action, Event, Pace, Step, Task as Due, Term, Trial, Waiting};
 
@@ -60,6 +61,8 @@ pub enum Answer {
     Oldest(Vec<(String, Option<Message>)>),
     Read(Vec<(Message, Cursor)>, Cursor, bool),
     Stepped(Option<i64>, Box<Step<Cursor>>),
+    /// The database refused the step, and goes on with this session.
+    Refused,
 }
 
 impl World {
@@ -245,6 +248,11 @@ impl World {
             }
             Query::Step(step, said) => {
                 self.tell(|| format!("daemon {at}: {:?}", said.aside));
+                if self.refuses && !said.aside.is_empty() && self.rng.u64(0..20) == 0 {
+                    self.tell(|| format!("daemon {at}'s step is refused"));
+                    let latency = self.latency();
+                    return self.push(latency, Task::Answer(at, life, Answer::Refused));
+                }
                 Answer::Stepped(self.database.step(step, &said, now, mutant), said)
             }
         };
@@ -290,6 +298,7 @@ impl World {
                 }
                 self.tell_term(at, Event::Read { rows, read_to, more });
             }
+            Answer::Refused => return self.tell_trouble(at),
             Answer::Stepped(None, _) => {
                 self.tell(|| format!("daemon {at} has lost the outbox"));
                 return self.lose_session(at);
@@ -302,6 +311,19 @@ impl World {
             }
         }
         self.push(pause, Task::Turn(at, life));
+    }
+
+    /// What a term says last that could not go on.
+    fn tell_trouble(&mut self, at: usize) {
+        let (now, mutant) = (self.now, self.mutant);
+        if let Some(lead) = &mut self.daemons[at].lead {
+            let said = match mutant {
+                Mutant::TellsPast => lead.term.step(),
+                _ => lead.term.step_in_trouble(Diagnosis::new(Code::Postgres, "refused")),
+            };
+            self.database.step(lead.step, &said, now, mutant);
+        }
+        self.lose_session(at);
     }
 
     fn begin_trial(&mut self, at: usize, rows: Vec<(String, Option<Message>)>) {
