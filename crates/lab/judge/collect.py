@@ -74,14 +74,14 @@ def dry_run(url):
         return {"state": state, "missing": missing, "changed": changed}
 
 
-def topic(ground):
+def topic(environment):
     """Every committed record of the topic, partition by partition, and where each log begins and ends."""
     consumer = Consumer({
-        "bootstrap.servers": ground["bootstrap"], "group.id": "judge", "enable.auto.commit": False,
+        "bootstrap.servers": environment["bootstrap"], "group.id": "judge", "enable.auto.commit": False,
         "auto.offset.reset": "earliest", "enable.partition.eof": True, "isolation.level": "read_committed",
         "fetch.message.max.bytes": 5000000,
     })
-    name = ground["topic"]
+    name = environment["topic"]
     partitions = sorted(consumer.list_topics(name, timeout=20).topics[name].partitions)
     ends, records = {}, []
     for partition in partitions:
@@ -111,10 +111,10 @@ def topic(ground):
 
 
 def main(folder):
-    ground = evidence.ground(evidence.lines(folder, "ledger.jsonl"))
-    evidence.write(folder, "dry_run.json", dry_run(ground["database"]))
-    evidence.write(folder, "topic.json", topic(ground))
-    evidence.write(folder, "tables.json", tables(ground["database"]))
+    environment = evidence.environment(evidence.lines(folder, "ledger.jsonl"))
+    evidence.write(folder, "dry_run.json", dry_run(environment["database"]))
+    evidence.write(folder, "topic.json", topic(environment))
+    evidence.write(folder, "tables.json", tables(environment["database"]))
 
 
 if __name__ == "__main__":

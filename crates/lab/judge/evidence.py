@@ -19,11 +19,11 @@ def lines(folder, name):
     return found
 
 
-def ground(ledger):
+def environment(ledger):
     """The newest description of the servers."""
     merged = {}
     for line in ledger:
-        if line["act"] in ("ground", "moved"):
+        if line["act"] in ("environment", "moved"):
             merged.update(line)
     return merged
 

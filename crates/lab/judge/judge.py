@@ -46,7 +46,7 @@ class Book:
 
     def __init__(self, lines):
         self.lines = lines
-        self.ground = evidence.ground(lines)
+        self.environment = evidence.environment(lines)
         self.payments, self.ends, self.sends, self.landed = {}, {}, {}, {}
         self.faults, self.struck = set(), collections.Counter()
         for line in lines:
@@ -314,10 +314,10 @@ def judge(folder):
         findings.add("I17", f"a dry run ended as {dry['state']} and changed {dry['changed']}")
     ends(book, findings)
     return {
-        "seed": book.ground.get("seed"), "faults": dict(book.struck), "found": findings.found,
+        "seed": book.environment.get("seed"), "faults": dict(book.struck), "found": findings.found,
         "skipped": sorted(findings.skipped),
         "payments": len(book.payments), "purchases": len(tables["purchases"]), "records": len(topic["records"]),
-        "quarantined": len(tables["quarantine"]), "looks": len(samples), "dirty": book.ground.get("dirty"),
+        "quarantined": len(tables["quarantine"]), "looks": len(samples), "dirty": book.environment.get("dirty"),
         "well_after": (book.with_act("well") or [{}])[-1].get("took"),
     }
 

@@ -57,7 +57,7 @@ IN_TABLES = [
 
 def in_tables(folder, scratch):
     """Each in a copy of the database."""
-    url = evidence.ground(evidence.lines(folder, "ledger.jsonl"))["database"]
+    url = evidence.environment(evidence.lines(folder, "ledger.jsonl"))["database"]
     server = url.rsplit("/", 1)[0]
     for number, (name, invariant, statements) in enumerate(IN_TABLES):
         database = f"planted_{number}"

@@ -47,7 +47,7 @@ class Ledger:
     def __init__(self, folder):
         self.path = os.path.join(folder, "ledger.jsonl")
         self.read, self.rest = 0, ""
-        self.ground, self.daemons, self.pids = {}, {}, {}
+        self.environment, self.daemons, self.pids = {}, {}, {}
 
     def look(self):
         with open(self.path, encoding="utf-8") as file:
@@ -57,8 +57,8 @@ class Ledger:
         text = self.rest + text
         *whole, self.rest = text.split("\n")
         for line in map(json.loads, whole):
-            if line["act"] in ("ground", "moved"):
-                self.ground.update(line)
+            if line["act"] in ("environment", "moved"):
+                self.environment.update(line)
             elif line["act"] == "daemon":
                 self.daemons[line["name"]] = line["http"]
             elif line["act"] == "started":
@@ -101,13 +101,13 @@ class Truth:
             self.connection = None
             return {"error": str(error)[:200]}
 
-    def offsets(self, ground):
+    def offsets(self, environment):
         """What the group has committed in Kafka."""
         try:
             if self.consumer is None:
-                self.consumer = Consumer({"bootstrap.servers": ground["bootstrap"], "group.id": ground["group"],
+                self.consumer = Consumer({"bootstrap.servers": environment["bootstrap"], "group.id": environment["group"],
                                           "enable.auto.commit": False, "log_level": 0})
-            asked = [TopicPartition(ground["topic"], p) for p in range(8)]
+            asked = [TopicPartition(environment["topic"], p) for p in range(8)]
             found = self.consumer.committed(asked, timeout=1.5)
             return {p.partition: p.offset for p in found if p.offset >= 0 and p.error is None}
         except KafkaException:
@@ -121,8 +121,8 @@ def main(folder):
     with open(os.path.join(folder, "samples.jsonl"), "w", encoding="utf-8") as out:
         while not ended.wait(PAUSE):
             ledger.look()
-            ground = ledger.ground
-            secrets = [ground.get("secret"), ground.get("canary")]
+            environment = ledger.environment
+            secrets = [environment.get("secret"), environment.get("canary")]
             for name, port in list(ledger.daemons.items()):
                 began = time.time()
                 ready, reasons = get(port, "/readyz")
@@ -139,8 +139,8 @@ def main(folder):
                 }
                 out.write(json.dumps(sample) + "\n")
             began = time.time()
-            committed = truth.offsets(ground)
-            sample = {"t": began, "look": "truth", "committed": committed, "tables": truth.sql(ground["database"]),
+            committed = truth.offsets(environment)
+            sample = {"t": began, "look": "truth", "committed": committed, "tables": truth.sql(environment["database"]),
                       "until": time.time()}
             out.write(json.dumps(sample) + "\n")
             out.flush()
