@@ -124,7 +124,11 @@ impl Relay {
             match claim {
                 Claim::Won { step, epoch, cursor } => {
                     self.sign.shows(None);
-                    info!(shard = self.shard.number, %epoch, "this daemon relays the outbox");
+                    info!(
+                        shard = self.shard.number,
+                        epoch = epoch.0,
+                        "this daemon relays the outbox"
+                    );
                     let opening = Client::open(&self.kafka, Pace::Pipelined);
                     let client = match unless_stopped(stop, opening).await {
                         None => return Ok(Ending::Stopped),

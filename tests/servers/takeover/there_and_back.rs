@@ -275,6 +275,11 @@ async fn a_worker_that_was_killed_at_work_is_taken_over_from_and_so_is_makegood(
     rig.pay(&by_makegood).await;
     rig.caught_up().await;
     let ends = rig.log_ends();
+    // A worker that finds no offset begins where its own settings say.
+    eventually("an offset of each partition", || async {
+        ends.keys().all(|p| rig.committed().contains_key(p)).then_some(())
+    })
+    .await;
     daemon.kill();
     group_is_empty(&rig).await;
     let again: i64 = ends.iter().map(|(p, end)| end - rig.committed()[p]).sum();
