@@ -116,7 +116,7 @@ fn findings(loaded: &Loaded) -> String {
         Some(address) => format!("http: probes, metrics and status are answered at {address}\n"),
         None => "http: nothing is answered\n".to_owned(),
     };
-    text += "retention.inbox is checked; this version does not act on it yet\n";
+    text += "retention.inbox does nothing in this version: inbox rows are never removed\n";
     for note in &loaded.notes {
         text += &format!("note: {note}\n");
     }

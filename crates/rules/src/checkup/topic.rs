@@ -24,7 +24,7 @@ pub struct Topic {
 /// What a route wants of its topic.
 #[derive(Clone, Copy, Debug)]
 pub struct Wants {
-    /// How long inbox rows are kept.
+    /// How long inbox rows are to be kept.
     pub inbox_retention: Duration,
     /// The largest record applied, in bytes.
     pub max_record: usize,
@@ -41,7 +41,7 @@ pub fn checks(topic: &Topic, wants: Wants) -> Vec<Check> {
         ));
         return checks;
     }
-    checks.extend([retention(topic), inbox(topic, wants), cleanup(topic), size(topic, wants)]);
+    checks.extend([retention(topic), inbox(wants), cleanup(topic), size(topic, wants)]);
     checks
 }
 
@@ -104,25 +104,17 @@ fn retention(topic: &Topic) -> Check {
     }
 }
 
-/// An event that can come again must be known.
-fn inbox(topic: &Topic, wants: Wants) -> Check {
-    let name = "retention.inbox";
-    let inbox = age(wants.inbox_retention);
-    match kept(topic) {
-        Some(kept) if kept <= wants.inbox_retention => Check::pass(
-            name,
-            format!("inbox rows are kept for {inbox}, longer than the topic's {}", age(kept)),
+/// An event that can come again must be known. No inbox row is removed yet, so each one is, however long the topic
+/// keeps events.
+fn inbox(wants: Wants) -> Check {
+    Check::pass(
+        "retention.inbox",
+        format!(
+            "inbox rows are never removed, so an event is known whenever it comes again; retention.inbox ({}) does \
+             nothing in this version, and the table grows",
+            age(wants.inbox_retention)
         ),
-        kept => Check::warn(
-            name,
-            format!(
-                "inbox rows are kept for {inbox}, the topic's events {}: after a rewind the oldest are told \
-                 apart by their business key alone",
-                kept.map_or_else(|| "for ever".to_owned(), |kept| format!("for {}", age(kept)))
-            ),
-            "set retention.inbox, or the topic's retention.ms, so that inbox rows outlive events",
-        ),
-    }
+    )
 }
 
 fn cleanup(topic: &Topic) -> Check {
@@ -201,13 +193,23 @@ mod tests {
         assert_eq!(found(&topic(&[])), []);
     }
 
+    /// No row is removed yet, so none is said to be kept for 30 days, nor to be too short for the topic.
+    #[test]
+    fn the_inbox_is_said_to_keep_its_rows_for_as_long_as_it_does() {
+        for kept in ["604800000", "9999999999", "-1"] {
+            let checks = checks(&topic(&[("retention.ms", kept)]), WANTS);
+            let inbox = checks.iter().find(|check| check.name == "retention.inbox").unwrap();
+            assert!(inbox.says.contains("never removed"), "{kept}: {}", inbox.says);
+            assert!(inbox.says.contains("30 days"), "{kept}: {}", inbox.says);
+            assert_eq!(inbox.level, Level::Pass, "{kept}");
+        }
+    }
+
     #[test]
     fn each_setting_that_may_lose_events_is_found() {
         for (setting, value, name) in [
             ("retention.ms", "3600000", "kafka.retention"),
             ("retention.bytes", "1000", "kafka.retention"),
-            ("retention.ms", "-1", "retention.inbox"),
-            ("retention.ms", "9999999999", "retention.inbox"),
             ("cleanup.policy", "compact,delete", "kafka.cleanup"),
             ("max.message.bytes", "20000000", "kafka.message_size"),
             ("min.insync.replicas", "1", "kafka.replication"),
