@@ -1,6 +1,5 @@
 //! Finds where each partition starts, and claims it there.
 
-use rules::ids::StepNumber;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,6 +15,7 @@ use crate::stop::blocking;
 use crate::store::Store;
 use crate::store::gaps::Gap;
 use crate::store::positions::{self, Anchor, Claim, Log};
+use rules::ids::StepNumber;
 use rules::offsets::{self, Notice, StartAt, Why};
 use rules::problem::{Code, Problem};
 

@@ -8,7 +8,6 @@
 mod tests;
 mod worker;
 
-use rules::ids::StepNumber;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,6 +19,7 @@ use crate::kafka::consumer::Delivery;
 use crate::progress::Track;
 use crate::store::positions::{Anchor, Log};
 use rules::diagnosis::Diagnosis;
+use rules::ids::StepNumber;
 use rules::problem::Problem;
 
 /// What the loop asks of a lane.

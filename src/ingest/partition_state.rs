@@ -1,6 +1,5 @@
 //! What Kafka and PostgreSQL know of partitions: what their starts are chosen from.
 
-use rules::ids::StepNumber;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use crate::kafka::probe::{Found, Probe, Watermarks};
 use crate::stop::blocking;
 use crate::store::positions::{self, Anchor, Log, Position};
 use crate::store::{Fault, Store};
+use rules::ids::StepNumber;
 use rules::ingest::proof::{self, is_broken, unproved_start};
 use rules::offsets::{Known, Policy, StartAt, Why};
 use rules::problem::Problem;

@@ -1,6 +1,5 @@
 //! Carries out what the machine decides about reading: claims, adoptions, drops.
 
-use rules::ids::StepNumber;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use super::lane::{self, Lane, Order};
 use super::{Ingest, SIGN_OF_LIFE};
 use crate::kafka::consumer::{Command, Source};
 use crate::progress::Track;
+use rules::ids::StepNumber;
 use rules::ingest::{Action, Event};
 use rules::problem::Problem;
 

@@ -1,7 +1,6 @@
 //! One term as the outbox's relay: tells the machine what happens, and carries out what it decides
 //! (`crates/rules`, `relay.rs`).
 
-use rules::ids::StepNumber;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -18,6 +17,7 @@ use crate::stop::unless_stopped;
 use crate::store::Fault;
 use crate::store::outbox::{Cursor, Lost, Row, Saying, Session};
 use crate::trace;
+use rules::ids::StepNumber;
 use rules::problem::Problem;
 use rules::relay::{Action, Event, Pace, Task, Term};
 

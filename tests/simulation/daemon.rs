@@ -3,11 +3,11 @@
 mod claims;
 mod lanes;
 
-use rules::ids::StepNumber;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use rules::batch::Limits;
+use rules::ids::StepNumber;
 use rules::ingest::lane::{self, Arrival, Ending, Lane};
 use rules::ingest::proof::{Anchor, is_broken, proves, unproved_start};
 use rules::ingest::steps::{Newest, Steps};

@@ -1,9 +1,9 @@
 //! PostgreSQL, as far as it matters: what is committed together, compare-and-set, and a copy of the past.
 
-use rules::ids::StepNumber;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use rules::ids::StepNumber;
 use rules::offsets::{StartAt, Why};
 use uuid::Uuid;
 

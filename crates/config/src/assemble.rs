@@ -166,8 +166,7 @@ fn inbox(from: &mut Reader, index: usize, folders: &Folders<'_>) -> Inbox {
 }
 
 /// The jobs that are given, and one for each route that none of them names: another route, or another job, takes none
-/// away. Only what somebody wrote
-/// turns them off: an empty list, or the route's own word.
+/// away. Only what somebody wrote turns them off: an empty list, or the route's own word.
 fn reconciles(from: &mut Reader, routes: &[Inbox]) -> Vec<Reconcile> {
     let given = from.layers.tables("reconcile");
     let mut jobs: Vec<Reconcile> = (0..given.unwrap_or(0)).map(|index| job(from, index)).collect();

@@ -10,12 +10,12 @@ mod parked;
 pub mod report;
 mod turns;
 
-use rules::ids::StepNumber;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rules::ids::StepNumber;
 use tokio::sync::{Mutex, Notify};
 use tokio_postgres::types::{Json, ToSql};
 use tokio_postgres::{Client, Statement};

@@ -1,6 +1,5 @@
 //! What a reset would do, and how that reads.
 
-use rules::ids::StepNumber;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -10,6 +9,7 @@ use super::forgone::{Event, Forgone};
 use super::survey::RouteSurvey;
 use crate::cli::print::{self, Format, or_dash};
 use crate::ingest::partition_state::Surveyed;
+use rules::ids::StepNumber;
 use rules::offsets::{skipped, start_at};
 use rules::problem::Problem;
 use rules::reset::{Target, resolve};

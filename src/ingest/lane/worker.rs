@@ -1,6 +1,5 @@
 //! The task behind a lane.
 
-use rules::ids::StepNumber;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,6 +18,7 @@ use crate::store::mapping::Mapping;
 use crate::store::positions::{self, KEPT_STEPS};
 use rules::batch::Limits;
 use rules::diagnosis::Diagnosis;
+use rules::ids::StepNumber;
 use rules::ingest::lane::{Action, Arrival, Ending, Event, Lane as Machine};
 use rules::ingest::proof::proves;
 use rules::record::Record;

@@ -1,7 +1,8 @@
 //! Whether the database still has the steps that were committed.
 
-use crate::ids::StepNumber;
 use std::collections::BTreeMap;
+
+use crate::ids::StepNumber;
 
 /// So many looks in a row may find Kafka's offset ahead: in the moments after a claim Kafka has not heard of it yet.
 const AHEAD: u32 = 2;

@@ -1,6 +1,5 @@
 //! Who relays: a claim is a step with a new epoch, written when the lease before it has run out.
 
-use rules::ids::{Epoch, StepNumber};
 use std::time::Duration;
 
 use tokio_postgres::Row;
@@ -10,6 +9,7 @@ use uuid::Uuid;
 use super::{Cursor, LEASE, Session, Shard};
 use crate::Fault;
 use crate::workers;
+use rules::ids::{Epoch, StepNumber};
 
 /// How a claim ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

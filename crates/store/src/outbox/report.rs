@@ -1,6 +1,5 @@
 //! What people ask of the outbox, and the one thing they can ask for: to send again what was parked.
 
-use rules::ids::Epoch;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -10,6 +9,7 @@ use uuid::Uuid;
 
 use crate::when::Times;
 use crate::{Fault, Store};
+use rules::ids::Epoch;
 
 /// Held topics that are named.
 const TOPICS: i64 = 10;
