@@ -77,12 +77,10 @@ pub(super) async fn illegible(
     look: &Look,
     starts: &BTreeMap<i32, StartAt>,
 ) -> Result<BTreeMap<i32, Problem>, Problem> {
-    let ahead: BTreeMap<i32, i64> = (starts.iter())
-        .filter(|(p, start)| look.ends.get(p).is_some_and(|ends| start.offset < ends.high))
-        .map(|(partition, start)| (*partition, start.offset))
-        .collect();
-    let probe = probe.clone();
-    let Found { failed, .. } = blocking(move || probe.first_from(&ahead)).await?;
+    let next: Vec<(i32, i64)> = starts.iter().map(|(p, start)| (*p, start.offset)).collect();
+    let (probe, ends) = (probe.clone(), look.ends.clone());
+    let first = blocking(move || probe.first_waiting(&ends, next.into_iter()));
+    let Found { failed, .. } = first.await?;
     let mut explained = BTreeMap::new();
     for (partition, problem) in failed {
         explained.insert(partition, route.topic_settings.explain(problem).await);

@@ -66,12 +66,8 @@ fn ask(probe: &Probe, next: &BTreeMap<i32, i64>, of: Option<Uuid>) -> Result<Loo
     if topic_id.is_some() && of.is_some() && topic_id != of {
         return Ok(look);
     }
-    let waiting: BTreeMap<i32, i64> = (next.iter())
-        .filter_map(|(partition, next)| {
-            Some((*partition, look.ends.get(partition)?.ahead_of(*next)?))
-        })
-        .collect();
-    for (partition, record) in probe.first_from(&waiting)?.records {
+    let next = next.iter().map(|(partition, next)| (*partition, *next));
+    for (partition, record) in probe.first_waiting(&look.ends, next)?.records {
         let Some(record) = record else {
             look.all_read.insert(partition);
             continue;

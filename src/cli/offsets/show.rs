@@ -1,6 +1,6 @@
 //! Positions and gaps on a screen, or as JSON.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::cli::session::Session;
 use crate::ingest::partition_state::Surveyed;
 use crate::stop::blocking;
 use crate::store::gaps::{self, Open};
-use rules::offsets::{self, first_waiting, start_at};
+use rules::offsets::{self, start_at};
 use rules::problem::Problem;
 
 #[derive(Debug, clap::Args)]
@@ -88,13 +88,10 @@ fn next_offset(one: &Surveyed) -> i64 {
 /// The partitions whose log goes on behind the position with nothing that a consumer is given. One that cannot be read
 /// is none of them.
 async fn all_read(survey: &RouteSurvey) -> Result<BTreeSet<i32>, Problem> {
-    let ahead: BTreeMap<i32, i64> = (survey.partitions.iter())
-        .filter_map(|(p, one)| {
-            Some((*p, first_waiting(next_offset(one), one.known.low, one.known.high)?))
-        })
-        .collect();
-    let probe = survey.probe.clone();
-    let first = blocking(move || probe.first_from(&ahead)).await?.records;
+    let next: Vec<(i32, i64)> =
+        survey.partitions.iter().map(|(p, one)| (*p, next_offset(one))).collect();
+    let (probe, ends) = (survey.probe.clone(), survey.look.ends.clone());
+    let first = blocking(move || probe.first_waiting(&ends, next.into_iter())).await?.records;
     Ok(first.into_iter().filter(|(_, record)| record.is_none()).map(|(p, _)| p).collect())
 }
 

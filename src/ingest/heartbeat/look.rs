@@ -112,15 +112,16 @@ impl Pulse {
         found: &BTreeMap<i32, Position>,
         ends: BTreeMap<i32, Watermarks>,
     ) {
-        let ahead: BTreeMap<i32, i64> = (ends.iter())
-            .filter_map(|(p, ends)| Some((*p, ends.ahead_of(found.get(p)?.next_offset)?)))
-            .collect();
-        let (probe, from) = (self.probe.clone(), ahead.clone());
-        let first = blocking(move || probe.first_from(&from)).await.unwrap_or_default().records;
-        let seen = |(partition, Watermarks { low, high }): (&i32, &Watermarks)| {
+        let next: Vec<(i32, i64)> =
+            found.iter().map(|(p, newest)| (*p, newest.next_offset)).collect();
+        let (probe, there) = (self.probe.clone(), ends.clone());
+        let first = blocking(move || probe.first_waiting(&there, next.into_iter())).await;
+        let first = first.unwrap_or_default().records;
+        let seen = |(partition, ends): (&i32, &Watermarks)| {
             let is_all_read = first.get(partition).is_some_and(Option::is_none);
-            let all_read_from = ahead.get(partition).copied().filter(|_| is_all_read);
-            Ends { partition: *partition, low: *low, high: *high, all_read_from }
+            let next = found.get(partition).filter(|_| is_all_read).map(|p| p.next_offset);
+            let all_read_from = next.and_then(|next| ends.ahead_of(next));
+            Ends { partition: *partition, low: ends.low, high: ends.high, all_read_from }
         };
         let seen: Vec<Ends> = ends.iter().map(seen).collect();
         if let Err(fault) = workers::watermarks(&self.store, log, &seen).await {

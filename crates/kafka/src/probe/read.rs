@@ -8,7 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message, Timestamp};
 
-use super::{Found, Probe, Question};
+use super::{Found, Probe, Question, Watermarks};
 use crate::complaint::Asker;
 use crate::{name, problem, raw};
 use rules::error_policy::kafka::{ClientDisposition, OLD_FORMAT, OLD_FORMAT_ADVICE, disposition};
@@ -29,6 +29,17 @@ impl Probe {
             records.into_iter().filter_map(|(partition, record)| Some((partition, record?)));
         let is_asked = |(partition, record): &(i32, Record)| wanted[partition] == record.offset;
         Ok(Found { records: there.filter(is_asked).collect(), failed })
+    }
+
+    /// Reads the first record that waits in each partition for a consumer whose next offsets are `next`, as
+    /// [`Probe::first_from`] does; a partition that has been read to its end is not asked.
+    pub fn first_waiting(
+        &self,
+        ends: &BTreeMap<i32, Watermarks>,
+        next: impl Iterator<Item = (i32, i64)>,
+    ) -> Result<Found<Option<Record>>, Problem> {
+        let ahead = next.filter_map(|(p, next)| Some((p, ends.get(&p)?.ahead_of(next)?)));
+        self.first_from(&ahead.collect())
     }
 
     /// Reads the first record at or after each given offset. `None` says that there is none up to the end of what
