@@ -6,15 +6,24 @@
 pub mod apply;
 mod copy;
 mod daemon;
+mod figures;
+mod filled;
+mod floor;
+pub mod idle;
 pub mod latency;
 mod load;
 mod machine;
+mod one_by_one;
 pub mod outbox;
+mod payers;
 pub mod reconcile;
 mod report;
+pub mod scale;
 mod servers;
 mod tables;
+mod usage;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use rules::problem::{Code, Problem};
@@ -28,6 +37,12 @@ pub enum Bench {
     /// lets COPY and the daemon make the same rows in turn. Every row is verified, and a second pass
     /// over the topic must change none.
     Apply(apply::Args),
+    /// What an event costs when the tables are large, beside COPY of the same rows.
+    ///
+    /// Starts a private PostgreSQL (fsync on) and a private Apache Kafka, and fills the tables to one size after the
+    /// other. At each, COPY of both tables, COPY of the host's table alone, and the daemon add rows in turn, and
+    /// the daemon reads its events once more.
+    Scale(scale::Args),
     /// How fast rows that wait in the outbox get to Kafka, beside the Kafka client alone.
     ///
     /// Starts a private PostgreSQL (fsync on) and a private Apache Kafka, publishes rows, and lets the
@@ -44,17 +59,39 @@ pub enum Bench {
     /// lets PostgreSQL and the daemon find the same missing purchases in turn; the daemon also makes
     /// them. Then the consumer's rate is measured, alone and beside a sweep.
     Reconcile(reconcile::Args),
+    /// What a daemon costs that has nothing to do: queries, processor time, memory.
+    Idle(idle::Args),
+}
+
+/// What to measure, and where the figures go besides.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Write the figures into this folder as well: NAME.json for programs, NAME.svg for the eye
+    #[arg(long, global = true, value_name = "FOLDER")]
+    save: Option<PathBuf>,
+    #[command(subcommand)]
+    what: Bench,
 }
 
 /// Runs a measurement; the figures go to standard output, talk to standard error. Needs a runtime
 /// with several threads. Ends with exit code 1 below a rate that was asked for.
-pub async fn run(what: &Bench) -> Result<ExitCode, Problem> {
-    match what {
+pub async fn run(args: &Args) -> Result<ExitCode, Problem> {
+    measure(&args.what, args.save.as_deref()).await
+}
+
+async fn measure(what: &Bench, save: Option<&Path>) -> Result<ExitCode, Problem> {
+    let (figures, ended) = match what {
         Bench::Apply(args) => Box::pin(apply::run(args)).await,
+        Bench::Scale(args) => Box::pin(scale::run(args)).await,
         Bench::Outbox(args) => Box::pin(outbox::run(args)).await,
         Bench::Latency(args) => Box::pin(latency::run(args)).await,
         Bench::Reconcile(args) => Box::pin(reconcile::run(args)).await,
+        Bench::Idle(args) => Box::pin(idle::run(args)).await,
+    }?;
+    if let Some(folder) = save {
+        figures.save(folder)?;
     }
+    Ok(ended)
 }
 
 /// A failure of the bench's own questions to PostgreSQL.

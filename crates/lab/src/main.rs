@@ -19,8 +19,7 @@ enum Command {
     /// Show the promise at work: private servers, a load with a ledger, a worker killed in the middle.
     Demo(demo::DemoArgs),
     /// Measure this machine: how fast, beside the fastest there is.
-    #[command(subcommand)]
-    Bench(bench::Bench),
+    Bench(bench::Args),
     /// Prove the promise: faults under load from a seed, judged by a stranger.
     Torture(torture::TortureArgs),
     /// Prove the proof: rules taken back one at a time, each of which must be noticed.
@@ -31,7 +30,7 @@ enum Command {
 async fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Demo(args) => demo::run(&args).await.map(|()| ExitCode::SUCCESS),
-        Command::Bench(what) => bench::run(&what).await,
+        Command::Bench(args) => bench::run(&args).await,
         Command::Torture(args) => Box::pin(torture::run(&args)).await,
         Command::Mutants(args) => mutants::run(&args),
     };

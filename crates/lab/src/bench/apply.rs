@@ -9,18 +9,23 @@ use tokio_postgres::Client;
 
 use super::copy::{self, Form};
 use super::daemon::Daemon;
-use super::load;
+use super::figures::Figures;
 use super::report::{self, Round};
+use super::servers::{BELIEVE, BenchServers, PATIENT_JOB, TOPIC};
 use super::tables::{self, Made};
-use super::{machine, system};
-use crate::servers::kafka::PrivateKafka;
-use crate::servers::postgres::PrivatePostgres;
-use config::{Config, Kafka};
-use kafka::probe::Probe;
+use super::{load, machine, one_by_one, system, usage};
 use rules::problem::Problem;
-use store::migrate;
 
-const TOPIC: &str = "purchase-confirmed";
+/// What the picture shows.
+const PLOTTED: &[&str] = &[
+    "copy_text_per_second",
+    "copy_binary_per_second",
+    "makegood_per_second",
+    "duplicates_per_second",
+    "one_by_one_per_second",
+];
+/// How many events are applied in a transaction each; more would take minutes.
+const ONE_BY_ONE: usize = 5000;
 /// A daemon slower than this, in records per second, is taken for stuck.
 const SLOWEST: usize = 200;
 
@@ -63,136 +68,121 @@ fn at_least_two(text: &str) -> Result<usize, String> {
     }
 }
 
-/// The servers and what is on them.
+/// The servers, and a second connection for COPY.
 struct ApplyServers {
-    postgres: PrivatePostgres,
-    kafka: PrivateKafka,
-    /// The bench's own connections; the second is for COPY only.
-    clients: [Client; 2],
+    servers: BenchServers,
+    second: Client,
 }
 
 /// Measures, prints, verifies.
-pub async fn run(args: &Args) -> Result<ExitCode, Problem> {
+pub async fn run(args: &Args) -> Result<(Figures, ExitCode), Problem> {
     eprintln!("starting PostgreSQL and Kafka, sending {} events", args.events);
     let servers = prepare(args).await?;
-    print!("{}", machine::describe(&servers.clients[0]).await?);
-    print!("{}", report::introduction(args.events, args.partitions, args.rounds));
+    let machine = machine::describe(&servers.servers.client).await?;
+    let mut figures = Figures::new("apply", &machine, PLOTTED, "events/s");
+    print!("{machine}{}", report::introduction(args.events, args.partitions, args.rounds));
     let mut rounds = Vec::with_capacity(args.rounds);
     for number in 1..=args.rounds {
         let round = measure(args, &servers, number).await?;
         println!("{}", report::line(&number.to_string(), args.events, &round, round.ratios()));
         rounds.push(round);
     }
-    let Some((median, ratios)) = report::median(&rounds) else { return Ok(ExitCode::SUCCESS) };
+    let Some((median, ratios)) = report::median(&rounds) else {
+        return Ok((figures, ExitCode::SUCCESS));
+    };
     println!("{}", report::line("median", args.events, &median, ratios));
-    second_pass(args, &servers).await?;
+    print!("{}", report::costs(args.events, &median));
+    let again = second_pass(args, &servers).await?;
+    let case = report::case(args.events, &median, ratios);
+    figures.note(case.with("duplicates_per_second", again));
     match args.at_least {
         Some(least) if ratios[0] < least => {
             eprintln!("the median ratio to COPY's text form, {:.2}, is below {least}", ratios[0]);
-            Ok(ExitCode::FAILURE)
+            Ok((figures, ExitCode::FAILURE))
         }
-        _ => Ok(ExitCode::SUCCESS),
+        _ => Ok((figures, ExitCode::SUCCESS)),
     }
 }
 
 async fn prepare(args: &Args) -> Result<ApplyServers, Problem> {
-    let postgres = block_in_place(|| PrivatePostgres::start(true))?;
-    let kafka = block_in_place(PrivateKafka::start)?;
-    let url = postgres.url("postgres");
-    let mut client = tables::connect(&url).await?;
-    tables::create(&client).await?;
-    tables::pay(&client, args.events).await?;
-    migrate::up(&mut client, migrate::BOTH).await?;
-    let partitions = args.partitions.to_string();
-    block_in_place(|| {
-        kafka.topics(&["--create", "--topic", TOPIC, "--partitions", &partitions])?;
-        let client = kafka_client(&kafka);
-        load::produce(&client, TOPIC, args.events)?;
-        let probe = Probe::new(&client, TOPIC, "bench")?;
-        let ends = probe.partitions()?.into_iter().map(|p| probe.watermarks(p));
-        let ends: Result<Vec<_>, Problem> = ends.collect();
-        let sent: i64 = ends?.iter().map(|ends| ends.high).sum();
-        match sent == args.events as i64 {
-            true => Ok(()),
-            false => Err(system(format!("the topic holds {sent} events of {}", args.events))),
-        }
-    })?;
-    let clients = [client, tables::connect(&url).await?];
-    Ok(ApplyServers { postgres, kafka, clients })
+    let servers = BenchServers::prepare(args.partitions).await?;
+    tables::pay(&servers.client, 0..args.events).await?;
+    tables::index_payments(&servers.client).await?;
+    block_in_place(|| load::produce(&servers.kafka(), TOPIC, 0..args.events))?;
+    let sent = servers.records_in_topic()?;
+    if sent != args.events as i64 {
+        return Err(system(format!("the topic holds {sent} events of {}", args.events)));
+    }
+    let second = servers.connect().await?;
+    Ok(ApplyServers { servers, second })
 }
 
-/// COPY, then makegood, from tables emptied alike; both must have made the same rows.
-async fn measure(args: &Args, servers: &ApplyServers, number: usize) -> Result<Round, Problem> {
-    let client = &servers.clients[0];
-    let (text, by_text) = copied(args, servers, Form::Text).await?;
-    let (binary, by_binary) = copied(args, servers, Form::Binary).await?;
+/// COPY, one transaction a message, then makegood, from tables emptied alike; all must have made the same rows.
+async fn measure(args: &Args, at: &ApplyServers, number: usize) -> Result<Round, Problem> {
+    let (servers, client) = (&at.servers, &at.servers.client);
+    let (text, by_text) = copied(args, at, Form::Text).await?;
+    let (binary, by_binary) = copied(args, at, Form::Binary).await?;
+    tables::empty(client).await?;
+    let each = args.events.min(ONE_BY_ONE);
+    let clients = [client, &at.second];
+    let one_by_one = one_by_one::measure(clients, each, args.partitions).await?.as_secs_f64();
+    let one_by_one = each as f64 / one_by_one;
+    tables::verify(client, each).await?;
     tables::empty(client).await?;
     let group = group(number);
+    let before = servers.counters().await?;
     let daemon = Daemon::start(&daemon_config(args, servers, &group))?;
-    let makegood = block_in_place(|| daemon.finish(client, &group, args.events, SLOWEST))?;
+    let makegood = block_in_place(|| daemon.finish(servers, &group, args.events, SLOWEST))?;
+    let cost = servers.cost(&before, makegood.used.cpu).await?;
     let made = tables::verify(client, args.events).await?;
     if by_text != made || by_binary != made {
         return Err(system("makegood's rows are not those that COPY wrote"));
     }
-    Ok(Round { text, binary, makegood })
+    let broker_memory = servers.processes().broker.and_then(usage::peak_memory);
+    Ok(Round { text, binary, one_by_one, makegood, cost, broker_memory })
 }
 
 /// How long COPY takes into empty tables, and what it made.
-async fn copied(
-    args: &Args,
-    servers: &ApplyServers,
-    form: Form,
-) -> Result<(Duration, Made), Problem> {
-    let [client, second] = &servers.clients;
+async fn copied(args: &Args, at: &ApplyServers, form: Form) -> Result<(Duration, Made), Problem> {
+    let client = &at.servers.client;
     tables::empty(client).await?;
-    let took = copy::measure([client, second], form, args.events, args.partitions).await?;
+    let into = copy::Tables::Both;
+    let clients = [client, &at.second];
+    let took = copy::measure(clients, form, into, 0..args.events, args.partitions).await?;
     Ok((took, tables::verify(client, args.events).await?))
 }
 
-/// Lets the last round's group read the topic from the beginning once more. No row may change.
-async fn second_pass(args: &Args, servers: &ApplyServers) -> Result<(), Problem> {
-    let client = &servers.clients[0];
-    let before = tables::checksum(client).await?;
+/// Lets the last round's group read the topic from the beginning once more, which is a rate as well. No row may change.
+async fn second_pass(args: &Args, at: &ApplyServers) -> Result<f64, Problem> {
+    let servers = &at.servers;
+    let before = tables::checksum(&servers.client).await?;
     let group = group(args.rounds);
-    block_in_place(|| {
-        load::rewind(&kafka_client(&servers.kafka), TOPIC, &group, args.partitions)?;
+    let pace = block_in_place(|| {
+        load::rewind(&servers.kafka(), TOPIC, &group, args.partitions)?;
         let daemon = Daemon::start(&daemon_config(args, servers, &group))?;
-        let pace = daemon.finish(client, &group, 2 * args.events, SLOWEST)?;
-        let seconds = pace.from_start.as_secs_f64();
-        let rate = report::thousands(args.events as f64 / seconds);
-        println!(
-            "\nthe same topic from the beginning again: {seconds:.2} s from start, {rate} events/s"
-        );
-        Ok::<(), Problem>(())
+        daemon.finish(servers, &group, 2 * args.events, SLOWEST)
     })?;
-    if tables::checksum(client).await? != before {
+    println!(
+        "\nthe same topic from the beginning again: {:.2} s from start, {} events/s",
+        pace.from_start.as_secs_f64(),
+        report::thousands(pace.seen_per_second)
+    );
+    if tables::checksum(&servers.client).await? != before {
         return Err(system("the second pass changed rows"));
     }
     println!("no row was added, changed or lost");
-    Ok(())
+    Ok(pace.seen_per_second)
 }
 
 fn group(round: usize) -> String {
     format!("bench-{round}")
 }
 
-fn kafka_client(kafka: &PrivateKafka) -> Kafka {
-    Kafka { bootstrap_servers: kafka.bootstrap(), ..Config::default().kafka }
-}
-
-/// The daemon's configuration: the defaults but for what was asked for, and a grace that outlasts the bench.
-fn daemon_config(args: &Args, servers: &ApplyServers, group: &str) -> String {
-    let mut text = format!(
-        "[postgres]\nurl = \"{}\"\n[kafka]\nbootstrap_servers = \"{}\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
-         [[inbox]]\nname = \"purchase-confirmed\"\ntopic = \"{TOPIC}\"\ngroup = \"{group}\"\n\
-         event_type = \"PURCHASE_CONFIRMED\"\n",
-        servers.postgres.url("postgres"),
-        servers.kafka.bootstrap()
-    );
-    let job =
-        "[[reconcile]]\nname = \"purchases\"\ninbox = \"purchase-confirmed\"\ngrace = \"1d\"\n";
+/// The daemon's configuration: the defaults but for what was asked for.
+fn daemon_config(args: &Args, servers: &BenchServers, group: &str) -> String {
+    let mut text = String::new();
     if args.believe {
-        text += "verify_payment = false\n";
+        text += BELIEVE;
     }
     if let Some(folder) = &args.mapping {
         let folder = std::path::absolute(folder).unwrap_or(folder.clone());
@@ -207,5 +197,5 @@ fn daemon_config(args: &Args, servers: &ApplyServers, group: &str) -> String {
     if let Some(bytes) = &args.batch_bytes {
         text += &format!("batch.bytes = \"{bytes}\"\n");
     }
-    text + job
+    servers.config(TOPIC, group, &text) + PATIENT_JOB
 }

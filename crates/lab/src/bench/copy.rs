@@ -31,9 +31,19 @@ pub enum Form {
     Binary,
 }
 
+/// Which tables are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Tables {
+    /// The host's and makegood's.
+    Both,
+    /// The host's alone.
+    Purchases,
+}
+
 /// What one connection writes.
 struct Share {
-    inbox: Table,
+    /// Of no use where the host's table alone is written.
+    inbox: Option<Table>,
     purchases: Table,
 }
 
@@ -51,62 +61,79 @@ impl Table {
     }
 }
 
-/// Writes the rows of the first `count` payments, half of them on each connection: one transaction
+/// Writes the rows of the payments of those numbers, half of them on each connection: one transaction
 /// with one COPY a table, which is as fast as rows get into these tables. Returns the time from the
 /// first BEGIN to the last COMMIT, without the encoding.
 pub async fn measure(
     clients: [&Client; 2],
     form: Form,
-    count: usize,
+    into: Tables,
+    numbers: Range<usize>,
     partitions: usize,
 ) -> Result<Duration, Problem> {
-    let half = count / 2;
-    let (one, two) = (share(form, 0..half, partitions), share(form, half..count, partitions));
+    let half = numbers.start + numbers.len() / 2;
+    let rows = numbers.len() * if into == Tables::Both { 2 } else { 1 };
+    let halves = [numbers.start..half, half..numbers.end];
+    let [one, two] = halves.map(|numbers| share(form, into, numbers, partitions));
     let began = Instant::now();
     let outcome = tokio::try_join!(write(clients[0], one), write(clients[1], two));
     let took = began.elapsed();
     match outcome.map_err(|e| postgres(&e))? {
-        (one, two) if one + two == 2 * count as u64 => Ok(took),
-        (one, two) => Err(system(format!("COPY wrote {one} and {two} rows of {}", 2 * count))),
+        (one, two) if one + two == rows as u64 => Ok(took),
+        (one, two) => Err(system(format!("COPY wrote {one} and {two} rows of {rows}"))),
     }
 }
 
 async fn write(client: &Client, share: Share) -> Result<u64, tokio_postgres::Error> {
     client.batch_execute("BEGIN").await?;
-    let rows =
-        share.purchases.send(client, PURCHASES).await? + share.inbox.send(client, INBOX).await?;
+    let mut rows = share.purchases.send(client, PURCHASES).await?;
+    if let Some(inbox) = share.inbox {
+        rows += inbox.send(client, INBOX).await?;
+    }
     client.batch_execute("COMMIT").await?;
     Ok(rows)
 }
 
-fn share(form: Form, numbers: Range<usize>, partitions: usize) -> Share {
+fn share(form: Form, into: Tables, numbers: Range<usize>, partitions: usize) -> Share {
+    let both = into == Tables::Both;
     let payments = numbers.clone().map(|number| (number, Payment::numbered(number)));
     match form {
         Form::Text => {
             let (mut inbox, mut purchases) = (String::new(), String::new());
             for (number, payment) in payments {
-                inbox += &inbox_line(&payment, number, partitions);
+                if both {
+                    inbox += &inbox_line(&payment, number, partitions);
+                }
                 purchases += &purchase_line(&payment);
             }
             let table = |lines: String| Table::Text(BytesMut::from(lines.as_bytes()));
-            Share { inbox: table(inbox), purchases: table(purchases) }
+            Share { inbox: both.then(|| table(inbox)), purchases: table(purchases) }
         }
         Form::Binary => {
             let empty = || Rows::with_capacity(numbers.len() * ROW_BYTES);
             let (mut inbox, mut purchases) = (empty(), empty());
             for (number, payment) in payments {
-                inbox_row(&mut inbox, &payment, number, partitions);
+                if both {
+                    inbox_row(&mut inbox, &payment, number, partitions);
+                }
                 purchase_row(&mut purchases, &payment);
             }
-            Share { inbox: Table::Binary(inbox), purchases: Table::Binary(purchases) }
+            Share {
+                inbox: both.then_some(Table::Binary(inbox)),
+                purchases: Table::Binary(purchases),
+            }
         }
     }
+}
+
+pub(super) fn digest(payment: &Payment) -> [u8; 16] {
+    envelope::digest(payment.json().as_bytes())
 }
 
 fn inbox_line(payment: &Payment, number: usize, partitions: usize) -> String {
     let (event, key, at) = (payment.event, payment.id, at(payment));
     let (offset, partition) = (number / partitions, number % partitions);
-    let digest = Uuid::from_bytes(envelope::digest(payment.json().as_bytes())).simple();
+    let digest = Uuid::from_bytes(digest(payment)).simple();
     format!("{event}\t{offset}\t{at}\t{partition}\t1\t\\\\x{digest}\tapplied\t{key}\t\\N\t\\N\n")
 }
 
@@ -127,7 +154,7 @@ fn inbox_row(out: &mut Rows, payment: &Payment, number: usize, partitions: usize
     out.time(payment.paid_at * 1_000_000);
     out.field(Some(&((number % partitions) as i32).to_be_bytes()));
     out.field(Some(&1i16.to_be_bytes()));
-    out.field(Some(&envelope::digest(payment.json().as_bytes())));
+    out.field(Some(&digest(payment)));
     out.field(Some(b"applied"));
     out.field(Some(payment.id.to_string().as_bytes()));
     out.field(None);

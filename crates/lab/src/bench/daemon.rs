@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio_postgres::Client;
 
-use super::machine;
+use super::servers::BenchServers;
+use super::usage;
 use super::{postgres, system};
 use crate::daemon::command_line;
 use crate::servers::host::PrivateFolder;
@@ -16,6 +17,9 @@ use rules::problem::Problem;
 
 /// How long a drain may take.
 const STOP: Duration = Duration::from_secs(30);
+/// How long PostgreSQL's memory is not looked at again.
+const MEMORY_LOOK: Duration = Duration::from_millis(500);
+
 /// How many records a group has taken in, whatever became of them.
 fn taken_in() -> String {
     // An id that was used before is counted besides.
@@ -41,8 +45,20 @@ pub struct Pace {
     pub applying: Duration,
     /// From the start of the process until everything was seen committed.
     pub from_start: Duration,
-    /// The most memory the process held, in KiB.
+    /// Records a second, from the first ones that were seen taken in to the last.
+    pub seen_per_second: f64,
+    pub used: Used,
+}
+
+/// What a process took from its start to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Used {
+    /// The most memory it held, in KiB.
     pub peak_memory: Option<u64>,
+    /// Processor seconds.
+    pub cpu: Option<f64>,
+    /// The most that PostgreSQL and all its processes were seen to hold, in KiB.
+    pub postgres_memory: Option<u64>,
 }
 
 impl Daemon {
@@ -66,48 +82,75 @@ impl Daemon {
     /// Waits until the group has taken in `target` records since its first step, then stops the
     /// daemon. `slowest` is what it must give at least, in records per second.
     pub fn finish(
-        mut self,
-        client: &Client,
+        self,
+        servers: &BenchServers,
         group: &str,
         target: usize,
         slowest: usize,
     ) -> Result<Pace, Problem> {
-        let runtime = Handle::current();
+        let (runtime, client, began) = (Handle::current(), &servers.client, self.began);
         // Prepared, so that asking takes next to nothing from what is measured.
         let question = runtime.block_on(client.prepare(&taken_in())).map_err(|e| postgres(&e))?;
-        let patience = Duration::from_secs(60 + (target / slowest) as u64);
-        let done = || {
-            let taken = runtime.block_on(client.query_one(&question, &[&group]));
-            taken.is_ok_and(|taken| taken.get::<_, i64>(0) >= target as i64)
+        let count = || -> Option<i64> {
+            Some(runtime.block_on(client.query_one(&question, &[&group])).ok()?.get(0))
         };
-        self.server.wait_until(patience, done)?;
-        let from_start = self.began.elapsed();
-        let peak_memory = self.stop()?;
-        let applying = runtime.block_on(applying(client, group))?;
-        Ok(Pace { applying, from_start, peak_memory })
+        let before = count().unwrap_or_default();
+        let mut first = None;
+        let mut last = (Instant::now(), before);
+        let patience = Duration::from_secs(60 + (target / slowest) as u64);
+        let used = self.finish_when(servers, patience, || {
+            let Some(now) = count() else { return false };
+            last = (Instant::now(), now);
+            if first.is_none() && now > before {
+                first = Some(last);
+            }
+            now >= target as i64
+        })?;
+        let seen_per_second = first.map_or(f64::NAN, |(at, count)| {
+            (last.1 - count) as f64 / last.0.duration_since(at).as_secs_f64()
+        });
+        let from_start = last.0 - began;
+        let applying = runtime.block_on(applying(client, group, began.elapsed()))?;
+        Ok(Pace { applying, from_start, seen_per_second, used })
     }
 
-    /// Waits until `done`, at most `patience`, then stops the daemon; returns the most memory it held, in KiB.
+    /// Waits until `done`, at most `patience`, then stops the daemon.
     pub fn finish_when(
         mut self,
+        servers: &BenchServers,
         patience: Duration,
-        done: impl FnMut() -> bool,
-    ) -> Result<Option<u64>, Problem> {
-        self.server.wait_until(patience, done)?;
-        self.stop()
+        mut done: impl FnMut() -> bool,
+    ) -> Result<Used, Problem> {
+        let mut looked: Option<Instant> = None;
+        let mut postgres_memory = None;
+        self.server.wait_until(patience, || {
+            // To look at each of PostgreSQL's processes takes a while, so it is not done at every turn.
+            if looked.is_none_or(|at| at.elapsed() > MEMORY_LOOK) {
+                looked = Some(Instant::now());
+                let now = servers.processes().postgres.and_then(usage::family_memory);
+                postgres_memory = postgres_memory.max(now);
+            }
+            done()
+        })?;
+        let used = Used { postgres_memory, ..self.used() };
+        self.server.stop_with("TERM", STOP)?;
+        Ok(used)
     }
 
-    fn stop(&mut self) -> Result<Option<u64>, Problem> {
-        let peak_memory = machine::peak_memory(self.server.pid());
-        self.server.stop_with("TERM", STOP)?;
-        Ok(peak_memory)
+    /// What it took until now.
+    pub fn used(&self) -> Used {
+        let pid = self.server.pid();
+        Used { peak_memory: usage::peak_memory(pid), cpu: usage::cpu(pid), postgres_memory: None }
     }
 }
 
-/// The time from the first batch's begin to the last batch's end, by the database's clock.
-async fn applying(client: &Client, group: &str) -> Result<Duration, Problem> {
-    let sql = "SELECT extract(epoch FROM max(written_at) - (SELECT min(applied_at) FROM makegood.inbox))::float8 \
+/// The time from the first batch's begin to the last batch's end, by the database's clock; `since` is how long ago the
+/// daemon was started. Nothing where no event was new.
+async fn applying(client: &Client, group: &str, since: Duration) -> Result<Duration, Problem> {
+    let sql = "SELECT extract(epoch FROM max(written_at) - (SELECT min(applied_at) FROM makegood.inbox \
+            WHERE applied_at >= clock_timestamp() - $2::float8 * interval '1 second'))::float8 \
         FROM makegood.positions WHERE consumer_group = $1";
-    let row = client.query_one(sql, &[&group]).await.map_err(|e| postgres(&e))?;
+    let row =
+        client.query_one(sql, &[&group, &since.as_secs_f64()]).await.map_err(|e| postgres(&e))?;
     Ok(Duration::from_secs_f64(row.get::<_, Option<f64>>(0).unwrap_or_default().max(0.0)))
 }

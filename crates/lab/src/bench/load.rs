@@ -1,5 +1,6 @@
 //! The events of the measurement: made from their number, so that nobody has to keep them.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -55,6 +56,11 @@ impl Payment {
         }
     }
 
+    /// How much, as money is written.
+    pub fn amount(&self) -> String {
+        format!("{}.{:02}", self.cents / 100, self.cents % 100)
+    }
+
     /// Its event in the topic's shape, with a field that the mapping does not read to fill it up to
     /// [`EVENT_BYTES`].
     pub fn json(&self) -> String {
@@ -76,14 +82,14 @@ impl Payment {
     }
 }
 
-/// Sends the events of the first `count` payments, keyed by student, in batches. Blocks until the
+/// Sends the events of the payments of those numbers, keyed by student, in batches. Blocks until the
 /// broker has them all.
-pub fn produce(kafka: &Kafka, topic: &str, count: usize) -> Result<(), Problem> {
+pub fn produce(kafka: &Kafka, topic: &str, numbers: Range<usize>) -> Result<(), Problem> {
     let mut settings = settings::producer(kafka, "makegood-bench");
     settings.set("linger.ms", "50").set("queue.buffering.max.kbytes", "65536");
     let failed = |error: &KafkaError| problem(error, "cannot send the events");
     let producer: BaseProducer = settings.create().map_err(|e| failed(&e))?;
-    for number in 0..count {
+    for number in numbers {
         let payment = Payment::numbered(number);
         let (key, value) = (payment.student.to_string(), payment.json());
         let mut record = BaseRecord::to(topic).key(&key).payload(&value);

@@ -33,10 +33,3 @@ pub async fn describe(client: &Client) -> Result<String, Problem> {
     text += &format!("\nKafka       librdkafka {librdkafka}\n");
     Ok(text)
 }
-
-/// The most memory a process has held so far, in KiB; nothing where the system does not tell.
-pub fn peak_memory(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().trim_end_matches(" kB").parse().ok()
-}

@@ -7,9 +7,11 @@ use tokio::sync::mpsc;
 use tokio::task::block_in_place;
 use tokio_postgres::Client;
 
-use super::daemon::Daemon;
+use super::daemon::{Daemon, Used};
+use super::figures::{Figures, MeasuredCase};
 use super::load::Payment;
 use super::report::{self, thousands};
+use super::usage::Cost;
 use super::{machine, postgres, servers, system};
 use kafka::sender::{HandOver, Outgoing, Pace, Sender};
 use rules::problem::Problem;
@@ -38,16 +40,20 @@ pub struct Args {
 struct Round {
     client: f64,
     makegood: f64,
+    ratio: f64,
     peak_memory: Option<u64>,
+    cost: Cost,
 }
 
 /// Measures, prints, verifies.
-pub async fn run(args: &Args) -> Result<ExitCode, Problem> {
+pub async fn run(args: &Args) -> Result<(Figures, ExitCode), Problem> {
     eprintln!("starting PostgreSQL and Kafka");
     let servers = BenchServers::prepare(3).await?;
-    print!("{}", machine::describe(&servers.client).await?);
+    let machine = machine::describe(&servers.client).await?;
+    let plotted = &["client_per_second", "makegood_per_second"];
+    let mut figures = Figures::new("outbox", &machine, plotted, "rows/s");
     println!(
-        "load        {} rows of {} bytes in the outbox, to 3 partitions, {} rounds\n\n\
+        "{machine}load        {} rows of {} bytes in the outbox, to 3 partitions, {} rounds\n\n\
          client      librdkafka's producer alone: the same messages from memory, acks=all, idempotent\n\
          makegood    from the relay's claim to the step that passed the last row\n\n\
          {:<8}{:>12}{:>14}{:>8}{:>14}",
@@ -69,15 +75,24 @@ pub async fn run(args: &Args) -> Result<ExitCode, Problem> {
     let median = Round {
         client: report::middle(rounds.iter().map(|r| r.client).collect()).unwrap_or_default(),
         makegood: report::middle(rounds.iter().map(|r| r.makegood).collect()).unwrap_or_default(),
+        ratio: report::middle(rounds.iter().map(|r| r.ratio).collect()).unwrap_or_default(),
         peak_memory: rounds.iter().filter_map(|r| r.peak_memory).max(),
+        cost: rounds.last().map(|r| r.cost).unwrap_or_default(),
     };
     println!("{}", line("median", &median));
+    let case = MeasuredCase::new("median")
+        .with("client_per_second", median.client)
+        .with("makegood_per_second", median.makegood)
+        .with("ratio", median.ratio)
+        .with("daemon_peak_kib", median.peak_memory.map(|kib| kib as f64))
+        .with_cost(&median.cost, args.rows);
+    figures.note(case);
     match args.at_least {
         Some(least) if median.makegood < least => {
             eprintln!("the median rate is below {}/s", thousands(least));
-            Ok(ExitCode::FAILURE)
+            Ok((figures, ExitCode::FAILURE))
         }
-        _ => Ok(ExitCode::SUCCESS),
+        _ => Ok((figures, ExitCode::SUCCESS)),
     }
 }
 
@@ -86,7 +101,7 @@ fn line(name: &str, round: &Round) -> String {
         "{name:<8}{:>10}/s{:>12}/s{:>8.2}{:>14}",
         thousands(round.client),
         thousands(round.makegood),
-        round.makegood / round.client,
+        round.ratio,
         report::memory(round.peak_memory)
     )
 }
@@ -95,11 +110,19 @@ async fn measure(rows: usize, servers: &BenchServers) -> Result<Round, Problem> 
     let before = servers.records_in_topic()?;
     let client = send_alone(rows, servers).await?;
     fill(&servers.client, rows).await?;
-    let (makegood, peak_memory) = relay(rows, servers).await?;
+    let counters = servers.counters().await?;
+    let (makegood, used) = relay(rows, servers).await?;
+    let cost = servers.cost(&counters, used.cpu).await?;
     let sent = servers.records_in_topic()? - before;
     // Each record once: a duplicate is a fault's, and there was none.
     match sent == 2 * rows as i64 {
-        true => Ok(Round { client, makegood, peak_memory }),
+        true => Ok(Round {
+            client,
+            makegood,
+            ratio: makegood / client,
+            peak_memory: used.peak_memory,
+            cost,
+        }),
         false => Err(system(format!("the topic got {sent} records, not twice {rows}"))),
     }
 }
@@ -165,13 +188,13 @@ async fn fill(client: &Client, rows: usize) -> Result<(), Problem> {
     client.batch_execute("CHECKPOINT").await.map_err(|e| postgres(&e))
 }
 
-async fn relay(rows: usize, servers: &BenchServers) -> Result<(f64, Option<u64>), Problem> {
+async fn relay(rows: usize, servers: &BenchServers) -> Result<(f64, Used), Problem> {
     let passed = published(&servers.client).await?;
     // Its inbox reads a topic that stays empty: only the relay has work.
-    let daemon = Daemon::start(&servers.config(servers::IDLE_TOPIC, "idle"))?;
+    let daemon = Daemon::start(&servers.config(servers::IDLE_TOPIC, "idle", servers::BELIEVE))?;
     let target = passed + rows as i64;
-    let peak_memory = block_in_place(|| {
-        daemon.finish_when(Duration::from_secs(60 + (rows / SLOWEST) as u64), || {
+    let used = block_in_place(|| {
+        daemon.finish_when(servers, Duration::from_secs(60 + (rows / SLOWEST) as u64), || {
             let now = tokio::runtime::Handle::current().block_on(published(&servers.client));
             now.is_ok_and(|now| now >= target)
         })
@@ -181,7 +204,7 @@ async fn relay(rows: usize, servers: &BenchServers) -> Result<(f64, Option<u64>)
         FROM makegood.outbox_steps WHERE epoch = (SELECT max(epoch) FROM makegood.outbox_steps)";
     let row = servers.client.query_one(sql, &[&target, &passed]).await.map_err(|e| postgres(&e))?;
     let seconds: f64 = row.get::<_, Option<f64>>(0).unwrap_or_default();
-    Ok((rows as f64 / seconds, peak_memory))
+    Ok((rows as f64 / seconds, used))
 }
 
 async fn published(client: &Client) -> Result<i64, Problem> {

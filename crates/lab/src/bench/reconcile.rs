@@ -9,10 +9,11 @@ use tokio::task::block_in_place;
 use tokio_postgres::Client;
 
 use super::daemon::Daemon;
+use super::figures::{Figures, MeasuredCase};
 use super::report::{self, thousands};
 use super::{load, machine, postgres, servers, system};
 use rules::problem::Problem;
-use servers::{BenchServers, IDLE_TOPIC, TOPIC};
+use servers::{BELIEVE, BenchServers, IDLE_TOPIC, TOPIC};
 
 /// A daemon slower than this, in payments or records per second, is taken for stuck.
 const SLOWEST: usize = 2000;
@@ -33,7 +34,7 @@ pub struct Args {
     /// How many events the consumer takes in, alone and beside a sweep
     #[arg(long, value_name = "N", default_value_t = 200_000)]
     events: usize,
-    /// Exit with 1 if a sweep's median time is more than so many times the anti-join's
+    /// Exit with 1 if the median time of sweep and conflicts is more than so many times the anti-join's
     #[arg(long, value_name = "RATIO")]
     at_most: Option<f64>,
 }
@@ -43,29 +44,36 @@ struct Round {
     join: f64,
     sweep: f64,
     conflicts: f64,
+    again: f64,
+    /// Of sweep and conflicts to the anti-join.
+    ratio: f64,
     peak_memory: Option<u64>,
 }
 
 /// Measures, prints, verifies.
-pub async fn run(args: &Args) -> Result<ExitCode, Problem> {
+pub async fn run(args: &Args) -> Result<(Figures, ExitCode), Problem> {
     eprintln!("starting PostgreSQL and Kafka, making {} payments", thousands(args.payments as f64));
     let servers = BenchServers::prepare(3).await?;
     fill(&servers.client, args).await?;
-    print!("{}", machine::describe(&servers.client).await?);
+    let machine = machine::describe(&servers.client).await?;
+    let plotted = &["anti_join_seconds", "sweep_seconds", "conflicts_seconds", "again_seconds"];
+    let mut figures = Figures::new("reconcile", &machine, plotted, "seconds");
     println!(
-        "load        {} payments, {} without a purchase, {} rounds\n\n\
+        "{machine}load        {} payments, {} without a purchase, {} rounds\n\n\
          anti-join   SELECT count(*) of the same, PostgreSQL's own plan, in parallel\n\
          sweep       a run of the daemon, from its first window until the last purchase was made\n\
-         conflicts   the same run's search for contradictions, which is no part of the above\n\n\
-         {:<8}{:>12}{:>12}{:>8}{:>14}{:>14}",
+         conflicts   the same run's search for contradictions; `ratio` is of both to the anti-join\n\
+         again       a second run over the same, where nothing has changed\n\n\
+         {:<8}{:>12}{:>12}{:>12}{:>8}{:>12}{:>14}",
         thousands(args.payments as f64),
         thousands(args.missing as f64),
         args.rounds,
         "round",
         "anti-join",
         "sweep",
-        "ratio",
         "conflicts",
+        "ratio",
+        "again",
         "peak memory"
     );
     let mut rounds = Vec::new();
@@ -80,28 +88,44 @@ pub async fn run(args: &Args) -> Result<ExitCode, Problem> {
         join: middle(|r| r.join),
         sweep: middle(|r| r.sweep),
         conflicts: middle(|r| r.conflicts),
+        again: middle(|r| r.again),
+        ratio: middle(|r| r.ratio),
         peak_memory: rounds.iter().filter_map(|r| r.peak_memory).max(),
     };
     println!("{}", line("median", &median));
-    beside(&servers, args).await?;
+    figures.note(case(&median));
+    let [alone, beside] = beside(&servers, args).await?;
+    let consumer = MeasuredCase::new("consumer").with("alone_per_second", alone);
+    figures.note(consumer.with("beside_a_sweep_per_second", beside));
     match args.at_most {
-        Some(most) if median.sweep > most * median.join => {
-            eprintln!("the median sweep takes more than {most} times the anti-join");
-            Ok(ExitCode::FAILURE)
+        Some(most) if median.ratio > most => {
+            eprintln!("the median run takes more than {most} times the anti-join");
+            Ok((figures, ExitCode::FAILURE))
         }
-        _ => Ok(ExitCode::SUCCESS),
+        _ => Ok((figures, ExitCode::SUCCESS)),
     }
 }
 
 fn line(name: &str, round: &Round) -> String {
     format!(
-        "{name:<8}{:>10.2} s{:>10.2} s{:>8.2}{:>12.2} s{:>14}",
+        "{name:<8}{:>10.2} s{:>10.2} s{:>10.2} s{:>8.2}{:>10.2} s{:>14}",
         round.join,
         round.sweep,
-        round.sweep / round.join,
         round.conflicts,
+        round.ratio,
+        round.again,
         report::memory(round.peak_memory)
     )
+}
+
+fn case(round: &Round) -> MeasuredCase {
+    MeasuredCase::new("median")
+        .with("anti_join_seconds", round.join)
+        .with("sweep_seconds", round.sweep)
+        .with("conflicts_seconds", round.conflicts)
+        .with("ratio_with_conflicts", round.ratio)
+        .with("again_seconds", round.again)
+        .with("daemon_peak_kib", round.peak_memory.map(|kib| kib as f64))
 }
 
 /// Payments three seconds apart that end yesterday, and their purchases but for the missing ones.
@@ -126,18 +150,7 @@ async fn measure(servers: &BenchServers, args: &Args) -> Result<Round, Problem> 
     if missing != args.missing as i64 {
         return Err(system(format!("{missing} purchases are missing, not {}", args.missing)));
     }
-    let daemon = Daemon::start(&(servers.config(IDLE_TOPIC, "idle") + JOB))?;
-    let mut sweep = None;
-    let peak_memory = block_in_place(|| {
-        daemon.finish_when(Duration::from_secs(60 + (args.payments / SLOWEST) as u64), || {
-            let state = Handle::current().block_on(state(client));
-            let Ok(Some((phase, seconds, done))) = state else { return false };
-            if phase == "conflicts" && sweep.is_none() {
-                sweep = Some(seconds);
-            }
-            done
-        })
-    })?;
+    let (sweep, peak_memory) = swept(servers, args)?;
     let sql =
         "SELECT made_good, extract(epoch FROM finished_at - started_at)::float8 FROM makegood.runs";
     let row = client.query_one(sql, &[]).await.map_err(|e| postgres(&e))?;
@@ -146,7 +159,32 @@ async fn measure(servers: &BenchServers, args: &Args) -> Result<Round, Problem> 
         return Err(system(format!("{made_good} purchases were made, not {}", args.missing)));
     }
     let sweep = sweep.unwrap_or(whole);
-    Ok(Round { join, sweep, conflicts: whole - sweep, peak_memory })
+    let once_more = "DELETE FROM makegood.runs; SELECT makegood.reconcile('purchases')";
+    client.batch_execute(once_more).await.map_err(|e| postgres(&e))?;
+    swept(servers, args)?;
+    let sql = "SELECT extract(epoch FROM finished_at - started_at)::float8 FROM makegood.runs";
+    let again: f64 = client.query_one(sql, &[]).await.map_err(|e| postgres(&e))?.get(0);
+    let (conflicts, ratio) = (whole - sweep, whole / join);
+    Ok(Round { join, sweep, conflicts, again, ratio, peak_memory })
+}
+
+/// Lets a daemon make one run; returns after how many seconds it turned to the conflicts, if it was seen then, and the
+/// most memory that the daemon held.
+fn swept(servers: &BenchServers, args: &Args) -> Result<(Option<f64>, Option<u64>), Problem> {
+    let daemon = Daemon::start(&(servers.config(IDLE_TOPIC, "idle", BELIEVE) + JOB))?;
+    let mut sweep = None;
+    let used = block_in_place(|| {
+        let patience = Duration::from_secs(60 + (args.payments / SLOWEST) as u64);
+        daemon.finish_when(servers, patience, || {
+            let state = Handle::current().block_on(state(&servers.client));
+            let Ok(Some((phase, seconds, done))) = state else { return false };
+            if phase == "conflicts" && sweep.is_none() {
+                sweep = Some(seconds);
+            }
+            done
+        })
+    })?;
+    Ok((sweep, used.peak_memory))
 }
 
 /// What the only run is at: its phase, the seconds since it began, and whether it is done.
@@ -174,18 +212,18 @@ async fn forget(client: &Client) -> Result<(), Problem> {
 }
 
 /// The consumer's rate, alone and while a sweep runs.
-async fn beside(servers: &BenchServers, args: &Args) -> Result<(), Problem> {
-    block_in_place(|| load::produce(&servers.kafka(), TOPIC, args.events))?;
+async fn beside(servers: &BenchServers, args: &Args) -> Result<[f64; 2], Problem> {
+    block_in_place(|| load::produce(&servers.kafka(), TOPIC, 0..args.events))?;
     let mut rates = Vec::new();
     for (name, group) in [("alone", "bench-alone"), ("beside a sweep", "bench-beside")] {
         forget(&servers.client).await?;
-        let config = servers.config(TOPIC, group);
+        let config = servers.config(TOPIC, group, BELIEVE);
         let config = match rates.is_empty() {
             true => format!("reconcile = []\n{config}"),
             false => config + JOB,
         };
         let daemon = Daemon::start(&config)?;
-        let pace = block_in_place(|| daemon.finish(&servers.client, group, args.events, SLOWEST))?;
+        let pace = block_in_place(|| daemon.finish(servers, group, args.events, SLOWEST))?;
         let rate = args.events as f64 / pace.applying.as_secs_f64();
         println!("consumer {name}: {} events/s", thousands(rate));
         rates.push(rate);
@@ -193,5 +231,5 @@ async fn beside(servers: &BenchServers, args: &Args) -> Result<(), Problem> {
     let state = state(&servers.client).await.map_err(|e| postgres(&e))?;
     let (phase, ..) = state.unwrap_or(("not begun".to_owned(), 0.0, false));
     println!("which is {:.0}% of it; the sweep was at: {phase}", 100.0 * rates[1] / rates[0]);
-    Ok(())
+    Ok([rates[0], rates[1]])
 }
