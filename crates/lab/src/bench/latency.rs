@@ -10,7 +10,7 @@ use super::daemon::Daemon;
 use super::figures::{Figures, MeasuredCase};
 use super::floor::Floor;
 use super::load::Payment;
-use super::payers::{Payers, Watched};
+use super::payers::{Payers, WatchedPayments};
 use super::report::{millis, thousands};
 use super::{machine, postgres, servers};
 use rules::numfmt::quantile;
@@ -129,7 +129,7 @@ async fn at_rate(
 /// Passes one payment at a time, at most `rate` a second, for so long.
 async fn pass(
     floor: &mut Floor,
-    watched: &Watched,
+    watched: &WatchedPayments,
     numbers: std::ops::Range<usize>,
     rate: f64,
     time: Duration,

@@ -32,7 +32,7 @@ const ALONE: &str = "INSERT INTO payments (id, student_id, course_id, amount, cu
 /// Connections that pay.
 pub struct Payers {
     clients: Vec<Arc<Client>>,
-    pub watched: Arc<Watched>,
+    pub watched: Arc<WatchedPayments>,
     next: usize,
     seed: u64,
 }
@@ -44,7 +44,7 @@ impl Payers {
         for _ in 0..CONNECTIONS {
             clients.push(Arc::new(servers.connect().await?));
         }
-        let watched = Arc::new(Watched::default());
+        let watched = Arc::new(WatchedPayments::default());
         tokio::spawn(look(servers.connect().await?, watched.clone()));
         Ok(Payers { clients, watched, next: 0, seed })
     }
@@ -79,7 +79,7 @@ impl Payers {
 
 async fn pay(
     client: Arc<Client>,
-    watched: Option<Arc<Watched>>,
+    watched: Option<Arc<WatchedPayments>>,
     numbers: std::ops::Range<usize>,
     rate: f64,
     mut random: fastrand::Rng,
@@ -111,7 +111,7 @@ async fn pay(
 
 /// The payments whose purchases are not seen yet, and how long the others took.
 #[derive(Default)]
-pub struct Watched(Mutex<Times>);
+pub struct WatchedPayments(Mutex<Times>);
 
 #[derive(Default)]
 struct Times {
@@ -119,7 +119,7 @@ struct Times {
     took: Vec<Duration>,
 }
 
-impl Watched {
+impl WatchedPayments {
     /// From now on a purchase is waited for.
     pub fn paid(&self, payment: Uuid) {
         self.lock().open.insert(payment, Instant::now());
@@ -149,7 +149,7 @@ impl Watched {
 }
 
 /// Looks for the purchases of open payments until the bench ends.
-async fn look(client: Client, watched: Arc<Watched>) {
+async fn look(client: Client, watched: Arc<WatchedPayments>) {
     let sql = "SELECT payment_id FROM student_course_purchases WHERE payment_id = ANY ($1)";
     let Ok(statement) = client.prepare(sql).await else { return };
     loop {
