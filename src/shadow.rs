@@ -29,6 +29,7 @@ use log::WholeLog;
 pub use report::{Comparison, Comparisons};
 use rules::envelope;
 use rules::fields;
+use rules::ids::Offset;
 use rules::payment;
 use rules::problem::Problem;
 use rules::record::Record;
@@ -177,7 +178,7 @@ impl Shadow {
                 let dates = fields.filter(|(_, field)| field.kind == fields::Kind::Timestamptz);
                 times.extend(dates.map(|(number, _)| body.value(number)?.parse().ok()));
                 if let Some(first) = times.into_iter().flatten().min() {
-                    let is_whole = record.offset == 0;
+                    let is_whole = record.offset == Offset(0);
                     self.first.entry(record.partition).or_insert((first, is_whole));
                 }
                 if self.seen.len() < REMEMBERED {

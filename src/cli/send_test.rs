@@ -19,7 +19,7 @@ use crate::kafka::produce::Producer;
 use crate::overview::start;
 use crate::store::report;
 use crate::store::test_events::{self, Answer};
-use rules::ids::RouteId;
+use rules::ids::{Offset, RouteId};
 use rules::problem::{Code, Problem};
 use rules::record::{Header, Record};
 
@@ -57,7 +57,7 @@ struct Sent {
     test: Uuid,
     event_id: Uuid,
     partition: i32,
-    offset: i64,
+    offset: Offset,
     at: Instant,
 }
 

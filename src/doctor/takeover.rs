@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::ingest::Route;
 use crate::store::mapping::Mapping;
 use crate::store::{Store, orphan_purchases};
+use rules::ids::Offset;
 use rules::offsets::{Notice, StartAt};
 use rules::problem::Problem;
 
@@ -83,7 +84,7 @@ fn starts(waiting: &Waiting) -> Vec<Check> {
 fn one(
     partition: i32,
     start: &StartAt,
-    committed: Option<i64>,
+    committed: Option<Offset>,
     waits: i64,
     since: Option<Timestamp>,
 ) -> Check {

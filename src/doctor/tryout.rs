@@ -13,7 +13,7 @@ use crate::store::inbox::{self, ApplyFault, Batch, Entry, Kind, Rehearsed};
 use crate::store::mapping::Mapping;
 use crate::store::positions::Log;
 use crate::store::{Fault, Store};
-use rules::ids::RouteId;
+use rules::ids::{Offset, RouteId};
 use rules::outcome::Attempted;
 use rules::record::Record;
 
@@ -26,7 +26,7 @@ pub struct Tried {
     /// The record's partition.
     pub partition: i32,
     /// Its offset.
-    pub offset: i64,
+    pub offset: Offset,
     /// Its event's id.
     pub event_id: Uuid,
     /// What came of it.

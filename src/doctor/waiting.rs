@@ -10,6 +10,7 @@ use crate::ingest::{self, Preview, Route};
 use crate::kafka::probe::{Probe, Reader};
 use crate::stop::blocking;
 use crate::store::Store;
+use rules::ids::Offset;
 use rules::offsets::Why;
 use rules::problem::Problem;
 use rules::record::Record;
@@ -38,7 +39,7 @@ pub async fn look(
     let settings = &route.settings;
     let probe = Arc::new(Probe::new(kafka, &settings.topic, &settings.group)?);
     let preview = ingest::preview(route, store, &probe).await?;
-    let ranges: BTreeMap<i32, (i64, i64)> = (preview.starts.iter())
+    let ranges: BTreeMap<i32, (Offset, Offset)> = (preview.starts.iter())
         .filter_map(|(p, start)| Some((*p, (start.offset, preview.ends.get(p)?.high))))
         .collect();
     let total = extent(&ranges);
@@ -55,7 +56,7 @@ pub async fn passed(
     limit: usize,
 ) -> Result<(Vec<Record>, i64), Problem> {
     let taken_over = preview.starts.iter().filter(|(_, start)| start.why == Why::TakenOver);
-    let mut ranges: BTreeMap<i32, (i64, i64)> = taken_over
+    let mut ranges: BTreeMap<i32, (Offset, Offset)> = taken_over
         .filter_map(|(p, start)| start.gap.as_ref().map(|gap| (*p, (gap.start, gap.end))))
         .collect();
     let total = extent(&ranges);
@@ -69,8 +70,8 @@ pub async fn passed(
 }
 
 /// How many offsets there are in the ranges.
-fn extent(ranges: &BTreeMap<i32, (i64, i64)>) -> i64 {
-    ranges.values().map(|(from, to)| (to - from).max(0)).sum()
+fn extent(ranges: &BTreeMap<i32, (Offset, Offset)>) -> i64 {
+    ranges.values().map(|(from, to)| (*to - *from).max(0)).sum()
 }
 
 /// What a search in the records that wait has found.
@@ -97,7 +98,7 @@ pub async fn search(
         return Err(problem);
     }
     let ends = preview.ends;
-    let ranges: Vec<(i32, Range<i64>)> = (preview.starts.iter())
+    let ranges: Vec<(i32, Range<Offset>)> = (preview.starts.iter())
         .filter_map(|(p, start)| Some((*p, start.offset..ends.get(p)?.high)))
         .collect();
     let (kafka, topic, group) = (kafka.clone(), settings.topic.clone(), settings.group.clone());

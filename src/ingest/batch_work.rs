@@ -14,6 +14,7 @@ use crate::isolate::Work;
 use crate::store::decisions;
 use crate::store::inbox::{Applied, ApplyFault, Entry, Kind};
 use crate::store::quarantine::Refusal;
+use rules::ids::Offset;
 use rules::outcome::Counter;
 use rules::trace::TraceContext;
 
@@ -62,7 +63,7 @@ impl<'a> BatchWork<'a> {
     /// Notes that entries are in the database: the next step builds on it, and Kafka may know.
     fn moved(&mut self, entries: &[Entry<'_>], applied: &Applied) {
         let claim = &mut *self.claim;
-        let mut next: BTreeMap<i32, i64> = BTreeMap::new();
+        let mut next: BTreeMap<i32, Offset> = BTreeMap::new();
         for entry in entries {
             next.insert(entry.record.partition, entry.record.offset + 1);
         }
@@ -122,7 +123,7 @@ impl<'a> BatchWork<'a> {
             conflict = c[Counter::Conflict],
             id_reused = c[Counter::IdReused],
             partition = culprits.first().map(|e| e.record.partition),
-            offset = culprits.first().map(|e| e.record.offset),
+            offset = culprits.first().map(|e| e.record.offset.0),
             "some records need a look: makegood quarantine list, makegood inbox list"
         );
     }

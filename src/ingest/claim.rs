@@ -15,7 +15,7 @@ use crate::stop::blocking;
 use crate::store::Store;
 use crate::store::gaps::Gap;
 use crate::store::positions::{self, Anchor, Claim, Log};
-use rules::ids::StepNumber;
+use rules::ids::{Offset, StepNumber};
 use rules::offsets::{self, Notice, StartAt, Why};
 use rules::problem::{Code, Problem};
 
@@ -40,7 +40,7 @@ pub(super) struct Claimed {
 /// The start of one partition.
 #[derive(Clone, Debug)]
 pub(super) struct Begin {
-    pub offset: i64,
+    pub offset: Offset,
     pub step: StepNumber,
     /// The record that the position was built on. It is read again, before the first new one: only the fetch itself can
     /// prove that the log is the one that was looked at.
@@ -49,7 +49,7 @@ pub(super) struct Begin {
 
 impl Begin {
     /// Where to read from.
-    pub(super) fn read_from(&self) -> i64 {
+    pub(super) fn read_from(&self) -> Offset {
         self.anchor.as_ref().map_or(self.offset, |anchor| anchor.offset)
     }
 }
@@ -90,8 +90,8 @@ pub(super) async fn claim(
                 warn!(
                     route = route.settings.name,
                     partition,
-                    from,
-                    to,
+                    from = from.0,
+                    to = to.0,
                     "the topic was deleted before these records were read; makegood.gaps has them, and the reconciler covers them with a sweep"
                 );
             }
@@ -177,7 +177,7 @@ fn rows(
 fn report(route: &Route, starts: &BTreeMap<i32, StartAt>) {
     let route = &route.settings.name;
     for (partition, start) in starts {
-        let (offset, why) = (start.offset, start.why.as_str());
+        let (offset, why) = (start.offset.0, start.why.as_str());
         info!(route, partition, offset, why, "partition claimed");
         if start.why == Why::Rewound {
             info!(
@@ -191,21 +191,21 @@ fn report(route: &Route, starts: &BTreeMap<i32, StartAt>) {
             Some(Notice::KafkaAhead { kafka, postgres }) => warn!(
                 route,
                 partition,
-                kafka,
-                postgres,
+                kafka = kafka.0,
+                postgres = postgres.0,
                 "the group's offset in Kafka is ahead of the position; following it would skip payments, so it is ignored"
             ),
             Some(Notice::KafkaOfOldLog { kafka }) => warn!(
                 route,
                 partition,
-                kafka,
+                kafka = kafka.0,
                 "the topic was made anew; the group's offset belongs to the old log and is ignored"
             ),
             Some(Notice::LogTruncated { position, high }) => warn!(
                 route,
                 partition,
-                position,
-                high,
+                position = position.0,
+                high = high.0,
                 "the log lost records that were applied; reading it again from its start, the inbox absorbs the rest"
             ),
             None => {}
@@ -214,8 +214,8 @@ fn report(route: &Route, starts: &BTreeMap<i32, StartAt>) {
             warn!(
                 route,
                 partition,
-                from = gap.start,
-                to = gap.end,
+                from = gap.start.0,
+                to = gap.end.0,
                 "these records are not read; makegood.gaps has them, and the reconciler covers them with a sweep"
             );
         }

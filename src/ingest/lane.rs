@@ -19,7 +19,7 @@ use crate::kafka::consumer::Delivery;
 use crate::progress::Track;
 use crate::store::positions::{Anchor, Log};
 use rules::diagnosis::Diagnosis;
-use rules::ids::StepNumber;
+use rules::ids::{Offset, StepNumber};
 use rules::problem::Problem;
 
 /// What the loop asks of a lane.
@@ -81,9 +81,9 @@ pub(super) struct Claim {
     /// When the log was last told of records that need a look.
     pub told: Option<Instant>,
     /// Where each partition's fetch begins.
-    pub from: BTreeMap<i32, i64>,
+    pub from: BTreeMap<i32, Offset>,
     /// The position of each.
-    pub starts: BTreeMap<i32, i64>,
+    pub starts: BTreeMap<i32, Offset>,
     /// The records before the positions, which are read again to prove the log.
     pub anchors: BTreeMap<i32, Anchor>,
     /// Where the watchdog sees how far each is.

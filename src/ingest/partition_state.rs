@@ -9,7 +9,7 @@ use crate::kafka::probe::{Found, Probe, Watermarks};
 use crate::stop::blocking;
 use crate::store::positions::{self, Anchor, Log, Position};
 use crate::store::{Fault, Store};
-use rules::ids::StepNumber;
+use rules::ids::{Offset, StepNumber};
 use rules::ingest::proof::{self, is_broken, unproved_start};
 use rules::offsets::{Known, Policy, StartAt, Why};
 use rules::problem::Problem;
@@ -27,7 +27,7 @@ pub struct Look {
     /// Where each begins and ends.
     pub ends: BTreeMap<i32, Watermarks>,
     /// The group's offsets.
-    pub committed: BTreeMap<i32, i64>,
+    pub committed: BTreeMap<i32, Offset>,
     /// The partitions of which too little is known for a start, and why.
     pub left_out: BTreeMap<i32, Problem>,
 }
@@ -145,7 +145,7 @@ fn followers(
     route: &Route,
     probe: &Probe,
     partitions: &[i32],
-) -> Result<(Log, Found<i64>), Problem> {
+) -> Result<(Log, Found<Offset>), Problem> {
     let log = Log {
         group: route.settings.group.clone(),
         topic: route.settings.topic.clone(),
@@ -158,7 +158,7 @@ fn followers(
 struct Seen {
     ends: BTreeMap<i32, Watermarks>,
     /// Where a configured time is.
-    at_time: BTreeMap<i32, i64>,
+    at_time: BTreeMap<i32, Offset>,
     /// The record each position was built on, where it is still there.
     anchors: BTreeMap<i32, Record>,
     /// A record shortly before a start, where the other lies behind it.
@@ -173,8 +173,8 @@ impl Seen {
         route: &Route,
         probe: &Probe,
         partitions: &[i32],
-        anchors: &BTreeMap<i32, i64>,
-        starts: &BTreeMap<i32, i64>,
+        anchors: &BTreeMap<i32, Offset>,
+        starts: &BTreeMap<i32, Offset>,
     ) -> Result<Seen, Problem> {
         let Found { records: ends, failed: mut left_out } = probe.ends(partitions)?;
         let there: Vec<i32> = ends.keys().copied().collect();
@@ -182,18 +182,19 @@ impl Seen {
             Start::At(time) => probe.at_time(&there, time.as_millisecond())?,
             Start::Earliest | Start::Latest => Found::default(),
         };
-        let is_in = |p: &i32, offset: &i64| {
+        let is_in = |p: &i32, offset: &Offset| {
             ends.get(p).is_some_and(|ends| (ends.low..ends.high).contains(offset))
         };
         let wanted =
             anchors.iter().filter(|(p, offset)| is_in(p, offset)).map(|(p, o)| (*p, *o)).collect();
         // In this order: the anchor then tells that these were of the same log.
-        let is_open = |(p, start): (&i32, &i64)| is_in(p, &(*start - 1)).then_some((*p, *start));
-        let mut open: BTreeMap<i32, i64> = starts.iter().filter_map(is_open).collect();
+        let is_open = |(p, start): (&i32, &Offset)| is_in(p, &(*start - 1)).then_some((*p, *start));
+        let mut open: BTreeMap<i32, Offset> = starts.iter().filter_map(is_open).collect();
         let mut before = BTreeMap::new();
         for back in 1..=NEAR {
-            let from =
-                |(p, start): (&i32, &i64)| is_in(p, &(*start - back)).then(|| (*p, *start - back));
+            let from = |(p, start): (&i32, &Offset)| {
+                is_in(p, &(*start - back)).then(|| (*p, *start - back))
+            };
             let mut found = probe.first_from(&open.iter().filter_map(from).collect())?;
             left_out.append(&mut found.failed);
             for (p, record) in found.records {

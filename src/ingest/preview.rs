@@ -9,6 +9,7 @@ use crate::kafka::probe::{Probe, Watermarks};
 use crate::stop::blocking;
 use crate::store::Store;
 use crate::store::positions::Log;
+use rules::ids::Offset;
 use rules::offsets::{self, StartAt};
 use rules::problem::Problem;
 
@@ -20,7 +21,7 @@ pub struct Preview {
     /// The ends of each partition.
     pub ends: BTreeMap<i32, Watermarks>,
     /// What the group has committed in Kafka.
-    pub committed: BTreeMap<i32, i64>,
+    pub committed: BTreeMap<i32, Offset>,
     /// The partitions that could not be claimed now, and why.
     pub left_out: BTreeMap<i32, Problem>,
     /// Where each partition would start if it were claimed now.

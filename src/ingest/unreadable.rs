@@ -12,6 +12,7 @@ use crate::kafka::probe::{Found, Probe};
 use crate::stop::blocking;
 use crate::store::gaps::Gap;
 use rules::error_policy::kafka::OLD_FORMAT;
+use rules::ids::Offset;
 use rules::offsets::StartAt;
 use rules::problem::Problem;
 
@@ -62,8 +63,8 @@ async fn behind(
     probe: &Arc<Probe>,
     look: &Look,
     partition: i32,
-    offset: i64,
-) -> Result<Option<i64>, Problem> {
+    offset: Offset,
+) -> Result<Option<Offset>, Problem> {
     let high = look.ends.get(&partition).map_or(offset, |ends| ends.high);
     let probe = probe.clone();
     let range = blocking(move || probe.packed_for_good(partition, offset, high)).await?;
@@ -77,7 +78,7 @@ pub(super) async fn illegible(
     look: &Look,
     starts: &BTreeMap<i32, StartAt>,
 ) -> Result<BTreeMap<i32, Problem>, Problem> {
-    let next: Vec<(i32, i64)> = starts.iter().map(|(p, start)| (*p, start.offset)).collect();
+    let next: Vec<(i32, Offset)> = starts.iter().map(|(p, start)| (*p, start.offset)).collect();
     let (probe, ends) = (probe.clone(), look.ends.clone());
     let first = blocking(move || probe.first_waiting(&ends, next.into_iter()));
     let Found { failed, .. } = first.await?;
@@ -94,8 +95,8 @@ pub(super) fn report(route: &Route, gaps: &[Gap]) {
         warn!(
             route = route.settings.name,
             partition,
-            from,
-            to,
+            from = from.0,
+            to = to.0,
             "these records unpack to too much, or to nothing; makegood.gaps has them, and the reconciler covers them with a sweep"
         );
     }

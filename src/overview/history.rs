@@ -59,7 +59,7 @@ impl Sample {
         let status = overview.outbox.as_ref().and_then(|outbox| outbox.status.as_ref().ok());
         let looks: Option<Vec<_>> = overview.routes.iter().map(|r| r.look.as_ref().ok()).collect();
         let looks = looks.filter(|looks| !looks.is_empty());
-        let ends = |l: &super::Look| l.ends.values().map(|ends| ends.high).sum::<i64>();
+        let ends = |l: &super::Look| l.ends.values().map(|ends| ends.high.0).sum::<i64>();
         let oldest = looks.as_ref().map(|looks| {
             let waiting = looks.iter().flat_map(|look| look.waiting_since.values());
             waiting.map(|since| age(overview.present(), *since).as_secs_f64()).fold(0.0, f64::max)

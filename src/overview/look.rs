@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::connections::TopicProbe;
 use crate::kafka::probe::{Found, Probe, Watermarks};
+use rules::ids::Offset;
 use rules::problem::{Code, Problem};
 
 /// What Kafka says of one topic.
@@ -30,7 +31,7 @@ pub struct Look {
 /// offset to read of each partition of the topic id given.
 pub(super) async fn look(
     eye: Arc<Mutex<TopicProbe>>,
-    next: BTreeMap<i32, i64>,
+    next: BTreeMap<i32, Offset>,
     of: Option<Uuid>,
     patience: Duration,
 ) -> Result<Look, Problem> {
@@ -50,7 +51,7 @@ pub(super) async fn look(
     }
 }
 
-fn ask(probe: &Probe, next: &BTreeMap<i32, i64>, of: Option<Uuid>) -> Result<Look, Problem> {
+fn ask(probe: &Probe, next: &BTreeMap<i32, Offset>, of: Option<Uuid>) -> Result<Look, Problem> {
     let partitions = probe.partitions()?;
     if partitions.is_empty() {
         return Ok(Look::default());

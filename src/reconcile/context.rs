@@ -109,7 +109,8 @@ impl Context<'_> {
 
     async fn cover(&self, tx: &Tx, run: &Run) -> Result<(), Fault> {
         for (partition, from, to) in gaps::cover(tx, self.job.route, run.id, run.until).await? {
-            info!(job = self.lease.job, run = run.id.0, partition, from, to, "gap covered");
+            let (job, run, from, to) = (&self.lease.job, run.id.0, from.0, to.0);
+            info!(job, run, partition, from, to, "gap covered");
         }
         Ok(())
     }

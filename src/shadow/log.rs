@@ -8,6 +8,7 @@ use super::{Compared, NO_TOPIC};
 use crate::config;
 use crate::kafka::probe::{Probe, Reader, Watermarks};
 use crate::stop::blocking;
+use rules::ids::Offset;
 use rules::problem::Problem;
 use rules::record::Record;
 
@@ -19,7 +20,7 @@ pub(super) struct WholeLog {
     /// The topic's id.
     pub topic_id: Uuid,
     probe: Option<Probe>,
-    next: BTreeMap<i32, i64>,
+    next: BTreeMap<i32, Offset>,
     ends: BTreeMap<i32, Watermarks>,
     open: Option<(i32, Reader)>,
 }
@@ -66,7 +67,7 @@ impl WholeLog {
     pub(super) async fn next(&mut self, most: usize) -> Result<Vec<Record>, Problem> {
         loop {
             let unread = |(partition, marks): (&i32, &Watermarks)| {
-                let next = self.next.get(partition).copied().unwrap_or(0).max(marks.low);
+                let next = self.next.get(partition).copied().unwrap_or_default().max(marks.low);
                 (next < marks.high).then_some((*partition, next..marks.high))
             };
             let Some((partition, range)) = self.ends.iter().find_map(unread) else {

@@ -10,6 +10,7 @@ use crate::config;
 use crate::kafka::probe::Probe;
 use crate::store::lock_holder::{self, Holder};
 use crate::store::{Fault, Store, connect};
+use rules::ids::Offset;
 use rules::problem::Problem;
 use rules::stall;
 
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(super) struct Seen {
     /// What may be read, and the log.
-    pub ends: BTreeMap<i32, (i64, i64)>,
+    pub ends: BTreeMap<i32, (Offset, Offset)>,
     /// Where nobody tells, and why.
     pub silent: BTreeMap<i32, String>,
 }

@@ -21,6 +21,7 @@ use rules::backoff::Backoff;
 use rules::batch::{Batcher, Limits};
 use rules::envelope::{Envelope, Reader, Reason, Rules, reused_id};
 use rules::error_policy::{Disposition, advice, disposition};
+use rules::ids::Offset;
 use rules::isolate::{EACH, Isolate, Try};
 use rules::offsets::{Known, Policy, Why, start_at};
 use rules::record::{Header, Record};
@@ -153,7 +154,7 @@ fn headers_of_any_bytes_never_panic_and_ids_depend_on_nothing_else() {
     let header = (name, prop::option::of(vec(any::<u8>(), 0..6)))
         .prop_map(|(name, value)| Header { name, value });
     law((vec(header, 0..8), any::<i64>()), |(headers, offset)| {
-        let one = Record { headers, offset, ..record(b"{}".to_vec()) };
+        let one = Record { headers, offset: Offset(offset), ..record(b"{}".to_vec()) };
         let again = Record { key: Some(b"k".to_vec()), timestamp_ms: Some(1), ..one.clone() };
         let rules = rules();
         let reader = Reader::new(&rules, &[]);
@@ -288,12 +289,12 @@ fn known() -> impl Strategy<Value = Known> {
     let at = move || prop::option::of(offset());
     (at(), at(), any::<bool>(), 0i64..6, 0i64..6, any::<bool>(), any::<bool>()).prop_map(
         |(postgres, kafka, recreated, low, length, anchor_broken, begun)| Known {
-            postgres: postgres.filter(|at| *at >= 0),
-            kafka,
+            postgres: postgres.filter(|at| *at >= 0).map(Offset),
+            kafka: kafka.map(Offset),
             recreated,
             begun,
-            low,
-            high: low + length,
+            low: Offset(low),
+            high: Offset(low + length),
             anchor_broken,
         },
     )
@@ -303,7 +304,7 @@ fn policy() -> impl Strategy<Value = Policy> {
     prop_oneof![
         Just(Policy::Earliest),
         Just(Policy::Latest),
-        prop::option::of(-2i64..14).prop_map(Policy::At),
+        prop::option::of(-2i64..14).prop_map(|at| Policy::At(at.map(Offset))),
     ]
 }
 
@@ -313,7 +314,7 @@ fn a_start_lies_in_the_log_and_nothing_before_it_is_left_out_without_a_gap() {
         let start = start_at(policy, known);
         prop_assert!((known.low..=known.high).contains(&start.offset));
         if let Some(gap) = &start.gap {
-            prop_assert!(0 <= gap.start && gap.start < gap.end && gap.end == start.offset);
+            prop_assert!(Offset(0) <= gap.start && gap.start < gap.end && gap.end == start.offset);
         }
         let gap_from = start.gap.map_or(start.offset, |gap| gap.start);
         if let Some(position) = known.postgres {

@@ -10,6 +10,7 @@ use rules::stall::{
 };
 
 use super::law;
+use rules::ids::Offset;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The watchdog looks every so many seconds.
@@ -185,10 +186,10 @@ impl World {
         let in_hand = self.delivered > self.position;
         let seen = Seen {
             partition: 0,
-            covered: if in_hand { self.position } else { self.position.max(self.ended) },
+            covered: Offset(if in_hand { self.position } else { self.position.max(self.ended) }),
             in_hand,
-            end: answers.then_some(self.readable),
-            high: answers.then_some(self.end()),
+            end: answers.then_some(Offset(self.readable)),
+            high: answers.then_some(Offset(self.end())),
         };
         let (ours, seen): (&[i32], &[Seen]) =
             if joining { (&[], &[]) } else { (&[0], std::slice::from_ref(&seen)) };

@@ -7,7 +7,7 @@ use std::fs;
 use lab::servers::postgres::PrivatePostgres;
 use makegood::store::positions::{self, Log, Move};
 use makegood::store::{CommitFault, migrate};
-use rules::ids::StepNumber;
+use rules::ids::{Offset, StepNumber};
 use rules::outcome::Counts;
 use uuid::Uuid;
 
@@ -168,7 +168,7 @@ async fn the_driver_calls_a_rolled_back_commit_a_success_and_the_last_statement_
     let moves = [Move {
         partition: 0,
         step: StepNumber(1),
-        next_offset: 1,
+        next_offset: Offset(1),
         anchor_timestamp_ms: None,
         anchor_digest: [0; 16],
         counts: Counts::default(),

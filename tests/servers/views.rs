@@ -10,6 +10,7 @@ use crate::audit::{WORK, people};
 use crate::support::golden::assert_golden;
 use crate::support::rig::Rig;
 use crate::support::world::connect;
+use rules::ids::Offset;
 
 const HEAD: &str = "\
 # Views
@@ -241,7 +242,7 @@ async fn the_views_count_lag_as_the_rules_do() {
         let (next, low, high): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
         let all_read_from: Option<i64> = row.get(3);
         let is_all_read = all_read_from.is_some_and(|from| next.max(low) >= from);
-        let counted = lag(next, low, high, is_all_read);
+        let counted = lag(Offset(next), Offset(low), Offset(high), is_all_read);
         assert_eq!(row.get::<_, i64>(4), counted, "{next} in {low}..{high}, {all_read_from:?}");
     }
 }

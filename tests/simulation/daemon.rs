@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use rules::batch::Limits;
-use rules::ids::StepNumber;
+use rules::ids::{Offset, StepNumber};
 use rules::ingest::lane::{self, Arrival, Ending, Lane};
 use rules::ingest::proof::{Anchor, is_broken, proves, unproved_start};
 use rules::ingest::steps::{Newest, Steps};
@@ -26,7 +26,7 @@ pub const LANES: usize = 2;
 const NEAR: i64 = 3;
 
 /// A record on its way: partition, offset, payment.
-pub type Record = (i32, i64, u64);
+pub type Record = (i32, Offset, u64);
 
 /// What the loop hears.
 #[derive(Clone, Debug)]
@@ -51,9 +51,9 @@ pub enum Message {
 pub struct Claimed {
     pub number: u64,
     pub log: Uuid,
-    pub starts: BTreeMap<i32, (i64, StepNumber)>,
+    pub starts: BTreeMap<i32, (Offset, StepNumber)>,
     /// The records before the positions: offset and payment.
-    pub anchors: BTreeMap<i32, (i64, u64)>,
+    pub anchors: BTreeMap<i32, (Offset, u64)>,
     pub left_out: BTreeSet<i32>,
     pub replaced: bool,
 }
@@ -63,7 +63,7 @@ pub struct Claimed {
 pub struct Seen {
     log: Uuid,
     starts: BTreeMap<i32, (StartAt, StepNumber)>,
-    anchors: BTreeMap<i32, (i64, u64)>,
+    anchors: BTreeMap<i32, (Offset, u64)>,
     left_out: BTreeSet<i32>,
 }
 
@@ -79,9 +79,9 @@ pub struct LaneOf {
 #[derive(Clone, Debug)]
 struct Adopted {
     generation: u64,
-    from: BTreeMap<i32, i64>,
-    starts: BTreeMap<i32, i64>,
-    anchors: BTreeMap<i32, (i64, u64)>,
+    from: BTreeMap<i32, Offset>,
+    starts: BTreeMap<i32, Offset>,
+    anchors: BTreeMap<i32, (Offset, u64)>,
     log: Uuid,
     steps: BTreeMap<i32, StepNumber>,
     /// The member that hears of offsets.
@@ -231,7 +231,7 @@ impl World {
             Action::Pin => {
                 let Some(claimed) = self.daemons[at].claimed.take() else { return };
                 let offsets = claimed.starts.iter().map(|(p, (offset, _))| (*p, *offset));
-                let offsets: Vec<(i32, i64)> = offsets.collect();
+                let offsets: Vec<(i32, Offset)> = offsets.collect();
                 if let Some(member) = self.members.get_mut(&member) {
                     member.board.extend(offsets);
                 }
@@ -267,10 +267,10 @@ impl World {
         let mut orders = BTreeMap::new();
         for number in 0..LANES {
             let own = claimed.starts.iter().filter(|(p, _)| **p as usize % LANES == number);
-            let first = |(p, (offset, _)): (&i32, &(i64, StepNumber))| {
+            let first = |(p, (offset, _)): (&i32, &(Offset, StepNumber))| {
                 (*p, claimed.anchors.get(p).map_or(*offset, |(anchor, _)| *anchor))
             };
-            let from: BTreeMap<i32, i64> = own.clone().map(first).collect();
+            let from: BTreeMap<i32, Offset> = own.clone().map(first).collect();
             orders
                 .extend(from.iter().map(|(p, first)| (*p, (claimed.starts[p].0, *first, number))));
             let steps = own.map(|(p, (_, step))| (*p, *step)).collect();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use rules::ids::StepNumber;
+use rules::ids::{Offset, StepNumber};
 use rules::offsets::{StartAt, Why};
 use uuid::Uuid;
 
@@ -11,11 +11,11 @@ use uuid::Uuid;
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
     pub number: StepNumber,
-    pub next: i64,
+    pub next: Offset,
     /// Who wrote it.
     pub writer: u64,
     /// The offset and the payment of the last record that was applied.
-    pub anchor: Option<(i64, u64)>,
+    pub anchor: Option<(Offset, u64)>,
 }
 
 /// A batch as its transaction writes it.
@@ -24,7 +24,7 @@ pub struct Batch {
     pub log: Uuid,
     pub writer: u64,
     /// Partition, offset and payment of each record, in order.
-    pub records: Vec<(i32, i64, u64)>,
+    pub records: Vec<(i32, Offset, u64)>,
     /// The step that each partition's next one builds on.
     pub steps: BTreeMap<i32, StepNumber>,
 }
@@ -33,13 +33,13 @@ pub struct Batch {
 pub struct Database {
     pub positions: BTreeMap<(Uuid, i32), Step>,
     pub purchases: BTreeSet<u64>,
-    pub gaps: Vec<(Uuid, i32, Range<i64>)>,
+    pub gaps: Vec<(Uuid, i32, Range<Offset>)>,
 }
 
 impl Database {
     /// Applies a batch, or nothing of it where another owner moved a partition.
     pub fn apply(&mut self, batch: &Batch, is_fenced: bool) -> bool {
-        let mut last: BTreeMap<i32, (i64, u64)> = BTreeMap::new();
+        let mut last: BTreeMap<i32, (Offset, u64)> = BTreeMap::new();
         for (partition, offset, payment) in &batch.records {
             last.insert(*partition, (*offset, *payment));
         }
@@ -49,7 +49,7 @@ impl Database {
         for (partition, (offset, payment)) in last {
             let number = self.newest(batch, partition);
             let anchor = Some((offset, payment));
-            let (next, writer) = (offset + 1, batch.writer);
+            let (next, writer) = (offset.next(), batch.writer);
             let step = Step { number: number.next(), next, writer, anchor };
             self.positions.insert((batch.log, partition), step);
         }
@@ -94,7 +94,7 @@ impl Database {
         self.positions.keys().any(|(known, _)| *known != log)
     }
 
-    pub fn has_gap(&self, log: Uuid, partition: i32, offset: i64) -> bool {
+    pub fn has_gap(&self, log: Uuid, partition: i32, offset: Offset) -> bool {
         self.gaps.iter().any(|(l, p, gap)| *l == log && *p == partition && gap.contains(&offset))
     }
 }

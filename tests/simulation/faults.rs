@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::daemon::{Daemon, Message};
 use super::kafka::{Partition, SESSION};
 use super::world::{Task, World, topic_id};
+use rules::ids::Offset;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -115,7 +116,7 @@ impl World {
                 let log = &mut self.topic.partitions[number];
                 log.low = (log.low + gone).min(log.cut.unwrap_or(log.high).max(log.low));
                 let low = log.low;
-                let expired: Vec<(i64, u64)> =
+                let expired: Vec<(Offset, u64)> =
                     log.records.range(..low).map(|(offset, payment)| (*offset, *payment)).collect();
                 log.records.retain(|offset, _| *offset >= low);
                 let id = self.topic.id;
@@ -131,8 +132,8 @@ impl World {
                 }
             }
             Fault::SetBack => {
-                let offset = self.committed.get(&partition).copied().unwrap_or(0);
-                let offset = (offset - self.rng.i64(1..10)).max(0);
+                let offset = self.committed.get(&partition).copied().unwrap_or_default();
+                let offset = (offset - self.rng.i64(1..10)).max(Offset(0));
                 self.committed.insert(partition, offset);
                 self.prepare("an operator sets offsets");
             }

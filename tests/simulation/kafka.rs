@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::daemon::Message;
 use super::world::{Task, World};
+use rules::ids::Offset;
 
 /// How long a revoke, or a member that gives no sign of life, is waited for.
 pub const SESSION: u64 = 6_000;
@@ -18,13 +19,13 @@ const PATIENCE: u64 = 10_000;
 
 #[derive(Clone, Debug, Default)]
 pub struct Partition {
-    pub low: i64,
-    pub high: i64,
+    pub low: Offset,
+    pub high: Offset,
     /// The payment of each record.
-    pub records: BTreeMap<i64, u64>,
+    pub records: BTreeMap<Offset, u64>,
     /// Where it was cut. What it got since does not expire: it would leave no trace in the log, and only the reconciler
     /// finds those payments.
-    pub cut: Option<i64>,
+    pub cut: Option<Offset>,
     /// Nobody leads it until then.
     pub away_until: u64,
 }
@@ -50,8 +51,8 @@ pub struct Member {
     /// Counts assignments and revokes.
     pub assignment: u64,
     outlets: Outlets<usize>,
-    cursors: BTreeMap<i32, i64>,
-    pub board: BTreeMap<i32, i64>,
+    cursors: BTreeMap<i32, Offset>,
+    pub board: BTreeMap<i32, Offset>,
     full_since: Option<u64>,
     /// The loop has not answered a revoke yet.
     in_revoke: bool,
@@ -63,16 +64,16 @@ pub struct Member {
 /// What the loop asks of a member.
 #[derive(Clone, Debug)]
 pub enum Order {
-    Fetch { assignment: u64, generation: u64, from: BTreeMap<i32, (i64, i64, usize)> },
+    Fetch { assignment: u64, generation: u64, from: BTreeMap<i32, (Offset, Offset, usize)> },
     Unfetch,
     Close,
 }
 
 impl Member {
     /// The log was cut at `end`: what lies behind it is not the log that was read.
-    pub fn diverged(&mut self, partition: i32, end: i64) {
+    pub fn diverged(&mut self, partition: i32, end: Offset) {
         if let Some(cursor) = self.cursors.get_mut(&partition).filter(|cursor| **cursor > end) {
-            *cursor = i64::MAX;
+            *cursor = Offset(i64::MAX);
         }
     }
 }
@@ -182,7 +183,7 @@ impl World {
     }
 
     /// Offsets are taken only from who owns the partition in the group's present generation.
-    fn commit_offsets(&mut self, id: u64, board: BTreeMap<i32, i64>) {
+    fn commit_offsets(&mut self, id: u64, board: BTreeMap<i32, Offset>) {
         let preparing = self.group.preparing.as_ref();
         let answers = preparing.is_some_and(|(waiting, _)| waiting.contains(&id));
         for (partition, offset) in board {
@@ -209,7 +210,7 @@ impl World {
         };
         match order {
             Order::Fetch { assignment, generation, from } => {
-                let outlet = |(p, (_, first, lane)): (&i32, &(i64, i64, usize))| {
+                let outlet = |(p, (_, first, lane)): (&i32, &(Offset, Offset, usize))| {
                     (*p, Outlet { lane: *lane, next: *first })
                 };
                 let outlets = from.iter().map(outlet).collect();
@@ -276,8 +277,8 @@ impl World {
                         record,
                     },
                 ));
-                follows = offset + 1;
-                *cursor = offset + 1;
+                follows = offset.next();
+                *cursor = offset.next();
             }
             member.outlets.delivered(*partition, follows);
         }

@@ -11,6 +11,7 @@ use super::daemon::{Answer, Daemon, Message, Seen};
 use super::database::{Batch, Database};
 use super::faults::Fault;
 use super::kafka::{Group, Member, Order, Partition, Topic};
+use rules::ids::Offset;
 
 /// Until when things go wrong, in milliseconds.
 const FAULTS: u64 = 20_000;
@@ -107,7 +108,7 @@ pub struct World {
     pub topic: Topic,
     pub topic_number: u128,
     pub group: Group,
-    pub committed: BTreeMap<i32, i64>,
+    pub committed: BTreeMap<i32, Offset>,
     pub members: BTreeMap<u64, Member>,
     pub daemons: Vec<Daemon>,
     pub database: Database,
@@ -117,7 +118,7 @@ pub struct World {
     /// In how many of a hundred commits the answer is lost.
     pub unknown_commits: u64,
     /// Records that the log lost by age: log, partition, offset, payment.
-    pub expired: Vec<(Uuid, i32, i64, u64)>,
+    pub expired: Vec<(Uuid, i32, Offset, u64)>,
     pub last_member: u64,
     pub last_writer: u64,
     last_payment: u64,
@@ -284,7 +285,7 @@ impl World {
         for _ in 0..copies {
             log.records.insert(log.high, self.last_payment);
             // A transaction's mark takes an offset and is given to nobody.
-            log.high += if self.last_payment.is_multiple_of(17) { 2 } else { 1 };
+            log.high = log.high + if self.last_payment.is_multiple_of(17) { 2 } else { 1 };
         }
         if self.now < PAYMENTS {
             let pause = self.rng.u64(5..600);
@@ -314,7 +315,7 @@ impl World {
                 ));
             }
         }
-        let is_lost = |(log, partition, offset, payment): &&(Uuid, i32, i64, u64)| {
+        let is_lost = |(log, partition, offset, payment): &&(Uuid, i32, Offset, u64)| {
             *log == self.topic.id
                 && self.now >= self.topic.partitions[*partition as usize].away_until
                 && !self.database.purchases.contains(payment)

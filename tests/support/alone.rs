@@ -18,6 +18,7 @@ use super::daemon::{Daemon, command};
 use super::events::{Payment, payments};
 use super::rig::Rig;
 use super::{eventually, ledger};
+use rules::ids::Offset;
 
 /// A broker of the test's own, for this one is hurt in a way that others would feel.
 pub struct Alone {
@@ -124,7 +125,7 @@ impl Alone {
         let probe = self.probe();
         eventually("Kafka to know again", || async {
             let committed = probe.committed(&[0, 1]).ok()?.heard().ok()?;
-            let ends: BTreeMap<i32, i64> =
+            let ends: BTreeMap<i32, Offset> =
                 [0, 1].map(|p| (p, probe.watermarks(p).unwrap().high)).into();
             (committed == ends).then_some(())
         })

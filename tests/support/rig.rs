@@ -212,7 +212,7 @@ impl Rig {
         let probe = self.probe();
         let ends = || {
             let partitions = probe.partitions()?.into_iter();
-            partitions.map(|p| Ok((p, probe.watermarks(p)?.high))).collect::<Result<_, Problem>>()
+            partitions.map(|p| Ok((p, probe.watermarks(p)?.high.0))).collect::<Result<_, Problem>>()
         };
         let mut tries = 0..20;
         loop {
@@ -239,7 +239,8 @@ impl Rig {
     /// What the group has committed in Kafka.
     pub fn committed(&self) -> BTreeMap<i32, i64> {
         let probe = self.probe();
-        probe.committed(&probe.partitions().unwrap()).unwrap().heard().unwrap()
+        let committed = probe.committed(&probe.partitions().unwrap()).unwrap().heard().unwrap();
+        committed.into_iter().map(|(partition, offset)| (partition, offset.0)).collect()
     }
 
     /// A look at the topic and group, without joining.

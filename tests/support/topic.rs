@@ -53,7 +53,7 @@ impl Rig {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&self.topic, partition, Offset::Offset(before)).unwrap();
         self.admin().delete_records(&list, &AdminOptions::new()).await.unwrap();
-        assert_eq!(self.probe().watermarks(partition).unwrap().low, before);
+        assert_eq!(self.probe().watermarks(partition).unwrap().low.0, before);
     }
 
     /// Commits an offset as another worker of the group would have.

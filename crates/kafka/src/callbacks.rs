@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self as std_mpsc, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::{Offset, TopicPartitionList};
 use rdkafka_sys::types::RDKafkaRespErr;
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
@@ -19,6 +19,7 @@ use super::commit_queue::OffsetBoard;
 use super::complaint::Complaint;
 use super::consumer::Event;
 use super::token;
+use rules::ids::Offset;
 use rules::numfmt;
 use telemetry::progress::Pulse;
 
@@ -105,8 +106,8 @@ impl ConsumerContext for Callbacks {
         // Kafka's copy is a courtesy; PostgreSQL has the position. It is tried again all the same.
         debug!(error = super::reason(&error), "an offset commit failed");
         for entry in offsets.elements() {
-            if let Offset::Offset(offset) = entry.offset() {
-                self.board.put_back(entry.partition(), offset);
+            if let rdkafka::Offset::Offset(offset) = entry.offset() {
+                self.board.put_back(entry.partition(), Offset(offset));
             }
         }
     }
@@ -138,7 +139,7 @@ pub(super) fn commit<C: ConsumerContext>(
     }
     let mut list = TopicPartitionList::new();
     for (partition, offset) in &offsets {
-        let _ = list.add_partition_offset(topic, *partition, Offset::Offset(*offset));
+        let _ = list.add_partition_offset(topic, *partition, crate::at(*offset));
     }
     if let Err(error) = consumer.commit(&list, CommitMode::Async) {
         debug!(error = super::reason(&error), "an offset commit was refused");

@@ -28,6 +28,7 @@ use super::complaint::Complaint;
 use super::poller::{Poller, Ties};
 use super::settings;
 use super::test_hook::Wedge;
+use rules::ids::Offset;
 use rules::problem::{Code, Problem};
 use rules::record::Record;
 use telemetry::progress::{Pulse, Track};
@@ -41,7 +42,7 @@ pub struct Delivery {
     pub generation: u64,
     /// Where its partition's delivery before it ended, or where the fetch began: what lies between that
     /// and the record is not in the log.
-    pub follows: i64,
+    pub follows: Offset,
     /// The record.
     pub record: Record,
     /// Its share of the buffer, given back when the delivery is dropped.
@@ -53,9 +54,9 @@ pub struct Source {
     /// The partition.
     pub partition: i32,
     /// The position: what Kafka hears.
-    pub offset: i64,
+    pub offset: Offset,
     /// The first offset to read, which may lie before it.
-    pub read_from: i64,
+    pub read_from: Offset,
     /// The lane's queue.
     pub lane: mpsc::Sender<Delivery>,
     /// Where it shows how far it is.

@@ -29,6 +29,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use rules::error_policy::{kafka as error_policy, login as words_of_login};
+use rules::ids::Offset;
 use rules::problem::{Code, Problem};
 use telemetry::meter;
 
@@ -66,6 +67,11 @@ pub fn unusable(settings: &ClientConfig, error: &KafkaError) -> Problem {
 /// The version of the client library.
 pub fn library_version() -> String {
     rdkafka::util::get_rdkafka_version().1
+}
+
+/// An offset as the client takes it.
+fn at(offset: Offset) -> rdkafka::Offset {
+    rdkafka::Offset::Offset(offset.0)
 }
 
 /// Counts an error by its name.

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self as std_mpsc, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
 use tracing::debug;
@@ -125,7 +125,7 @@ impl Poller {
                 let mut outlets = BTreeMap::new();
                 let mut positions = Vec::new();
                 for Source { partition, offset, read_from, lane, track } in sources {
-                    let first = Offset::Offset(read_from);
+                    let first = crate::at(read_from);
                     let _ = list.add_partition_offset(&self.topic, partition, first);
                     let lane = Way { lane, track };
                     outlets.insert(partition, Outlet { lane, next: read_from });
@@ -169,7 +169,7 @@ impl Poller {
 
     /// Hands a record to its lane, waiting for room for as long as it may.
     fn deliver(&mut self, record: Record) -> Next {
-        let (partition, end) = (record.partition, record.offset + 1);
+        let (partition, end) = (record.partition, record.offset.next());
         let Some(Outlet { lane: Way { lane, track }, next }) = self.outlets.of(partition).cloned()
         else {
             return Next::Go;
@@ -267,6 +267,8 @@ enum Waiting {
 #[cfg(test)]
 mod tests {
     use super::super::complaint::Complaint;
+    use rules::ids::Offset;
+
     use super::*;
 
     /// A poller of a client that reaches nobody, and the counter of its assignments.
@@ -300,8 +302,13 @@ mod tests {
 
     fn fetch(assignment: u64) -> Command {
         let (lane, _) = mpsc::channel(1);
-        let source =
-            Source { partition: 3, offset: 50, read_from: 49, lane, track: Track::new(50) };
+        let source = Source {
+            partition: 3,
+            offset: Offset(50),
+            read_from: Offset(49),
+            lane,
+            track: Track::new(Offset(50)),
+        };
         Command::Fetch { assignment, generation: 1, sources: vec![source] }
     }
 
@@ -314,6 +321,6 @@ mod tests {
         assert!(poller.ties.board.take().is_empty(), "an offset of somebody else's partition");
         poller.obey(fetch(2));
         assert_eq!(poller.consumer.assignment().unwrap().count(), 1);
-        assert_eq!(poller.ties.board.take(), BTreeMap::from([(3, 50)]));
+        assert_eq!(poller.ties.board.take(), BTreeMap::from([(3, Offset(50))]));
     }
 }

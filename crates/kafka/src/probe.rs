@@ -15,7 +15,7 @@ use std::time::Duration;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::{Metadata, MetadataTopic};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, TopicPartitionList};
 use uuid::Uuid;
 
 pub use group::{Group, Member};
@@ -25,6 +25,7 @@ pub(super) use read::record;
 
 use super::{raw, settings};
 use rules::checkup::topic::Topic;
+use rules::ids::Offset;
 use rules::offsets;
 use rules::problem::{Code, Problem};
 
@@ -34,19 +35,19 @@ const METADATA: &str = "cannot read the topic's metadata";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watermarks {
     /// The first offset still in the log.
-    pub low: i64,
+    pub low: Offset,
     /// One past the last offset.
-    pub high: i64,
+    pub high: Offset,
 }
 
 impl Watermarks {
     /// Where the next record to read would be for a consumer at `next`; `None` at the log's end.
-    pub fn ahead_of(self, next: i64) -> Option<i64> {
+    pub fn ahead_of(self, next: Offset) -> Option<Offset> {
         offsets::first_waiting(next, self.low, self.high)
     }
 
     /// How many offsets wait for a consumer at `next`, none where nothing is there that it would be given.
-    pub fn lag(self, next: i64, is_all_read: bool) -> i64 {
+    pub fn lag(self, next: Offset, is_all_read: bool) -> i64 {
         offsets::lag(next, self.low, self.high, is_all_read)
     }
 }
@@ -196,7 +197,7 @@ impl Probe {
         }
     }
 
-    fn list(&self, entries: impl Iterator<Item = (i32, Offset)>) -> TopicPartitionList {
+    fn list(&self, entries: impl Iterator<Item = (i32, rdkafka::Offset)>) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         for (partition, offset) in entries {
             // Only a negative number that is no logical offset is refused; then the partition's entry

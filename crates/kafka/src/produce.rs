@@ -9,6 +9,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use super::complaint::{Asker, Complaint};
 use super::settings;
+use rules::ids::Offset;
 use rules::problem::Problem;
 use rules::record::Record;
 
@@ -33,9 +34,9 @@ impl Producer {
 
     /// Sends a record by its key (its `partition` and `offset` are not looked at) and returns where
     /// it landed: partition and offset.
-    pub async fn send(&self, record: &Record, timeout: Duration) -> Result<(i32, i64), Problem> {
+    pub async fn send(&self, record: &Record, timeout: Duration) -> Result<(i32, Offset), Problem> {
         let sent = self.client.send(self.message(record), timeout).await;
-        sent.map(|sent| (sent.partition, sent.offset)).map_err(|(e, _)| self.failed(&e))
+        sent.map(|sent| (sent.partition, Offset(sent.offset))).map_err(|(e, _)| self.failed(&e))
     }
 
     /// Hands a record to the client at once, so that calls in order are records in order, and returns
@@ -43,13 +44,13 @@ impl Producer {
     pub fn hand_over(
         &self,
         record: &Record,
-    ) -> Result<impl Future<Output = Result<(i32, i64), Problem>> + use<>, Problem> {
+    ) -> Result<impl Future<Output = Result<(i32, Offset), Problem>> + use<>, Problem> {
         let wait =
             self.client.send_result(self.message(record)).map_err(|(e, _)| self.failed(&e))?;
         let producer = self.clone();
         Ok(async move {
             match wait.await {
-                Ok(Ok(sent)) => Ok((sent.partition, sent.offset)),
+                Ok(Ok(sent)) => Ok((sent.partition, Offset(sent.offset))),
                 Ok(Err((e, _))) => Err(producer.failed(&e)),
                 Err(_) => Err(producer.failed(&KafkaError::Canceled)),
             }

@@ -17,6 +17,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka_sys as sys;
 use uuid::Uuid;
 
+use rules::ids::Offset;
 use rules::record::Header;
 
 /// The message's headers in order; none if it has none.
@@ -96,7 +97,7 @@ pub(super) enum Said {
     /// There is none.
     End,
     /// The batch that begins at this offset could not be read, and why in the client's words.
-    Unread(i64, String),
+    Unread(Offset, String),
 }
 
 /// Waits for what the client has to say of `partition`, for at most `timeout`. Nothing else may be assigned to it.
@@ -121,7 +122,7 @@ pub(super) fn listen<C: ClientContext>(
             sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => Some(Said::End),
             _ => {
                 let words = text(sys::rd_kafka_message_errstr(message));
-                Some(Said::Unread((*message).offset, words))
+                Some(Said::Unread(Offset((*message).offset), words))
             }
         };
         sys::rd_kafka_message_destroy(message);
@@ -135,7 +136,7 @@ pub(super) fn known_end<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
     partition: i32,
-) -> Option<i64> {
+) -> Option<Offset> {
     let name = CString::new(topic).ok()?;
     let (mut low, mut high) = (-1, -1);
     // SAFETY: the client is alive while it is borrowed, the name lives until after the call, and the
@@ -144,7 +145,8 @@ pub(super) fn known_end<C: ClientContext>(
         let rk = client.native_ptr();
         sys::rd_kafka_get_watermark_offsets(rk, name.as_ptr(), partition, &mut low, &mut high)
     };
-    (error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
+    (error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0)
+        .then_some(Offset(high))
 }
 
 /// The topic's id; `None` when the broker has none to give (before Kafka 2.8). An error means that

@@ -5,16 +5,17 @@ use rdkafka::error::RDKafkaErrorCode as E;
 use super::name;
 use super::probe::Watermarks;
 use rules::error_policy::kafka::{ClientDisposition, blame, disposition};
+use rules::ids::Offset;
 use rules::produce_error::Blame;
 
 #[test]
 fn what_waits_begins_at_the_position_or_where_the_log_does() {
-    let ends = Watermarks { low: 5, high: 9 };
-    assert_eq!(ends.ahead_of(7), Some(7));
-    assert_eq!(ends.ahead_of(2), Some(5), "what expired waits for nobody");
-    assert_eq!(ends.ahead_of(9), None);
-    assert_eq!(ends.ahead_of(12), None, "a log that lost its end");
-    assert_eq!(Watermarks { low: 9, high: 9 }.ahead_of(0), None);
+    let ends = Watermarks { low: Offset(5), high: Offset(9) };
+    assert_eq!(ends.ahead_of(Offset(7)), Some(Offset(7)));
+    assert_eq!(ends.ahead_of(Offset(2)), Some(Offset(5)), "what expired waits for nobody");
+    assert_eq!(ends.ahead_of(Offset(9)), None);
+    assert_eq!(ends.ahead_of(Offset(12)), None, "a log that lost its end");
+    assert_eq!(Watermarks { low: Offset(9), high: Offset(9) }.ahead_of(Offset(0)), None);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Progress decides, not connection: a daemon that runs and reads nothing is not ok.
 
+use crate::ids::Offset;
 use std::time::Duration;
 
 pub mod duty;
@@ -57,7 +58,7 @@ pub struct Facts<'a> {
     /// Ranges of offsets that were never read and that nothing has covered yet, and the offsets in them.
     pub gaps: (usize, i64),
     /// The first of them: its partition, its first offset, one past its last, and why.
-    pub gap: Option<(i32, i64, i64, &'a str)>,
+    pub gap: Option<(i32, Offset, Offset, &'a str)>,
     /// Why nobody is there to cover them, if nobody is.
     pub uncovered: Option<&'a str>,
     /// Payments that succeeded and have no purchase, and how long ago the oldest of them became paid.

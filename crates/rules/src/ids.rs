@@ -70,3 +70,43 @@ id! {
     /// Which holder of a claim or lease it is: each new one has a higher one than all before it.
     Epoch(i64)
 }
+
+id! {
+    /// Where a record stands in the log of its partition, or where the next one will.
+    Offset(i64)
+}
+
+impl Offset {
+    /// The one right behind this.
+    #[must_use]
+    pub fn next(self) -> Offset {
+        self + 1
+    }
+}
+
+/// So many offsets on.
+impl std::ops::Add<i64> for Offset {
+    type Output = Offset;
+
+    fn add(self, by: i64) -> Offset {
+        Offset(self.0 + by)
+    }
+}
+
+/// So many offsets back.
+impl std::ops::Sub<i64> for Offset {
+    type Output = Offset;
+
+    fn sub(self, by: i64) -> Offset {
+        Offset(self.0 - by)
+    }
+}
+
+/// How far this one is behind the other.
+impl std::ops::Sub for Offset {
+    type Output = i64;
+
+    fn sub(self, from: Offset) -> i64 {
+        self.0 - from.0
+    }
+}

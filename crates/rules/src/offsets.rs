@@ -2,6 +2,11 @@
 
 use std::ops::Range;
 
+use crate::ids::Offset;
+
+/// Where every log once began.
+const START: Offset = Offset(0);
+
 /// What the configuration wants where no position is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
@@ -10,24 +15,24 @@ pub enum Policy {
     /// The end of the log.
     Latest,
     /// The offset a configured time resolves to; `None` when no record is that young: the end.
-    At(Option<i64>),
+    At(Option<Offset>),
 }
 
 /// What is known of a partition when it is assigned. Offsets are those of the next record to read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Known {
     /// The newest position in Postgres for this group, topic id and partition.
-    pub postgres: Option<i64>,
+    pub postgres: Option<Offset>,
     /// The group's committed offset in Kafka; a negative one counts as none.
-    pub kafka: Option<i64>,
+    pub kafka: Option<Offset>,
     /// Postgres has positions for this group and topic name under another topic id.
     pub recreated: bool,
     /// Postgres has positions for this group and topic id, if only in other partitions.
     pub begun: bool,
     /// The oldest offset that can be read (low watermark).
-    pub low: i64,
+    pub low: Offset,
     /// The offset the next record will get (high watermark).
-    pub high: i64,
+    pub high: Offset,
     /// The record before the position in Postgres is not the one that was applied.
     pub anchor_broken: bool,
 }
@@ -36,11 +41,11 @@ pub struct Known {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartAt {
     /// The first offset to read; always within the watermarks.
-    pub offset: i64,
+    pub offset: Offset,
     /// What led there.
     pub why: Why,
     /// Offsets that this group will not read under makegood: for the reconciler.
-    pub gap: Option<Range<i64>>,
+    pub gap: Option<Range<Offset>>,
     /// Something an operator should hear.
     pub notice: Option<Notice>,
 }
@@ -85,21 +90,21 @@ pub enum Notice {
     /// Kafka's committed offset is ahead of Postgres and ignored, for it would skip payments.
     KafkaAhead {
         /// Kafka's committed offset.
-        kafka: i64,
+        kafka: Offset,
         /// Postgres' position, which counts.
-        postgres: i64,
+        postgres: Offset,
     },
     /// Kafka's committed offset belongs to a log that is gone and is ignored.
     KafkaOfOldLog {
         /// Kafka's committed offset.
-        kafka: i64,
+        kafka: Offset,
     },
     /// The log ends before the position, or has another record there: it was truncated or replaced.
     LogTruncated {
         /// The position that no longer fits.
-        position: i64,
+        position: Offset,
         /// Where the log ends now.
-        high: i64,
+        high: Offset,
     },
 }
 
@@ -109,8 +114,8 @@ pub enum Notice {
 /// inbox absorbs it) or where Postgres knows nothing at all; it never leads past what Postgres has
 /// applied. The start always lies between the watermarks, and what it leaves out is its gap.
 pub fn start_at(policy: Policy, known: Known) -> StartAt {
-    let log = Log { low: known.low.max(0), high: known.high.max(known.low).max(0) };
-    let kafka = known.kafka.filter(|offset| *offset >= 0);
+    let log = Log { low: known.low.max(START), high: known.high.max(known.low).max(START) };
+    let kafka = known.kafka.filter(|offset| *offset >= START);
     match (known.postgres, kafka) {
         (Some(position), kafka) => log.resume(position, kafka, known.anchor_broken),
         (None, kafka) if known.recreated => log.recreated(kafka),
@@ -122,7 +127,7 @@ pub fn start_at(policy: Policy, known: Known) -> StartAt {
 }
 
 /// What a position that a person moves to `to` leaves out: everything before it that was not applied.
-pub fn skipped(policy: Policy, known: Known, to: i64) -> Option<Range<i64>> {
+pub fn skipped(policy: Policy, known: Known, to: Offset) -> Option<Range<Offset>> {
     // What was applied counts, not what Kafka's offset would have it read again.
     let kafka = known.kafka.filter(|_| known.postgres.is_none());
     let start = start_at(policy, Known { kafka, ..known });
@@ -131,25 +136,25 @@ pub fn skipped(policy: Policy, known: Known, to: i64) -> Option<Range<i64>> {
 
 /// The first offset that waits for a reader whose next offset is `next`, in a log that begins at `low` and ends before
 /// `high`; `None` where it has read all there is.
-pub fn first_waiting(next: i64, low: i64, high: i64) -> Option<i64> {
+pub fn first_waiting(next: Offset, low: Offset, high: Offset) -> Option<Offset> {
     Some(next.max(low)).filter(|first| *first < high)
 }
 
 /// How many offsets wait for that reader. `is_all_read`: none of them holds anything that a consumer is given, only marks
 /// of transactions and records that were aborted. `makegood.consumer_positions` counts in the same way.
-pub fn lag(next: i64, low: i64, high: i64, is_all_read: bool) -> i64 {
+pub fn lag(next: Offset, low: Offset, high: Offset, is_all_read: bool) -> i64 {
     first_waiting(next, low, high).filter(|_| !is_all_read).map_or(0, |first| high - first)
 }
 
 /// What Kafka has of the partition; `0 <= low <= high`.
 #[derive(Clone, Copy)]
 struct Log {
-    low: i64,
-    high: i64,
+    low: Offset,
+    high: Offset,
 }
 
 impl Log {
-    fn resume(self, position: i64, kafka: Option<i64>, anchor_broken: bool) -> StartAt {
+    fn resume(self, position: Offset, kafka: Option<Offset>, anchor_broken: bool) -> StartAt {
         let Log { low, high } = self;
         if position > high || anchor_broken {
             return self.truncated(position, gap(position, low));
@@ -168,10 +173,10 @@ impl Log {
         }
     }
 
-    fn take_over(self, offset: i64) -> StartAt {
+    fn take_over(self, offset: Offset) -> StartAt {
         let Log { low, high } = self;
         if offset > high {
-            return self.truncated(offset, gap(0, low));
+            return self.truncated(offset, gap(START, low));
         }
         // Whether the old worker made purchases of what lies before is not known.
         match offset < low {
@@ -180,15 +185,15 @@ impl Log {
         }
     }
 
-    fn recreated(self, kafka: Option<i64>) -> StartAt {
+    fn recreated(self, kafka: Option<Offset>) -> StartAt {
         let notice = kafka.map(|kafka| Notice::KafkaOfOldLog { kafka });
-        StartAt { offset: self.low, why: Why::Recreated, gap: gap(0, self.low), notice }
+        StartAt { offset: self.low, why: Why::Recreated, gap: gap(START, self.low), notice }
     }
 
     fn first_start(self, policy: Policy) -> StartAt {
         let Log { low, high } = self;
         let (offset, gap) = match policy {
-            Policy::Earliest => (low, gap(0, low)),
+            Policy::Earliest => (low, gap(START, low)),
             Policy::Latest | Policy::At(None) => (high, gap(low, high)),
             Policy::At(Some(offset)) => {
                 let offset = offset.clamp(low, high);
@@ -198,13 +203,13 @@ impl Log {
         StartAt { offset, why: Why::FirstStart, gap, notice: None }
     }
 
-    fn truncated(self, position: i64, gap: Option<Range<i64>>) -> StartAt {
+    fn truncated(self, position: Offset, gap: Option<Range<Offset>>) -> StartAt {
         let notice = Some(Notice::LogTruncated { position, high: self.high });
         StartAt { offset: self.low, why: Why::Truncated, gap, notice }
     }
 }
 
-fn gap(from: i64, to: i64) -> Option<Range<i64>> {
+fn gap(from: Offset, to: Offset) -> Option<Range<Offset>> {
     (from < to).then_some(from..to)
 }
 
@@ -217,111 +222,126 @@ mod tests {
         kafka: None,
         recreated: false,
         begun: false,
-        low: 10,
-        high: 100,
+        low: Offset(10),
+        high: Offset(100),
         anchor_broken: false,
     };
 
-    fn start(known: Known) -> (i64, &'static str, Option<Range<i64>>, Option<Notice>) {
+    fn at(offset: i64) -> Option<Offset> {
+        Some(Offset(offset))
+    }
+
+    fn left_out(from: i64, to: i64) -> Option<Range<Offset>> {
+        Some(Offset(from)..Offset(to))
+    }
+
+    fn start(known: Known) -> (i64, &'static str, Option<Range<Offset>>, Option<Notice>) {
         let start = start_at(Policy::Earliest, known);
-        (start.offset, start.why.as_str(), start.gap, start.notice)
+        (start.offset.0, start.why.as_str(), start.gap, start.notice)
     }
 
     #[test]
     fn the_position_in_postgres_counts() {
-        let known = Known { postgres: Some(50), ..LOG };
+        let known = Known { postgres: at(50), ..LOG };
         assert_eq!(start(known), (50, "resumed", None, None));
-        assert_eq!(start(Known { kafka: Some(50), ..known }), (50, "resumed", None, None));
+        assert_eq!(start(Known { kafka: at(50), ..known }), (50, "resumed", None, None));
         assert_eq!(start(Known { recreated: true, ..known }), (50, "resumed", None, None));
     }
 
     #[test]
     fn a_rewind_in_kafka_is_followed_and_a_jump_ahead_is_ignored_and_told() {
-        let known = Known { postgres: Some(50), ..LOG };
-        assert_eq!(start(Known { kafka: Some(20), ..known }), (20, "rewound", None, None));
-        assert_eq!(start(Known { kafka: Some(3), ..known }), (10, "rewound", None, None));
+        let known = Known { postgres: at(50), ..LOG };
+        assert_eq!(start(Known { kafka: at(20), ..known }), (20, "rewound", None, None));
+        assert_eq!(start(Known { kafka: at(3), ..known }), (10, "rewound", None, None));
         for kafka in [51, 100, 5000] {
-            let notice = Some(Notice::KafkaAhead { kafka, postgres: 50 });
-            let known = Known { kafka: Some(kafka), ..known };
+            let notice = Some(Notice::KafkaAhead { kafka: Offset(kafka), postgres: Offset(50) });
+            let known = Known { kafka: at(kafka), ..known };
             assert_eq!(start(known), (50, "resumed", None, notice));
         }
     }
 
     #[test]
     fn another_workers_group_is_taken_over_where_it_stood() {
-        assert_eq!(start(Known { kafka: Some(40), ..LOG }), (40, "taken_over", Some(10..40), None));
-        assert_eq!(start(Known { kafka: Some(10), ..LOG }), (10, "taken_over", None, None));
-        assert_eq!(start(Known { kafka: Some(4), ..LOG }), (10, "expired", Some(4..10), None));
-        let beyond = Some(Notice::LogTruncated { position: 101, high: 100 });
-        let known = Known { kafka: Some(101), ..LOG };
-        assert_eq!(start(known), (10, "truncated", Some(0..10), beyond));
+        assert_eq!(
+            start(Known { kafka: at(40), ..LOG }),
+            (40, "taken_over", left_out(10, 40), None)
+        );
+        assert_eq!(start(Known { kafka: at(10), ..LOG }), (10, "taken_over", None, None));
+        assert_eq!(start(Known { kafka: at(4), ..LOG }), (10, "expired", left_out(4, 10), None));
+        let beyond = Some(Notice::LogTruncated { position: Offset(101), high: Offset(100) });
+        let known = Known { kafka: at(101), ..LOG };
+        assert_eq!(start(known), (10, "truncated", left_out(0, 10), beyond));
     }
 
     #[test]
     fn no_position_anywhere_means_the_policy_and_kafkas_minus_one_is_none() {
-        let known = Known { kafka: Some(-1001), ..LOG };
-        assert_eq!(start(known), (10, "first_start", Some(0..10), None));
-        let at = |policy| start_at(policy, LOG);
-        assert_eq!((at(Policy::Latest).offset, at(Policy::Latest).gap), (100, Some(10..100)));
-        assert_eq!(at(Policy::At(None)), at(Policy::Latest));
-        assert_eq!(at(Policy::At(Some(30))).gap, Some(10..30));
-        assert_eq!(at(Policy::At(Some(3))).offset, 10);
-        assert_eq!(at(Policy::At(Some(300))).offset, 100);
+        let known = Known { kafka: at(-1001), ..LOG };
+        assert_eq!(start(known), (10, "first_start", left_out(0, 10), None));
+        let first = |policy| start_at(policy, LOG);
+        assert_eq!(
+            (first(Policy::Latest).offset.0, first(Policy::Latest).gap),
+            (100, left_out(10, 100))
+        );
+        assert_eq!(first(Policy::At(None)), first(Policy::Latest));
+        assert_eq!(first(Policy::At(at(30))).gap, left_out(10, 30));
+        assert_eq!(first(Policy::At(at(3))).offset, Offset(10));
+        assert_eq!(first(Policy::At(at(300))).offset, Offset(100));
     }
 
     #[test]
     fn a_partition_added_to_a_topic_that_is_read_begins_at_its_beginning_whatever_the_policy() {
         let known = Known { begun: true, ..LOG };
-        for policy in [Policy::Latest, Policy::At(None), Policy::At(Some(50)), Policy::Earliest] {
+        for policy in [Policy::Latest, Policy::At(None), Policy::At(at(50)), Policy::Earliest] {
             let start = start_at(policy, known);
-            assert_eq!((start.offset, start.gap), (10, Some(0..10)), "{policy:?}");
+            assert_eq!((start.offset.0, start.gap), (10, left_out(0, 10)), "{policy:?}");
         }
-        assert_eq!(start(Known { kafka: Some(40), ..known }).1, "taken_over");
+        assert_eq!(start(Known { kafka: at(40), ..known }).1, "taken_over");
     }
 
     #[test]
     fn a_topic_created_again_is_read_from_its_beginning_whatever_kafka_says() {
-        let known = Known { recreated: true, kafka: Some(70), low: 0, ..LOG };
-        let notice = Some(Notice::KafkaOfOldLog { kafka: 70 });
+        let known = Known { recreated: true, kafka: at(70), low: Offset(0), ..LOG };
+        let notice = Some(Notice::KafkaOfOldLog { kafka: Offset(70) });
         assert_eq!(start(known), (0, "recreated", None, notice));
-        assert_eq!(start_at(Policy::Latest, known).offset, 0);
+        assert_eq!(start_at(Policy::Latest, known).offset, Offset(0));
     }
 
     #[test]
     fn what_retention_deleted_is_a_gap() {
-        let known = Known { postgres: Some(4), ..LOG };
-        assert_eq!(start(known), (10, "expired", Some(4..10), None));
-        assert_eq!(start(Known { postgres: Some(9), ..LOG }), (10, "expired", Some(9..10), None));
-        assert_eq!(start(Known { postgres: Some(10), ..LOG }), (10, "resumed", None, None));
-        assert_eq!(start(Known { postgres: Some(100), ..LOG }), (100, "resumed", None, None));
-        assert_eq!(start(Known { kafka: Some(2), ..known }), (10, "expired", Some(4..10), None));
+        let known = Known { postgres: at(4), ..LOG };
+        assert_eq!(start(known), (10, "expired", left_out(4, 10), None));
+        assert_eq!(start(Known { postgres: at(9), ..LOG }), (10, "expired", left_out(9, 10), None));
+        assert_eq!(start(Known { postgres: at(10), ..LOG }), (10, "resumed", None, None));
+        assert_eq!(start(Known { postgres: at(100), ..LOG }), (100, "resumed", None, None));
+        assert_eq!(start(Known { kafka: at(2), ..known }), (10, "expired", left_out(4, 10), None));
     }
 
     #[test]
     fn a_move_by_a_person_skips_what_was_not_applied() {
-        let skipped = |known, to| skipped(Policy::Earliest, known, to);
-        let known = Known { postgres: Some(50), kafka: Some(20), ..LOG };
-        assert_eq!(skipped(known, 100), Some(50..100));
+        let skipped = |known, to| skipped(Policy::Earliest, known, Offset(to));
+        let known = Known { postgres: at(50), kafka: at(20), ..LOG };
+        assert_eq!(skipped(known, 100), left_out(50, 100));
         assert_eq!(skipped(known, 50), None);
         assert_eq!(skipped(known, 10), None, "reading again skips nothing");
-        assert_eq!(skipped(Known { postgres: Some(4), ..known }, 10), Some(4..10));
+        assert_eq!(skipped(Known { postgres: at(4), ..known }, 10), left_out(4, 10));
         assert_eq!(
-            skipped(Known { postgres: Some(101), ..known }, 30),
-            Some(10..30),
+            skipped(Known { postgres: at(101), ..known }, 30),
+            left_out(10, 30),
             "replaced log"
         );
-        let taken_over = Known { kafka: Some(40), ..LOG };
-        assert_eq!(skipped(taken_over, 40), Some(10..40));
+        let taken_over = Known { kafka: at(40), ..LOG };
+        assert_eq!(skipped(taken_over, 40), left_out(10, 40));
         assert_eq!(skipped(taken_over, 10), None, "what the old worker did is read again");
-        assert_eq!(skipped(LOG, 30), Some(0..30));
+        assert_eq!(skipped(LOG, 30), left_out(0, 30));
     }
 
     #[test]
     fn a_log_that_lost_what_was_applied_is_read_again_from_its_beginning() {
-        let notice = |position| Some(Notice::LogTruncated { position, high: 100 });
-        let known = Known { postgres: Some(101), ..LOG };
+        let notice =
+            |position| Some(Notice::LogTruncated { position: Offset(position), high: Offset(100) });
+        let known = Known { postgres: at(101), ..LOG };
         assert_eq!(start(known), (10, "truncated", None, notice(101)));
-        let known = Known { postgres: Some(60), anchor_broken: true, kafka: Some(60), ..LOG };
+        let known = Known { postgres: at(60), anchor_broken: true, kafka: at(60), ..LOG };
         assert_eq!(start(known), (10, "truncated", None, notice(60)));
     }
 }

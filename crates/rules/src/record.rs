@@ -1,6 +1,7 @@
 //! A record as Kafka delivered it: bytes, untouched.
 
 use super::envelope::digest;
+use super::ids::Offset;
 
 /// One header; names are bytes because no broker checks that they are text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub struct Record {
     /// The partition it was read from.
     pub partition: i32,
     /// Its offset there.
-    pub offset: i64,
+    pub offset: Offset,
     /// Its timestamp in milliseconds since 1970; `None` when the broker gave none.
     pub timestamp_ms: Option<i64>,
     /// The key's bytes; `None` is Kafka's null.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::ids::Offset;
+
 /// A wish for one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -12,22 +14,22 @@ pub enum Target {
     /// Where it is; the other side is set to the same.
     Current,
     /// An offset.
-    Offset(i64),
+    Offset(Offset),
     /// So many records on, or back.
     Shift(i64),
     /// The first record of a time or younger; `None` when all are older: the end.
-    At(Option<i64>),
+    At(Option<Offset>),
 }
 
 /// The offset a wish comes to in a log from `low` to `high`, for a partition at `current`; beyond its
 /// ends it is the nearest there is, and the answer's second half says so.
-pub fn resolve(target: Target, current: i64, low: i64, high: i64) -> (i64, bool) {
+pub fn resolve(target: Target, current: Offset, low: Offset, high: Offset) -> (Offset, bool) {
     let wanted = match target {
         Target::Earliest => low,
         Target::Latest | Target::At(None) => high,
         Target::Current => current,
         Target::Offset(offset) | Target::At(Some(offset)) => offset,
-        Target::Shift(by) => current.saturating_add(by),
+        Target::Shift(by) => Offset(current.0.saturating_add(by)),
     };
     let offset = wanted.clamp(low, high.max(low));
     (offset, offset != wanted)
@@ -47,7 +49,7 @@ pub fn topic_spec(text: &str) -> Result<(String, Vec<i32>), String> {
 
 /// Reads lines of `topic,partition,offset`, as `kafka-consumer-groups --export` writes them for one
 /// group, or with the group first, as it does for several; offsets of other topics and groups are left out.
-pub fn from_csv(text: &str, group: &str, topic: &str) -> Result<BTreeMap<i32, i64>, String> {
+pub fn from_csv(text: &str, group: &str, topic: &str) -> Result<BTreeMap<i32, Offset>, String> {
     let mut found = BTreeMap::new();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
@@ -64,7 +66,8 @@ pub fn from_csv(text: &str, group: &str, topic: &str) -> Result<BTreeMap<i32, i6
         };
         let partition: u32 = place[1].parse().map_err(|_| bad())?;
         let partition = i32::try_from(partition).map_err(|_| bad())?;
-        let offset: i64 = place[2].parse().ok().filter(|offset| *offset >= 0).ok_or_else(bad)?;
+        let offset: Offset =
+            place[2].parse().ok().filter(|offset| *offset >= Offset(0)).ok_or_else(bad)?;
         if place[0] == topic
             && of.is_none_or(|of| of == group)
             && found.insert(partition, offset).is_some()
@@ -81,16 +84,19 @@ mod tests {
 
     #[test]
     fn a_wish_comes_to_an_offset_within_the_log() {
-        let at = |target| resolve(target, 40, 10, 100);
+        let at = |target| {
+            let (offset, is_moved) = resolve(target, Offset(40), Offset(10), Offset(100));
+            (offset.0, is_moved)
+        };
         assert_eq!(at(Target::Earliest), (10, false));
         assert_eq!(at(Target::Latest), (100, false));
         assert_eq!(at(Target::Current), (40, false));
-        assert_eq!(at(Target::Offset(7)), (10, true));
-        assert_eq!(at(Target::Offset(101)), (100, true));
+        assert_eq!(at(Target::Offset(Offset(7))), (10, true));
+        assert_eq!(at(Target::Offset(Offset(101))), (100, true));
         assert_eq!(at(Target::Shift(-5)), (35, false));
         assert_eq!(at(Target::Shift(i64::MAX)), (100, true));
         assert_eq!(at(Target::Shift(i64::MIN)), (10, true));
-        assert_eq!(at(Target::At(Some(50))), (50, false));
+        assert_eq!(at(Target::At(Some(Offset(50)))), (50, false));
         assert_eq!(at(Target::At(None)), (100, false));
     }
 
@@ -105,7 +111,7 @@ mod tests {
 
     #[test]
     fn what_kafkas_tool_exports_is_read() {
-        let offsets = BTreeMap::from([(0, 7), (2, 0)]);
+        let offsets = BTreeMap::from([(0, Offset(7)), (2, Offset(0))]);
         let exported = "\"pay\",0,7\npay,2,0\n\nother,1,5\n";
         assert_eq!(from_csv(exported, "g", "pay"), Ok(offsets.clone()));
         let several = "\"g\",\"pay\",0,7\ng,pay,2,0\nh,pay,1,9\n";

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::log::Log;
 use super::when::{Sent, Times};
 use super::{Fault, Store, Tx};
-use rules::ids::{RouteId, RunId};
+use rules::ids::{Offset, RouteId, RunId};
 
 /// A range of offsets that is not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,9 +15,9 @@ pub struct Gap {
     /// The partition.
     pub partition: i32,
     /// The first offset.
-    pub from: i64,
+    pub from: Offset,
     /// One past the last.
-    pub to: i64,
+    pub to: Offset,
     /// Why: the start's name, or who reset the position.
     pub reason: String,
 }
@@ -73,7 +73,7 @@ pub async fn cover(
     route: RouteId,
     run: RunId,
     until: Timestamp,
-) -> Result<Vec<(i32, i64, i64)>, Fault> {
+) -> Result<Vec<(i32, Offset, Offset)>, Fault> {
     let sql = include_str!("../../../sql/core/gap_cover.sql");
     let rows = tx.query(sql, &[&route, &run, &until.sent()]).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())

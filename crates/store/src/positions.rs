@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::gaps::{self, Gap};
 pub use super::log::Log;
 use super::{CommitFault, Fault, Store, Tx, jobs};
-use rules::ids::{Epoch, RouteId, StepNumber};
+use rules::ids::{Epoch, Offset, RouteId, StepNumber};
 
 /// How many steps of a partition are kept, and after how many more old ones are deleted.
 pub const KEPT_STEPS: i64 = 64;
@@ -20,7 +20,7 @@ pub const KEPT_STEPS: i64 = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anchor {
     /// Its offset.
-    pub offset: i64,
+    pub offset: Offset,
     /// Its timestamp, if it had one.
     pub timestamp_ms: Option<i64>,
     /// The digest of its value.
@@ -43,7 +43,7 @@ pub struct Position {
     /// The epoch of its claim.
     pub epoch: Epoch,
     /// The next offset to read.
-    pub next_offset: i64,
+    pub next_offset: Offset,
     /// Who wrote it: a batch's or a claim's own id.
     pub writer: Uuid,
     /// The last record applied, if any was.
@@ -58,7 +58,7 @@ pub struct Move {
     /// The step it builds on.
     pub step: StepNumber,
     /// The next offset to read afterwards.
-    pub next_offset: i64,
+    pub next_offset: Offset,
     /// The timestamp of the last record.
     pub anchor_timestamp_ms: Option<i64>,
     /// The digest of the last record's value.
@@ -75,7 +75,7 @@ pub struct Claim {
     /// The step that was read as the newest, 0 for none.
     pub step: StepNumber,
     /// Where reading starts.
-    pub next_offset: i64,
+    pub next_offset: Offset,
     /// Why there.
     pub why: String,
 }
@@ -94,7 +94,7 @@ pub async fn read(
         next_offset: row.get(3),
         writer: row.get(4),
         anchor: row
-            .get::<_, Option<i64>>(5)
+            .get::<_, Option<Offset>>(5)
             .zip(row.get::<_, Option<Vec<u8>>>(7))
             .map(|(offset, digest)| Anchor { offset, timestamp_ms: row.get(6), digest }),
     };
@@ -156,7 +156,7 @@ pub async fn claim_in(
 ) -> Result<BTreeMap<i32, StepNumber>, Fault> {
     let partitions: Vec<i32> = claims.iter().map(|c| c.partition).collect();
     let steps: Vec<StepNumber> = claims.iter().map(|c| c.step).collect();
-    let offsets: Vec<i64> = claims.iter().map(|c| c.next_offset).collect();
+    let offsets: Vec<Offset> = claims.iter().map(|c| c.next_offset).collect();
     let whys: Vec<&str> = claims.iter().map(|c| c.why.as_str()).collect();
     gaps::put(tx, route, log, gaps).await?;
     let sql = include_str!("../../../sql/core/position_claim.sql");
@@ -175,7 +175,7 @@ pub async fn claim_in(
 pub async fn advance(tx: &Tx, log: &Log, writer: Uuid, moves: &[Move]) -> Result<Vec<i32>, Fault> {
     let partitions: Vec<i32> = moves.iter().map(|m| m.partition).collect();
     let steps: Vec<StepNumber> = moves.iter().map(|m| m.step).collect();
-    let offsets: Vec<i64> = moves.iter().map(|m| m.next_offset).collect();
+    let offsets: Vec<Offset> = moves.iter().map(|m| m.next_offset).collect();
     let timestamps: Vec<Option<i64>> = moves.iter().map(|m| m.anchor_timestamp_ms).collect();
     let digests: Vec<&[u8]> = moves.iter().map(|m| m.anchor_digest.as_slice()).collect();
     let counts: Vec<String> = moves.iter().map(|m| array(&m.counts)).collect();

@@ -15,7 +15,7 @@ use super::when::{Sent, Times};
 use super::{CommitFault, Fault, Store, Tx, purchased};
 pub use look::{Look, Range};
 use rules::envelope;
-use rules::ids::{CaseId, RouteId};
+use rules::ids::{CaseId, Offset, RouteId};
 use rules::record::{Header, Record, Whole};
 use rules::states::CaseEnd;
 
@@ -83,7 +83,7 @@ pub(super) struct Case {
 
 impl Case {
     /// Its partition and offset, if it came from Kafka.
-    pub fn place(&self) -> Option<(i32, i64)> {
+    pub fn place(&self) -> Option<(i32, Offset)> {
         self.topic_id.map(|_| (self.record.partition, self.record.offset))
     }
 
@@ -126,7 +126,7 @@ pub(super) fn record(row: &Row) -> Record {
     let headers = names.into_iter().zip(values).map(|(name, value)| Header { name, value });
     Record {
         partition: row.get::<_, Option<i32>>("partition").unwrap_or_default(),
-        offset: row.get::<_, Option<i64>>("offset").unwrap_or_default(),
+        offset: row.get::<_, Option<Offset>>("offset").unwrap_or_default(),
         timestamp_ms: row.time("record_at").map(Timestamp::as_millisecond),
         key: row.get("key"),
         value: row.get("value"),

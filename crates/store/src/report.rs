@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::ignored_types::{self, IgnoredType};
 use super::{Fault, Store, Tx, gaps};
 use crate::when::Times;
-use rules::ids::{Epoch, RouteId, RunId};
+use rules::ids::{Epoch, Offset, RouteId, RunId};
 
 /// Everything the database knows of its routes, read in one transaction.
 #[derive(Clone, Debug)]
@@ -150,11 +150,11 @@ pub struct Position {
     /// The topic's id.
     pub topic_id: Uuid,
     /// The next offset to read.
-    pub next_offset: i64,
+    pub next_offset: Offset,
     /// The log's first offset, when a daemon last looked.
-    pub log_start: Option<i64>,
+    pub log_start: Option<Offset>,
     /// One past the log's last offset, when a daemon last looked.
-    pub log_end: Option<i64>,
+    pub log_end: Option<Offset>,
     /// Records waiting, when a daemon last looked.
     pub lag: Option<i64>,
     /// When a daemon last looked.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::log::Log;
 use super::{Fault, Store};
-use rules::ids::RouteId;
+use rules::ids::{Offset, RouteId};
 
 /// What a daemon is doing on a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,20 +90,20 @@ pub struct Ends {
     /// The partition.
     pub partition: i32,
     /// The first offset still in the log.
-    pub low: i64,
+    pub low: Offset,
     /// One past the last offset.
-    pub high: i64,
+    pub high: Offset,
     /// From here to the end there is nothing that a consumer is given; `None` where a record waits, where the
     /// position has reached the end, and where nobody knows.
-    pub all_read_from: Option<i64>,
+    pub all_read_from: Option<Offset>,
 }
 
 /// Records where each partition's log begins and ends.
 pub async fn watermarks(store: &Store, log: &Log, seen: &[Ends]) -> Result<(), Fault> {
     let partitions: Vec<i32> = seen.iter().map(|s| s.partition).collect();
-    let lows: Vec<i64> = seen.iter().map(|s| s.low).collect();
-    let highs: Vec<i64> = seen.iter().map(|s| s.high).collect();
-    let all_read: Vec<Option<i64>> = seen.iter().map(|s| s.all_read_from).collect();
+    let lows: Vec<Offset> = seen.iter().map(|s| s.low).collect();
+    let highs: Vec<Offset> = seen.iter().map(|s| s.high).collect();
+    let all_read: Vec<Option<Offset>> = seen.iter().map(|s| s.all_read_from).collect();
     let sql = include_str!("../../../sql/core/watermark_put.sql");
     store.query(sql, &[&log.group, &log.topic_id, &partitions, &lows, &highs, &all_read]).await?;
     Ok(())

@@ -16,7 +16,7 @@ use super::super::{Globals, progress};
 use crate::doctor::tryout::{self, Tried};
 use crate::doctor::waiting;
 use crate::ingest::Route;
-use rules::ids::RouteId;
+use rules::ids::{Offset, RouteId};
 use rules::outcome::Attempted;
 use rules::problem::{Code, Problem};
 use rules::record::Record;
@@ -90,7 +90,7 @@ fn lines(file: &Path) -> Result<Vec<Record>, Problem> {
     let lines = bytes.split(|byte| *byte == b'\n').zip(1..);
     let lines = lines.filter(|(line, _)| !line.trim_ascii().is_empty());
     let record = |(line, number): (&[u8], i64)| Record {
-        offset: number,
+        offset: Offset(number),
         value: Some(line.trim_ascii().to_vec()),
         ..Record::default()
     };

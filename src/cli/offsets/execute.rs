@@ -9,6 +9,7 @@ use crate::stop::blocking;
 use crate::store::gaps::Gap;
 use crate::store::positions::{self, Claim};
 use crate::store::{CommitFault, routes};
+use rules::ids::Offset;
 use rules::problem::{Code, Problem};
 
 /// Moves the positions and the group's offsets. Kafka comes in the middle of PostgreSQL's transaction:
@@ -50,7 +51,7 @@ pub(super) async fn execute(
         return Err(Problem::new(Code::Owned, "somebody moved these positions meanwhile")
             .advice("see who with `makegood offsets show`, then plan again"));
     }
-    let offsets: BTreeMap<i32, i64> = plan.iter().map(|m| (m.partition, m.to)).collect();
+    let offsets: BTreeMap<i32, Offset> = plan.iter().map(|m| (m.partition, m.to)).collect();
     let probe = survey.probe.clone();
     if let Err(problem) = blocking(move || probe.commit(&offsets)).await {
         tx.rollback().await;

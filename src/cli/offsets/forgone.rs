@@ -18,6 +18,7 @@ use crate::store::inbox::{self, ApplyFault, Batch, Entry, Kind, Unseen};
 use crate::store::mapping::Mapping;
 use crate::store::payments::{Looker, Scope};
 use crate::store::{Store, test_events};
+use rules::ids::Offset;
 use rules::outcome::Attempted;
 use rules::problem::{Code, Problem};
 use rules::record::Record;
@@ -96,7 +97,7 @@ impl Work for Rehearsal<'_> {
 #[derive(Clone, Debug)]
 pub(super) struct Event {
     pub partition: i32,
-    pub offset: i64,
+    pub offset: Offset,
     pub at: Option<Timestamp>,
     pub event_id: Uuid,
     /// The business key; `None` if the mapping could not tell.
@@ -119,7 +120,7 @@ pub(super) async fn look(
     let mapping = Arc::new(Mapping::load(survey.route.settings.mapping.as_deref())?);
     for m in plan {
         let Some(skips) = m.skips.clone() else { continue };
-        let low = survey.partitions.get(&m.partition).map_or(0, |one| one.known.low);
+        let low = survey.partitions.get(&m.partition).map_or(Offset(0), |one| one.known.low);
         forgone.gone += (low.min(skips.end) - skips.start).max(0);
         let range = skips.start.max(low)..skips.end;
         let log = &survey.look.log;

@@ -9,7 +9,7 @@ use super::forgone::{Event, Forgone};
 use super::survey::RouteSurvey;
 use crate::cli::print::{self, Format, or_dash};
 use crate::ingest::partition_state::Surveyed;
-use rules::ids::StepNumber;
+use rules::ids::{Offset, StepNumber};
 use rules::offsets::{skipped, start_at};
 use rules::problem::Problem;
 use rules::reset::{Target, resolve};
@@ -23,11 +23,11 @@ pub(super) struct Move {
     pub partition: i32,
     /// The step that the move builds on.
     pub step: StepNumber,
-    pub to: i64,
+    pub to: Offset,
     /// What was asked for lies beyond the log's ends.
     pub clamped: bool,
     /// What is left out, readable or gone.
-    pub skips: Option<Range<i64>>,
+    pub skips: Option<Range<Offset>>,
     /// How many offsets are read again.
     pub again: i64,
 }
@@ -81,7 +81,7 @@ fn screen(survey: &RouteSurvey, plan: &[Move], forgone: &Forgone) -> String {
         "SKIPS",
         "READS AGAIN",
     ];
-    let number = |n: Option<i64>| or_dash(n.map(|n| n.to_string()));
+    let number = |n: Option<Offset>| or_dash(n.map(|n| n.to_string()));
     let rows = plan.iter().map(|m| {
         let log = &survey.look.log;
         let known = surveyed(survey, m).map(|one| one.known);

@@ -14,6 +14,7 @@ use crate::cli::session::Session;
 use crate::config;
 use crate::stop::blocking;
 use crate::store::workers;
+use rules::ids::Offset;
 use rules::problem::{Code, Problem};
 use rules::reset::{Target, from_csv, topic_spec};
 use rules::schedule::earlier;
@@ -206,7 +207,7 @@ async fn targets(
                 None => Ok(offsets.into_iter().map(|(p, o)| (p, Target::Offset(o))).collect()),
             }
         }
-        (To { to_offset: Some(offset), .. }, _) => each(Target::Offset(*offset)),
+        (To { to_offset: Some(offset), .. }, _) => each(Target::Offset(Offset(*offset))),
         (To { shift_by: Some(by), .. }, _) => each(Target::Shift(*by)),
         (To { to_earliest: true, .. }, _) => each(Target::Earliest),
         (To { to_latest: true, .. }, _) => each(Target::Latest),

@@ -10,6 +10,7 @@ use crate::cli::session::Session;
 use crate::ingest::partition_state::Surveyed;
 use crate::stop::blocking;
 use crate::store::gaps::{self, Open};
+use rules::ids::Offset;
 use rules::offsets::{self, start_at};
 use rules::problem::Problem;
 
@@ -81,14 +82,14 @@ struct Line<'g> {
 }
 
 /// The position; where there is none yet, where makegood would start: what has no lag raises no alarm.
-fn next_offset(one: &Surveyed) -> i64 {
+fn next_offset(one: &Surveyed) -> Offset {
     one.known.postgres.unwrap_or_else(|| start_at(one.policy, one.known).offset)
 }
 
 /// The partitions whose log goes on behind the position with nothing that a consumer is given. One that cannot be read
 /// is none of them.
 async fn all_read(survey: &RouteSurvey) -> Result<BTreeSet<i32>, Problem> {
-    let next: Vec<(i32, i64)> =
+    let next: Vec<(i32, Offset)> =
         survey.partitions.iter().map(|(p, one)| (*p, next_offset(one))).collect();
     let (probe, ends) = (survey.probe.clone(), survey.look.ends.clone());
     let first = blocking(move || probe.first_waiting(&ends, next.into_iter())).await?.records;
@@ -108,19 +109,19 @@ fn table<'g>(lines: impl Iterator<Item = Line<'g>>) -> String {
         "EPOCH",
         "OWNER",
     ];
-    let number = |n: Option<i64>| or_dash(n.map(|n| n.to_string()));
+    let offset = |offset: Option<Offset>| or_dash(offset.map(|offset| offset.to_string()));
     let rows = lines.map(|Line { survey, partition, one, lag }| {
         let log = &survey.look.log;
         vec![
             log.group.clone(),
             log.topic.clone(),
             partition.to_string(),
-            number(one.known.kafka),
+            offset(one.known.kafka),
             one.known.high.to_string(),
             lag.to_string(),
-            number(one.known.postgres),
+            offset(one.known.postgres),
             one.known.low.to_string(),
-            number(one.position.as_ref().map(|p| p.epoch.0)),
+            or_dash(one.position.as_ref().map(|p| p.epoch.to_string())),
             or_dash(survey.owners.of(partition)),
         ]
     });

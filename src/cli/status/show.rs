@@ -8,6 +8,7 @@ use crate::overview::{Outbox, Overview, Route, age, made_anew};
 use crate::store::outbox::report::Relay;
 use crate::store::report::{Position, Worker};
 use rules::health::{self, Verdict};
+use rules::ids::Offset;
 use rules::problem::Problem;
 
 /// Partitions that are shown; of more, those with the most waiting.
@@ -82,7 +83,7 @@ pub fn screen(overview: &Overview) -> String {
 fn partitions(positions: &[Position], now: Timestamp) -> String {
     let headings =
         ["PARTITION", "POSITION", "LOG-START", "LOG-END", "LAG", "LAST PROGRESS", "EPOCH"];
-    let number = |n: Option<i64>| or_dash(n.map(|n| n.to_string()));
+    let offset = |offset: Option<Offset>| or_dash(offset.map(|offset| offset.to_string()));
     let mut shown: Vec<&Position> = positions.iter().collect();
     if shown.len() > PARTITIONS {
         shown.sort_by_key(|p| (p.lag.is_some(), std::cmp::Reverse(p.lag), p.partition));
@@ -94,9 +95,9 @@ fn partitions(positions: &[Position], now: Timestamp) -> String {
         vec![
             p.partition.to_string(),
             p.next_offset.to_string(),
-            number(p.log_start),
-            number(p.log_end),
-            number(p.lag),
+            offset(p.log_start),
+            offset(p.log_end),
+            or_dash(p.lag.map(|lag| lag.to_string())),
             p.progress_at.map_or_else(|| "never".to_owned(), |at| ago(now, at)),
             p.epoch.to_string(),
         ]

@@ -14,6 +14,7 @@ use crate::stop::blocking;
 use crate::store::positions::{self, Log, Position};
 use crate::store::workers::{self, Ends};
 use rules::backoff::Backoff;
+use rules::ids::Offset;
 use rules::ingest::steps::{Newest, Steps};
 
 /// What holds the lanes may hold the other daemon's soon: it has to have been well for as long.
@@ -112,7 +113,7 @@ impl Pulse {
         found: &BTreeMap<i32, Position>,
         ends: BTreeMap<i32, Watermarks>,
     ) {
-        let next: Vec<(i32, i64)> =
+        let next: Vec<(i32, Offset)> =
             found.iter().map(|(p, newest)| (*p, newest.next_offset)).collect();
         let (probe, there) = (self.probe.clone(), ends.clone());
         let first = blocking(move || probe.first_waiting(&there, next.into_iter())).await;
@@ -135,7 +136,7 @@ impl Pulse {
         claimed: &Claimed,
         mut steps: Steps,
         found: &BTreeMap<i32, Position>,
-        committed: &BTreeMap<i32, i64>,
+        committed: &BTreeMap<i32, Offset>,
     ) {
         let newest = |p: &Position| Newest { step: p.step, next_offset: p.next_offset };
         let found = found.iter().map(|(partition, found)| (*partition, newest(found))).collect();

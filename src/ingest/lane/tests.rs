@@ -11,7 +11,7 @@ use crate::ingest::Route;
 use crate::progress::Progress;
 use crate::store::Store;
 use crate::store::mapping::Mapping;
-use rules::ids::RouteId;
+use rules::ids::{Offset, RouteId};
 use rules::record::Record;
 
 /// A lane whose database is away, so that whatever it takes is soon reported as held.
@@ -37,12 +37,13 @@ async fn next(reported: &mut mpsc::UnboundedReceiver<Report>) -> Report {
 
 fn claim(generation: u64, from: i64) -> Order {
     let log = Log { group: "g".into(), topic: "t".into(), topic_id: uuid::Uuid::nil() };
-    let from = BTreeMap::from([(0, from)]);
+    let from = BTreeMap::from([(0, Offset(from))]);
     Order::Adopt(Box::new(Claim { generation, from, ..Claim::of_nothing(&log) }))
 }
 
 fn delivery(generation: u64, follows: i64, offset: i64) -> Delivery {
     let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+    let (follows, offset) = (Offset(follows), Offset(offset));
     Delivery { generation, follows, record: Record { offset, ..Record::default() }, room }
 }
 

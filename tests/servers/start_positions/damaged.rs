@@ -10,6 +10,7 @@ use crate::support::events::Payment;
 use crate::support::holding::Held;
 use crate::support::rig::Rig;
 use crate::support::{eventually, ledger};
+use rules::ids::Offset;
 
 /// A partition's log on the broker's disk.
 fn log_file(rig: &Rig, partition: i32) -> File {
@@ -201,7 +202,8 @@ async fn that_there_is_no_record_at_an_offset_is_an_answer() {
     let rig = Rig::new(2).await;
     pay_more(&rig, 0, 3, &mut Vec::new()).await;
     let probe = rig.probe();
-    let found = probe.records_at(&[(0, 2), (1, 0)].into()).unwrap().heard().unwrap();
+    let found =
+        probe.records_at(&[(0, Offset(2)), (1, Offset(0))].into()).unwrap().heard().unwrap();
     assert_eq!(found.keys().collect::<Vec<_>>(), [&0]);
 }
 

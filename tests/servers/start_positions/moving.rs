@@ -7,6 +7,7 @@ use super::{duplicates, pay_more, read_all, why};
 use crate::support::rig::Rig;
 use crate::support::world::connect;
 use crate::support::{eventually, ledger};
+use rules::ids::Offset;
 
 /// Another owner moves on while a daemon looks: what it saw of the log before is outdated then, and no
 /// sign of a log that lost records.
@@ -53,7 +54,8 @@ async fn those_who_read_through_one_handle_at_once_each_get_their_records() {
     let probe = rig.probe();
     thread::scope(|scope| {
         for offset in 0..3 {
-            let wanted: BTreeMap<i32, i64> = (0..4).map(|partition| (partition, offset)).collect();
+            let wanted: BTreeMap<i32, Offset> =
+                (0..4).map(|partition| (partition, Offset(offset))).collect();
             let probe = &probe;
             scope.spawn(move || {
                 for _ in 0..3 {

@@ -1,6 +1,7 @@
 //! How a daemon's claims and looks are carried out: Kafka and the database are asked, then what was decided is written.
 
 use super::*;
+use rules::ids::Offset;
 
 impl World {
     pub fn claim_read(&mut self, at: usize, life: u64, attempt: u64, settled: bool) {
@@ -61,7 +62,7 @@ impl World {
             };
             let start = start_at(Policy::Earliest, known);
             let first = start.offset;
-            let near = in_log.records.range((first - NEAR).max(0)..first).next_back();
+            let near = in_log.records.range((first - NEAR).max(Offset(0))..first).next_back();
             let near = near.map(|(offset, payment)| (*offset, *payment));
             let position = step.map_or(first, |step| step.next);
             let unproved = unproved_start(position, known.kafka, anchor.map(|(at, _)| at));
@@ -92,7 +93,7 @@ impl World {
             let claimed = self.database.claim(seen.log, *partition, *step, start);
             let Some(step) = claimed else { continue };
             // A log that was replaced is swept as a whole.
-            let swept = (start.why == Why::Truncated).then_some(0..start.offset);
+            let swept = (start.why == Why::Truncated).then_some(Offset(0)..start.offset);
             let gaps = start.gap.clone().into_iter().chain(swept);
             self.database.gaps.extend(gaps.map(|gap| (seen.log, *partition, gap)));
             starts.insert(*partition, (start.offset, step));
@@ -141,7 +142,7 @@ impl World {
             self.daemons[at].reads = None;
             return self.queue_message(at, Message::Outdated("the log ends before what was read"));
         }
-        let own = |(p, _): &(&i32, &i64)| claimed.starts.contains_key(*p);
+        let own = |(p, _): &(&i32, &Offset)| claimed.starts.contains_key(*p);
         let committed =
             self.committed.iter().filter(own).map(|(p, offset)| (*p, *offset)).collect();
         if steps.went_back(&found, &committed) {

@@ -145,7 +145,7 @@ impl World {
             if let Some(Adopted { steps, member, .. }) = &mut daemon.lanes[number].claim {
                 let mut next = BTreeMap::new();
                 for (partition, offset, _) in &batch.records {
-                    next.insert(*partition, offset + 1);
+                    next.insert(*partition, offset.next());
                 }
                 for partition in next.keys() {
                     let step = steps.entry(*partition).or_default();

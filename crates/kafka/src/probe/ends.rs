@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Found, METADATA, Probe, Question, Watermarks};
 use crate::complaint::Asker;
 use crate::{advice, problem};
+use rules::ids::Offset;
 use rules::problem::{Code, Problem};
 use rules::record::Record;
 
@@ -51,9 +52,9 @@ impl Probe {
     }
 
     /// What the group has committed, for those partitions that have a commit.
-    pub fn committed(&self, partitions: &[i32]) -> Result<Found<i64>, Problem> {
+    pub fn committed(&self, partitions: &[i32]) -> Result<Found<Offset>, Problem> {
         let doing = "cannot read the group's offsets";
-        let list = self.list(partitions.iter().map(|p| (*p, Offset::Invalid)));
+        let list = self.list(partitions.iter().map(|p| (*p, rdkafka::Offset::Invalid)));
         self.handle.ask_each(Question::Committed, |client| {
             let answer = client.committed_offsets(list, self.timeout);
             answer.map(|answer| offsets(&answer, doing)).map_err(|e| problem(&e, doing))
@@ -61,9 +62,9 @@ impl Probe {
     }
 
     /// For each partition the first offset at or after a time; absent when all records are older.
-    pub fn at_time(&self, partitions: &[i32], millis: i64) -> Result<Found<i64>, Problem> {
+    pub fn at_time(&self, partitions: &[i32], millis: i64) -> Result<Found<Offset>, Problem> {
         let doing = "cannot find the offsets of a time";
-        let list = self.list(partitions.iter().map(|p| (*p, Offset::Offset(millis))));
+        let list = self.list(partitions.iter().map(|p| (*p, rdkafka::Offset::Offset(millis))));
         self.handle.ask_each(Question::Times, |client| {
             let answer = client.offsets_for_times(list, self.timeout);
             answer.map(|answer| offsets(&answer, doing)).map_err(|e| problem(&e, doing))
@@ -74,7 +75,7 @@ impl Probe {
         let (low, high) = client
             .fetch_watermarks(&self.topic, partition, self.timeout)
             .map_err(|e| problem(&e, ENDS))?;
-        Ok(Watermarks { low, high })
+        Ok(Watermarks { low: Offset(low), high: Offset(high) })
     }
 
     /// The broker that leads each partition.
@@ -115,7 +116,7 @@ impl Probe {
     ) -> Result<Option<T>, Problem> {
         for back in 1..=depth {
             let there = ends.iter().filter(|(_, ends)| ends.high - back >= ends.low);
-            let wanted: BTreeMap<i32, i64> =
+            let wanted: BTreeMap<i32, Offset> =
                 there.map(|(p, ends)| (*p, ends.high - back)).collect();
             if wanted.is_empty() {
                 break;
@@ -129,7 +130,7 @@ impl Probe {
 }
 
 /// The offsets of an answer. A partition with an error has no answer, which is not the same as no offset.
-fn offsets(list: &TopicPartitionList, doing: &str) -> Found<i64> {
+fn offsets(list: &TopicPartitionList, doing: &str) -> Found<Offset> {
     let mut found = Found::default();
     for entry in list.elements() {
         match (entry.error(), entry.offset()) {
@@ -139,8 +140,8 @@ fn offsets(list: &TopicPartitionList, doing: &str) -> Found<i64> {
                 );
                 found.failed.insert(entry.partition(), problem(&error, doing));
             }
-            (Ok(()), Offset::Offset(offset)) => {
-                found.records.insert(entry.partition(), offset);
+            (Ok(()), rdkafka::Offset::Offset(offset)) => {
+                found.records.insert(entry.partition(), Offset(offset));
             }
             (Ok(()), _) => {}
         }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::Offset;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
@@ -13,6 +12,7 @@ use super::super::raw;
 use super::{Probe, Question};
 use rules::assignment;
 use rules::checkup::group as checkup;
+use rules::ids::Offset;
 use rules::problem::{Code, Problem};
 
 /// A group, as Kafka describes it.
@@ -83,8 +83,8 @@ impl Probe {
     }
 
     /// Sets offsets of the group, which Kafka allows only while it has no members.
-    pub fn commit(&self, offsets: &BTreeMap<i32, i64>) -> Result<(), Problem> {
-        let list = self.list(offsets.iter().map(|(p, offset)| (*p, Offset::Offset(*offset))));
+    pub fn commit(&self, offsets: &BTreeMap<i32, Offset>) -> Result<(), Problem> {
+        let list = self.list(offsets.iter().map(|(p, offset)| (*p, crate::at(*offset))));
         self.handle.ask(Question::Group, |client| {
             client.commit(&list, CommitMode::Sync).map_err(|error| {
                 let problem =

@@ -4,13 +4,14 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Probe, Question};
 use crate::complaint::Asker;
 use crate::raw::Said;
 use crate::{bounds, problem, raw};
+use rules::ids::Offset;
 use rules::problem::{Code, Problem};
 
 /// How the client begins its complaint of a batch that it has in full, with the right checksum, and cannot unpack.
@@ -22,9 +23,9 @@ impl Probe {
     pub fn packed_for_good(
         &self,
         partition: i32,
-        offset: i64,
-        high: i64,
-    ) -> Result<Option<Range<i64>>, Problem> {
+        offset: Offset,
+        high: Offset,
+    ) -> Result<Option<Range<Offset>>, Problem> {
         let _turn = self.handle.turn();
         self.handle.ask(Question::Records, |client| {
             let until = Instant::now() + self.timeout * 4;
@@ -46,9 +47,13 @@ pub(super) struct Search<'p> {
 
 impl Search<'_> {
     /// Offsets of one batch lead to the same complaint: doubling the step finds one behind it, halving the first.
-    pub(super) fn run(&self, offset: i64, high: i64) -> Result<Option<Range<i64>>, Problem> {
+    pub(super) fn run(
+        &self,
+        offset: Offset,
+        high: Offset,
+    ) -> Result<Option<Range<Offset>>, Problem> {
         let Some(base) = self.complaint(offset)? else { return Ok(None) };
-        let (mut inside, mut behind, mut step) = (offset, high.max(offset + 1), 1);
+        let (mut inside, mut behind, mut step) = (offset, high.max(offset.next()), 1);
         while inside + step < behind {
             match self.complaint(inside + step)? {
                 Some(same) if same == base => (inside, step) = (inside + step, step * 2),
@@ -66,10 +71,10 @@ impl Search<'_> {
     }
 
     /// Where the batch with this offset begins, if it cannot be unpacked.
-    fn complaint(&self, offset: i64) -> Result<Option<i64>, Problem> {
+    fn complaint(&self, offset: Offset) -> Result<Option<Offset>, Problem> {
         let crowded = bounds::crowded();
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(self.topic, self.partition, Offset::Offset(offset))
+        list.add_partition_offset(self.topic, self.partition, crate::at(offset))
             .and_then(|()| self.client.assign(&list))
             .map_err(|e| problem(&e, "cannot look at a batch"))?;
         while Instant::now() < self.until {
@@ -82,7 +87,7 @@ impl Search<'_> {
                     return Ok(Some(base));
                 }
                 // Late, of the offset before.
-                Some(Said::Unread(base, ..)) if base < 0 => {}
+                Some(Said::Unread(base, ..)) if base < Offset(0) => {}
                 Some(_) => return Ok(None),
             }
         }

@@ -3,15 +3,16 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::packed::Search;
 use super::read::means;
 use crate::complaint::{Asker, attend};
 use crate::{problem, settings, unusable};
 use rules::error_policy::kafka::ClientDisposition;
+use rules::ids::Offset;
 use rules::problem::{Code, Problem};
 use rules::record::Record;
 
@@ -23,8 +24,8 @@ pub struct Reader {
     consumer: BaseConsumer<Asker>,
     topic: String,
     partition: i32,
-    next: i64,
-    end: i64,
+    next: Offset,
+    end: Offset,
     ended: bool,
 }
 
@@ -35,7 +36,7 @@ impl Reader {
         topic: &str,
         group: &str,
         partition: i32,
-        range: Range<i64>,
+        range: Range<Offset>,
     ) -> Result<Reader, Problem> {
         let settings = settings::onlooker(kafka, group, "makegood-reader");
         let consumer: BaseConsumer<Asker> =
@@ -50,7 +51,7 @@ impl Reader {
 
     fn begin(&self) -> Result<(), Problem> {
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&self.topic, self.partition, Offset::Offset(self.next))
+        list.add_partition_offset(&self.topic, self.partition, crate::at(self.next))
             .and_then(|()| self.consumer.assign(&list))
             .map_err(|e| problem(&e, "cannot read the records"))
     }
@@ -82,7 +83,7 @@ impl Reader {
                 Some(Ok(message)) if message_is_past(&message, self.end) => self.ended = true,
                 Some(Ok(message)) => {
                     let record = super::record(&message)?;
-                    self.next = record.offset + 1;
+                    self.next = record.offset.next();
                     records.push(record);
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => self.ended = true,
@@ -103,6 +104,6 @@ impl Reader {
     }
 }
 
-fn message_is_past(message: &rdkafka::message::BorrowedMessage<'_>, end: i64) -> bool {
-    rdkafka::Message::offset(message) >= end
+fn message_is_past(message: &rdkafka::message::BorrowedMessage<'_>, end: Offset) -> bool {
+    Offset(rdkafka::Message::offset(message)) >= end
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message, Timestamp};
@@ -12,6 +11,7 @@ use super::{Found, Probe, Question, Watermarks};
 use crate::complaint::Asker;
 use crate::{name, problem, raw};
 use rules::error_policy::kafka::{ClientDisposition, OLD_FORMAT, OLD_FORMAT_ADVICE, disposition};
+use rules::ids::Offset;
 use rules::problem::{Code, Problem};
 use rules::record::{Header, Record};
 
@@ -23,7 +23,7 @@ const AGAIN: u32 = 3;
 impl Probe {
     /// Reads the record at each given offset; asks for at most a few times the time-out. An offset without a record
     /// was compacted away, or belongs to nothing that anybody is given.
-    pub fn records_at(&self, wanted: &BTreeMap<i32, i64>) -> Result<Found<Record>, Problem> {
+    pub fn records_at(&self, wanted: &BTreeMap<i32, Offset>) -> Result<Found<Record>, Problem> {
         let Found { records, failed } = self.first_from(wanted)?;
         let there =
             records.into_iter().filter_map(|(partition, record)| Some((partition, record?)));
@@ -36,7 +36,7 @@ impl Probe {
     pub fn first_waiting(
         &self,
         ends: &BTreeMap<i32, Watermarks>,
-        next: impl Iterator<Item = (i32, i64)>,
+        next: impl Iterator<Item = (i32, Offset)>,
     ) -> Result<Found<Option<Record>>, Problem> {
         let ahead = next.filter_map(|(p, next)| Some((p, ends.get(&p)?.ahead_of(next)?)));
         self.first_from(&ahead.collect())
@@ -47,7 +47,7 @@ impl Probe {
     /// aborted. Waits while another thread reads through this handle.
     pub fn first_from(
         &self,
-        wanted: &BTreeMap<i32, i64>,
+        wanted: &BTreeMap<i32, Offset>,
     ) -> Result<Found<Option<Record>>, Problem> {
         let mut found = Found::default();
         if wanted.is_empty() {
@@ -81,7 +81,7 @@ impl Probe {
     fn firsts(
         &self,
         client: &BaseConsumer<Asker>,
-        open: &mut BTreeMap<i32, i64>,
+        open: &mut BTreeMap<i32, Offset>,
         found: &mut Found<Option<Record>>,
     ) -> Result<Option<KafkaError>, Problem> {
         let is_one = open.len() == 1;
@@ -137,9 +137,9 @@ impl Probe {
     fn ask_from(
         &self,
         client: &BaseConsumer<Asker>,
-        open: &BTreeMap<i32, i64>,
+        open: &BTreeMap<i32, Offset>,
     ) -> Result<(), Problem> {
-        let list = self.list(open.iter().map(|(p, o)| (*p, Offset::Offset(*o))));
+        let list = self.list(open.iter().map(|(p, o)| (*p, crate::at(*o))));
         client.assign(&list).map_err(|e| problem(&e, "cannot read records"))
     }
 
@@ -147,10 +147,10 @@ impl Probe {
     /// when a partition says nothing for the time-out. Waits while another thread reads through this handle.
     pub fn records_between(
         &self,
-        ranges: &BTreeMap<i32, (i64, i64)>,
+        ranges: &BTreeMap<i32, (Offset, Offset)>,
         limit: usize,
     ) -> Result<Vec<Record>, Problem> {
-        let open: BTreeMap<i32, i64> = (ranges.iter())
+        let open: BTreeMap<i32, Offset> = (ranges.iter())
             .filter(|(_, (from, to))| from < to)
             .map(|(partition, (_, to))| (*partition, *to))
             .collect();
@@ -168,28 +168,28 @@ impl Probe {
     fn between(
         &self,
         client: &BaseConsumer<Asker>,
-        ranges: &BTreeMap<i32, (i64, i64)>,
-        mut open: BTreeMap<i32, i64>,
+        ranges: &BTreeMap<i32, (Offset, Offset)>,
+        mut open: BTreeMap<i32, Offset>,
         limit: usize,
     ) -> Result<Vec<Record>, Problem> {
         let doing = "cannot read the waiting records";
         let mut found = Vec::new();
-        let from = |partition: &i32| ranges.get(partition).map_or(0, |range| range.0);
-        let list = self.list(open.keys().map(|p| (*p, Offset::Offset(from(p)))));
+        let from = |partition: &i32| ranges.get(partition).map_or(Offset(0), |range| range.0);
+        let list = self.list(open.keys().map(|p| (*p, crate::at(from(p)))));
         client.assign(&list).map_err(|e| problem(&e, doing))?;
         let mut heard = Instant::now();
         while !open.is_empty() && found.len() < limit && heard.elapsed() < self.timeout {
             let partition = match client.poll(Duration::from_millis(50)) {
                 None => continue,
                 Some(Ok(message)) => {
-                    let (partition, offset) = (message.partition(), message.offset());
+                    let (partition, offset) = (message.partition(), Offset(message.offset()));
                     let end = open.get(&partition).copied().unwrap_or(offset);
                     if offset < end {
                         found.push(record(&message).inspect_err(|_| {
                             let_go(client);
                         })?);
                     }
-                    if offset + 1 < end {
+                    if offset.next() < end {
                         heard = Instant::now();
                         continue;
                     }
@@ -233,7 +233,7 @@ pub(super) fn let_go(client: &BaseConsumer<Asker>) {
 }
 
 /// What is wrong where a partition's record was asked for and it did not answer.
-fn silence(partition: i32, offset: i64, trouble: Option<&KafkaError>) -> Problem {
+fn silence(partition: i32, offset: Offset, trouble: Option<&KafkaError>) -> Problem {
     let doing = format!("cannot read the record of partition {partition} at offset {offset}");
     match trouble {
         Some(error) => problem(error, &doing),
@@ -255,7 +255,7 @@ pub(crate) fn record(message: &BorrowedMessage<'_>) -> Result<Record, Problem> {
     let is_kept = size + headers.iter().map(Header::size).sum::<usize>() <= KEPT;
     let record = Record {
         partition: message.partition(),
-        offset: message.offset(),
+        offset: Offset(message.offset()),
         timestamp_ms: match message.timestamp() {
             Timestamp::CreateTime(millis) | Timestamp::LogAppendTime(millis) if millis >= 0 => {
                 Some(millis)

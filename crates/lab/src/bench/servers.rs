@@ -102,7 +102,7 @@ impl BenchServers {
     pub fn records_in_topic(&self) -> Result<i64, Problem> {
         block_in_place(|| {
             let probe = Probe::new(&self.kafka(), TOPIC, "bench")?;
-            let ends = probe.partitions()?.into_iter().map(|p| Ok(probe.watermarks(p)?.high));
+            let ends = probe.partitions()?.into_iter().map(|p| Ok(probe.watermarks(p)?.high.0));
             ends.sum()
         })
     }

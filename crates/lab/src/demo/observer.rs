@@ -86,7 +86,7 @@ impl DemoState {
 }
 
 fn ends(probe: &Probe) -> Result<BTreeMap<i32, i64>, Problem> {
-    let end = |partition| Ok((partition, probe.watermarks(partition)?.high));
+    let end = |partition| Ok((partition, probe.watermarks(partition)?.high.0));
     probe.partitions()?.into_iter().map(end).collect()
 }
 

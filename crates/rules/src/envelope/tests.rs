@@ -1,4 +1,5 @@
 use super::*;
+use crate::ids::Offset;
 use crate::record::Header;
 
 const TOPIC: Uuid = Uuid::from_u128(7);
@@ -22,7 +23,12 @@ fn decode<'a>(record: &'a Record, topic_id: Uuid, rules: &Rules) -> Envelope<'a>
 }
 
 fn record(value: impl AsRef<[u8]>) -> Record {
-    Record { partition: 2, offset: 41, value: Some(value.as_ref().into()), ..Record::default() }
+    Record {
+        partition: 2,
+        offset: Offset(41),
+        value: Some(value.as_ref().into()),
+        ..Record::default()
+    }
 }
 
 fn with_headers(value: &str, headers: &[(&str, Option<&[u8]>)]) -> Record {

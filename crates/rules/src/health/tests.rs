@@ -1,4 +1,5 @@
 use super::*;
+use crate::ids::Offset;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -321,7 +322,7 @@ fn what_was_never_read_is_told_until_it_is_covered_and_missing_purchases_come_fi
     assert_eq!(verdict, Verdict::Gap);
     assert!(sentence.starts_with("gap: 17 records in 2 ranges were never read"), "{sentence}");
     assert!(sentence.contains("covers them with a sweep by itself"), "{sentence}");
-    let gap = Some((3, 10, 27, "first_start"));
+    let gap = Some((3, Offset(10), Offset(27), "first_start"));
     let nobody = Some("no job does, for `reconcile` turns paid's off");
     let (verdict, sentence) =
         judged(&Facts { gaps: (2, 17), gap, uncovered: nobody, ..facts(&idle) });

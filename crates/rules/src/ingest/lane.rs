@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 use crate::batch::{Batcher, Limits};
+use crate::ids::Offset;
 
 /// Pauses between attempts at a batch.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_secs(5) };
@@ -40,7 +41,7 @@ pub enum Event<R, H> {
         /// Its number.
         generation: u64,
         /// Where each partition begins.
-        from: BTreeMap<i32, i64>,
+        from: BTreeMap<i32, Offset>,
     },
     /// Nothing is to be held any more: somebody else may read these records by now.
     Dropped,
@@ -60,9 +61,9 @@ pub struct Arrival<R> {
     /// Its partition.
     pub partition: i32,
     /// Its offset.
-    pub offset: i64,
+    pub offset: Offset,
     /// Where its partition's delivery before it ended, or where the fetch began.
-    pub follows: i64,
+    pub follows: Offset,
     /// Its bytes.
     pub bytes: usize,
     /// Of what is read before the position only to prove the log: whether it is what was there when it was looked at.
@@ -109,7 +110,7 @@ pub struct Lane<R, H> {
     /// The fetch whose records are taken, if any are.
     generation: Option<u64>,
     /// Where each partition's last delivery ended, at first where it begins.
-    ends: BTreeMap<i32, i64>,
+    ends: BTreeMap<i32, Offset>,
     /// Attempts at the batch that failed in a row.
     failures: u32,
     /// When a waiting batch is tried again.
@@ -202,7 +203,7 @@ impl<R, H: Clone + PartialEq> Lane<R, H> {
         if self.generation != Some(generation) {
             return Vec::new();
         }
-        if self.ends.insert(partition, offset + 1) != Some(follows) {
+        if self.ends.insert(partition, offset.next()) != Some(follows) {
             let mut actions = self.forget();
             actions.push(Action::Restart("records got lost on their way here"));
             return actions;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::ids::Offset;
+
 /// Where records go. `L` is the way to a lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outlets<L> {
@@ -15,7 +17,7 @@ pub struct Outlet<L> {
     /// The way to its lane.
     pub lane: L,
     /// Where its last delivery ended, at first where it begins.
-    pub next: i64,
+    pub next: Offset,
 }
 
 impl<L> Default for Outlets<L> {
@@ -62,7 +64,7 @@ impl<L> Outlets<L> {
     }
 
     /// A record was handed over, and its partition's next one begins at `end` or behind it.
-    pub fn delivered(&mut self, partition: i32, end: i64) {
+    pub fn delivered(&mut self, partition: i32, end: Offset) {
         if let Some(outlet) = self.lanes.get_mut(&partition) {
             outlet.next = end;
         }
@@ -75,13 +77,13 @@ mod tests {
 
     #[test]
     fn only_an_order_for_the_present_assignment_is_obeyed() {
-        let lanes = |next| BTreeMap::from([(0, Outlet { lane: (), next })]);
+        let lanes = |next| BTreeMap::from([(0, Outlet { lane: (), next: Offset(next) })]);
         let mut outlets = Outlets::default();
         assert!(outlets.fetch((2, 2), 1, lanes(5)));
         // Given before the loop heard of a rebalance, or for one that the member has not heard of.
         for given in [1, 3] {
             assert!(!outlets.fetch((given, 2), 2, lanes(9)));
         }
-        assert_eq!((outlets.generation(), outlets.of(0).map(|o| o.next)), (1, Some(5)));
+        assert_eq!((outlets.generation(), outlets.of(0).map(|o| o.next)), (1, Some(Offset(5))));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ids::StepNumber;
+use crate::ids::{Offset, StepNumber};
 
 /// So many looks in a row may find Kafka's offset ahead: in the moments after a claim Kafka has not heard of it yet.
 const AHEAD: u32 = 2;
@@ -13,7 +13,7 @@ pub struct Newest {
     /// Its number.
     pub step: StepNumber,
     /// The next offset to read.
-    pub next_offset: i64,
+    pub next_offset: Offset,
 }
 
 /// What is known of the steps of a claim.
@@ -37,13 +37,13 @@ impl Steps {
     pub fn went_back(
         &mut self,
         found: &BTreeMap<i32, Newest>,
-        committed: &BTreeMap<i32, i64>,
+        committed: &BTreeMap<i32, Offset>,
     ) -> bool {
         let is_lost =
             |(p, floor): (&i32, &StepNumber)| found.get(p).is_none_or(|f| f.step < *floor);
         let lost = self.floor.iter().any(is_lost);
         let is_ahead =
-            |(p, kafka): (&i32, &i64)| found.get(p).is_some_and(|f| f.next_offset < *kafka);
+            |(p, kafka): (&i32, &Offset)| found.get(p).is_some_and(|f| f.next_offset < *kafka);
         self.ahead = if committed.iter().any(is_ahead) { self.ahead + 1 } else { 0 };
         for (partition, floor) in &mut self.floor {
             if let Some(found) = found.get(partition) {
@@ -61,6 +61,7 @@ mod tests {
     #[test]
     fn steps_that_are_gone_are_missed_and_kafka_may_lag_but_not_lead() {
         let found = |step, next_offset| {
+            let next_offset = Offset(next_offset);
             BTreeMap::from([(0, Newest { step: StepNumber(step), next_offset })])
         };
         let none = BTreeMap::new();
@@ -68,11 +69,14 @@ mod tests {
         assert!(!steps.went_back(&found(7, 70), &none));
         assert!(steps.clone().went_back(&found(6, 60), &none), "7 was seen");
         assert!(steps.clone().went_back(&BTreeMap::new(), &none));
-        let ahead = BTreeMap::from([(0, 71)]);
+        let ahead = BTreeMap::from([(0, Offset(71))]);
         assert!(!steps.went_back(&found(7, 70), &ahead));
         assert!(!steps.went_back(&found(7, 70), &ahead));
         assert!(steps.clone().went_back(&found(7, 70), &ahead));
         assert!(!steps.went_back(&found(8, 71), &ahead));
-        assert!(!steps.went_back(&found(8, 71), &BTreeMap::from([(0, 72)])), "counted anew");
+        assert!(
+            !steps.went_back(&found(8, 71), &BTreeMap::from([(0, Offset(72))])),
+            "counted anew"
+        );
     }
 }

@@ -3,6 +3,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::batch::Limits;
+use crate::ids::Offset;
 use crate::ingest::lane::{Arrival, Ending, Lane};
 use crate::tests::{arrow, drawn};
 
@@ -68,22 +69,14 @@ fn the_machine_is_the_one_that_is_drawn() {
 #[test]
 fn a_lane_is_the_one_that_is_drawn() {
     let now = Instant::now();
-    let arrival = |offset| {
-        let follows = offset;
-        Arrival {
-            generation: 1,
-            partition: 0,
-            offset,
-            follows,
-            bytes: 1,
-            is_anchor: None,
-            record: offset,
-        }
+    let arrival = |record| {
+        let (offset, follows) = (Offset(record), Offset(record));
+        Arrival { generation: 1, partition: 0, offset, follows, bytes: 1, is_anchor: None, record }
     };
     let lane = |state| {
         let limits = Limits { rows: 1, bytes: 100, linger: Duration::ZERO };
         let mut lane = Lane::<i64, &str>::new(limits);
-        let from = BTreeMap::from([(0, 0)]);
+        let from = BTreeMap::from([(0, Offset(0))]);
         lane.on(lane::Event::Adopted { generation: 1, from }, now, 0.5);
         if state != lane::State::Idle {
             lane.on(lane::Event::Arrived(arrival(0)), now, 0.5);

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::ids::Offset;
+
 /// One look at a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
@@ -12,13 +14,13 @@ pub struct Seen {
     /// Everything before it needs nothing more from us: the position, or the end that the client came
     /// to with nothing left in hand. Behind the last record there may be marks that no consumer is
     /// given, so that a position can stay below the end for good.
-    pub covered: i64,
+    pub covered: Offset,
     /// Whether records were handed over that are not applied yet.
     pub in_hand: bool,
     /// Where what may be read ends (the last stable offset); `None` when Kafka did not answer.
-    pub end: Option<i64>,
+    pub end: Option<Offset>,
     /// Where the log ends, open transactions included; `None` when Kafka did not answer.
-    pub high: Option<i64>,
+    pub high: Option<Offset>,
 }
 
 /// A partition where records wait.
@@ -40,13 +42,13 @@ pub struct Debts(BTreeMap<i32, Clock>);
 
 #[derive(Clone, Copy, Debug)]
 struct Clock {
-    covered: i64,
+    covered: Offset,
     /// Since when something has been waiting and nothing moved.
     owed: Option<Duration>,
     /// How many records that was, when last seen.
     records: i64,
     /// The end below which an open transaction keeps what follows, and since when.
-    open: Option<(i64, Duration)>,
+    open: Option<(Offset, Duration)>,
     in_hand: bool,
 }
 

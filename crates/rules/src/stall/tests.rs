@@ -1,4 +1,5 @@
 use super::*;
+use crate::ids::Offset;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -161,10 +162,10 @@ fn a_position_below_the_end_owes_nothing_once_the_client_came_to_the_end() {
     let mut debts = Debts::default();
     let seen = |covered, end| Seen {
         partition: 0,
-        covered,
+        covered: Offset(covered),
         in_hand: false,
-        end: Some(end),
-        high: Some(end),
+        end: Some(Offset(end)),
+        high: Some(Offset(end)),
     };
     debts.look(seconds(0), &[0], &[seen(9, 10)]);
     assert_eq!(debts.owed(seconds(5), Duration::ZERO).len(), 1);

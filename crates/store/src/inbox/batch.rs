@@ -62,8 +62,8 @@ impl<'a> Batch<'a> {
     pub(super) fn ranges(&self) -> BTreeMap<i32, Range> {
         let mut ranges: BTreeMap<i32, Range> = BTreeMap::new();
         for Entry { record: Record { partition, offset, .. }, .. } in self.entries {
-            let range = ranges.entry(*partition).or_insert((*offset, offset + 1));
-            *range = (range.0.min(*offset), range.1.max(offset + 1));
+            let range = ranges.entry(*partition).or_insert((*offset, offset.next()));
+            *range = (range.0.min(*offset), range.1.max(offset.next()));
         }
         ranges
     }
@@ -240,7 +240,7 @@ impl<'a> Sorted<'a> {
         let moves = last.into_iter().map(|(partition, entry)| Move {
             partition,
             step: batch.steps.get(&partition).copied().unwrap_or_default(),
-            next_offset: entry.record.offset + 1,
+            next_offset: entry.record.offset.next(),
             anchor_timestamp_ms: entry.record.timestamp_ms,
             anchor_digest: entry.digest,
             counts: self.counts.get(&partition).copied().unwrap_or_default(),

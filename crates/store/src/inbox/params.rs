@@ -7,7 +7,7 @@ use super::batch::Fresh;
 use super::fault::ApplyFault;
 use crate::when::When;
 use crate::{Tx, copy};
-use rules::ids::RouteId;
+use rules::ids::{Offset, RouteId};
 
 /// Inbox rows to write, in the order of their ids.
 pub(super) struct Rows {
@@ -42,12 +42,12 @@ impl Rows {
         &mut self,
         route: RouteId,
         fresh: &Fresh<'_>,
-        place: Option<(i32, i64)>,
+        place: Option<(i32, Offset)>,
         answer: &Answer,
     ) {
         let row = &mut self.rows;
         let partition = place.map(|(partition, _)| partition.to_be_bytes());
-        let offset = place.map(|(_, offset)| offset.to_be_bytes());
+        let offset = place.map(|(_, offset)| offset.0.to_be_bytes());
         row.row(11);
         row.field(Some(fresh.id.as_bytes()));
         row.field(offset.as_ref().map(<[u8; 8]>::as_slice));

@@ -10,6 +10,7 @@ use super::fault::ApplyFault;
 use crate::gaps::{self, Gap};
 use crate::quarantine::{self, Put, Refusal};
 use crate::{Fault, Tx};
+use rules::ids::Offset;
 use rules::outcome::Counter;
 
 /// Why a record is in no quarantine.
@@ -99,7 +100,7 @@ fn note(
         sorted.look.waiting += usize::from(refusal.is_suspect);
     } else {
         sorted.counts.entry(record.partition).or_default()[Counter::Duplicate] += 1;
-        debug!(partition = record.partition, offset = record.offset, "already in quarantine");
+        debug!(partition = record.partition, offset = record.offset.0, "already in quarantine");
     }
 }
 
@@ -114,7 +115,7 @@ async fn leave_a_gap(
     if refused.is_empty() {
         return Ok(());
     }
-    let mut gaps: BTreeMap<(i32, i64), Gap> = BTreeMap::new();
+    let mut gaps: BTreeMap<(i32, Offset), Gap> = BTreeMap::new();
     for (at, _) in refused {
         let (partition, offset) =
             (batch.entries[at].record.partition, batch.entries[at].record.offset);

@@ -6,17 +6,17 @@ use uuid::Uuid;
 
 use super::suspects;
 use crate::{Fault, Tx};
-use rules::ids::{CaseId, RouteId};
+use rules::ids::{CaseId, Offset, RouteId};
 
 /// The offsets of a partition from one on, up to another.
-pub type Range = (i64, i64);
+pub type Range = (Offset, Offset);
 
 /// What was there before the mapping ran. The order matters: only what is applied after a suspect was refused
 /// proves anything about it.
 #[derive(Clone, Debug, Default)]
 pub struct Look {
     /// Records of the batch that were put away before: partition, offset and digest.
-    known: HashSet<(i32, i64, Vec<u8>)>,
+    known: HashSet<(i32, Offset, Vec<u8>)>,
     /// Suspects of the same mapping, oldest first.
     unproven: Vec<CaseId>,
     /// How many suspects of the same mapping were never judged.
@@ -35,12 +35,12 @@ impl Look {
         fingerprint: &str,
     ) -> Result<Look, Fault> {
         let partitions: Vec<i32> = ranges.keys().copied().collect();
-        let (since, until): (Vec<i64>, Vec<i64>) = ranges.values().copied().unzip();
+        let (since, until): (Vec<Offset>, Vec<Offset>) = ranges.values().copied().unzip();
         let sql = include_str!("../../../../sql/core/quarantine_look.sql");
         let rows =
             tx.query(sql, &[&route, &topic_id, &partitions, &since, &until, &fingerprint]).await?;
         let Some(row) = rows.first() else { return Ok(Look::default()) };
-        let (partitions, offsets): (Vec<i32>, Vec<i64>) = (row.get(0), row.get(1));
+        let (partitions, offsets): (Vec<i32>, Vec<Offset>) = (row.get(0), row.get(1));
         let places = partitions.into_iter().zip(offsets).zip(row.get::<_, Vec<Vec<u8>>>(2));
         Ok(Look {
             known: places
@@ -53,7 +53,7 @@ impl Look {
     }
 
     /// Whether a record was put away before, whatever became of it since.
-    pub fn knows(&self, partition: i32, offset: i64, digest: &[u8]) -> bool {
+    pub fn knows(&self, partition: i32, offset: Offset, digest: &[u8]) -> bool {
         !self.known.is_empty() && self.known.contains(&(partition, offset, digest.to_vec()))
     }
 

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{Fault, Store};
 use crate::when::Times;
+use rules::ids::Offset;
 
 /// Which events to list; what is `None` does not narrow.
 #[derive(Clone, Debug)]
@@ -35,7 +36,7 @@ pub struct Event {
     pub business_key: Option<String>,
     pub detail: Option<String>,
     pub partition: Option<i32>,
-    pub offset: Option<i64>,
+    pub offset: Option<Offset>,
     pub event_at: Option<Timestamp>,
     pub applied_at: Timestamp,
     pub reused_id: Option<Uuid>,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Fault, Store};
 use crate::quarantine::record;
 use crate::when::Times;
-use rules::ids::CaseId;
+use rules::ids::{CaseId, Offset};
 use rules::record::Record;
 
 /// Which records to list; what is `None` does not narrow.
@@ -43,7 +43,7 @@ pub struct Case {
     pub topic: String,
     pub business_key: Option<String>,
     pub partition: Option<i32>,
-    pub offset: Option<i64>,
+    pub offset: Option<Offset>,
     pub event_id: Uuid,
     pub value_bytes: Option<i32>,
     pub record_at: Option<Timestamp>,

@@ -92,7 +92,7 @@ impl<'a> RouteView<'a> {
         let hidden = route.partitions.len() - shown.len();
         let reason = |(reason, n): &'a (String, i64)| (reason.as_str(), number(*n));
         let gap = |gap: &crate::store::gaps::Gap| {
-            let (from, to) = (number(gap.from), number(gap.to - 1));
+            let (from, to) = (number(gap.from.0), number((gap.to - 1).0));
             format!("partition {}, offsets {from} to {to}: {}", gap.partition, gap.reason)
         };
         RouteView {
@@ -136,7 +136,7 @@ fn partition(route: &Route, p: &Position, now: Timestamp) -> PartitionView {
     PartitionView {
         number: p.partition,
         owner: or_dash(owner, place),
-        position: number(p.next_offset),
+        position: number(p.next_offset.0),
         end: end(p, now),
         lag: or_dash(p.lag, number),
         waiting: waiting.map(|at| When::new(*at, now)),
@@ -151,10 +151,10 @@ fn end(p: &Position, now: Timestamp) -> String {
     let Some(end) = p.log_end else { return "–".to_owned() };
     match (p.next_offset > end, p.log_seen_at) {
         (true, Some(at)) => {
-            format!("{} as of {} ago", number(end), length(age(now, at).as_secs_f64()))
+            format!("{} as of {} ago", number(end.0), length(age(now, at).as_secs_f64()))
         }
-        (true, None) => format!("{} when last seen", number(end)),
-        (false, _) => number(end),
+        (true, None) => format!("{} when last seen", number(end.0)),
+        (false, _) => number(end.0),
     }
 }
 
