@@ -39,11 +39,6 @@ pub const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// for a server that is frozen.
 const SET_UP: Duration = Duration::from_secs(5);
 
-/// What a connection goes through before it is handed out again. An open transaction is rolled
-/// back; in an aborted one BEGIN fails, and the connection is thrown away. A bare ROLLBACK would do,
-/// but outside a transaction, where it nearly always is, it writes a warning into the server's log.
-const RECYCLE: &str = "BEGIN; ROLLBACK";
-
 /// What the sessions of the loops are called in `pg_stat_activity`, unless configured.
 pub const POOL_NAME: &str = "makegood";
 
@@ -103,7 +98,9 @@ pub fn pool(
     max_size: usize,
     lock_timeout: Duration,
 ) -> Result<Pool, Problem> {
-    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Custom(RECYCLE.into()) };
+    // A connection is handed out again when the server answers an empty query. A transaction is never open on one: it
+    // ends before it gives its connection back, or closes it.
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Verified };
     let hosts = hosts(p, application_name)?;
     // What it keeps is for show: each host has settings of its own.
     let manager = Manager::from_connect(Config::new(), hosts, recycling);

@@ -16,8 +16,8 @@ use super::{Fault, Shape, answer_timeout, pooler_params};
 use config::Pooler;
 
 /// Plans fit the batch at hand: a generic plan takes every array for ten elements and joins two
-/// thousand rows by nested loops. JIT would cost more than the statement.
-const BEGIN: &str = "BEGIN; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off";
+/// thousand rows by nested loops. The session has JIT off: it would cost more than the statement.
+const BEGIN: &str = "BEGIN; SET LOCAL plan_cache_mode = force_custom_plan";
 /// Behind a pooler the session is anybody's, and what would be set on connecting is set here.
 const BEGIN_POOLED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
     SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL jit = off; SET LOCAL TimeZone = 'UTC'; \
