@@ -20,14 +20,14 @@ use crate::config;
 use crate::overview::{Overview, Snapshot};
 use crate::store::report::Worker;
 use crate::store::workers;
-use delivery::Delivery;
+use delivery::AlertChannel;
 use message::Message;
 use rules::alarm::{Alarm, Patience};
 use rules::problem::Problem;
 
 /// The watch over the verdict.
 pub struct Alert {
-    delivery: Arc<Delivery>,
+    delivery: Arc<AlertChannel>,
     patience: Patience,
     /// This machine's name.
     host: String,
@@ -38,7 +38,7 @@ impl Alert {
     pub fn new(settings: &config::Alert) -> Result<Option<Alert>, Problem> {
         let Some(through) = settings.through() else { return Ok(None) };
         Ok(Some(Alert {
-            delivery: Arc::new(Delivery::new(through)?),
+            delivery: Arc::new(AlertChannel::new(through)?),
             patience: Patience { after: settings.after, repeat: settings.repeat },
             host: workers::host(),
         }))

@@ -21,7 +21,7 @@ use futures_util::future::join_all;
 use crate::config::{Config, Inbox};
 use crate::ingest::Route;
 use crate::store::Fault;
-pub use round::{Place, Round};
+pub use round::{Round, WatchedDatabase};
 pub use rules::checkup::{Check, Level};
 use rules::ids::RouteId;
 use rules::problem::Problem;
@@ -46,7 +46,7 @@ async fn check_route(
     (postgres, kafka): (bool, bool),
 ) {
     let places = match postgres {
-        true => Places::reached(config, number, settings, round).await,
+        true => RouteDatabases::reached(config, number, settings, round).await,
         false => None,
     };
     if let Some(places) = &places {
@@ -62,31 +62,32 @@ async fn check_route(
 }
 
 /// The databases that a route stands on.
-pub struct Places {
+pub struct RouteDatabases {
     /// With the purchases.
-    pub store: Place,
+    pub store: WatchedDatabase,
     /// With the payments, if it is another one.
-    pub source: Option<Place>,
+    pub source: Option<WatchedDatabase>,
     /// Whether the payments are in another database, and it does not answer.
     pub source_is_away: bool,
 }
 
-impl Places {
+impl RouteDatabases {
     /// Reaches the databases of a route. That of the payments may be away, which is told.
     pub async fn reached(
         config: &Config,
         number: usize,
         route: &Inbox,
         round: &Round,
-    ) -> Option<Places> {
+    ) -> Option<RouteDatabases> {
         let part = format!(" {}", number + 1);
-        let store = Place::open(&config.postgres, &part).ok()?;
+        let store = WatchedDatabase::open(&config.postgres, &part).ok()?;
         let Some(postgres) = config.source_of(&route.name) else {
-            return Some(Places { store, source: None, source_is_away: false });
+            return Some(RouteDatabases { store, source: None, source_is_away: false });
         };
         let name = ("postgres.reach", "");
-        let reached =
-            round.wait(name, &[], Place::reached(postgres, &format!("{part} payments"))).await;
+        let reached = round
+            .wait(name, &[], WatchedDatabase::reached(postgres, &format!("{part} payments")))
+            .await;
         let source = match reached {
             Some(Ok(source)) => Some(source),
             Some(Err(problem)) => {
@@ -95,11 +96,11 @@ impl Places {
             }
             None => None,
         };
-        Some(Places { store, source_is_away: source.is_none(), source })
+        Some(RouteDatabases { store, source_is_away: source.is_none(), source })
     }
 
     /// All of them, for a look that needs them all.
-    pub(crate) fn all(&self) -> Vec<&Place> {
+    pub(crate) fn all(&self) -> Vec<&WatchedDatabase> {
         [Some(&self.store), self.source.as_ref()].into_iter().flatten().collect()
     }
 }

@@ -30,7 +30,7 @@ pub const LONGEST: usize = 200;
 
 /// Where to look, for one route.
 #[derive(Clone)]
-pub struct Places {
+pub struct ExplainSources {
     /// The route, by whose mapping the host's tables are read.
     pub route: Inbox,
     /// What belongs to other routes, and says nothing of this one's row.
@@ -52,7 +52,7 @@ pub struct Places {
     pub until: Instant,
 }
 
-impl Places {
+impl ExplainSources {
     /// What people call the row that an event of the route makes.
     pub fn row(&self) -> &str {
         self.looks.as_ref().ok().and_then(|looks| looks.row.as_deref()).unwrap_or(PURCHASE)
@@ -97,14 +97,14 @@ impl Part {
 
 /// A part that could not be looked at, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unseen {
+pub struct MissingPart {
     /// Which.
     pub part: Part,
     /// Why.
     pub why: String,
 }
 
-impl Unseen {
+impl MissingPart {
     /// As a line for people.
     pub fn line(&self) -> String {
         format!("not looked at: {} ({})", self.part.words(), self.why.trim_end_matches('.'))
@@ -117,7 +117,7 @@ pub struct Life {
     /// In the order of time.
     pub traces: Vec<Trace>,
     /// What could not be looked at.
-    pub unseen: Vec<Unseen>,
+    pub unseen: Vec<MissingPart>,
     /// The ids by which it was looked for.
     pub keys: Vec<String>,
     /// How many payments are not told of, for there are too many.
@@ -132,7 +132,7 @@ pub struct Life {
 
 /// Everything known, in the order of time. An event's id leads to its payment by the inbox, a purchase's, or whatever else
 /// lookup.sql takes, by the host's tables, and the payments to all the rest.
-pub async fn explain(places: &Places, id: &str) -> Life {
+pub async fn explain(places: &ExplainSources, id: &str) -> Life {
     let mut asked = vec![id.to_owned()];
     let event = envelope::id_as_given(id).to_string();
     if event != id {
@@ -185,7 +185,7 @@ impl Life {
     /// Says that a part could not be looked at.
     pub fn hides(&mut self, part: Part, why: String) {
         if self.is_seen(part) {
-            self.unseen.push(Unseen { part, why });
+            self.unseen.push(MissingPart { part, why });
             self.unseen.sort_by_key(|unseen| unseen.part);
         }
     }
@@ -208,11 +208,11 @@ impl Life {
     }
 
     /// Adds what is not another route's.
-    fn extend(&mut self, places: &Places, found: Vec<Trace>) {
+    fn extend(&mut self, places: &ExplainSources, found: Vec<Trace>) {
         self.traces.extend(places.others.leave(&places.route, found));
     }
 
-    async fn own(&mut self, places: &Places, key: &str) {
+    async fn own(&mut self, places: &ExplainSources, key: &str) {
         if !self.is_seen(Part::Own) {
             return;
         }
@@ -223,7 +223,7 @@ impl Life {
     }
 
     /// The host's rows: both by `lookup.sql` where payments and purchases are side by side, else each by its own file.
-    async fn host(&mut self, places: &Places, key: &str) {
+    async fn host(&mut self, places: &ExplainSources, key: &str) {
         let looks = match &places.looks {
             Ok(looks) => looks,
             Err(why) => {
@@ -264,7 +264,7 @@ impl Life {
     }
 
     /// Whether a payment counts as paid is what `payments.sql` says, if it says anything.
-    async fn tell_states(&mut self, places: &Places) {
+    async fn tell_states(&mut self, places: &ExplainSources) {
         let Ok(looks) = &places.looks else { return };
         let Some(sql) = &looks.payments else { return };
         let untold = self.traces.iter().filter(|t| t.part == "payment" && t.what.is_empty());
@@ -284,7 +284,7 @@ impl Life {
 
 /// An answer within the patience, or why there is none.
 async fn bounded<T>(
-    places: &Places,
+    places: &ExplainSources,
     asked: impl Future<Output = Result<T, Fault>>,
 ) -> Result<T, String> {
     let until = places.until.min(Instant::now() + places.patience);

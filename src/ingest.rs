@@ -49,10 +49,10 @@ use crate::store::Store;
 use crate::store::mapping::Mapping;
 use crate::store::workers::State;
 use attempts::Attempts;
-use client_recovery::{Client, DROP_PATIENCE};
+use client_recovery::{DROP_PATIENCE, GroupClient};
 use group_rejection::Bar;
 use heartbeat::Beating;
-use lane::{Lane, Report};
+use lane::{Lane, LaneReport};
 use rules::diagnosis::Diagnosis;
 use rules::ingest::{Event, Ingest as Machine};
 use rules::problem::{Code, Problem};
@@ -96,7 +96,7 @@ pub async fn run(
         }
         () = standby::stand_aside(&route, &store, &beating, None) => {}
     }
-    let Some(client) = unless_stopped(&stop, Client::join(&route, &kafka, 1)).await else {
+    let Some(client) = unless_stopped(&stop, GroupClient::join(&route, &kafka, 1)).await else {
         beating.stop().await;
         return Ok(());
     };
@@ -158,7 +158,7 @@ struct Ingest {
     stop: CancellationToken,
     store: Store,
     probe: Arc<Probe>,
-    client: Client,
+    client: GroupClient,
     lanes: Vec<Lane>,
     attempts: Attempts,
     beating: Beating,
@@ -173,7 +173,7 @@ struct Ingest {
     /// Why the group does not take us in.
     barred: Option<Bar>,
     /// Where lanes, the heartbeat and looks at the group report.
-    reports: mpsc::UnboundedSender<Report>,
+    reports: mpsc::UnboundedSender<LaneReport>,
 }
 
 impl Ingest {
@@ -221,20 +221,20 @@ impl Ingest {
         }
     }
 
-    async fn on_report(&mut self, report: Report) -> Result<(), Problem> {
+    async fn on_report(&mut self, report: LaneReport) -> Result<(), Problem> {
         match report {
-            Report::Held(lane, hold) => {
+            LaneReport::Held(lane, hold) => {
                 meter::count(catalog::HOLDS, "route", &self.route.settings.name);
                 self.holds.insert(lane, hold);
                 self.show_state();
             }
-            Report::Resumed(lane) => {
+            LaneReport::Resumed(lane) => {
                 self.holds.remove(&lane);
                 self.show_state();
             }
-            Report::Restart(why) => self.restart(why, false).await?,
-            Report::Barred(problem) => self.on_barred(problem),
-            Report::Ended(lane) => {
+            LaneReport::Restart(why) => self.restart(why, false).await?,
+            LaneReport::Barred(problem) => self.on_barred(problem),
+            LaneReport::Ended(lane) => {
                 return Err(Problem::new(Code::GaveUp, format!("lane {lane} ended by itself")));
             }
         }

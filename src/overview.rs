@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::store::gaps::Gap;
 use crate::store::ignored_types::IgnoredType;
-use crate::store::report::{Job, Position, Suspects, Worker};
+use crate::store::report::{JobStatus, PositionStatus, Suspects, Worker};
 use rules::health::duty::Late;
 use rules::health::{self, Health, Verdict};
 use rules::outcome::Counter;
@@ -24,7 +24,7 @@ use rules::problem::Problem;
 pub use connections::Sources;
 pub use evaluate::{age, made_anew};
 pub use history::{History, Sample};
-pub use look::Look;
+pub use look::TopicSnapshot;
 pub use outbox::{Outbox, relay_name};
 pub use snapshot::{Refresher, Snapshot, loop_name};
 pub use start::start;
@@ -43,16 +43,16 @@ pub struct Overview {
     /// The brokers that were asked.
     pub brokers: String,
     /// The routes: those configured here, and those that a living daemon runs.
-    pub routes: Vec<Route>,
+    pub routes: Vec<RouteOverview>,
     /// The reconciliation jobs.
-    pub jobs: Vec<Job>,
+    pub jobs: Vec<JobStatus>,
     /// The outbox, unless it is turned off here.
     pub outbox: Option<Outbox>,
 }
 
 /// One route.
 #[derive(Clone, Debug)]
-pub struct Route {
+pub struct RouteOverview {
     /// Its name.
     pub name: String,
     /// The topic it reads.
@@ -92,11 +92,11 @@ pub struct Route {
     /// Why the last run of one of its jobs failed, if it did.
     pub failed: Option<String>,
     /// Its partitions that have a position.
-    pub partitions: Vec<Position>,
+    pub partitions: Vec<PositionStatus>,
     /// Its daemons.
     pub workers: Vec<Worker>,
     /// What Kafka said, or why it said nothing.
-    pub look: Result<Look, Problem>,
+    pub look: Result<TopicSnapshot, Problem>,
 }
 
 impl Overview {
@@ -109,13 +109,14 @@ impl Overview {
 
     /// Why Kafka said nothing of a route whose topic no daemon has seen lately either.
     pub fn unseen(&self) -> Option<&Problem> {
-        let unseen = |route: &&Route| evaluate::kafka(route, self.now).is_unseen();
+        let unseen = |route: &&RouteOverview| evaluate::kafka(route, self.now).is_unseen();
         self.routes.iter().filter(unseen).find_map(|route| route.look.as_ref().err())
     }
 
     /// Whether the database with the purchases has never said anything here.
     pub fn is_blank(&self) -> bool {
-        let is_empty = |route: &Route| route.partitions.is_empty() && route.workers.is_empty();
+        let is_empty =
+            |route: &RouteOverview| route.partitions.is_empty() && route.workers.is_empty();
         self.trouble.is_some() && self.jobs.is_empty() && self.routes.iter().all(is_empty)
     }
 

@@ -91,7 +91,7 @@ impl Job {
 
 /// What one turn of the loop came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Report {
+pub enum ReconcileTurn {
     /// A step was made; there may be more.
     Moved,
     /// Nothing to do.
@@ -156,15 +156,15 @@ pub async fn run(
             break;
         };
         let pause = match report {
-            Report::Moved => {
+            ReconcileTurn::Moved => {
                 failures = 0;
                 Duration::ZERO
             }
-            Report::Idle | Report::NotOurs => {
+            ReconcileTurn::Idle | ReconcileTurn::NotOurs => {
                 failures = 0;
                 POLL
             }
-            Report::Waits(_) => {
+            ReconcileTurn::Waits(_) => {
                 failures += 1;
                 BACKOFF.delay(failures - 1, fastrand::f64())
             }

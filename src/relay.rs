@@ -30,12 +30,12 @@ use uuid::Uuid;
 use crate::config;
 use crate::heartbeats::Sign;
 use crate::stop::unless_stopped;
-use crate::store::outbox::{Claim, Saying, Session, Shard};
-use client::Client;
+use crate::store::outbox::{ClaimOutcome, OutboxSession, Saying, Shard};
+use client::ProducerClient;
 use rules::backoff::Backoff;
 use rules::problem::{Code, Problem};
-use rules::relay::{Pace, Step};
-use term::{Ending, Leader};
+use rules::relay::{CursorStep, Pace};
+use term::{Leader, TermEnding};
 
 /// Pauses between attempts to reach the database.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };
@@ -73,8 +73,8 @@ pub async fn run(relay: Arc<Relay>, stop: CancellationToken) -> Result<(), Probl
             failures = 0;
         }
         match ended {
-            Ok(Ending::Stopped | Ending::GivenUp) => return Ok(()),
-            Ok(Ending::Lost) => {
+            Ok(TermEnding::Stopped | TermEnding::GivenUp) => return Ok(()),
+            Ok(TermEnding::Lost) => {
                 info!(shard = relay.shard.number, "another daemon relays the outbox now")
             }
             Err(problem) => {
@@ -99,54 +99,54 @@ pub async fn run(relay: Arc<Relay>, stop: CancellationToken) -> Result<(), Probl
 
 impl Relay {
     /// One session: follow until the lease is free, then lead.
-    async fn term(&self, holder: Uuid, stop: &CancellationToken) -> Result<Ending, Problem> {
+    async fn term(&self, holder: Uuid, stop: &CancellationToken) -> Result<TermEnding, Problem> {
         let session = tokio::select! {
             biased;
-            () = stop.cancelled() => return Ok(Ending::Stopped),
-            opened = Session::open(&self.postgres, self.shard) => opened?,
+            () = stop.cancelled() => return Ok(TermEnding::Stopped),
+            opened = OutboxSession::open(&self.postgres, self.shard) => opened?,
         };
         let mut refusals = 0;
         loop {
             let claim = match self.claim(&session, holder, stop).await {
                 Ok(Some(claim)) => claim,
-                Ok(None) => return Ok(Ending::Stopped),
+                Ok(None) => return Ok(TermEnding::Stopped),
                 Err(problem) if problem.code == Code::Postgres => {
                     self.refused(&mut refusals, &problem);
                     let pause = BACKOFF.delay(refusals, fastrand::f64());
                     tokio::select! {
                         biased;
-                        () = stop.cancelled() => return Ok(Ending::Stopped),
+                        () = stop.cancelled() => return Ok(TermEnding::Stopped),
                         () = tokio::time::sleep(pause) => continue,
                     }
                 }
                 Err(problem) => return Err(problem),
             };
             match claim {
-                Claim::Won { step, epoch, cursor } => {
+                ClaimOutcome::Won { step, epoch, cursor } => {
                     self.sign.shows(None);
                     info!(
                         shard = self.shard.number,
                         epoch = epoch.0,
                         "this daemon relays the outbox"
                     );
-                    let opening = Client::open(&self.kafka, Pace::Pipelined);
+                    let opening = ProducerClient::open(&self.kafka, Pace::Pipelined);
                     let client = match unless_stopped(stop, opening).await {
-                        None => return Ok(Ending::Stopped),
+                        None => return Ok(TermEnding::Stopped),
                         Some(Ok(client)) => client,
                         Some(Err(problem)) => {
                             let trouble = Some(problem.clone());
-                            let saying = Step { trouble, ..Step::at(cursor) };
+                            let saying = CursorStep { trouble, ..CursorStep::at(cursor) };
                             let _ = session.step(step, &Saying::from(saying)).await;
                             return Err(problem);
                         }
                     };
                     return Leader::begin(self, session, client, step, cursor).run(stop).await;
                 }
-                Claim::Taken(left) => {
+                ClaimOutcome::Taken(left) => {
                     self.sign.shows(None);
                     tokio::select! {
                     biased;
-                    () = stop.cancelled() => return Ok(Ending::Stopped),
+                    () = stop.cancelled() => return Ok(TermEnding::Stopped),
                     () = session.woken.notified() => {}
                     () = tokio::time::sleep(left.min(LOOK)) => {}
                     }
@@ -169,10 +169,10 @@ impl Relay {
     /// Tries to get the shard and shows life meanwhile: after a restore this writes every row. None if told to stop.
     async fn claim(
         &self,
-        session: &Session,
+        session: &OutboxSession,
         holder: Uuid,
         stop: &CancellationToken,
-    ) -> Result<Option<Claim>, Problem> {
+    ) -> Result<Option<ClaimOutcome>, Problem> {
         let mut claiming = std::pin::pin!(session.claim(holder));
         loop {
             self.sign.tick();

@@ -45,7 +45,7 @@ const BACKOFF: Backoff =
 
 /// The route whose records are replayed.
 #[derive(Clone)]
-pub struct Route {
+pub struct ReplayRoute {
     /// Its key in the database.
     pub id: RouteId,
     /// Its name.
@@ -64,7 +64,7 @@ pub struct Route {
 
 /// What one turn of the loop came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Report {
+pub enum ReplayTurn {
     /// Nothing is left to do.
     Idle,
     /// Something waits until this is over.
@@ -86,11 +86,11 @@ pub async fn run(
             return Ok(());
         };
         let pause = match report {
-            Report::Idle => {
+            ReplayTurn::Idle => {
                 failures = 0;
                 POLL
             }
-            Report::Waits(_) => {
+            ReplayTurn::Waits(_) => {
                 failures += 1;
                 BACKOFF.delay(failures - 1, fastrand::f64())
             }

@@ -175,7 +175,8 @@ impl Shadow {
             (Kind::Tombstone | Kind::Test(..), _) => {}
             (Kind::Event(body), Some(key)) => {
                 let fields = self.settings.mapping.fields.iter().enumerate();
-                let dates = fields.filter(|(_, field)| field.kind == fields::Kind::Timestamptz);
+                let dates =
+                    fields.filter(|(_, field)| field.kind == fields::FieldKind::Timestamptz);
                 times.extend(dates.map(|(number, _)| body.value(number)?.parse().ok()));
                 if let Some(first) = times.into_iter().flatten().min() {
                     let is_whole = record.offset == Offset(0);

@@ -24,9 +24,9 @@ mod spans;
 #[cfg(feature = "otel")]
 pub use export::{Export, start};
 #[cfg(not(feature = "otel"))]
-pub use off::{Batch, Export, Sends, start};
+pub use off::{BatchSpan, Export, SendSpans, start};
 #[cfg(feature = "otel")]
-pub use spans::{Batch, Sends};
+pub use spans::{BatchSpan, SendSpans};
 
 /// Where spans go: either one, the second with `/v1/traces` added.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];

@@ -30,7 +30,7 @@ use tracing::{error, warn};
 
 use crate::config;
 use crate::progress::{self, Progress, Remedy};
-use ask::Database;
+use ask::WatchdogConnection;
 use route::Patient;
 use rules::problem::{Code, Problem};
 
@@ -101,7 +101,7 @@ fn watch(
     for watch in watches {
         patients.push(Patient::new(watch, kafka, patience)?);
     }
-    let mut database = Database::new(postgres, &runtime);
+    let mut database = WatchdogConnection::new(postgres, &runtime);
     let every = (patience / 10).clamp(Duration::from_millis(100), Duration::from_secs(3));
     let mut awake = progress::now();
     while !stop.is_cancelled() {

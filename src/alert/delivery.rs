@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::message::Message;
 use crate::config::Through;
-use crate::http_client::Client;
+use crate::http_client::HttpClient;
 use rules::backoff::Backoff;
 use rules::problem::Problem;
 
@@ -32,16 +32,16 @@ const REST: Duration = Duration::from_secs(1);
 const OWN: [&str; 4] = ["DATABASE_URL", "PG", "KAFKA_", "MAKEGOOD_"];
 
 /// Where words go.
-pub(super) enum Delivery {
-    Webhook { client: Client, url: SecretString },
+pub(super) enum AlertChannel {
+    Webhook { client: HttpClient, url: SecretString },
     Command(Vec<String>),
 }
 
-impl Delivery {
-    pub(super) fn new(through: Through) -> Result<Delivery, Problem> {
+impl AlertChannel {
+    pub(super) fn new(through: Through) -> Result<AlertChannel, Problem> {
         Ok(match through {
-            Through::Webhook(url) => Delivery::Webhook { client: Client::new()?, url },
-            Through::Command(words) => Delivery::Command(words.to_vec()),
+            Through::Webhook(url) => AlertChannel::Webhook { client: HttpClient::new()?, url },
+            Through::Command(words) => AlertChannel::Command(words.to_vec()),
         })
     }
 
@@ -69,8 +69,8 @@ impl Delivery {
     async fn attempt(&self, message: &Message) -> Result<(), String> {
         let body = message.json().to_string();
         match self {
-            Delivery::Webhook { client, url } => post(client, url, body).await,
-            Delivery::Command(words) => {
+            AlertChannel::Webhook { client, url } => post(client, url, body).await,
+            AlertChannel::Command(words) => {
                 match tokio::time::timeout(RUN, run(words, message, body)).await {
                     Ok(ended) => ended,
                     Err(_) => Err(format!("the command did not end within {} s", RUN.as_secs())),
@@ -81,7 +81,7 @@ impl Delivery {
 }
 
 /// The error never has the URL, which may be a secret.
-async fn post(client: &Client, url: &SecretString, body: String) -> Result<(), String> {
+async fn post(client: &HttpClient, url: &SecretString, body: String) -> Result<(), String> {
     let url: Uri = url.expose_secret().parse().map_err(|_| "the webhook is no URL".to_owned())?;
     let request = Request::post(url)
         .header(header::CONTENT_TYPE, "application/json")

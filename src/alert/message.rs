@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::overview::{Overview, Route, Snapshot};
+use crate::overview::{Overview, RouteOverview, Snapshot};
 use rules::alarm::Call;
 
 /// What to do where the sentence does not say it.
@@ -70,7 +70,7 @@ impl Message {
     }
 }
 
-fn route(route: &Route) -> Value {
+fn route(route: &RouteOverview) -> Value {
     let health = &route.health;
     json!({
         "route": route.name, "verdict": health.verdict.as_str(), "sentence": health.sentence,
@@ -78,7 +78,7 @@ fn route(route: &Route) -> Value {
 }
 
 /// What a daemon says to do, or what would mend the refusal of a suspect.
-fn route_advice(route: &Route) -> Option<&str> {
+fn route_advice(route: &RouteOverview) -> Option<&str> {
     let mut alive = route.workers.iter().filter(|worker| worker.alive);
     let said = alive.find_map(|worker| worker.advice.as_deref());
     said.or_else(|| route.suspects.as_ref().map(|suspects| suspects.advice.as_str()))

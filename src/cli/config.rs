@@ -22,8 +22,8 @@ pub enum ConfigCommand {
     /// Print every value in force and where it comes from; secrets are masked
     Show {
         /// How to print it
-        #[arg(short, long, value_enum, default_value_t = Output::Table)]
-        output: Output,
+        #[arg(short, long, value_enum, default_value_t = ShowFormat::Table)]
+        output: ShowFormat,
     },
     /// Write a commented file with every key and its default; never over an existing one
     Init {
@@ -35,7 +35,7 @@ pub enum ConfigCommand {
 
 /// How `config show` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
+pub enum ShowFormat {
     /// Columns for people.
     Table,
     /// One JSON array of objects with `key`, `value` and `origin`.
@@ -57,8 +57,8 @@ pub fn run(command: &ConfigCommand, flags: &Overrides) -> Result<(), Problem> {
                 say!("note: {note}");
             }
             print(&match output {
-                Output::Table => table(&loaded),
-                Output::Json => json(&loaded),
+                ShowFormat::Table => table(&loaded),
+                ShowFormat::Json => json(&loaded),
             })
         }
         ConfigCommand::Init { path } if path == Path::new("-") => print(&shipped()),

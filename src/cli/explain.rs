@@ -16,7 +16,7 @@ use super::session::{self, Session};
 use super::{Globals, progress};
 use crate::config::Inbox;
 use crate::doctor::waiting;
-use crate::explain::{self, LONGEST, Life, Others, Part, Places, Trace};
+use crate::explain::{self, ExplainSources, LONGEST, Life, Others, Part, Trace};
 use crate::ingest::Route;
 use crate::store::Store;
 use crate::store::inbox::Entry;
@@ -111,7 +111,7 @@ async fn tell(
     outbox: Option<Store>,
     id: &str,
 ) -> Result<RouteAnswer, Problem> {
-    let places = Places {
+    let places = ExplainSources {
         route: route.clone(),
         others: Others::than(route, &session.config),
         store: session.store.clone(),

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use super::{Globals, logging, print, session};
-use crate::http_client::Client;
+use crate::http_client::HttpClient;
 use rules::problem::{Code, Problem};
 
 /// How long the daemon may take; it answers from memory.
@@ -94,7 +94,7 @@ async fn ask(
         request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose_secret()));
     }
     let request = request.body(Bytes::new()).map_err(|error| silent(host, &error.to_string()))?;
-    let answer = Client::new()?.send(request, PATIENCE).await;
+    let answer = HttpClient::new()?.send(request, PATIENCE).await;
     let answer = answer.map_err(|why| silent(host, &why))?;
     Ok((answer.status().as_u16(), String::from_utf8_lossy(answer.body()).into_owned()))
 }

@@ -11,7 +11,7 @@ use super::Globals;
 use super::print::{self, Format, Output};
 use super::session::Session;
 use crate::config;
-use crate::store::report::inbox::{self, Event, Filter};
+use crate::store::report::inbox::{self, Event, EventFilter};
 use rules::envelope;
 use rules::outcome::Outcome;
 use rules::problem::{Code, Problem};
@@ -26,7 +26,7 @@ pub enum Action {
 Examples:
   makegood inbox list --outcome conflict --since 7d
   makegood inbox list --key 5b8f1c9e-1f0a-4c57-9a55-0d7a3a1f2c44 -o json")]
-    List(List),
+    List(ListInbox),
     /// Show one event by its id, in whatever form the producer sent it.
     #[command(after_help = "Example:\n  makegood inbox show 0b8f1c9e-1f0a-4c57-9a55-0d7a3a1f2c44")]
     Show {
@@ -38,7 +38,7 @@ Examples:
 }
 
 #[derive(Debug, clap::Args)]
-pub struct List {
+pub struct ListInbox {
     /// Only events of this route
     #[arg(long, value_name = "NAME")]
     route: Option<String>,
@@ -73,8 +73,8 @@ pub async fn run(globals: &Globals, action: Action) -> Result<ExitCode, Problem>
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list(session: &Session, args: List) -> Result<(), Problem> {
-    let filter = Filter {
+async fn list(session: &Session, args: ListInbox) -> Result<(), Problem> {
+    let filter = EventFilter {
         since: args.since.or_else(|| args.key.is_none().then_some(DAY)),
         route: args.route,
         outcome: args.outcome,

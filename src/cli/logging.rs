@@ -23,14 +23,17 @@ use rules::visible;
 const QUIET: &str = "librdkafka=warn,rdkafka=warn,rdkafka::client=off,tokio_postgres=warn,refinery_core=warn,rustls=warn";
 
 /// How much the log says; can be changed while it is written.
-pub struct Level(reload::Handle<EnvFilter, Registry>);
+pub struct LogLevel(reload::Handle<EnvFilter, Registry>);
 
 /// So many lines wait for a reader that is slow or has stopped; what comes then is dropped, and counted.
 const WAITING: usize = 4096;
 
 /// Starts the daemon's log as the configuration says; `RUST_LOG` wins over its level. What happened last is
 /// kept in the feed, too. Nothing that logs waits for whoever reads; the guard writes what is left when it is dropped.
-pub fn start_daemon(globals: &Globals, log: &Log) -> Result<(Feed, Level, WorkerGuard), Problem> {
+pub fn start_daemon(
+    globals: &Globals,
+    log: &Log,
+) -> Result<(Feed, LogLevel, WorkerGuard), Problem> {
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(WAITING)
         .lossy(true)
@@ -48,7 +51,7 @@ pub fn start_command(globals: &Globals) -> Result<(), Problem> {
 }
 
 /// Reads the configuration again with each SIGHUP, and takes the log's level from it. Never ends.
-pub async fn follow(globals: &Globals, level: &Level) -> Infallible {
+pub async fn follow(globals: &Globals, level: &LogLevel) -> Infallible {
     let Ok(mut hangups) = signal(SignalKind::hangup()) else { return pending().await };
     loop {
         hangups.recv().await;
@@ -86,7 +89,7 @@ fn start<W: Write + 'static>(
     format: LogFormat,
     feed: Option<Feed>,
     to: impl Fn() -> W + Send + Sync + 'static,
-) -> Result<Level, Problem> {
+) -> Result<LogLevel, Problem> {
     let (filter, handle) = reload::Layer::new(filter(globals, level)?);
     let terminal = io::stderr().is_terminal();
     let format = globals.log_format.map_or(format, LogFormat::from);
@@ -103,7 +106,7 @@ fn start<W: Write + 'static>(
     let feed = feed.map(|feed| feed.with_filter(Worth));
     let log = tracing_subscriber::registry().with(lines.with_filter(filter)).with(feed);
     log.try_init()
-        .map(|()| Level(handle))
+        .map(|()| LogLevel(handle))
         .map_err(|e| Problem::new(Code::System, format!("cannot start the log: {e}")))
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::print::Output;
 use super::session::{self, Session};
 use super::{Globals, checks, logging};
-use crate::doctor::{self, Places, Round};
+use crate::doctor::{self, Round, RouteDatabases};
 use rules::problem::Problem;
 
 #[derive(Debug, Subcommand)]
@@ -62,7 +62,9 @@ async fn check(
         for (number, route) in
             routes.filter(|(_, route)| only.is_none_or(|only| only.name == route.name))
         {
-            if let Some(places) = Places::reached(&session.config, number, route, &round).await {
+            if let Some(places) =
+                RouteDatabases::reached(&session.config, number, route, &round).await
+            {
                 doctor::mapping::check(route, &places, &round).await;
             }
         }

@@ -33,7 +33,7 @@ Examples:
   makegood outbox list
   makegood outbox list --parked \\
     --key 5b8f1c9e-1f0a-4c57-9a55-0d7a3a1f2c44 -o json")]
-    List(List),
+    List(ListEvents),
     /// Show one event with its headers and payload, where it is, and what to do; they may hold personal data.
     #[command(after_help = "Example:\n  makegood outbox show 0b8f1c9e-1f0a-4c57-9a55-0d7a3a1f2c44")]
     Show {
@@ -68,7 +68,7 @@ Examples:
 }
 
 #[derive(Debug, clap::Args)]
-pub struct List {
+pub struct ListEvents {
     /// Only events of this key
     #[arg(long)]
     key: Option<String>,
@@ -103,7 +103,7 @@ pub async fn run(globals: &Globals, action: Action) -> Result<ExitCode, Problem>
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list(store: &Store, args: &List) -> Result<(), Problem> {
+async fn list(store: &Store, args: &ListEvents) -> Result<(), Problem> {
     let (key, topic, limit) = (args.key.as_deref(), args.topic.as_deref(), args.limit as usize);
     let mut events = Vec::new();
     if !args.pending {

@@ -29,7 +29,7 @@ pub enum Action {
 Examples:
   makegood quarantine list
   makegood quarantine list --reason not_json --since 24h -o jsonl")]
-    List(List),
+    List(ListCases),
     /// Show one record with its key, headers and value; they may hold personal data.
     #[command(after_help = "\
 Examples:
@@ -53,7 +53,7 @@ Examples:
 }
 
 #[derive(Debug, clap::Args)]
-pub struct List {
+pub struct ListCases {
     #[command(flatten)]
     selection: Selection,
     /// At most so many
@@ -78,7 +78,7 @@ pub async fn run(globals: &Globals, action: Action) -> Result<ExitCode, Problem>
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list(session: &Session, args: List) -> Result<(), Problem> {
+async fn list(session: &Session, args: ListCases) -> Result<(), Problem> {
     let filter = args.selection.filter(Some(args.limit), args.all);
     let cases = quarantine::list(&session.store, &filter).await.map_err(unreadable)?;
     match args.output.output {

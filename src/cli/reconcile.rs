@@ -12,7 +12,7 @@ use super::print::{self, Format, Output};
 use super::session::Session;
 use super::{Globals, wait};
 use crate::config;
-use crate::store::report::reconcile::{self as report, Ask, Filter};
+use crate::store::report::reconcile::{self as report, FindingFilter, RunRequest};
 use rules::ids::RunId;
 use rules::problem::{Code, Problem};
 use rules::states::RunState;
@@ -29,7 +29,7 @@ approve`.
 Examples:
   makegood reconcile run --wait
   makegood reconcile run --since 2026-01-07T00:00:00Z --dry-run --wait")]
-    Run(Run),
+    Run(RunArgs),
     /// List runs, the newest first, and what hinders a job.
     #[command(after_help = "Example:\n  makegood reconcile list -o json")]
     List {
@@ -63,7 +63,7 @@ Examples:
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Run {
+pub struct RunArgs {
     /// The job; not needed if there is only one
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
@@ -128,9 +128,9 @@ pub async fn run(globals: &Globals, action: Action) -> Result<ExitCode, Problem>
     Ok(ExitCode::SUCCESS)
 }
 
-async fn ask(session: &Session, args: Run) -> Result<ExitCode, Problem> {
+async fn ask(session: &Session, args: RunArgs) -> Result<ExitCode, Problem> {
     let now = report::now(&session.store).await.map_err(unreadable)?;
-    let ask = Ask {
+    let ask = RunRequest {
         job: args.job,
         since: args.since.map(|m| m.at(now)),
         until: args.until.map(|m| m.at(now)),
@@ -196,7 +196,7 @@ async fn show(
             })?)
         }
     };
-    let filter = Filter { run, limit: i64::from(limit) };
+    let filter = FindingFilter { run, limit: i64::from(limit) };
     let findings = report::findings(&session.store, &filter).await.map_err(unreadable)?;
     match format {
         Format::Table => show::sheet(found.as_ref(), &findings, limit),

@@ -18,7 +18,7 @@ use crate::config;
 use crate::kafka::produce::Producer;
 use crate::overview::start;
 use crate::store::report;
-use crate::store::test_events::{self, Answer};
+use crate::store::test_events::{self, AnsweredTest};
 use rules::ids::{Offset, RouteId};
 use rules::problem::{Code, Problem};
 use rules::record::{Header, Record};
@@ -97,7 +97,7 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<ExitCode, Problem> {
         }
     };
     show(route, &sent, answer.as_ref(), args.output.output)?;
-    let is_bad = |a: &Answer| {
+    let is_bad = |a: &AnsweredTest| {
         a.outcome != "test" || a.mapping_outcome.as_deref().is_none_or(|o| o == "rejected")
     };
     Ok(if answer.as_ref().is_some_and(is_bad) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -154,7 +154,7 @@ async fn wait(
     route: &config::Inbox,
     args: &Args,
     sent: &Sent,
-) -> Result<Answer, Problem> {
+) -> Result<AnsweredTest, Problem> {
     let mut tick = tokio::time::interval(LOOK_EVERY);
     while sent.at.elapsed() < args.timeout {
         tick.tick().await;
@@ -178,7 +178,7 @@ async fn wait(
 fn show(
     route: &config::Inbox,
     sent: &Sent,
-    answer: Option<&Answer>,
+    answer: Option<&AnsweredTest>,
     format: Format,
 ) -> Result<(), Problem> {
     match format {
@@ -191,7 +191,7 @@ fn show(
     }
 }
 
-fn told(answer: &Answer, took: Duration) -> String {
+fn told(answer: &AnsweredTest, took: Duration) -> String {
     let detail = answer.detail.as_ref().map(|d| format!(": {d}")).unwrap_or_default();
     let text = match &answer.mapping_outcome {
         Some(outcome) if answer.outcome == "test" => format!(
@@ -203,7 +203,7 @@ fn told(answer: &Answer, took: Duration) -> String {
     print::visible(&text, true)
 }
 
-fn object(route: &config::Inbox, sent: &Sent, answer: Option<&Answer>) -> Value {
+fn object(route: &config::Inbox, sent: &Sent, answer: Option<&AnsweredTest>) -> Value {
     json!({
         "id": sent.test, "route": route.name, "topic": route.topic, "event_id": sent.event_id,
         "partition": sent.partition, "offset": sent.offset,

@@ -186,12 +186,12 @@ fn jobs(config: &Config, liveness: &Heartbeats, route: &Route) -> Result<Vec<Job
 }
 
 /// A route as the replays of its records need it.
-fn replays(route: &Route, liveness: &Heartbeats) -> replay::Route {
+fn replays(route: &Route, liveness: &Heartbeats) -> replay::ReplayRoute {
     let (name, rules) = (route.settings.name.clone(), route.rules.clone());
     let (admission, control) = (route.admission.clone(), route.control.clone());
     let source = route.source.clone();
     let sign = liveness.expect(format!("replay {name}"));
-    replay::Route { id: route.id, name, rules, source, admission, control, sign }
+    replay::ReplayRoute { id: route.id, name, rules, source, admission, control, sign }
 }
 
 /// The database that a job reads payments from, if it is another one.

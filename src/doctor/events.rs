@@ -1,7 +1,7 @@
 //! What would come of events: those that wait, and those that an old worker has gone past. Tried, and rolled back.
 
 use super::tryout::{self, Tried};
-use super::waiting::{self, Waiting};
+use super::waiting::{self, WaitingRecords};
 use super::{Check, failed, unknown};
 use crate::config::Config;
 use crate::ingest::{Preview, Route};
@@ -19,7 +19,7 @@ pub(super) async fn waiting(
     route: &Route,
     (store, source): (&Store, Option<&Store>),
     mapping: &Mapping,
-    waiting: &Waiting,
+    waiting: &WaitingRecords,
 ) -> Check {
     let name = "start.events";
     let topic_id = waiting.preview.log.topic_id;

@@ -1,15 +1,15 @@
 //! A route's mapping against the host's tables.
 
-use super::{Check, Places, Round, failed, unknown};
+use super::{Check, Round, RouteDatabases, failed, unknown};
 use crate::config::Inbox;
-use crate::store::mapping::{BELIEVED, Look, Mapping, Unfit};
-use crate::store::mapping_dry_run::{Trial, trial};
+use crate::store::mapping::{BELIEVED, Mapping, ReadStatement, Unfit};
+use crate::store::mapping_dry_run::{DryRun, trial};
 use crate::store::{Store, report, server_info, statuses};
 use rules::advice::run;
 use rules::{error_policy, sql};
 
 /// Checks all that a mapping promises.
-pub async fn check(route: &Inbox, places: &Places, round: &Round) {
+pub async fn check(route: &Inbox, places: &RouteDatabases, round: &Round) {
     let of = route.name.as_str();
     let mapping = match Mapping::load(route.mapping.as_deref()) {
         Ok(mapping) => mapping,
@@ -133,7 +133,7 @@ async fn key(mapping: &Mapping, store: &Store) -> Check {
     }
 }
 
-async fn reads(mapping: &Mapping, look: &Look<'_>, store: &Store) -> Check {
+async fn reads(mapping: &Mapping, look: &ReadStatement<'_>, store: &Store) -> Check {
     let (name, file) = ("mapping.reads", look.file);
     if look.sql.is_none() {
         return Check::warn(
@@ -223,14 +223,14 @@ fn count(indexes: usize) -> String {
 async fn tried(mapping: &Mapping, store: &Store, source: Option<&Store>) -> Check {
     let name = "mapping.trial";
     match trial(store, source, mapping).await {
-        Ok(Trial::Fits { key, outcome }) => Check::pass(
+        Ok(DryRun::Fits { key, outcome }) => Check::pass(
             name,
             format!(
                 "tried on payment {key}: {}; rolled back, all constraints checked",
                 outcome.as_str()
             ),
         ),
-        Ok(Trial::NoPayment) => match mapping.large_payments(source.unwrap_or(store)).await {
+        Ok(DryRun::NoPayment) => match mapping.large_payments(source.unwrap_or(store)).await {
             Ok(None) => Check::pass(name, "there is no payment to try it on"),
             Ok(Some(table)) => Check::fail(
                 name,
@@ -241,12 +241,12 @@ async fn tried(mapping: &Mapping, store: &Store, source: Option<&Store>) -> Chec
             ),
             Err(fault) => unknown(name, &fault),
         },
-        Ok(Trial::Rejects { key, tried, detail }) => Check::fail(
+        Ok(DryRun::Rejects { key, tried, detail }) => Check::fail(
             name,
             format!("apply.sql rejects the last {tried} payments, {key} for: {detail}"),
             "`makegood mapping try` shows what becomes of events; correct apply.sql",
         ),
-        Ok(Trial::Fails { key, fault, .. }) => {
+        Ok(DryRun::Fails { key, fault, .. }) => {
             let reason = fault.diagnosis().reason;
             let fix = fault.advice(store, source, mapping).await;
             Check::fail(name, format!("payment {key} could not be applied: {reason}"), fix)

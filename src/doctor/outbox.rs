@@ -1,6 +1,6 @@
 //! The outbox: may this role relay it, and do its events and its old rows go?
 
-use super::{Check, Place, Round, failed, unknown};
+use super::{Check, Round, WatchedDatabase, failed, unknown};
 use crate::config::Config;
 use crate::store::Store;
 use crate::store::outbox::report::{self, HeldTopic, Status};
@@ -15,7 +15,7 @@ pub(super) async fn check(config: &Config, round: &Round) {
     if !config.outbox.enabled {
         return;
     }
-    let reaching = Place::reached(config.outbox_database(), " outbox");
+    let reaching = WatchedDatabase::reached(config.outbox_database(), " outbox");
     let place = match round.wait(("postgres.reach", ""), &[], reaching).await {
         Some(Ok(place)) => place,
         Some(Err(problem)) => {

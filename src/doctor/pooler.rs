@@ -1,6 +1,6 @@
 //! Whether what is between makegood and PostgreSQL is what `postgres.pooler` says.
 
-use super::{Check, Place, unknown};
+use super::{Check, WatchedDatabase, unknown};
 use crate::config::Postgres;
 use crate::store::{Store, connect, server_info};
 
@@ -33,7 +33,7 @@ async fn direct(settings: &Postgres) -> Check {
         );
     };
     let place = connect::place(direct);
-    let store = match Place::reached(direct, " direct").await {
+    let store = match WatchedDatabase::reached(direct, " direct").await {
         Ok(place) => place.store,
         Err(problem) => return Check::fail(NAME, problem.reason, problem.advice),
     };

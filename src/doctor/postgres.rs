@@ -1,6 +1,6 @@
 //! The database with the purchases: reached, fit, and lent the right rights.
 
-use super::{Check, Place, Round, failed, host, pooler, unknown};
+use super::{Check, Round, WatchedDatabase, failed, host, pooler, unknown};
 use crate::config::{Config, MigrateMode};
 use crate::store::mapping::Mapping;
 use crate::store::migrate::Set;
@@ -14,7 +14,7 @@ const OTHER_CONNECTIONS: usize = 4;
 /// Checks the databases; returns whether the one with the purchases answers.
 pub(super) async fn check(config: &Config, round: &Round) -> bool {
     let name = ("postgres.reach", "");
-    let place = match round.wait(name, &[], Place::reached(&config.postgres, "")).await {
+    let place = match round.wait(name, &[], WatchedDatabase::reached(&config.postgres, "")).await {
         Some(Ok(place)) => place,
         Some(Err(problem)) => {
             round.tell(failed("postgres.reach", problem));
@@ -71,7 +71,8 @@ async fn schema(config: &Config, round: &Round) {
     let name = "postgres.schema";
     for (postgres, sets) in migrate::places(config) {
         let at = connect::place(postgres);
-        let Some(reached) = round.wait((name, &at), &[], Place::reached(postgres, " schema")).await
+        let Some(reached) =
+            round.wait((name, &at), &[], WatchedDatabase::reached(postgres, " schema")).await
         else {
             continue;
         };

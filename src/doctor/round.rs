@@ -72,7 +72,7 @@ impl Round {
     pub fn check<'a>(
         &'a self,
         what: (&'static str, &'a str),
-        places: &'a [&'a Place],
+        places: &'a [&'a WatchedDatabase],
         looking: impl Future<Output = Check> + 'a,
     ) -> impl Future<Output = ()> + 'a {
         let found = self.wait(what, places, looking);
@@ -88,7 +88,7 @@ impl Round {
     pub fn wait<'a, T: 'a>(
         &'a self,
         what: (&'static str, &'a str),
-        places: &'a [&'a Place],
+        places: &'a [&'a WatchedDatabase],
         looking: impl Future<Output = T> + 'a,
     ) -> impl Future<Output = Option<T>> + 'a {
         // Looks are large, and there are many.
@@ -99,7 +99,7 @@ impl Round {
     async fn bounded<T>(
         &self,
         (name, of): (&'static str, &str),
-        places: &[&Place],
+        places: &[&WatchedDatabase],
         looking: Pin<Box<dyn Future<Output = T> + '_>>,
     ) -> Option<T> {
         let until = self.ends.min(Instant::now() + LOOK);
@@ -150,27 +150,27 @@ impl Round {
 }
 
 /// A database, and an eye on whose locks the statements there wait for.
-pub struct Place {
+pub struct WatchedDatabase {
     /// Where is looked.
     pub store: Store,
     eye: Store,
     name: String,
 }
 
-impl Place {
+impl WatchedDatabase {
     /// Reaches a database in whatever state. `part` tells the sessions of several places apart.
-    pub async fn reached(postgres: &Postgres, part: &str) -> Result<Place, Problem> {
-        let place = Place::open(postgres, part)?;
+    pub async fn reached(postgres: &Postgres, part: &str) -> Result<WatchedDatabase, Problem> {
+        let place = WatchedDatabase::open(postgres, part)?;
         place.store.reach(postgres).await?;
         Ok(place)
     }
 
     /// The same, connected to nothing yet.
-    pub fn open(postgres: &Postgres, part: &str) -> Result<Place, Problem> {
+    pub fn open(postgres: &Postgres, part: &str) -> Result<WatchedDatabase, Problem> {
         let name = format!("makegood-doctor{part}");
         // Another name would not tell whose sessions they are.
         let postgres = Postgres { application_name: None, ..postgres.clone() };
-        Ok(Place {
+        Ok(WatchedDatabase {
             store: Store::impatient(&postgres, &name, 2)?,
             eye: Store::impatient(&postgres, "makegood-doctor (locks)", 1)?,
             name,
@@ -183,7 +183,7 @@ impl Place {
 }
 
 /// Comes back only with somebody whose lock is in the way.
-async fn hindrance(places: &[&Place]) -> Holder {
+async fn hindrance(places: &[&WatchedDatabase]) -> Holder {
     loop {
         sleep(SUSPICION).await;
         for place in places {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::waiting::{self, Waiting};
-use super::{Check, Places, Round, events, failed, unknown};
+use super::waiting::{self, WaitingRecords};
+use super::{Check, Round, RouteDatabases, events, failed, unknown};
 use crate::config::Config;
 use crate::ingest::Route;
 use crate::store::mapping::Mapping;
@@ -20,7 +20,12 @@ use rules::problem::Problem;
 const STRANGERS: i64 = 100;
 
 /// Tells what would happen.
-pub(super) async fn check(config: &Config, route: &Arc<Route>, places: &Places, round: &Round) {
+pub(super) async fn check(
+    config: &Config,
+    route: &Arc<Route>,
+    places: &RouteDatabases,
+    round: &Round,
+) {
     let (of, all) = (route.settings.name.as_str(), places.all());
     let (store, source) = (&places.store.store, places.source.as_ref().map(|place| &place.store));
     let looking = waiting::look(route, &config.kafka, store, events::TRIED);
@@ -54,7 +59,7 @@ pub(super) async fn check(config: &Config, route: &Arc<Route>, places: &Places, 
 }
 
 /// Where each partition begins.
-fn starts(waiting: &Waiting) -> Vec<Check> {
+fn starts(waiting: &WaitingRecords) -> Vec<Check> {
     let preview = &waiting.preview;
     let mut since: BTreeMap<i32, Timestamp> = BTreeMap::new();
     for record in &waiting.records {

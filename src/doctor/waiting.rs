@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::config;
 use crate::ingest::{self, Preview, Route};
-use crate::kafka::probe::{Probe, Reader};
+use crate::kafka::probe::{PartitionReader, Probe};
 use crate::stop::blocking;
 use crate::store::Store;
 use rules::ids::Offset;
@@ -20,7 +20,7 @@ const PAGE: usize = 200;
 const FOUND: usize = 10;
 
 /// The records that a route would read next.
-pub struct Waiting {
+pub struct WaitingRecords {
     /// Where its partitions stand and would start.
     pub preview: Preview,
     /// The first of them, in the order of partition and offset.
@@ -35,7 +35,7 @@ pub async fn look(
     kafka: &config::Kafka,
     store: &Store,
     limit: usize,
-) -> Result<Waiting, Problem> {
+) -> Result<WaitingRecords, Problem> {
     let settings = &route.settings;
     let probe = Arc::new(Probe::new(kafka, &settings.topic, &settings.group)?);
     let preview = ingest::preview(route, store, &probe).await?;
@@ -44,7 +44,7 @@ pub async fn look(
         .collect();
     let total = extent(&ranges);
     let records = blocking(move || probe.records_between(&ranges, limit)).await?;
-    Ok(Waiting { preview, records, total })
+    Ok(WaitingRecords { preview, records, total })
 }
 
 /// The records that are still in the log before the starts of a group that is taken over: at most about `limit`,
@@ -106,7 +106,7 @@ pub async fn search(
         let mut searched = Searched { found: Vec::new(), left: 0 };
         for (partition, range) in ranges {
             let (mut next, end) = (range.start, range.end);
-            let mut reader = Reader::open(&kafka, &topic, &group, partition, range)?;
+            let mut reader = PartitionReader::open(&kafka, &topic, &group, partition, range)?;
             while next < end && Instant::now() < until {
                 let records = reader.next(PAGE)?;
                 next = records.last().map_or(end, |record| record.offset + 1);

@@ -78,7 +78,7 @@ fn a(row: &str) -> String {
 
 /// What could not be looked at.
 fn unseen(life: &Life) -> String {
-    life.unseen.iter().map(super::Unseen::line).collect::<Vec<_>>().join("; ")
+    life.unseen.iter().map(super::MissingPart::line).collect::<Vec<_>>().join("; ")
 }
 
 fn is_open(t: &Trace) -> bool {

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::meter::{self, catalog};
-use crate::overview::{Outbox, Overview, Route, Snapshot, age};
-use crate::store::report::{Job, Position};
+use crate::overview::{Outbox, Overview, RouteOverview, Snapshot, age};
+use crate::store::report::{JobStatus, PositionStatus};
 use rules::health::Verdict;
 use rules::states::FindingKind;
 
@@ -55,7 +55,7 @@ impl Gauges {
         }
     }
 
-    fn set_route(&mut self, overview: &Overview, route: &Route) {
+    fn set_route(&mut self, overview: &Overview, route: &RouteOverview) {
         let name = route.name.as_str();
         for word in Verdict::ALL {
             let labels = [("route", name), ("verdict", word.as_str())];
@@ -96,7 +96,7 @@ impl Gauges {
         }
     }
 
-    fn set_job(&mut self, job: &Job) {
+    fn set_job(&mut self, job: &JobStatus) {
         let label = [("reconcile", job.name.as_str())];
         meter::zero(catalog::MADE_GOOD, "reconcile", &job.name);
         meter::set(catalog::RECONCILED_AT, label, unix(job.succeeded_at));
@@ -114,10 +114,10 @@ impl Gauges {
 }
 
 /// Each partition by its number; those beyond the first [`PARTITIONS`] as one, by the worst of them.
-fn set_partitions(route: &Route, now: Timestamp) {
+fn set_partitions(route: &RouteOverview, now: Timestamp) {
     let waiting = route.look.as_ref().ok().map(|look| &look.waiting_since);
-    let wait = |p: &Position| Some(since(now, waiting?.get(&p.partition).copied()));
-    let set = |name: &str, some: &[Position]| {
+    let wait = |p: &PositionStatus| Some(since(now, waiting?.get(&p.partition).copied()));
+    let set = |name: &str, some: &[PositionStatus]| {
         let labels = [("route", route.name.as_str()), ("partition", name)];
         let lag = some.iter().filter_map(|p| p.lag).sum();
         meter::set(catalog::LAG_MESSAGES, labels, float(lag));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::access::is_trusted;
 use super::{Site, json};
-use crate::overview::readiness::Check;
+use crate::overview::readiness::ReadinessCheck;
 
 /// 200 while the loops show signs of life, whatever PostgreSQL and Kafka do: restarting this process would not
 /// mend those.
@@ -30,7 +30,7 @@ pub(super) async fn ready(
     let is_ready = checks.iter().all(|check| check.ok);
     let is_verbose = query.is_some_and(|query| query.split('&').any(is_wish_for_more))
         && is_trusted(&site.config.http, &headers);
-    let check = |check: &Check| match is_verbose {
+    let check = |check: &ReadinessCheck| match is_verbose {
         true => json!({ "check": check.name, "ok": check.ok, "detail": check.detail }),
         false => json!({ "check": check.name, "ok": check.ok }),
     };

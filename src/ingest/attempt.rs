@@ -9,10 +9,10 @@ use std::sync::atomic::Ordering;
 use super::Route;
 use super::batch_work::BatchWork;
 use super::fault::again;
-use super::lane::Claim;
+use super::lane::LaneClaim;
 use crate::isolate::{Ended, isolate};
 use crate::kafka::consumer::Delivery;
-use crate::progress::Work;
+use crate::progress::LaneWork;
 use crate::store::Store;
 use crate::store::inbox::ApplyFault;
 use crate::store::mapping::Mapping;
@@ -26,17 +26,21 @@ pub(super) struct Attempt<'a> {
     pub route: &'a Route,
     pub store: &'a Store,
     pub mapping: &'a Mapping,
-    pub work: &'a Work,
+    pub work: &'a LaneWork,
     /// Whether an error that passes, or is the server's, is waited for; it did not pass if not.
     pub is_patient: bool,
 }
 
 /// How an attempt ended. What was applied of the batch is gone from `pending`; the rest is there.
-pub(super) type Ending = lane::Ending<Diagnosis>;
+pub(super) type BatchEnding = lane::Ending<Diagnosis>;
 
 impl Attempt<'_> {
     /// Applies `pending`, in as few transactions as the data allows.
-    pub(super) async fn run(&self, claim: &mut Claim, pending: &mut VecDeque<Delivery>) -> Ending {
+    pub(super) async fn run(
+        &self,
+        claim: &mut LaneClaim,
+        pending: &mut VecDeque<Delivery>,
+    ) -> BatchEnding {
         self.work.applying.touch();
         let ending = self.apply_all(claim, pending).await;
         self.work.isolating.store(false, Ordering::Release);
@@ -44,7 +48,11 @@ impl Attempt<'_> {
         ending
     }
 
-    async fn apply_all(&self, claim: &mut Claim, pending: &mut VecDeque<Delivery>) -> Ending {
+    async fn apply_all(
+        &self,
+        claim: &mut LaneClaim,
+        pending: &mut VecDeque<Delivery>,
+    ) -> BatchEnding {
         let chosen = match self.is_slow(claim).await {
             Ok(true) => firsts(pending),
             Ok(false) => (0..pending.len()).collect(),
@@ -63,17 +71,17 @@ impl Attempt<'_> {
         pending.retain(|_| !at.next().is_some_and(|at| done.contains(&at)));
         match ended {
             Err(fault) => self.unapplied(&fault).await,
-            Ok(Ended::Done) if pending.is_empty() && !self.is_full(claim) => Ending::Done,
-            Ok(_) if !self.is_full(claim) => Ending::More,
+            Ok(Ended::Done) if pending.is_empty() && !self.is_full(claim) => BatchEnding::Done,
+            Ok(_) if !self.is_full(claim) => BatchEnding::More,
             Ok(_) => match self.hold_of_suspects().await {
-                Ok(hold) => Ending::Hold(hold),
+                Ok(hold) => BatchEnding::Hold(hold),
                 Err(fault) => self.unapplied(&fault).await,
             },
         }
     }
 
     /// Whether so many suspects wait that the route is slow. Others try them, so they are counted anew.
-    async fn is_slow(&self, claim: &mut Claim) -> Result<bool, ApplyFault> {
+    async fn is_slow(&self, claim: &mut LaneClaim) -> Result<bool, ApplyFault> {
         if self.is_full(claim) {
             let fingerprint = self.mapping.fingerprint();
             let waiting = suspects::waiting(self.store, self.route.id, &fingerprint).await;
@@ -82,7 +90,7 @@ impl Attempt<'_> {
         Ok(self.is_full(claim))
     }
 
-    pub(super) fn is_full(&self, claim: &Claim) -> bool {
+    pub(super) fn is_full(&self, claim: &LaneClaim) -> bool {
         claim.waiting >= self.route.settings.suspects
     }
 
@@ -90,7 +98,8 @@ impl Attempt<'_> {
     async fn hold_of_suspects(&self) -> Result<Diagnosis, ApplyFault> {
         let fingerprint = self.mapping.fingerprint();
         let waiting = suspects::waiting(self.store, self.route.id, &fingerprint).await;
-        let suspects::Waiting { detail, advice, .. } = waiting.map_err(ApplyFault::Engine)?;
+        let suspects::WaitingSuspects { detail, advice, .. } =
+            waiting.map_err(ApplyFault::Engine)?;
         let limit = self.route.settings.suspects;
         let reason =
             format!("{limit} records or more were refused and nothing was applied since: {detail}");

@@ -12,11 +12,11 @@ use rules::problem::Problem;
 pub(super) struct Attempts {
     claiming: Option<AbortOnDropHandle<()>>,
     looking: Option<AbortOnDropHandle<()>>,
-    ends: mpsc::UnboundedSender<End>,
+    ends: mpsc::UnboundedSender<AttemptEnd>,
 }
 
 /// The end of something that was tried for the partitions.
-pub(super) struct End {
+pub(super) struct AttemptEnd {
     /// The claim attempt, or the one after which was looked.
     pub attempt: u64,
     pub outcome: Outcome,
@@ -30,7 +30,7 @@ pub(super) enum Outcome {
 }
 
 impl Attempts {
-    pub(super) fn new() -> (Attempts, mpsc::UnboundedReceiver<End>) {
+    pub(super) fn new() -> (Attempts, mpsc::UnboundedReceiver<AttemptEnd>) {
         let (ends, ended) = mpsc::unbounded_channel();
         (Attempts { claiming: None, looking: None, ends }, ended)
     }
@@ -45,7 +45,7 @@ impl Attempts {
         let ends = self.ends.clone();
         let task = tokio::spawn(async move {
             let outcome = Outcome::Claimed(run.await);
-            let _ = ends.send(End { attempt, outcome });
+            let _ = ends.send(AttemptEnd { attempt, outcome });
         });
         self.claiming = Some(AbortOnDropHandle::new(task));
     }
@@ -59,7 +59,7 @@ impl Attempts {
         let ends = self.ends.clone();
         let task = tokio::spawn(async move {
             let outcome = Outcome::Looked(run.await);
-            let _ = ends.send(End { attempt, outcome });
+            let _ = ends.send(AttemptEnd { attempt, outcome });
         });
         self.looking = Some(AbortOnDropHandle::new(task));
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 
 use super::attempt::Attempt;
-use super::lane::Claim;
+use super::lane::LaneClaim;
 use super::settle::How;
 use crate::isolate::Work;
 use crate::store::decisions;
@@ -24,7 +24,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(10);
 /// The records, and what they are applied with.
 pub(super) struct BatchWork<'a> {
     attempt: &'a Attempt<'a>,
-    claim: &'a mut Claim,
+    claim: &'a mut LaneClaim,
     entries: &'a [Entry<'a>],
     done: Vec<bool>,
 }
@@ -32,7 +32,7 @@ pub(super) struct BatchWork<'a> {
 impl<'a> BatchWork<'a> {
     pub(super) fn new(
         attempt: &'a Attempt<'a>,
-        claim: &'a mut Claim,
+        claim: &'a mut LaneClaim,
         entries: &'a [Entry<'a>],
     ) -> BatchWork<'a> {
         BatchWork { attempt, claim, entries, done: vec![false; entries.len()] }

@@ -7,7 +7,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::Route;
-use super::partition_state::{self, Look, Surveyed};
+use super::partition_state::{self, PartitionsSnapshot, Surveyed};
 use super::unreadable;
 use crate::config::Start;
 use crate::kafka::probe::Probe;
@@ -106,7 +106,7 @@ pub(super) async fn claim(
                     Some((*p, Begin { offset: start.offset, step: *steps.get(p)?, anchor }))
                 })
                 .collect();
-            let Look { log, mut left_out, .. } = look;
+            let PartitionsSnapshot { log, mut left_out, .. } = look;
             left_out.retain(|partition, _| partitions.contains(partition));
             return Ok(Claimed { number: Uuid::new_v4(), log, starts, left_out, replaced });
         }
@@ -137,7 +137,7 @@ async fn look(
     store: &Store,
     probe: &Arc<Probe>,
     partitions: &[i32],
-) -> Result<(Look, BTreeMap<i32, Surveyed>), Problem> {
+) -> Result<(PartitionsSnapshot, BTreeMap<i32, Surveyed>), Problem> {
     let seen = partition_state::survey(route, store, probe, partitions).await?;
     let is_first = |one: &Surveyed| !one.known.begun && !one.known.recreated;
     if route.settings.start == Start::Earliest || !seen.1.values().any(is_first) {

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::{Ingest, Route};
 use crate::config::{self, Inbox as Settings};
-use crate::kafka::consumer::{Command, Event, Member};
+use crate::kafka::consumer::{Command, Event, GroupMember};
 use crate::kafka::login;
 use crate::progress::Remedy;
 use crate::stop::{blocking, unless_stopped};
@@ -22,8 +22,8 @@ const SOON: Duration = Duration::from_secs(10);
 pub(super) const DROP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The present member of the group.
-pub(super) struct Client {
-    pub member: Member,
+pub(super) struct GroupClient {
+    pub member: GroupMember,
     /// What it tells; events of a replaced one are dropped.
     pub events: mpsc::UnboundedReceiver<Event>,
     /// Where the group waits for an answer to its revoke.
@@ -35,13 +35,13 @@ pub(super) struct Client {
     login: u64,
 }
 
-impl Client {
+impl GroupClient {
     /// Joins the group as a route's member number `number`.
     pub(super) async fn join(
         route: &Arc<Route>,
         kafka: &config::Kafka,
         number: u32,
-    ) -> Result<Client, Problem> {
+    ) -> Result<GroupClient, Problem> {
         let login = login::version();
         let name = &route.settings.name;
         let client_id = match number {
@@ -51,8 +51,8 @@ impl Client {
         let Settings { topic, group, .. } = route.settings.clone();
         let kafka = kafka.clone();
         let (member, events) =
-            blocking(move || Member::join(&kafka, &topic, &group, &client_id)).await?;
-        Ok(Client { member, events, revoked: None, number, since: Instant::now(), login })
+            blocking(move || GroupMember::join(&kafka, &topic, &group, &client_id)).await?;
+        Ok(GroupClient { member, events, revoked: None, number, since: Instant::now(), login })
     }
 
     /// Answers a revoke: no batch of its partitions is in flight any more.
@@ -113,7 +113,7 @@ impl Ingest {
         let number = self.client.number + 1;
         warn!(route = self.route.settings.name, why, number, "the Kafka client is replaced");
         self.client.member.tell(Command::Close);
-        let joining = Client::join(&self.route, &self.kafka, number);
+        let joining = GroupClient::join(&self.route, &self.kafka, number);
         let Some(client) = unless_stopped(&self.stop, joining).await else { return Ok(()) };
         self.client = client?;
         self.vitals.client(self.client.member.pulse.clone());

@@ -1,7 +1,7 @@
 //! Turns records into entries of a batch.
 
 use super::attempt::Attempt;
-use super::lane::Claim;
+use super::lane::LaneClaim;
 use crate::store::inbox::{self, ApplyFault, Batch, Entry, Kind};
 use crate::store::positions::Log;
 use crate::store::{Fault, test_events};
@@ -52,7 +52,7 @@ impl Attempt<'_> {
             }
             Kind::Tombstone | Kind::Test(..) => return Ok(failed("it has no value".to_owned())),
         }
-        let claim = Claim::of_nothing(log);
+        let claim = LaneClaim::of_nothing(log);
         // A test makes no purchase, and mostly is about no payment.
         let batch = Batch { payments: None, ..self.batch(&claim, std::slice::from_ref(entry)) };
         match inbox::rehearse(self.store, &batch, false).await {

@@ -2,7 +2,7 @@
 
 use tracing::debug;
 
-use super::attempt::{Attempt, Ending};
+use super::attempt::{Attempt, BatchEnding};
 use crate::store::Fault;
 use crate::store::inbox::ApplyFault;
 use rules::diagnosis::Diagnosis;
@@ -11,11 +11,11 @@ use rules::numfmt::list;
 
 impl Attempt<'_> {
     /// What a failure that is no record's own means for the batch.
-    pub(super) async fn unapplied(&self, fault: &ApplyFault) -> Ending {
+    pub(super) async fn unapplied(&self, fault: &ApplyFault) -> BatchEnding {
         match fault {
             ApplyFault::Collided(partitions) => {
                 debug!(partitions = list(partitions), "the position moved under us");
-                Ending::Collided
+                BatchEnding::Collided
             }
             ApplyFault::Engine(inner)
             | ApplyFault::Unknown(inner)
@@ -24,7 +24,7 @@ impl Attempt<'_> {
             ApplyFault::Breach(_)
             | ApplyFault::Altered
             | ApplyFault::NoOutcome
-            | ApplyFault::Raced => Ending::Hold(fault.diagnosis()),
+            | ApplyFault::Raced => BatchEnding::Hold(fault.diagnosis()),
         }
     }
 
@@ -36,9 +36,9 @@ impl Attempt<'_> {
 }
 
 /// Whether to come back soon or at leisure after a fault of the database.
-pub(super) fn again(fault: &Fault, hold: Diagnosis) -> Ending {
+pub(super) fn again(fault: &Fault, hold: Diagnosis) -> BatchEnding {
     match disposition(fault.sqlstate()) {
-        Disposition::Retry => Ending::Again(hold),
-        Disposition::Hold | Disposition::Isolate => Ending::Hold(hold),
+        Disposition::Retry => BatchEnding::Again(hold),
+        Disposition::Hold | Disposition::Isolate => BatchEnding::Hold(hold),
     }
 }

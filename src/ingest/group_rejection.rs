@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 use super::Ingest;
-use super::lane::Report;
+use super::lane::LaneReport;
 use crate::stop::blocking;
 use crate::store::workers::State;
 use rules::checkup::group;
@@ -32,7 +32,7 @@ impl Bar {
 }
 
 impl Ingest {
-    /// Kafka refused our member. Looks who is in the group, and answers with [`Report::Barred`].
+    /// Kafka refused our member. Looks who is in the group, and answers with [`LaneReport::Barred`].
     pub(super) fn on_refusal(&mut self, problem: Problem) {
         if !self.machine.partitions().is_empty() {
             self.on_trouble(problem, true);
@@ -50,7 +50,7 @@ impl Ingest {
                 }
                 None => problem,
             };
-            let _ = reports.send(Report::Barred(told));
+            let _ = reports.send(LaneReport::Barred(told));
         });
     }
 

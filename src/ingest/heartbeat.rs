@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::Route;
 use super::claim::Claimed;
-use super::lane::Report;
+use super::lane::LaneReport;
 use crate::heartbeats;
 use crate::kafka::probe::Probe;
 use crate::progress::Progress;
@@ -68,7 +68,7 @@ impl Beating {
         store: &Store,
         probe: &Arc<Probe>,
         vitals: &Arc<Progress>,
-        reports: &mpsc::UnboundedSender<Report>,
+        reports: &mpsc::UnboundedSender<LaneReport>,
     ) -> Beating {
         let showing = Showing {
             state: State::Joining,
@@ -183,7 +183,7 @@ struct Pulse {
     store: Store,
     probe: Arc<Probe>,
     vitals: Arc<Progress>,
-    reports: mpsc::UnboundedSender<Report>,
+    reports: mpsc::UnboundedSender<LaneReport>,
     shown: Arc<Shown>,
     worker: Uuid,
     host: String,

@@ -25,7 +25,7 @@ use rules::problem::Problem;
 /// What the loop asks of a lane.
 pub(super) enum Order {
     /// Begin anew with what was claimed.
-    Adopt(Box<Claim>),
+    Adopt(Box<LaneClaim>),
     /// Hold nothing any more.
     Drop { done: oneshot::Sender<()> },
     /// Answer once nothing is held.
@@ -33,7 +33,7 @@ pub(super) enum Order {
 }
 
 /// What a lane tells the loop.
-pub(super) enum Report {
+pub(super) enum LaneReport {
     /// The lane's batch cannot be applied for now.
     Held(usize, Diagnosis),
     /// It was applied after all.
@@ -66,7 +66,7 @@ impl Lane {
 }
 
 /// What a lane owns: set by an adoption.
-pub(super) struct Claim {
+pub(super) struct LaneClaim {
     /// Only records of this fetch are taken.
     pub generation: u64,
     pub log: Log,
@@ -92,10 +92,10 @@ pub(super) struct Claim {
     pub board: OffsetBoard,
 }
 
-impl Claim {
+impl LaneClaim {
     /// No partition at all, for what is rolled back.
-    pub(super) fn of_nothing(log: &Log) -> Claim {
-        Claim {
+    pub(super) fn of_nothing(log: &Log) -> LaneClaim {
+        LaneClaim {
             generation: 0,
             log: log.clone(),
             steps: BTreeMap::new(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Route;
 use crate::config::Start;
-use crate::kafka::probe::{Found, Probe, Watermarks};
+use crate::kafka::probe::{PerPartition, Probe, Watermarks};
 use crate::stop::blocking;
 use crate::store::positions::{self, Anchor, Log, Position};
 use crate::store::{Fault, Store};
@@ -21,7 +21,7 @@ const NEAR: i64 = 3;
 
 /// What Kafka says of the partitions.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct PartitionsSnapshot {
     /// The log they belong to.
     pub log: Log,
     /// Where each begins and ends.
@@ -69,9 +69,9 @@ pub async fn survey(
     store: &Store,
     probe: &Arc<Probe>,
     partitions: &[i32],
-) -> Result<(Look, BTreeMap<i32, Surveyed>), Problem> {
+) -> Result<(PartitionsSnapshot, BTreeMap<i32, Surveyed>), Problem> {
     let failed = |fault: Fault| fault.problem("cannot read positions");
-    let (log, Found { records: committed, failed: mut left_out }) = {
+    let (log, PerPartition { records: committed, failed: mut left_out }) = {
         let (route, probe, partitions) = (route.clone(), probe.clone(), partitions.to_vec());
         blocking(move || followers(&route, &probe, &partitions)).await?
     };
@@ -97,9 +97,9 @@ pub async fn survey(
     let anchor_of = |(p, position): (&i32, &Position)| {
         let (anchor, ends) = (position.anchor.as_ref()?, seen.ends.get(p)?);
         let found = match seen.anchors.get(p) {
-            Some(record) if is_same(anchor, record) => proof::Anchor::Same,
-            Some(_) => proof::Anchor::Other,
-            None => proof::Anchor::Gone,
+            Some(record) if is_same(anchor, record) => proof::AnchorState::Same,
+            Some(_) => proof::AnchorState::Other,
+            None => proof::AnchorState::Gone,
         };
         Some((anchor.offset, (ends.low, ends.high), found))
     };
@@ -137,7 +137,7 @@ pub async fn survey(
     };
     let known = seen.ends.iter().filter(|(partition, _)| !left_out.contains_key(partition));
     let surveyed = known.map(one).collect();
-    Ok((Look { log, ends: seen.ends, committed, left_out }, surveyed))
+    Ok((PartitionsSnapshot { log, ends: seen.ends, committed, left_out }, surveyed))
 }
 
 /// Which log it is, and the group's offsets in it.
@@ -145,7 +145,7 @@ fn followers(
     route: &Route,
     probe: &Probe,
     partitions: &[i32],
-) -> Result<(Log, Found<Offset>), Problem> {
+) -> Result<(Log, PerPartition<Offset>), Problem> {
     let log = Log {
         group: route.settings.group.clone(),
         topic: route.settings.topic.clone(),
@@ -176,11 +176,11 @@ impl Seen {
         anchors: &BTreeMap<i32, Offset>,
         starts: &BTreeMap<i32, Offset>,
     ) -> Result<Seen, Problem> {
-        let Found { records: ends, failed: mut left_out } = probe.ends(partitions)?;
+        let PerPartition { records: ends, failed: mut left_out } = probe.ends(partitions)?;
         let there: Vec<i32> = ends.keys().copied().collect();
         let mut times = match route.settings.start {
             Start::At(time) => probe.at_time(&there, time.as_millisecond())?,
-            Start::Earliest | Start::Latest => Found::default(),
+            Start::Earliest | Start::Latest => PerPartition::default(),
         };
         let is_in = |p: &i32, offset: &Offset| {
             ends.get(p).is_some_and(|ends| (ends.low..ends.high).contains(offset))

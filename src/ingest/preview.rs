@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Route;
-use super::partition_state::{self, Look, Surveyed};
+use super::partition_state::{self, PartitionsSnapshot, Surveyed};
 use crate::kafka::probe::{Probe, Watermarks};
 use crate::stop::blocking;
 use crate::store::Store;
@@ -41,6 +41,6 @@ pub async fn preview(
     let (look, surveyed) = partition_state::survey(route, store, probe, &partitions).await?;
     let start = |(p, s): (&i32, &Surveyed)| (*p, offsets::start_at(s.policy, s.known));
     let starts = surveyed.iter().map(start).collect();
-    let Look { log, ends, committed, left_out } = look;
+    let PartitionsSnapshot { log, ends, committed, left_out } = look;
     Ok(Preview { log, ends, committed, left_out, starts })
 }

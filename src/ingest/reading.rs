@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
-use super::attempts::{End, Outcome};
+use super::attempts::{AttemptEnd, Outcome};
 use super::claim::{self, Begin, Claimed};
 use super::lane::{self, Lane, Order};
 use super::{Ingest, SIGN_OF_LIFE};
-use crate::kafka::consumer::{Command, Source};
+use crate::kafka::consumer::{Command, PartitionSource};
 use crate::progress::Track;
 use rules::ids::StepNumber;
 use rules::ingest::{Action, Event};
@@ -92,7 +92,10 @@ impl Ingest {
     }
 
     /// Something that was tried for the partitions has ended.
-    pub(super) async fn on_end(&mut self, End { attempt, outcome }: End) -> Result<(), Problem> {
+    pub(super) async fn on_end(
+        &mut self,
+        AttemptEnd { attempt, outcome }: AttemptEnd,
+    ) -> Result<(), Problem> {
         if !self.machine.is_newest(attempt) {
             return Ok(());
         }
@@ -184,14 +187,14 @@ impl Ingest {
             let positions = starts.clone().map(|(p, start)| (*p, start.offset)).collect();
             let anchor = |(p, start): (&i32, &Begin)| Some((*p, start.anchor.clone()?));
             let anchors = starts.clone().filter_map(anchor).collect();
-            sources.extend(starts.map(|(partition, start)| Source {
+            sources.extend(starts.map(|(partition, start)| PartitionSource {
                 partition: *partition,
                 offset: start.offset,
                 read_from: start.read_from(),
                 lane: lane.records.clone(),
                 track: tracks[partition].clone(),
             }));
-            let claim = lane::Claim {
+            let claim = lane::LaneClaim {
                 generation,
                 log: claimed.log.clone(),
                 trimmed: steps.clone(),

@@ -7,7 +7,7 @@ use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::attempt::Attempt;
-use super::lane::Claim;
+use super::lane::LaneClaim;
 use crate::meter;
 use crate::store::inbox::{self, Applied, ApplyFault, Batch, Entry};
 use crate::store::positions;
@@ -33,11 +33,11 @@ impl Attempt<'_> {
     /// Applies entries in one transaction.
     pub(super) async fn apply(
         &self,
-        claim: &Claim,
+        claim: &LaneClaim,
         entries: &[Entry<'_>],
         how: How<'_>,
     ) -> Result<Applied, ApplyFault> {
-        let spans = trace::Batch::begin(entries);
+        let spans = trace::BatchSpan::begin(entries);
         let outcome = self.settle(claim, entries, how).await;
         spans.end(&self.route.settings, entries, &outcome);
         outcome
@@ -47,7 +47,7 @@ impl Attempt<'_> {
     /// here: the first two are settled by looking, the last by another try.
     async fn settle(
         &self,
-        claim: &Claim,
+        claim: &LaneClaim,
         entries: &[Entry<'_>],
         how: How<'_>,
     ) -> Result<Applied, ApplyFault> {
@@ -91,7 +91,7 @@ impl Attempt<'_> {
 
     /// Whether the batch's commit, whose answer was lost, is in the database. One partition tells for
     /// all: they moved together or not at all.
-    async fn landed(&self, claim: &Claim, batch: &Batch<'_>) -> Result<bool, ApplyFault> {
+    async fn landed(&self, claim: &LaneClaim, batch: &Batch<'_>) -> Result<bool, ApplyFault> {
         let Some(first) = batch.entries.first() else { return Ok(false) };
         let partition = first.record.partition;
         let step = claim.steps.get(&partition).copied().unwrap_or_default();
@@ -100,7 +100,7 @@ impl Attempt<'_> {
             .map_err(ApplyFault::Unknown)
     }
 
-    pub(super) fn batch<'b>(&'b self, claim: &'b Claim, entries: &'b [Entry<'b>]) -> Batch<'b> {
+    pub(super) fn batch<'b>(&'b self, claim: &'b LaneClaim, entries: &'b [Entry<'b>]) -> Batch<'b> {
         Batch {
             route: self.route.id,
             log: &claim.log,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::Route;
-use super::partition_state::Look;
-use crate::kafka::probe::{Found, Probe};
+use super::partition_state::PartitionsSnapshot;
+use crate::kafka::probe::{PerPartition, Probe};
 use crate::stop::blocking;
 use crate::store::gaps::Gap;
 use rules::error_policy::kafka::OLD_FORMAT;
@@ -26,7 +26,7 @@ const ROUNDS: usize = 16;
 pub(super) async fn go_past(
     route: &Route,
     probe: &Arc<Probe>,
-    look: &mut Look,
+    look: &mut PartitionsSnapshot,
     starts: &mut BTreeMap<i32, StartAt>,
 ) -> Result<Vec<Gap>, Problem> {
     let mut gaps: BTreeMap<i32, Gap> = BTreeMap::new();
@@ -61,7 +61,7 @@ pub(super) async fn go_past(
 /// Where the next record is that can be unpacked, if the one at `offset` cannot.
 async fn behind(
     probe: &Arc<Probe>,
-    look: &Look,
+    look: &PartitionsSnapshot,
     partition: i32,
     offset: Offset,
 ) -> Result<Option<Offset>, Problem> {
@@ -75,13 +75,13 @@ async fn behind(
 pub(super) async fn illegible(
     route: &Route,
     probe: &Arc<Probe>,
-    look: &Look,
+    look: &PartitionsSnapshot,
     starts: &BTreeMap<i32, StartAt>,
 ) -> Result<BTreeMap<i32, Problem>, Problem> {
     let next: Vec<(i32, Offset)> = starts.iter().map(|(p, start)| (*p, start.offset)).collect();
     let (probe, ends) = (probe.clone(), look.ends.clone());
     let first = blocking(move || probe.first_waiting(&ends, next.into_iter()));
-    let Found { failed, .. } = first.await?;
+    let PerPartition { failed, .. } = first.await?;
     let mut explained = BTreeMap::new();
     for (partition, problem) in failed {
         explained.insert(partition, route.topic_settings.explain(problem).await);

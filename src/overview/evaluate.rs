@@ -6,12 +6,12 @@ use std::time::Duration;
 use futures_util::future;
 use jiff::{SignedDuration, Timestamp};
 
-use super::look::{Look, look};
-use super::{Overview, Route, Sources, outbox};
+use super::look::{TopicSnapshot, look};
+use super::{Overview, RouteOverview, Sources, outbox};
 use crate::config::Config;
 use crate::store::ignored_types::IgnoredType;
 use crate::store::report::{self, Report, Worker};
-use rules::health::duty::{self, Duties, Late, Run};
+use rules::health::duty::{self, Duties, Late, RunFacts};
 use rules::health::{self, Facts, Health, Held, Kafka, Verdict};
 use rules::outcome::Counter;
 use rules::problem::{Code, Problem};
@@ -71,7 +71,7 @@ impl Sources {
         }
     }
 
-    async fn look(&self, route: &Route) -> Result<Look, Problem> {
+    async fn look(&self, route: &RouteOverview) -> Result<TopicSnapshot, Problem> {
         let next = route.partitions.iter().map(|p| (p.partition, p.next_offset)).collect();
         let of = route.partitions.first().map(|p| p.topic_id);
         look(self.eye(&route.topic, &route.group), next, of, self.patience).await
@@ -89,7 +89,7 @@ pub(super) fn unreachable(problem: &Problem) -> Health {
 }
 
 /// The configured routes, then those that only a daemon elsewhere has.
-fn wanted(config: &Config, report: &Report) -> Vec<Route> {
+fn wanted(config: &Config, report: &Report) -> Vec<RouteOverview> {
     let configured = config.inbox.iter().map(|r| (&r.name, &r.topic, &r.group));
     let running = (report.routes.iter())
         .filter(|r| config.inbox.iter().all(|c| c.name != r.name))
@@ -106,8 +106,9 @@ fn jobs_of<'a>(
     config: &'a Config,
     report: &'a Report,
     route: &'a str,
-) -> impl Iterator<Item = &'a report::Job> {
-    let is_configured = |job: &&report::Job| config.reconcile.iter().any(|c| c.name == job.name);
+) -> impl Iterator<Item = &'a report::JobStatus> {
+    let is_configured =
+        |job: &&report::JobStatus| config.reconcile.iter().any(|c| c.name == job.name);
     report.jobs.iter().filter(move |job| job.route == route).filter(is_configured)
 }
 
@@ -139,7 +140,7 @@ fn late(config: &Config, report: &Report, route: &str) -> Option<Late> {
             watched,
             looked: job.and_then(|job| job.looked_at).map(age),
             notice: job.and_then(|job| job.notice.as_deref()),
-            run: run.map(|run| Run {
+            run: run.map(|run| RunFacts {
                 number: run.run,
                 moved: run.moved_at.map_or(watched, age),
                 waits: run.held.as_deref(),
@@ -167,9 +168,9 @@ fn mismatches(config: &Config, report: &Report, route: &str) -> i64 {
     findings.filter(|(kind, _)| kind.parse::<FindingKind>().is_err()).map(|(_, n)| n).sum()
 }
 
-fn route(config: &Config, report: &Report, name: &str, topic: &str, group: &str) -> Route {
+fn route(config: &Config, report: &Report, name: &str, topic: &str, group: &str) -> RouteOverview {
     let known = report.routes.iter().find(|r| r.name == name);
-    Route {
+    RouteOverview {
         name: name.to_owned(),
         topic: topic.to_owned(),
         group: group.to_owned(),
@@ -199,12 +200,12 @@ fn route(config: &Config, report: &Report, name: &str, topic: &str, group: &str)
         failed: jobs_of(config, report, name).find_map(|job| job.failed.clone()),
         partitions: report.positions.iter().filter(|p| p.route == name).cloned().collect(),
         workers: report.workers.iter().filter(|w| w.route == name).cloned().collect(),
-        look: Ok(Look::default()),
+        look: Ok(TopicSnapshot::default()),
     }
 }
 
 /// Puts Kafka's own words in the place of what a daemon saw, if the topic is still the same.
-fn refresh(route: &mut Route, now: Timestamp) {
+fn refresh(route: &mut RouteOverview, now: Timestamp) {
     if made_anew(route) {
         return;
     }
@@ -220,14 +221,14 @@ fn refresh(route: &mut Route, now: Timestamp) {
 }
 
 /// Whether the topic in Kafka is another one than that of the positions.
-pub fn made_anew(route: &Route) -> bool {
+pub fn made_anew(route: &RouteOverview) -> bool {
     let found = route.look.as_ref().ok().and_then(|look| look.topic_id);
     let known = route.partitions.first().map(|p| p.topic_id);
     found.is_some() && known.is_some() && found != known
 }
 
 /// What a look at the route's topic gave.
-pub(super) fn kafka(route: &Route, now: Timestamp) -> Kafka {
+pub(super) fn kafka(route: &RouteOverview, now: Timestamp) -> Kafka {
     let looked = route.partitions.iter().filter_map(|p| p.log_seen_at).min();
     match &route.look {
         Err(_) => Kafka::Unreachable(looked.map(|at| age(now, at))),
@@ -237,7 +238,7 @@ pub(super) fn kafka(route: &Route, now: Timestamp) -> Kafka {
     }
 }
 
-fn judge(route: &Route, report: &Report) -> Health {
+fn judge(route: &RouteOverview, report: &Report) -> Health {
     let age = |at: Timestamp| age(report.now, at);
     let alive: Vec<&Worker> = route.workers.iter().filter(|w| w.alive).collect();
     let kept = |state: WorkerState| {
@@ -297,7 +298,7 @@ fn judge(route: &Route, report: &Report) -> Health {
 }
 
 /// Kafka's partitions that no living daemon says it reads.
-fn unread(route: &Route, alive: &[&Worker]) -> Vec<i32> {
+fn unread(route: &RouteOverview, alive: &[&Worker]) -> Vec<i32> {
     let Ok(look) = &route.look else { return Vec::new() };
     let is_read = |partition: &i32| alive.iter().any(|w| w.partitions.contains(partition));
     look.ends.keys().chain(look.silent.keys()).filter(|p| !is_read(p)).copied().collect()

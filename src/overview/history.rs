@@ -53,13 +53,13 @@ impl Sample {
     /// The numbers of an overview.
     fn of(at: Timestamp, overview: &Overview) -> Sample {
         let known = overview.trouble.is_none() && !overview.routes.is_empty();
-        let sum = |number: &dyn Fn(&super::Route) -> i64| {
+        let sum = |number: &dyn Fn(&super::RouteOverview) -> i64| {
             known.then(|| float(overview.routes.iter().map(number).sum()))
         };
         let status = overview.outbox.as_ref().and_then(|outbox| outbox.status.as_ref().ok());
         let looks: Option<Vec<_>> = overview.routes.iter().map(|r| r.look.as_ref().ok()).collect();
         let looks = looks.filter(|looks| !looks.is_empty());
-        let ends = |l: &super::Look| l.ends.values().map(|ends| ends.high.0).sum::<i64>();
+        let ends = |l: &super::TopicSnapshot| l.ends.values().map(|ends| ends.high.0).sum::<i64>();
         let oldest = looks.as_ref().map(|looks| {
             let waiting = looks.iter().flat_map(|look| look.waiting_since.values());
             waiting.map(|since| age(overview.present(), *since).as_secs_f64()).fold(0.0, f64::max)

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Overview, Route, made_anew};
+use super::{Overview, RouteOverview, made_anew};
 use crate::store::gaps::Gap;
-use crate::store::report::{Job, Position, Running, Worker};
+use crate::store::report::{JobStatus, PositionStatus, Running, Worker};
 use rules::outcome::Counter;
 
 impl Overview {
@@ -19,14 +19,14 @@ impl Overview {
                 "place": self.database, "reachable": self.trouble.is_none(),
                 "error": self.trouble.as_ref().map(|problem| &problem.reason),
             },
-            "routes": self.routes.iter().map(Route::object).collect::<Vec<_>>(),
+            "routes": self.routes.iter().map(RouteOverview::object).collect::<Vec<_>>(),
             "jobs": self.jobs.iter().map(job).collect::<Vec<_>>(),
             "outbox": self.outbox.as_ref().map(super::Outbox::object),
         })
     }
 }
 
-impl Route {
+impl RouteOverview {
     /// What records came to. How many were ever put into quarantine is left out beside how many are
     /// there: two numbers of one name are one too many.
     pub fn counted(&self) -> impl Iterator<Item = (Counter, i64)> {
@@ -78,7 +78,7 @@ impl Route {
     }
 }
 
-fn position(p: &Position) -> Value {
+fn position(p: &PositionStatus) -> Value {
     json!({
         "partition": p.partition, "position": p.next_offset, "log_start": p.log_start,
         "log_end": p.log_end, "lag": p.lag, "log_seen_at": p.log_seen_at,
@@ -102,7 +102,7 @@ fn worker(w: &Worker) -> Value {
     })
 }
 
-fn job(job: &Job) -> Value {
+fn job(job: &JobStatus) -> Value {
     let findings: Map<String, Value> =
         job.findings.iter().map(|(kind, n)| (kind.clone(), json!(n))).collect();
     json!({

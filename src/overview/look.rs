@@ -8,13 +8,13 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::connections::TopicProbe;
-use crate::kafka::probe::{Found, Probe, Watermarks};
+use crate::kafka::probe::{PerPartition, Probe, Watermarks};
 use rules::ids::Offset;
 use rules::problem::{Code, Problem};
 
 /// What Kafka says of one topic.
 #[derive(Clone, Debug, Default)]
-pub struct Look {
+pub struct TopicSnapshot {
     /// The topic's id; `None` when the topic does not exist or the broker gives no ids.
     pub topic_id: Option<Uuid>,
     /// Where each partition's log begins and ends; empty when the topic does not exist.
@@ -34,7 +34,7 @@ pub(super) async fn look(
     next: BTreeMap<i32, Offset>,
     of: Option<Uuid>,
     patience: Duration,
-) -> Result<Look, Problem> {
+) -> Result<TopicSnapshot, Problem> {
     let silent = move || {
         let cause = format!("Kafka has not answered within {} s", patience.as_secs());
         Problem::new(Code::KafkaUnreachable, cause)
@@ -51,15 +51,19 @@ pub(super) async fn look(
     }
 }
 
-fn ask(probe: &Probe, next: &BTreeMap<i32, Offset>, of: Option<Uuid>) -> Result<Look, Problem> {
+fn ask(
+    probe: &Probe,
+    next: &BTreeMap<i32, Offset>,
+    of: Option<Uuid>,
+) -> Result<TopicSnapshot, Problem> {
     let partitions = probe.partitions()?;
     if partitions.is_empty() {
-        return Ok(Look::default());
+        return Ok(TopicSnapshot::default());
     }
     // Kafka's own ids are random ones (version 4); one derived from the name tells nothing.
     let topic_id = probe.topic_id().ok().filter(|id| id.get_version_num() != 5);
-    let mut look = Look { topic_id, ..Look::default() };
-    let Found { records: ends, failed } = probe.ends(&partitions)?;
+    let mut look = TopicSnapshot { topic_id, ..TopicSnapshot::default() };
+    let PerPartition { records: ends, failed } = probe.ends(&partitions)?;
     if let (true, Some(problem)) = (ends.is_empty(), failed.values().next()) {
         return Err(problem.clone());
     }

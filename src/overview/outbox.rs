@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Sources, evaluate};
 use crate::heartbeats::Heartbeats;
 use crate::meter::recent;
-use crate::store::outbox::report::{self, HeldTopic, Relay, Status};
+use crate::store::outbox::report::{self, HeldTopic, RelayStatus, Status};
 use rules::health::{Health, Verdict, outbox as health};
 use rules::problem::Problem;
 
@@ -46,7 +46,7 @@ pub(super) async fn gather(sources: &Sources) -> Option<Outbox> {
 
 fn judge(status: &Status) -> Health {
     let length = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    health::judge(&health::Outbox {
+    health::judge(&health::OutboxFacts {
         relays: status.relays.len(),
         shards: usize::try_from(status.shards).unwrap_or_default(),
         seen: status.seen_age.map(length),
@@ -102,7 +102,7 @@ impl Outbox {
             "error": self.status.as_ref().err().map(|problem| &problem.reason),
         });
         if let Ok(s) = &self.status {
-            let relay = |r: &Relay| json!({"shard": r.shard, "host": r.host, "pid": r.pid, "epoch": r.epoch});
+            let relay = |r: &RelayStatus| json!({"shard": r.shard, "host": r.host, "pid": r.pid, "epoch": r.epoch});
             object["pending"] = json!(s.pending);
             object["pending_bytes"] = json!(s.pending_bytes);
             object["oldest_age_seconds"] = json!(s.oldest_age);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Outbox, Overview, Route, Snapshot, age};
+use super::{Outbox, Overview, RouteOverview, Snapshot, age};
 use crate::heartbeats::Heartbeats;
 use rules::health::{self, Verdict};
 use rules::problem::Code;
@@ -14,7 +14,7 @@ const STALE: Duration = Duration::from_secs(20);
 
 /// One question, by a stable name, and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
+pub struct ReadinessCheck {
     /// What was checked.
     pub name: &'static str,
     /// Whether it is well.
@@ -37,7 +37,7 @@ pub const NAMES: [&str; 9] = [
 ];
 
 /// All checks. Before the first look at the servers they fail.
-pub(super) fn checks(snapshot: &Snapshot) -> Vec<Check> {
+pub(super) fn checks(snapshot: &Snapshot) -> Vec<ReadinessCheck> {
     let mut checks = vec![fresh(snapshot)];
     match &snapshot.overview {
         Some(overview) => {
@@ -53,16 +53,16 @@ pub(super) fn checks(snapshot: &Snapshot) -> Vec<Check> {
     checks
 }
 
-fn check(name: &'static str, ok: bool, detail: impl Into<String>) -> Check {
-    Check { name, ok, detail: detail.into() }
+fn check(name: &'static str, ok: bool, detail: impl Into<String>) -> ReadinessCheck {
+    ReadinessCheck { name, ok, detail: detail.into() }
 }
 
-fn fresh(snapshot: &Snapshot) -> Check {
+fn fresh(snapshot: &Snapshot) -> ReadinessCheck {
     let old = health::age(snapshot.age());
     check("snapshot", snapshot.age() < STALE, format!("taken {old} ago"))
 }
 
-fn postgres(overview: &Overview) -> Check {
+fn postgres(overview: &Overview) -> ReadinessCheck {
     let outbox = overview.outbox.iter().filter_map(|outbox| outbox.status.as_ref().err());
     let away = |code| code == Code::PostgresUnreachable || code == Code::Postgres;
     match overview.trouble.iter().chain(outbox).find(|problem| away(problem.code)) {
@@ -71,7 +71,7 @@ fn postgres(overview: &Overview) -> Check {
     }
 }
 
-fn schema(overview: &Overview) -> Check {
+fn schema(overview: &Overview) -> ReadinessCheck {
     let outbox = overview.outbox.iter().filter_map(|outbox| outbox.status.as_ref().err());
     match overview.trouble.iter().chain(outbox).find(|problem| problem.code == Code::Schema) {
         Some(problem) => check("schema", false, &problem.reason),
@@ -79,7 +79,7 @@ fn schema(overview: &Overview) -> Check {
     }
 }
 
-fn kafka(overview: &Overview) -> Check {
+fn kafka(overview: &Overview) -> ReadinessCheck {
     match overview.routes.iter().find_map(|route| route.look.as_ref().err()) {
         Some(problem) => check("kafka", false, &problem.reason),
         None => check("kafka", true, format!("{} answers", overview.brokers)),
@@ -88,7 +88,7 @@ fn kafka(overview: &Overview) -> Check {
 
 /// A route that is held, stalled or not read does no work. Behind, or with something for a person to decide,
 /// it does.
-fn routes(overview: &Overview) -> Check {
+fn routes(overview: &Overview) -> ReadinessCheck {
     let idle = |verdict| verdict >= Verdict::Unread || verdict == Verdict::Unknown;
     match overview.routes.iter().max_by_key(|route| route.health.verdict) {
         None => check("routes", true, "no route is configured"),
@@ -100,8 +100,9 @@ fn routes(overview: &Overview) -> Check {
 }
 
 /// A daemon more than there are partitions gets none, and is ready to take over all the same.
-fn assigned(overview: &Overview) -> Check {
-    let joins = |route: &&Route| matches!(route.health.verdict, Verdict::Joining | Verdict::Down);
+fn assigned(overview: &Overview) -> ReadinessCheck {
+    let joins =
+        |route: &&RouteOverview| matches!(route.health.verdict, Verdict::Joining | Verdict::Down);
     match overview.routes.iter().find(joins) {
         Some(route) => {
             check("assigned", false, format!("{}: {}", route.name, route.health.sentence))
@@ -110,7 +111,7 @@ fn assigned(overview: &Overview) -> Check {
     }
 }
 
-fn outbox(overview: &Overview) -> Check {
+fn outbox(overview: &Overview) -> ReadinessCheck {
     let Some(Outbox { health, .. }) = &overview.outbox else {
         return check("outbox", true, "not relayed by this daemon");
     };
@@ -122,11 +123,11 @@ fn outbox(overview: &Overview) -> Check {
     )
 }
 
-fn purchases(overview: &Overview) -> Check {
+fn purchases(overview: &Overview) -> ReadinessCheck {
     if let Some(late) = overview.routes.iter().find_map(|route| route.late.as_ref()) {
         return check("purchases", false, &late.what);
     }
-    let waiting = |route: &Route| route.unpurchased.1.map(|at| age(overview.present(), at));
+    let waiting = |route: &RouteOverview| route.unpurchased.1.map(|at| age(overview.present(), at));
     match overview.routes.iter().filter_map(waiting).max() {
         Some(oldest) if oldest > PAID_TOO_LONG => {
             let since = health::age(oldest);
@@ -136,7 +137,7 @@ fn purchases(overview: &Overview) -> Check {
     }
 }
 
-fn draining(liveness: &Heartbeats) -> Check {
+fn draining(liveness: &Heartbeats) -> ReadinessCheck {
     match liveness.is_draining() {
         true => check("draining", false, "the process is about to end"),
         false => check("draining", true, "no"),

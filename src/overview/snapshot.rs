@@ -11,8 +11,8 @@ use tracing::debug;
 use uuid::Uuid;
 
 use super::evaluate::unreachable;
-use super::readiness::{self, Check};
-use super::{History, Overview, Route, Sources};
+use super::readiness::{self, ReadinessCheck};
+use super::{History, Overview, RouteOverview, Sources};
 use crate::config::Config;
 use crate::heartbeats::Heartbeats;
 use crate::store::Store;
@@ -66,7 +66,7 @@ impl Snapshot {
     }
 
     /// Whether the work can be done, check by check.
-    pub fn readiness(&self) -> Vec<Check> {
+    pub fn readiness(&self) -> Vec<ReadinessCheck> {
         readiness::checks(self)
     }
 }
@@ -148,7 +148,7 @@ impl Refresher {
             return;
         }
         let verdicts: Vec<Judged<'_>> = (overview.routes.iter())
-            .map(|Route { name, health, .. }| Judged {
+            .map(|RouteOverview { name, health, .. }| Judged {
                 route: name,
                 verdict: health.verdict.as_str(),
                 rank: health.verdict.rank(),
@@ -180,7 +180,7 @@ impl Refresher {
 fn keep(before: Option<&Overview>, taken: &Overview, problem: &Problem) -> Overview {
     let Some(before) = before else { return taken.clone() };
     let look = |name: &str| taken.routes.iter().find(|r| r.name == name).map(|r| r.look.clone());
-    let routes = before.routes.iter().map(|route| Route {
+    let routes = before.routes.iter().map(|route| RouteOverview {
         health: unreachable(problem),
         look: look(&route.name).unwrap_or_else(|| route.look.clone()),
         ..route.clone()
@@ -194,7 +194,7 @@ fn keep(before: Option<&Overview>, taken: &Overview, problem: &Problem) -> Overv
 }
 
 /// A loop of this process that is held cannot always say so in the database, on a full disk for example.
-fn add_own_trouble(route: &mut Route, liveness: &Heartbeats) {
+fn add_own_trouble(route: &mut RouteOverview, liveness: &Heartbeats) {
     let name = loop_name(&route.name);
     let is_down = route.health.verdict == Verdict::Down;
     let Some(trouble) = liveness.trouble(&name) else {

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use super::context::Context;
 use super::{Trouble, lock};
 use crate::store::Tx;
-use crate::store::payments::{Conflict, Found, LookFault, Looker, Missing, Place, Scope};
+use crate::store::payments::{Conflict, LookFault, Looker, Missing, PaymentsFound, Place, Scope};
 use crate::store::runs::Run;
 use rules::window_estimate::Stride;
 
@@ -37,24 +37,32 @@ pub(super) trait Sought: Sized {
         looker: &Looker,
         tx: &Tx,
         scope: Scope<'_>,
-    ) -> impl Future<Output = Result<Found<Self>, LookFault>> + Send;
+    ) -> impl Future<Output = Result<PaymentsFound<Self>, LookFault>> + Send;
 }
 
 impl Sought for Missing {
-    async fn look(looker: &Looker, tx: &Tx, scope: Scope<'_>) -> Result<Found<Self>, LookFault> {
+    async fn look(
+        looker: &Looker,
+        tx: &Tx,
+        scope: Scope<'_>,
+    ) -> Result<PaymentsFound<Self>, LookFault> {
         looker.missing(tx, scope).await
     }
 }
 
 impl Sought for Conflict {
-    async fn look(looker: &Looker, tx: &Tx, scope: Scope<'_>) -> Result<Found<Self>, LookFault> {
+    async fn look(
+        looker: &Looker,
+        tx: &Tx,
+        scope: Scope<'_>,
+    ) -> Result<PaymentsFound<Self>, LookFault> {
         looker.conflicts(tx, scope).await
     }
 }
 
 /// What the next windows found together.
 pub(super) struct Next<T> {
-    pub found: Found<T>,
+    pub found: PaymentsFound<T>,
     /// Where they ended.
     pub edge: Place,
     /// Whether nothing is behind them.
@@ -113,12 +121,16 @@ pub(super) fn must_move(from: &Place, to: &Place) -> Result<(), Trouble> {
 }
 
 /// Joins two windows; the second one counts only if the first one came to its beginning.
-fn join<T>(first: Found<T>, second: Found<T>, rows: i64) -> (Found<T>, bool) {
+fn join<T>(
+    first: PaymentsFound<T>,
+    second: PaymentsFound<T>,
+    rows: i64,
+) -> (PaymentsFound<T>, bool) {
     if first.read >= rows {
         return (first, false);
     }
     let is_last = second.read < rows;
-    let found = Found {
+    let found = PaymentsFound {
         items: first.items.into_iter().chain(second.items).collect(),
         compared: first.compared + second.compared,
         read: first.read + second.read,

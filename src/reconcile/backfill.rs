@@ -15,7 +15,7 @@ use crate::store::findings::{self, Paid, Wanted};
 use crate::store::inbox::{self, ApplyFault, Backfill, MadeGood};
 use crate::store::payments::{Missing, Place};
 use crate::store::quarantine::{Refusal, suspects};
-use crate::store::runs::{Run, Step};
+use crate::store::runs::{Run, RunStep};
 use rules::reconcile::Event;
 use rules::states::Phase;
 
@@ -40,7 +40,7 @@ pub(super) async fn step(context: &Context<'_>, run: &Run) -> Result<(), Trouble
     tx.rollback().await;
     if paid.is_empty() {
         let (_, actions) = context.machine(run).on(Event::MadeGood { is_last: true });
-        let step = Step::to(run.phase, run.place.clone());
+        let step = RunStep::to(run.phase, run.place.clone());
         return context.commit(async |tx| context.write(tx, run, step, actions).await).await;
     }
     let mut work = PaymentWork { context, run, paid: &paid, waiting: waiting.count };
@@ -98,7 +98,7 @@ impl PaymentWork<'_> {
         let (context, run, paid) = (self.context, self.run, &self.paid[range]);
         context.job.sign.tick();
         let keys: Vec<String> = paid.iter().map(|one| one.key.clone()).collect();
-        let step = Step::to(Phase::MakeGood, place_of(paid));
+        let step = RunStep::to(Phase::MakeGood, place_of(paid));
         let backfill = backfill(context, run);
         for _ in 0..ROUNDS {
             match inbox::make_good(context.store, &backfill, &keys, refusal, &step).await {

@@ -10,7 +10,7 @@ use super::Trouble;
 use super::ahead::{Sought, must_move};
 use super::context::Context;
 use crate::store::Tx;
-use crate::store::payments::{Found, Place, Scope};
+use crate::store::payments::{PaymentsFound, Place, Scope};
 
 /// What is so little ahead is reached soon: a clock's jitter, and what was written during this look.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -20,9 +20,9 @@ pub(super) async fn look<T: Sought>(
     context: &Context<'_>,
     tx: &Tx,
     windows: usize,
-) -> Result<Found<T>, Trouble> {
+) -> Result<PaymentsFound<T>, Trouble> {
     let now = context.lease.now.saturating_add(MARGIN).unwrap_or(Timestamp::MAX);
-    let (rows, mut all) = (context.rows(), Found::default());
+    let (rows, mut all) = (context.rows(), PaymentsFound::default());
     for begin in [now, Timestamp::MAX] {
         let mut after = Place { at: Some(begin), key: None };
         for _ in 0..windows {

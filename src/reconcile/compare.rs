@@ -8,8 +8,8 @@ use super::ahead::Next;
 use super::context::Context;
 use super::{Trouble, ahead, backfill, beyond, statuses};
 use crate::store::findings::{self, New};
-use crate::store::payments::{Conflict, Found, Missing, Place, Scope};
-use crate::store::runs::{Run, SAMPLE, Step};
+use crate::store::payments::{Conflict, Missing, PaymentsFound, Place, Scope};
+use crate::store::runs::{Run, RunStep, SAMPLE};
 use crate::store::unpurchased::{self, Unpurchased};
 use crate::store::{Tx, jobs};
 use rules::reconcile::{Action, Event, State};
@@ -44,12 +44,12 @@ pub(super) async fn compare(context: &Context<'_>, run: &Run) -> Result<(), Trou
             Some(statuses::window(context, run, &edge, is_last, has_no_end(context, run)).await)
         }
     };
-    let step = Step {
+    let step = RunStep {
         compared,
         missing,
         statuses,
         gone: count(sorted.gone.len()),
-        ..Step::to(Phase::Compare, edge)
+        ..RunStep::to(Phase::Compare, edge)
     };
     let compared = unsigned(run.compared + compared);
     let missing = unsigned(run.missing + missing);
@@ -94,7 +94,7 @@ fn has_no_end(context: &Context<'_>, run: &Run) -> bool {
 async fn sort(
     context: &Context<'_>,
     tx: &Tx,
-    found: Found<Missing>,
+    found: PaymentsFound<Missing>,
 ) -> Result<Unpurchased, Trouble> {
     let (route, job) = (context.job.route, &context.lease.job);
     Ok(unpurchased::sort(tx, context.looker, route, job, found.items).await?)
@@ -104,7 +104,7 @@ async fn sort(
 async fn report(
     context: &Context<'_>,
     run: &Run,
-    mut step: Step,
+    mut step: RunStep,
     sorted: &Unpurchased,
     state: State,
     actions: Vec<Action>,
@@ -147,7 +147,7 @@ async fn contradictions(context: &Context<'_>, run: &Run) -> Result<(), Trouble>
     }
     let items = findings::undismissed(&tx, context.job.route, found.items).await?;
     let news: Vec<New<'_>> = items.iter().map(New::from).collect();
-    let mut step = Step { conflicts: count(items.len()), ..Step::to(Phase::Conflicts, edge) };
+    let mut step = RunStep { conflicts: count(items.len()), ..RunStep::to(Phase::Conflicts, edge) };
     if run.dry_run {
         step.sample = sample(&news, SAMPLE.saturating_sub(run.sampled));
     } else {
@@ -176,7 +176,7 @@ async fn heal(context: &Context<'_>, run: &Run, tx: &Tx) -> Result<(), Trouble> 
         keys.sort();
         keys.dedup();
         let found = context.looker.conflicts(tx, Scope::Keys(&keys)).await?;
-        let is_so = |o: &findings::Open, c: &Conflict| c.key == o.key && c.kind == o.kind;
+        let is_so = |o: &findings::OpenFinding, c: &Conflict| c.key == o.key && c.kind == o.kind;
         for healed in open.iter().filter(|o| !found.items.iter().any(|c| is_so(o, c))) {
             let (kind, key) = (healed.kind.as_str(), healed.key.clone());
             findings::close(tx, job, &[kind], FindingEnd::Healed, Some(run.id), &[key]).await?;

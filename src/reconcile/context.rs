@@ -9,7 +9,7 @@ use super::{Job, Trouble};
 use crate::config;
 use crate::store::jobs::{self, Lease};
 use crate::store::payments::{Looker, Place};
-use crate::store::runs::{self, Run, Step};
+use crate::store::runs::{self, Run, RunStep};
 use crate::store::{CommitFault, Fault, Store, Tx, gaps};
 use rules::reconcile::Action;
 use rules::schedule::Brake;
@@ -56,8 +56,8 @@ impl Context<'_> {
     }
 
     /// The run's machine.
-    pub fn machine(&self, run: &Run) -> rules::reconcile::Run {
-        rules::reconcile::Run {
+    pub fn machine(&self, run: &Run) -> rules::reconcile::RunRules {
+        rules::reconcile::RunRules {
             phase: run.phase,
             dry_run: run.dry_run,
             approved: run.approved,
@@ -71,7 +71,7 @@ impl Context<'_> {
         &self,
         tx: &Tx,
         run: &Run,
-        mut step: Step,
+        mut step: RunStep,
         actions: Vec<Action>,
     ) -> Result<(), Fault> {
         for action in &actions {

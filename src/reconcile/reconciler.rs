@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::ahead::Lately;
 use super::context::Context;
-use super::{Job, Report, Trouble, backfill, compare, look};
+use super::{Job, ReconcileTurn, Trouble, backfill, compare, look};
 use crate::store::jobs::{self, Lease};
 use crate::store::mapping::Mapping;
 use crate::store::payments::Looker;
@@ -59,21 +59,21 @@ impl Reconciler {
 
     /// One turn: keeps the lease, looks at recent payments if that is due, and takes the run at hand
     /// one step further.
-    pub async fn run_once(&mut self) -> Report {
+    pub async fn run_once(&mut self) -> ReconcileTurn {
         let report = match self.turn().await {
             Ok(report) => report,
-            Err(Trouble::Lost) => Report::NotOurs,
-            Err(Trouble::Waits(why) | Trouble::Fails(why)) => Report::Waits(why),
+            Err(Trouble::Lost) => ReconcileTurn::NotOurs,
+            Err(Trouble::Waits(why) | Trouble::Fails(why)) => ReconcileTurn::Waits(why),
         };
         match &report {
-            Report::Waits(why) => self.tell(why).await,
-            Report::Moved | Report::Idle => self.told = None,
-            Report::NotOurs => {}
+            ReconcileTurn::Waits(why) => self.tell(why).await,
+            ReconcileTurn::Moved | ReconcileTurn::Idle => self.told = None,
+            ReconcileTurn::NotOurs => {}
         }
         report
     }
 
-    async fn turn(&mut self) -> Result<Report, Trouble> {
+    async fn turn(&mut self) -> Result<ReconcileTurn, Trouble> {
         let name = &self.job.settings.name;
         if !self.registered {
             jobs::register(&self.store, name, self.job.route).await?;
@@ -81,10 +81,10 @@ impl Reconciler {
         }
         if jobs::are_left_to_another(&self.store, self.job.route, &self.job.admission).await? {
             jobs::release(&self.store, self.owner).await?;
-            return Ok(Report::NotOurs);
+            return Ok(ReconcileTurn::NotOurs);
         }
         let Some(lease) = jobs::lease(&self.store, name, self.owner).await? else {
-            return Ok(Report::NotOurs);
+            return Ok(ReconcileTurn::NotOurs);
         };
         self.check().await?;
         let report = self.work(&lease).await?;
@@ -101,12 +101,12 @@ impl Reconciler {
         Ok(report)
     }
 
-    async fn work(&self, lease: &Lease) -> Result<Report, Trouble> {
+    async fn work(&self, lease: &Lease) -> Result<ReconcileTurn, Trouble> {
         let Some(looker) = Looker::new(self.mapping.borrow().clone(), self.job.source.clone())
         else {
             return match self.job.admission.held() {
                 Some(why) => Err(Trouble::Waits(format!("the route is held: {}", why.reason))),
-                None => Ok(Report::Idle),
+                None => Ok(ReconcileTurn::Idle),
             };
         };
         let context = Context {
@@ -126,7 +126,7 @@ impl Reconciler {
             return self.wait(&run, &format!("the route is held: {}", why.reason)).await;
         }
         let (event, why) = match advance(&context, &run).await {
-            Ok(()) => return Ok(Report::Moved),
+            Ok(()) => return Ok(ReconcileTurn::Moved),
             Err(Trouble::Lost) => return Err(Trouble::Lost),
             Err(Trouble::Waits(why)) => (Event::Hindered(why.clone()), why),
             Err(Trouble::Fails(why)) => (Event::Impossible(why.clone()), why),
@@ -134,13 +134,13 @@ impl Reconciler {
         let (state, actions) = context.machine(&run).on(event);
         if state == State::Ended {
             context.commit(async |tx| context.carry_out(tx, &run, actions).await).await?;
-            return Ok(Report::Moved);
+            return Ok(ReconcileTurn::Moved);
         }
         self.wait(&run, &why).await
     }
 
     /// Tells in the run's row why it waits.
-    async fn wait(&self, run: &Run, why: &str) -> Result<Report, Trouble> {
+    async fn wait(&self, run: &Run, why: &str) -> Result<ReconcileTurn, Trouble> {
         if run.held.as_deref() != Some(why) {
             runs::waits(&self.store, run.id, why).await?;
         }
@@ -186,7 +186,7 @@ impl Reconciler {
     }
 
     /// Asks for the run that is due, if one is.
-    async fn schedule(&self, lease: &Lease) -> Result<Report, Trouble> {
+    async fn schedule(&self, lease: &Lease) -> Result<ReconcileTurn, Trouble> {
         let settings = &self.job.settings;
         let schedule = Schedule {
             now: lease.now,
@@ -199,7 +199,7 @@ impl Reconciler {
             consumed: jobs::consumed(&self.store, self.job.route, self.job.patience()).await?,
             gap: gaps::newest_open(&self.store, self.job.route).await?,
         };
-        let Some(range) = schedule.due() else { return Ok(Report::Idle) };
+        let Some(range) = schedule.due() else { return Ok(ReconcileTurn::Idle) };
         let by = self.process();
         let asked = runs::schedule(&self.store, lease, range, &by).await?;
         if asked {
@@ -210,7 +210,7 @@ impl Reconciler {
                 "run due"
             );
         }
-        Ok(if asked { Report::Moved } else { Report::Idle })
+        Ok(if asked { ReconcileTurn::Moved } else { ReconcileTurn::Idle })
     }
 
     /// Asks for a run in the name of a signal.

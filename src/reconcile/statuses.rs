@@ -13,7 +13,7 @@ use super::Trouble;
 use super::context::Context;
 use crate::store::payments::Place;
 use crate::store::runs::Run;
-use crate::store::statuses::{self, Range, Seen, Word};
+use crate::store::statuses::{self, PaymentsRange, StatusCount, UnnamedStatuses};
 use crate::store::{Fault, Tx, jobs};
 
 /// How often a look is tried.
@@ -28,7 +28,7 @@ pub(super) async fn window(
     edge: &Place,
     is_last: bool,
     has_no_end: bool,
-) -> Seen {
+) -> UnnamedStatuses {
     let mut seen = run.statuses.clone();
     let from = run.place.at.or(run.since);
     let until = match is_last {
@@ -41,7 +41,7 @@ pub(super) async fn window(
     }
     let is_sweep = run.since.is_none();
     let is_rough = run.place.at.is_none();
-    let range = Range { from, until, timeless: is_last && is_sweep, is_rough };
+    let range = PaymentsRange { from, until, timeless: is_last && is_sweep, is_rough };
     for _ in 0..TRIES {
         match words(context, range, is_last && is_sweep).await {
             Ok(words) => {
@@ -58,9 +58,9 @@ pub(super) async fn window(
 /// The words of a range. Where no index serves it, a sweep reads the whole table once, at its end.
 async fn words(
     context: &Context<'_>,
-    range: Range,
+    range: PaymentsRange,
     is_end_of_sweep: bool,
-) -> Result<Vec<Word>, Fault> {
+) -> Result<Vec<StatusCount>, Fault> {
     let mapping = context.looker.mapping();
     let elsewhere = context.job.source.as_ref();
     let store = elsewhere.unwrap_or(context.store);
@@ -78,12 +78,12 @@ pub(super) async fn recent(context: &Context<'_>, from: Timestamp) -> Result<(),
         context.unseen.store(tries.saturating_add(1), Relaxed);
         return Ok(());
     }
-    let range = Range { from: Some(from), until: None, timeless: false, is_rough: true };
+    let range = PaymentsRange { from: Some(from), until: None, timeless: false, is_rough: true };
     let (mut seen, mut unseen) = (context.lease.statuses.clone(), None);
     match words(context, range, false).await {
         Ok(words) => {
             context.unseen.store(0, Relaxed);
-            let mut new = Seen::default();
+            let mut new = UnnamedStatuses::default();
             new.add(words);
             seen.merge(&new);
         }
@@ -107,7 +107,7 @@ pub(super) async fn end(
     context: &Context<'_>,
     tx: &Tx,
     run: &Run,
-    seen: &Seen,
+    seen: &UnnamedStatuses,
 ) -> Result<(), Trouble> {
     match run.since {
         None => tell(context, tx, seen, None).await,
@@ -123,7 +123,7 @@ pub(super) async fn end(
 async fn tell(
     context: &Context<'_>,
     tx: &Tx,
-    seen: &Seen,
+    seen: &UnnamedStatuses,
     recent: Option<&str>,
 ) -> Result<(), Trouble> {
     let lease = context.lease;

@@ -16,17 +16,17 @@ use rules::relay::Pace;
 /// How long closing a client may take.
 const CLOSE: Duration = Duration::from_secs(5);
 
-pub(super) struct Client {
+pub(super) struct ProducerClient {
     pub(super) sender: Sender,
     reports: mpsc::UnboundedReceiver<Delivered>,
 }
 
-impl Client {
-    pub(super) async fn open(kafka: &config::Kafka, pace: Pace) -> Result<Client, Problem> {
+impl ProducerClient {
+    pub(super) async fn open(kafka: &config::Kafka, pace: Pace) -> Result<ProducerClient, Problem> {
         let (to_us, reports) = mpsc::unbounded_channel();
         let kafka = kafka.clone();
         let sender = blocking(move || Sender::new(&kafka, pace, to_us)).await?;
-        Ok(Client { sender, reports })
+        Ok(ProducerClient { sender, reports })
     }
 
     /// Hands a row over; what becomes of it is reported under `token`.

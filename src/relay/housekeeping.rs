@@ -6,7 +6,7 @@ use tracing::{debug, warn};
 
 use super::Relay;
 use crate::store::Fault;
-use crate::store::outbox::{Session, Turn};
+use crate::store::outbox::{OutboxSession, Turn};
 use rules::error_policy;
 use rules::health::age;
 use rules::ids::StepNumber;
@@ -35,7 +35,7 @@ impl Housekeeping {
     /// Does what is due after a step.
     pub(super) async fn tidy(
         &mut self,
-        session: &Session,
+        session: &OutboxSession,
         relay: &Relay,
         step: StepNumber,
     ) -> Result<(), Fault> {
@@ -54,7 +54,7 @@ impl Housekeeping {
 }
 
 /// Empties the oldest table if its turn has come. Returns what to say of it.
-async fn turn(session: &Session, retention: Duration) -> Result<Option<String>, Fault> {
+async fn turn(session: &OutboxSession, retention: Duration) -> Result<Option<String>, Fault> {
     match session.turn(retention).await {
         Ok(Turn::Early) => Ok(None),
         Ok(Turn::Busy(lasted)) => {
@@ -77,7 +77,7 @@ async fn turn(session: &Session, retention: Duration) -> Result<Option<String>, 
 
 /// What to say of a turn that cannot end because its next table is in use: nothing at first, then by whom.
 async fn overdue(
-    session: &Session,
+    session: &OutboxSession,
     retention: Duration,
     lasted: Duration,
 ) -> Result<Option<String>, Fault> {

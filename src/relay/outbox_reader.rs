@@ -1,7 +1,7 @@
 //! Where the relay reads: ahead of the cursor, delta by delta.
 
 use crate::store::Fault;
-use crate::store::outbox::{Cursor, Delta, Row, Session};
+use crate::store::outbox::{Cursor, Delta, OutboxSession, Row};
 use rules::problem::Problem;
 
 /// Rows read at once.
@@ -27,11 +27,14 @@ impl Reading {
 
     /// The next rows, each with the cursor that has passed it; none if there is nothing new, or if a large delta takes
     /// more than one call to look through.
-    pub(super) async fn next(&mut self, session: &Session) -> Result<Vec<(Row, Cursor)>, Problem> {
+    pub(super) async fn next(
+        &mut self,
+        session: &OutboxSession,
+    ) -> Result<Vec<(Row, Cursor)>, Problem> {
         self.try_next(session).await.map_err(|fault| fault.problem("cannot read the outbox"))
     }
 
-    async fn try_next(&mut self, session: &Session) -> Result<Vec<(Row, Cursor)>, Fault> {
+    async fn try_next(&mut self, session: &OutboxSession) -> Result<Vec<(Row, Cursor)>, Fault> {
         let last_seq = self.cursor.last_seq;
         let delta = match self.delta.take() {
             None => session.delta(&self.cursor).await?,

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::Relay;
-use super::client::Client;
+use super::client::ProducerClient;
 use super::housekeeping::Housekeeping;
 use super::outbox_reader::Reading;
 use super::trial::Trials;
@@ -15,7 +15,7 @@ use crate::kafka::sender::{Delivered, HandOver};
 use crate::meter;
 use crate::stop::unless_stopped;
 use crate::store::Fault;
-use crate::store::outbox::{Cursor, Lost, Row, Saying, Session};
+use crate::store::outbox::{Cursor, Lost, OutboxSession, Row, Saying};
 use crate::trace;
 use rules::ids::StepNumber;
 use rules::problem::Problem;
@@ -33,7 +33,7 @@ const RETRIES: i64 = 2000;
 const RETRIES_BYTES: i64 = 8 << 20;
 
 /// Why a term ended.
-pub(super) enum Ending {
+pub(super) enum TermEnding {
     /// It was told to stop, and gave the lease up.
     Stopped,
     /// It was told to stop while a server said nothing. What it was at may be done by half, a step that parks rows for
@@ -53,24 +53,24 @@ enum Leaving {
 /// The daemon that has the lease.
 pub(super) struct Leader<'a> {
     pub(super) relay: &'a Relay,
-    pub(super) session: Session,
+    pub(super) session: OutboxSession,
     pub(super) term: Term<Row, Cursor>,
     reading: Reading,
-    client: Client,
+    client: ProducerClient,
     pub(super) trials: Trials,
     /// The newest step.
     step: StepNumber,
     housekeeping: Housekeeping,
     /// The spans of the messages on their way.
-    pub(super) spans: trace::Sends,
+    pub(super) spans: trace::SendSpans,
 }
 
 impl<'a> Leader<'a> {
     /// Begins at a claimed step.
     pub(super) fn begin(
         relay: &'a Relay,
-        session: Session,
-        client: Client,
+        session: OutboxSession,
+        client: ProducerClient,
         step: StepNumber,
         cursor: Cursor,
     ) -> Leader<'a> {
@@ -83,16 +83,16 @@ impl<'a> Leader<'a> {
             trials: Trials::default(),
             step,
             housekeeping: Housekeeping::default(),
-            spans: trace::Sends::default(),
+            spans: trace::SendSpans::default(),
         }
     }
 
     /// Relays until told to stop or until another daemon has the lease.
-    pub(super) async fn run(mut self, stop: &CancellationToken) -> Result<Ending, Problem> {
+    pub(super) async fn run(mut self, stop: &CancellationToken) -> Result<TermEnding, Problem> {
         let outcome = self.work(stop).await;
         match &outcome {
-            Ok(Ending::Stopped) => self.leave().await,
-            Ok(Ending::Lost | Ending::GivenUp) => {}
+            Ok(TermEnding::Stopped) => self.leave().await,
+            Ok(TermEnding::Lost | TermEnding::GivenUp) => {}
             // Its lease goes on until the next term, and nobody would see that nothing is sent.
             Err(problem) => {
                 let saying = Saying::from(self.term.step_in_trouble(problem.clone()));
@@ -103,7 +103,7 @@ impl<'a> Leader<'a> {
         outcome
     }
 
-    async fn work(&mut self, stop: &CancellationToken) -> Result<Ending, Problem> {
+    async fn work(&mut self, stop: &CancellationToken) -> Result<TermEnding, Problem> {
         self.read_blocked().await?;
         while !stop.is_cancelled() {
             self.relay.sign.tick();
@@ -112,8 +112,8 @@ impl<'a> Leader<'a> {
             if let Some(task) = self.term.due(Instant::now()) {
                 match unless_stopped(stop, self.carry_out(task)).await.transpose()? {
                     Some(Ok(())) => continue,
-                    Some(Err(Lost)) => return Ok(Ending::Lost),
-                    None => return Ok(Ending::GivenUp),
+                    Some(Err(Lost)) => return Ok(TermEnding::Lost),
+                    None => return Ok(TermEnding::GivenUp),
                 }
             }
             let wake = self.term.wakes_at(Instant::now());
@@ -126,7 +126,7 @@ impl<'a> Leader<'a> {
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
         }
-        Ok(Ending::Stopped)
+        Ok(TermEnding::Stopped)
     }
 
     /// Takes in what both clients have to say.
@@ -196,7 +196,7 @@ impl<'a> Leader<'a> {
 
     /// Closes the client and opens another, which sends again whatever is not acknowledged.
     async fn replace(&mut self, pace: Pace) -> Result<(), Problem> {
-        let new = Client::open(&self.relay.kafka, pace).await?;
+        let new = ProducerClient::open(&self.relay.kafka, pace).await?;
         for report in std::mem::replace(&mut self.client, new).close().await {
             self.note(report).await?;
         }

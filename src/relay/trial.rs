@@ -3,18 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use super::client::Client;
+use super::client::ProducerClient;
 use super::term::{Leader, unreadable};
 use crate::kafka::sender::{Delivered, HandOver};
 use crate::store::outbox::Row;
 use rules::problem::Problem;
 use rules::produce_error::ProduceError;
-use rules::relay::{Event, Pace, Trial};
+use rules::relay::{Event, Pace, TopicTrial};
 
 /// The client that tries topics, if any are tried, and the rows that it has.
 #[derive(Default)]
 pub(super) struct Trials {
-    client: Option<Client>,
+    client: Option<ProducerClient>,
     rows: BTreeMap<u64, Row>,
 }
 
@@ -36,7 +36,7 @@ impl Trials {
 impl Leader<'_> {
     /// Tries topics with their oldest rows.
     pub(super) async fn try_topics(&mut self, topics: Vec<String>) -> Result<(), Problem> {
-        let client = Client::open(&self.relay.kafka, Pace::Apart).await?;
+        let client = ProducerClient::open(&self.relay.kafka, Pace::Apart).await?;
         for (token, topic) in (0..).zip(topics) {
             let oldest = self.session.oldest_of(&topic).await.map_err(unreadable)?;
             // None yet: they are in the window, to be parked; or none any more, which the next look finds.
@@ -73,7 +73,7 @@ impl Leader<'_> {
         seq: i64,
         outcome: Option<Result<(), ProduceError>>,
     ) -> Result<(), Problem> {
-        self.on(Event::TrialEnded(Trial { topic, key, seq, outcome })).await
+        self.on(Event::TrialEnded(TopicTrial { topic, key, seq, outcome })).await
     }
 
     async fn end_empty_trial(&mut self) -> Result<(), Problem> {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Replayer;
 use super::case_work::CaseWork;
-use super::replayer::Trouble;
+use super::replayer::TurnFailure;
 use crate::isolate::isolate;
 use crate::store::inbox;
 use crate::store::mapping::Mapping;
@@ -36,7 +36,7 @@ impl Replayer {
         &mut self,
         mapping: &Arc<Mapping>,
         stop: &CancellationToken,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), TurnFailure> {
         if mapping.payments(self.route.source.as_ref()).is_some() {
             self.doubted.late =
                 self.again(mapping, self.doubted.late, true).await?.unwrap_or_default();
@@ -54,7 +54,7 @@ impl Replayer {
                 }
             }
         }
-        doubted::judge(&self.store, self.route.id).await.map_err(Trouble::from)
+        doubted::judge(&self.store, self.route.id).await.map_err(TurnFailure::from)
     }
 
     /// Looks at the next ones after a number; returns the last one, if there was any.
@@ -63,7 +63,7 @@ impl Replayer {
         mapping: &Arc<Mapping>,
         after: CaseId,
         only_late: bool,
-    ) -> Result<Option<CaseId>, Trouble> {
+    ) -> Result<Option<CaseId>, TurnFailure> {
         self.route.sign.tick();
         let (store, route) = (&self.store, self.route.id);
         let ids = doubted::next(store, route, after, only_late, self.chunk()).await?;

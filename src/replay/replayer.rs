@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::case_work::CaseWork;
 use super::doubted::Doubted;
-use super::{Report, Route};
+use super::{ReplayRoute, ReplayTurn};
 use crate::isolate::isolate;
 use crate::store::inbox::{self, ApplyFault, Replay};
 use crate::store::mapping::Mapping;
@@ -30,7 +30,7 @@ const CONTROL_AFTER: Duration = Duration::from_secs(30);
 
 /// The loop's state; all of it can be lost.
 pub struct Replayer {
-    pub(super) route: Route,
+    pub(super) route: ReplayRoute,
     pub(super) store: Store,
     pub(super) mapping: watch::Receiver<Arc<Mapping>>,
     /// The last judged record that was tried again, and when such a turn began.
@@ -47,23 +47,27 @@ pub struct Replayer {
 }
 
 /// What a turn ends early for: it passes, or somebody must mend it.
-pub(super) struct Trouble(pub String);
+pub(super) struct TurnFailure(pub String);
 
-impl From<Fault> for Trouble {
-    fn from(fault: Fault) -> Trouble {
-        Trouble(fault.to_string())
+impl From<Fault> for TurnFailure {
+    fn from(fault: Fault) -> TurnFailure {
+        TurnFailure(fault.to_string())
     }
 }
 
-impl From<ApplyFault> for Trouble {
-    fn from(fault: ApplyFault) -> Trouble {
-        Trouble(fault.diagnosis().reason)
+impl From<ApplyFault> for TurnFailure {
+    fn from(fault: ApplyFault) -> TurnFailure {
+        TurnFailure(fault.diagnosis().reason)
     }
 }
 
 impl Replayer {
     /// A replayer of a route.
-    pub fn new(route: Route, store: Store, mapping: watch::Receiver<Arc<Mapping>>) -> Replayer {
+    pub fn new(
+        route: ReplayRoute,
+        store: Store,
+        mapping: watch::Receiver<Arc<Mapping>>,
+    ) -> Replayer {
         Replayer {
             route,
             store,
@@ -78,33 +82,33 @@ impl Replayer {
     }
 
     /// One turn: everything that is due is tried once.
-    pub async fn run_once(&mut self, stop: &CancellationToken) -> Report {
+    pub async fn run_once(&mut self, stop: &CancellationToken) -> ReplayTurn {
         match self.turn(stop).await {
             Ok(None) => {
                 self.told = None;
-                Report::Idle
+                ReplayTurn::Idle
             }
-            Ok(Some(why)) => Report::Waits(why),
-            Err(Trouble(why)) => {
+            Ok(Some(why)) => ReplayTurn::Waits(why),
+            Err(TurnFailure(why)) => {
                 if self.told.as_ref() != Some(&why) {
                     warn!(route = self.route.name, "replays wait: {why}");
                     self.told = Some(why.clone());
                 }
                 // If this cannot be written either, the database is away and status says so itself.
                 let _ = decisions::hold(&self.store, self.route.id, None, &why).await;
-                Report::Waits(why)
+                ReplayTurn::Waits(why)
             }
         }
     }
 
     /// Tries what is due; returns why some of it still waits.
-    async fn turn(&mut self, stop: &CancellationToken) -> Result<Option<String>, Trouble> {
+    async fn turn(&mut self, stop: &CancellationToken) -> Result<Option<String>, TurnFailure> {
         let (store, route) = (self.store.clone(), self.route.id);
         if jobs::are_left_to_another(&store, route, &self.route.admission).await? {
             return Ok(None);
         }
         if let Some(why) = self.route.admission.held() {
-            return Err(Trouble(format!("the route is held: {}", why.reason)));
+            return Err(TurnFailure(format!("the route is held: {}", why.reason)));
         }
         decisions::end_acceptance(&store, route).await?;
         let mapping = self.mapping.borrow().clone();
@@ -120,7 +124,7 @@ impl Replayer {
         &mut self,
         mapping: &Arc<Mapping>,
         stop: &CancellationToken,
-    ) -> Result<Option<String>, Trouble> {
+    ) -> Result<Option<String>, TurnFailure> {
         let (mut after, mut waits) = (DecisionId::default(), None);
         let fingerprint = mapping.fingerprint();
         while !stop.is_cancelled() {
@@ -143,7 +147,7 @@ impl Replayer {
         &mut self,
         mapping: &Arc<Mapping>,
         stop: &CancellationToken,
-    ) -> Result<Option<String>, Trouble> {
+    ) -> Result<Option<String>, TurnFailure> {
         let fingerprint = mapping.fingerprint();
         let (mut tried, mut waits) = (Vec::new(), None);
         while !stop.is_cancelled() {
@@ -174,7 +178,7 @@ impl Replayer {
         &mut self,
         mapping: &Arc<Mapping>,
         id: CaseId,
-    ) -> Result<Option<String>, Trouble> {
+    ) -> Result<Option<String>, TurnFailure> {
         let since = *self.stuck_since.get_or_insert_with(Instant::now);
         let replay = self.with(mapping);
         // First without its row locked: what is applied meanwhile must be able to prove it.
@@ -210,7 +214,7 @@ impl Replayer {
         &mut self,
         mapping: &Arc<Mapping>,
         stop: &CancellationToken,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), TurnFailure> {
         if self.retried_at.is_some_and(|at| at.elapsed() < RETRY_EVERY) {
             return Ok(());
         }

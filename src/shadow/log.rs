@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Compared, NO_TOPIC};
 use crate::config;
-use crate::kafka::probe::{Probe, Reader, Watermarks};
+use crate::kafka::probe::{PartitionReader, Probe, Watermarks};
 use crate::stop::blocking;
 use rules::ids::Offset;
 use rules::problem::Problem;
@@ -22,7 +22,7 @@ pub(super) struct WholeLog {
     probe: Option<Probe>,
     next: BTreeMap<i32, Offset>,
     ends: BTreeMap<i32, Watermarks>,
-    open: Option<(i32, Reader)>,
+    open: Option<(i32, PartitionReader)>,
 }
 
 impl WholeLog {
@@ -80,7 +80,7 @@ impl WholeLog {
             let reading = blocking(move || {
                 let mut reader = match reader {
                     Some((_, reader)) => reader,
-                    None => Reader::open(&kafka, &topic, &group, partition, range)?,
+                    None => PartitionReader::open(&kafka, &topic, &group, partition, range)?,
                 };
                 let records = reader.next(most)?;
                 Ok((records, reader))

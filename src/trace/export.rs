@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tracing::{info, warn};
 
 use super::endpoint;
-use crate::http_client::Client;
+use crate::http_client::HttpClient;
 use rules::problem::{Code, Problem};
 
 /// How long the collector may take for an answer.
@@ -43,8 +43,11 @@ pub struct Export {
 /// own variables say. To be called within a runtime, once.
 pub fn start() -> Result<Export, Problem> {
     let Some(endpoint) = endpoint() else { return Ok(Export { provider: None }) };
-    let post =
-        Post { client: Client::new()?, runtime: Handle::current(), fails: AtomicBool::new(false) };
+    let post = Post {
+        client: HttpClient::new()?,
+        runtime: Handle::current(),
+        fails: AtomicBool::new(false),
+    };
     let exporter = SpanExporter::builder().with_http().with_http_client(post).build();
     let exporter = exporter.map_err(|e| {
         Problem::new(Code::Config, format!("spans cannot be exported to {endpoint}: {e}"))
@@ -79,7 +82,7 @@ impl Export {
 
 /// The exporter's thread has no runtime; requests run on makegood's.
 struct Post {
-    client: Client,
+    client: HttpClient,
     runtime: Handle,
     /// Whether the last request failed: only the change is news.
     fails: AtomicBool,

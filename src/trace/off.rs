@@ -31,9 +31,9 @@ impl Export {
 
 /// Nothing.
 #[derive(Debug, Default)]
-pub struct Sends {}
+pub struct SendSpans {}
 
-impl Sends {
+impl SendSpans {
     /// Does nothing.
     pub fn handed_over(&mut self, _: u64, _: &Row) {}
 
@@ -43,12 +43,12 @@ impl Sends {
 
 /// Nothing.
 #[derive(Debug)]
-pub struct Batch;
+pub struct BatchSpan;
 
-impl Batch {
+impl BatchSpan {
     /// Does nothing.
-    pub fn begin(_: &[Entry<'_>]) -> Batch {
-        Batch
+    pub fn begin(_: &[Entry<'_>]) -> BatchSpan {
+        BatchSpan
     }
 
     /// Does nothing.

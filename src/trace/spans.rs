@@ -20,11 +20,11 @@ use rules::trace::{HEADER, TraceContext};
 
 /// Messages on their way from the outbox to Kafka.
 #[derive(Debug, Default)]
-pub struct Sends {
+pub struct SendSpans {
     open: HashMap<u64, (TraceContext, SystemTime)>,
 }
 
-impl Sends {
+impl SendSpans {
     /// Notes that a row was handed to the Kafka client, under the number by which its end will be told. The first
     /// time counts: what is sent again is still on its way.
     pub fn handed_over(&mut self, token: u64, row: &Row) {
@@ -61,21 +61,21 @@ impl Sends {
 
 /// One transaction with the messages in it.
 #[derive(Debug)]
-pub struct Batch {
+pub struct BatchSpan {
     /// The messages that belong to a recorded trace, by their place among the entries.
     messages: Vec<(usize, TraceContext)>,
     began: SystemTime,
 }
 
-impl Batch {
+impl BatchSpan {
     /// Notes that a transaction with these entries begins.
-    pub fn begin(entries: &[Entry<'_>]) -> Batch {
+    pub fn begin(entries: &[Entry<'_>]) -> BatchSpan {
         let sampled = |(at, entry): (usize, &Entry<'_>)| {
             TraceContext::of_record(entry.record).filter(|c| c.sampled).map(|context| (at, context))
         };
         let entries = if tracer().is_some() { entries } else { &[] };
         let messages = entries.iter().enumerate().filter_map(sampled).collect();
-        Batch { messages, began: SystemTime::now() }
+        BatchSpan { messages, began: SystemTime::now() }
     }
 
     /// Notes how it ended. An attempt that failed has the batch's span only, for there will be others.

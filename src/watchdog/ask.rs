@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where the logs of some partitions end.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(super) struct EndsSeen {
     /// What may be read, and the log.
     pub ends: BTreeMap<i32, (Offset, Offset)>,
     /// Where nobody tells, and why.
@@ -27,29 +27,33 @@ pub(super) struct Seen {
 }
 
 /// Looks at the ends of a topic's logs. Each question takes at most the probe's five seconds.
-pub(super) struct Ends {
+pub(super) struct EndsProbe {
     /// Sees the end of what may be read.
     committed: Probe,
     /// Sees the end of the log.
     all: Probe,
 }
 
-impl Ends {
-    pub(super) fn new(kafka: &config::Kafka, topic: &str, group: &str) -> Result<Ends, Problem> {
-        Ok(Ends {
+impl EndsProbe {
+    pub(super) fn new(
+        kafka: &config::Kafka,
+        topic: &str,
+        group: &str,
+    ) -> Result<EndsProbe, Problem> {
+        Ok(EndsProbe {
             committed: Probe::new(kafka, topic, group)?,
             all: Probe::of_uncommitted(kafka, topic, group)?,
         })
     }
 
     /// Where what may be read ends, and where the log does, of each partition that tells; and why the others do not.
-    pub(super) fn of(&self, partitions: &[i32]) -> Result<Seen, String> {
+    pub(super) fn of(&self, partitions: &[i32]) -> Result<EndsSeen, String> {
         let ends = self.committed.ends(partitions).map_err(|problem| problem.reason)?;
         // A moment later, so that it is never the smaller one by chance.
         let all = self.all.ends(partitions).map_err(|problem| problem.reason)?;
         let high = |partition: &i32| all.records.get(partition).map(|ends| ends.high);
         let failed = ends.failed.into_iter().chain(all.failed);
-        Ok(Seen {
+        Ok(EndsSeen {
             ends: (ends.records.iter())
                 .filter_map(|(partition, ends)| Some((*partition, (ends.high, high(partition)?))))
                 .collect(),
@@ -65,7 +69,7 @@ impl Ends {
 
 /// A connection of the watchdog's own, opened when it is first needed. It goes the way that the batches
 /// go, through a pooler if there is one, for that may be what is down.
-pub(super) struct Database<'a> {
+pub(super) struct WatchdogConnection<'a> {
     postgres: &'a config::Postgres,
     runtime: &'a Runtime,
     store: Option<Store>,
@@ -73,9 +77,12 @@ pub(super) struct Database<'a> {
     holder: Option<Holder>,
 }
 
-impl Database<'_> {
-    pub(super) fn new<'a>(postgres: &'a config::Postgres, runtime: &'a Runtime) -> Database<'a> {
-        Database { postgres, runtime, store: None, holder: None }
+impl WatchdogConnection<'_> {
+    pub(super) fn new<'a>(
+        postgres: &'a config::Postgres,
+        runtime: &'a Runtime,
+    ) -> WatchdogConnection<'a> {
+        WatchdogConnection { postgres, runtime, store: None, holder: None }
     }
 
     /// Whether it answers, and whose lock our statements wait for, if any does.

@@ -7,12 +7,12 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::Watch;
-use super::ask::{self, Database, Ends};
+use super::ask::{self, EndsProbe, WatchdogConnection};
 use crate::config;
-use crate::progress::{self, Look, Remedy};
+use crate::progress::{self, ProgressSnapshot, Remedy};
 use rules::diagnosis::Diagnosis;
 use rules::problem::{Code, Problem};
-use rules::stall::{self, Cause, Debts, Facts, Ladder, Rung, Seen, Stall};
+use rules::stall::{self, Cause, Debts, Ladder, PartitionSeen, Rung, Stall, StallFacts};
 
 /// What a route is doing, for the supervisor.
 pub(super) struct Doing {
@@ -28,7 +28,7 @@ pub(super) struct Doing {
 /// A route and what the watchdog remembers of it.
 pub(super) struct Patient {
     watch: Watch,
-    ends: Ends,
+    ends: EndsProbe,
     patience: Duration,
     debts: Debts,
     ladder: Ladder,
@@ -47,7 +47,7 @@ impl Patient {
         kafka: &config::Kafka,
         patience: Duration,
     ) -> Result<Patient, Problem> {
-        let ends = Ends::new(kafka, &watch.topic, &watch.group)?;
+        let ends = EndsProbe::new(kafka, &watch.topic, &watch.group)?;
         Ok(Patient {
             watch,
             ends,
@@ -66,7 +66,7 @@ impl Patient {
     pub(super) fn look(
         &mut self,
         awake: Duration,
-        database: &mut Database<'_>,
+        database: &mut WatchdogConnection<'_>,
     ) -> Result<Doing, Problem> {
         let look = self.watch.vitals.look();
         let facts = self.facts(&look, awake, database);
@@ -92,13 +92,18 @@ impl Patient {
         })
     }
 
-    fn facts(&mut self, look: &Look, awake: Duration, database: &mut Database<'_>) -> Facts {
+    fn facts(
+        &mut self,
+        look: &ProgressSnapshot,
+        awake: Duration,
+        database: &mut WatchdogConnection<'_>,
+    ) -> StallFacts {
         let kafka_away = self.look_at_partitions(look);
         let now = progress::now();
         let age = |since: Duration| now.saturating_sub(since.max(awake));
         let is_unread =
             look.tracks.is_none() && look.assigned.as_ref().is_some_and(|a| !a.is_empty());
-        let mut facts = Facts {
+        let mut facts = StallFacts {
             patience: self.patience,
             assigned: look.assigned.as_ref().map(Vec::len),
             assigned_for: age(look.assigned_since),
@@ -134,26 +139,26 @@ impl Patient {
     }
 
     /// Compares the partitions with the log's ends. Says why Kafka gave no answer, and for how long.
-    fn look_at_partitions(&mut self, look: &Look) -> Option<(String, Duration)> {
+    fn look_at_partitions(&mut self, look: &ProgressSnapshot) -> Option<(String, Duration)> {
         let tracks = look.tracks.clone().unwrap_or_default();
         let partitions: Vec<i32> = tracks.keys().copied().collect();
         let (found, away) = match partitions.is_empty() {
-            true => (ask::Seen::default(), self.ends.reach().err()),
+            true => (ask::EndsSeen::default(), self.ends.reach().err()),
             false => match self.ends.of(&partitions) {
                 Ok(found) if !found.ends.is_empty() => (found, None),
                 Ok(found) => {
                     let why = found.silent.values().next().cloned();
                     (found, why)
                 }
-                Err(why) => (ask::Seen::default(), Some(why)),
+                Err(why) => (ask::EndsSeen::default(), Some(why)),
             },
         };
         let seen = tracks.iter().map(|(partition, track)| {
             let (covered, in_hand) = track.covered();
             let (end, high) = found.ends.get(partition).copied().unzip();
-            Seen { partition: *partition, covered, in_hand, end, high }
+            PartitionSeen { partition: *partition, covered, in_hand, end, high }
         });
-        let seen: Vec<Seen> = seen.collect();
+        let seen: Vec<PartitionSeen> = seen.collect();
         let now = progress::now();
         self.debts.look(now, look.assigned.as_deref().unwrap_or_default(), &seen);
         self.silent.retain(|partition, _| found.silent.contains_key(partition));

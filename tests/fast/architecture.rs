@@ -317,15 +317,27 @@ fn no_value_reaches_a_person_as_rust_writes_it_down() {
     }
 }
 
-/// How often a name is still several types'. It may become less, never more: nobody finds a thing by its name otherwise.
-const SHARED_NAMES: &str = "\
-    About:2 Anchor:2 Answer:2 Ask:2 Asked:2 Batch:3 Before:2 Case:2 Check:2 Claim:2 Client:3 Column:4 \
-    Complaint:2 Daemon:3 Database:2 Delivery:2 End:2 Ending:3 Ends:2 Export:2 Facts:2 Fate:2 Fault:2 \
-    Filter:3 Found:4 Group:3 Job:3 Key:2 Kind:7 Ledger:2 Level:2 Line:2 List:3 Look:5 Member:4 Move:2 \
-    Open:3 Outbox:2 Output:2 Pace:3 Payment:4 Place:4 Places:3 Position:2 Range:3 Reader:2 Reason:2 Refusal:2 \
-    Relay:2 Report:3 Round:2 Route:4 Row:2 Rows:2 Run:5 Scope:2 Seen:3 Sender:2 Sending:2 Sends:2 Server:2 \
-    Session:2 Source:2 Step:4 Steps:2 Suspects:2 Table:3 Term:2 Trial:2 Trouble:2 Unfit:2 Unseen:2 \
-    Verdict:3 Waiting:3 When:2 Which:2 Whole:2 Word:2 Work:2 Worker:2";
+/// Names that are several types', how often, and why. It may become less, never more: nobody finds a thing by its name
+/// otherwise.
+const SHARED_NAMES: &[(&str, usize, &str)] = &[
+    ("BatchSpan", 2, "trace/off.rs has it where the spans are not built in"),
+    ("Daemon", 2, "the bench and the torture each drive one in their own way"),
+    ("Export", 2, "trace/off.rs has it where the spans are not built in"),
+    ("Fate", 2, "the lab's: of a payment of the demo, and of a COMMIT at the proxy"),
+    ("Fault", 2, "the torture's faults are no errors of PostgreSQL"),
+    ("Group", 3, "as librdkafka tells of it, as the probe does, as the rules judge it"),
+    ("Kind", 3, "the demo's and the torture's scripts have their own"),
+    ("Ledger", 2, "the demo's and the torture's are written differently"),
+    ("Member", 3, "of such a group"),
+    ("Pace", 2, "the bench's is a measure"),
+    ("Payment", 4, "the demo, the bench and the torture each pay with their own"),
+    ("Round", 2, "a round of the bench, and the doctor's"),
+    ("SendSpans", 2, "trace/off.rs has it where the spans are not built in"),
+    ("Sender", 2, "the torture sends as a shop does"),
+    ("Sending", 2, "the demo's script sends records"),
+    ("Verdict", 3, "the torture's and the demo's judges have their own"),
+    ("Worker", 2, "the demo runs one, the database tells of others"),
+];
 
 /// `Args` and `Action` are what each command calls its own, `State`, `Event` and `Action` what each machine does.
 #[test]
@@ -343,12 +355,9 @@ fn a_public_types_name_stands_once() {
     names.retain(|name, times| {
         *times > 1 && !["Args", "Action", "State", "Event"].contains(&name.as_str())
     });
-    let known =
-        |pair: &str| pair.split_once(':').map(|(n, times)| (n.to_owned(), times.parse().unwrap()));
-    let known: BTreeMap<String, usize> =
-        SHARED_NAMES.split_whitespace().filter_map(known).collect();
     for (name, times) in names {
-        let most = known.get(&name).copied().unwrap_or(1);
+        let known = SHARED_NAMES.iter().find(|(known, ..)| *known == name);
+        let most = known.map_or(1, |(_, most, _)| *most);
         assert!(times <= most, "{times} types are called {name}: give a new one a name of its own");
     }
 }

@@ -1,7 +1,7 @@
 //! Names, types and help of the metrics do not change by accident, and the reference says the same.
 
 use crate::golden::assert_golden;
-use makegood::meter::catalog::{Kind, METRICS, Metric, Scope};
+use makegood::meter::catalog::{METRICS, Metric, MetricKind, MetricScope};
 
 const HEAD: &str = "\
 # Metrics
@@ -22,17 +22,17 @@ beyond the 50th go by the name `other`. Beside these there are `process_*`, the 
 
 fn kind(metric: &Metric) -> &'static str {
     match metric.kind {
-        Kind::Counter => "counter",
-        Kind::Gauge => "gauge",
-        Kind::Histogram => "histogram",
+        MetricKind::Counter => "counter",
+        MetricKind::Gauge => "gauge",
+        MetricKind::Histogram => "histogram",
     }
 }
 
 fn reference() -> String {
     let row = |metric: &Metric| {
         let scope = match metric.scope {
-            Scope::Shared => "shared",
-            Scope::Process => "process",
+            MetricScope::Shared => "shared",
+            MetricScope::Process => "process",
         };
         let labels: Vec<String> = metric.labels.iter().map(|l| format!("`{l}`")).collect();
         let (name, kind, labels, help) =
@@ -65,7 +65,7 @@ fn names_follow_the_conventions() {
         let Metric { name, help, .. } = metric;
         assert!(name.starts_with("makegood_") && help.ends_with('.'), "{name}");
         let is_total = name.ends_with("_total");
-        assert_eq!(is_total, metric.kind == Kind::Counter, "{name}");
+        assert_eq!(is_total, metric.kind == MetricKind::Counter, "{name}");
         for unit in ["_ms", "_us", "_millis", "_minutes", "_kb", "_mb", "_percent"] {
             assert!(!name.contains(unit), "{name} is not in base units");
         }

@@ -4,7 +4,7 @@ use jiff::civil::date;
 use jiff::tz::Offset;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
-use rules::fields::{Body, Column, Field, columns};
+use rules::fields::{Body, Field, FieldValues, columns};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ fn field(text: &str) -> Field {
 fn with_column<T>(
     kind: &str,
     value: &Value,
-    look: impl FnOnce(&Column<'_>, Option<&str>) -> T,
+    look: impl FnOnce(&FieldValues<'_>, Option<&str>) -> T,
 ) -> T {
     let fields = [field(&format!("{kind} /a"))];
     let text = json!({ "a": value }).to_string();
@@ -59,7 +59,9 @@ fn an_amount_is_taken_exactly_or_not_at_all() {
     law(written, |text| {
         let value = Value::from(text.clone());
         with_column("numeric(12,2)", &value, |column, fault| {
-            let Column::Numeric(cells) = column else { return Err(TestCaseError::fail("a kind")) };
+            let FieldValues::Numeric(cells) = column else {
+                return Err(TestCaseError::fail("a kind"));
+            };
             let taken = cells[0]
                 .map(|amount| (amount * rust_decimal::Decimal::ONE_HUNDRED).normalize().mantissa());
             prop_assert_eq!(taken, hundredths(&text), "{}", text);
@@ -89,7 +91,7 @@ fn a_time_is_the_moment_that_it_names() {
             with_column("timestamptz", &Value::from(text.clone()), |column, _| {
                 prop_assert_eq!(
                     column,
-                    &Column::Timestamptz(vec![Some(there.as_microsecond())]),
+                    &FieldValues::Timestamptz(vec![Some(there.as_microsecond())]),
                     "{}",
                     text
                 );
@@ -110,7 +112,7 @@ fn a_uuid_in_any_spelling_is_the_same() {
             id.braced().to_string(),
         ] {
             with_column("uuid", &Value::from(text), |column, _| -> TestCaseResult {
-                prop_assert_eq!(column, &Column::Uuid(vec![Some(id)]));
+                prop_assert_eq!(column, &FieldValues::Uuid(vec![Some(id)]));
                 Ok(())
             })?;
         }
@@ -135,7 +137,9 @@ fn a_value_of_any_kind_is_a_fault_or_itself_and_never_panics() {
             with_column(kind, &value, |_, _| ());
         }
         with_column("text", &value, |column, fault| {
-            let Column::Text(cells) = column else { return Err(TestCaseError::fail("a kind")) };
+            let FieldValues::Text(cells) = column else {
+                return Err(TestCaseError::fail("a kind"));
+            };
             if let Value::String(text) = &value {
                 prop_assert_eq!(
                     cells[0].as_deref(),

@@ -6,7 +6,8 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rules::stall::{
-    Database, Debts, Facts, Ladder, Rung, Seen, Stall, ask_after, is_excused, is_settled, judge,
+    Database, Debts, Ladder, PartitionSeen, Rung, Stall, StallFacts, ask_after, is_excused,
+    is_settled, judge,
 };
 
 use super::law;
@@ -184,18 +185,18 @@ impl World {
         let joining = self.now < self.rebalance;
         let answers = self.now >= self.no_broker;
         let in_hand = self.delivered > self.position;
-        let seen = Seen {
+        let seen = PartitionSeen {
             partition: 0,
             covered: Offset(if in_hand { self.position } else { self.position.max(self.ended) }),
             in_hand,
             end: answers.then_some(Offset(self.readable)),
             high: answers.then_some(Offset(self.end())),
         };
-        let (ours, seen): (&[i32], &[Seen]) =
+        let (ours, seen): (&[i32], &[PartitionSeen]) =
             if joining { (&[], &[]) } else { (&[0], std::slice::from_ref(&seen)) };
         self.debts.look(now, ours, seen);
         self.away_since = (!answers).then_some(self.away_since.unwrap_or(self.now));
-        let mut facts = Facts {
+        let mut facts = StallFacts {
             patience: PATIENCE,
             assigned: (!joining).then_some(1),
             assigned_for: age(if joining { self.rebalance.saturating_sub(290) } else { 0 }),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rules::batch::Limits;
 use rules::ids::{Offset, StepNumber};
 use rules::ingest::lane::{self, Arrival, Ending, Lane};
-use rules::ingest::proof::{Anchor, is_broken, proves, unproved_start};
+use rules::ingest::proof::{AnchorState, is_broken, proves, unproved_start};
 use rules::ingest::steps::{Newest, Steps};
 use rules::ingest::{Action, Event, Ingest};
 use rules::offsets::{Known, Policy, StartAt, Why, start_at};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use jiff::Timestamp;
-use rules::reconcile::{Action, Event, Run as Machine, State};
+use rules::reconcile::{Action, Event, RunRules as Machine, State};
 use rules::schedule::{Brake, OVERLAP, Schedule};
 use rules::states::Phase;
 

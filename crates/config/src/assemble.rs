@@ -8,12 +8,12 @@ use secrecy::ExposeSecret;
 use super::declare::{Key, Section};
 use super::layers::{Origin, Raw};
 use super::libpq::Libpq;
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use super::sections::{Database, Http, Inbox, Kafka, Reconcile};
 use super::{Config, Postgres, url};
 
 /// A table of the configuration with its keys.
-pub struct Table {
+pub struct ConfigTable {
     /// Its path; `[]` marks a list of tables, `*` a name of the operator's own.
     pub path: &'static str,
     /// What it is about, line by line.
@@ -22,10 +22,10 @@ pub struct Table {
     pub keys: Vec<Key>,
 }
 
-impl Table {
+impl ConfigTable {
     /// The table that this struct declares.
-    pub fn of<S: Section>(path: &'static str) -> Table {
-        Table { path, about: S::about(), keys: S::keys(path) }
+    pub fn of<S: Section>(path: &'static str) -> ConfigTable {
+        ConfigTable { path, about: S::about(), keys: S::keys(path) }
     }
 }
 
@@ -38,7 +38,7 @@ pub struct Folders<'a> {
 }
 
 /// Takes every key there is.
-pub fn config(from: &mut Reader, folders: &Folders<'_>) -> Config {
+pub fn config(from: &mut ConfigReader, folders: &Folders<'_>) -> Config {
     let libpq = from.libpq.clone();
     let (postgres, kafka, http) = (database(from, "postgres", &libpq), kafka(from), http(from));
     let inbox = inboxes(from, folders);
@@ -59,7 +59,7 @@ pub fn config(from: &mut Reader, folders: &Folders<'_>) -> Config {
 }
 
 /// The database in this section: its URL, and how it is reached.
-fn database(from: &mut Reader, at: &str, libpq: &Libpq) -> Postgres {
+fn database(from: &mut ConfigReader, at: &str, libpq: &Libpq) -> Postgres {
     let key = |name: &str| format!("{at}.{name}");
     let is_named = from.layers.found.contains_key(&key("url"));
     let given = Database::read(from, at);
@@ -108,7 +108,7 @@ fn database(from: &mut Reader, at: &str, libpq: &Libpq) -> Postgres {
     main
 }
 
-fn databases(from: &mut Reader, libpq: &Libpq) -> BTreeMap<String, Postgres> {
+fn databases(from: &mut ConfigReader, libpq: &Libpq) -> BTreeMap<String, Postgres> {
     let named = |key: String| Some(key.strip_prefix("databases.")?.split_once('.')?.0.to_owned());
     let names: BTreeSet<String> = from.found("databases.").into_iter().filter_map(named).collect();
     let read = |name: String| {
@@ -118,7 +118,7 @@ fn databases(from: &mut Reader, libpq: &Libpq) -> BTreeMap<String, Postgres> {
     names.into_iter().map(read).collect()
 }
 
-fn kafka(from: &mut Reader) -> Kafka {
+fn kafka(from: &mut ConfigReader) -> Kafka {
     let is_named = from.layers.found.contains_key("kafka.bootstrap_servers");
     let kafka = Kafka::read(from, "kafka");
     if !is_named {
@@ -129,7 +129,7 @@ fn kafka(from: &mut Reader) -> Kafka {
 }
 
 /// A payment's terms are for whoever sits at the machine, unless somebody says more.
-fn http(from: &mut Reader) -> Http {
+fn http(from: &mut ConfigReader) -> Http {
     let is_said = from.layers.found.contains_key("http.explain");
     let mut http = Http::read(from, "http");
     if !is_said && http.is_reachable() {
@@ -140,14 +140,14 @@ fn http(from: &mut Reader) -> Http {
     http
 }
 
-fn inboxes(from: &mut Reader, folders: &Folders<'_>) -> Vec<Inbox> {
+fn inboxes(from: &mut ConfigReader, folders: &Folders<'_>) -> Vec<Inbox> {
     (0..from.layers.tables("inbox").unwrap_or(1)).map(|index| inbox(from, index, folders)).collect()
 }
 
 /// What the folder of the mapping is mostly called.
 const FOLDER: &str = "purchases";
 
-fn inbox(from: &mut Reader, index: usize, folders: &Folders<'_>) -> Inbox {
+fn inbox(from: &mut ConfigReader, index: usize, folders: &Folders<'_>) -> Inbox {
     let mut route = Inbox::read(from, &format!("inbox[{index}]"));
     let beside = folders.file.and_then(Path::parent).map(|folder| folders.cwd.join(folder));
     let base = match from.origin(&format!("inbox[{index}].mapping")) {
@@ -167,7 +167,7 @@ fn inbox(from: &mut Reader, index: usize, folders: &Folders<'_>) -> Inbox {
 
 /// The jobs that are given, and one for each route that none of them names: another route, or another job, takes none
 /// away. Only what somebody wrote turns them off: an empty list, or the route's own word.
-fn reconciles(from: &mut Reader, routes: &[Inbox]) -> Vec<Reconcile> {
+fn reconciles(from: &mut ConfigReader, routes: &[Inbox]) -> Vec<Reconcile> {
     let given = from.layers.tables("reconcile");
     let mut jobs: Vec<Reconcile> = (0..given.unwrap_or(0)).map(|index| job(from, index)).collect();
     if given == Some(0) {
@@ -190,7 +190,7 @@ fn reconciles(from: &mut Reader, routes: &[Inbox]) -> Vec<Reconcile> {
     jobs
 }
 
-fn job(from: &mut Reader, index: usize) -> Reconcile {
+fn job(from: &mut ConfigReader, index: usize) -> Reconcile {
     Reconcile::read(from, &format!("reconcile[{index}]"))
 }
 
@@ -212,7 +212,7 @@ fn job_name(route: &Inbox, routes: &[Inbox], jobs: &[Reconcile]) -> String {
 
 /// A program that is missing is found out now, not at three in the morning. It may be there where makegood
 /// runs, though.
-fn alert(from: &mut Reader) -> super::Alert {
+fn alert(from: &mut ConfigReader) -> super::Alert {
     let alert = super::Alert::read(from, "alert");
     if alert.webhook.is_some() && !alert.command.is_empty() {
         from.wrong("alert.command", "`alert.webhook` is set too", "keep one of the two");

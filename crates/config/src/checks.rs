@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::mistake::did_you_mean;
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use super::{Config, Start};
 
 /// Notes every breach as a mistake at the value's origin.
-pub fn check(config: &Config, from: &mut Reader) {
+pub fn check(config: &Config, from: &mut ConfigReader) {
     routes(config, from);
     jobs(config, from);
     http(config, from);
@@ -38,7 +38,7 @@ pub fn check(config: &Config, from: &mut Reader) {
     }
 }
 
-fn routes(config: &Config, from: &mut Reader) {
+fn routes(config: &Config, from: &mut ConfigReader) {
     let mut names = BTreeMap::new();
     let mut readers = BTreeMap::new();
     for (index, route) in config.inbox.iter().enumerate() {
@@ -66,7 +66,7 @@ fn routes(config: &Config, from: &mut Reader) {
     }
 }
 
-fn jobs(config: &Config, from: &mut Reader) {
+fn jobs(config: &Config, from: &mut ConfigReader) {
     let routes: Vec<&str> = config.inbox.iter().map(|route| route.name.as_str()).collect();
     let mut names = BTreeMap::new();
     for (index, job) in config.reconcile.iter().enumerate() {
@@ -89,7 +89,7 @@ fn jobs(config: &Config, from: &mut Reader) {
     }
 }
 
-fn named(from: &mut Reader, key: &str, name: &str) {
+fn named(from: &mut ConfigReader, key: &str, name: &str) {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if !name.chars().all(fits) {
         let what = format!("`{name}` is no name");
@@ -97,7 +97,7 @@ fn named(from: &mut Reader, key: &str, name: &str) {
     }
 }
 
-fn http(config: &Config, from: &mut Reader) {
+fn http(config: &Config, from: &mut ConfigReader) {
     if config.http.is_reachable() && config.http.token.is_none() && !config.http.open {
         let what = "`http.listen` lets other machines ask, and nothing keeps them from it";
         let fix = "set http.token (MAKEGOOD_HTTP_TOKEN_FILE names a file with it), or say open = true in [http] where a \
@@ -106,7 +106,7 @@ fn http(config: &Config, from: &mut Reader) {
     }
 }
 
-fn search(config: &Config, from: &mut Reader) {
+fn search(config: &Config, from: &mut ConfigReader) {
     let http = &config.http;
     if http.search && http.token.is_none() && !http.open {
         let what = "`http.search` shows anybody's payments to whoever reaches the page, and nothing keeps strangers from it";

@@ -1,9 +1,9 @@
 //! How a key is declared: its meaning, name, type, default and kind, in one place.
 
 use super::file;
-use super::kinds::Kind;
+use super::kinds::ValueKind;
 use super::layers::Raw;
-use super::reader::Reader;
+use super::reader::ConfigReader;
 
 /// What is known of a key without anybody's configuration.
 #[derive(Clone, Debug)]
@@ -29,9 +29,9 @@ impl Key {
         name: &str,
         comment: &[&'static str],
         default: &'static str,
-        kind: Kind<T>,
+        kind: ValueKind<T>,
     ) -> Key {
-        let Kind { takes, is_secret, example, .. } = kind;
+        let ValueKind { takes, is_secret, example, .. } = kind;
         Key { path: join(at, name), comment: comment.to_vec(), default, example, takes, is_secret }
     }
 
@@ -58,7 +58,7 @@ pub trait Section {
     /// Its keys, with `at` before their names.
     fn keys(at: &str) -> Vec<Key>;
     /// Takes its values.
-    fn read(from: &mut Reader, at: &str) -> Self;
+    fn read(from: &mut ConfigReader, at: &str) -> Self;
 }
 
 /// A key's path in a table.
@@ -90,7 +90,7 @@ macro_rules! section {
                 keys
             }
 
-            fn read(from: &mut $crate::reader::Reader, at: &str) -> Self {
+            fn read(from: &mut $crate::reader::ConfigReader, at: &str) -> Self {
                 $name { $($field: $crate::declare::section!(@read from, at, $field, $type $(, $default, $kind)?),)+ }
             }
         }

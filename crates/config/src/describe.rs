@@ -1,7 +1,7 @@
 //! The texts that are made from the declarations: the shipped file and the reference.
 
 use super::TABLES;
-use super::assemble::Table;
+use super::assemble::ConfigTable;
 use super::declare::Key;
 
 const HEAD: &str = "\
@@ -23,7 +23,7 @@ pub fn shipped() -> String {
     HEAD.to_owned() + &TABLES.iter().map(table).collect::<String>()
 }
 
-fn table(table: &Table) -> String {
+fn table(table: &ConfigTable) -> String {
     let (head, is_commented) = match table.path {
         "databases.*" => ("[databases.payments]".to_owned(), true),
         path => match path.strip_suffix("[]") {
@@ -69,7 +69,7 @@ pub fn reference() -> String {
     ABOUT.to_owned() + &TABLES.iter().map(section).collect::<String>()
 }
 
-fn section(table: &Table) -> String {
+fn section(table: &ConfigTable) -> String {
     let others = table.path.starts_with("databases");
     let about = if others { OTHERS.to_owned() } else { table.about.concat() };
     let (list, name) = (table.path.ends_with("[]"), table.path.trim_end_matches("[]"));

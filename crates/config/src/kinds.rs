@@ -18,7 +18,7 @@ use super::units;
 type Read<T> = Box<dyn Fn(&Raw) -> Result<T, String>>;
 
 /// One kind of value.
-pub struct Kind<T> {
+pub struct ValueKind<T> {
     /// What may be given, for the reference.
     pub takes: String,
     /// Reads it.
@@ -27,19 +27,19 @@ pub struct Kind<T> {
     pub show: Box<dyn Fn(&T) -> String>,
     /// Whether it is a secret.
     pub is_secret: bool,
-    /// See [`Kind::example`].
+    /// See [`ValueKind::example`].
     pub example: Option<&'static str>,
-    /// See [`Kind::of_the_default_table`].
+    /// See [`ValueKind::of_the_default_table`].
     pub is_of_default_table: bool,
 }
 
-impl<T> Kind<T> {
+impl<T> ValueKind<T> {
     pub(super) fn new(
         takes: impl Into<String>,
         read: impl Fn(&Raw) -> Result<T, String> + 'static,
         show: impl Fn(&T) -> String + 'static,
-    ) -> Kind<T> {
-        Kind {
+    ) -> ValueKind<T> {
+        ValueKind {
             takes: takes.into(),
             read: Box::new(read),
             show: Box::new(show),
@@ -51,17 +51,17 @@ impl<T> Kind<T> {
 
     /// What the shipped file shows in place of the default, in TOML.
     pub fn example(self, toml: &'static str) -> Self {
-        Kind { example: Some(toml), ..self }
+        ValueKind { example: Some(toml), ..self }
     }
 
     /// The default is that of the table that is there while nobody gives one. In a table that is given, the key is empty
     /// where it is left out; so one that must not be empty is required.
     pub fn of_the_default_table(self) -> Self {
-        Kind { is_of_default_table: true, ..self }
+        ValueKind { is_of_default_table: true, ..self }
     }
 
     pub(super) fn secret(self) -> Self {
-        Kind { is_secret: true, ..self }
+        ValueKind { is_secret: true, ..self }
     }
 }
 
@@ -74,41 +74,41 @@ pub(super) fn written(raw: &Raw) -> Result<&str, String> {
 }
 
 /// A text that is not empty.
-pub fn text() -> Kind<String> {
+pub fn text() -> ValueKind<String> {
     let read = |raw: &Raw| match written(raw)? {
         blank if blank.trim().is_empty() => Err("it must not be empty".to_owned()),
         text => Ok(text.to_owned()),
     };
-    Kind::new("a text", read, String::clone)
+    ValueKind::new("a text", read, String::clone)
 }
 
 /// A text, where an empty one means none.
-pub fn maybe() -> Kind<Option<String>> {
+pub fn maybe() -> ValueKind<Option<String>> {
     let read = |raw: &Raw| written(raw).map(|text| Some(text.to_owned()).filter(|t| !t.is_empty()));
-    Kind::new("a text", read, |text| text.clone().unwrap_or_default())
+    ValueKind::new("a text", read, |text| text.clone().unwrap_or_default())
 }
 
 /// A folder, where an empty text means none.
-pub fn folder() -> Kind<Option<PathBuf>> {
+pub fn folder() -> ValueKind<Option<PathBuf>> {
     let read = |raw: &Raw| written(raw).map(|text| (!text.is_empty()).then(|| text.into()));
     let show = |path: &Option<PathBuf>| {
         path.as_ref().map_or_else(String::new, |p| p.display().to_string())
     };
-    Kind::new("a folder", read, show)
+    ValueKind::new("a folder", read, show)
 }
 
 /// True or false.
-pub fn truth() -> Kind<bool> {
+pub fn truth() -> ValueKind<bool> {
     let read = |raw: &Raw| match raw {
         Raw::Truth(truth) => Ok(*truth),
         Raw::Text(text) => text.parse().map_err(|_| "write true or false".to_owned()),
         _ => Err("write true or false".to_owned()),
     };
-    Kind::new("true or false", read, bool::to_string)
+    ValueKind::new("true or false", read, bool::to_string)
 }
 
 /// A whole number from 1 on.
-pub fn count<T: TryFrom<u64> + Display + 'static>(most: u64) -> Kind<T> {
+pub fn count<T: TryFrom<u64> + Display + 'static>(most: u64) -> ValueKind<T> {
     let read = move |raw: &Raw| {
         let number = match raw {
             Raw::Number(number) => u64::try_from(*number).ok(),
@@ -119,7 +119,7 @@ pub fn count<T: TryFrom<u64> + Display + 'static>(most: u64) -> Kind<T> {
         let fits = fits.and_then(|number| T::try_from(number).ok());
         fits.ok_or_else(|| format!("write a whole number from 1 to {most}"))
     };
-    Kind::new(format!("1 to {most}"), read, T::to_string)
+    ValueKind::new(format!("1 to {most}"), read, T::to_string)
 }
 
 fn with_unit<T>(raw: &Raw, parse: fn(&str) -> Result<T, String>) -> Result<T, String> {
@@ -131,7 +131,7 @@ fn with_unit<T>(raw: &Raw, parse: fn(&str) -> Result<T, String>) -> Result<T, St
 }
 
 /// A duration within these two.
-pub fn within(least: Duration, most: Duration) -> Kind<Duration> {
+pub fn within(least: Duration, most: Duration) -> ValueKind<Duration> {
     let (from, to) = (units::show_duration(least), units::show_duration(most));
     let takes = format!("{from} to {to}");
     let read = move |raw: &Raw| match with_unit(raw, units::duration)? {
@@ -139,11 +139,11 @@ pub fn within(least: Duration, most: Duration) -> Kind<Duration> {
         long if long > most => Err(format!("{to} is the most")),
         value => Ok(value),
     };
-    Kind::new(takes, read, |value| units::show_duration(*value))
+    ValueKind::new(takes, read, |value| units::show_duration(*value))
 }
 
 /// A size in bytes, at least 1.
-pub fn size<T: TryFrom<u64> + TryInto<u64> + Copy + 'static>(most: u64) -> Kind<T> {
+pub fn size<T: TryFrom<u64> + TryInto<u64> + Copy + 'static>(most: u64) -> ValueKind<T> {
     let limit = units::show_size(most);
     let takes = format!("1B to {limit}");
     let read = move |raw: &Raw| match with_unit(raw, units::size)? {
@@ -151,11 +151,11 @@ pub fn size<T: TryFrom<u64> + TryInto<u64> + Copy + 'static>(most: u64) -> Kind<
         bytes if bytes > most => Err(format!("{limit} is the most")),
         bytes => T::try_from(bytes).map_err(|_| format!("{limit} is the most")),
     };
-    Kind::new(takes, read, |bytes| units::show_size((*bytes).try_into().unwrap_or(u64::MAX)))
+    ValueKind::new(takes, read, |bytes| units::show_size((*bytes).try_into().unwrap_or(u64::MAX)))
 }
 
 /// One of a few words.
-pub fn one_of<T: Copy + PartialEq + 'static>(words: &'static [(&'static str, T)]) -> Kind<T> {
+pub fn one_of<T: Copy + PartialEq + 'static>(words: &'static [(&'static str, T)]) -> ValueKind<T> {
     let list = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
     let takes = format!("one of: {list}");
     let read = move |raw: &Raw| {
@@ -167,11 +167,13 @@ pub fn one_of<T: Copy + PartialEq + 'static>(words: &'static [(&'static str, T)]
         let found = words.iter().find(|(_, known)| known == value);
         found.map_or_else(String::new, |(word, _)| (*word).to_owned())
     };
-    Kind::new(takes, read, show)
+    ValueKind::new(takes, read, show)
 }
 
 /// A list; as one text its parts are separated by commas.
-pub fn list<T: FromStr<Err: Display> + ToString + 'static>(such_as: &'static str) -> Kind<Vec<T>> {
+pub fn list<T: FromStr<Err: Display> + ToString + 'static>(
+    such_as: &'static str,
+) -> ValueKind<Vec<T>> {
     let parse = |text: &str| text.trim().parse().map_err(|fix: T::Err| fix.to_string());
     let read = move |raw: &Raw| match raw {
         Raw::List(list) => list.iter().map(|text| parse(text)).collect(),
@@ -179,5 +181,5 @@ pub fn list<T: FromStr<Err: Display> + ToString + 'static>(such_as: &'static str
         _ => Err(format!("write a list such as {such_as}")),
     };
     let show = |list: &Vec<T>| list.iter().map(T::to_string).collect::<Vec<_>>().join(",");
-    Kind::new("a list", read, show)
+    ValueKind::new("a list", read, show)
 }

@@ -60,7 +60,7 @@ pub enum Raw {
 
 /// One value found.
 #[derive(Clone)]
-pub struct Found {
+pub struct LayerValue {
     /// As written.
     pub raw: Raw,
     /// Where.
@@ -72,7 +72,7 @@ pub struct Found {
 #[derive(Default)]
 pub struct Layers {
     /// The values.
-    pub found: BTreeMap<String, Found>,
+    pub found: BTreeMap<String, LayerValue>,
     /// The mistakes met on the way.
     pub mistakes: Vec<Mistake>,
     /// What the operator should know.
@@ -82,7 +82,7 @@ pub struct Layers {
 impl Layers {
     /// Lays a value over what was there.
     pub fn lay(&mut self, key: impl Into<String>, raw: Raw, origin: Origin) {
-        self.found.insert(key.into(), Found { raw, origin });
+        self.found.insert(key.into(), LayerValue { raw, origin });
     }
 
     /// Notes a mistake.

@@ -42,7 +42,7 @@ pub use sections::{
 };
 pub use units::{duration, show_duration};
 
-use assemble::{Folders, Table};
+use assemble::{ConfigTable, Folders};
 
 /// Everything makegood can be told.
 #[derive(Clone, Debug)]
@@ -74,20 +74,20 @@ pub struct Config {
 }
 
 /// Every table there is, in the order they are shown; the keys stand with the structs.
-static TABLES: LazyLock<Vec<Table>> = LazyLock::new(|| {
+static TABLES: LazyLock<Vec<ConfigTable>> = LazyLock::new(|| {
     vec![
-        Table::of::<sections::Database>("postgres"),
-        Table::of::<Kafka>("kafka"),
-        Table::of::<Http>("http"),
-        Table::of::<Inbox>("inbox[]"),
-        Table::of::<Reconcile>("reconcile[]"),
-        Table::of::<Outbox>("outbox"),
-        Table::of::<Watchdog>("watchdog"),
-        Table::of::<Retention>("retention"),
-        Table::of::<Migrate>("migrate"),
-        Table::of::<sections::Database>("databases.*"),
-        Table::of::<Alert>("alert"),
-        Table::of::<Log>("log"),
+        ConfigTable::of::<sections::Database>("postgres"),
+        ConfigTable::of::<Kafka>("kafka"),
+        ConfigTable::of::<Http>("http"),
+        ConfigTable::of::<Inbox>("inbox[]"),
+        ConfigTable::of::<Reconcile>("reconcile[]"),
+        ConfigTable::of::<Outbox>("outbox"),
+        ConfigTable::of::<Watchdog>("watchdog"),
+        ConfigTable::of::<Retention>("retention"),
+        ConfigTable::of::<Migrate>("migrate"),
+        ConfigTable::of::<sections::Database>("databases.*"),
+        ConfigTable::of::<Alert>("alert"),
+        ConfigTable::of::<Log>("log"),
     ]
 });
 
@@ -118,7 +118,7 @@ impl Default for Config {
     /// What holds when nobody says anything.
     fn default() -> Self {
         let nowhere = Folders { cwd: Path::new(""), file: None };
-        assemble::config(&mut reader::Reader::default(), &nowhere)
+        assemble::config(&mut reader::ConfigReader::default(), &nowhere)
     }
 }
 

@@ -10,7 +10,7 @@ use super::env::{self, Env};
 use super::layers::{Layers, Origin, Raw};
 use super::libpq::Libpq;
 use super::mistake::Mistake;
-use super::reader::{Reader, Setting};
+use super::reader::{ConfigReader, Setting};
 use super::{Again, Config, checks, exposed, file, mistake, redact};
 use rules::problem::{Code, Problem};
 
@@ -81,7 +81,7 @@ pub fn load(flags: &Overrides, env: &Env, cwd: &Path) -> Result<Loaded, Problem>
     env::read(env, cwd, &mut layers);
     lay_flags(flags, &mut layers);
     let libpq = Libpq::read(env, cwd, &mut layers);
-    let mut reader = Reader { layers, settings: Vec::new(), libpq };
+    let mut reader = ConfigReader { layers, settings: Vec::new(), libpq };
     let folders = Folders { cwd, file: path.as_deref() };
     let mut config = config(&mut reader, &folders);
     checks::check(&config, &mut reader);
@@ -122,7 +122,7 @@ fn lay_flags(flags: &Overrides, layers: &mut Layers) {
 }
 
 /// Shows what libpq's variables add to the URL, and notes those the URL outdoes.
-fn show_libpq(config: &Config, reader: &mut Reader) {
+fn show_libpq(config: &Config, reader: &mut ConfigReader) {
     let main = &config.postgres;
     let ports: Vec<String> = main.ports.iter().map(u16::to_string).collect();
     for (key, value, name) in &reader.libpq.fallbacks.clone() {
@@ -148,7 +148,7 @@ fn show_libpq(config: &Config, reader: &mut Reader) {
 }
 
 /// Refuses a file that everybody may read and that holds a secret, whatever its key.
-fn refuse_if_readable(path: &Path, reader: &mut Reader) {
+fn refuse_if_readable(path: &Path, reader: &mut ConfigReader) {
     if !exposed::to_everybody(path) {
         return;
     }

@@ -1,7 +1,7 @@
 //! Turns raw values into typed ones, remembering what each key came to.
 
 use super::declare::{Key, join};
-use super::kinds::Kind;
+use super::kinds::ValueKind;
 use super::layers::{Layers, Origin, Raw};
 use super::libpq::Libpq;
 
@@ -18,7 +18,7 @@ pub struct Setting {
 
 /// Takes values out of the layers, key by key.
 #[derive(Default)]
-pub struct Reader {
+pub struct ConfigReader {
     /// What is left to take, and the mistakes and notes.
     pub layers: Layers,
     /// What has been taken.
@@ -27,10 +27,16 @@ pub struct Reader {
     pub libpq: Libpq,
 }
 
-impl Reader {
+impl ConfigReader {
     /// Takes one key of the section at `at`: the value found, or the default. One that cannot be read becomes a mistake,
     /// and something stands in for it, for nothing is started then.
-    pub fn take<T: Default>(&mut self, at: &str, name: &str, default: &str, kind: &Kind<T>) -> T {
+    pub fn take<T: Default>(
+        &mut self,
+        at: &str,
+        name: &str,
+        default: &str,
+        kind: &ValueKind<T>,
+    ) -> T {
         let key = join(at, name);
         let given = table_of(at).filter(|(list, _)| self.layers.found.contains_key(*list));
         let is_left_empty = given.is_some() && kind.is_of_default_table;

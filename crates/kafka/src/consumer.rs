@@ -9,7 +9,7 @@
 //! stays a member, and says [`Event::Stopped`]. No pause: pause state outlives assignments
 //! (librdkafka#5591).
 //!
-//! A thread that gives no sign of life any more cannot be ended. [`Member::retire`] leaves it behind:
+//! A thread that gives no sign of life any more cannot be ended. [`GroupMember::retire`] leaves it behind:
 //! its client is closed through the other handle on it, and whatever the thread does on waking is of
 //! the past, because offsets, deliveries and events of another member are others.
 
@@ -50,7 +50,7 @@ pub struct Delivery {
 }
 
 /// Where a partition's records begin and where they go.
-pub struct Source {
+pub struct PartitionSource {
     /// The partition.
     pub partition: i32,
     /// The position: what Kafka hears.
@@ -72,7 +72,7 @@ pub enum Command {
         /// A number larger than any before.
         generation: u64,
         /// The partitions.
-        sources: Vec<Source>,
+        sources: Vec<PartitionSource>,
     },
     /// Read nothing, stay a member.
     Unfetch,
@@ -114,7 +114,7 @@ pub enum Event {
 }
 
 /// The loop's end of the thread.
-pub struct Member {
+pub struct GroupMember {
     commands: std_mpsc::Sender<Command>,
     /// Where lanes post what may be committed to Kafka.
     pub board: OffsetBoard,
@@ -125,14 +125,14 @@ pub struct Member {
     ended: oneshot::Receiver<()>,
 }
 
-impl Member {
+impl GroupMember {
     /// Joins `group` and subscribes to `topic`; answers come on the returned channel.
     pub fn join(
         kafka: &config::Kafka,
         topic: &str,
         group: &str,
         client_id: &str,
-    ) -> Result<(Member, mpsc::UnboundedReceiver<Event>), Problem> {
+    ) -> Result<(GroupMember, mpsc::UnboundedReceiver<Event>), Problem> {
         let board = OffsetBoard::default();
         let (events, listener) = mpsc::unbounded_channel();
         let (commands, orders) = std_mpsc::channel();
@@ -173,7 +173,7 @@ impl Member {
             .map_err(|e| {
                 Problem::new(Code::System, format!("cannot start the Kafka thread: {e}"))
             })?;
-        Ok((Member { commands, board, pulse, consumer, ended }, listener))
+        Ok((GroupMember { commands, board, pulse, consumer, ended }, listener))
     }
 
     /// Whether the client's login is refused.
@@ -182,7 +182,7 @@ impl Member {
         client.is_some_and(|client| client.context().complaint.of_login().is_some())
     }
 
-    /// Sends a command; lost if the thread has ended, which [`Member::close`] or an event will tell.
+    /// Sends a command; lost if the thread has ended, which [`GroupMember::close`] or an event will tell.
     pub fn tell(&self, command: Command) {
         let _ = self.commands.send(command);
     }

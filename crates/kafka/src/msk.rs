@@ -18,7 +18,7 @@ use reqsign_core::{
     Result as Asked,
 };
 
-use outbound::http_client::Client;
+use outbound::http_client::HttpClient;
 
 /// How long a token is valid, in AWS's own signers too.
 const LIFETIME: Duration = Duration::from_secs(900);
@@ -28,7 +28,7 @@ const SERVICE: &str = "kafka-cluster";
 
 /// A token for the brokers of a region, and for how long it is valid.
 pub(super) async fn token(region: &str, env: impl Env) -> Result<(String, Duration), String> {
-    let web = Web(Client::new().map_err(|problem| problem.reason)?);
+    let web = Web(HttpClient::new().map_err(|problem| problem.reason)?);
     let context = Context::new()
         .with_file_read(Files)
         .with_http_send(web)
@@ -93,7 +93,7 @@ impl FileRead for Files {
 
 /// The places that answer over HTTP.
 #[derive(Debug)]
-struct Web(Client);
+struct Web(HttpClient);
 
 impl HttpSend for Web {
     async fn http_send(&self, request: Request<Bytes>) -> Asked<Response<Bytes>> {

@@ -15,7 +15,7 @@ use tracing::debug;
 
 use super::callbacks::{Callbacks, commit};
 use super::commit_queue::OffsetBoard;
-use super::consumer::{Command, Delivery, Event, Source};
+use super::consumer::{Command, Delivery, Event, PartitionSource};
 use super::test_hook::Wedge;
 use super::{probe, raw};
 use rules::error_policy::kafka::{ClientDisposition, disposition};
@@ -124,7 +124,7 @@ impl Poller {
                 let mut list = TopicPartitionList::new();
                 let mut outlets = BTreeMap::new();
                 let mut positions = Vec::new();
-                for Source { partition, offset, read_from, lane, track } in sources {
+                for PartitionSource { partition, offset, read_from, lane, track } in sources {
                     let first = crate::at(read_from);
                     let _ = list.add_partition_offset(&self.topic, partition, first);
                     let lane = Way { lane, track };
@@ -302,7 +302,7 @@ mod tests {
 
     fn fetch(assignment: u64) -> Command {
         let (lane, _) = mpsc::channel(1);
-        let source = Source {
+        let source = PartitionSource {
             partition: 3,
             offset: Offset(50),
             read_from: Offset(49),

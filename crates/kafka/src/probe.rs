@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 pub use group::{Group, Member};
 use handle::{Handle, Question};
-pub use range::Reader;
+pub use range::PartitionReader;
 pub(super) use read::record;
 
 use super::{raw, settings};
@@ -54,20 +54,20 @@ impl Watermarks {
 
 /// What was asked of each of some partitions. One that gives no answer leaves the others theirs.
 #[derive(Clone, Debug)]
-pub struct Found<T> {
+pub struct PerPartition<T> {
     /// The answers.
     pub records: BTreeMap<i32, T>,
     /// The partitions without one, and why.
     pub failed: BTreeMap<i32, Problem>,
 }
 
-impl<T> Default for Found<T> {
-    fn default() -> Found<T> {
-        Found { records: BTreeMap::new(), failed: BTreeMap::new() }
+impl<T> Default for PerPartition<T> {
+    fn default() -> PerPartition<T> {
+        PerPartition { records: BTreeMap::new(), failed: BTreeMap::new() }
     }
 }
 
-impl<T> Found<T> {
+impl<T> PerPartition<T> {
     /// The answers, or an error where a partition has given none.
     pub fn heard(self) -> Result<BTreeMap<i32, T>, Problem> {
         match self.failed.into_values().next() {

@@ -199,7 +199,7 @@ async fn asked(url: &str, id: &str, secret: &str, scope: &str) -> Result<Value, 
         .header(AUTHORIZATION, basic)
         .body(Bytes::from(form.finish()))
         .map_err(|e| e.to_string())?;
-    let client = http_client::Client::new().map_err(|problem| problem.reason)?;
+    let client = http_client::HttpClient::new().map_err(|problem| problem.reason)?;
     let answer = client.send(request, PATIENCE).await?;
     let (head, body) = answer.into_parts();
     let body = http_body_util::Full::new(body).collect().await.map(|body| body.to_bytes());

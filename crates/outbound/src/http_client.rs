@@ -21,13 +21,13 @@ const MAX_ANSWER: usize = 1 << 20;
 
 /// A client with its connections.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct HttpClient {
     pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
-impl Client {
+impl HttpClient {
     /// A client that holds no connection yet.
-    pub fn new() -> Result<Client, Problem> {
+    pub fn new() -> Result<HttpClient, Problem> {
         // A machine that trusts nobody can still speak HTTP, and hears the reason from HTTPS.
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -42,7 +42,7 @@ impl Client {
             .https_or_http()
             .enable_http1()
             .build();
-        Ok(Client { pool: Pool::builder(TokioExecutor::new()).build(connector) })
+        Ok(HttpClient { pool: Pool::builder(TokioExecutor::new()).build(connector) })
     }
 
     /// Sends a request and returns the answer, whatever its status, if it begins within `patience`. The error
@@ -93,7 +93,7 @@ mod tests {
             std::future::pending::<()>().await;
         };
         let request = Request::post(url).body(Bytes::from_static(b"{}")).unwrap();
-        let client = Client::new().unwrap();
+        let client = HttpClient::new().unwrap();
         tokio::select! {
             () = server => unreachable!(),
             answer = client.send(request, patience) => answer.map(|a| a.status().as_u16()),

@@ -8,18 +8,18 @@ mod written;
 
 use std::collections::BTreeSet;
 
-pub use event::Places;
-pub use statuses::{Meaning, Word};
+pub use event::EventPointers;
+pub use statuses::{Meaning, StatusWord};
 
 use super::sql::quoted;
-use kinds::Kind;
+use kinds::DraftKind;
 
 /// What stands where a person has to write something: no column has such a name.
 pub const MARK: &str = "FILL_IN";
 
 /// A column, as the catalogue has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Column {
+pub struct DraftColumn {
     /// Its name.
     pub name: String,
     /// Its type, as PostgreSQL writes it.
@@ -38,16 +38,16 @@ pub struct Column {
 
 /// A table with its columns.
 #[derive(Clone, Debug, Default)]
-pub struct Table {
+pub struct DraftTable {
     /// Its name, as it is written in SQL.
     pub name: String,
     /// Its columns.
-    pub columns: Vec<Column>,
+    pub columns: Vec<DraftColumn>,
 }
 
 /// A value that a purchase takes over from its payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Term {
+pub struct CopiedValue {
     /// The purchases' column, as it is written in SQL.
     pub purchase: String,
     /// The payments' column.
@@ -72,13 +72,13 @@ pub struct Draft {
     /// The payments' table.
     pub payments: String,
     /// The payment's key, in both tables.
-    pub key: Term,
+    pub key: CopiedValue,
     /// The first key there can be, as it is written in SQL.
     pub first_key: &'static str,
     /// What every text of a key looks like; `None` where every text is one.
     pub key_pattern: Option<&'static str>,
     /// What is taken over.
-    pub terms: Vec<Term>,
+    pub terms: Vec<CopiedValue>,
     /// The purchases' column for the event's id.
     pub event_id: Option<String>,
     /// The purchases' column for when they were made.
@@ -113,7 +113,7 @@ const PURCHASED_AT: [&str; 5] =
 const STATUS: [&str; 4] = ["status", "payment_status", "state", "payment_state"];
 
 /// The column of purchases that has the payment's key, and the table and column it leads to.
-pub fn key_of(purchases: &Table) -> Option<(&Column, Option<&(String, String)>)> {
+pub fn key_of(purchases: &DraftTable) -> Option<(&DraftColumn, Option<&(String, String)>)> {
     let unique = || purchases.columns.iter().filter(|column| column.is_unique);
     let leads = unique().find(|column| column.points_to.is_some());
     let named = || unique().find(|column| column.name.to_lowercase().contains("payment"));
@@ -121,7 +121,7 @@ pub fn key_of(purchases: &Table) -> Option<(&Column, Option<&(String, String)>)>
 }
 
 /// The payments' column with the words of their status.
-pub fn status_of(payments: &Table) -> Option<&Column> {
+pub fn status_of(payments: &DraftTable) -> Option<&DraftColumn> {
     let named = |name: &&str| payments.columns.iter().find(|column| column.name == **name);
     STATUS.iter().find_map(named)
 }
@@ -129,18 +129,18 @@ pub fn status_of(payments: &Table) -> Option<&Column> {
 impl Draft {
     /// Tells which column is which. The error says what a person has to name.
     pub fn of(
-        purchases: &Table,
-        payments: &Table,
+        purchases: &DraftTable,
+        payments: &DraftTable,
         key: (&str, &str),
-        words: &[Word],
-        places: &Places,
+        words: &[StatusWord],
+        places: &EventPointers,
     ) -> Result<Draft, String> {
-        let of = |table: &Table, name: &str| {
+        let of = |table: &DraftTable, name: &str| {
             let found = table.columns.iter().find(|column| column.name == name).cloned();
             found.ok_or_else(|| format!("{} has no column {name}", table.name))
         };
         let (theirs, id) = (of(purchases, key.0)?, of(payments, key.1)?);
-        let kind = Kind::of(&theirs.kind).filter(|kind| kind.first_key().is_some());
+        let kind = DraftKind::of(&theirs.kind).filter(|kind| kind.first_key().is_some());
         let kind = kind.ok_or_else(|| {
             format!(
                 "{}.{} is {}; a key is a uuid, a whole number or a text",
@@ -174,10 +174,10 @@ impl Draft {
             let same = payments.columns.iter().find(|other| {
                 other.name == column.name
                     && other.name != status.name
-                    && Kind::of(&other.kind) == Kind::of(&column.kind)
+                    && DraftKind::of(&other.kind) == DraftKind::of(&column.kind)
             });
-            match (same, Kind::of(&column.kind)) {
-                (Some(same), Some(kind)) if kind != Kind::Time || column.is_required => {
+            match (same, DraftKind::of(&column.kind)) {
+                (Some(same), Some(kind)) if kind != DraftKind::Time || column.is_required => {
                     terms.push(term(column, same, kind, places.of(&column.name)));
                 }
                 _ if column.is_required => extras.push((quoted(&column.name), column.kind.clone())),
@@ -216,7 +216,7 @@ impl Draft {
                 column.trim_matches('"')
             )
         };
-        let word = |word: &Word| {
+        let word = |word: &StatusWord| {
             format!(
                 "apply.sql: \"{}\", the status of {} payments, is in none of the three lines",
                 word.text, word.payments
@@ -232,8 +232,13 @@ impl Draft {
     }
 }
 
-fn term(column: &Column, other: &Column, kind: Kind, pointer: String) -> Term {
-    Term {
+fn term(
+    column: &DraftColumn,
+    other: &DraftColumn,
+    kind: DraftKind,
+    pointer: String,
+) -> CopiedValue {
+    CopiedValue {
         purchase: quoted(&column.name),
         payment: quoted(&other.name),
         pointer,
@@ -245,7 +250,7 @@ fn term(column: &Column, other: &Column, kind: Kind, pointer: String) -> Term {
 }
 
 /// The column with a time, by the best of these names, or the only one there is.
-fn timed<'t>(table: &'t Table, names: &[&str]) -> Option<&'t Column> {
+fn timed<'t>(table: &'t DraftTable, names: &[&str]) -> Option<&'t DraftColumn> {
     let times =
         || table.columns.iter().filter(|c| c.kind == kinds::ZONED || c.kind == kinds::ZONELESS);
     let named = names.iter().find_map(|name| times().find(|column| column.name == *name));

@@ -48,7 +48,7 @@ pub struct Catalogue {
 
 /// A statement of a mapping.
 #[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
+pub struct MappingStatement<'a> {
     /// Its file's name.
     pub file: &'a str,
     /// Its text.
@@ -61,7 +61,7 @@ pub struct Source<'a> {
 
 /// What PostgreSQL said of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Complaint<'a> {
+pub struct ServerMessage<'a> {
     /// The five-character SQLSTATE.
     pub sqlstate: &'a str,
     /// The character of the statement it is about, counted from 1.
@@ -132,7 +132,11 @@ impl Unset {
 }
 
 /// The way out of a complaint, as exactly as the catalogue tells; `None` where it tells nothing.
-pub fn fix(source: Source<'_>, said: Complaint<'_>, catalogue: &Catalogue) -> Option<String> {
+pub fn fix(
+    source: MappingStatement<'_>,
+    said: ServerMessage<'_>,
+    catalogue: &Catalogue,
+) -> Option<String> {
     let names = sql::names(source.sql);
     match said.sqlstate {
         "42703" => column_gone(source, said, &names, catalogue),
@@ -155,7 +159,7 @@ pub fn fix(source: Source<'_>, said: Complaint<'_>, catalogue: &Catalogue) -> Op
 }
 
 /// The file and, if it is known, the line.
-fn place(source: Source<'_>, said: Complaint<'_>) -> String {
+fn place(source: MappingStatement<'_>, said: ServerMessage<'_>) -> String {
     match said.position {
         Some(at) => format!("{} (line {})", source.file, sql::line_of(source.sql, at)),
         None => source.file.to_owned(),
@@ -163,8 +167,8 @@ fn place(source: Source<'_>, said: Complaint<'_>) -> String {
 }
 
 fn column_gone(
-    source: Source<'_>,
-    said: Complaint<'_>,
+    source: MappingStatement<'_>,
+    said: ServerMessage<'_>,
     names: &Names,
     catalogue: &Catalogue,
 ) -> Option<String> {
@@ -206,7 +210,11 @@ fn column_gone(
     Some(format!("{} names it; {way}", place(source, said)))
 }
 
-fn table_gone(source: Source<'_>, said: Complaint<'_>, catalogue: &Catalogue) -> Option<String> {
+fn table_gone(
+    source: MappingStatement<'_>,
+    said: ServerMessage<'_>,
+    catalogue: &Catalogue,
+) -> Option<String> {
     // It is there, in a schema that is not searched for who may not use it.
     if !catalogue.schema_grants.is_empty() {
         return Some(all(&catalogue.schema_grants));
@@ -226,8 +234,8 @@ fn table_gone(source: Source<'_>, said: Complaint<'_>, catalogue: &Catalogue) ->
 }
 
 fn wrong_type(
-    source: Source<'_>,
-    said: Complaint<'_>,
+    source: MappingStatement<'_>,
+    said: ServerMessage<'_>,
     names: &Names,
     catalogue: &Catalogue,
 ) -> String {
@@ -277,8 +285,8 @@ fn more_numbers(catalogue: &Catalogue) -> Option<String> {
 }
 
 fn empty_column(
-    source: Source<'_>,
-    said: Complaint<'_>,
+    source: MappingStatement<'_>,
+    said: ServerMessage<'_>,
     names: &Names,
     catalogue: &Catalogue,
 ) -> Option<String> {

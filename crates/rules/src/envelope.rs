@@ -7,10 +7,10 @@ use uuid::Uuid;
 use self::id::id_of_text;
 pub use self::id::{ID_NAMESPACE, digest, id_as_given, id_of_place, reused_id};
 pub use super::decode_error::{Reason, Rejection};
-use super::field_path::Place;
+use super::field_path::FieldPath;
 use super::fields::{Body, Field};
 use super::framing::{self, Framing, Unwrapped};
-use super::json::{self, Found, Pointers};
+use super::json::{self, AtPointer, Pointers};
 use super::record::{Record, Whole};
 
 mod id;
@@ -24,9 +24,9 @@ pub struct Rules {
     /// What is taken off a value, in this order, before it is read.
     pub envelopes: Vec<Framing>,
     /// Where the event id may be; the first place that has one counts.
-    pub id_from: Vec<Place>,
+    pub id_from: Vec<FieldPath>,
     /// Where the event type may be; the first place that has one counts.
-    pub type_from: Vec<Place>,
+    pub type_from: Vec<FieldPath>,
     /// The type this route takes, compared exactly; `None` takes every record.
     pub event_type: Option<String>,
     /// The longest value taken, in bytes.
@@ -93,10 +93,10 @@ impl<'r> Reader<'r> {
     /// By a route's rules, for the fields of the mapping that its events go through.
     pub fn new(rules: &'r Rules, fields: &'r [Field]) -> Reader<'r> {
         let mut pointers: Vec<&str> = fields.iter().map(|field| field.pointer.as_str()).collect();
-        let mut spots = |places: &'r [Place]| {
-            let spot = |place: &'r Place| match place {
-                Place::Header(name) => Spot::Header(name.as_bytes()),
-                Place::Json(pointer) => {
+        let mut spots = |places: &'r [FieldPath]| {
+            let spot = |place: &'r FieldPath| match place {
+                FieldPath::Header(name) => Spot::Header(name.as_bytes()),
+                FieldPath::Json(pointer) => {
                     pointers.push(pointer);
                     Spot::Json(pointers.len() - 1)
                 }
@@ -177,7 +177,7 @@ impl<'r> Reader<'r> {
             Some(Cow::Owned(value)) => {
                 let text = text_of(&value, max)?;
                 let read = self.read_object(headers, topic_id, text)?;
-                let owned = |found: Option<Found<'_>>| found.map(Found::into_owned);
+                let owned = |found: Option<AtPointer<'_>>| found.map(AtPointer::into_owned);
                 read.map(|(id, found)| {
                     let found = found.into_iter().map(owned).collect();
                     (id, Body::found(Cow::Owned(text.to_owned()), found))
@@ -205,7 +205,7 @@ impl<'r> Reader<'r> {
     }
 
     /// The type at the first place in the value.
-    fn type_in_value<'f>(&self, found: &'f [Option<Found<'_>>]) -> Option<&'f [u8]> {
+    fn type_in_value<'f>(&self, found: &'f [Option<AtPointer<'_>>]) -> Option<&'f [u8]> {
         let mut spots = self.types.iter().filter(|spot| matches!(spot, Spot::Json(_)));
         let Spot::Json(number) = spots.next()? else { return None };
         let text = found.get(*number)?.as_ref()?.text()?.as_bytes();
@@ -218,7 +218,7 @@ impl<'r> Reader<'r> {
         headers: Headers<'_>,
         topic_id: Uuid,
         text: &'t str,
-    ) -> Result<Read<Vec<Option<Found<'t>>>>, Rejection> {
+    ) -> Result<Read<Vec<Option<AtPointer<'t>>>>, Rejection> {
         let object = json::read(text, &self.pointers)?;
         let mut found = object.found;
         let at = |spot: &Spot<'_>| text_at(headers, &found, *spot);
@@ -335,7 +335,7 @@ fn too_long(value: &[u8], max_bytes: usize) -> Rejection {
 /// What stands at a place, if it is there and not empty.
 fn text_at<'a>(
     headers: Headers<'a>,
-    found: &'a [Option<Found<'_>>],
+    found: &'a [Option<AtPointer<'_>>],
     spot: Spot<'_>,
 ) -> Option<&'a [u8]> {
     let text = match spot {

@@ -5,21 +5,23 @@ use std::str::FromStr;
 
 /// One place of a configured list; the first place that holds a value wins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum FieldPath {
     /// A header of this name.
     Header(String),
     /// A JSON pointer (RFC 6901) into the record's value, such as `/eventId`.
     Json(String),
 }
 
-impl FromStr for Place {
+impl FromStr for FieldPath {
     type Err = String;
 
     /// Reads `header:NAME` or `json:/POINTER`. The error says what would be right.
-    fn from_str(text: &str) -> Result<Place, String> {
+    fn from_str(text: &str) -> Result<FieldPath, String> {
         match text.split_once(':') {
-            Some(("header", name)) if !name.is_empty() => Ok(Place::Header(name.to_owned())),
-            Some(("json", pointer)) if is_pointer(pointer) => Ok(Place::Json(pointer.to_owned())),
+            Some(("header", name)) if !name.is_empty() => Ok(FieldPath::Header(name.to_owned())),
+            Some(("json", pointer)) if is_pointer(pointer) => {
+                Ok(FieldPath::Json(pointer.to_owned()))
+            }
             Some(("json", pointer)) => Err(format!(
                 "`{pointer}` is no JSON pointer; it starts with a slash: json:/eventId"
             )),
@@ -28,11 +30,11 @@ impl FromStr for Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Header(name) => write!(f, "header:{name}"),
-            Place::Json(pointer) => write!(f, "json:{pointer}"),
+            FieldPath::Header(name) => write!(f, "header:{name}"),
+            FieldPath::Json(pointer) => write!(f, "json:{pointer}"),
         }
     }
 }
@@ -51,14 +53,14 @@ mod tests {
     #[test]
     fn a_place_reads_back_as_it_is_written() {
         for text in ["header:id", "header:ce_id", "header:a:b", "json:/eventId", "json:/a~1b/0"] {
-            assert_eq!(text.parse::<Place>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<FieldPath>().unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn what_names_no_place_is_refused() {
         for text in ["", "id", "header:", "json:", "json:eventId", "json:/a~2", "body:/id"] {
-            assert!(text.parse::<Place>().is_err(), "{text:?} was taken");
+            assert!(text.parse::<FieldPath>().is_err(), "{text:?} was taken");
         }
     }
 }

@@ -13,9 +13,9 @@ use std::borrow::Cow;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-pub use self::field::{Field, Kind};
+pub use self::field::{Field, FieldKind};
 pub use self::key::{key_of, text_of, with_key};
-use super::json::{self, Found, Pointers};
+use super::json::{self, AtPointer, Pointers};
 
 /// An event's JSON, and what of it a mapping's fields are read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Body<'a> {
     /// The text of an object.
     pub text: Cow<'a, str>,
     /// What stands at the fields' places, in their order; or why nothing could be found.
-    found: Result<Vec<Option<Found<'a>>>, String>,
+    found: Result<Vec<Option<AtPointer<'a>>>, String>,
 }
 
 impl<'a> Body<'a> {
@@ -51,21 +51,21 @@ impl<'a> Body<'a> {
     }
 
     /// Of a record, whose fields were found as it was decoded.
-    pub(super) fn found(text: Cow<'a, str>, found: Vec<Option<Found<'a>>>) -> Body<'a> {
+    pub(super) fn found(text: Cow<'a, str>, found: Vec<Option<AtPointer<'a>>>) -> Body<'a> {
         Body { text, found: Ok(found) }
     }
 }
 
 /// The values of one field over some events, each `None` where the event has none.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Column<'e> {
-    /// Of a [`Kind::Text`].
+pub enum FieldValues<'e> {
+    /// Of a [`FieldKind::Text`].
     Text(Vec<Option<Cow<'e, str>>>),
-    /// Of a [`Kind::Uuid`].
+    /// Of a [`FieldKind::Uuid`].
     Uuid(Vec<Option<Uuid>>),
-    /// Of a [`Kind::Timestamptz`]: microseconds since 1970.
+    /// Of a [`FieldKind::Timestamptz`]: microseconds since 1970.
     Timestamptz(Vec<Option<i64>>),
-    /// Of a [`Kind::Numeric`].
+    /// Of a [`FieldKind::Numeric`].
     Numeric(Vec<Option<Decimal>>),
 }
 
@@ -75,7 +75,7 @@ pub struct Columns<'e> {
     /// What is wrong with the first field of each event that is none of its type.
     pub faults: Vec<Option<String>>,
     /// One a field, in their order.
-    pub columns: Vec<Column<'e>>,
+    pub columns: Vec<FieldValues<'e>>,
 }
 
 /// Reads the fields of events, whose bodies were read for the same fields.
@@ -86,13 +86,13 @@ pub fn columns<'e>(fields: &[Field], events: &[&'e Body<'e>]) -> Columns<'e> {
         let mut cells = Cells { field, number, events, faults: &mut faults };
         match field.kind {
             // PostgreSQL's text has no NUL.
-            Kind::Text => Column::Text(
+            FieldKind::Text => FieldValues::Text(
                 cells.read(|text| (!text.contains('\0')).then_some(Cow::Borrowed(text))),
             ),
-            Kind::Uuid => Column::Uuid(cells.read(uuid)),
-            Kind::Timestamptz => Column::Timestamptz(cells.read(time::read)),
-            Kind::Numeric { precision, scale } => {
-                Column::Numeric(cells.read(|text| numeric::read(text, precision, scale)))
+            FieldKind::Uuid => FieldValues::Uuid(cells.read(uuid)),
+            FieldKind::Timestamptz => FieldValues::Timestamptz(cells.read(time::read)),
+            FieldKind::Numeric { precision, scale } => {
+                FieldValues::Numeric(cells.read(|text| numeric::read(text, precision, scale)))
             }
         }
     });
@@ -115,7 +115,7 @@ impl<'e> Cells<'_, 'e> {
             let found = body.found.as_ref().ok()?.get(self.number)?.as_ref()?;
             let value = found.text().and_then(|text| read(text));
             // A paid event is not kept back for a time: the record has one as well.
-            let is_time = self.field.kind == Kind::Timestamptz;
+            let is_time = self.field.kind == FieldKind::Timestamptz;
             if value.is_none() && fault.is_none() && !is_time {
                 *fault = Some(self.field.fault());
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// When to look again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct IdleBackoff {
     /// After that long.
     pub wait: Duration,
     /// Whether publishers have to be told beforehand that they should wake the relay.
@@ -25,15 +25,15 @@ const INSOMNIAC: u64 = 25;
 
 /// The pace after so many looks in a row that found nothing. `can_be_woken` says whether publishers may send the
 /// word at all.
-pub fn pace(empty_looks: usize, can_be_woken: bool) -> Pace {
+pub fn pace(empty_looks: usize, can_be_woken: bool) -> IdleBackoff {
     let awake = AWAKE.get(empty_looks.saturating_sub(1));
     if !can_be_woken {
         let millis = if empty_looks == 0 { 0 } else { *awake.unwrap_or(&INSOMNIAC) };
-        return Pace { wait: Duration::from_millis(millis), asleep: false };
+        return IdleBackoff { wait: Duration::from_millis(millis), asleep: false };
     }
     let drowsy = DROWSY.get(empty_looks.saturating_sub(1 + AWAKE.len()));
     let millis = if empty_looks == 0 { 0 } else { *awake.or(drowsy).unwrap_or(&ASLEEP) };
-    Pace { wait: Duration::from_millis(millis), asleep: empty_looks > AWAKE.len() }
+    IdleBackoff { wait: Duration::from_millis(millis), asleep: empty_looks > AWAKE.len() }
 }
 
 #[cfg(test)]
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn rows_keep_it_awake_and_silence_puts_it_to_sleep() {
-        assert_eq!(pace(0, true), Pace { wait: Duration::ZERO, asleep: false });
+        assert_eq!(pace(0, true), IdleBackoff { wait: Duration::ZERO, asleep: false });
         assert!((0..=AWAKE.len()).all(|looks| !pace(looks, true).asleep));
         assert!((AWAKE.len() + 1..100).all(|looks| pace(looks, true).asleep));
     }

@@ -11,7 +11,7 @@ use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-use self::keys::{Key, ReadKey, value_after};
+use self::keys::{JsonKey, ReadKey, value_after};
 use self::pointer::Node;
 pub use self::pointer::Pointers;
 use super::decode_error::{Reason, Rejection};
@@ -23,27 +23,27 @@ pub(super) mod pointer;
 
 /// What stands at a pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found<'a> {
+pub enum AtPointer<'a> {
     /// A string's text, or a number as written.
     Text(Cow<'a, str>),
     /// A boolean, an array or an object.
     Other,
 }
 
-impl<'a> Found<'a> {
+impl<'a> AtPointer<'a> {
     /// The text or number.
     pub fn text(&self) -> Option<&Cow<'a, str>> {
         match self {
-            Found::Text(text) => Some(text),
-            Found::Other => None,
+            AtPointer::Text(text) => Some(text),
+            AtPointer::Other => None,
         }
     }
 
     /// The same with a text of its own.
-    pub fn into_owned(self) -> Found<'static> {
+    pub fn into_owned(self) -> AtPointer<'static> {
         match self {
-            Found::Text(text) => Found::Text(Cow::Owned(text.into_owned())),
-            Found::Other => Found::Other,
+            AtPointer::Text(text) => AtPointer::Text(Cow::Owned(text.into_owned())),
+            AtPointer::Other => AtPointer::Other,
         }
     }
 }
@@ -52,7 +52,7 @@ impl<'a> Found<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object<'a> {
     /// What stands at each pointer, in their order; `None` if nothing does, or `null`.
-    pub found: Vec<Option<Found<'a>>>,
+    pub found: Vec<Option<AtPointer<'a>>>,
     /// Why `jsonb` would refuse it, if it would.
     pub refused_by_jsonb: Option<Rejection>,
 }
@@ -141,9 +141,9 @@ fn syntax(error: &serde_json::Error) -> Rejection {
 /// What the pass remembers.
 struct Walk<'a> {
     text: &'a str,
-    found: Vec<Option<Found<'a>>>,
+    found: Vec<Option<AtPointer<'a>>>,
     /// The keys of all objects now open; each object's are at the end while it is innermost.
-    keys: Vec<Key<'a>>,
+    keys: Vec<JsonKey<'a>>,
     has_nul: bool,
     numbers: Numbers,
     /// The key that ended the pass because it came before: where it ends, if known.
@@ -183,7 +183,7 @@ impl<'a> Walk<'a> {
         self.twice.is_none()
     }
 
-    fn note(&mut self, node: Option<&Node>, what: impl FnOnce() -> Found<'a>) {
+    fn note(&mut self, node: Option<&Node>, what: impl FnOnce() -> AtPointer<'a>) {
         if let Some((last, others)) = node.and_then(|node| node.here.split_last()) {
             let what = what();
             for place in others {
@@ -206,7 +206,7 @@ impl<'a> Value<'_, 'a> {
     fn number(self, shown: impl fmt::Display) {
         let (text, at) = (self.walk.text, self.at);
         let written = || at.and_then(|at| value_after(text, at)).map(Cow::Borrowed);
-        let number = || Found::Text(written().unwrap_or_else(|| shown.to_string().into()));
+        let number = || AtPointer::Text(written().unwrap_or_else(|| shown.to_string().into()));
         self.walk.note(self.node, number);
     }
 }
@@ -227,7 +227,7 @@ impl<'a> Visitor<'a> for Value<'_, 'a> {
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.walk.note(self.node, || Found::Other);
+        self.walk.note(self.node, || AtPointer::Other);
         Ok(())
     }
 
@@ -254,18 +254,18 @@ impl<'a> Visitor<'a> for Value<'_, 'a> {
     }
 
     fn visit_borrowed_str<E>(self, text: &'a str) -> Result<(), E> {
-        self.walk.note(self.node, || Found::Text(Cow::Borrowed(text)));
+        self.walk.note(self.node, || AtPointer::Text(Cow::Borrowed(text)));
         Ok(())
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
         self.walk.has_nul |= text.contains('\0');
-        self.walk.note(self.node, || Found::Text(Cow::Owned(text.into())));
+        self.walk.note(self.node, || AtPointer::Text(Cow::Owned(text.into())));
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut items: A) -> Result<(), A::Error> {
-        self.walk.note(self.node, || Found::Other);
+        self.walk.note(self.node, || AtPointer::Other);
         let node = self.node.filter(|node| !node.is_leaf());
         for index in 0usize.. {
             let node = node.and_then(|node| node.step(&index.to_string()));
@@ -279,7 +279,7 @@ impl<'a> Visitor<'a> for Value<'_, 'a> {
 
     fn visit_map<A: MapAccess<'a>>(self, mut entries: A) -> Result<(), A::Error> {
         let Value { walk, node, .. } = self;
-        walk.note(node, || Found::Other);
+        walk.note(node, || AtPointer::Other);
         let first = walk.keys.len();
         while let Some(key) = entries.next_key_seed(ReadKey(walk.text))? {
             walk.has_nul |= key.end.is_none() && key.text.contains('\0');

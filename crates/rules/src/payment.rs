@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::fields::{self, Body, Field, Kind};
+use super::fields::{self, Body, Field, FieldKind};
 use super::outcome::{Attempted, Outcome};
 
 /// A payment as `payments.sql` tells of it.
@@ -66,7 +66,8 @@ pub fn doubt(fields: &[Field], event: &Body<'_>, payment: Option<&Payment>) -> O
         [] => first_other_leaf(own, &event.text),
         fields => {
             let own = Body::read(own, fields);
-            let others = fields.iter().enumerate().filter(|(_, f)| f.kind != Kind::Timestamptz);
+            let others =
+                fields.iter().enumerate().filter(|(_, f)| f.kind != FieldKind::Timestamptz);
             let differs = |(number, _): &(usize, &Field)| {
                 own.value(*number)
                     .is_some_and(|own| !event.value(*number).is_some_and(|text| same(text, own)))

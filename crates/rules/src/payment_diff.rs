@@ -9,12 +9,12 @@ use serde_json::Value;
 use super::payment::{leaf, same};
 
 /// The place of a row in the order of time and key.
-pub type Place = (Timestamp, String);
+pub type OrderKey = (Timestamp, String);
 
 /// The places of one window over two lists, each sorted and of at most `rows` places after the same
 /// place: the first `rows` of both. What a list has beyond them comes again in the next window.
-pub fn window(payments: &[Place], purchases: &[Place], rows: usize) -> BTreeSet<Place> {
-    let mut window: BTreeSet<Place> = payments.iter().chain(purchases).cloned().collect();
+pub fn window(payments: &[OrderKey], purchases: &[OrderKey], rows: usize) -> BTreeSet<OrderKey> {
+    let mut window: BTreeSet<OrderKey> = payments.iter().chain(purchases).cloned().collect();
     while window.len() > rows {
         window.pop_last();
     }
@@ -51,7 +51,7 @@ mod tests {
 
     use super::*;
 
-    fn place(second: i64, key: &str) -> Place {
+    fn place(second: i64, key: &str) -> OrderKey {
         (Timestamp::from_second(second).unwrap(), key.to_owned())
     }
 

@@ -31,7 +31,7 @@ impl From<Phase> for State {
 
 /// A run that goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
+pub struct RunRules {
     /// What it is at.
     pub phase: Phase,
     /// Whether it only reports.
@@ -92,7 +92,7 @@ pub enum Action {
     Cover,
 }
 
-impl Run {
+impl RunRules {
     /// What becomes of the run, and what is written.
     pub fn on(&self, event: Event) -> (State, Vec<Action>) {
         let same = State::from(self.phase);
@@ -165,9 +165,9 @@ mod tests {
 
     const PHASES: [Phase; 3] = [Phase::Compare, Phase::MakeGood, Phase::Conflicts];
 
-    fn run(phase: Phase) -> Run {
+    fn run(phase: Phase) -> RunRules {
         let brake = Brake { rows: 5, share: 50, share_from: 4 };
-        Run { phase, dry_run: false, approved: false, is_sweep: true, brake }
+        RunRules { phase, dry_run: false, approved: false, is_sweep: true, brake }
     }
 
     fn events() -> Vec<(&'static str, Event)> {
@@ -212,13 +212,13 @@ mod tests {
         assert!(matches!(&actions[..], [Action::Begin(Phase::MakeGood), Action::Hold(_)]));
         let (_, actions) = run(Phase::Compare).on(compared(false));
         assert!(matches!(&actions[..], [Action::Hold(_)]));
-        let approved = Run { approved: true, ..run(Phase::Compare) };
+        let approved = RunRules { approved: true, ..run(Phase::Compare) };
         assert_eq!(approved.on(compared(false)), (State::Comparing, vec![]));
     }
 
     #[test]
     fn a_rehearsal_makes_nothing_good_whatever_is_missing() {
-        let rehearsal = Run { dry_run: true, ..run(Phase::Compare) };
+        let rehearsal = RunRules { dry_run: true, ..run(Phase::Compare) };
         for missing in [0, 1, 6] {
             let (state, actions) =
                 rehearsal.on(Event::Compared { compared: 10, missing, is_last: true });
@@ -230,11 +230,12 @@ mod tests {
     #[test]
     fn only_a_whole_run_that_is_no_rehearsal_covers_gaps() {
         let last = || Event::Checked { is_last: true };
-        let covers = |run: Run| run.on(last()).1.contains(&Action::Cover);
+        let covers = |run: RunRules| run.on(last()).1.contains(&Action::Cover);
         let whole = run(Phase::Conflicts);
         assert!(covers(whole));
         assert!(
-            !covers(Run { dry_run: true, ..whole }) && !covers(Run { is_sweep: false, ..whole })
+            !covers(RunRules { dry_run: true, ..whole })
+                && !covers(RunRules { is_sweep: false, ..whole })
         );
         let (_, actions) = whole.on(Event::Hindered("why".to_owned()));
         assert!(actions.contains(&Action::Cover), "the payments were all compared");

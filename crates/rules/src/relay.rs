@@ -21,14 +21,14 @@ use acknowledgements::Acknowledgements;
 use polling::Polling;
 use retries::Retries;
 pub use sending::{Pace, State};
-use sending::{Sending, Suspects};
-use steps::Steps;
-pub use steps::{Aside, LEASE, Parking, Step};
+use sending::{Sending, SuspectRows};
+use steps::CursorSteps;
+pub use steps::{Aside, CursorStep, LEASE, Parking};
 use topics::Topics;
-pub use topics::Waiting;
+pub use topics::WaitingTopic;
 
 /// A row of the outbox.
-pub trait Row {
+pub trait RelayRow {
     /// Its number: the rows of one key go in this order.
     fn seq(&self) -> i64;
     /// Its topic.
@@ -79,22 +79,22 @@ pub enum Event<R, C> {
     /// The keys that wait behind a row that is parked: topic and key.
     Blocked(HashSet<(String, String)>),
     /// The topics that rows which are parked wait for.
-    Waiting(Vec<Waiting>),
+    Waiting(Vec<WaitingTopic>),
     /// Rows that were parked and may go, in order.
     Found(Vec<R>),
     /// A topic's oldest row was handed to a client of its own.
     Tried(String),
     /// What became of a row that tries its topic.
-    TrialEnded(Trial),
+    TrialEnded(TopicTrial),
     /// The client that tries topics has nothing any more.
     TrialOver,
     /// The step was written that [`Term::step`] gave out.
-    Written(Step<C>),
+    Written(CursorStep<C>),
 }
 
 /// What became of a row that tries its topic.
 #[derive(Clone, Debug)]
-pub struct Trial {
+pub struct TopicTrial {
     /// The topic.
     pub topic: String,
     /// The row's key.
@@ -152,29 +152,29 @@ pub enum Task {
 pub struct Term<R, C> {
     sending: Sending,
     window: Window<Item<R, C>, ProduceError>,
-    suspects: Suspects,
+    suspects: SuspectRows,
     /// Topics and keys that wait behind a row that is parked.
     blocked: HashSet<(String, String)>,
     topics: Topics,
     acknowledgements: Acknowledgements,
     retries: Retries<R>,
     polling: Polling,
-    steps: Steps<C>,
+    steps: CursorSteps<C>,
 }
 
-impl<R: Row, C: Clone> Term<R, C> {
+impl<R: RelayRow, C: Clone> Term<R, C> {
     /// Begins at a claimed cursor. `can_be_woken` says whether publishers may send a word to a relay that sleeps.
     pub fn begin(cursor: C, can_be_woken: bool, now: Instant) -> Term<R, C> {
         Term {
             sending: Sending::default(),
             window: Window::default(),
-            suspects: Suspects::default(),
+            suspects: SuspectRows::default(),
             blocked: HashSet::new(),
             topics: Topics::default(),
             acknowledgements: Acknowledgements::begin(now),
             retries: Retries::begin(now),
             polling: Polling::begin(can_be_woken, now),
-            steps: Steps::begin(cursor, now),
+            steps: CursorSteps::begin(cursor, now),
         }
     }
 

@@ -70,18 +70,18 @@ pub struct Schedule {
 
 /// The payments a run looks at, by the time they became paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
+pub struct TimeRange {
     /// The first moment; `None` for everything.
     pub since: Option<Timestamp>,
     /// The moment after the last.
     pub until: Timestamp,
     /// Why this range.
-    pub reason: Reason,
+    pub reason: DueReason,
 }
 
 /// Why a run is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum DueReason {
     /// Time has passed since the last one.
     Time,
     /// The first sweep, or the last one is old.
@@ -90,39 +90,41 @@ pub enum Reason {
     Gap,
 }
 
-impl Reason {
+impl DueReason {
     /// In words, for people.
     pub fn as_str(self) -> &'static str {
         match self {
-            Reason::Time => "what became paid since the last run",
-            Reason::Sweep => "a sweep over everything, as now and then",
-            Reason::Gap => "a sweep over everything, for offsets were never read (makegood.gaps)",
+            DueReason::Time => "what became paid since the last run",
+            DueReason::Sweep => "a sweep over everything, as now and then",
+            DueReason::Gap => {
+                "a sweep over everything, for offsets were never read (makegood.gaps)"
+            }
         }
     }
 }
 
 impl Schedule {
     /// The run that is due, if one is. It stays behind the consumer, whose backlog is not missing.
-    pub fn due(&self) -> Option<Range> {
+    pub fn due(&self) -> Option<TimeRange> {
         let is_past =
             |at: Option<Timestamp>, every| at.is_none_or(|at| self.now >= later(at, every));
         let reached = self.consumed.map_or(self.now, |consumed| consumed.min(self.now));
         let until = earlier(reached, self.grace);
         let is_time = is_past(self.scheduled, self.every);
-        let sweep = |reason| Range { since: None, until, reason };
+        let sweep = |reason| TimeRange { since: None, until, reason };
         // A sweep covers a gap if it looks at everything that had been paid when the gap was found. The
         // first one that can is due at once; should it fail, the next one in its time.
         if let Some(found) = self.gap.filter(|found| *found <= until) {
             let is_first = self.scheduled.is_none_or(|at| at < later(found, self.grace));
-            return (is_time || is_first).then_some(sweep(Reason::Gap));
+            return (is_time || is_first).then_some(sweep(DueReason::Gap));
         }
         match self.cursor.filter(|_| !is_past(self.swept, self.sweep)) {
             _ if !is_time => None,
             // A consumer of which nothing is known yet is given time to begin.
-            None => (until > Timestamp::UNIX_EPOCH).then_some(sweep(Reason::Sweep)),
+            None => (until > Timestamp::UNIX_EPOCH).then_some(sweep(DueReason::Sweep)),
             Some(cursor) => {
                 let since = Some(earlier(cursor, OVERLAP));
-                (until > cursor).then_some(Range { since, until, reason: Reason::Time })
+                (until > cursor).then_some(TimeRange { since, until, reason: DueReason::Time })
             }
         }
     }
@@ -164,7 +166,10 @@ mod tests {
     #[test]
     fn a_run_goes_on_a_little_behind_the_cursor_and_stays_behind_now() {
         let range = schedule().due().unwrap();
-        assert_eq!(range, Range { since: Some(at(930)), until: at(998), reason: Reason::Time });
+        assert_eq!(
+            range,
+            TimeRange { since: Some(at(930)), until: at(998), reason: DueReason::Time }
+        );
     }
 
     #[test]
@@ -191,7 +196,7 @@ mod tests {
             Schedule { swept: None, ..schedule() },
             Schedule { swept: Some(at(400)), ..schedule() },
         ] {
-            let all = Range { since: None, until: at(998), reason: Reason::Sweep };
+            let all = TimeRange { since: None, until: at(998), reason: DueReason::Sweep };
             assert_eq!(due.due(), Some(all));
         }
     }
@@ -201,7 +206,7 @@ mod tests {
         let found =
             |minute| Schedule { gap: Some(at(minute)), scheduled: Some(at(996)), ..schedule() };
         assert_eq!(found(999).due(), None, "within the grace a payment may not be seen yet");
-        let all = Range { since: None, until: at(998), reason: Reason::Gap };
+        let all = TimeRange { since: None, until: at(998), reason: DueReason::Gap };
         assert_eq!(found(998).due(), Some(all), "before its time");
         assert_eq!(found(995).due(), Some(all), "the run of then was too early for it");
         assert_eq!(found(994).due(), None, "one that could cover it was asked for");

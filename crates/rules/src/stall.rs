@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use crate::diagnosis::Diagnosis;
 
-pub use debt::{Debts, Owed, Seen};
+pub use debt::{Debts, Owed, PartitionSeen};
 pub use ladder::{Ladder, Rung};
 pub use sentence::sentence;
 
 /// What is known of a route at one moment. Ages never reach back beyond the moment at which the
 /// watchdog itself last woke from being stopped, for then everything stood still.
 #[derive(Clone, Debug)]
-pub struct Facts {
+pub struct StallFacts {
     /// The one measure from which all limits follow.
     pub patience: Duration,
     /// How many partitions the group gave us; `None` while it has not spoken.
@@ -151,7 +151,7 @@ pub fn say_after(patience: Duration) -> Duration {
 }
 
 /// Nothing but its end helps against somebody's lock, and whoever can end it is told soon.
-fn say_after_for(facts: &Facts) -> Duration {
+fn say_after_for(facts: &StallFacts) -> Duration {
     match facts.database {
         Database::Locked(..) => facts.patience / 10,
         _ => say_after(facts.patience),
@@ -164,7 +164,7 @@ pub fn join_limit(patience: Duration) -> Duration {
 }
 
 /// The stall, if there is one.
-pub fn judge(facts: &Facts) -> Option<Stall> {
+pub fn judge(facts: &StallFacts) -> Option<Stall> {
     let limit = say_after_for(facts);
     let is_due = |age: &Duration| *age >= limit;
     let owed: Vec<&Owed> = facts.owed.iter().filter(|owed| is_due(&owed.age)).collect();
@@ -198,7 +198,7 @@ pub fn judge(facts: &Facts) -> Option<Stall> {
 }
 
 fn cause(
-    facts: &Facts,
+    facts: &StallFacts,
     owed: &[&Owed],
     silent: Option<Duration>,
     joining: Option<Duration>,
@@ -238,7 +238,7 @@ fn cause(
 }
 
 /// Whether something from outside keeps the route from moving, or may.
-pub fn is_excused(facts: &Facts) -> bool {
+pub fn is_excused(facts: &StallFacts) -> bool {
     matches!(facts.database, Database::Away(_) | Database::Locked(..))
         || facts.held.is_some()
         || facts.isolating
@@ -254,7 +254,7 @@ pub fn ask_after(patience: Duration) -> Duration {
 }
 
 /// Whether the route is beyond doubt: it reads what it was given, nothing waits, the thread lives.
-pub fn is_settled(facts: &Facts) -> bool {
+pub fn is_settled(facts: &StallFacts) -> bool {
     facts.assigned.is_some()
         && facts.unread_for.is_none()
         && facts.owed.is_empty()

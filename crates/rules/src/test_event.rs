@@ -4,13 +4,13 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::envelope::{Envelope, Reader, Rules};
-use super::field_path::Place;
+use super::field_path::FieldPath;
 use super::framing;
 use super::record::{Header, Record};
 
 /// Why a record cannot serve as a test event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unfit {
+pub enum UnfitRecord {
     /// It is of another type than the route takes.
     OtherType,
     /// It is no event at all; the reason in a sentence without its contents.
@@ -20,13 +20,18 @@ pub enum Unfit {
 /// A copy of a record under a new event id, with its key and the headers that say its type; other
 /// headers and envelopes are left out. The id replaces every one that the record has, wherever the route looks for
 /// one. `topic_id` is only needed to read the record as the route would.
-pub fn with_id(record: &Record, topic_id: Uuid, rules: &Rules, id: Uuid) -> Result<Record, Unfit> {
+pub fn with_id(
+    record: &Record,
+    topic_id: Uuid,
+    rules: &Rules,
+    id: Uuid,
+) -> Result<Record, UnfitRecord> {
     fits(record, topic_id, rules)?;
     let mut copy = Record { key: record.key.clone(), ..Record::default() };
     copy.headers = record.headers.iter().filter_map(|h| header(h, rules, id)).collect();
     let value = record.value.as_deref().unwrap_or_default();
     let inside = framing::unwrap(value, &rules.envelopes, rules.max_bytes);
-    let inside = inside.map_err(|rejection| Unfit::NoEvent(rejection.detail))?;
+    let inside = inside.map_err(|rejection| UnfitRecord::NoEvent(rejection.detail))?;
     for (name, value) in inside.headers {
         let own = Header { name: name.into_bytes(), value: Some(value.into_bytes()) };
         copy.headers.extend(header(&own, rules, id));
@@ -37,18 +42,20 @@ pub fn with_id(record: &Record, topic_id: Uuid, rules: &Rules, id: Uuid) -> Resu
     Ok(copy)
 }
 
-fn fits(record: &Record, topic_id: Uuid, rules: &Rules) -> Result<(), Unfit> {
+fn fits(record: &Record, topic_id: Uuid, rules: &Rules) -> Result<(), UnfitRecord> {
     match Reader::new(rules, &[]).decode(record, topic_id) {
         Envelope::Event(_) => Ok(()),
-        Envelope::Foreign(_) => Err(Unfit::OtherType),
-        Envelope::Tombstone => Err(Unfit::NoEvent("it has no value".to_owned())),
-        Envelope::Rejected(rejection) => Err(Unfit::NoEvent(rejection.detail)),
+        Envelope::Foreign(_) => Err(UnfitRecord::OtherType),
+        Envelope::Tombstone => Err(UnfitRecord::NoEvent("it has no value".to_owned())),
+        Envelope::Rejected(rejection) => Err(UnfitRecord::NoEvent(rejection.detail)),
     }
 }
 
 fn header(header: &Header, rules: &Rules, id: Uuid) -> Option<Header> {
-    let is_in = |places: &[Place]| {
-        places.iter().any(|p| matches!(p, Place::Header(name) if name.as_bytes() == header.name))
+    let is_in = |places: &[FieldPath]| {
+        places
+            .iter()
+            .any(|p| matches!(p, FieldPath::Header(name) if name.as_bytes() == header.name))
     };
     if is_in(&rules.id_from) {
         let value = Some(id.to_string().into_bytes());
@@ -62,7 +69,7 @@ fn renamed(value: &[u8], rules: &Rules, id: Uuid) -> Vec<u8> {
     let text = value.strip_prefix("\u{feff}".as_bytes()).unwrap_or(value);
     let Ok(mut json) = serde_json::from_slice::<Value>(text) else { return value.to_vec() };
     for place in &rules.id_from {
-        if let Place::Json(pointer) = place
+        if let FieldPath::Json(pointer) = place
             && let Some(found) = json.pointer_mut(pointer)
             && (found.is_string() || found.is_number())
         {
@@ -79,8 +86,8 @@ mod tests {
     fn rules() -> Rules {
         Rules {
             envelopes: Vec::new(),
-            id_from: vec![Place::Header("id".into()), Place::Json("/eventId".into())],
-            type_from: vec![Place::Header("type".into()), Place::Json("/eventType".into())],
+            id_from: vec![FieldPath::Header("id".into()), FieldPath::Json("/eventId".into())],
+            type_from: vec![FieldPath::Header("type".into()), FieldPath::Json("/eventType".into())],
             event_type: Some("PAID".to_owned()),
             max_bytes: 1000,
         }
@@ -134,8 +141,8 @@ mod tests {
     fn a_copy_of_a_wrapped_event_is_a_plain_one() {
         let rules = Rules { envelopes: vec!["cloudevents".parse().unwrap()], ..rules() };
         let rules = Rules {
-            id_from: vec![Place::Header("ce_id".into())],
-            type_from: vec![Place::Header("ce_type".into())],
+            id_from: vec![FieldPath::Header("ce_id".into())],
+            type_from: vec![FieldPath::Header("ce_type".into())],
             ..rules
         };
         let text = r#"{"specversion":"1.0","id":"e1","type":"PAID","source":"/","data":{"paymentId":"p1"}}"#;
@@ -150,11 +157,11 @@ mod tests {
     #[test]
     fn what_the_route_would_not_take_is_refused() {
         let made = |value: &str| with_id(&record(&[], value), Uuid::nil(), &rules(), ID);
-        assert_eq!(made(r#"{"eventType":"REFUNDED"}"#), Err(Unfit::OtherType));
-        assert!(matches!(made("not json"), Err(Unfit::NoEvent(_))));
+        assert_eq!(made(r#"{"eventType":"REFUNDED"}"#), Err(UnfitRecord::OtherType));
+        assert!(matches!(made("not json"), Err(UnfitRecord::NoEvent(_))));
         assert!(matches!(
             with_id(&Record::default(), Uuid::nil(), &rules(), ID),
-            Err(Unfit::NoEvent(_))
+            Err(UnfitRecord::NoEvent(_))
         ));
     }
 }

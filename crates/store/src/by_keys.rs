@@ -22,7 +22,7 @@ pub(super) trait ByKeys: Sync {
 
 /// What came of it.
 #[derive(Default)]
-pub(super) struct Asked {
+pub(super) struct KeysAnswer {
     /// What was found.
     pub rows: Vec<Row>,
     /// The keys that are refused for their own sake, or for that of their payment's row.
@@ -59,16 +59,16 @@ pub(super) async fn by_keys(
     keys: &[String],
     payments: &impl ByKeys,
     last: &LastFound,
-) -> Result<Asked, Fault> {
+) -> Result<KeysAnswer, Fault> {
     let why = match tried(keys, payments).await? {
         Ok(rows) => {
             last.note(&rows);
-            return Ok(Asked { rows, ..Asked::default() });
+            return Ok(KeysAnswer { rows, ..KeysAnswer::default() });
         }
         Err(why) => why,
     };
     let Some(control) = control(keys, payments, last).await? else { return Err(why) };
-    let mut asked = Asked::default();
+    let mut asked = KeysAnswer::default();
     let (first, second) = keys.split_at(keys.len() / 2);
     let mut open = vec![second, first];
     while let Some(part) = open.pop() {

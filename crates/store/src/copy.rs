@@ -15,15 +15,15 @@ const HEAD: usize = 19;
 const CHUNK: usize = 64 * 1024;
 
 /// Rows in COPY's binary form (PostgreSQL docs, COPY, "Binary Format"). Each row is begun by
-/// [`Rows::row`] and then takes its fields, each in the binary form of its column's type.
-pub struct Rows {
+/// [`CopyRows::row`] and then takes its fields, each in the binary form of its column's type.
+pub struct CopyRows {
     bytes: BytesMut,
 }
 
-impl Rows {
+impl CopyRows {
     /// No rows, with room for so many bytes of them.
-    pub fn with_capacity(bytes: usize) -> Rows {
-        let mut rows = Rows { bytes: BytesMut::with_capacity(bytes) };
+    pub fn with_capacity(bytes: usize) -> CopyRows {
+        let mut rows = CopyRows { bytes: BytesMut::with_capacity(bytes) };
         rows.bytes.extend_from_slice(b"PGCOPY\n\xff\r\n\0");
         rows.bytes.extend_from_slice(&[0; 8]);
         rows
@@ -48,14 +48,14 @@ impl Rows {
 
     /// The same rows by column, each of which can be sent as an array of its type: what COPY takes for
     /// a field is what an array takes for an element.
-    pub(super) fn columns(self) -> Vec<Column> {
+    pub(super) fn columns(self) -> Vec<ColumnParam> {
         let mut bytes = self.bytes;
         let _ = bytes.split_to(HEAD);
-        let mut columns: Vec<Column> = Vec::new();
+        let mut columns: Vec<ColumnParam> = Vec::new();
         while bytes.len() >= 2 {
             let fields = i16::from_be_bytes([bytes[0], bytes[1]]);
             let _ = bytes.split_to(2);
-            columns.resize_with(usize::try_from(fields).unwrap_or_default(), Column::default);
+            columns.resize_with(usize::try_from(fields).unwrap_or_default(), ColumnParam::default);
             for column in &mut columns {
                 let length = bytes.split_to(4);
                 let length = i32::from_be_bytes([length[0], length[1], length[2], length[3]]);
@@ -90,9 +90,9 @@ where
 
 /// One column of some rows, as an array parameter.
 #[derive(Debug, Default)]
-pub(super) struct Column(Vec<Option<BytesMut>>);
+pub(super) struct ColumnParam(Vec<Option<BytesMut>>);
 
-impl ToSql for Column {
+impl ToSql for ColumnParam {
     fn to_sql(
         &self,
         ty: &Type,

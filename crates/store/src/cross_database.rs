@@ -10,7 +10,9 @@ use serde_json::Value;
 use tokio_postgres::Row;
 
 use super::json::JsonText;
-use super::payments::{Ask, Conflict, Found, LookFault, Missing, Place, Scope, cell, run, time};
+use super::payments::{
+    Conflict, LookFault, Missing, PaymentsFound, PaymentsQuery, Place, Scope, cell, run, time,
+};
 use super::{Store, Tx};
 use rules::payment_diff::{contradiction, window};
 
@@ -23,9 +25,9 @@ pub(super) struct Sides<'a> {
     /// The payments' database.
     pub source: &'a Store,
     /// `payments.sql`, run there.
-    pub payments: Ask<'a>,
+    pub payments: PaymentsQuery<'a>,
     /// `purchases.sql`, run in the transaction at hand.
-    pub purchases: Ask<'a>,
+    pub purchases: PaymentsQuery<'a>,
 }
 
 struct Payment {
@@ -47,7 +49,7 @@ pub(super) async fn missing(
     sides: Sides<'_>,
     tx: &Tx,
     scope: Scope<'_>,
-) -> Result<Found<Missing>, LookFault> {
+) -> Result<PaymentsFound<Missing>, LookFault> {
     let payments = sides.payments(scope).await?;
     let edge = payments.iter().max_by_key(|(key, p)| (p.at, *key));
     let edge = edge.map(|(key, p)| Place { at: Some(p.at), key: Some(key.clone()) });
@@ -60,7 +62,7 @@ pub(super) async fn missing(
     let items = missing
         .filter_map(|(key, p)| Some(Missing { key, paid_at: p.at, event: p.event? }))
         .collect();
-    Ok(Found { items, compared, edge, read: count(read) })
+    Ok(PaymentsFound { items, compared, edge, read: count(read) })
 }
 
 /// As `conflicts.sql` finds them.
@@ -68,7 +70,7 @@ pub(super) async fn conflicts(
     sides: Sides<'_>,
     tx: &Tx,
     scope: Scope<'_>,
-) -> Result<Found<Conflict>, LookFault> {
+) -> Result<PaymentsFound<Conflict>, LookFault> {
     let (keys, page) = match scope {
         Scope::Keys(keys) => (keys.to_vec(), None),
         Scope::Window { rows, .. } => {
@@ -103,7 +105,7 @@ pub(super) async fn conflicts(
     let edge = page.as_ref().and_then(BTreeSet::last);
     let edge = edge.map(|(at, key)| Place { at: Some(*at), key: Some(key.clone()) });
     let compared = count(page.map_or(keys.len(), |page| page.len()));
-    Ok(Found { items, compared, edge, read: compared })
+    Ok(PaymentsFound { items, compared, edge, read: compared })
 }
 
 impl Sides<'_> {

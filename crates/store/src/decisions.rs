@@ -5,7 +5,7 @@ use rules::ids::{CaseId, DecisionId, RouteId};
 
 /// A replay that somebody asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct ReplayRequest {
     /// The decision.
     pub decision: DecisionId,
     /// The record it is about.
@@ -20,10 +20,10 @@ pub async fn waiting(
     after: DecisionId,
     (limit, bytes): (i64, i64),
     fingerprint: &str,
-) -> Result<Vec<Asked>, Fault> {
+) -> Result<Vec<ReplayRequest>, Fault> {
     let sql = include_str!("../../../sql/core/decision_waiting.sql");
     let rows = store.query(sql, &[&route, &after, &limit, &bytes, &fingerprint]).await?;
-    Ok(rows.iter().map(|row| Asked { decision: row.get(0), case: row.get(1) }).collect())
+    Ok(rows.iter().map(|row| ReplayRequest { decision: row.get(0), case: row.get(1) }).collect())
 }
 
 /// Locks the replays that people asked for of some records.

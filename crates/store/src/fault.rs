@@ -18,7 +18,7 @@ pub enum Fault {
         /// The server's message without values.
         message: String,
         /// What it is about, as far as the server says.
-        about: About,
+        about: FaultSubject,
     },
     /// There is no connection, or it broke.
     #[error("PostgreSQL is out of reach: {cause}")]
@@ -30,7 +30,7 @@ pub enum Fault {
 
 /// What an error is about: names of the schema, never values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct About {
+pub struct FaultSubject {
     /// The character of the statement, counted from 1.
     pub position: Option<u32>,
     /// The table whose constraint was violated.
@@ -112,7 +112,7 @@ impl From<&tokio_postgres::Error> for Fault {
             Some(db) => Fault::Refused {
                 sqlstate: db.code().code().to_owned(),
                 message: message(db),
-                about: About::of(db),
+                about: FaultSubject::of(db),
             },
             None => Fault::Lost { cause: chain(error) },
         }
@@ -134,15 +134,15 @@ impl From<PoolError> for Fault {
     }
 }
 
-impl About {
-    fn of(db: &DbError) -> About {
+impl FaultSubject {
+    fn of(db: &DbError) -> FaultSubject {
         let position = match db.position() {
             Some(ErrorPosition::Original(at)) => Some(*at),
             // Of a statement inside a function, whose text is not ours.
             Some(ErrorPosition::Internal { .. }) | None => None,
         };
         let (table, column) = (db.table().map(str::to_owned), db.column().map(str::to_owned));
-        About { position, table, column }
+        FaultSubject { position, table, column }
     }
 }
 

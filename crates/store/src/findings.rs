@@ -194,7 +194,7 @@ pub async fn to_make_good(tx: &Tx, job: &str, wanted: &Wanted<'_>) -> Result<Vec
 
 /// An open finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Open {
+pub struct OpenFinding {
     /// Its number.
     pub id: i64,
     /// The payment.
@@ -210,8 +210,11 @@ pub async fn open_after(
     unpurchased: bool,
     after: i64,
     limit: i64,
-) -> Result<Vec<Open>, Fault> {
+) -> Result<Vec<OpenFinding>, Fault> {
     let sql = include_str!("../../../sql/core/finding_open_keys.sql");
     let rows = tx.query(sql, &[&job, &unpurchased, &after, &limit]).await?;
-    Ok(rows.iter().map(|row| Open { id: row.get(0), key: row.get(1), kind: row.get(2) }).collect())
+    Ok(rows
+        .iter()
+        .map(|row| OpenFinding { id: row.get(0), key: row.get(1), kind: row.get(2) })
+        .collect())
 }

@@ -24,7 +24,7 @@ pub struct Gap {
 
 /// A gap that nothing has covered yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Open {
+pub struct OpenGap {
     /// Its number.
     pub id: i64,
     /// Its route.
@@ -87,14 +87,14 @@ pub async fn newest_open(store: &Store, route: RouteId) -> Result<Option<Timesta
 }
 
 /// The gaps that are open, by route, partition and offset.
-pub async fn open(store: &Store) -> Result<Vec<Open>, Fault> {
+pub async fn open(store: &Store) -> Result<Vec<OpenGap>, Fault> {
     let rows = store.query(include_str!("../../../sql/core/gap_list.sql"), &[]).await?;
     Ok(rows.iter().map(read).collect())
 }
 
 /// A row of `gap_list.sql`.
-pub(super) fn read(row: &Row) -> Open {
-    Open {
+pub(super) fn read(row: &Row) -> OpenGap {
+    OpenGap {
         id: row.get("gap"),
         route: row.get("route"),
         topic: row.get("topic"),

@@ -36,7 +36,7 @@ pub use fault::ApplyFault;
 use fault::end;
 use gone::map_unless_gone;
 pub use make_good::{Backfill, MadeGood, make_good, rehearse_backfill};
-use params::Rows;
+use params::InboxRows;
 pub use rehearse::{Rehearsed, rehearse};
 pub use replay::{Replay, Replayed, is_own_fault, rehearse_replay, replay, verified};
 use rules::outcome::{Counter, Outcome};
@@ -45,7 +45,7 @@ pub use unseen::{Unseen, unseen};
 use verify::verify;
 
 use super::positions;
-use super::quarantine::{self, Look, Refusal};
+use super::quarantine::{self, QuarantineSnapshot, Refusal};
 use super::{Store, Tx, test_events};
 use put_away::put_away;
 
@@ -88,7 +88,8 @@ async fn answers(
 /// Asks what is known of the batch before the mapping runs, and drops what is known.
 async fn look(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(), ApplyFault> {
     let (ranges, fingerprint) = (batch.ranges(), batch.mapping.fingerprint());
-    let look = Look::take(tx, batch.route, batch.log.topic_id, &ranges, &fingerprint).await;
+    let look =
+        QuarantineSnapshot::take(tx, batch.route, batch.log.topic_id, &ranges, &fingerprint).await;
     sorted.drop_known(batch, look.map_err(ApplyFault::Engine)?);
     if batch.looks {
         drop_seen(tx, batch, sorted).await.map_err(ApplyFault::Engine)?;
@@ -121,7 +122,7 @@ async fn keep(
     sorted: &mut Sorted<'_>,
     answers: Vec<Answer>,
 ) -> Result<(), ApplyFault> {
-    let mut rows = Rows::with_capacity(sorted.fresh.len());
+    let mut rows = InboxRows::with_capacity(sorted.fresh.len());
     let mut keys = Vec::new();
     for (fresh, answer) in sorted.fresh.iter().zip(answers) {
         let record = batch.entries[fresh.entry].record;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::json::JsonText;
-use super::statuses::Seen;
+use super::statuses::UnnamedStatuses;
 use super::when::{Sent, Times};
 use super::{Fault, Store, Tx, workers};
 use rules::ids::{Epoch, RouteId};
@@ -37,7 +37,7 @@ pub struct Lease {
     /// What hinders the job, as it was last said.
     pub notice: Option<String>,
     /// The words of the payments' status that nobody named, as far as they were seen.
-    pub statuses: Seen,
+    pub statuses: UnnamedStatuses,
     /// What is wrong with those words, as it was last said.
     pub statuses_say: Option<String>,
     /// The database's clock.
@@ -64,7 +64,7 @@ pub async fn lease(store: &Store, job: &str, owner: Uuid) -> Result<Option<Lease
         look: row.time("look_at"),
         looked: row.time("looked_at"),
         notice: row.get("notice"),
-        statuses: Seen::of(row.get("statuses")),
+        statuses: UnnamedStatuses::of(row.get("statuses")),
         statuses_say: row.get("statuses_say"),
         now: row.moment("now"),
     }))
@@ -96,7 +96,12 @@ pub async fn notice(store: &Store, job: &str, what: Option<&str>) -> Result<(), 
 }
 
 /// Notes which words of the payments' status were seen that nobody named, and what is wrong with them.
-pub async fn statuses(tx: &Tx, job: &str, seen: &Seen, say: Option<&str>) -> Result<(), Fault> {
+pub async fn statuses(
+    tx: &Tx,
+    job: &str,
+    seen: &UnnamedStatuses,
+    say: Option<&str>,
+) -> Result<(), Fault> {
     let sql = include_str!("../../../sql/core/job_statuses.sql");
     tx.execute(sql, &[&job, &JsonText(&seen.text()), &say]).await?;
     Ok(())

@@ -44,7 +44,7 @@ pub mod verdicts;
 mod when;
 pub mod workers;
 
-pub use fault::{About, Fault};
+pub use fault::{Fault, FaultSubject};
 pub use tx::{CommitFault, Tx};
 
 use std::time::Duration;

@@ -12,7 +12,7 @@ use std::path::Path;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-pub use looks::{Index, Look, Looks};
+pub use looks::{Index, Looks, ReadStatement};
 pub use payments::{BELIEVED, Payments};
 
 use super::by_keys::LastFound;
@@ -20,7 +20,7 @@ use super::{Fault, Shape, Store};
 use rules::business_key::{BusinessKey, DIRECTIVE};
 use rules::diagnosis::Diagnosis;
 use rules::envelope;
-use rules::fields::{self, Body, Field, Kind};
+use rules::fields::{self, Body, Field, FieldKind};
 use rules::problem::{Code, Problem};
 
 const BUILT_IN: &str = include_str!("../../../sql/purchases/apply.sql");
@@ -201,10 +201,10 @@ impl Mapping {
             return vec![Type::UUID_ARRAY, Type::JSONB_ARRAY, Type::TIMESTAMPTZ_ARRAY];
         }
         let fields = self.fields.iter().map(|field| match field.kind {
-            Kind::Text => Type::TEXT_ARRAY,
-            Kind::Uuid => Type::UUID_ARRAY,
-            Kind::Timestamptz => Type::TIMESTAMPTZ_ARRAY,
-            Kind::Numeric { .. } => Type::NUMERIC_ARRAY,
+            FieldKind::Text => Type::TEXT_ARRAY,
+            FieldKind::Uuid => Type::UUID_ARRAY,
+            FieldKind::Timestamptz => Type::TIMESTAMPTZ_ARRAY,
+            FieldKind::Numeric { .. } => Type::NUMERIC_ARRAY,
         });
         let before = [Type::UUID_ARRAY, Type::TIMESTAMPTZ_ARRAY, Type::TEXT_ARRAY];
         before.into_iter().chain(fields).collect()

@@ -31,7 +31,7 @@ const PROOF: usize = 3;
 
 /// What a trial came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trial {
+pub enum DryRun {
     /// There was no payment to try it on.
     NoPayment,
     /// It fits: a payment's key, and the mapping's outcome for it.
@@ -68,23 +68,23 @@ pub async fn trial(
     store: &Store,
     source: Option<&Store>,
     mapping: &Mapping,
-) -> Result<Trial, Fault> {
+) -> Result<DryRun, Fault> {
     let (mut failed, mut rejected, mut tried) = (None, None, 0);
     for (key, event) in recent(source.unwrap_or(store), mapping).await?.into_iter().take(TRIED) {
         match apply(store, mapping, &event).await {
             Ok(Rehearsed { outcome: Attempted::Rejected, detail, .. }) => {
                 rejected = rejected.or(Some((key, detail.unwrap_or_default())));
             }
-            Ok(Rehearsed { outcome, .. }) => return Ok(Trial::Fits { key, outcome }),
+            Ok(Rehearsed { outcome, .. }) => return Ok(DryRun::Fits { key, outcome }),
             Err(ApplyFault::Engine(fault)) => return Err(fault),
             Err(fault) => failed = failed.or(Some((key, fault))),
         }
         tried += 1;
     }
     Ok(match (failed, rejected) {
-        (Some((key, fault)), _) => Trial::Fails { key, tried, fault },
-        (None, Some((key, detail))) => Trial::Rejects { key, tried, detail },
-        (None, None) => Trial::NoPayment,
+        (Some((key, fault)), _) => DryRun::Fails { key, tried, fault },
+        (None, Some((key, detail))) => DryRun::Rejects { key, tried, detail },
+        (None, None) => DryRun::NoPayment,
     })
 }
 
@@ -146,16 +146,16 @@ async fn recent(store: &Store, mapping: &Mapping) -> Result<Vec<(String, String)
 pub async fn check(store: &Store, source: Option<&Store>, mapping: &Mapping) -> Result<(), Unfit> {
     mapping.check(store).await?;
     match trial(store, source, mapping).await {
-        Ok(Trial::Rejects { key, tried, detail }) if tried >= PROOF => {
+        Ok(DryRun::Rejects { key, tried, detail }) if tried >= PROOF => {
             let reason =
                 format!("apply.sql rejects the last {tried} payments, {key} for: {detail}");
             Err(Unfit::Drifted(drifted(reason).advice("correct apply.sql, and reload")))
         }
-        Ok(Trial::Fails { fault: ApplyFault::Breach(what), .. }) => Err(mapping.broken(what)),
-        Ok(Trial::Fails { fault: fault @ ApplyFault::Altered, .. }) => {
+        Ok(DryRun::Fails { fault: ApplyFault::Breach(what), .. }) => Err(mapping.broken(what)),
+        Ok(DryRun::Fails { fault: fault @ ApplyFault::Altered, .. }) => {
             Err(Unfit::Drifted(fault.diagnosis()))
         }
-        Ok(Trial::Fails { key, tried, fault: ApplyFault::Mapping(fault) }) => {
+        Ok(DryRun::Fails { key, tried, fault: ApplyFault::Mapping(fault) }) => {
             let advice = mapping.advice(store, "apply.sql", &mapping.apply, &fault).await;
             if tried >= PROOF {
                 return Err(Unfit::Drifted(drifted(fault.to_string()).advice(advice)));
@@ -173,7 +173,7 @@ pub async fn check(store: &Store, source: Option<&Store>, mapping: &Mapping) -> 
         }
         outcome => {
             let outcome = match &outcome {
-                Ok(Trial::Fits { outcome, .. }) => outcome.as_str(),
+                Ok(DryRun::Fits { outcome, .. }) => outcome.as_str(),
                 _ => "no payment",
             };
             debug!(outcome, origin = mapping.origin, "mapping tried");

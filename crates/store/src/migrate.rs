@@ -56,7 +56,7 @@ pub const BOTH: &[Set] = &[Set::Inbox, Set::Outbox];
 
 /// One migration and whether it has been applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct MigrationState {
     /// `V1__inbox` and so on.
     pub name: String,
     /// Whether the database has it.
@@ -154,11 +154,11 @@ async fn create_schema(client: &Client) -> Result<(), tokio_postgres::Error> {
 }
 
 /// Every migration of some sets, and whether the database has it.
-pub async fn status(store: &Store, sets: &[Set]) -> Result<Vec<Step>, Problem> {
+pub async fn status(store: &Store, sets: &[Set]) -> Result<Vec<MigrationState>, Problem> {
     let mut steps = Vec::new();
     for set in sets {
         let applied = set.names(store).await?;
-        steps.extend(set.known().iter().map(|m| Step {
+        steps.extend(set.known().iter().map(|m| MigrationState {
             name: m.to_string(),
             applied: applied.iter().any(|(version, _)| *version == m.version()),
         }));

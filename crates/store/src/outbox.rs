@@ -21,7 +21,7 @@ use tokio_postgres::types::{Json, ToSql};
 use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
-pub use claim::Claim;
+pub use claim::ClaimOutcome;
 pub use delta::Delta;
 pub use turns::Turn;
 
@@ -30,7 +30,7 @@ use super::{Fault, answer_timeout, connect};
 use config::Postgres;
 use rules::diagnosis::Diagnosis;
 use rules::problem::Problem;
-use rules::relay::{LEASE, Step};
+use rules::relay::{CursorStep, LEASE};
 
 /// A cursor that is lost costs duplicates, never a row, so its commits need not wait for the disk. Scans and sorts of
 /// whole tables are what the planner falls for while statistics are young. A relay that is frozen within a transaction
@@ -85,15 +85,15 @@ pub struct Shard {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saying {
     /// What the term says.
-    pub step: Step<Cursor>,
+    pub step: CursorStep<Cursor>,
     /// Whether this is the last step: the lease ends with it.
     pub leaving: bool,
     /// What else a person should know.
     pub remark: Option<String>,
 }
 
-impl From<Step<Cursor>> for Saying {
-    fn from(step: Step<Cursor>) -> Saying {
+impl From<CursorStep<Cursor>> for Saying {
+    fn from(step: CursorStep<Cursor>) -> Saying {
         Saying { step, leaving: false, remark: None }
     }
 }
@@ -103,7 +103,7 @@ impl From<Step<Cursor>> for Saying {
 pub struct Lost;
 
 /// The session.
-pub struct Session {
+pub struct OutboxSession {
     client: Client,
     /// Told when a publisher finds the relay asleep.
     pub woken: Arc<Notify>,
@@ -114,14 +114,20 @@ pub struct Session {
     shard: Shard,
 }
 
-impl Session {
+impl OutboxSession {
     /// Connects and listens.
-    pub async fn open(postgres: &Postgres, shard: Shard) -> Result<Session, Problem> {
+    pub async fn open(postgres: &Postgres, shard: Shard) -> Result<OutboxSession, Problem> {
         let (client, woken) = connect::listener(postgres, "makegood relay").await?;
         client.batch_execute(SESSION).await.map_err(unusable)?;
         let sql = "SELECT current_setting('max_prepared_transactions') = '0'";
         let can_be_woken = client.query_one(sql, &[]).await.map_err(unusable)?.get(0);
-        Ok(Session { client, woken, can_be_woken, statements: Mutex::new(HashMap::new()), shard })
+        Ok(OutboxSession {
+            client,
+            woken,
+            can_be_woken,
+            statements: Mutex::new(HashMap::new()),
+            shard,
+        })
     }
 
     /// Tells followers that the lease is free.
@@ -219,7 +225,7 @@ fn unusable(error: tokio_postgres::Error) -> Problem {
     Fault::from(error).problem("cannot set up the relay's session")
 }
 
-impl rules::relay::Row for Row {
+impl rules::relay::RelayRow for Row {
     fn seq(&self) -> i64 {
         self.seq
     }

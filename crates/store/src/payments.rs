@@ -68,7 +68,7 @@ pub(super) struct Params<'a> {
 
 impl Params<'_> {
     /// In their order, for a statement that may take what the words of the status mean as well.
-    pub(super) fn each<'p>(&'p self, ask: Ask<'p>) -> Vec<&'p (dyn ToSql + Sync)> {
+    pub(super) fn each<'p>(&'p self, ask: PaymentsQuery<'p>) -> Vec<&'p (dyn ToSql + Sync)> {
         let mut each: Vec<&(dyn ToSql + Sync)> =
             vec![&self.at, &self.key, &self.until, &self.rows, &self.keys];
         ask.statuses_behind(&mut each);
@@ -78,14 +78,14 @@ impl Params<'_> {
 
 /// A statement of the mapping that reads.
 #[derive(Clone, Copy)]
-pub struct Ask<'a> {
+pub struct PaymentsQuery<'a> {
     /// Its text.
     pub sql: &'a str,
     /// What the words of the payments' status mean.
     pub statuses: &'a Statuses,
 }
 
-impl<'a> Ask<'a> {
+impl<'a> PaymentsQuery<'a> {
     /// Puts them behind the statement's other parameters, as far as it takes them.
     pub(super) fn statuses_behind(self, params: &mut Vec<&'a (dyn ToSql + Sync)>) {
         let Statuses { paid, refunded, .. } = self.statuses;
@@ -96,7 +96,7 @@ impl<'a> Ask<'a> {
 
 /// What a look found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found<T> {
+pub struct PaymentsFound<T> {
     /// What it was looking for.
     pub items: Vec<T>,
     /// How many payments were looked at.
@@ -107,15 +107,15 @@ pub struct Found<T> {
     pub edge: Option<Place>,
 }
 
-impl<T> Default for Found<T> {
-    fn default() -> Found<T> {
-        Found { items: Vec::new(), compared: 0, read: 0, edge: None }
+impl<T> Default for PaymentsFound<T> {
+    fn default() -> PaymentsFound<T> {
+        PaymentsFound { items: Vec::new(), compared: 0, read: 0, edge: None }
     }
 }
 
-impl<T> Found<T> {
+impl<T> PaymentsFound<T> {
     /// Adds what was found elsewhere.
-    pub fn add(&mut self, other: Found<T>) {
+    pub fn add(&mut self, other: PaymentsFound<T>) {
         self.items.extend(other.items);
         self.compared += other.compared;
     }
@@ -186,7 +186,11 @@ impl Looker {
     }
 
     /// Payments without a purchase.
-    pub async fn missing(&self, tx: &Tx, scope: Scope<'_>) -> Result<Found<Missing>, LookFault> {
+    pub async fn missing(
+        &self,
+        tx: &Tx,
+        scope: Scope<'_>,
+    ) -> Result<PaymentsFound<Missing>, LookFault> {
         if let Some(sides) = self.sides() {
             return cross_database::missing(sides, tx, scope).await;
         }
@@ -215,12 +219,16 @@ impl Looker {
     }
 
     /// Contradictions; none if the mapping has no `conflicts.sql`.
-    pub async fn conflicts(&self, tx: &Tx, scope: Scope<'_>) -> Result<Found<Conflict>, LookFault> {
+    pub async fn conflicts(
+        &self,
+        tx: &Tx,
+        scope: Scope<'_>,
+    ) -> Result<PaymentsFound<Conflict>, LookFault> {
         if let Some(sides) = self.sides() {
             return cross_database::conflicts(sides, tx, scope).await;
         }
         let Some(sql) = &self.mapping.looks.conflicts else {
-            return Ok(Found::default());
+            return Ok(PaymentsFound::default());
         };
         let rows = run(tx, self.mapping.looks.ask(sql), scope).await?;
         read("conflicts.sql", &rows, "kind", "at", |row| {
@@ -238,7 +246,11 @@ impl Looker {
 
 /// Runs a statement that reads. Rows that a policy hides make it fail: they must not pass for rows that are not
 /// there.
-pub(super) async fn run(tx: &Tx, ask: Ask<'_>, scope: Scope<'_>) -> Result<Vec<Row>, Fault> {
+pub(super) async fn run(
+    tx: &Tx,
+    ask: PaymentsQuery<'_>,
+    scope: Scope<'_>,
+) -> Result<Vec<Row>, Fault> {
     tx.batch("SET LOCAL row_security = off").await?;
     let rows = tx.query_host(ask.sql, &scope.params().each(ask)).await?;
     tx.batch("SET LOCAL row_security TO DEFAULT").await?;
@@ -252,9 +264,10 @@ fn read<T>(
     mark: &str,
     time: &str,
     item: impl Fn(&Row) -> Option<T>,
-) -> Result<Found<T>, LookFault> {
+) -> Result<PaymentsFound<T>, LookFault> {
     let breach = |what: &str| LookFault::Breach(format!("{name} returned {what}"));
-    let mut found = Found { items: Vec::with_capacity(rows.len()), ..Found::default() };
+    let mut found =
+        PaymentsFound { items: Vec::with_capacity(rows.len()), ..PaymentsFound::default() };
     for row in rows {
         if cell::<Filled>(row, mark).is_some() {
             found.items.push(

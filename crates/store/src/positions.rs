@@ -103,7 +103,7 @@ pub async fn read(
 
 /// What this group has read of a topic before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Before {
+pub struct TopicHistory {
     /// The topic's name under another id: it was made anew. Kafka's offset of a partition without a position under
     /// this id may then belong to the old log, also when another partition, or another daemon, has got to know the
     /// new one already.
@@ -113,10 +113,11 @@ pub struct Before {
 }
 
 /// Asks what this group has read of the topic before.
-pub async fn before(store: &Store, log: &Log) -> Result<Before, Fault> {
+pub async fn before(store: &Store, log: &Log) -> Result<TopicHistory, Fault> {
     let sql = include_str!("../../../sql/core/position_topic_known.sql");
     let rows = store.query(sql, &[&log.group, &log.topic, &log.topic_id]).await?;
-    let before = |row: &tokio_postgres::Row| Before { recreated: row.get(0), begun: row.get(1) };
+    let before =
+        |row: &tokio_postgres::Row| TopicHistory { recreated: row.get(0), begun: row.get(1) };
     Ok(rows.first().map(before).unwrap_or_default())
 }
 

@@ -13,7 +13,7 @@ use super::mapping::Mapping;
 use super::payments::Missing;
 use super::when::{Sent, Times};
 use super::{CommitFault, Fault, Store, Tx, purchased};
-pub use look::{Look, Range};
+pub use look::{OffsetRange, QuarantineSnapshot};
 use rules::envelope;
 use rules::ids::{CaseId, Offset, RouteId};
 use rules::record::{Header, Record, Whole};
@@ -69,7 +69,7 @@ impl Refusal {
 
 /// A quarantined record.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Case {
+pub(super) struct StoredCase {
     pub id: CaseId,
     /// `None` for an event that makegood made from a payment.
     pub topic_id: Option<Uuid>,
@@ -81,7 +81,7 @@ pub(super) struct Case {
     end: Option<CaseEnd>,
 }
 
-impl Case {
+impl StoredCase {
     /// Its partition and offset, if it came from Kafka.
     pub fn place(&self) -> Option<(i32, Offset)> {
         self.topic_id.map(|_| (self.record.partition, self.record.offset))
@@ -99,10 +99,10 @@ impl Case {
 }
 
 /// Reads records by their numbers.
-pub(super) async fn read(tx: &Tx, ids: &[CaseId]) -> Result<Vec<Case>, Fault> {
+pub(super) async fn read(tx: &Tx, ids: &[CaseId]) -> Result<Vec<StoredCase>, Fault> {
     let rows = tx.query(include_str!("../../../sql/core/quarantine_show.sql"), &[&ids]).await?;
     let case = |row: &Row| {
-        Ok(Case {
+        Ok(StoredCase {
             id: row.get("id"),
             topic_id: row.get("topic_id"),
             record: record(row),

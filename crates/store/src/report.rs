@@ -24,9 +24,9 @@ pub struct Report {
     /// The database's clock; ages are counted from here, whatever this machine's clock says.
     pub now: Timestamp,
     /// The routes by name.
-    pub routes: Vec<Route>,
+    pub routes: Vec<RouteStatus>,
     /// Their partitions, of the newest topic id only.
-    pub positions: Vec<Position>,
+    pub positions: Vec<PositionStatus>,
     /// Their daemons, also those that died without a word within the last day.
     pub workers: Vec<Worker>,
     /// Open quarantine: route, reason, records, and when the newest came.
@@ -36,9 +36,9 @@ pub struct Report {
     /// Refused records that wait for a verdict, by route.
     pub suspects: Vec<Suspects>,
     /// Offsets that were never read and that no sweep has covered yet.
-    pub gaps: Vec<gaps::Open>,
+    pub gaps: Vec<gaps::OpenGap>,
     /// The reconciliation jobs by name.
-    pub jobs: Vec<Job>,
+    pub jobs: Vec<JobStatus>,
 }
 
 impl Report {
@@ -76,7 +76,7 @@ pub struct Suspects {
 
 /// One reconciliation job.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub struct JobStatus {
     /// Its name.
     pub name: String,
     /// The route that it makes good through.
@@ -121,7 +121,7 @@ pub struct Running {
 
 /// One route.
 #[derive(Clone, Debug)]
-pub struct Route {
+pub struct RouteStatus {
     /// Its name.
     pub name: String,
     /// Its topic.
@@ -142,7 +142,7 @@ pub struct Route {
 
 /// One partition.
 #[derive(Clone, Debug)]
-pub struct Position {
+pub struct PositionStatus {
     /// Its route.
     pub route: String,
     /// Its number.
@@ -230,11 +230,11 @@ fn suspected(row: &Row) -> Suspects {
     }
 }
 
-fn job(row: &Row, findings: &[Row]) -> Result<Job, Fault> {
+fn job(row: &Row, findings: &[Row]) -> Result<JobStatus, Fault> {
     let name: String = row.get("job");
     let own = findings.iter().filter(|finding| finding.get::<_, &str>("job") == name);
     let run: Option<RunId> = row.get("run");
-    Ok(Job {
+    Ok(JobStatus {
         route: row.get("route"),
         looked_at: row.time("looked_at"),
         notice: row.get("notice"),
@@ -265,8 +265,8 @@ fn running(run: RunId, row: &Row) -> Result<Running, Fault> {
     })
 }
 
-fn route(row: &Row) -> Route {
-    Route {
+fn route(row: &Row) -> RouteStatus {
+    RouteStatus {
         name: row.get("route"),
         topic: row.get("topic"),
         group: row.get("consumer_group"),
@@ -278,8 +278,8 @@ fn route(row: &Row) -> Route {
     }
 }
 
-fn position(row: &Row) -> Position {
-    Position {
+fn position(row: &Row) -> PositionStatus {
+    PositionStatus {
         route: row.get("route"),
         partition: row.get("partition"),
         topic_id: row.get("topic_id"),

@@ -10,11 +10,11 @@ use uuid::Uuid;
 use super::jobs::Lease;
 use super::json::JsonText;
 use super::payments::Place;
-use super::statuses::Seen;
+use super::statuses::UnnamedStatuses;
 use super::when::{Sent, Times};
 use super::{Fault, Store, Tx};
 use rules::ids::RunId;
-use rules::schedule::Range;
+use rules::schedule::TimeRange;
 use rules::states::Phase;
 
 /// How many findings of a dry run are kept, as it leaves none elsewhere.
@@ -50,13 +50,13 @@ pub struct Run {
     /// How many findings of a dry run are kept already.
     pub sampled: usize,
     /// The words of the payments' status that nobody named, in the windows so far.
-    pub statuses: Seen,
+    pub statuses: UnnamedStatuses,
 }
 
 /// What one step did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the columns', documented in the view")]
-pub struct Step {
+pub struct RunStep {
     pub phase: Phase,
     pub place: Place,
     pub compared: i64,
@@ -68,13 +68,13 @@ pub struct Step {
     /// Findings of a dry run, as a JSON array.
     pub sample: Option<String>,
     /// The words that nobody named, of all windows so far, if one was looked at.
-    pub statuses: Option<Seen>,
+    pub statuses: Option<UnnamedStatuses>,
 }
 
-impl Step {
+impl RunStep {
     /// A step that only moves on.
-    pub fn to(phase: Phase, place: Place) -> Step {
-        Step {
+    pub fn to(phase: Phase, place: Place) -> RunStep {
+        RunStep {
             phase,
             place,
             compared: 0,
@@ -107,7 +107,7 @@ pub async fn take(store: &Store, lease: &Lease, grace: Duration) -> Result<Optio
             approved: row.get("approved"),
             held: row.get("held"),
             started: row.moment("started_at"),
-            statuses: Seen::of(row.get("statuses")),
+            statuses: UnnamedStatuses::of(row.get("statuses")),
             sampled: usize::try_from(row.get::<_, i32>("sampled")).unwrap_or_default(),
         })
     };
@@ -115,9 +115,9 @@ pub async fn take(store: &Store, lease: &Lease, grace: Duration) -> Result<Optio
 }
 
 /// Writes a step of a run, in the transaction that did it.
-pub async fn step(tx: &Tx, run: RunId, step: &Step) -> Result<(), Fault> {
+pub async fn step(tx: &Tx, run: RunId, step: &RunStep) -> Result<(), Fault> {
     let sample = step.sample.as_deref().map(JsonText);
-    let statuses = step.statuses.as_ref().map(Seen::text);
+    let statuses = step.statuses.as_ref().map(UnnamedStatuses::text);
     tx.execute(
         include_str!("../../../sql/core/run_step.sql"),
         &[
@@ -164,9 +164,14 @@ pub async fn waits(store: &Store, run: RunId, why: &str) -> Result<(), Fault> {
 
 /// Asks for the schedule's next run; returns false, and does nothing, while one of the job is open. What
 /// the run's range was chosen from was known at the lease's `now`.
-pub async fn schedule(store: &Store, lease: &Lease, range: Range, by: &str) -> Result<bool, Fault> {
+pub async fn schedule(
+    store: &Store,
+    lease: &Lease,
+    range: TimeRange,
+    by: &str,
+) -> Result<bool, Fault> {
     let sql = include_str!("../../../sql/core/run_schedule.sql");
-    let (Range { since, until, reason }, job) = (range, &lease.job);
+    let (TimeRange { since, until, reason }, job) = (range, &lease.job);
     let asked = store
         .query(sql, &[job, &since.sent(), &until.sent(), &by, &reason.as_str(), &lease.now.sent()])
         .await?;

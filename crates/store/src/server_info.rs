@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 
 use super::{Fault, Store, host_tables};
-use rules::checkup::server::{Oldest, Server, Transactions};
+use rules::checkup::server::{Oldest, ServerFacts, Transactions};
 
 /// What was read of the server.
 #[derive(Clone, Debug)]
 pub struct ServerInfo {
     /// For the rules.
-    pub server: Server,
+    pub server: ServerFacts,
     /// How far its clock is ahead of this machine's, in seconds.
     pub ahead: f64,
     /// How long the answer took, in seconds: the error of `ahead`.
@@ -47,7 +47,7 @@ pub async fn server(store: &Store, is_local: bool) -> Result<ServerInfo, Fault> 
     let seconds = |at: Timestamp| at.as_millisecond() as f64 / 1000.0;
     let took = seconds(after) - seconds(before);
     Ok(ServerInfo {
-        server: Server {
+        server: ServerFacts {
             version_num: row.get("version_num"),
             version: row.get("version"),
             role: row.get("role"),

@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 use crate::by_keys::{ByKeys, LastFound, by_keys};
 use crate::json::JsonText;
 use crate::mapping::Mapping;
-use crate::payments::{Ask, Place, Scope, cell, run, time};
+use crate::payments::{PaymentsQuery, Place, Scope, cell, run, time};
 use crate::{Fault, Store};
 use rules::payment::Payment;
 
@@ -77,7 +77,7 @@ fn terms(row: &Row) -> Value {
 /// One of the mapping's statements in transactions of its own.
 struct Side<'a> {
     store: &'a Store,
-    ask: Ask<'a>,
+    ask: PaymentsQuery<'a>,
 }
 
 impl ByKeys for Side<'_> {

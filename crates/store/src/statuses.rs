@@ -24,7 +24,7 @@ const ZONES: &str = "16 hours";
 
 /// A word, and how many payments have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word {
+pub struct StatusCount {
     /// The status; `None` is null.
     pub status: Option<String>,
     /// How many.
@@ -34,15 +34,15 @@ pub struct Word {
 /// What a job, or a run, has seen of the words that nobody named.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Seen {
+pub struct UnnamedStatuses {
     /// The words, and how many payments have each; null is written as such a word.
     pub unnamed: BTreeMap<String, i64>,
     /// Why some payments could not be looked at for them.
     pub unseen: Option<String>,
 }
 
-impl Seen {
-    pub(super) fn of(text: JsonText<'_>) -> Seen {
+impl UnnamedStatuses {
+    pub(super) fn of(text: JsonText<'_>) -> UnnamedStatuses {
         // Nobody else writes it; what cannot be read is seen again.
         serde_json::from_str(text.0).unwrap_or_default()
     }
@@ -52,14 +52,14 @@ impl Seen {
     }
 
     /// Adds the words of further payments.
-    pub fn add(&mut self, words: Vec<Word>) {
-        for Word { status, payments } in words {
+    pub fn add(&mut self, words: Vec<StatusCount>) {
+        for StatusCount { status, payments } in words {
             *self.unnamed.entry(status.unwrap_or_else(|| NULL.to_owned())).or_default() += payments;
         }
     }
 
     /// Adds the words of payments that may have been counted before.
-    pub fn merge(&mut self, other: &Seen) {
+    pub fn merge(&mut self, other: &UnnamedStatuses) {
         for (word, payments) in &other.unnamed {
             let known = self.unnamed.entry(word.clone()).or_default();
             *known = (*known).max(*payments);
@@ -70,12 +70,12 @@ impl Seen {
     }
 
     /// The words, the most frequent first.
-    pub fn words(&self) -> Vec<Word> {
-        let word = |(word, payments): (&String, &i64)| Word {
+    pub fn words(&self) -> Vec<StatusCount> {
+        let word = |(word, payments): (&String, &i64)| StatusCount {
             status: (word != NULL).then(|| word.clone()),
             payments: *payments,
         };
-        let mut words: Vec<Word> = self.unnamed.iter().map(word).collect();
+        let mut words: Vec<StatusCount> = self.unnamed.iter().map(word).collect();
         words.sort_by_key(|word| Reverse(word.payments));
         words
     }
@@ -83,7 +83,7 @@ impl Seen {
 
 /// Some payments, by the time that windows go by.
 #[derive(Clone, Copy, Debug)]
-pub struct Range {
+pub struct PaymentsRange {
     /// From then on; `None` for the first.
     pub from: Option<Timestamp>,
     /// Before then; `None` for all that follow.
@@ -96,7 +96,7 @@ pub struct Range {
 
 /// The words that nobody named, with the number of payments that have them, of so many as are counted; `None` where the
 /// mapping does not name the column. `store` is the payments' database.
-pub async fn unnamed(store: &Store, mapping: &Mapping) -> Result<Option<Vec<Word>>, Fault> {
+pub async fn unnamed(store: &Store, mapping: &Mapping) -> Result<Option<Vec<StatusCount>>, Fault> {
     let Some((table, column)) = &mapping.looks.statuses.column else { return Ok(None) };
     unnamed_where(store, mapping, (table, column), "true", &[]).await.map(Some)
 }
@@ -107,8 +107,8 @@ pub async fn unnamed_within(
     store: &Store,
     mapping: &Mapping,
     elsewhere: bool,
-    range: Range,
-) -> Result<Option<Vec<Word>>, Fault> {
+    range: PaymentsRange,
+) -> Result<Option<Vec<StatusCount>>, Fault> {
     let Some((table, column)) = &mapping.looks.statuses.column else { return Ok(None) };
     let Some(at) = mapping.time_of_status(elsewhere) else { return Ok(None) };
     let shape = store.describe(&format!("SELECT {at} AS at FROM {table}")).await?;
@@ -140,7 +140,7 @@ async fn unnamed_where(
     (table, column): (&str, &str),
     condition: &str,
     more: &[&(dyn ToSql + Sync)],
-) -> Result<Vec<Word>, Fault> {
+) -> Result<Vec<StatusCount>, Fault> {
     let column = quoted(column);
     let sql = format!(
         "SELECT word AS status, pg_catalog.count(*) AS payments
@@ -155,7 +155,7 @@ async fn unnamed_where(
 }
 
 /// All words, with the number of payments that have them.
-pub async fn all(store: &Store, mapping: &Mapping) -> Result<Vec<Word>, Fault> {
+pub async fn all(store: &Store, mapping: &Mapping) -> Result<Vec<StatusCount>, Fault> {
     let Some((table, column)) = &mapping.looks.statuses.column else { return Ok(Vec::new()) };
     let column = quoted(column);
     let sql = format!(
@@ -165,13 +165,13 @@ pub async fn all(store: &Store, mapping: &Mapping) -> Result<Vec<Word>, Fault> {
     Ok(store.query_host(&sql, &[]).await?.iter().map(word).collect())
 }
 
-fn word(row: &Row) -> Word {
-    Word { status: row.get("status"), payments: row.get("payments") }
+fn word(row: &Row) -> StatusCount {
+    StatusCount { status: row.get("status"), payments: row.get("payments") }
 }
 
 /// Words with their numbers, as one text.
-pub fn told(words: &[Word]) -> String {
-    let one = |word: &Word| {
+pub fn told(words: &[StatusCount]) -> String {
+    let one = |word: &StatusCount| {
         let most = if word.payments >= COUNTED { " or more" } else { "" };
         format!("{} ({}{most})", word.status.as_deref().unwrap_or("null"), word.payments)
     };
@@ -179,7 +179,7 @@ pub fn told(words: &[Word]) -> String {
 }
 
 /// What is wrong with words that nobody named, and the way out.
-pub fn complaint(mapping: &Mapping, words: &[Word]) -> Option<(String, String)> {
+pub fn complaint(mapping: &Mapping, words: &[StatusCount]) -> Option<(String, String)> {
     let (table, _) = mapping.looks.statuses.column.as_ref().filter(|_| !words.is_empty())?;
     let says = format!(
         "{table} has payments with a status that no line of the mapping names, so that nobody looks at them: {}",

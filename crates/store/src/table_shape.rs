@@ -1,7 +1,7 @@
 //! A table of the host's as the catalogue has it, and the words of a status in it: what a mapping is drafted from.
 
 use super::{Fault, Store};
-use rules::draft::{Column, Word};
+use rules::draft::{DraftColumn, StatusWord};
 use rules::sql::quoted;
 
 /// How many words of a status are looked at; more are none.
@@ -10,13 +10,13 @@ const WORDS: i64 = 50;
 const SEEN: i64 = 1_000_000;
 
 /// The columns of a table, as it is written in SQL; none where there is no such table.
-pub async fn columns(store: &Store, table: &str) -> Result<Vec<Column>, Fault> {
+pub async fn columns(store: &Store, table: &str) -> Result<Vec<DraftColumn>, Fault> {
     let sql = include_str!("../../../sql/core/table_shape.sql");
     let rows = store.query_host(sql, &[&table]).await?;
     let column = |row: &tokio_postgres::Row| {
         let other: (Option<String>, Option<String>) =
             (row.get("other_table"), row.get("other_column"));
-        Column {
+        DraftColumn {
             name: row.get("column_name"),
             kind: row.get("kind"),
             is_required: row.get("required"),
@@ -30,7 +30,7 @@ pub async fn columns(store: &Store, table: &str) -> Result<Vec<Column>, Fault> {
 }
 
 /// The words in a column, the most frequent first, and at last those that its type knows and no row has.
-pub async fn words(store: &Store, table: &str, column: &str) -> Result<Vec<Word>, Fault> {
+pub async fn words(store: &Store, table: &str, column: &str) -> Result<Vec<StatusWord>, Fault> {
     let sql = format!(
         "WITH seen AS (
              SELECT word, pg_catalog.count(*) AS times
@@ -50,5 +50,5 @@ pub async fn words(store: &Store, table: &str, column: &str) -> Result<Vec<Word>
         quoted(column)
     );
     let rows = store.query_host(&sql, &[&SEEN, &WORDS, &table, &column]).await?;
-    Ok(rows.iter().map(|row| Word { text: row.get(0), payments: row.get(1) }).collect())
+    Ok(rows.iter().map(|row| StatusWord { text: row.get(0), payments: row.get(1) }).collect())
 }

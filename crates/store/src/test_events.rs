@@ -63,7 +63,7 @@ pub fn marked(record: &Record) -> Option<Uuid> {
 
 /// An answered test.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct AnsweredTest {
     /// See [`TestVerdict::outcome`].
     pub outcome: String,
     /// See [`TestVerdict::mapping_outcome`].
@@ -73,9 +73,9 @@ pub struct Answer {
 }
 
 /// The answer to a test, once there is one.
-pub async fn answered(store: &Store, id: Uuid) -> Result<Option<Answer>, Fault> {
+pub async fn answered(store: &Store, id: Uuid) -> Result<Option<AnsweredTest>, Fault> {
     let rows = store.query(include_str!("../../../sql/core/test_event_read.sql"), &[&id]).await?;
-    Ok(rows.first().map(|row| Answer {
+    Ok(rows.first().map(|row| AnsweredTest {
         outcome: row.get(0),
         mapping_outcome: row.get(1),
         detail: row.get(2),

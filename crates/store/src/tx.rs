@@ -9,7 +9,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Row, SimpleQueryMessage};
 use tracing::trace;
 
-use super::copy::Rows;
+use super::copy::CopyRows;
 use super::rights::Null;
 use super::search_path::{self, HOST, OWN};
 use super::{Fault, Shape, answer_timeout, pooler_params};
@@ -196,7 +196,12 @@ impl Tx {
     /// Runs a `COPY … FROM STDIN (FORMAT binary)` and returns how many rows it wrote. `insert` does the
     /// same where a pooler is in between, for the driver prepares a COPY: it takes each column as an
     /// array of these types.
-    pub async fn copy(&self, sql: &str, insert: (&str, &[Type]), rows: Rows) -> Result<u64, Fault> {
+    pub async fn copy(
+        &self,
+        sql: &str,
+        insert: (&str, &[Type]),
+        rows: CopyRows,
+    ) -> Result<u64, Fault> {
         let client = self.client();
         let run = async {
             if self.pooler == Pooler::Transaction {

@@ -86,7 +86,7 @@ pub async fn leave(store: &Store, worker: Uuid) -> Result<(), Fault> {
 
 /// Where one partition's log begins and ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ends {
+pub struct LogEnds {
     /// The partition.
     pub partition: i32,
     /// The first offset still in the log.
@@ -99,7 +99,7 @@ pub struct Ends {
 }
 
 /// Records where each partition's log begins and ends.
-pub async fn watermarks(store: &Store, log: &Log, seen: &[Ends]) -> Result<(), Fault> {
+pub async fn watermarks(store: &Store, log: &Log, seen: &[LogEnds]) -> Result<(), Fault> {
     let partitions: Vec<i32> = seen.iter().map(|s| s.partition).collect();
     let lows: Vec<Offset> = seen.iter().map(|s| s.low).collect();
     let highs: Vec<Offset> = seen.iter().map(|s| s.high).collect();

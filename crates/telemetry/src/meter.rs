@@ -9,7 +9,7 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use catalog::{Kind, METRICS};
+use catalog::{METRICS, MetricKind};
 
 /// From a millisecond to half a minute, and for ages on to a day.
 const SECONDS: [f64; 14] =
@@ -40,9 +40,9 @@ pub fn begin() -> Result<PrometheusHandle, Unmeasured> {
     metrics::set_global_recorder(recorder).map_err(|_| Unmeasured::Twice)?;
     for metric in METRICS {
         match metric.kind {
-            Kind::Counter => metrics::describe_counter!(metric.name, metric.help),
-            Kind::Gauge => metrics::describe_gauge!(metric.name, metric.help),
-            Kind::Histogram => metrics::describe_histogram!(metric.name, metric.help),
+            MetricKind::Counter => metrics::describe_counter!(metric.name, metric.help),
+            MetricKind::Gauge => metrics::describe_gauge!(metric.name, metric.help),
+            MetricKind::Histogram => metrics::describe_histogram!(metric.name, metric.help),
         }
     }
     Ok(handle)

@@ -72,7 +72,7 @@ impl Pulse {
 
 /// What one lane is doing.
 #[derive(Debug, Default)]
-pub struct Work {
+pub struct LaneWork {
     /// Since when it waits for one transaction, if it does.
     pub applying: Moment,
     /// Whether it is halving a batch to find a record that is to blame.
@@ -101,7 +101,7 @@ impl Remedy {
 /// The shared board of one route.
 #[derive(Debug)]
 pub struct Progress {
-    lanes: Vec<Arc<Work>>,
+    lanes: Vec<Arc<LaneWork>>,
     shown: Mutex<Shown>,
     /// Stalls that the watchdog has found.
     pub stalls: AtomicU64,
@@ -123,7 +123,7 @@ struct Shown {
 
 /// A copy of what the board showed at one moment. Times are as [`now`] gives them.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct ProgressSnapshot {
     /// When the client's thread last gave a sign of life; `None` if it never did.
     pub polled: Option<Duration>,
     /// When the client's thread was started.
@@ -168,7 +168,7 @@ impl Progress {
     }
 
     /// What a lane shows itself on; a lane that was not counted has a board nobody looks at.
-    pub fn lane(&self, number: usize) -> Arc<Work> {
+    pub fn lane(&self, number: usize) -> Arc<LaneWork> {
         self.lanes.get(number).cloned().unwrap_or_default()
     }
 
@@ -218,13 +218,13 @@ impl Progress {
     }
 
     /// A copy of everything.
-    pub fn look(&self) -> Look {
+    pub fn look(&self) -> ProgressSnapshot {
         let shown = self.lock();
         let (assigned, since) = match &shown.assigned {
             Some((list, since)) => (Some(list.clone()), *since),
             None => (None, shown.joining_since),
         };
-        Look {
+        ProgressSnapshot {
             polled: shown.pulse.seen.get(),
             born: shown.pulse.born,
             assigned,

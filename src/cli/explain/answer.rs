@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::cli::print;
-use crate::explain::{self, Life, Trace, Unseen, sentence, traces};
+use crate::explain::{self, Life, MissingPart, Trace, sentence, traces};
 
 /// What one route knows.
 pub type RouteAnswer = (String, Life);
 
 /// What could not be looked at, a line each.
 pub fn unseen(answers: &[RouteAnswer]) -> Vec<String> {
-    let lines = answers.iter().flat_map(|(_, life)| life.unseen.iter().map(Unseen::line));
+    let lines = answers.iter().flat_map(|(_, life)| life.unseen.iter().map(MissingPart::line));
     lines.collect::<BTreeSet<_>>().into_iter().collect()
 }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::config::{Config, Kafka};
 use crate::kafka::probe::Probe;
-use rules::draft::Places;
+use rules::draft::EventPointers;
 use rules::problem::{Code, Problem};
 use rules::record::Record;
 
@@ -14,7 +14,7 @@ pub struct SeenEvent {
     /// The type that the event says it has.
     pub event_type: Option<String>,
     /// Where its values stand.
-    pub places: Places,
+    pub places: EventPointers,
 }
 
 /// How many records of each partition are looked at, back from the end.
@@ -39,19 +39,19 @@ fn seen_in(record: &Record) -> Option<SeenEvent> {
     let event: Value = serde_json::from_slice(record.value.as_deref()?).ok()?;
     event.is_object().then(|| SeenEvent {
         event_type: type_of(record, &event),
-        places: Places::of_event(&event),
+        places: EventPointers::of_event(&event),
     })
 }
 
 /// By the places where a route looks for it, unless it is told otherwise.
 fn type_of(record: &Record, event: &Value) -> Option<String> {
-    use rules::field_path::Place;
+    use rules::field_path::FieldPath;
     let route = Config::default().inbox.into_iter().next()?;
     route.type_from.iter().find_map(|place| match place {
-        Place::Header(name) => {
+        FieldPath::Header(name) => {
             let header = record.headers.iter().find(|header| header.name == name.as_bytes())?;
             String::from_utf8(header.value.clone()?).ok()
         }
-        Place::Json(pointer) => event.pointer(pointer)?.as_str().map(str::to_owned),
+        FieldPath::Json(pointer) => event.pointer(pointer)?.as_str().map(str::to_owned),
     })
 }

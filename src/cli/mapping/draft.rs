@@ -8,7 +8,7 @@ use askama::Template;
 use super::super::{Globals, print, session};
 use crate::store::mapping::FILES;
 use crate::store::{Store, table_shape};
-use rules::draft::{Draft, MARK, Places, Table, key_of, status_of};
+use rules::draft::{Draft, DraftTable, EventPointers, MARK, key_of, status_of};
 use rules::problem::{Code, Problem};
 use rules::sql::quoted;
 
@@ -83,14 +83,14 @@ pub async fn run(globals: &Globals, args: &Args) -> Result<(), Problem> {
 }
 
 /// Where values stand in the event of a file.
-fn places_in(file: &Path) -> Result<Places, Problem> {
+fn places_in(file: &Path) -> Result<EventPointers, Problem> {
     let text = fs::read_to_string(file)
         .map_err(|e| Problem::new(Code::Usage, format!("cannot read {}: {e}", file.display())))?;
     let event = serde_json::from_str(&text).map_err(|e| {
         Problem::new(Code::Usage, format!("{} is no JSON: {e}", file.display()))
             .advice("write one event of the topic into it, as it is")
     })?;
-    Ok(Places::of_event(&event))
+    Ok(EventPointers::of_event(&event))
 }
 
 /// Drafts a mapping for these tables.
@@ -98,7 +98,7 @@ pub async fn of_tables(
     store: &Store,
     table: &str,
     (payments, key): (Option<&str>, Option<&str>),
-    places: &Places,
+    places: &EventPointers,
 ) -> Result<Draft, Problem> {
     let purchases = shape(store, table).await?;
     let found = key_of(&purchases);
@@ -142,7 +142,7 @@ pub async fn of_tables(
     })
 }
 
-async fn shape(store: &Store, table: &str) -> Result<Table, Problem> {
+async fn shape(store: &Store, table: &str) -> Result<DraftTable, Problem> {
     let columns = table_shape::columns(store, table).await;
     let columns = columns.map_err(|fault| fault.problem("cannot read the catalogue"))?;
     if columns.is_empty() {
@@ -150,7 +150,7 @@ async fn shape(store: &Store, table: &str) -> Result<Table, Problem> {
         let hint = format!("name it as in SQL, with its schema: {}.{table}", quoted("shop"));
         return Err(Problem::new(Code::NotFound, cause).advice(hint));
     }
-    Ok(Table { name: table.to_owned(), columns })
+    Ok(DraftTable { name: table.to_owned(), columns })
 }
 
 /// Writes a draft into a folder, and says what is left for a person.

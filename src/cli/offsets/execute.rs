@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::plan::Move;
+use super::plan::PlannedMove;
 use super::survey::RouteSurvey;
 use crate::cli::session::Session;
 use crate::stop::blocking;
@@ -19,7 +19,7 @@ use rules::problem::{Code, Problem};
 pub(super) async fn execute(
     session: &Session,
     survey: &RouteSurvey,
-    plan: &[Move],
+    plan: &[PlannedMove],
     why: &str,
 ) -> Result<(), Problem> {
     let doing = "cannot write the positions";
@@ -29,13 +29,13 @@ pub(super) async fn execute(
             .await
             .map_err(|f| f.problem(doing))?,
     };
-    let claim = |m: &Move| Claim {
+    let claim = |m: &PlannedMove| Claim {
         partition: m.partition,
         step: m.step,
         next_offset: m.to,
         why: why.to_owned(),
     };
-    let gap = |m: &Move| {
+    let gap = |m: &PlannedMove| {
         let range = m.skips.clone()?;
         let (partition, reason) = (m.partition, why.to_owned());
         Some(Gap { partition, from: range.start, to: range.end, reason })

@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::plan::Move;
+use super::plan::PlannedMove;
 use super::survey::RouteSurvey;
 use crate::cli::session::Session;
 use crate::isolate::{Work, isolate};
-use crate::kafka::probe::Reader;
+use crate::kafka::probe::PartitionReader;
 use crate::stop::blocking;
 use crate::store::inbox::{self, ApplyFault, Batch, Entry, Kind, Unseen};
 use crate::store::mapping::Mapping;
@@ -110,7 +110,7 @@ pub(super) struct Event {
 pub(super) async fn look(
     session: &Session,
     survey: &RouteSurvey,
-    plan: &[Move],
+    plan: &[PlannedMove],
     most: usize,
 ) -> Result<Forgone, Problem> {
     let mut forgone = Forgone::default();
@@ -125,7 +125,7 @@ pub(super) async fn look(
         let range = skips.start.max(low)..skips.end;
         let log = &survey.look.log;
         let (kafka, topic, group) = (&session.config.kafka, &log.topic, &log.group);
-        let mut reader = Some(Reader::open(kafka, topic, group, m.partition, range)?);
+        let mut reader = Some(PartitionReader::open(kafka, topic, group, m.partition, range)?);
         while let Some(mut reading) = reader.take() {
             let room = most.saturating_sub(forgone.examined).min(CHUNK);
             let (records, back) = blocking(move || {

@@ -19,7 +19,7 @@ const SCREENFUL: usize = 20;
 
 /// The move of one partition.
 #[derive(Clone, Debug)]
-pub(super) struct Move {
+pub(super) struct PlannedMove {
     pub partition: i32,
     /// The step that the move builds on.
     pub step: StepNumber,
@@ -32,13 +32,13 @@ pub(super) struct Move {
     pub again: i64,
 }
 
-pub(super) fn plan(survey: &RouteSurvey, targets: &BTreeMap<i32, Target>) -> Vec<Move> {
+pub(super) fn plan(survey: &RouteSurvey, targets: &BTreeMap<i32, Target>) -> Vec<PlannedMove> {
     let of = |(partition, target): (&i32, &Target)| {
         let one = survey.partitions.get(partition)?;
         let known = one.known;
         let here = known.postgres.unwrap_or_else(|| start_at(one.policy, known).offset);
         let (to, clamped) = resolve(*target, here, known.low, known.high);
-        Some(Move {
+        Some(PlannedMove {
             partition: *partition,
             step: one.step(),
             to,
@@ -52,11 +52,11 @@ pub(super) fn plan(survey: &RouteSurvey, targets: &BTreeMap<i32, Target>) -> Vec
 
 pub(super) fn print(
     survey: &RouteSurvey,
-    plan: &[Move],
+    plan: &[PlannedMove],
     forgone: &Forgone,
     format: Format,
 ) -> Result<(), Problem> {
-    let object = |m: &Move| object(survey, m);
+    let object = |m: &PlannedMove| object(survey, m);
     match format {
         Format::Table => print::data(&screen(survey, plan, forgone)),
         Format::Json => print::document(json!({
@@ -69,7 +69,7 @@ pub(super) fn print(
     }
 }
 
-fn screen(survey: &RouteSurvey, plan: &[Move], forgone: &Forgone) -> String {
+fn screen(survey: &RouteSurvey, plan: &[PlannedMove], forgone: &Forgone) -> String {
     let headings = [
         "GROUP",
         "TOPIC",
@@ -124,15 +124,15 @@ fn events(paid: &[Event]) -> String {
     print::table_text(&headings, rows)
 }
 
-fn surveyed<'g>(survey: &'g RouteSurvey, m: &Move) -> Option<&'g Surveyed> {
+fn surveyed<'g>(survey: &'g RouteSurvey, m: &PlannedMove) -> Option<&'g Surveyed> {
     survey.partitions.get(&m.partition)
 }
 
-fn skips(m: &Move) -> i64 {
+fn skips(m: &PlannedMove) -> i64 {
     m.skips.as_ref().map_or(0, |range| range.end - range.start)
 }
 
-fn object(survey: &RouteSurvey, m: &Move) -> Value {
+fn object(survey: &RouteSurvey, m: &PlannedMove) -> Value {
     let known = surveyed(survey, m).map(|one| one.known);
     json!({
         "partition": m.partition, "current_offset": known.and_then(|k| k.kafka),
@@ -144,7 +144,7 @@ fn object(survey: &RouteSurvey, m: &Move) -> Value {
 }
 
 /// What a person should hear about the plan, a line each.
-pub(super) fn told(survey: &RouteSurvey, plan: &[Move], forgone: &Forgone) -> Vec<String> {
+pub(super) fn told(survey: &RouteSurvey, plan: &[PlannedMove], forgone: &Forgone) -> Vec<String> {
     let mut lines = Vec::new();
     for m in plan.iter().filter(|m| m.clamped) {
         lines.push(format!(

@@ -9,7 +9,7 @@ use crate::cli::print::{self, Format, Output, or_dash};
 use crate::cli::session::Session;
 use crate::ingest::partition_state::Surveyed;
 use crate::stop::blocking;
-use crate::store::gaps::{self, Open};
+use crate::store::gaps::{self, OpenGap};
 use rules::ids::Offset;
 use rules::offsets::{self, start_at};
 use rules::problem::Problem;
@@ -34,7 +34,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Problem> {
         let all_read = all_read(&survey).await?;
         surveys.push((survey, all_read));
     }
-    let gaps: Vec<Open> = (gaps::open(&session.store).await)
+    let gaps: Vec<OpenGap> = (gaps::open(&session.store).await)
         .map_err(|f| f.problem("cannot read the gaps"))?
         .into_iter()
         .filter(|open| routes.iter().any(|route| route.name == open.route))
@@ -139,7 +139,7 @@ fn object(Line { survey, partition, one, lag }: Line<'_>) -> Value {
     })
 }
 
-fn gap_table(gaps: &[Open]) -> String {
+fn gap_table(gaps: &[OpenGap]) -> String {
     let headings =
         ["NEVER READ", "TOPIC", "PARTITION", "FROM", "TO", "OFFSETS", "FOUND (UTC)", "WHY"];
     let rows = gaps.iter().map(|open| {
@@ -158,7 +158,7 @@ fn gap_table(gaps: &[Open]) -> String {
     print::table_text(&headings, rows)
 }
 
-fn gap_object(open: &Open) -> Value {
+fn gap_object(open: &OpenGap) -> Value {
     let gap = &open.gap;
     json!({
         "gap": open.id, "route": open.route, "topic": open.topic, "topic_id": open.topic_id,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::cli::session::Session;
 use crate::config;
 use crate::ingest::Route;
-use crate::ingest::partition_state::{self, Look, Surveyed};
+use crate::ingest::partition_state::{self, PartitionsSnapshot, Surveyed};
 use crate::kafka::probe::{Group, Probe};
 use crate::stop::blocking;
 use crate::store::report::{self, Worker};
@@ -21,7 +21,7 @@ pub(super) struct RouteSurvey {
     /// Whether a daemon has ever registered the route; its key is 0 otherwise.
     pub registered: bool,
     pub probe: Arc<Probe>,
-    pub look: Look,
+    pub look: PartitionsSnapshot,
     pub partitions: BTreeMap<i32, Surveyed>,
     pub owners: Owners,
 }

@@ -1,7 +1,7 @@
 //! Gives events up: first a plan, then the deed, which a person confirms.
 
 use super::super::print::Output;
-use super::select::{Which, confirmed, in_words, topic_of};
+use super::select::{EventSelection, confirmed, in_words, topic_of};
 use crate::store::Store;
 use crate::store::outbox::report;
 use rules::problem::{Code, Problem};
@@ -9,7 +9,7 @@ use rules::problem::{Code, Problem};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    which: Which,
+    which: EventSelection,
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     why: Option<String>,

@@ -1,7 +1,7 @@
 //! Sends again what was parked, perhaps to another topic: first a plan, then the deed.
 
 use super::super::print::Output;
-use super::select::{Which, confirmed, in_words, topic_of};
+use super::select::{EventSelection, confirmed, in_words, topic_of};
 use crate::overview::start;
 use crate::store::Store;
 use crate::store::outbox::report;
@@ -11,7 +11,7 @@ use rules::produce_error::topic_fault;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    which: Which,
+    which: EventSelection,
     /// Send them to this topic instead
     #[arg(long, value_name = "TOPIC", requires = "topic")]
     to_topic: Option<String>,

@@ -8,7 +8,7 @@ use crate::store::outbox::report::{self, Event};
 use rules::problem::{Code, Problem};
 
 #[derive(Debug, clap::Args)]
-pub struct Which {
+pub struct EventSelection {
     /// A key, or an event's id
     #[arg(value_name = "KEY_OR_ID", required_unless_present_any = ["all", "topic"], conflicts_with = "all")]
     of: Option<String>,
@@ -20,7 +20,7 @@ pub struct Which {
     all: bool,
 }
 
-impl Which {
+impl EventSelection {
     /// Finds and prints them, each with its number; none where nothing waits at all.
     pub(super) async fn find(
         &self,

@@ -7,7 +7,7 @@ use super::super::print::{self, Format};
 use crate::config::{self, Config};
 use crate::overview::start;
 use crate::store::Store;
-use crate::store::outbox::report::{self, Status, Whole};
+use crate::store::outbox::report::{self, Status, WholeEvent};
 use rules::problem::{Code, Problem};
 
 pub(super) async fn run(
@@ -27,7 +27,7 @@ pub(super) async fn run(
         ));
     }
     let status = report::status(store).await.map_err(super::unreadable)?;
-    let advised = |whole: &Whole| advice(whole, &status, config);
+    let advised = |whole: &WholeEvent| advice(whole, &status, config);
     let objects = found.iter().map(|whole| {
         let mut object = super::object(&whole.event);
         object["headers"] = json!(whole.headers);
@@ -47,7 +47,7 @@ pub(super) async fn run(
 }
 
 /// What to do, in a sentence.
-fn advice(whole: &Whole, status: &Status, config: &Config) -> String {
+fn advice(whole: &WholeEvent, status: &Status, config: &Config) -> String {
     let event = &whole.event;
     let again = match &event.key {
         Some(key) => format!("makegood outbox retry {key} --execute"),
@@ -88,7 +88,7 @@ fn advice(whole: &Whole, status: &Status, config: &Config) -> String {
     }
 }
 
-fn sheet(whole: &Whole, advice: &str) -> String {
+fn sheet(whole: &WholeEvent, advice: &str) -> String {
     let e = &whole.event;
     let mut text = print::sheet(&[
         ("event id", e.event_id.to_string()),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::select::Which;
+use super::select::CaseSelection;
 use super::sheet::records;
 use crate::cli::print::{self, Format, Output};
 use crate::cli::session::Session;
@@ -25,7 +25,7 @@ Examples:
     --execute --confirm purchase-confirmed")]
 pub struct Args {
     #[command(flatten)]
-    which: Which,
+    which: CaseSelection,
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     why: Option<String>,

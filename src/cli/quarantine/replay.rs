@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::select::Which;
-use super::sheet::{self, Line};
+use super::select::CaseSelection;
+use super::sheet::{self, PlanRow};
 use super::watch;
 use crate::cli::print::Output;
 use crate::cli::progress;
@@ -39,7 +39,7 @@ Examples:
     --why 'producer mended'")]
 pub struct Args {
     #[command(flatten)]
-    which: Which,
+    which: CaseSelection,
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     why: Option<String>,
@@ -69,7 +69,7 @@ pub async fn run(session: &Session, args: &Args) -> Result<ExitCode, Problem> {
 
 /// Shows what would come of it.
 async fn plan(session: &Session, args: &Args, cases: &[Case]) -> Result<ExitCode, Problem> {
-    let mut lines: Vec<Line<'_>> = Vec::with_capacity(cases.len());
+    let mut lines: Vec<PlanRow<'_>> = Vec::with_capacity(cases.len());
     let mut routes: BTreeMap<&str, Vec<&Case>> = BTreeMap::new();
     for case in cases {
         routes.entry(&case.route).or_default().push(case);
@@ -87,7 +87,7 @@ async fn rehearse<'a>(
     session: &Session,
     route: &str,
     cases: &[&'a Case],
-) -> Result<Vec<Line<'a>>, Problem> {
+) -> Result<Vec<PlanRow<'a>>, Problem> {
     let settings = session.route(Some(route))?;
     let (mapping, source) = session.mapping(settings).await?;
     let mapping = Arc::new(mapping);
@@ -113,7 +113,7 @@ async fn rehearse<'a>(
     let line = |case: &&'a Case| {
         let one = would.get(&case.id)?;
         let (outcome, detail) = (Some(one.outcome.as_str().to_owned()), one.detail.clone());
-        Some(Line { case, state: "rehearsed".to_owned(), outcome, detail })
+        Some(PlanRow { case, state: "rehearsed".to_owned(), outcome, detail })
     };
     Ok(cases.iter().filter_map(line).collect())
 }
@@ -148,9 +148,9 @@ async fn execute<'a>(
     let line = |case: &'a Case| {
         let found = ended.get(asked.get(&case.id)?)?;
         let detail = found.detail.clone().or_else(|| found.held.clone());
-        Some(Line { case, state: found.state.clone(), outcome: found.outcome.clone(), detail })
+        Some(PlanRow { case, state: found.state.clone(), outcome: found.outcome.clone(), detail })
     };
-    let lines: Vec<Line<'_>> = cases.iter().filter_map(line).collect();
+    let lines: Vec<PlanRow<'_>> = cases.iter().filter_map(line).collect();
     sheet::print(&lines, args.output.output)?;
     say!("{}", sheet::in_words(&lines));
     let waiting = lines.iter().filter(|line| line.state != "done").count();
@@ -162,7 +162,7 @@ async fn execute<'a>(
             held.map(|why| format!("; held: {why}")).unwrap_or_default()
         )));
     }
-    if lines.iter().any(Line::failed) {
+    if lines.iter().any(PlanRow::failed) {
         say!("those stay in quarantine with their newest reason: makegood quarantine list");
         return Ok(ExitCode::FAILURE);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cli::session::Session;
 use crate::config;
-use crate::store::report::quarantine::{self, Case, Filter};
+use crate::store::report::quarantine::{self, Case, CaseFilter};
 use rules::ids::CaseId;
 use rules::problem::{Code, Problem};
 
@@ -31,8 +31,8 @@ pub struct Selection {
 
 impl Selection {
     /// As the store takes it.
-    pub fn filter(&self, limit: Option<u32>, resolved: bool) -> Filter {
-        Filter {
+    pub fn filter(&self, limit: Option<u32>, resolved: bool) -> CaseFilter {
+        CaseFilter {
             route: self.route.clone(),
             reason: self.reason.clone(),
             since: self.since,
@@ -54,7 +54,7 @@ impl Selection {
 
 /// The options of a decision on many records.
 #[derive(Debug, clap::Args)]
-pub struct Which {
+pub struct CaseSelection {
     #[command(flatten)]
     pub selection: Selection,
     /// At most so many, the newest
@@ -65,7 +65,7 @@ pub struct Which {
     all: bool,
 }
 
-impl Which {
+impl CaseSelection {
     /// The records, the oldest first. `taken_back` also finds those that were named and dealt with.
     pub async fn find(&self, session: &Session, taken_back: bool) -> Result<Vec<Case>, Problem> {
         if self.selection.is_empty() && self.limit.is_none() && !self.all {

@@ -14,7 +14,7 @@ use rules::problem::Problem;
 const SHOWN: usize = 50;
 
 /// A record and what came of it.
-pub struct Line<'a> {
+pub struct PlanRow<'a> {
     pub case: &'a Case,
     /// `rehearsed`, or the decision's state.
     pub state: String,
@@ -22,7 +22,7 @@ pub struct Line<'a> {
     pub detail: Option<String>,
 }
 
-impl Line<'_> {
+impl PlanRow<'_> {
     /// Whether it stays, or would stay, in quarantine.
     pub fn failed(&self) -> bool {
         let outcome = self.outcome.as_deref().and_then(|word| word.parse::<Attempted>().ok());
@@ -31,12 +31,12 @@ impl Line<'_> {
 }
 
 /// Prints them.
-pub fn print(lines: &[Line<'_>], format: Format) -> Result<(), Problem> {
+pub fn print(lines: &[PlanRow<'_>], format: Format) -> Result<(), Problem> {
     match format {
         Format::Table if lines.is_empty() => Ok(()),
         Format::Table => {
             let headings = ["ID", "ROUTE", "REASON", "PARTITION/OFFSET", "OUTCOME", "DETAIL"];
-            let row = |line: &Line<'_>| {
+            let row = |line: &PlanRow<'_>| {
                 vec![
                     line.case.id.to_string(),
                     line.case.route.clone(),
@@ -57,7 +57,7 @@ pub fn print(lines: &[Line<'_>], format: Format) -> Result<(), Problem> {
     }
 }
 
-fn whole(line: &Line<'_>) -> Value {
+fn whole(line: &PlanRow<'_>) -> Value {
     let mut value = object(line.case);
     value["replay"] =
         json!({ "state": line.state, "outcome": line.outcome, "detail": line.detail });
@@ -65,7 +65,7 @@ fn whole(line: &Line<'_>) -> Value {
 }
 
 /// How many came to what.
-pub fn in_words(lines: &[Line<'_>]) -> String {
+pub fn in_words(lines: &[PlanRow<'_>]) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for line in lines {
         *counts.entry(line.outcome.as_deref().unwrap_or(&line.state)).or_default() += 1;

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::print::{self, or_dash};
-use crate::store::report::reconcile::{Finding, Job, Run};
+use crate::store::report::reconcile::{Finding, JobProgress, RunSummary};
 use rules::problem::Problem;
 
 /// A job in a line or two.
-pub fn job(job: &Job) -> String {
+pub fn job(job: &JobProgress) -> String {
     let at = |time: Option<Timestamp>| time.map_or_else(|| "nothing yet".to_owned(), print::short);
     let mut text = format!(
         "job {}: compared up to {}, last sweep {}, looked {}\n",
@@ -24,7 +24,7 @@ pub fn job(job: &Job) -> String {
 }
 
 /// Runs as a table.
-pub fn runs(runs: &[Run]) -> Result<(), Problem> {
+pub fn runs(runs: &[RunSummary]) -> Result<(), Problem> {
     let headings = [
         "RUN",
         "STATE",
@@ -64,7 +64,7 @@ pub fn runs(runs: &[Run]) -> Result<(), Problem> {
 }
 
 /// A run in full, and findings.
-pub fn sheet(run: Option<&Run>, findings: &[Finding], limit: u32) -> Result<(), Problem> {
+pub fn sheet(run: Option<&RunSummary>, findings: &[Finding], limit: u32) -> Result<(), Problem> {
     let mut text = run.map(run_sheet).unwrap_or_default();
     if !findings.is_empty() {
         if !text.is_empty() {
@@ -80,7 +80,7 @@ pub fn sheet(run: Option<&Run>, findings: &[Finding], limit: u32) -> Result<(), 
     print::data(&text)
 }
 
-fn run_sheet(r: &Run) -> String {
+fn run_sheet(r: &RunSummary) -> String {
     let time = |at: Option<Timestamp>| or_dash(at.map(print::short));
     let mut pairs = vec![
         ("run", r.run.to_string()),
@@ -133,7 +133,7 @@ fn table(findings: &[Finding]) -> String {
 }
 
 /// Everything as one document.
-pub fn document(run: Option<&Run>, findings: &[Finding]) -> Value {
+pub fn document(run: Option<&RunSummary>, findings: &[Finding]) -> Value {
     json!({
         "run": run.map(run_object),
         "findings": findings.iter().map(finding_object).collect::<Vec<_>>(),
@@ -141,7 +141,7 @@ pub fn document(run: Option<&Run>, findings: &[Finding]) -> Value {
 }
 
 /// A run as JSON.
-pub fn run_object(r: &Run) -> Value {
+pub fn run_object(r: &RunSummary) -> Value {
     json!({
         "run": r.run, "job": r.job, "state": r.state.as_str(), "dry_run": r.dry_run, "phase": r.phase.as_str(),
         "requested_by": r.requested_by, "requested_via": r.requested_via,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::unreadable;
 use crate::cli::print;
 use crate::cli::session::Session;
-use crate::store::report::reconcile::{self as report, Run};
+use crate::store::report::reconcile::{self as report, RunSummary};
 use rules::health;
 use rules::ids::RunId;
 use rules::problem::Problem;
@@ -21,7 +21,7 @@ const TELL: Duration = Duration::from_secs(10);
 const BAR: usize = 24;
 
 /// Waits until a run is done, failed or held.
-pub async fn watch(session: &Session, run: RunId) -> Result<Run, Problem> {
+pub async fn watch(session: &Session, run: RunId) -> Result<RunSummary, Problem> {
     let screen = std::io::stderr().is_terminal();
     let (began, mut told) = (Instant::now(), None::<Instant>);
     let mut first = None;
@@ -50,7 +50,7 @@ pub async fn watch(session: &Session, run: RunId) -> Result<Run, Problem> {
 }
 
 /// What a run is at, how fast, and how long it may still take.
-fn line(run: &Run, first: Option<Timestamp>, now: Timestamp, waited: Duration) -> String {
+fn line(run: &RunSummary, first: Option<Timestamp>, now: Timestamp, waited: Duration) -> String {
     let what = match (run.state, run.phase, &run.held) {
         (RunState::Requested, ..) => {
             let waited = health::age(waited);
@@ -74,13 +74,13 @@ fn line(run: &Run, first: Option<Timestamp>, now: Timestamp, waited: Duration) -
 }
 
 /// How far the phase has come between the first payment seen and the last one wanted, by their times.
-fn share(run: &Run, first: Option<Timestamp>) -> Option<f64> {
+fn share(run: &RunSummary, first: Option<Timestamp>) -> Option<f64> {
     let (first, place, until) = (run.since.or(first)?, run.place_at?, run.until?);
     let whole = until.duration_since(first).as_secs_f64();
     (whole > 0.0).then(|| (place.duration_since(first).as_secs_f64() / whole).clamp(0.0, 1.0))
 }
 
-fn pace(run: &Run, first: Option<Timestamp>, now: Timestamp) -> String {
+fn pace(run: &RunSummary, first: Option<Timestamp>, now: Timestamp) -> String {
     let Some(started) = run.started_at else { return String::new() };
     let end = run.finished_at.unwrap_or(now);
     let seconds = end.duration_since(started).as_secs_f64().max(0.001);

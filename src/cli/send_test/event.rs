@@ -12,7 +12,7 @@ use crate::kafka::probe::Probe;
 use crate::store::test_events;
 use rules::problem::{Code, Problem};
 use rules::record::Record;
-use rules::test_event::{self, Unfit};
+use rules::test_event::{self, UnfitRecord};
 
 /// How many records of each partition are looked through for an event that is no test itself.
 const DEPTH: i64 = 20;
@@ -30,8 +30,8 @@ pub fn from_file(file: &Path, route: &config::Inbox, id: Uuid) -> Result<Record,
     let record = Record { value: Some(value), ..Record::default() };
     test_event::with_id(&record, Uuid::nil(), &route.rules(), id).map_err(|unfit| {
         let why = match unfit {
-            Unfit::OtherType => "it is of another event type".to_owned(),
-            Unfit::NoEvent(why) => why,
+            UnfitRecord::OtherType => "it is of another event type".to_owned(),
+            UnfitRecord::NoEvent(why) => why,
         };
         let cause = format!("the route {} would not take the event in {name}: {why}", route.name);
         Problem::new(Code::Usage, cause).advice(like_this(route))

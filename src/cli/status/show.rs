@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cli::print::{self, Format, Tone, or_dash};
-use crate::overview::{Outbox, Overview, Route, age, made_anew};
-use crate::store::outbox::report::Relay;
-use crate::store::report::{Position, Worker};
+use crate::overview::{Outbox, Overview, RouteOverview, age, made_anew};
+use crate::store::outbox::report::RelayStatus;
+use crate::store::report::{PositionStatus, Worker};
 use rules::health::{self, Verdict};
 use rules::ids::Offset;
 use rules::problem::Problem;
@@ -30,7 +30,7 @@ pub fn print(overview: &Overview, format: Format) -> Result<(), Problem> {
         Format::Json => print::document(overview.document()),
         Format::Jsonl => {
             let outbox = overview.outbox.iter().map(|o| json!({ "outbox": o.object() }));
-            print::lines(overview.routes.iter().map(Route::object).chain(outbox))
+            print::lines(overview.routes.iter().map(RouteOverview::object).chain(outbox))
         }
     }
 }
@@ -80,11 +80,11 @@ pub fn screen(overview: &Overview) -> String {
     text
 }
 
-fn partitions(positions: &[Position], now: Timestamp) -> String {
+fn partitions(positions: &[PositionStatus], now: Timestamp) -> String {
     let headings =
         ["PARTITION", "POSITION", "LOG-START", "LOG-END", "LAG", "LAST PROGRESS", "EPOCH"];
     let offset = |offset: Option<Offset>| or_dash(offset.map(|offset| offset.to_string()));
-    let mut shown: Vec<&Position> = positions.iter().collect();
+    let mut shown: Vec<&PositionStatus> = positions.iter().collect();
     if shown.len() > PARTITIONS {
         shown.sort_by_key(|p| (p.lag.is_some(), std::cmp::Reverse(p.lag), p.partition));
         shown.truncate(PARTITIONS);
@@ -111,7 +111,7 @@ fn partitions(positions: &[Position], now: Timestamp) -> String {
     text
 }
 
-fn counts(route: &Route, now: Timestamp) -> String {
+fn counts(route: &RouteOverview, now: Timestamp) -> String {
     let list = |pairs: &mut dyn Iterator<Item = (String, i64)>| {
         pairs.map(|(name, n)| format!("{name} {n}")).collect::<Vec<_>>().join(", ")
     };
@@ -211,7 +211,7 @@ fn outbox(outbox: &Outbox) -> String {
     let head = format!("\noutbox (in {})\n{}\n", outbox.place, outbox.health.sentence);
     let mut text = print::visible(&head, true);
     let Ok(status) = &outbox.status else { return text };
-    let relay = |r: &Relay| {
+    let relay = |r: &RelayStatus| {
         let shard = match status.shards {
             1 => String::new(),
             _ => format!("shard {}: ", r.shard),

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::time;
 
 use crate::config::{Config, Inbox};
-use crate::explain::{self, Life, Others, Places};
+use crate::explain::{self, ExplainSources, Life, Others};
 use crate::store::Store;
 use crate::store::mapping::Looks;
 use rules::problem::Problem;
@@ -35,7 +35,7 @@ pub struct Lookup {
 }
 
 /// Why nothing was looked up.
-pub enum Refusal {
+pub enum LookupRefusal {
     /// The operator does not want it.
     Forbidden,
     /// It is no id.
@@ -67,20 +67,24 @@ impl Lookup {
     }
 
     /// Everything that each route knows of an id; of one route alone, if there is one of this name.
-    pub async fn find(&self, route: &str, id: &str) -> Result<Vec<(String, Life)>, Refusal> {
+    pub async fn find(&self, route: &str, id: &str) -> Result<Vec<(String, Life)>, LookupRefusal> {
         if !self.is_allowed {
-            return Err(Refusal::Forbidden);
+            return Err(LookupRefusal::Forbidden);
         }
         if id.is_empty() {
-            return Err(Refusal::Unusable("Type the id of a payment, a purchase or an event."));
+            return Err(LookupRefusal::Unusable(
+                "Type the id of a payment, a purchase or an event.",
+            ));
         }
         if !explain::is_usable(id) {
-            return Err(Refusal::Unusable("That is no id of a payment, a purchase or an event."));
+            return Err(LookupRefusal::Unusable(
+                "That is no id of a payment, a purchase or an event.",
+            ));
         }
         if !self.may_go() {
-            return Err(Refusal::TooMany);
+            return Err(LookupRefusal::TooMany);
         }
-        let Ok(_turn) = self.abreast.try_acquire() else { return Err(Refusal::TooMany) };
+        let Ok(_turn) = self.abreast.try_acquire() else { return Err(LookupRefusal::TooMany) };
         let is_known = self.routes.iter().any(|(own, ..)| own.name == route);
         let is_asked = |name: &str| !is_known || name == route;
         let asked = self.routes.iter().filter(|(own, ..)| is_asked(&own.name));
@@ -89,11 +93,11 @@ impl Lookup {
             async move { (own.name.clone(), explain::explain(&places, id).await) }
         });
         let looking = futures_util::future::join_all(each);
-        tokio::time::timeout(PATIENCE, looking).await.map_err(|_| Refusal::Late)
+        tokio::time::timeout(PATIENCE, looking).await.map_err(|_| LookupRefusal::Late)
     }
 
-    fn places(&self, route: &Inbox, others: &Others, source: Option<&Store>) -> Places {
-        Places {
+    fn places(&self, route: &Inbox, others: &Others, source: Option<&Store>) -> ExplainSources {
+        ExplainSources {
             route: route.clone(),
             others: others.clone(),
             store: self.store.clone(),
@@ -119,26 +123,26 @@ impl Lookup {
     }
 }
 
-impl Refusal {
+impl LookupRefusal {
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Refusal::Forbidden => StatusCode::FORBIDDEN,
-            Refusal::Unusable(_) => StatusCode::BAD_REQUEST,
-            Refusal::TooMany => StatusCode::TOO_MANY_REQUESTS,
-            Refusal::Late => StatusCode::SERVICE_UNAVAILABLE,
+            LookupRefusal::Forbidden => StatusCode::FORBIDDEN,
+            LookupRefusal::Unusable(_) => StatusCode::BAD_REQUEST,
+            LookupRefusal::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            LookupRefusal::Late => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     pub(super) fn sentence(&self) -> String {
         match self {
-            Refusal::Forbidden => {
+            LookupRefusal::Forbidden => {
                 "No payment is shown here (http.explain): use `makegood explain`.".to_owned()
             }
-            Refusal::Unusable(why) => (*why).to_owned(),
-            Refusal::TooMany => {
+            LookupRefusal::Unusable(why) => (*why).to_owned(),
+            LookupRefusal::TooMany => {
                 "Too many payments are being looked up: try again in a moment.".to_owned()
             }
-            Refusal::Late => {
+            LookupRefusal::Late => {
                 "The database did not answer in time: try again, or use `makegood explain`."
                     .to_owned()
             }

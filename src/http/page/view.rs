@@ -12,7 +12,7 @@ mod words;
 
 use super::super::Site;
 use crate::overview::{Overview, Snapshot};
-use crate::store::report::Job;
+use crate::store::report::JobStatus;
 
 use about::{About, Happening};
 use flow::Hop;
@@ -20,7 +20,7 @@ use jobs::JobView;
 use plots::Plots;
 use routes::{OutboxView, RouteView};
 use verdict::Banner;
-use words::When;
+use words::MomentView;
 
 pub use explained::Explained;
 
@@ -51,7 +51,7 @@ impl<'a> Live<'a> {
         let lines = site.feed.lines();
         let overview = snapshot.overview.as_ref();
         let now = snapshot.present();
-        let jobs: &'a [Job] = overview.map_or(&[], |overview| &overview.jobs);
+        let jobs: &'a [JobStatus] = overview.map_or(&[], |overview| &overview.jobs);
         Live {
             verdict: Banner::new(snapshot),
             hops: overview.map_or_else(Vec::new, |o| flow::hops(o, snapshot, &lines)),

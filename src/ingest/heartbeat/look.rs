@@ -7,12 +7,12 @@ use std::time::Duration;
 use tracing::debug;
 
 use super::super::claim::Claimed;
-use super::super::lane::Report;
+use super::super::lane::LaneReport;
 use super::Pulse;
 use crate::kafka::probe::Watermarks;
 use crate::stop::blocking;
 use crate::store::positions::{self, Log, Position};
-use crate::store::workers::{self, Ends};
+use crate::store::workers::{self, LogEnds};
 use rules::backoff::Backoff;
 use rules::ids::Offset;
 use rules::ingest::steps::{Newest, Steps};
@@ -122,9 +122,9 @@ impl Pulse {
             let is_all_read = first.get(partition).is_some_and(Option::is_none);
             let next = found.get(partition).filter(|_| is_all_read).map(|p| p.next_offset);
             let all_read_from = next.and_then(|next| ends.ahead_of(next));
-            Ends { partition: *partition, low: ends.low, high: ends.high, all_read_from }
+            LogEnds { partition: *partition, low: ends.low, high: ends.high, all_read_from }
         };
-        let seen: Vec<Ends> = ends.iter().map(seen).collect();
+        let seen: Vec<LogEnds> = ends.iter().map(seen).collect();
         if let Err(fault) = workers::watermarks(&self.store, log, &seen).await {
             debug!(%fault, "the log's ends could not be written");
         }
@@ -152,6 +152,6 @@ impl Pulse {
 
     fn restart(&self, why: &'static str) {
         self.shown.lock().reads = None;
-        let _ = self.reports.send(Report::Restart(why));
+        let _ = self.reports.send(LaneReport::Restart(why));
     }
 }

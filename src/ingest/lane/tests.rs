@@ -15,7 +15,7 @@ use rules::ids::{Offset, RouteId};
 use rules::record::Record;
 
 /// A lane whose database is away, so that whatever it takes is soon reported as held.
-fn lane() -> (Lane, mpsc::UnboundedReceiver<Report>) {
+fn lane() -> (Lane, mpsc::UnboundedReceiver<LaneReport>) {
     let env = [
         ("DATABASE_URL", "postgres://makegood@127.0.0.1:1/shop"),
         ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"),
@@ -30,7 +30,7 @@ fn lane() -> (Lane, mpsc::UnboundedReceiver<Report>) {
     (Lane::start(0, &route, &store, &mapping, &Progress::new(1), &reports), reported)
 }
 
-async fn next(reported: &mut mpsc::UnboundedReceiver<Report>) -> Report {
+async fn next(reported: &mut mpsc::UnboundedReceiver<LaneReport>) -> LaneReport {
     let patience = Duration::from_secs(60);
     tokio::time::timeout(patience, reported.recv()).await.expect("the lane to report").unwrap()
 }
@@ -38,7 +38,7 @@ async fn next(reported: &mut mpsc::UnboundedReceiver<Report>) -> Report {
 fn claim(generation: u64, from: i64) -> Order {
     let log = Log { group: "g".into(), topic: "t".into(), topic_id: uuid::Uuid::nil() };
     let from = BTreeMap::from([(0, Offset(from))]);
-    Order::Adopt(Box::new(Claim { generation, from, ..Claim::of_nothing(&log) }))
+    Order::Adopt(Box::new(LaneClaim { generation, from, ..LaneClaim::of_nothing(&log) }))
 }
 
 fn delivery(generation: u64, follows: i64, offset: i64) -> Delivery {
@@ -56,7 +56,7 @@ async fn records_that_are_there_before_the_claim_is_adopted_belong_to_it() {
     lane.records.try_send(delivery(1, 5, 5)).ok().unwrap();
     lane.records.try_send(delivery(2, 5, 5)).ok().unwrap();
     lane.records.try_send(delivery(2, 6, 9)).ok().unwrap();
-    assert!(matches!(next(&mut reported).await, Report::Held(0, _)));
+    assert!(matches!(next(&mut reported).await, LaneReport::Held(0, _)));
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn a_record_that_does_not_follow_the_last_one_has_all_read_again() {
         lane.tell(claim(1, 5)).await;
         lane.records.try_send(lost).ok().unwrap();
         lane.records.try_send(delivery(1, 26, 26)).ok().unwrap();
-        assert!(matches!(next(&mut reported).await, Report::Restart(_)));
+        assert!(matches!(next(&mut reported).await, LaneReport::Restart(_)));
         assert!(reported.try_recv().is_err(), "nothing was kept");
     }
 }

@@ -7,12 +7,12 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
-use super::{Claim, Lane, Order, Report};
+use super::{Lane, LaneClaim, LaneReport, Order};
 use crate::ingest::Route;
 use crate::ingest::attempt::Attempt;
 use crate::ingest::partition_state::is_same;
 use crate::kafka::consumer::Delivery;
-use crate::progress::{Progress, Work};
+use crate::progress::{LaneWork, Progress};
 use crate::store::Store;
 use crate::store::mapping::Mapping;
 use crate::store::positions::{self, KEPT_STEPS};
@@ -32,7 +32,7 @@ impl Lane {
         store: &Store,
         mapping: &watch::Receiver<Arc<Mapping>>,
         vitals: &Progress,
-        reports: &mpsc::UnboundedSender<Report>,
+        reports: &mpsc::UnboundedSender<LaneReport>,
     ) -> Lane {
         let batch = &route.settings.batch;
         let (records, deliveries) = mpsc::channel(batch.rows.saturating_mul(2).max(1));
@@ -55,7 +55,7 @@ impl Lane {
         tokio::spawn(async move {
             // A panic must not look like an idle lane.
             if tokio::spawn(worker.run()).await.is_err() {
-                let _ = reports.send(Report::Ended(number));
+                let _ = reports.send(LaneReport::Ended(number));
             }
         });
         Lane { records, orders }
@@ -67,12 +67,12 @@ struct Worker {
     route: Arc<Route>,
     store: Store,
     mapping: watch::Receiver<Arc<Mapping>>,
-    work: Arc<Work>,
-    reports: mpsc::UnboundedSender<Report>,
+    work: Arc<LaneWork>,
+    reports: mpsc::UnboundedSender<LaneReport>,
     deliveries: mpsc::Receiver<Delivery>,
     orders: mpsc::Receiver<Order>,
     machine: Machine<Delivery, Diagnosis>,
-    claim: Option<Box<Claim>>,
+    claim: Option<Box<LaneClaim>>,
     settling: Vec<oneshot::Sender<()>>,
 }
 
@@ -156,15 +156,15 @@ impl Worker {
                 }
                 Action::Restart(why) => {
                     self.claim = None;
-                    Report::Restart(why)
+                    LaneReport::Restart(why)
                 }
                 Action::Held(hold) => {
                     self.tell(&hold);
-                    Report::Held(self.number, hold)
+                    LaneReport::Held(self.number, hold)
                 }
                 Action::Resumed => {
                     info!(route = self.route.settings.name, lane = self.number, "resumed");
-                    Report::Resumed(self.number)
+                    LaneReport::Resumed(self.number)
                 }
             };
             let _ = self.reports.send(report);

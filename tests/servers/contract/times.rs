@@ -1,6 +1,6 @@
 //! Times in events are read as PostgreSQL reads them.
 
-use rules::fields::{self, Body, Column};
+use rules::fields::{self, Body, FieldValues};
 
 use crate::support::load::chance;
 use crate::support::rig::Rig;
@@ -35,7 +35,7 @@ async fn times_of_events_are_those_that_postgresql_reads() {
     let fields = ["timestamptz /at".parse().unwrap()];
     let bodies: Vec<Body<'_>> = payloads.iter().map(|text| Body::read(text, &fields)).collect();
     let found = fields::columns(&fields, &bodies.iter().collect::<Vec<_>>());
-    let [Column::Timestamptz(times)] = found.columns.as_slice() else { panic!("{found:?}") };
+    let [FieldValues::Timestamptz(times)] = found.columns.as_slice() else { panic!("{found:?}") };
     let sql = "SELECT (extract(epoch FROM as_time(given)) * 1000000)::bigint FROM unnest($1::text[]) WITH ORDINALITY AS g (given, place) ORDER BY place";
     let rows = rig.client.query(sql, &[&texts]).await.unwrap();
     for ((text, time), row) in texts.iter().zip(times).zip(rows) {

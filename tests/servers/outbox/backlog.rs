@@ -1,7 +1,7 @@
 //! Rows that wait: many at once, one that is late, one whose transaction does not end.
 
 use makegood::config::Postgres;
-use makegood::store::outbox::{Claim, Session, Shard};
+use makegood::store::outbox::{ClaimOutcome, OutboxSession, Shard};
 use uuid::Uuid;
 
 use crate::support::daemon::Daemon;
@@ -165,8 +165,8 @@ async fn a_backlog_is_measured_in_pieces_that_go_by_its_rows() {
         END $$";
     site.client.batch_execute(sql).await.unwrap();
     let postgres = Postgres::from_url(&site.payments).unwrap();
-    let session = Session::open(&postgres, Shard::ONLY).await.unwrap();
-    let Claim::Won { cursor, .. } = session.claim(Uuid::new_v4()).await.unwrap() else {
+    let session = OutboxSession::open(&postgres, Shard::ONLY).await.unwrap();
+    let ClaimOutcome::Won { cursor, .. } = session.claim(Uuid::new_v4()).await.unwrap() else {
         panic!("somebody else has this outbox");
     };
     // More unused numbers than rows, and a handful of these after them: one statement finds all.

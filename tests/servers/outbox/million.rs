@@ -6,9 +6,9 @@
 use std::time::{Duration, Instant};
 
 use makegood::config::Postgres;
-use makegood::store::outbox::{Claim, Cursor, Session, Shard};
+use makegood::store::outbox::{ClaimOutcome, Cursor, OutboxSession, Shard};
 use rules::ids::StepNumber;
-use rules::relay::Step;
+use rules::relay::CursorStep;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -27,7 +27,7 @@ fn figures(mut took: Vec<Duration>) -> String {
 /// One try each: a look that finds nothing, a look that finds a row and reads it, a step.
 async fn costs(
     site: &Site,
-    session: &Session,
+    session: &OutboxSession,
     step: &mut StepNumber,
     cursor: &mut Cursor,
     when: &str,
@@ -49,7 +49,7 @@ async fn costs(
         assert_eq!(rows.len(), 1);
         *cursor = Cursor { from: delta.to.clone(), to: delta.to, last_seq: 0 };
         let at = Instant::now();
-        *step = session.step(*step, &Step::at(cursor.clone()).into()).await.unwrap().unwrap();
+        *step = session.step(*step, &CursorStep::at(cursor.clone()).into()).await.unwrap().unwrap();
         stepped.push(at.elapsed());
     }
     let sizes = "SELECT pg_size_pretty(sum(pg_total_relation_size(c.oid)) FILTER (WHERE relname ~ '^outbox_[012]$')) || ', steps '
@@ -78,8 +78,9 @@ async fn fill(client: &Client) {
 async fn a_million_rows_with_xmin_held_back_slow_nothing() {
     let site = Site::new(Place::Beside, 1).await;
     let settings = Postgres::from_url(&site.payments).unwrap();
-    let session = Session::open(&settings, Shard::ONLY).await.unwrap();
-    let Claim::Won { mut step, mut cursor, .. } = session.claim(Uuid::new_v4()).await.unwrap()
+    let session = OutboxSession::open(&settings, Shard::ONLY).await.unwrap();
+    let ClaimOutcome::Won { mut step, mut cursor, .. } =
+        session.claim(Uuid::new_v4()).await.unwrap()
     else {
         panic!("somebody else has this outbox");
     };
@@ -106,7 +107,7 @@ async fn a_million_rows_with_xmin_held_back_slow_nothing() {
     cursor = Cursor { from: delta.to.clone(), to: delta.to, last_seq: 0 };
     // An hour of steps at full load, none of which can be vacuumed while that transaction is open.
     for _ in 0..20_000 {
-        step = session.step(step, &Step::at(cursor.clone()).into()).await.unwrap().unwrap();
+        step = session.step(step, &CursorStep::at(cursor.clone()).into()).await.unwrap().unwrap();
         if step.0 % 1000 == 0 {
             session.trim(step.back(1000)).await.unwrap();
         }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use lab::servers::postgres::PrivatePostgres;
 use makegood::config::Postgres;
-use makegood::store::outbox::{Claim, Lost, Saying, Session, Shard};
+use makegood::store::outbox::{ClaimOutcome, Lost, OutboxSession, Saying, Shard};
 use rules::diagnosis::{Code, Diagnosis};
-use rules::relay::{Aside, Parking, Step};
+use rules::relay::{Aside, CursorStep, Parking};
 use uuid::Uuid;
 
 use crate::parked::limit;
@@ -91,9 +91,9 @@ async fn a_relay_that_lost_its_shard_changes_nothing_about_what_was_parked() {
     site.publish(&events(&mut Numbers::default(), "k", 2)).await;
     let postgres = Postgres::from_url(&site.payments).unwrap();
     let claimed = async || {
-        let session = Session::open(&postgres, Shard::ONLY).await.unwrap();
+        let session = OutboxSession::open(&postgres, Shard::ONLY).await.unwrap();
         let claim = session.claim(Uuid::new_v4()).await.unwrap();
-        let Claim::Won { step, cursor, .. } = claim else { panic!("{claim:?}") };
+        let ClaimOutcome::Won { step, cursor, .. } = claim else { panic!("{claim:?}") };
         (session, step, cursor)
     };
     let (first, step, cursor) = claimed().await;
@@ -104,7 +104,7 @@ async fn a_relay_that_lost_its_shard_changes_nothing_about_what_was_parked() {
     };
     let behind = Parking { seq: 2, refusal: None, by_topic: false };
     let aside = Aside { parking: vec![refused(1), behind], ..Aside::default() };
-    let says = |aside, cursor| Saying::from(Step { aside, ..Step::at(cursor) });
+    let says = |aside, cursor| Saying::from(CursorStep { aside, ..CursorStep::at(cursor) });
     let last = Saying { leaving: true, ..says(aside, cursor.clone()) };
     let step = first.step(step, &last).await.unwrap().unwrap();
     retry(&site).await;
@@ -130,15 +130,19 @@ async fn a_relay_that_lost_its_shard_changes_nothing_about_what_was_parked() {
 }
 
 /// Three rows of a key are parked like this, and somebody asks for all of them. Returns the relay's session, and the topic.
-async fn asked_for(site: &Site, parking: Vec<Parking>) -> (Session, String) {
+async fn asked_for(site: &Site, parking: Vec<Parking>) -> (OutboxSession, String) {
     let written = events(&mut Numbers::default(), "k", 3);
     site.publish(&written).await;
     let postgres = Postgres::from_url(&site.payments).unwrap();
-    let session = Session::open(&postgres, Shard::ONLY).await.unwrap();
+    let session = OutboxSession::open(&postgres, Shard::ONLY).await.unwrap();
     let claim = session.claim(Uuid::new_v4()).await.unwrap();
-    let Claim::Won { step, cursor, .. } = claim else { panic!("{claim:?}") };
+    let ClaimOutcome::Won { step, cursor, .. } = claim else { panic!("{claim:?}") };
     let aside = Aside { parking, ..Aside::default() };
-    session.step(step, &Step { aside, ..Step::at(cursor) }.into()).await.unwrap().unwrap();
+    session
+        .step(step, &CursorStep { aside, ..CursorStep::at(cursor) }.into())
+        .await
+        .unwrap()
+        .unwrap();
     retry(site).await;
     let sql = "SELECT DISTINCT aggregatetype FROM makegood.outbox_parked";
     let topic = site.client.query_one(sql, &[]).await.unwrap().get(0);

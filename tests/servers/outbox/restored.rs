@@ -9,7 +9,7 @@ use lab::servers::postgres::PrivatePostgres;
 use makegood::config::{Kafka, Postgres};
 use makegood::heartbeats::Heartbeats;
 use makegood::relay::{self, Relay};
-use makegood::store::outbox::{Claim, Session, Shard};
+use makegood::store::outbox::{ClaimOutcome, OutboxSession, Shard};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -76,8 +76,11 @@ async fn restored(place: Place, home: usize, away: usize, shards: i16) -> usize 
         // The first to come is a relay of a shard that the dump knows nothing of.
         let postgres = Postgres::from_url(&site.payments).unwrap();
         let new = Shard { number: shards - 1, of: shards };
-        let session = Session::open(&postgres, new).await.unwrap();
-        assert_eq!(session.claim(Uuid::new_v4()).await.unwrap(), Claim::Taken(Duration::ZERO));
+        let session = OutboxSession::open(&postgres, new).await.unwrap();
+        assert_eq!(
+            session.claim(Uuid::new_v4()).await.unwrap(),
+            ClaimOutcome::Taken(Duration::ZERO)
+        );
     }
     let outbox = format!("shards = {shards}");
     let daemon = site.daemon_with(&outbox, "");
@@ -129,10 +132,10 @@ async fn a_restored_outbox_gets_new_numbers_whatever_its_size() {
     }
     taken_for_restored(&site).await;
     let postgres = Postgres::from_url(&site.payments).unwrap();
-    let session = Session::open(&postgres, Shard::ONLY).await.unwrap();
+    let session = OutboxSession::open(&postgres, Shard::ONLY).await.unwrap();
     let holder = Uuid::new_v4();
     eventually("the outbox to be claimed", || async {
-        matches!(session.claim(holder).await.unwrap(), Claim::Won { .. }).then_some(())
+        matches!(session.claim(holder).await.unwrap(), ClaimOutcome::Won { .. }).then_some(())
     })
     .await;
     let sql = "SELECT count(DISTINCT xid) FROM makegood.outbox";

@@ -8,7 +8,7 @@ use std::time::Duration;
 use makegood::config;
 use makegood::control::Control;
 use makegood::heartbeats::Heartbeats;
-use makegood::reconcile::{Job, Reconciler, Report};
+use makegood::reconcile::{Job, ReconcileTurn, Reconciler};
 use makegood::start_gate::admission;
 use makegood::store::mapping::Mapping;
 use makegood::store::{jobs, runs};
@@ -220,15 +220,15 @@ async fn a_runner_that_may_not_apply_anything_yet_leaves_its_job_to_a_daemon_tha
     let mut held = Reconciler::new(job, store(&rig.url()), watch::channel(mapping).1);
     // Alone it keeps the job, so that whoever asks is told why nothing is made good.
     let run = rig.ask("").await;
-    let Report::Waits(why) = held.run_once().await else { panic!("it does not wait") };
+    let ReconcileTurn::Waits(why) = held.run_once().await else { panic!("it does not wait") };
     assert!(why.contains("the mapping does not fit"), "{why}");
     assert_eq!(rig.run(run).await.held, Some(why));
     let daemon = rig.reconciler_with("", "");
     rig.reads(&daemon).await;
-    assert_eq!(held.run_once().await, Report::NotOurs);
+    assert_eq!(held.run_once().await, ReconcileTurn::NotOurs);
     let paid = recorded(&rig, 3).await;
     rig.run_is(run, &["done"]).await;
-    assert_eq!(held.run_once().await, Report::NotOurs);
+    assert_eq!(held.run_once().await, ReconcileTurn::NotOurs);
     rig.reconcile("").await;
     ledger::assert_exactly(&rig.client, &paid).await;
 }

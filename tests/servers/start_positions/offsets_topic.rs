@@ -1,6 +1,6 @@
 //! Kafka's own memory of all groups is lost, while a daemon runs and while none does.
 
-use makegood::kafka::probe::Found;
+use makegood::kafka::probe::PerPartition;
 
 use crate::support::alone::Alone;
 use crate::support::eventually;
@@ -19,7 +19,7 @@ async fn when_kafka_loses_the_offsets_of_all_groups_nothing_is_skipped_or_double
     alone.delete_topic("__consumer_offsets").await;
     let probe = alone.probe();
     eventually("Kafka to have forgotten", || async {
-        let committed = probe.committed(&[0, 1]).and_then(Found::heard);
+        let committed = probe.committed(&[0, 1]).and_then(PerPartition::heard);
         committed.is_ok_and(|offsets| offsets.is_empty()).then_some(())
     })
     .await;

@@ -40,9 +40,9 @@ impl World {
             let anchor = step.and_then(|step| step.anchor);
             let is_broken = anchor.is_some_and(|(offset, payment)| {
                 let found = match in_log.records.get(&offset) {
-                    Some(there) if *there == payment => Anchor::Same,
-                    Some(_) => Anchor::Other,
-                    None => Anchor::Gone,
+                    Some(there) if *there == payment => AnchorState::Same,
+                    Some(_) => AnchorState::Other,
+                    None => AnchorState::Gone,
                 };
                 is_broken(offset, (in_log.low, in_log.high), found, false)
             });

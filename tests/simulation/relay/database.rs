@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use rules::diagnosis::{Code, Diagnosis};
-use rules::relay::{Aside, Row, Step, Waiting};
+use rules::relay::{Aside, CursorStep, RelayRow, WaitingTopic};
 
 use super::Mutant;
 
@@ -27,7 +27,7 @@ pub struct Message {
     pub at: (u64, u64),
 }
 
-impl Row for Message {
+impl RelayRow for Message {
     fn seq(&self) -> i64 {
         self.seq
     }
@@ -155,7 +155,7 @@ impl Database {
     pub fn step(
         &mut self,
         step: i64,
-        said: &Step<Cursor>,
+        said: &CursorStep<Cursor>,
         now: u64,
         mutant: Mutant,
     ) -> Option<i64> {
@@ -191,12 +191,12 @@ impl Database {
         self.parked.iter().filter(|(_, parked)| !parked.by_topic).map(way).collect()
     }
 
-    pub fn waiting(&self) -> Vec<Waiting> {
+    pub fn waiting(&self) -> Vec<WaitingTopic> {
         let mut topics: BTreeMap<usize, bool> = BTreeMap::new();
         for (seq, parked) in self.parked.iter().filter(|(_, parked)| parked.by_topic) {
             *topics.entry(self.rows[seq].topic).or_default() |= parked.retry;
         }
-        let waiting = |(topic, asked): (usize, bool)| Waiting {
+        let waiting = |(topic, asked): (usize, bool)| WaitingTopic {
             topic: NAMES[topic].to_owned(),
             diagnosis: Diagnosis::new(Code::Kafka, "refused"),
             asked,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use rules::diagnosis::{Code, Diagnosis};
 use rules::produce_error::ProduceError;
-use rules::relay::{Action, Event, Pace, Step, Task as Due, Term, Trial, Waiting};
+use rules::relay::{Action, CursorStep, Event, Pace, Task as Due, Term, TopicTrial, WaitingTopic};
 
 use super::database::{Cursor, Message};
 use super::{Mutant, Task, World};
@@ -47,7 +47,7 @@ pub enum Query {
     Retries(Vec<String>),
     Oldest(Vec<String>),
     Read(Cursor),
-    Step(i64, Box<Step<Cursor>>),
+    Step(i64, Box<CursorStep<Cursor>>),
 }
 
 #[derive(Debug)]
@@ -56,11 +56,11 @@ pub enum Answer {
     Taken,
     Won(i64, Cursor),
     Blocked(HashSet<(String, String)>),
-    Waiting(Vec<Waiting>),
+    Waiting(Vec<WaitingTopic>),
     Retries(Vec<Message>),
     Oldest(Vec<(String, Option<Message>)>),
     Read(Vec<(Message, Cursor)>, Cursor, bool),
-    Stepped(Option<i64>, Box<Step<Cursor>>),
+    Stepped(Option<i64>, Box<CursorStep<Cursor>>),
     /// The database refused the step, and goes on with this session.
     Refused,
 }
@@ -375,7 +375,7 @@ impl World {
         seq: i64,
         outcome: Option<Result<(), ProduceError>>,
     ) {
-        self.tell_term(at, Event::TrialEnded(Trial { topic, key, seq, outcome }));
+        self.tell_term(at, Event::TrialEnded(TopicTrial { topic, key, seq, outcome }));
     }
 
     fn end_trial(&mut self, at: usize) {

@@ -8,7 +8,7 @@ use hyper::Uri;
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 
-use super::{Kind, list, text, written};
+use super::{ValueKind, list, text, written};
 use crate::layers::Raw;
 use crate::redact;
 use crate::sections::Start;
@@ -17,18 +17,18 @@ use crate::sections::Start;
 const SHORTEST: usize = 16;
 
 /// Where to listen; an empty text is nowhere.
-pub fn address() -> Kind<Option<SocketAddr>> {
+pub fn address() -> ValueKind<Option<SocketAddr>> {
     let wanted = "write ADDRESS:PORT, such as 127.0.0.1:8745, or \"\" for none";
     let read = move |raw: &Raw| match written(raw)? {
         "" => Ok(None),
         text => text.parse().map(Some).map_err(|_| wanted.to_owned()),
     };
     let show = |address: &Option<SocketAddr>| address.map(|a| a.to_string()).unwrap_or_default();
-    Kind::new("an address with its port, or \"\" for none", read, show)
+    ValueKind::new("an address with its port, or \"\" for none", read, show)
 }
 
 /// A secret that callers send; an empty text is none.
-pub fn token() -> Kind<Option<SecretString>> {
+pub fn token() -> ValueKind<Option<SecretString>> {
     let read = |raw: &Raw| match written(raw)? {
         "" => Ok(None),
         text if text.len() >= SHORTEST && text.bytes().all(|byte| byte.is_ascii_graphic()) => {
@@ -40,11 +40,11 @@ pub fn token() -> Kind<Option<SecretString>> {
     };
     let show =
         |token: &Option<SecretString>| token.as_ref().map_or("", |_| redact::MASK).to_owned();
-    Kind::new(format!("a secret of at least {SHORTEST} characters"), read, show).secret()
+    ValueKind::new(format!("a secret of at least {SHORTEST} characters"), read, show).secret()
 }
 
 /// Names of hosts, without ports.
-pub fn hosts() -> Kind<Vec<String>> {
+pub fn hosts() -> ValueKind<Vec<String>> {
     let fits = |name: &String| {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
         !name.is_empty() && name.chars().all(allowed)
@@ -56,17 +56,17 @@ pub fn hosts() -> Kind<Vec<String>> {
         }
         _ => Err("write names without ports, such as [\"makegood.example.com\"]".to_owned()),
     };
-    Kind { read: Box::new(read), ..list("") }
+    ValueKind { read: Box::new(read), ..list("") }
 }
 
 /// A connection URL or libpq's `key=value` text; its parts are read where libpq's variables are known.
-pub fn url() -> Kind<SecretString> {
+pub fn url() -> ValueKind<SecretString> {
     let read = |raw: &Raw| written(raw).map(SecretString::from);
-    Kind::new("a connection URL", read, |url| redact::url(url.expose_secret())).secret()
+    ValueKind::new("a connection URL", read, |url| redact::url(url.expose_secret())).secret()
 }
 
 /// A URL that is posted to, which may be a secret; an empty text is none.
-pub fn webhook() -> Kind<Option<SecretString>> {
+pub fn webhook() -> ValueKind<Option<SecretString>> {
     let read = |raw: &Raw| {
         let text = written(raw)?;
         if text.is_empty() {
@@ -86,7 +86,7 @@ pub fn webhook() -> Kind<Option<SecretString>> {
     let show = |url: &Option<SecretString>| {
         url.as_ref().map_or_else(String::new, |u| redact::origin(u.expose_secret()))
     };
-    Kind::new("a URL", read, show).secret()
+    ValueKind::new("a URL", read, show).secret()
 }
 
 /// A program with its arguments, which are not shown: they may be passwords. An empty list is none.
@@ -108,7 +108,7 @@ impl fmt::Debug for Program {
 }
 
 /// One as it is configured.
-pub fn program() -> Kind<Program> {
+pub fn program() -> ValueKind<Program> {
     let read = |raw: &Raw| {
         let words = match raw {
             Raw::List(words) => words.clone(),
@@ -125,31 +125,31 @@ pub fn program() -> Kind<Program> {
             _ => Ok(Program(words)),
         }
     };
-    Kind::new("a program and its arguments", read, |words| redact::program(words))
+    ValueKind::new("a program and its arguments", read, |words| redact::program(words))
 }
 
 /// A region of Amazon's; an empty text is none.
-pub fn region() -> Kind<Option<String>> {
+pub fn region() -> ValueKind<Option<String>> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let read = move |raw: &Raw| match written(raw)? {
         "" => Ok(None),
         name if name.bytes().all(allowed) => Ok(Some(name.to_owned())),
         _ => Err("write the name of a region, such as eu-west-1".to_owned()),
     };
-    Kind::new("a region's name", read, |name| name.clone().unwrap_or_default())
+    ValueKind::new("a region's name", read, |name| name.clone().unwrap_or_default())
 }
 
 /// A whole share in percent.
-pub fn share() -> Kind<u8> {
+pub fn share() -> ValueKind<u8> {
     let read = |raw: &Raw| {
         let number = written(raw).ok().and_then(|text| text.strip_suffix('%')?.trim().parse().ok());
         number.filter(|n| *n <= 100).ok_or_else(|| "write a share such as \"50%\"".to_owned())
     };
-    Kind::new("0% to 100%", read, |share| format!("{share}%"))
+    ValueKind::new("0% to 100%", read, |share| format!("{share}%"))
 }
 
 /// Where a partition starts.
-pub fn start() -> Kind<Start> {
+pub fn start() -> ValueKind<Start> {
     let read = |raw: &Raw| match written(raw)? {
         "earliest" => Ok(Start::Earliest),
         "latest" => Ok(Start::Latest),
@@ -162,11 +162,11 @@ pub fn start() -> Kind<Start> {
         Start::Latest => "latest".to_owned(),
         Start::At(time) => time.to_string(),
     };
-    Kind::new("earliest, latest or a time with its zone", read, show)
+    ValueKind::new("earliest, latest or a time with its zone", read, show)
 }
 
 /// A level of the log, or a filter.
-pub fn level() -> Kind<String> {
+pub fn level() -> ValueKind<String> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let read = |raw: &Raw| {
         let written = (text().read)(raw)?;
@@ -181,5 +181,5 @@ pub fn level() -> Kind<String> {
             )),
         }
     };
-    Kind::new("a level or a filter", read, String::clone)
+    ValueKind::new("a level or a filter", read, String::clone)
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::declare::{Key, Section, join, section};
-use crate::kinds::{Kind, Program, program, region, text};
+use crate::kinds::{Program, ValueKind, program, region, text};
 use crate::layers::Raw;
-use crate::reader::Reader;
+use crate::reader::ConfigReader;
 use crate::redact;
 
 section! {
@@ -54,7 +54,7 @@ impl Section for Properties {
         vec![Key::new(at, "*", &[], "", scalar("").secret().example(SAMPLE))]
     }
 
-    fn read(from: &mut Reader, at: &str) -> Self {
+    fn read(from: &mut ConfigReader, at: &str) -> Self {
         let names = from.found(&join(at, ""));
         let name = |key: &String| Some(key.strip_prefix(at)?.strip_prefix('.')?.to_owned());
         let taken = |name: String| (name.clone(), from.take(at, &name, "", &scalar(&name)));
@@ -62,7 +62,7 @@ impl Section for Properties {
     }
 }
 
-fn scalar(property: &str) -> Kind<String> {
+fn scalar(property: &str) -> ValueKind<String> {
     let property = property.to_owned();
     let read = |raw: &Raw| match raw {
         Raw::Text(text) => Ok(text.clone()),
@@ -70,7 +70,7 @@ fn scalar(property: &str) -> Kind<String> {
         Raw::Truth(truth) => Ok(truth.to_string()),
         _ => Err("write a text, a number, true or false".to_owned()),
     };
-    Kind::new("what librdkafka takes", read, move |value| redact::property(&property, value))
+    ValueKind::new("what librdkafka takes", read, move |value| redact::property(&property, value))
 }
 
 impl fmt::Debug for Kafka {

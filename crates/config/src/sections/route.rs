@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rules::envelope::Rules;
-use rules::field_path::Place;
+use rules::field_path::FieldPath;
 use rules::framing::Framing;
 
 use super::SECOND;
@@ -41,10 +41,10 @@ section! {
         /// and "outbox_row" (the row's column payload). A record that needs one is quarantined, and its detail has this line.
         envelopes: Vec<Framing> = [], list("[\"gzip\", \"json_text\"]");
         /// Where the event's id is looked for; the first place that holds a value wins.
-        id_from: Vec<Place> = ["header:id", "header:ce_id", "header:event-id", "json:/eventId"],
+        id_from: Vec<FieldPath> = ["header:id", "header:ce_id", "header:event-id", "json:/eventId"],
             list("[\"header:id\", \"json:/eventId\"]");
         /// The same for its type.
-        type_from: Vec<Place> = ["header:type", "header:ce_type", "json:/eventType", "json:/type"],
+        type_from: Vec<FieldPath> = ["header:type", "header:ce_type", "json:/eventType", "json:/type"],
             list("[\"header:type\", \"json:/type\"]");
         /// A larger record is quarantined.
         max_record: usize = "1MiB", size(LARGEST_RECORD);

@@ -7,7 +7,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::{Found, METADATA, Probe, Question, Watermarks};
+use super::{METADATA, PerPartition, Probe, Question, Watermarks};
 use crate::complaint::Asker;
 use crate::{advice, problem};
 use rules::ids::Offset;
@@ -25,10 +25,10 @@ impl Probe {
 
     /// The same for many. One without a leader is not waited for, and a leader that does not answer is asked once;
     /// so this takes at most the time-out for each broker.
-    pub fn ends(&self, partitions: &[i32]) -> Result<Found<Watermarks>, Problem> {
+    pub fn ends(&self, partitions: &[i32]) -> Result<PerPartition<Watermarks>, Problem> {
         let leaders = self.leaders(partitions)?;
         self.handle.ask_each(Question::Ends, |client| {
-            let mut found = Found { records: BTreeMap::new(), failed: leaders.failed };
+            let mut found = PerPartition { records: BTreeMap::new(), failed: leaders.failed };
             let mut silent: BTreeMap<i32, Problem> = BTreeMap::new();
             for (partition, leader) in leaders.records {
                 let answer = match silent.get(&leader) {
@@ -52,7 +52,7 @@ impl Probe {
     }
 
     /// What the group has committed, for those partitions that have a commit.
-    pub fn committed(&self, partitions: &[i32]) -> Result<Found<Offset>, Problem> {
+    pub fn committed(&self, partitions: &[i32]) -> Result<PerPartition<Offset>, Problem> {
         let doing = "cannot read the group's offsets";
         let list = self.list(partitions.iter().map(|p| (*p, rdkafka::Offset::Invalid)));
         self.handle.ask_each(Question::Committed, |client| {
@@ -62,7 +62,11 @@ impl Probe {
     }
 
     /// For each partition the first offset at or after a time; absent when all records are older.
-    pub fn at_time(&self, partitions: &[i32], millis: i64) -> Result<Found<Offset>, Problem> {
+    pub fn at_time(
+        &self,
+        partitions: &[i32],
+        millis: i64,
+    ) -> Result<PerPartition<Offset>, Problem> {
         let doing = "cannot find the offsets of a time";
         let list = self.list(partitions.iter().map(|p| (*p, rdkafka::Offset::Offset(millis))));
         self.handle.ask_each(Question::Times, |client| {
@@ -79,11 +83,11 @@ impl Probe {
     }
 
     /// The broker that leads each partition.
-    fn leaders(&self, partitions: &[i32]) -> Result<Found<i32>, Problem> {
+    fn leaders(&self, partitions: &[i32]) -> Result<PerPartition<i32>, Problem> {
         let metadata = self.metadata(METADATA)?;
         let topic = self.topic_in(&metadata)?;
         let known = topic.map(|topic| topic.partitions()).unwrap_or_default();
-        let mut found = Found::default();
+        let mut found = PerPartition::default();
         for partition in partitions {
             match known.iter().find(|seen| seen.id() == *partition) {
                 Some(seen) if seen.leader() >= 0 => {
@@ -130,8 +134,8 @@ impl Probe {
 }
 
 /// The offsets of an answer. A partition with an error has no answer, which is not the same as no offset.
-fn offsets(list: &TopicPartitionList, doing: &str) -> Found<Offset> {
-    let mut found = Found::default();
+fn offsets(list: &TopicPartitionList, doing: &str) -> PerPartition<Offset> {
+    let mut found = PerPartition::default();
     for entry in list.elements() {
         match (entry.error(), entry.offset()) {
             (Err(error), _) => {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
-use super::Found;
+use super::PerPartition;
 use crate::complaint::{Asker, attend, listen};
 use crate::{login, unusable};
 use rules::backoff::Backoff;
@@ -128,8 +128,8 @@ impl Handle {
     pub(super) fn ask_each<T>(
         &self,
         question: Question,
-        asking: impl FnOnce(&BaseConsumer<Asker>) -> Result<Found<T>, Problem>,
-    ) -> Result<Found<T>, Problem> {
+        asking: impl FnOnce(&BaseConsumer<Asker>) -> Result<PerPartition<T>, Problem>,
+    ) -> Result<PerPartition<T>, Problem> {
         let client = self.client()?;
         let answer = asking(client.get()?);
         let is_answered = answer.as_ref().is_ok_and(|found| found.failed.is_empty());

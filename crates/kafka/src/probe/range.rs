@@ -20,7 +20,7 @@ use rules::record::Record;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A reader of one partition, outside of the group: nothing it does moves an offset.
-pub struct Reader {
+pub struct PartitionReader {
     consumer: BaseConsumer<Asker>,
     topic: String,
     partition: i32,
@@ -29,7 +29,7 @@ pub struct Reader {
     ended: bool,
 }
 
-impl Reader {
+impl PartitionReader {
     /// Begins at the first offset of a range.
     pub fn open(
         kafka: &config::Kafka,
@@ -37,14 +37,20 @@ impl Reader {
         group: &str,
         partition: i32,
         range: Range<Offset>,
-    ) -> Result<Reader, Problem> {
+    ) -> Result<PartitionReader, Problem> {
         let settings = settings::onlooker(kafka, group, "makegood-reader");
         let consumer: BaseConsumer<Asker> =
             settings.create_with_context(Asker::default()).map_err(|e| unusable(&settings, &e))?;
         attend(consumer.client(), &settings);
         let (topic, ended) = (topic.to_owned(), range.is_empty());
-        let reader =
-            Reader { consumer, topic, partition, next: range.start, end: range.end, ended };
+        let reader = PartitionReader {
+            consumer,
+            topic,
+            partition,
+            next: range.start,
+            end: range.end,
+            ended,
+        };
         reader.begin()?;
         Ok(reader)
     }

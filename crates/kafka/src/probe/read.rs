@@ -7,7 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message, Timestamp};
 
-use super::{Found, Probe, Question, Watermarks};
+use super::{PerPartition, Probe, Question, Watermarks};
 use crate::complaint::Asker;
 use crate::{name, problem, raw};
 use rules::error_policy::kafka::{ClientDisposition, OLD_FORMAT, OLD_FORMAT_ADVICE, disposition};
@@ -23,12 +23,15 @@ const AGAIN: u32 = 3;
 impl Probe {
     /// Reads the record at each given offset; asks for at most a few times the time-out. An offset without a record
     /// was compacted away, or belongs to nothing that anybody is given.
-    pub fn records_at(&self, wanted: &BTreeMap<i32, Offset>) -> Result<Found<Record>, Problem> {
-        let Found { records, failed } = self.first_from(wanted)?;
+    pub fn records_at(
+        &self,
+        wanted: &BTreeMap<i32, Offset>,
+    ) -> Result<PerPartition<Record>, Problem> {
+        let PerPartition { records, failed } = self.first_from(wanted)?;
         let there =
             records.into_iter().filter_map(|(partition, record)| Some((partition, record?)));
         let is_asked = |(partition, record): &(i32, Record)| wanted[partition] == record.offset;
-        Ok(Found { records: there.filter(is_asked).collect(), failed })
+        Ok(PerPartition { records: there.filter(is_asked).collect(), failed })
     }
 
     /// Reads the first record that waits in each partition for a consumer whose next offsets are `next`, as
@@ -37,7 +40,7 @@ impl Probe {
         &self,
         ends: &BTreeMap<i32, Watermarks>,
         next: impl Iterator<Item = (i32, Offset)>,
-    ) -> Result<Found<Option<Record>>, Problem> {
+    ) -> Result<PerPartition<Option<Record>>, Problem> {
         let ahead = next.filter_map(|(p, next)| Some((p, ends.get(&p)?.ahead_of(next)?)));
         self.first_from(&ahead.collect())
     }
@@ -48,8 +51,8 @@ impl Probe {
     pub fn first_from(
         &self,
         wanted: &BTreeMap<i32, Offset>,
-    ) -> Result<Found<Option<Record>>, Problem> {
-        let mut found = Found::default();
+    ) -> Result<PerPartition<Option<Record>>, Problem> {
+        let mut found = PerPartition::default();
         if wanted.is_empty() {
             return Ok(found);
         }
@@ -82,7 +85,7 @@ impl Probe {
         &self,
         client: &BaseConsumer<Asker>,
         open: &mut BTreeMap<i32, Offset>,
-        found: &mut Found<Option<Record>>,
+        found: &mut PerPartition<Option<Record>>,
     ) -> Result<Option<KafkaError>, Problem> {
         let is_one = open.len() == 1;
         self.ask_from(client, open)?;

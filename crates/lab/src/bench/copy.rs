@@ -12,7 +12,7 @@ use super::load::Payment;
 use super::{postgres, system};
 use rules::envelope;
 use rules::problem::Problem;
-use store::copy::{self, Rows};
+use store::copy::{self, CopyRows};
 
 const INBOX: &str = "COPY makegood.inbox (event_id, \"offset\", event_at, partition, route_id, digest, outcome, \
     business_key, reused_id, detail) FROM STDIN";
@@ -49,7 +49,7 @@ struct Share {
 
 enum Table {
     Text(BytesMut),
-    Binary(Rows),
+    Binary(CopyRows),
 }
 
 impl Table {
@@ -110,7 +110,7 @@ fn share(form: Form, into: Tables, numbers: Range<usize>, partitions: usize) -> 
             Share { inbox: both.then(|| table(inbox)), purchases: table(purchases) }
         }
         Form::Binary => {
-            let empty = || Rows::with_capacity(numbers.len() * ROW_BYTES);
+            let empty = || CopyRows::with_capacity(numbers.len() * ROW_BYTES);
             let (mut inbox, mut purchases) = (empty(), empty());
             for (number, payment) in payments {
                 if both {
@@ -147,7 +147,7 @@ fn at(payment: &Payment) -> Timestamp {
     Timestamp::from_second(payment.paid_at).unwrap_or_default()
 }
 
-fn inbox_row(out: &mut Rows, payment: &Payment, number: usize, partitions: usize) {
+fn inbox_row(out: &mut CopyRows, payment: &Payment, number: usize, partitions: usize) {
     out.row(10);
     out.field(Some(payment.event.as_bytes()));
     out.field(Some(&((number / partitions) as i64).to_be_bytes()));
@@ -161,7 +161,7 @@ fn inbox_row(out: &mut Rows, payment: &Payment, number: usize, partitions: usize
     out.field(None);
 }
 
-fn purchase_row(out: &mut Rows, payment: &Payment) {
+fn purchase_row(out: &mut CopyRows, payment: &Payment) {
     out.row(7);
     out.field(Some(payment.id.as_bytes()));
     out.field(Some(payment.student.as_bytes()));

@@ -7,7 +7,7 @@ use crate::sql::quoted;
 /// What a server says of itself, of the role and of this connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it; units are in them")]
-pub struct Server {
+pub struct ServerFacts {
     pub version_num: i32,
     pub version: String,
     pub role: String,
@@ -51,7 +51,7 @@ const OLDEST_VERSION: i32 = 130_000;
 const LONG: i64 = 300;
 
 /// Judges the server.
-pub fn checks(server: &Server, connections_needed: i64) -> Vec<Check> {
+pub fn checks(server: &ServerFacts, connections_needed: i64) -> Vec<Check> {
     vec![
         version(server),
         tls(server),
@@ -61,7 +61,7 @@ pub fn checks(server: &Server, connections_needed: i64) -> Vec<Check> {
     ]
 }
 
-fn version(server: &Server) -> Check {
+fn version(server: &ServerFacts) -> Check {
     let says = format!(
         "PostgreSQL {}, database {}, role {}",
         server.version, server.database, server.role
@@ -72,7 +72,7 @@ fn version(server: &Server) -> Check {
     Check::pass("postgres.version", says)
 }
 
-fn tls(server: &Server) -> Check {
+fn tls(server: &ServerFacts) -> Check {
     match &server.tls {
         Some(tls) => Check::pass("postgres.tls", format!("the connection is encrypted ({tls})")),
         None if server.is_local => {
@@ -86,7 +86,7 @@ fn tls(server: &Server) -> Check {
     }
 }
 
-fn writes(server: &Server) -> Check {
+fn writes(server: &ServerFacts) -> Check {
     if server.takes_no_writes {
         return Check::fail(
             "postgres.writes",
@@ -97,7 +97,7 @@ fn writes(server: &Server) -> Check {
     Check::pass("postgres.writes", "the server takes writes")
 }
 
-fn too_strong(server: &Server) -> Check {
+fn too_strong(server: &ServerFacts) -> Check {
     let rights: Vec<&str> = [
         (server.is_superuser, "is a superuser"),
         (server.may_create_roles, "may create roles"),
@@ -119,7 +119,7 @@ fn too_strong(server: &Server) -> Check {
     )
 }
 
-fn headroom(server: &Server, needed: i64) -> Check {
+fn headroom(server: &ServerFacts, needed: i64) -> Check {
     let name = "postgres.connections";
     let free = server.max_connections - server.reserved_connections - server.used_connections;
     let limits = [server.role_limit, server.database_limit];
@@ -190,8 +190,8 @@ mod tests {
     use super::*;
     use crate::checkup::Level;
 
-    fn good() -> Server {
-        Server {
+    fn good() -> ServerFacts {
+        ServerFacts {
             version_num: 150_000,
             tls: Some("TLSv1.3".to_owned()),
             max_connections: 100,
@@ -199,11 +199,11 @@ mod tests {
             used_connections: 5,
             role_limit: -1,
             database_limit: -1,
-            ..Server::default()
+            ..ServerFacts::default()
         }
     }
 
-    fn found(server: &Server) -> Vec<(&'static str, Level)> {
+    fn found(server: &ServerFacts) -> Vec<(&'static str, Level)> {
         let bad = |check: &Check| check.level != Level::Pass;
         checks(server, 10).into_iter().filter(bad).map(|c| (c.name, c.level)).collect()
     }
@@ -211,15 +211,15 @@ mod tests {
     #[test]
     fn each_fault_of_a_server_is_found() {
         assert_eq!(found(&good()), []);
-        assert_eq!(found(&Server { is_local: true, tls: None, ..good() }), []);
+        assert_eq!(found(&ServerFacts { is_local: true, tls: None, ..good() }), []);
         for (server, name, level) in [
-            (Server { version_num: 120_000, ..good() }, "postgres.version", Level::Fail),
-            (Server { tls: None, ..good() }, "postgres.tls", Level::Warn),
-            (Server { takes_no_writes: true, ..good() }, "postgres.writes", Level::Fail),
-            (Server { is_superuser: true, ..good() }, "postgres.role", Level::Warn),
-            (Server { bypasses_row_security: true, ..good() }, "postgres.role", Level::Warn),
-            (Server { used_connections: 90, ..good() }, "postgres.connections", Level::Warn),
-            (Server { role_limit: 9, ..good() }, "postgres.connections", Level::Fail),
+            (ServerFacts { version_num: 120_000, ..good() }, "postgres.version", Level::Fail),
+            (ServerFacts { tls: None, ..good() }, "postgres.tls", Level::Warn),
+            (ServerFacts { takes_no_writes: true, ..good() }, "postgres.writes", Level::Fail),
+            (ServerFacts { is_superuser: true, ..good() }, "postgres.role", Level::Warn),
+            (ServerFacts { bypasses_row_security: true, ..good() }, "postgres.role", Level::Warn),
+            (ServerFacts { used_connections: 90, ..good() }, "postgres.connections", Level::Warn),
+            (ServerFacts { role_limit: 9, ..good() }, "postgres.connections", Level::Fail),
         ] {
             assert_eq!(found(&server), [(name, level)]);
         }

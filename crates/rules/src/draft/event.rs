@@ -6,16 +6,16 @@ use serde_json::Value;
 
 /// Where the values of the event that was seen stand, by their names without signs and capitals.
 #[derive(Clone, Debug, Default)]
-pub struct Places {
+pub struct EventPointers {
     pointers: BTreeMap<String, String>,
     /// Whether an event was seen.
     pub were_seen: bool,
 }
 
-impl Places {
+impl EventPointers {
     /// Of an event's JSON.
-    pub fn of_event(event: &Value) -> Places {
-        let mut places = Places { pointers: BTreeMap::new(), were_seen: true };
+    pub fn of_event(event: &Value) -> EventPointers {
+        let mut places = EventPointers { pointers: BTreeMap::new(), were_seen: true };
         places.walk(event, "");
         places
     }
@@ -101,13 +101,13 @@ mod tests {
     #[test]
     fn a_value_is_found_by_its_name_however_it_is_written() {
         let event = serde_json::json!({ "id": "e1", "data": { "PaymentID": 7, "course-code": "x", "a/b": 1 } });
-        let seen = Places::of_event(&event);
+        let seen = EventPointers::of_event(&event);
         assert_eq!(seen.of("course_code"), "/data/course-code");
         assert_eq!(seen.of("a_b"), "/data/a~1b");
         assert_eq!(seen.of("paid_cents"), "/data/paidCents");
         // Not the event's own id.
         assert_eq!(seen.of_key("shop.payments", "payment"), "/data/PaymentID");
-        assert_eq!(Places::default().of_key("payments", "payment_id"), "/data/paymentId");
+        assert_eq!(EventPointers::default().of_key("payments", "payment_id"), "/data/paymentId");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 /// A word of the status, and how many payments have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word {
+pub struct StatusWord {
     /// The word.
     pub text: String,
     /// How many payments were seen with it.
@@ -19,7 +19,7 @@ pub struct Meaning {
     /// Not paid, or not yet.
     pub not_paid: Vec<String>,
     /// What a person has to say.
-    pub unknown: Vec<Word>,
+    pub unknown: Vec<StatusWord>,
 }
 
 const PAID: [&str; 8] =
@@ -58,7 +58,7 @@ const NOT_PAID: [&str; 20] = [
 
 impl Meaning {
     /// Sorts the words. One with a comma cannot stand in a line, so a person has to rename it.
-    pub fn of(words: &[Word]) -> Meaning {
+    pub fn of(words: &[StatusWord]) -> Meaning {
         let mut meaning = Meaning::default();
         for word in words {
             let plain: String = word.text.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_word_that_may_mean_anything_is_left_to_a_person() {
-        let word = |text: &str| Word { text: text.to_owned(), payments: 1 };
+        let word = |text: &str| StatusWord { text: text.to_owned(), payments: 1 };
         let words = ["PAID", "given_back", "On-Hold", "requires_action", "paid,late"].map(word);
         let meaning = Meaning::of(&words);
         assert_eq!(

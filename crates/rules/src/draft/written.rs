@@ -1,6 +1,6 @@
 //! The parts of a drafted mapping's statements that depend on the columns.
 
-use super::{Draft, Term, event};
+use super::{CopiedValue, Draft, event};
 
 impl Draft {
     /// The payment's time as a time with a zone.
@@ -29,7 +29,7 @@ impl Draft {
 
     /// The payments' columns, by the names that the purchases give them.
     pub fn taken(&self, prefix: &str) -> String {
-        let one = |term: &Term| match term.payment == term.purchase {
+        let one = |term: &CopiedValue| match term.payment == term.purchase {
             true => format!(", {prefix}{}", term.payment),
             false => format!(", {prefix}{} AS {}", term.payment, term.purchase),
         };
@@ -38,23 +38,26 @@ impl Draft {
 
     /// Whether two rows say the same.
     pub fn same(&self, one: &str, other: &str) -> String {
-        let each =
-            |term: &Term| format!("{one}.{0} IS NOT DISTINCT FROM {other}.{0}", term.purchase);
+        let each = |term: &CopiedValue| {
+            format!("{one}.{0} IS NOT DISTINCT FROM {other}.{0}", term.purchase)
+        };
         let all: Vec<String> = self.terms.iter().map(each).collect();
         if all.is_empty() { "true".to_owned() } else { all.join("\n                AND ") }
     }
 
     /// What people see of a row, as a JSON object.
     pub fn contents(&self, prefix: &str) -> String {
-        let each =
-            |term: &Term| format!("'{}', {}", term.purchase.replace('\'', "''"), term.text(prefix));
+        let each = |term: &CopiedValue| {
+            format!("'{}', {}", term.purchase.replace('\'', "''"), term.text(prefix))
+        };
         let all: Vec<String> = self.terms.iter().map(each).collect();
         format!("pg_catalog.jsonb_build_object({})", all.join(", "))
     }
 
     /// The same of a row of payments itself.
     pub fn contents_of_payment(&self, prefix: &str) -> String {
-        let named = |term: &Term| Term { purchase: term.payment.clone(), ..term.clone() };
+        let named =
+            |term: &CopiedValue| CopiedValue { purchase: term.payment.clone(), ..term.clone() };
         Draft { terms: self.terms.iter().map(named).collect(), ..self.clone() }.contents(prefix)
     }
 
@@ -71,7 +74,7 @@ impl Draft {
     }
 }
 
-impl Term {
+impl CopiedValue {
     /// Its value in JSON: a number with a fraction as a text, which keeps its zeros.
     fn text(&self, prefix: &str) -> String {
         let cast = if self.kind.starts_with("numeric") { "::text" } else { "" };

@@ -33,9 +33,13 @@ fn catalogue() -> Catalogue {
 fn said(sqlstate: &'static str, at: Option<&str>, column: Option<&'static str>) -> Option<String> {
     let position = at.map(|word| u32::try_from(SQL.find(word).unwrap() + 1).unwrap());
     let table = column.map(|_| "orders");
-    let source =
-        Source { file: "apply.sql", sql: SQL, mapping: SQL, key: ("shop.orders", "pay_id") };
-    fix(source, Complaint { sqlstate, position, table, column }, &catalogue())
+    let source = MappingStatement {
+        file: "apply.sql",
+        sql: SQL,
+        mapping: SQL,
+        key: ("shop.orders", "pay_id"),
+    };
+    fix(source, ServerMessage { sqlstate, position, table, column }, &catalogue())
 }
 
 #[test]
@@ -52,10 +56,11 @@ fn a_column_that_is_gone_is_named_with_its_line_and_its_likely_new_name() {
 #[test]
 fn a_column_that_the_mapping_needs_itself_is_offered_as_nobodys_new_name() {
     let position = SQL.find("start_date").map(|at| u32::try_from(at + 1).unwrap());
-    let said = Complaint { sqlstate: "42703", position, table: None, column: None };
+    let said = ServerMessage { sqlstate: "42703", position, table: None, column: None };
     let fix_with = |mapping: &str| {
         let key = ("shop.orders", "pay_id");
-        fix(Source { file: "apply.sql", sql: SQL, mapping, key }, said, &catalogue()).unwrap()
+        fix(MappingStatement { file: "apply.sql", sql: SQL, mapping, key }, said, &catalogue())
+            .unwrap()
     };
     assert!(fix_with(SQL).contains("RENAME COLUMN started_date TO start_date;"));
     let elsewhere = format!("{SQL}; SELECT o.started_date FROM shop.orders o");
@@ -66,10 +71,14 @@ fn a_column_that_the_mapping_needs_itself_is_offered_as_nobodys_new_name() {
 fn a_column_without_a_likely_new_name_is_to_be_added() {
     let mut catalogue = catalogue();
     catalogue.tables[0].columns.retain(|c| c.name != "started_date");
-    let source =
-        Source { file: "apply.sql", sql: SQL, mapping: SQL, key: ("shop.orders", "pay_id") };
+    let source = MappingStatement {
+        file: "apply.sql",
+        sql: SQL,
+        mapping: SQL,
+        key: ("shop.orders", "pay_id"),
+    };
     let position = SQL.find("start_date").map(|at| u32::try_from(at + 1).unwrap());
-    let said = Complaint { sqlstate: "42703", position, table: None, column: None };
+    let said = ServerMessage { sqlstate: "42703", position, table: None, column: None };
     let fix = fix(source, said, &catalogue).unwrap();
     assert!(fix.contains("shop.orders also has seat; "), "{fix}");
     assert!(fix.ends_with("or give shop.orders its column start_date back"), "{fix}");

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::id::id_of_text;
 use super::{Headers, Reader, Reason, Rejection, Rules};
-use crate::field_path::Place;
+use crate::field_path::FieldPath;
 use crate::fields;
 use crate::framing;
 use crate::record::Record;
@@ -22,8 +22,8 @@ impl Reader<'_> {
             let headers = Headers { record, inside: &inside };
             let json = serde_json::from_slice::<serde_json::Value>(value).ok();
             let mut texts = self.rules.id_from.iter().filter_map(|place| match place {
-                Place::Header(name) => Some(headers.get(name.as_bytes())?.to_vec()),
-                Place::Json(pointer) => {
+                FieldPath::Header(name) => Some(headers.get(name.as_bytes())?.to_vec()),
+                FieldPath::Json(pointer) => {
                     Some(fields::text_of(json.as_ref()?.pointer(pointer)?)?.into_bytes())
                 }
             });

@@ -10,14 +10,14 @@ use crate::json::pointer::unescaped;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     /// Its type.
-    pub kind: Kind,
+    pub kind: FieldKind,
     /// A JSON pointer (RFC 6901), beginning with `/`.
     pub pointer: String,
 }
 
 /// What a field is read as, named as PostgreSQL names the type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FieldKind {
     /// A text as it is, or a number as written.
     Text,
     /// A UUID, with or without hyphens or braces.
@@ -50,21 +50,21 @@ impl FromStr for Field {
     }
 }
 
-impl FromStr for Kind {
+impl FromStr for FieldKind {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Kind, String> {
+    fn from_str(text: &str) -> Result<FieldKind, String> {
         let numeric = || {
             let (precision, scale) =
                 text.strip_prefix("numeric(")?.strip_suffix(')')?.split_once(',')?;
             let (precision, scale) = (precision.parse().ok()?, scale.parse().ok()?);
             let fits = scale <= precision && (1..=DIGITS).contains(&precision);
-            fits.then_some(Kind::Numeric { precision, scale })
+            fits.then_some(FieldKind::Numeric { precision, scale })
         };
         match text {
-            "text" => Ok(Kind::Text),
-            "uuid" => Ok(Kind::Uuid),
-            "timestamptz" => Ok(Kind::Timestamptz),
+            "text" => Ok(FieldKind::Text),
+            "uuid" => Ok(FieldKind::Uuid),
+            "timestamptz" => Ok(FieldKind::Timestamptz),
             _ => numeric().ok_or_else(|| {
                 format!("`{text}` is no type of a field; there are text, uuid, timestamptz and numeric(12,2), with {DIGITS} digits at most")
             }),
@@ -85,10 +85,10 @@ impl Field {
     /// What is wrong with an event that has something else there.
     pub(super) fn fault(&self) -> String {
         match self.kind {
-            Kind::Text => format!("{self} is not a text"),
-            Kind::Uuid => format!("{self} is not a UUID"),
-            Kind::Timestamptz => format!("{self} is not a time with a zone"),
-            Kind::Numeric { precision, scale } => {
+            FieldKind::Text => format!("{self} is not a text"),
+            FieldKind::Uuid => format!("{self} is not a UUID"),
+            FieldKind::Timestamptz => format!("{self} is not a time with a zone"),
+            FieldKind::Numeric { precision, scale } => {
                 format!("{self} is not plain digits that fit numeric({precision},{scale})")
             }
         }

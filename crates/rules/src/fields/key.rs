@@ -3,14 +3,14 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Kind;
+use super::FieldKind;
 
 /// A key's text, written as PostgreSQL writes a value of its type. Where no field line says the type, whatever looks
 /// like a UUID is one.
-pub fn key_of(text: &str, kind: Option<Kind>) -> Option<String> {
+pub fn key_of(text: &str, kind: Option<FieldKind>) -> Option<String> {
     match (kind, Uuid::try_parse(text)) {
-        (None | Some(Kind::Uuid), Ok(id)) => Some(id.to_string()),
-        (Some(Kind::Uuid), Err(_)) => None,
+        (None | Some(FieldKind::Uuid), Ok(id)) => Some(id.to_string()),
+        (Some(FieldKind::Uuid), Err(_)) => None,
         _ => Some(text.to_owned()).filter(|text| !text.is_empty() && !text.contains('\0')),
     }
 }
@@ -50,11 +50,11 @@ mod tests {
     #[test]
     fn a_key_is_written_as_the_database_writes_it() {
         let lower = Some(ID.to_lowercase());
-        assert_eq!(key_of(ID, Some(Kind::Uuid)), lower);
+        assert_eq!(key_of(ID, Some(FieldKind::Uuid)), lower);
         assert_eq!(key_of(ID, None), lower);
-        assert_eq!(key_of(ID, Some(Kind::Text)), Some(ID.to_owned()));
+        assert_eq!(key_of(ID, Some(FieldKind::Text)), Some(ID.to_owned()));
         assert_eq!(key_of("17", None), Some("17".to_owned()));
-        assert_eq!(key_of("17", Some(Kind::Uuid)), None);
+        assert_eq!(key_of("17", Some(FieldKind::Uuid)), None);
         assert_eq!(key_of("a\0", None), None);
     }
 

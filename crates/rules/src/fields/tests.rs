@@ -5,7 +5,7 @@ fn field(text: &str) -> Field {
 }
 
 /// What one field of one event is read as; or why it is not.
-fn one(kind: &str, json: &str) -> Result<Column<'static>, String> {
+fn one(kind: &str, json: &str) -> Result<FieldValues<'static>, String> {
     let payload: &'static str = format!(r#"{{"a":{{"b":{json}}}}}"#).leak();
     let fields = [field(&format!("{kind} /a/b"))];
     let body: &'static Body<'static> = Box::leak(Box::new(Body::read(payload, &fields)));
@@ -17,7 +17,7 @@ fn one(kind: &str, json: &str) -> Result<Column<'static>, String> {
 #[test]
 fn a_field_is_a_type_and_a_pointer() {
     assert_eq!(field("uuid /data/a~1b").to_string(), "data.a/b");
-    assert_eq!(field("  numeric(12,2)   /n ").kind, Kind::Numeric { precision: 12, scale: 2 });
+    assert_eq!(field("  numeric(12,2)   /n ").kind, FieldKind::Numeric { precision: 12, scale: 2 });
     for wrong in [
         "",
         "uuid",
@@ -48,14 +48,14 @@ fn what_is_not_there_is_null_and_what_is_of_another_type_a_fault() {
     let read = columns(&fields, &bodies.each_ref());
     let faults = [Some("id is not a UUID"), None, Some("the top level is no object")];
     assert_eq!(read.faults, faults.map(|fault| fault.map(str::to_owned)));
-    assert_eq!(read.columns[0], Column::Text(vec![None, None, None]));
-    assert_eq!(read.columns[1], Column::Uuid(vec![None, None, None]));
+    assert_eq!(read.columns[0], FieldValues::Text(vec![None, None, None]));
+    assert_eq!(read.columns[1], FieldValues::Uuid(vec![None, None, None]));
 }
 
 #[test]
 fn texts_and_numbers_are_taken_as_they_are_written() {
     for (json, text) in [(r#""a\u0062""#, "ab"), (r#""""#, ""), ("12.30", "12.30")] {
-        assert_eq!(one("text", json), Ok(Column::Text(vec![Some(text.into())])));
+        assert_eq!(one("text", json), Ok(FieldValues::Text(vec![Some(text.into())])));
     }
 }
 
@@ -63,7 +63,7 @@ fn texts_and_numbers_are_taken_as_they_are_written() {
 fn ids_are_taken_as_postgresql_takes_them() {
     let id = Uuid::from_u128(0x6ba7_b810_9dad_11d1_80b4_00c0_4fd4_30c8);
     for text in [id.to_string(), id.simple().to_string(), format!("{{{id}}}")] {
-        assert_eq!(one("uuid", &format!("\"{text}\"")), Ok(Column::Uuid(vec![Some(id)])));
+        assert_eq!(one("uuid", &format!("\"{text}\"")), Ok(FieldValues::Uuid(vec![Some(id)])));
     }
     for wrong in [id.urn().to_string(), "pay_17".into(), String::new(), format!(" {id}")] {
         let fault = one("uuid", &format!("\"{wrong}\""));
@@ -81,7 +81,7 @@ fn amounts_are_plain_digits_that_are_never_rounded() {
         ("-1", -1, 0),
         ("9999999999.99", 999_999_999_999, 2),
     ] {
-        let number = Column::Numeric(vec![Some(Decimal::new(unscaled, scale))]);
+        let number = FieldValues::Numeric(vec![Some(Decimal::new(unscaled, scale))]);
         assert_eq!(one("numeric(12,2)", &format!("\"{text}\"")), Ok(number.clone()));
         assert_eq!(one("numeric(12,2)", text), Ok(number));
     }
@@ -107,7 +107,7 @@ fn amounts_are_plain_digits_that_are_never_rounded() {
     ] {
         assert!(one("numeric(12,2)", &format!("\"{wrong}\"")).is_err(), "{wrong:?} was taken");
     }
-    let three = Ok(Column::Numeric(vec![Some(3.into())]));
+    let three = Ok(FieldValues::Numeric(vec![Some(3.into())]));
     assert_eq!(one("numeric(3,0)", "\"3.0\""), three);
     assert_eq!(one("numeric(3,0)", "3.0000000"), three);
     assert!(one("numeric(3,0)", "\"1.01\"").is_err());
@@ -132,7 +132,7 @@ fn times_are_those_of_rfc_3339() {
         ("9999-12-31T23:59:59Z", 253_402_300_799_000_000),
     ] {
         let read = one("timestamptz", &format!("\"{text}\""));
-        assert_eq!(read, Ok(Column::Timestamptz(vec![Some(micros)])), "{text}");
+        assert_eq!(read, Ok(FieldValues::Timestamptz(vec![Some(micros)])), "{text}");
     }
     for wrong in [
         "",
@@ -159,6 +159,6 @@ fn times_are_those_of_rfc_3339() {
     ] {
         // No event is refused for its time.
         let read = one("timestamptz", &format!("\"{wrong}\""));
-        assert_eq!(read, Ok(Column::Timestamptz(vec![None])), "{wrong:?} was taken");
+        assert_eq!(read, Ok(FieldValues::Timestamptz(vec![None])), "{wrong:?} was taken");
     }
 }

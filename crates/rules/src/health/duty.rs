@@ -25,14 +25,14 @@ pub struct Duties<'a> {
     /// What hinders it, or is to be said of it.
     pub notice: Option<&'a str>,
     /// The run at hand.
-    pub run: Option<Run<'a>>,
+    pub run: Option<RunFacts<'a>>,
     /// How long ago the oldest run was asked for that has not begun.
     pub asked: Option<Duration>,
 }
 
 /// The run at hand.
 #[derive(Clone, Copy, Debug)]
-pub struct Run<'a> {
+pub struct RunFacts<'a> {
     /// Its number.
     pub number: RunId,
     /// How long ago it moved or began.
@@ -63,7 +63,7 @@ fn looks(duties: &Duties<'_>) -> Option<Late> {
 }
 
 fn moves(duties: &Duties<'_>) -> Option<Late> {
-    let Run { number, moved, waits } = duties.run?;
+    let RunFacts { number, moved, waits } = duties.run?;
     // While no daemon was there it could not move.
     let since = moved.min(duties.watched);
     let told = format!("run {number} of the reconciler has not moved for {}", age(since));
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn what_is_done_in_time_is_not_late() {
         assert_eq!(late(&duties()), None);
-        let run = Some(Run { number: RunId(7), moved: MINUTE, waits: None });
+        let run = Some(RunFacts { number: RunId(7), moved: MINUTE, waits: None });
         assert_eq!(late(&Duties { run, ..duties() }), None);
         assert_eq!(late(&Duties { asked: Some(Duration::from_secs(5)), ..duties() }), None);
     }
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn a_run_that_does_not_move_is_late_and_says_what_it_waits_for() {
         let waits = Some("the route is held");
-        let run = Some(Run { number: RunId(7), moved: 5 * MINUTE, waits });
+        let run = Some(RunFacts { number: RunId(7), moved: 5 * MINUTE, waits });
         let still = Duties { run, asked: Some(HOUR), ..duties() };
         let what = "run 7 of the reconciler has not moved for 5 min: the route is held";
         assert_eq!(told(&still), what);
@@ -130,7 +130,7 @@ mod tests {
     fn a_run_that_was_asked_for_and_does_not_begin_is_late_unless_another_is_at_hand() {
         let asked = Duties { asked: Some(2 * MINUTE), ..duties() };
         assert_eq!(told(&asked), "a run that was asked for 2 min ago has not begun");
-        let run = Some(Run { number: RunId(7), moved: MINUTE, waits: None });
+        let run = Some(RunFacts { number: RunId(7), moved: MINUTE, waits: None });
         assert_eq!(late(&Duties { run, ..asked }), None);
     }
 }

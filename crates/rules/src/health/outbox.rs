@@ -6,7 +6,7 @@ use super::{Health, Verdict, age};
 
 /// What is known of the outbox.
 #[derive(Clone, Debug)]
-pub struct Outbox<'a> {
+pub struct OutboxFacts<'a> {
     /// Shards that a living daemon relays.
     pub relays: usize,
     /// Shards there are.
@@ -44,7 +44,7 @@ pub struct Outbox<'a> {
 pub const QUEUE_FULL: f64 = 0.5;
 
 /// The verdict. The same order as for a route: what explains the others comes first.
-pub fn judge(facts: &Outbox<'_>) -> Health {
+pub fn judge(facts: &OutboxFacts<'_>) -> Health {
     let refused = match facts.unclaimed {
         Some((_, refusal)) if facts.relays < facts.shards => Some(refusal),
         _ => None,
@@ -52,10 +52,10 @@ pub fn judge(facts: &Outbox<'_>) -> Health {
     let verdict = match facts {
         _ if refused.is_some() => Verdict::Held,
         _ if facts.relays < facts.shards => Verdict::Down,
-        Outbox { held: Some(_), .. } => Verdict::Held,
-        Outbox { remark: Some(_), .. } => Verdict::Overdue,
+        OutboxFacts { held: Some(_), .. } => Verdict::Held,
+        OutboxFacts { remark: Some(_), .. } => Verdict::Overdue,
         _ if facts.refused + facts.behind > 0 || facts.topic.is_some() => Verdict::Parked,
-        Outbox { pending: 0, .. } => Verdict::Ok,
+        OutboxFacts { pending: 0, .. } => Verdict::Ok,
         _ => Verdict::Behind,
     };
     let sentence = match (verdict, refused, facts.held.or(facts.remark.map(|remark| (remark, ""))))
@@ -79,7 +79,7 @@ pub fn judge(facts: &Outbox<'_>) -> Health {
 }
 
 /// Daemons are here and do not relay: what this role is refused is most likely what they are.
-fn unclaimed(facts: &Outbox<'_>, refusal: Option<(&str, &str)>) -> String {
+fn unclaimed(facts: &OutboxFacts<'_>, refusal: Option<(&str, &str)>) -> String {
     match refusal {
         Some((reason, advice)) => {
             let said = format!("held: no daemon can claim the outbox: {reason}. {advice}");
@@ -93,7 +93,7 @@ fn unclaimed(facts: &Outbox<'_>, refusal: Option<(&str, &str)>) -> String {
 }
 
 /// What does not go: by topic, and by itself.
-fn aside(facts: &Outbox<'_>) -> String {
+fn aside(facts: &OutboxFacts<'_>) -> String {
     let mut parts = Vec::new();
     if let Some((topic, events, reason, advice)) = facts.topic {
         let verb = if events == 1 { "waits" } else { "wait" };
@@ -119,7 +119,7 @@ fn aside(facts: &Outbox<'_>) -> String {
     parts.join("; ")
 }
 
-fn queue(facts: &Outbox<'_>) -> String {
+fn queue(facts: &OutboxFacts<'_>) -> String {
     if facts.notify_queue < QUEUE_FULL {
         return String::new();
     }
@@ -129,19 +129,21 @@ fn queue(facts: &Outbox<'_>) -> String {
     )
 }
 
-fn down(facts: &Outbox<'_>) -> String {
+fn down(facts: &OutboxFacts<'_>) -> String {
     let who = match facts {
-        Outbox { was_relayed: false, .. } => {
+        OutboxFacts { was_relayed: false, .. } => {
             "no makegood daemon has ever relayed the outbox".to_owned()
         }
-        Outbox { relays: 0, seen: None, .. } => "no makegood daemon relays the outbox".to_owned(),
-        Outbox { relays: 0, seen: Some(seen), .. } => {
+        OutboxFacts { relays: 0, seen: None, .. } => {
+            "no makegood daemon relays the outbox".to_owned()
+        }
+        OutboxFacts { relays: 0, seen: Some(seen), .. } => {
             format!(
                 "no makegood daemon relays the outbox, the last one was seen {} ago",
                 age(*seen)
             )
         }
-        Outbox { relays, shards, .. } => {
+        OutboxFacts { relays, shards, .. } => {
             format!("only {relays} of the outbox's {shards} shards are relayed")
         }
     };
@@ -149,7 +151,7 @@ fn down(facts: &Outbox<'_>) -> String {
 }
 
 /// What waits, and for how long.
-fn flow(facts: &Outbox<'_>) -> String {
+fn flow(facts: &OutboxFacts<'_>) -> String {
     let verb = if facts.pending == 1 { "is" } else { "are" };
     match (facts.pending, facts.oldest) {
         (0, _) => "nothing is waiting".to_owned(),
@@ -168,8 +170,8 @@ fn count(events: i64) -> String {
 mod tests {
     use super::*;
 
-    fn facts() -> Outbox<'static> {
-        Outbox {
+    fn facts() -> OutboxFacts<'static> {
+        OutboxFacts {
             relays: 1,
             shards: 1,
             seen: Some(Duration::from_secs(1)),
@@ -188,7 +190,7 @@ mod tests {
         }
     }
 
-    fn judged(facts: &Outbox<'_>) -> (Verdict, String) {
+    fn judged(facts: &OutboxFacts<'_>) -> (Verdict, String) {
         let health = judge(facts);
         assert!(health.sentence.starts_with(health.verdict.as_str()), "{health:?}");
         (health.verdict, health.sentence)
@@ -198,37 +200,37 @@ mod tests {
     fn what_waits_is_told_with_its_age() {
         assert_eq!(judged(&facts()), (Verdict::Ok, "ok: nothing is waiting".to_owned()));
         let oldest = Some(Duration::from_secs(180));
-        let (verdict, sentence) = judged(&Outbox { pending: 12, oldest, ..facts() });
+        let (verdict, sentence) = judged(&OutboxFacts { pending: 12, oldest, ..facts() });
         assert_eq!(verdict, Verdict::Behind);
         assert_eq!(sentence, "behind: 12 events are waiting, the oldest for 3 min");
     }
 
     #[test]
     fn a_refusal_a_hold_and_a_missing_relay_are_findings_each_with_what_to_do() {
-        let refused = Outbox { refused: 1, behind: 3, pending: 1, ..facts() };
+        let refused = OutboxFacts { refused: 1, behind: 3, pending: 1, ..facts() };
         let (verdict, sentence) = judged(&refused);
         assert!(verdict == Verdict::Parked && !verdict.is_fine());
         assert!(sentence.contains("Kafka refused 1 event, and 3 wait behind"), "{sentence}");
-        let held = Outbox { held: Some(("no topic t", "Create it.")), ..refused };
+        let held = OutboxFacts { held: Some(("no topic t", "Create it.")), ..refused };
         let (verdict, sentence) = judged(&held);
         assert!(verdict == Verdict::Held && !verdict.is_fine());
         assert_eq!(sentence, "held: no topic t. Create it; 1 event is waiting");
-        let down = Outbox { relays: 0, ..held };
+        let down = OutboxFacts { relays: 0, ..held };
         let (verdict, sentence) = judged(&down);
         assert!(
             verdict == Verdict::Down && sentence.contains("last one was seen 1 s ago"),
             "{sentence}"
         );
-        let (_, sentence) = judged(&Outbox { was_relayed: false, ..down });
+        let (_, sentence) = judged(&OutboxFacts { was_relayed: false, ..down });
         assert!(sentence.contains("has ever relayed"), "{sentence}");
-        let (_, sentence) = judged(&Outbox { relays: 1, shards: 2, ..facts() });
+        let (_, sentence) = judged(&OutboxFacts { relays: 1, shards: 2, ..facts() });
         assert!(sentence.contains("only 1 of the outbox's 2 shards"), "{sentence}");
     }
 
     #[test]
     fn a_topic_that_takes_nothing_is_named_with_its_events() {
         let topic = Some(("typo", 3, "UnknownTopic", "create it"));
-        let (verdict, sentence) = judged(&Outbox { topic, topics: 2, pending: 3, ..facts() });
+        let (verdict, sentence) = judged(&OutboxFacts { topic, topics: 2, pending: 3, ..facts() });
         assert_eq!(verdict, Verdict::Parked);
         let start = "parked: 3 events of topic typo wait: UnknownTopic (create it), and 1 more topics are held";
         assert!(sentence.starts_with(start), "{sentence}");
@@ -236,23 +238,23 @@ mod tests {
 
     #[test]
     fn a_daemon_that_is_here_and_cannot_relay_is_not_called_missing() {
-        let none = Outbox { relays: 0, was_relayed: false, ..facts() };
+        let none = OutboxFacts { relays: 0, was_relayed: false, ..facts() };
         let denied = Some((1, Some(("permission denied", "grant it"))));
-        let (verdict, sentence) = judged(&Outbox { unclaimed: denied, ..none.clone() });
+        let (verdict, sentence) = judged(&OutboxFacts { unclaimed: denied, ..none.clone() });
         assert!(
             verdict == Verdict::Held && sentence.contains("permission denied. grant it"),
             "{sentence}"
         );
-        let (verdict, sentence) = judged(&Outbox { unclaimed: Some((1, None)), ..none });
+        let (verdict, sentence) = judged(&OutboxFacts { unclaimed: Some((1, None)), ..none });
         assert!(verdict == Verdict::Held && sentence.contains("its log says why"), "{sentence}");
     }
 
     #[test]
     fn rows_that_stay_too_long_are_a_finding_and_a_full_queue_is_told() {
-        let (verdict, sentence) = judged(&Outbox { remark: Some("pid 7 uses it"), ..facts() });
+        let (verdict, sentence) = judged(&OutboxFacts { remark: Some("pid 7 uses it"), ..facts() });
         assert_eq!((verdict, verdict.is_fine()), (Verdict::Overdue, false));
         assert_eq!(sentence, "overdue: pid 7 uses it; nothing is waiting");
-        let (_, sentence) = judged(&Outbox { notify_queue: 0.9, ..facts() });
+        let (_, sentence) = judged(&OutboxFacts { notify_queue: 0.9, ..facts() });
         assert!(sentence.contains("90 % full"), "{sentence}");
     }
 }

@@ -5,7 +5,7 @@ use crate::ids::Offset;
 
 /// The last record that was applied, as the log shows it now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Anchor {
+pub enum AnchorState {
     /// It is there.
     Same,
     /// Another record is there.
@@ -20,14 +20,14 @@ pub enum Anchor {
 pub fn is_broken(
     anchor: Offset,
     (low, high): (Offset, Offset),
-    seen: Anchor,
+    seen: AnchorState,
     is_compacted: bool,
 ) -> bool {
     let is_in = (low..high).contains(&anchor);
     let is_other = match seen {
-        Anchor::Same => false,
-        Anchor::Other => true,
-        Anchor::Gone => is_in && !is_compacted,
+        AnchorState::Same => false,
+        AnchorState::Other => true,
+        AnchorState::Gone => is_in && !is_compacted,
     };
     is_other || anchor >= high
 }
@@ -62,7 +62,7 @@ pub fn proves(
 mod tests {
     use super::*;
 
-    fn broken(anchor: i64, (low, high): (i64, i64), seen: Anchor, is_compacted: bool) -> bool {
+    fn broken(anchor: i64, (low, high): (i64, i64), seen: AnchorState, is_compacted: bool) -> bool {
         is_broken(Offset(anchor), (Offset(low), Offset(high)), seen, is_compacted)
     }
 
@@ -78,12 +78,12 @@ mod tests {
 
     #[test]
     fn a_record_that_was_applied_goes_from_the_beginning_of_a_log_only() {
-        assert!(!broken(5, (0, 9), Anchor::Same, false));
-        assert!(broken(5, (0, 9), Anchor::Other, true));
-        assert!(broken(5, (0, 9), Anchor::Gone, false));
-        assert!(!broken(5, (0, 9), Anchor::Gone, true));
-        assert!(!broken(5, (6, 9), Anchor::Gone, false), "it expired");
-        assert!(broken(9, (0, 9), Anchor::Gone, true), "the log ends before it");
+        assert!(!broken(5, (0, 9), AnchorState::Same, false));
+        assert!(broken(5, (0, 9), AnchorState::Other, true));
+        assert!(broken(5, (0, 9), AnchorState::Gone, false));
+        assert!(!broken(5, (0, 9), AnchorState::Gone, true));
+        assert!(!broken(5, (6, 9), AnchorState::Gone, false), "it expired");
+        assert!(broken(9, (0, 9), AnchorState::Gone, true), "the log ends before it");
     }
 
     #[test]

@@ -8,14 +8,14 @@ use serde_json::value::RawValue;
 
 /// A key as read.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key<'a> {
+pub(super) struct JsonKey<'a> {
     pub text: Cow<'a, str>,
     /// Where its closing quote ends in the whole text; unknown for a key written with escapes.
     pub end: Option<usize>,
 }
 
 /// Among the keys of one object, one that came before with another value.
-pub(super) fn conflict<'k, 'a>(json: &str, keys: &'k mut [Key<'a>]) -> Option<&'k Key<'a>> {
+pub(super) fn conflict<'k, 'a>(json: &str, keys: &'k mut [JsonKey<'a>]) -> Option<&'k JsonKey<'a>> {
     if keys.len() <= 16 {
         // Comparing a few keys with each other is faster than sorting them.
         return (1..keys.len()).find_map(|n| {
@@ -32,8 +32,8 @@ pub(super) fn conflict<'k, 'a>(json: &str, keys: &'k mut [Key<'a>]) -> Option<&'
 
 /// Whether two equal keys have values written alike. Where a key was written with escapes they count
 /// as different: its place is not known, and a key twice in two spellings is odd enough.
-fn same_value(json: &str, one: &Key<'_>, other: &Key<'_>) -> bool {
-    let value = |key: &Key<'_>| key.end.and_then(|end| value_after(json, end));
+fn same_value(json: &str, one: &JsonKey<'_>, other: &JsonKey<'_>) -> bool {
+    let value = |key: &JsonKey<'_>| key.end.and_then(|end| value_after(json, end));
     value(one).is_some_and(|one| value(other) == Some(one))
 }
 
@@ -48,28 +48,28 @@ pub(super) fn value_after(json: &str, key_end: usize) -> Option<&str> {
 pub(super) struct ReadKey<'a>(pub &'a str);
 
 impl<'a> DeserializeSeed<'a> for ReadKey<'a> {
-    type Value = Key<'a>;
+    type Value = JsonKey<'a>;
 
-    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<Key<'a>, D::Error> {
+    fn deserialize<D: Deserializer<'a>>(self, parser: D) -> Result<JsonKey<'a>, D::Error> {
         parser.deserialize_str(self)
     }
 }
 
 impl<'a> Visitor<'a> for ReadKey<'a> {
-    type Value = Key<'a>;
+    type Value = JsonKey<'a>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_borrowed_str<E>(self, key: &'a str) -> Result<Key<'a>, E> {
+    fn visit_borrowed_str<E>(self, key: &'a str) -> Result<JsonKey<'a>, E> {
         // A borrowed key lies within the text, so the distance of their addresses is its place.
         let start = (key.as_ptr() as usize).checked_sub(self.0.as_ptr() as usize);
         let end = start.map(|start| start + key.len() + 1);
-        Ok(Key { text: Cow::Borrowed(key), end })
+        Ok(JsonKey { text: Cow::Borrowed(key), end })
     }
 
-    fn visit_str<E>(self, key: &str) -> Result<Key<'a>, E> {
-        Ok(Key { text: Cow::Owned(key.into()), end: None })
+    fn visit_str<E>(self, key: &str) -> Result<JsonKey<'a>, E> {
+        Ok(JsonKey { text: Cow::Owned(key.into()), end: None })
     }
 }

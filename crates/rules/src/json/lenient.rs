@@ -1,6 +1,6 @@
 //! Texts that are no JSON, or that readers refuse, for the sake of something that nobody reads.
 
-use super::Found;
+use super::AtPointer;
 use crate::decode_error::Reason;
 
 /// Stands for half a surrogate: a code point that is no character.
@@ -19,9 +19,9 @@ pub(super) fn may_be_mended(reason: Reason) -> bool {
 }
 
 /// What was found in a mended text. What was replaced itself is no text and no number.
-pub(super) fn owned(found: Found<'_>) -> Found<'static> {
+pub(super) fn owned(found: AtPointer<'_>) -> AtPointer<'static> {
     match found {
-        Found::Text(text) if text.contains(HALF) => Found::Other,
+        AtPointer::Text(text) if text.contains(HALF) => AtPointer::Other,
         whole => whole.into_owned(),
     }
 }

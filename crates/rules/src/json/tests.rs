@@ -47,15 +47,15 @@ fn pointers_find_texts_and_numbers_as_written() {
 #[test]
 fn texts_without_escapes_are_borrowed() {
     let found = read(r#"{"id":"x"}"#, &Pointers::new(["/id"])).expect("an object").found;
-    assert!(matches!(found[..], [Some(Found::Text(Cow::Borrowed("x")))]));
+    assert!(matches!(found[..], [Some(AtPointer::Text(Cow::Borrowed("x")))]));
 }
 
 #[test]
 fn pointers_may_share_steps_lead_through_each_other_and_be_the_same() {
     let pointers = Pointers::new(["/a/b", "/a", "/a/b", "/a/b/c", "/d"]);
     let found = read(r#"{"a":{"b":"x","e":"y"},"b":"z"}"#, &pointers).expect("an object").found;
-    let x = Some(Found::Text("x".into()));
-    assert_eq!(found, [x.clone(), Some(Found::Other), x, None, None]);
+    let x = Some(AtPointer::Text("x".into()));
+    assert_eq!(found, [x.clone(), Some(AtPointer::Other), x, None, None]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{Action, Row, Term};
+use super::{Action, RelayRow, Term};
 use crate::diagnosis::Diagnosis;
 use crate::produce_error::{Blame, ProduceError};
 
@@ -63,7 +63,7 @@ impl Acknowledgements {
     }
 }
 
-impl<R: Row, C: Clone> Term<R, C> {
+impl<R: RelayRow, C: Clone> Term<R, C> {
     /// The last row that was handed over.
     pub fn last_sent(&self) -> u64 {
         self.acknowledgements.last

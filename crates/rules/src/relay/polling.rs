@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Action, Item, Row, Term};
+use super::{Action, Item, RelayRow, Term};
 use crate::backoff::Backoff;
-use crate::idle_backoff::{Pace, pace};
+use crate::idle_backoff::{IdleBackoff, pace};
 use crate::window::End;
 
 /// Rows in the window, about; the next ones are read while these are on their way.
@@ -57,12 +57,12 @@ impl Polling {
         self.woke_at
     }
 
-    fn pace(&self) -> Pace {
+    fn pace(&self) -> IdleBackoff {
         pace(self.empty, self.can_be_woken)
     }
 }
 
-impl<R: Row, C: Clone> Term<R, C> {
+impl<R: RelayRow, C: Clone> Term<R, C> {
     /// Whether publishers should wake the relay.
     pub(super) fn sleeps(&self) -> bool {
         // Rows on their way are no reason to stay awake; a full window is, for nobody would look.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::{Action, Item, Row, Term};
+use super::{Action, Item, RelayRow, Term};
 use crate::produce_error::{Blame, ProduceError};
 use crate::window::End;
 
@@ -73,7 +73,7 @@ impl<R> Retries<R> {
     }
 }
 
-impl<R: Row, C: Clone> Term<R, C> {
+impl<R: RelayRow, C: Clone> Term<R, C> {
     /// When to look for them next.
     pub(super) fn finds_at(&self) -> Option<Instant> {
         self.retries.rows().map(|_| self.retries.look_at)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use super::{Action, Row, Term};
+use super::{Action, RelayRow, Term};
 use crate::backoff::Backoff;
 use crate::first_ack_gate::Trust;
 use crate::produce_error::{Blame, ProduceError};
@@ -88,14 +88,14 @@ impl Sending {
 
 /// Rows that Kafka may have refused for their own sake.
 #[derive(Debug, Default)]
-pub(super) struct Suspects {
+pub(super) struct SuspectRows {
     /// These go alone.
     alone: BTreeSet<u64>,
     /// How often each was refused.
     tries: HashMap<u64, u32>,
 }
 
-impl Suspects {
+impl SuspectRows {
     pub(super) fn is_empty(&self) -> bool {
         self.alone.is_empty()
     }
@@ -106,7 +106,7 @@ impl Suspects {
     }
 }
 
-impl<R: Row, C: Clone> Term<R, C> {
+impl<R: RelayRow, C: Clone> Term<R, C> {
     /// What sending is in.
     pub fn state(&self) -> State {
         match (&self.sending.gate, self.sending.pace) {
@@ -300,6 +300,6 @@ impl<R: Row, C: Clone> Term<R, C> {
 }
 
 /// A row's topic and key.
-fn way_of<R: Row>(row: &R) -> (&str, Option<&str>) {
+fn way_of<R: RelayRow>(row: &R) -> (&str, Option<&str>) {
     (row.topic(), row.key())
 }

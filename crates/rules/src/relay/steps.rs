@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Action, Row, Term};
+use super::{Action, RelayRow, Term};
 use crate::diagnosis::Diagnosis;
 use crate::produce_error::{Blame, ProduceError};
 use crate::window::End;
@@ -16,7 +16,7 @@ const STEP: Duration = Duration::from_millis(20);
 
 /// What a step says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step<C> {
+pub struct CursorStep<C> {
     /// The cursor past everything that is settled.
     pub cursor: C,
     /// What it does to rows that are parked.
@@ -33,10 +33,10 @@ pub struct Step<C> {
     pub top_seq: i64,
 }
 
-impl<C> Step<C> {
+impl<C> CursorStep<C> {
     /// One that says nothing but where it is.
-    pub fn at(cursor: C) -> Step<C> {
-        Step {
+    pub fn at(cursor: C) -> CursorStep<C> {
+        CursorStep {
             cursor,
             aside: Aside::default(),
             published: 0,
@@ -78,7 +78,7 @@ impl Aside {
 }
 
 #[derive(Debug)]
-pub(super) struct Steps<C> {
+pub(super) struct CursorSteps<C> {
     cursor: C,
     /// Where the last step that was written left the cursor.
     written: C,
@@ -95,9 +95,9 @@ pub(super) struct Steps<C> {
     stepped_at: Instant,
 }
 
-impl<C: Clone> Steps<C> {
-    pub(super) fn begin(cursor: C, now: Instant) -> Steps<C> {
-        Steps {
+impl<C: Clone> CursorSteps<C> {
+    pub(super) fn begin(cursor: C, now: Instant) -> CursorSteps<C> {
+        CursorSteps {
             read_to: cursor.clone(),
             written: cursor.clone(),
             cursor,
@@ -110,10 +110,11 @@ impl<C: Clone> Steps<C> {
     }
 }
 
-impl<R: Row, C: Clone> Term<R, C> {
+impl<R: RelayRow, C: Clone> Term<R, C> {
     /// When the next step has to be written.
     pub(super) fn steps_at(&self, now: Instant) -> Instant {
-        let Steps { said: (said_trouble, said_asleep), trouble, stepped_at, .. } = &self.steps;
+        let CursorSteps { said: (said_trouble, said_asleep), trouble, stepped_at, .. } =
+            &self.steps;
         if self.topics.has_news() || said_trouble != trouble || self.sleeps() && !said_asleep {
             return now;
         }
@@ -127,9 +128,9 @@ impl<R: Row, C: Clone> Term<R, C> {
     }
 
     /// What the next step says. What it takes out of the window is lost with the term if it is not written.
-    pub fn step(&mut self) -> Step<C> {
+    pub fn step(&mut self) -> CursorStep<C> {
         let aside = self.take_settled();
-        Step {
+        CursorStep {
             cursor: self.steps.cursor.clone(),
             aside,
             published: std::mem::take(&mut self.steps.published),
@@ -142,12 +143,12 @@ impl<R: Row, C: Clone> Term<R, C> {
 
     /// What the last step of a term says that could not go on: where the last one that was written stood, and why nothing
     /// is sent. What a step that was not written had taken out of the window is passed by no cursor.
-    pub fn step_in_trouble(&self, why: Diagnosis) -> Step<C> {
-        Step { trouble: Some(why), ..Step::at(self.steps.written.clone()) }
+    pub fn step_in_trouble(&self, why: Diagnosis) -> CursorStep<C> {
+        CursorStep { trouble: Some(why), ..CursorStep::at(self.steps.written.clone()) }
     }
 
-    pub(super) fn written(&mut self, step: Step<C>, now: Instant) -> Vec<Action> {
-        let Step { cursor, aside, trouble, asleep, .. } = step;
+    pub(super) fn written(&mut self, step: CursorStep<C>, now: Instant) -> Vec<Action> {
+        let CursorStep { cursor, aside, trouble, asleep, .. } = step;
         self.steps.written = cursor;
         self.steps.stepped_at = now;
         self.steps.said = (trouble, asleep);

@@ -12,7 +12,7 @@ struct Message {
     key: &'static str,
 }
 
-impl Row for Message {
+impl RelayRow for Message {
     fn seq(&self) -> i64 {
         self.seq
     }
@@ -195,7 +195,7 @@ fn a_topic_that_takes_nothing_parks_its_own_rows_and_is_tried_again() {
     let later = now + Duration::from_secs(1);
     assert_eq!(term.due(later), Some(Task::Try(vec!["gone".to_owned()])));
     let outcome = Some(Ok(()));
-    let trial = Trial { topic: "gone".to_owned(), key: None, seq: 1, outcome };
+    let trial = TopicTrial { topic: "gone".to_owned(), key: None, seq: 1, outcome };
     term.on(Event::TrialEnded(trial), later, 0.5);
     term.on(Event::TrialOver, later, 0.5);
     let read = vec![row(3, "gone", "x")];

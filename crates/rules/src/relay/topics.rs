@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::steps::Parking;
-use super::{Action, Row, Task, Term, Trial};
+use super::{Action, RelayRow, Task, Term, TopicTrial};
 use crate::backoff::Backoff;
 use crate::diagnosis::Diagnosis;
 use crate::produce_error::{Blame, ProduceError};
@@ -64,7 +64,7 @@ enum State {
 
 /// A topic that rows which are parked wait for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
+pub struct WaitingTopic {
     /// Its name.
     pub topic: String,
     /// Why it takes nothing, and what to do about it.
@@ -193,13 +193,13 @@ impl Topics {
     }
 
     /// The database's word on which rows wait: of another relay's time, or asked for or taken away by a person.
-    fn know(&mut self, waiting: Vec<Waiting>, now: Instant) {
+    fn know(&mut self, waiting: Vec<WaitingTopic>, now: Instant) {
         self.held.retain(|topic, held| {
             let is_gone = waiting.iter().all(|known| known.topic != *topic);
             !(is_gone && held.unwritten == 0 && matches!(held.state, State::Until(_)))
         });
         let state = State::Until(now);
-        for Waiting { topic, diagnosis: Diagnosis { reason, advice, .. }, asked } in waiting {
+        for WaitingTopic { topic, diagnosis: Diagnosis { reason, advice, .. }, asked } in waiting {
             let refusal = ProduceError { blame: Blame::World, reason, advice };
             let fresh = Held { refusal, state, tries: 0, unwritten: 0 };
             let held = self.held.entry(topic).or_insert(fresh);
@@ -210,7 +210,7 @@ impl Topics {
     }
 }
 
-impl<R: Row, C: Clone> Term<R, C> {
+impl<R: RelayRow, C: Clone> Term<R, C> {
     /// Topics whose rows that were parked may go.
     pub fn draining(&self) -> Vec<String> {
         self.topics.draining()
@@ -243,7 +243,7 @@ impl<R: Row, C: Clone> Term<R, C> {
         vec![Action::Held(topic, refusal, tokens)]
     }
 
-    pub(super) fn now_waiting(&mut self, waiting: Vec<Waiting>, now: Instant) -> Vec<Action> {
+    pub(super) fn now_waiting(&mut self, waiting: Vec<WaitingTopic>, now: Instant) -> Vec<Action> {
         self.topics.know(waiting, now);
         if self.topics.held.is_empty() && self.polling.is_proven(now) {
             self.steps.trouble = None;
@@ -251,8 +251,13 @@ impl<R: Row, C: Clone> Term<R, C> {
         Vec::new()
     }
 
-    pub(super) fn trial_ended(&mut self, trial: Trial, now: Instant, chance: f64) -> Vec<Action> {
-        let Trial { topic, key, seq, outcome } = trial;
+    pub(super) fn trial_ended(
+        &mut self,
+        trial: TopicTrial,
+        now: Instant,
+        chance: f64,
+    ) -> Vec<Action> {
+        let TopicTrial { topic, key, seq, outcome } = trial;
         let Err(refusal) = (match outcome {
             None => {
                 self.topics.again(&topic, now, chance);

@@ -8,7 +8,7 @@ use crate::ids::Offset;
 
 /// One look at a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct PartitionSeen {
     /// Its number.
     pub partition: i32,
     /// Everything before it needs nothing more from us: the position, or the end that the client came
@@ -55,7 +55,7 @@ struct Clock {
 impl Debts {
     /// Notes a look at `now`. A partition that is not in it keeps its clock while it is `ours`: it is
     /// being claimed.
-    pub fn look(&mut self, now: Duration, ours: &[i32], seen: &[Seen]) {
+    pub fn look(&mut self, now: Duration, ours: &[i32], seen: &[PartitionSeen]) {
         self.0.retain(|partition, _| ours.contains(partition));
         for one in seen {
             let clock = self.0.entry(one.partition).or_insert(Clock {
@@ -93,7 +93,7 @@ impl Debts {
 }
 
 impl Clock {
-    fn look(&mut self, now: Duration, seen: &Seen) {
+    fn look(&mut self, now: Duration, seen: &PartitionSeen) {
         let moved = seen.covered > self.covered;
         self.covered = seen.covered;
         self.in_hand = seen.in_hand;

@@ -7,8 +7,8 @@ fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-fn well() -> Facts {
-    Facts {
+fn well() -> StallFacts {
+    StallFacts {
         patience: PATIENCE,
         assigned: Some(3),
         assigned_for: seconds(600),
@@ -31,13 +31,13 @@ fn owed(age: u64) -> Vec<Owed> {
     vec![Owed { partition: 2, age: seconds(age), records: 7, in_hand: false }]
 }
 
-fn found(facts: &Facts) -> Option<&'static str> {
+fn found(facts: &StallFacts) -> Option<&'static str> {
     judge(facts).map(|finding| finding.cause.as_str())
 }
 
 #[test]
 fn causes_are_named_in_the_order_in_which_they_explain_each_other() {
-    let mut facts = Facts {
+    let mut facts = StallFacts {
         owed: owed(60),
         unread_for: Some(seconds(60)),
         silent_for: seconds(60),
@@ -52,9 +52,10 @@ fn causes_are_named_in_the_order_in_which_they_explain_each_other() {
     assert_eq!(found(&facts), Some("database_down"));
     facts.database = Database::Locked("psql".into(), 7);
     assert_eq!(found(&facts), Some("locked"));
-    let soon = Facts { owed: owed(6), unread_for: None, silent_for: seconds(0), ..facts.clone() };
+    let soon =
+        StallFacts { owed: owed(6), unread_for: None, silent_for: seconds(0), ..facts.clone() };
     assert_eq!(found(&soon), Some("locked"), "who can end a lock is told soon");
-    assert_eq!(found(&Facts { database: Database::Up, ..soon }), None);
+    assert_eq!(found(&StallFacts { database: Database::Up, ..soon }), None);
     facts.database = Database::Up;
     assert_eq!(found(&facts), Some("held"));
     facts.held = None;
@@ -77,17 +78,17 @@ fn causes_are_named_in_the_order_in_which_they_explain_each_other() {
 
 #[test]
 fn a_group_that_settles_is_given_minutes_and_an_open_transaction_its_time() {
-    let joining = |age| Facts { assigned: None, assigned_for: seconds(age), ..well() };
+    let joining = |age| StallFacts { assigned: None, assigned_for: seconds(age), ..well() };
     assert_eq!(found(&joining(359)), None);
     assert_eq!(found(&joining(360)), Some("not_assigned"));
-    let open = |age| Facts { open_transaction: Some((vec![1], seconds(age))), ..well() };
+    let open = |age| StallFacts { open_transaction: Some((vec![1], seconds(age))), ..well() };
     assert_eq!(found(&open(29)), None);
     assert_eq!(found(&open(30)), Some("open_transaction"));
 }
 
 #[test]
 fn what_came_from_outside_is_not_held_against_the_client_afterwards() {
-    let facts = |unexcused| Facts {
+    let facts = |unexcused| StallFacts {
         owed: owed(3600),
         unexcused_for: seconds(unexcused),
         database: Database::Up,
@@ -98,7 +99,7 @@ fn what_came_from_outside_is_not_held_against_the_client_afterwards() {
 }
 
 /// The rungs of a stall that nothing ends, with the seconds at which each is due.
-fn rungs(facts: impl Fn(u64) -> Facts) -> Vec<(u64, Rung)> {
+fn rungs(facts: impl Fn(u64) -> StallFacts) -> Vec<(u64, Rung)> {
     let mut ladder = Ladder::default();
     let mut due = Vec::new();
     for now in 0..2000 {
@@ -115,7 +116,7 @@ fn rungs(facts: impl Fn(u64) -> Facts) -> Vec<(u64, Rung)> {
 
 #[test]
 fn an_unknown_stall_climbs_the_ladder_with_ever_longer_pauses() {
-    let stalled = |now| Facts { owed: owed(now), ..well() };
+    let stalled = |now| StallFacts { owed: owed(now), ..well() };
     assert_eq!(
         rungs(stalled),
         [
@@ -133,7 +134,7 @@ fn an_unknown_stall_climbs_the_ladder_with_ever_longer_pauses() {
 fn a_thread_that_does_not_listen_is_replaced_at_once() {
     let silent = |now| {
         let age = seconds(now % 40);
-        Facts { silent_for: age, assigned: None, assigned_for: age, ..well() }
+        StallFacts { silent_for: age, assigned: None, assigned_for: age, ..well() }
     };
     let due = rungs(silent);
     assert_eq!(due[..2], [(20, Rung::Say), (30, Rung::Rebuild)]);
@@ -142,7 +143,7 @@ fn a_thread_that_does_not_listen_is_replaced_at_once() {
 
 #[test]
 fn nothing_is_done_about_what_lies_outside_however_long_it_lasts() {
-    let outside = |now| Facts {
+    let outside = |now| StallFacts {
         owed: owed(now),
         database: Database::Away("refused".into()),
         unexcused_for: Duration::ZERO,
@@ -153,14 +154,14 @@ fn nothing_is_done_about_what_lies_outside_however_long_it_lasts() {
 
 #[test]
 fn a_transaction_without_an_answer_for_minutes_ends_the_process() {
-    let lost = |now| Facts { owed: owed(now), applying_for: Some(seconds(now)), ..well() };
+    let lost = |now| StallFacts { owed: owed(now), applying_for: Some(seconds(now)), ..well() };
     assert_eq!(rungs(lost), [(20, Rung::Say), (300, Rung::GiveUp)]);
 }
 
 #[test]
 fn a_position_below_the_end_owes_nothing_once_the_client_came_to_the_end() {
     let mut debts = Debts::default();
-    let seen = |covered, end| Seen {
+    let seen = |covered, end| PartitionSeen {
         partition: 0,
         covered: Offset(covered),
         in_hand: false,
@@ -185,7 +186,8 @@ fn a_position_below_the_end_owes_nothing_once_the_client_came_to_the_end() {
 
 #[test]
 fn a_partition_that_cannot_be_seen_is_said_and_held_against_nobody() {
-    let facts = |age| Facts { silent: Some((vec![1], "no leader".into(), seconds(age))), ..well() };
+    let facts =
+        |age| StallFacts { silent: Some((vec![1], "no leader".into(), seconds(age))), ..well() };
     assert_eq!(found(&facts(19)), None);
     let finding = judge(&facts(20)).unwrap();
     assert_eq!(
@@ -193,6 +195,6 @@ fn a_partition_that_cannot_be_seen_is_said_and_held_against_nobody() {
         ("partition_down", &[1][..])
     );
     assert!(finding.cause.is_outside());
-    let others = Facts { owed: owed(60), ..facts(60) };
+    let others = StallFacts { owed: owed(60), ..facts(60) };
     assert_eq!(found(&others), Some("unknown"), "another partition is stuck for its own reasons");
 }

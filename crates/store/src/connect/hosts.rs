@@ -34,7 +34,7 @@ pub(super) struct Hosts {
 }
 
 /// A connection, told of by `heard`, and the task that drives it.
-pub(super) struct Open {
+pub(super) struct OpenConnection {
     pub client: Client,
     pub heard: Arc<Notify>,
     pub task: JoinHandle<()>,
@@ -43,7 +43,7 @@ pub(super) struct Open {
 impl Hosts {
     /// Connects to the first host that takes writes. If none answers at all this does not end; the caller
     /// has a time for the whole. What is refused is read again, in case it was replaced.
-    pub async fn open(&self) -> Result<Open, Error> {
+    pub async fn open(&self) -> Result<OpenConnection, Error> {
         let each = self.login.current().await;
         match self.first_of(&each).await {
             Err(error) if is_of_login(&error) => match self.login.instead_of(&each).await {
@@ -54,7 +54,7 @@ impl Hosts {
         }
     }
 
-    async fn first_of(&self, each: &Each) -> Result<Open, Error> {
+    async fn first_of(&self, each: &Each) -> Result<OpenConnection, Error> {
         let mut others = each.iter();
         let mut trying = FuturesUnordered::new();
         let mut refusal = None;
@@ -75,7 +75,10 @@ impl Hosts {
     }
 
     /// What a host says within its time, if anything.
-    async fn answer(&self, (host, tls): &(Config, TlsMode)) -> Option<Result<Open, Error>> {
+    async fn answer(
+        &self,
+        (host, tls): &(Config, TlsMode),
+    ) -> Option<Result<OpenConnection, Error>> {
         let answer = tokio::time::timeout(self.patience, open_one(host, tls)).await;
         if answer.is_err() {
             let name = |host: &Host| match host {
@@ -89,7 +92,7 @@ impl Hosts {
     }
 }
 
-async fn open_one(host: &Config, tls: &TlsMode) -> Result<Open, Error> {
+async fn open_one(host: &Config, tls: &TlsMode) -> Result<OpenConnection, Error> {
     match tls {
         TlsMode::Plain => host.connect(NoTls).await.map(drive),
         TlsMode::Opportunistic(tls) | TlsMode::Required(tls) => {
@@ -108,7 +111,7 @@ impl Connect for Hosts {
 }
 
 /// Runs the connection beside its client. How it ends is the client's next error.
-fn drive<S, T>(pair: (Client, Connection<S, T>)) -> Open
+fn drive<S, T>(pair: (Client, Connection<S, T>)) -> OpenConnection
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -130,5 +133,5 @@ where
         // Whoever waits learns of the end by asking.
         told.notify_one();
     });
-    Open { client, heard, task }
+    OpenConnection { client, heard, task }
 }

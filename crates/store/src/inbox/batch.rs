@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::entry::{Entry, Kind};
 use crate::mapping::{Mapping, Payments};
 use crate::positions::{Log, Move};
-use crate::quarantine::{Look, Range, Refusal};
+use crate::quarantine::{OffsetRange, QuarantineSnapshot, Refusal};
 use crate::test_events::TestVerdict;
 use rules::envelope::{id_of_place, reused_id};
 use rules::fields::Body;
@@ -59,8 +59,8 @@ impl<'a> Batch<'a> {
     }
 
     /// The offsets it covers in each partition.
-    pub(super) fn ranges(&self) -> BTreeMap<i32, Range> {
-        let mut ranges: BTreeMap<i32, Range> = BTreeMap::new();
+    pub(super) fn ranges(&self) -> BTreeMap<i32, OffsetRange> {
+        let mut ranges: BTreeMap<i32, OffsetRange> = BTreeMap::new();
         for Entry { record: Record { partition, offset, .. }, .. } in self.entries {
             let range = ranges.entry(*partition).or_insert((*offset, offset.next()));
             *range = (range.0.min(*offset), range.1.max(offset.next()));
@@ -120,7 +120,7 @@ pub(super) struct Sorted<'a> {
     pub quarantined: Vec<usize>,
     pub counts: BTreeMap<i32, Counts>,
     /// What the quarantine had before.
-    pub look: Look,
+    pub look: QuarantineSnapshot,
     /// The last event whose purchase is there.
     pub sound: Option<usize>,
 }
@@ -132,7 +132,7 @@ impl<'a> Sorted<'a> {
             refused: Vec::new(),
             quarantined: Vec::new(),
             counts: BTreeMap::new(),
-            look: Look::default(),
+            look: QuarantineSnapshot::default(),
             sound: None,
         };
         let mut digests: HashMap<Uuid, [u8; 16]> = HashMap::with_capacity(batch.entries.len());
@@ -170,7 +170,7 @@ impl<'a> Sorted<'a> {
     }
 
     /// Drops the records that were put away before: they are duplicates, whatever became of them since.
-    pub(super) fn drop_known(&mut self, batch: &Batch<'_>, look: Look) {
+    pub(super) fn drop_known(&mut self, batch: &Batch<'_>, look: QuarantineSnapshot) {
         if look.knows_any() {
             let mut known = |at: usize| {
                 let Entry { record, digest, .. } = &batch.entries[at];

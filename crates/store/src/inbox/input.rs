@@ -9,7 +9,7 @@ use super::batch::Fresh;
 use crate::json::JsonText;
 use crate::mapping::Mapping;
 use crate::when::When;
-use rules::fields::{self, Body, Column, Columns};
+use rules::fields::{self, Body, Columns, FieldValues};
 
 /// The parameters of one run.
 pub(super) struct Input<'a> {
@@ -56,12 +56,12 @@ impl<'a> Input<'a> {
     }
 }
 
-fn array(column: Column<'_>) -> Array<'_> {
+fn array(column: FieldValues<'_>) -> Array<'_> {
     match column {
-        Column::Text(values) => Box::new(values),
-        Column::Uuid(values) => Box::new(values),
-        Column::Numeric(values) => Box::new(values),
-        Column::Timestamptz(micros) => {
+        FieldValues::Text(values) => Box::new(values),
+        FieldValues::Uuid(values) => Box::new(values),
+        FieldValues::Numeric(values) => Box::new(values),
+        FieldValues::Timestamptz(micros) => {
             let times = micros.into_iter().map(|micros| micros.and_then(time));
             Box::new(times.collect::<Vec<Option<SystemTime>>>())
         }

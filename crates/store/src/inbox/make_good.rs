@@ -15,12 +15,12 @@ use super::answers::Answer;
 use super::batch::Fresh;
 use super::doubted::map;
 use super::fault::{ApplyFault, end};
-use super::params::Rows;
+use super::params::InboxRows;
 use crate::findings;
 use crate::jobs::{self, Lease};
 use crate::payments::{LookFault, Looker, Missing, Scope};
-use crate::quarantine::{self, Look, Refusal};
-use crate::runs::{self, Step};
+use crate::quarantine::{self, QuarantineSnapshot, Refusal};
+use crate::runs::{self, RunStep};
 use crate::{Fault, Store, Tx, unpurchased};
 use rules::envelope;
 use rules::fields::Body;
@@ -70,9 +70,9 @@ impl MadeGood {
     }
 
     /// How far this takes the run.
-    fn count(&self, step: &Step) -> Step {
+    fn count(&self, step: &RunStep) -> RunStep {
         let count = |keys: &Vec<String>| i64::try_from(keys.len()).unwrap_or(i64::MAX);
-        Step {
+        RunStep {
             made_good: count(&self.made_good),
             gone: count(&self.gone),
             quarantined: count(&self.quarantined),
@@ -88,7 +88,7 @@ pub async fn make_good(
     backfill: &Backfill<'_>,
     keys: &[String],
     refusal: Option<&Refusal>,
-    step: &Step,
+    step: &RunStep,
 ) -> Result<MadeGood, ApplyFault> {
     let tx = store.begin("make_good").await.map_err(ApplyFault::Engine)?;
     let outcome = run(&tx, backfill, keys, refusal, step).await;
@@ -112,10 +112,12 @@ async fn run(
     backfill: &Backfill<'_>,
     keys: &[String],
     refusal: Option<&Refusal>,
-    step: &Step,
+    step: &RunStep,
 ) -> Result<MadeGood, ApplyFault> {
     let fingerprint = backfill.looker.mapping().fingerprint();
-    let look = Look::take(tx, backfill.route, Uuid::nil(), &BTreeMap::new(), &fingerprint).await;
+    let look =
+        QuarantineSnapshot::take(tx, backfill.route, Uuid::nil(), &BTreeMap::new(), &fingerprint)
+            .await;
     let mut look = look.map_err(ApplyFault::Engine)?;
     let made = attempt(tx, backfill, keys, refusal).await?;
     if !made.made_good.is_empty() {
@@ -152,7 +154,7 @@ async fn attempt(
         rejected
             .extend(events.drain(..).map(|f| (&sorted.missing[f.entry], f.id, refusal.clone())));
     }
-    let mut rows = Rows::with_capacity(events.len());
+    let mut rows = InboxRows::with_capacity(events.len());
     for (event, answer) in events.iter().zip(map(tx, looker.mapping(), &events).await?) {
         let payment = &sorted.missing[event.entry];
         let list = match answer.outcome {

@@ -10,8 +10,8 @@ use crate::{Tx, copy};
 use rules::ids::{Offset, RouteId};
 
 /// Inbox rows to write, in the order of their ids.
-pub(super) struct Rows {
-    rows: copy::Rows,
+pub(super) struct InboxRows {
+    rows: copy::CopyRows,
     count: u64,
 }
 
@@ -32,9 +32,9 @@ const COLUMNS: [Type; 11] = [
 /// About what one row takes.
 const ROW_BYTES: usize = 192;
 
-impl Rows {
-    pub(super) fn with_capacity(rows: usize) -> Rows {
-        Rows { rows: copy::Rows::with_capacity(rows * ROW_BYTES), count: 0 }
+impl InboxRows {
+    pub(super) fn with_capacity(rows: usize) -> InboxRows {
+        InboxRows { rows: copy::CopyRows::with_capacity(rows * ROW_BYTES), count: 0 }
     }
 
     /// Adds an event; `place` is its partition and offset, `None` for one that was made from a payment.

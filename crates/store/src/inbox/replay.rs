@@ -20,10 +20,10 @@ use super::control::works;
 use super::fault::{ApplyFault, end};
 use super::gone::map_unless_gone;
 use super::make_good::keyed;
-use super::params::Rows;
+use super::params::InboxRows;
 use super::verify::verify;
 use crate::mapping::Mapping;
-use crate::quarantine::{self, Case, Look, Refusal};
+use crate::quarantine::{self, QuarantineSnapshot, Refusal, StoredCase};
 use crate::{Store, Tx, decisions};
 use events::{Read, read, still_missing, tell_apart};
 use rules::envelope::Rules;
@@ -73,13 +73,13 @@ impl Replayed {
         self.refusal.as_ref().is_some_and(|refusal| refusal.is_suspect)
     }
 
-    fn new(case: &Case, outcome: Attempted) -> Replayed {
+    fn new(case: &StoredCase, outcome: Attempted) -> Replayed {
         let (id, event_id) = (case.id, case.event_id);
         let business_key = case.business_key.clone();
         Replayed { id, outcome, detail: None, business_key, event_id, refusal: None }
     }
 
-    fn refused(case: &Case, outcome: Attempted, refusal: Refusal) -> Replayed {
+    fn refused(case: &StoredCase, outcome: Attempted, refusal: Refusal) -> Replayed {
         let detail = Some(refusal.detail.clone());
         Replayed { detail, refusal: Some(refusal), ..Replayed::new(case, outcome) }
     }
@@ -177,7 +177,9 @@ async fn run(
     decisions::lock(tx, cases).await.map_err(engine)?;
     let ids = quarantine::take(tx, cases).await.map_err(engine)?;
     let fingerprint = replay.mapping.fingerprint();
-    let look = Look::take(tx, replay.route, Uuid::nil(), &BTreeMap::new(), &fingerprint).await;
+    let look =
+        QuarantineSnapshot::take(tx, replay.route, Uuid::nil(), &BTreeMap::new(), &fingerprint)
+            .await;
     let mut look = look.map_err(engine)?;
     let cases = quarantine::read(tx, &ids).await.map_err(engine)?;
     let replayed = attempt(tx, replay, &cases, refusal).await?;
@@ -192,7 +194,7 @@ async fn run(
 async fn attempt(
     tx: &Tx,
     replay: &Replay<'_>,
-    cases: &[Case],
+    cases: &[StoredCase],
     refusal: Option<&Refusal>,
 ) -> Result<Vec<Replayed>, ApplyFault> {
     let missing = still_missing(tx, replay, cases).await?;
@@ -212,7 +214,7 @@ async fn attempt(
     let is_from_kafka = |event: &Fresh<'_>| cases[event.entry].place().is_some();
     verify(tx, replay.mapping, payments, fresh.iter_mut().filter(|event| is_from_kafka(event)))
         .await?;
-    let mut rows = Rows::with_capacity(fresh.len());
+    let mut rows = InboxRows::with_capacity(fresh.len());
     let answers = map_unless_gone(tx, replay.route, replay.mapping, &fresh).await?;
     for ((event, is_new), answer) in fresh.iter().zip(is_new).zip(answers) {
         let case = &cases[event.entry];
@@ -238,7 +240,7 @@ async fn attempt(
     Ok(replayed)
 }
 
-fn outcome(case: &Case, event: &Fresh<'_>, answer: Answer) -> Replayed {
+fn outcome(case: &StoredCase, event: &Fresh<'_>, answer: Answer) -> Replayed {
     let outcome = Attempted::of(answer.doubt.as_ref(), answer.outcome);
     if answer.outcome == Outcome::Rejected {
         return Replayed::refused(case, outcome, answer.rejection());
@@ -252,7 +254,7 @@ fn outcome(case: &Case, event: &Fresh<'_>, answer: Answer) -> Replayed {
 }
 
 /// The same event in another case: what the first one did is done already.
-fn twin(case: &Case, first: &Replayed) -> Replayed {
+fn twin(case: &StoredCase, first: &Replayed) -> Replayed {
     let outcome = match first.outcome {
         Attempted::Applied => Attempted::Already,
         other => other,

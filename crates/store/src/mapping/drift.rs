@@ -4,9 +4,9 @@ use super::rights::planned;
 use super::{Mapping, Unfit};
 use crate::{Fault, Store, host_tables};
 use rules::diagnosis::{Code, Diagnosis};
-use rules::drift::{self, Catalogue, Column, Complaint, Source, Table};
+use rules::drift::{self, Catalogue, Column, MappingStatement, ServerMessage, Table};
 use rules::error_policy::{self, Disposition};
-use rules::fields::Kind;
+use rules::fields::FieldKind;
 use rules::sql;
 
 /// Reads what a statement touches of the catalogue.
@@ -74,7 +74,7 @@ impl Mapping {
         if !drift::is_drift(sqlstate) {
             return None;
         }
-        let said = Complaint {
+        let said = ServerMessage {
             sqlstate,
             position: about.position,
             table: about.table.as_deref(),
@@ -83,7 +83,8 @@ impl Mapping {
         let mapping = [Some(&self.apply)].into_iter().chain(self.looks.texts()).flatten();
         let mapping: Vec<&str> = mapping.map(String::as_str).collect();
         let mapping = &mapping.join("\n");
-        let source = Source { file, sql, mapping, key: (&self.key.table, &self.key.written()) };
+        let source =
+            MappingStatement { file, sql, mapping, key: (&self.key.table, &self.key.written()) };
         drift::fix(source, said, &catalogue(store, sql).await.ok()?)
     }
 
@@ -131,7 +132,7 @@ impl Mapping {
     /// Whether the purchases' amount cannot hold what the event's can: PostgreSQL rounds silently. What a changed
     /// mapping makes of it nobody knows before it is stored.
     fn rounds(&self, known: &Catalogue) -> Option<Diagnosis> {
-        let Kind::Numeric { precision, scale } =
+        let FieldKind::Numeric { precision, scale } =
             self.fields.iter().find(|f| f.pointer == "/data/amount").map(|field| field.kind)?
         else {
             return None;

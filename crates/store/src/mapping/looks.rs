@@ -6,7 +6,7 @@ use std::path::Path;
 use tokio_postgres::types::Type;
 
 use super::{BUILT_IN, Columns, FILES, Mapping, Unfit, breach};
-use crate::payments::Ask;
+use crate::payments::PaymentsQuery;
 use crate::{Fault, Shape, Store, host_tables};
 use rules::problem::{Code, Problem};
 use rules::sql::unquoted;
@@ -85,7 +85,7 @@ impl Looks {
 }
 
 /// One of the statements and its contract.
-pub struct Look<'a> {
+pub struct ReadStatement<'a> {
     /// Its file.
     pub file: &'static str,
     /// Its text, if the mapping has it.
@@ -98,7 +98,7 @@ pub struct Look<'a> {
     columns: &'static Columns,
 }
 
-impl Look<'_> {
+impl ReadStatement<'_> {
     /// The types of what its statement takes; what the words of the status mean is as it likes.
     pub(super) fn takes(&self, sql: &str) -> Vec<Type> {
         let mut params = self.params.to_vec();
@@ -139,8 +139,8 @@ impl Looks {
     }
 
     /// One of their statements, and what it is given of the status.
-    pub fn ask<'a>(&'a self, sql: &'a str) -> Ask<'a> {
-        Ask { sql, statuses: &self.statuses }
+    pub fn ask<'a>(&'a self, sql: &'a str) -> PaymentsQuery<'a> {
+        PaymentsQuery { sql, statuses: &self.statuses }
     }
 
     /// The compiled-in ones.
@@ -197,7 +197,7 @@ impl Looks {
 impl Mapping {
     /// The statements that are run where the payments are beside the purchases, or are `elsewhere`.
     /// `strangers.sql` needs both, so there is none of it elsewhere.
-    pub fn looks_for(&self, elsewhere: bool) -> Vec<Look<'_>> {
+    pub fn looks_for(&self, elsewhere: bool) -> Vec<ReadStatement<'_>> {
         let Looks { missing, conflicts, payments, purchases, lookup, strangers, .. } = &self.looks;
         let beside = [
             ("missing.sql", missing, &WINDOW[..], MISSING, false),
@@ -211,7 +211,7 @@ impl Mapping {
         ];
         let looks = if elsewhere { apart.to_vec() } else { beside.to_vec() };
         (looks.into_iter())
-            .map(|(file, sql, params, columns, in_source)| Look {
+            .map(|(file, sql, params, columns, in_source)| ReadStatement {
                 file,
                 sql: sql.as_deref(),
                 in_source,
@@ -232,7 +232,7 @@ impl Mapping {
     }
 
     /// Checks the contract of one of them, if the mapping has it.
-    pub async fn check_look(&self, store: &Store, look: &Look<'_>) -> Result<(), Unfit> {
+    pub async fn check_look(&self, store: &Store, look: &ReadStatement<'_>) -> Result<(), Unfit> {
         let (file, Some(sql)) = (look.file, look.sql) else { return Ok(()) };
         let statement = match store.describe(sql).await {
             Ok(statement) => statement,

@@ -2,7 +2,7 @@
 
 use super::{Mapping, Unfit};
 use crate::by_keys::LastFound;
-use crate::payments::Ask;
+use crate::payments::PaymentsQuery;
 use crate::{Fault, Store, host_tables};
 use rules::problem::{Code, Problem};
 
@@ -13,7 +13,7 @@ pub const BELIEVED: &str = "whoever may write to the topic can make purchases; v
 #[derive(Clone, Copy)]
 pub struct Payments<'a> {
     /// `payments.sql`.
-    pub ask: Ask<'a>,
+    pub ask: PaymentsQuery<'a>,
     /// Where it is run, if not beside the purchases.
     pub source: Option<&'a Store>,
     /// The payment that was found last.

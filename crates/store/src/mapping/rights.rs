@@ -2,7 +2,7 @@
 
 use tokio_postgres::types::ToSql;
 
-use super::{Look, Mapping, Unfit};
+use super::{Mapping, ReadStatement, Unfit};
 use crate::rights::Null;
 use crate::{Fault, Store};
 
@@ -14,7 +14,7 @@ impl Mapping {
     }
 
     /// Checks the rights for one of the statements that read.
-    pub async fn may_look(&self, store: &Store, look: &Look<'_>) -> Result<(), Unfit> {
+    pub async fn may_look(&self, store: &Store, look: &ReadStatement<'_>) -> Result<(), Unfit> {
         let Some(sql) = look.sql else { return Ok(()) };
         self.may_run(store, look.file, sql, look.takes(sql).len()).await
     }

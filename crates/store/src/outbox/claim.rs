@@ -6,14 +6,14 @@ use tokio_postgres::Row;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{Cursor, LEASE, Session, Shard};
+use super::{Cursor, LEASE, OutboxSession, Shard};
 use crate::Fault;
 use crate::workers;
 use rules::ids::{Epoch, StepNumber};
 
 /// How a claim ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claim {
+pub enum ClaimOutcome {
     /// The shard is ours.
     Won {
         /// The step that was written.
@@ -36,16 +36,16 @@ const STRAYS: i64 = 1000;
 /// The advisory lock of whoever sets all shards to a new beginning, which may take long: the others need not try.
 const RESTARTING: i64 = 0x6d67_7265_6c61_7973; // "mgrelays"
 
-impl Session {
+impl OutboxSession {
     /// Tries to get the shard for `holder`.
-    pub async fn claim(&self, holder: Uuid) -> Result<Claim, Fault> {
+    pub async fn claim(&self, holder: Uuid) -> Result<ClaimOutcome, Fault> {
         let sql = include_str!("../../../../sql/core/outbox_newest.sql");
         let newest = self.query(sql, &[&self.shard.number]).await?;
         let Some(newest) = newest.first().map(Newest::read) else {
             return self.restart(holder).await;
         };
         if newest.holder != Some(holder) && !newest.left.is_zero() {
-            return Ok(Claim::Taken(newest.left));
+            return Ok(ClaimOutcome::Taken(newest.left));
         }
         if newest.is_foreign || newest.shards != self.shard.of {
             return self.restart(holder).await;
@@ -62,7 +62,7 @@ impl Session {
         Ok(())
     }
 
-    async fn take(&self, holder: Uuid, newest: &Newest) -> Result<Claim, Fault> {
+    async fn take(&self, holder: Uuid, newest: &Newest) -> Result<ClaimOutcome, Fault> {
         let sql = include_str!("../../../../sql/core/outbox_claim.sql");
         let pid = i32::try_from(std::process::id()).unwrap_or_default();
         let Cursor { from, to, last_seq } = &newest.cursor;
@@ -83,28 +83,30 @@ impl Session {
             )
             .await?;
         Ok(match written.first() {
-            Some(row) => {
-                Claim::Won { step: row.get(0), epoch: row.get(1), cursor: newest.cursor.clone() }
-            }
-            None => Claim::Taken(SOON),
+            Some(row) => ClaimOutcome::Won {
+                step: row.get(0),
+                epoch: row.get(1),
+                cursor: newest.cursor.clone(),
+            },
+            None => ClaimOutcome::Taken(SOON),
         })
     }
 
     /// Sets all shards to a new beginning: where their number has changed, at the oldest of their cursors, which
     /// sends some rows again; where this server cannot have written a cursor, after giving the rows numbers
     /// that mean something there. The claim itself comes with the next attempt.
-    async fn restart(&self, holder: Uuid) -> Result<Claim, Fault> {
+    async fn restart(&self, holder: Uuid) -> Result<ClaimOutcome, Fault> {
         match self.try_restart(holder).await {
             // Somebody else was faster.
             Err(fault) if fault.sqlstate() == Some("40001") => {
                 self.batch("ROLLBACK").await?;
-                Ok(Claim::Taken(SOON))
+                Ok(ClaimOutcome::Taken(SOON))
             }
             ended => ended,
         }
     }
 
-    async fn try_restart(&self, holder: Uuid) -> Result<Claim, Fault> {
+    async fn try_restart(&self, holder: Uuid) -> Result<ClaimOutcome, Fault> {
         // One snapshot for the rows and for the cursor that is set to it: what is published meanwhile is in neither.
         self.batch("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
         let sql = include_str!("../../../../sql/core/outbox_restart_from.sql");
@@ -112,7 +114,7 @@ impl Session {
         let (relayed, steps, mine): (bool, i64, bool) = (known.get(1), known.get(2), known.get(5));
         if relayed || !mine {
             self.batch("ROLLBACK").await?;
-            return Ok(Claim::Taken(SOON));
+            return Ok(ClaimOutcome::Taken(SOON));
         }
         // Asked of all shards: one that is new has no step of its own to tell.
         let begin: String = if known.get(4) {
@@ -128,7 +130,7 @@ impl Session {
         let written = self.query(sql, &[&self.shard.of, &begin]).await?;
         let end = if written.len() as i64 == steps { "COMMIT" } else { "ROLLBACK" };
         self.batch(end).await?;
-        Ok(Claim::Taken(Duration::ZERO))
+        Ok(ClaimOutcome::Taken(Duration::ZERO))
     }
 
     /// Writes every row that is kept: as long as it takes, but piece by piece, so that each statement has an end.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_postgres::types::ToSql;
 
-use super::{Cursor, Row, Session, Shard, row};
+use super::{Cursor, OutboxSession, Row, Shard, row};
 use crate::Fault;
 
 /// Rows counted by one statement, about, when a delta is measured: those of one transaction are counted together. A
@@ -42,7 +42,7 @@ fn xmax(snapshot: &str) -> u64 {
     snapshot.split(':').nth(1).and_then(|number| number.parse().ok()).unwrap_or_default()
 }
 
-impl Session {
+impl OutboxSession {
     /// Opens the delta that begins after the cursor, or the rest of the one that it is within, and measures its
     /// first piece.
     pub async fn delta(&self, cursor: &Cursor) -> Result<Delta, Fault> {

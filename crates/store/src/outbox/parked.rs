@@ -2,12 +2,12 @@
 
 use rules::diagnosis::{Code, Diagnosis};
 use rules::ids::StepNumber;
-use rules::relay::{Parking, Waiting};
+use rules::relay::{Parking, WaitingTopic};
 
-use super::{Lost, Row, Saying, Session};
-use crate::{About, Fault};
+use super::{Lost, OutboxSession, Row, Saying};
+use crate::{Fault, FaultSubject};
 
-impl Session {
+impl OutboxSession {
     /// A step, and in the same transaction what became of rows parked: a relay that has lost the shard
     /// changes nothing that the next one has read.
     pub(super) async fn step_parking(
@@ -55,13 +55,13 @@ impl Session {
     }
 
     /// The topics that rows wait for.
-    pub async fn waiting_topics(&self) -> Result<Vec<Waiting>, Fault> {
+    pub async fn waiting_topics(&self) -> Result<Vec<WaitingTopic>, Fault> {
         let sql = include_str!("../../../../sql/core/outbox_topics.sql");
         let rows = self.query(sql, &[&self.shard.number, &self.shard.of]).await?;
         let text = |row: &tokio_postgres::Row, at| row.get::<_, Option<String>>(at);
         Ok(rows
             .iter()
-            .map(|row| Waiting {
+            .map(|row| WaitingTopic {
                 topic: row.get(0),
                 diagnosis: Diagnosis::new(Code::Kafka, text(row, 1).unwrap_or_default())
                     .advice(text(row, 2).unwrap_or_default()),
@@ -100,6 +100,6 @@ fn one_number() -> Fault {
     Fault::Refused {
         sqlstate: "23505".to_owned(),
         message: message.to_owned(),
-        about: About::default(),
+        about: FaultSubject::default(),
     }
 }

@@ -20,7 +20,7 @@ pub struct Status {
     /// How many shards there are.
     pub shards: i64,
     /// Those that a living daemon relays.
-    pub relays: Vec<Relay>,
+    pub relays: Vec<RelayStatus>,
     /// Why nothing is sent, and what to do about it.
     pub trouble: Option<(String, String)>,
     /// Events that Kafka has not acknowledged.
@@ -79,7 +79,7 @@ pub struct Unclaimed {
 
 /// A daemon that relays a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Relay {
+pub struct RelayStatus {
     /// The shard.
     pub shard: i16,
     /// The daemon's machine.
@@ -112,7 +112,7 @@ pub struct Event {
 
 /// An event with all there is of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Whole {
+pub struct WholeEvent {
     /// The event.
     pub event: Event,
     /// The headers that its publisher gave it.
@@ -183,11 +183,11 @@ pub async fn pending(
 }
 
 /// The events with this id, wherever they are on their way; an id given twice by its publisher has two.
-pub async fn show(store: &Store, id: Uuid) -> Result<Vec<Whole>, Fault> {
+pub async fn show(store: &Store, id: Uuid) -> Result<Vec<WholeEvent>, Fault> {
     let sql = include_str!("../../../../sql/core/outbox_show.sql");
     let whole = |row: &Row| {
         let Json(headers) = row.get("headers");
-        Whole {
+        WholeEvent {
             event: event(row),
             headers,
             payload: row.get("payload"),
@@ -251,8 +251,8 @@ fn held_topic(row: &Row) -> HeldTopic {
     }
 }
 
-fn relay(row: &Row) -> Relay {
-    Relay {
+fn relay(row: &Row) -> RelayStatus {
+    RelayStatus {
         shard: row.get("shard"),
         host: row.get("host"),
         pid: row.get("pid"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Session;
+use super::OutboxSession;
 use crate::Fault;
 use rules::health::age;
 
@@ -21,7 +21,7 @@ pub enum Turn {
     Begun,
 }
 
-impl Session {
+impl OutboxSession {
     /// Begins the next turn if it is time. A turn lasts half of `retention`, so that the youngest row of the table
     /// that is emptied has been there for all of it.
     pub async fn turn(&self, retention: Duration) -> Result<Turn, Fault> {

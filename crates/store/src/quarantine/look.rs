@@ -9,12 +9,12 @@ use crate::{Fault, Tx};
 use rules::ids::{CaseId, Offset, RouteId};
 
 /// The offsets of a partition from one on, up to another.
-pub type Range = (Offset, Offset);
+pub type OffsetRange = (Offset, Offset);
 
 /// What was there before the mapping ran. The order matters: only what is applied after a suspect was refused
 /// proves anything about it.
 #[derive(Clone, Debug, Default)]
-pub struct Look {
+pub struct QuarantineSnapshot {
     /// Records of the batch that were put away before: partition, offset and digest.
     known: HashSet<(i32, Offset, Vec<u8>)>,
     /// Suspects of the same mapping, oldest first.
@@ -25,24 +25,24 @@ pub struct Look {
     pub keyed: bool,
 }
 
-impl Look {
+impl QuarantineSnapshot {
     /// Looks, for a route and a mapping; `ranges` are the batch's partitions in the log of `topic_id`.
     pub async fn take(
         tx: &Tx,
         route: RouteId,
         topic_id: Uuid,
-        ranges: &BTreeMap<i32, Range>,
+        ranges: &BTreeMap<i32, OffsetRange>,
         fingerprint: &str,
-    ) -> Result<Look, Fault> {
+    ) -> Result<QuarantineSnapshot, Fault> {
         let partitions: Vec<i32> = ranges.keys().copied().collect();
         let (since, until): (Vec<Offset>, Vec<Offset>) = ranges.values().copied().unzip();
         let sql = include_str!("../../../../sql/core/quarantine_look.sql");
         let rows =
             tx.query(sql, &[&route, &topic_id, &partitions, &since, &until, &fingerprint]).await?;
-        let Some(row) = rows.first() else { return Ok(Look::default()) };
+        let Some(row) = rows.first() else { return Ok(QuarantineSnapshot::default()) };
         let (partitions, offsets): (Vec<i32>, Vec<Offset>) = (row.get(0), row.get(1));
         let places = partitions.into_iter().zip(offsets).zip(row.get::<_, Vec<Vec<u8>>>(2));
-        Ok(Look {
+        Ok(QuarantineSnapshot {
             known: places
                 .map(|((partition, offset), digest)| (partition, offset, digest))
                 .collect(),

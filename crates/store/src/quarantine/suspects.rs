@@ -5,7 +5,7 @@ use rules::ids::{CaseId, RouteId};
 
 /// Suspects of one mapping that were never judged and are not proven.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Waiting {
+pub struct WaitingSuspects {
     /// How many there are.
     pub count: usize,
     /// What the oldest was refused for.
@@ -24,11 +24,15 @@ pub struct Due {
 }
 
 /// How many suspects of a mapping wait, and for what.
-pub async fn waiting(store: &Store, route: RouteId, fingerprint: &str) -> Result<Waiting, Fault> {
+pub async fn waiting(
+    store: &Store,
+    route: RouteId,
+    fingerprint: &str,
+) -> Result<WaitingSuspects, Fault> {
     let sql = include_str!("../../../../sql/core/suspect_waiting.sql");
     let rows = store.query(sql, &[&route, &fingerprint]).await?;
-    let Some(row) = rows.first() else { return Ok(Waiting::default()) };
-    Ok(Waiting {
+    let Some(row) = rows.first() else { return Ok(WaitingSuspects::default()) };
+    Ok(WaitingSuspects {
         count: usize::try_from(row.get::<_, i64>(0)).unwrap_or_default(),
         detail: row.get::<_, Option<String>>(1).unwrap_or_default(),
         advice: row.get::<_, Option<String>>(2).unwrap_or_default(),

@@ -13,7 +13,7 @@ use rules::ids::Offset;
 
 /// Which events to list; what is `None` does not narrow.
 #[derive(Clone, Debug)]
-pub struct Filter {
+pub struct EventFilter {
     /// The route's name.
     pub route: Option<String>,
     /// The outcome.
@@ -44,7 +44,7 @@ pub struct Event {
 }
 
 /// Events, the newest first.
-pub async fn list(store: &Store, filter: &Filter) -> Result<Vec<Event>, Fault> {
+pub async fn list(store: &Store, filter: &EventFilter) -> Result<Vec<Event>, Fault> {
     let since = filter.since.map(|age| age.as_secs_f64());
     let rows = match &filter.key {
         Some(key) => {

@@ -14,7 +14,7 @@ use rules::record::Record;
 
 /// Which records to list; what is `None` does not narrow.
 #[derive(Clone, Debug)]
-pub struct Filter {
+pub struct CaseFilter {
     /// The route's name.
     pub route: Option<String>,
     /// The reason.
@@ -54,7 +54,7 @@ pub struct Case {
 }
 
 /// Cases, the newest first.
-pub async fn list(store: &Store, filter: &Filter) -> Result<Vec<Case>, Fault> {
+pub async fn list(store: &Store, filter: &CaseFilter) -> Result<Vec<Case>, Fault> {
     let since = filter.since.map(|age| age.as_secs_f64());
     let until = filter.until.map(|age| age.as_secs_f64());
     let rows = store

@@ -14,7 +14,7 @@ use rules::states::{Phase, RunState};
 
 /// A request.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct RunRequest {
     /// The job; `None` for the only one.
     pub job: Option<String>,
     /// Payments that became paid from then on.
@@ -28,7 +28,7 @@ pub struct Ask {
 /// One run.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "the names are the columns' of makegood.reconcile_runs")]
-pub struct Run {
+pub struct RunSummary {
     pub run: RunId,
     pub job: Option<String>,
     pub requested_by: String,
@@ -79,7 +79,7 @@ pub struct Finding {
 /// How far a job has come.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "the names are the columns' of makegood.jobs")]
-pub struct Job {
+pub struct JobProgress {
     pub job: String,
     pub route: String,
     pub cursor_at: Option<Timestamp>,
@@ -92,7 +92,7 @@ pub struct Job {
 
 /// Which findings to show.
 #[derive(Clone, Debug)]
-pub struct Filter {
+pub struct FindingFilter {
     /// Those a run found or resolved; without a run those that are open.
     pub run: Option<RunId>,
     /// At most so many.
@@ -117,7 +117,7 @@ pub async fn now(store: &Store) -> Result<Timestamp, Fault> {
 }
 
 /// Asks for a run; returns its number.
-pub async fn ask(store: &Store, ask: &Ask) -> Result<RunId, Fault> {
+pub async fn ask(store: &Store, ask: &RunRequest) -> Result<RunId, Fault> {
     let sql = include_str!("../../../../sql/core/run_ask.sql");
     let rows =
         store.query(sql, &[&ask.job, &ask.since.sent(), &ask.until.sent(), &ask.dry_run]).await?;
@@ -131,28 +131,28 @@ pub async fn approve(store: &Store, run: RunId) -> Result<(), Fault> {
 }
 
 /// One run.
-pub async fn run(store: &Store, run: RunId) -> Result<Option<Run>, Fault> {
+pub async fn run(store: &Store, run: RunId) -> Result<Option<RunSummary>, Fault> {
     let sql = include_str!("../../../../sql/core/run_show.sql");
     store.query(sql, &[&run]).await?.first().map(read_run).transpose()
 }
 
 /// Runs, the newest first.
-pub async fn runs(store: &Store, limit: i64) -> Result<Vec<Run>, Fault> {
+pub async fn runs(store: &Store, limit: i64) -> Result<Vec<RunSummary>, Fault> {
     let sql = include_str!("../../../../sql/core/run_list.sql");
     store.query(sql, &[&limit]).await?.iter().map(read_run).collect()
 }
 
 /// Findings in the order of their numbers.
-pub async fn findings(store: &Store, filter: &Filter) -> Result<Vec<Finding>, Fault> {
+pub async fn findings(store: &Store, filter: &FindingFilter) -> Result<Vec<Finding>, Fault> {
     let sql = include_str!("../../../../sql/core/finding_list.sql");
     let rows = store.query(sql, &[&filter.run, &filter.limit]).await?;
     Ok(rows.iter().map(read_finding).collect())
 }
 
 /// The jobs by name.
-pub async fn jobs(store: &Store) -> Result<Vec<Job>, Fault> {
+pub async fn jobs(store: &Store) -> Result<Vec<JobProgress>, Fault> {
     let rows = store.query(include_str!("../../../../sql/core/job_list.sql"), &[]).await?;
-    let job = |row: &Row| Job {
+    let job = |row: &Row| JobProgress {
         job: row.get("job"),
         route: row.get("route"),
         cursor_at: row.time("cursor_at"),
@@ -197,7 +197,7 @@ pub async fn lookup(store: &Store, sql: &str, id: &str) -> Result<Vec<Trace>, Fa
 /// text that cannot be a payment's id is none.
 pub async fn of_part(
     store: &Store,
-    ask: payments::Ask<'_>,
+    ask: payments::PaymentsQuery<'_>,
     part: &str,
     ids: &[String],
 ) -> Result<Vec<Trace>, Fault> {
@@ -213,7 +213,7 @@ pub async fn of_part(
 /// A statement of the mapping in transactions of its own.
 struct Alone<'a> {
     store: &'a Store,
-    ask: payments::Ask<'a>,
+    ask: payments::PaymentsQuery<'a>,
 }
 
 impl ByKeys for Alone<'_> {
@@ -271,8 +271,8 @@ fn read_trace(row: &Row) -> Trace {
     }
 }
 
-fn read_run(row: &Row) -> Result<Run, Fault> {
-    Ok(Run {
+fn read_run(row: &Row) -> Result<RunSummary, Fault> {
+    Ok(RunSummary {
         run: row.get("run"),
         job: row.get("job"),
         requested_by: row.get("requested_by"),

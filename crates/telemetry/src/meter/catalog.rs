@@ -3,7 +3,7 @@
 
 /// What a metric's numbers mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Goes up only.
     Counter,
     /// Goes up and down.
@@ -14,7 +14,7 @@ pub enum Kind {
 
 /// Since when a metric counts, and for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum MetricScope {
     /// Read from makegood's tables: the same on every daemon, and it survives a restart.
     Shared,
     /// What this process sees or does, since its start.
@@ -27,9 +27,9 @@ pub struct Metric {
     /// Its name.
     pub name: &'static str,
     /// Its type.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// Whose it is.
-    pub scope: Scope,
+    pub scope: MetricScope,
     /// The labels of its series.
     pub labels: &'static [&'static str],
     /// What it says, in a sentence.
@@ -41,7 +41,7 @@ macro_rules! catalog {
         $(#[doc = $help] pub const $constant: &str = $name;)*
         /// Every metric, in the order in which they are documented.
         pub const METRICS: &[Metric] = &[$(Metric {
-            name: $name, kind: Kind::$kind, scope: Scope::$scope, labels: &[$($label),*], help: $help,
+            name: $name, kind: MetricKind::$kind, scope: MetricScope::$scope, labels: &[$($label),*], help: $help,
         }),*];
     };
 }

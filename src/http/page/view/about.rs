@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tracing::Level;
 
-use super::When;
+use super::MomentView;
 use super::words::length;
 use crate::config::{Config, show_duration};
 use crate::log_tail::Line;
@@ -13,7 +13,7 @@ use rules::health;
 
 /// Something that happened.
 pub struct Happening {
-    pub when: When,
+    pub when: MomentView,
     pub tone: &'static str,
     pub level: &'static str,
     pub part: String,
@@ -35,7 +35,7 @@ impl Happening {
             Level::WARN => ("warn", "warning"),
             _ => ("idle", "info"),
         };
-        let when = When::new(line.at, Timestamp::now());
+        let when = MomentView::new(line.at, Timestamp::now());
         let Line { part, text, details, times, .. } = line;
         Happening { when, tone, level, part, text, details, times }
     }

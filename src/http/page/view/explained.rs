@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::When;
+use super::MomentView;
 use super::words::parts;
-use crate::explain::{Life, Trace, Unseen, details, sentence, traces};
+use crate::explain::{Life, MissingPart, Trace, details, sentence, traces};
 
 /// What is known of an id.
 pub struct Explained {
@@ -17,12 +17,12 @@ pub struct Explained {
     pub others: Vec<Vec<(bool, String)>>,
     /// What could not be looked at, a line each.
     pub unseen: Vec<String>,
-    pub steps: Vec<Step>,
+    pub steps: Vec<ExplainedStep>,
 }
 
 /// One thing that became of it.
-pub struct Step {
-    pub when: Option<When>,
+pub struct ExplainedStep {
+    pub when: Option<MomentView>,
     pub part: String,
     pub what: String,
     pub details: String,
@@ -37,7 +37,7 @@ impl Explained {
         };
         let told: Vec<String> = lives.iter().map(told).collect();
         let mut lines = told.iter().flat_map(|text| text.lines()).map(parts);
-        let unseen = lives.iter().flat_map(|(_, life)| life.unseen.iter().map(Unseen::line));
+        let unseen = lives.iter().flat_map(|(_, life)| life.unseen.iter().map(MissingPart::line));
         Explained {
             id: id.to_owned(),
             sentence: lines.next().unwrap_or_default(),
@@ -59,9 +59,9 @@ impl Explained {
     }
 }
 
-fn step(trace: &Trace, now: Timestamp) -> Step {
-    Step {
-        when: trace.at.map(|at| When::new(at, now)),
+fn step(trace: &Trace, now: Timestamp) -> ExplainedStep {
+    ExplainedStep {
+        when: trace.at.map(|at| MomentView::new(at, now)),
         part: trace.part.clone(),
         what: trace.what.clone(),
         details: details(&trace.contents),

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use tracing::Level;
 
 use super::words::{about, length, number, or_dash, rate, tone};
-use super::{When, verdict, waiting};
+use super::{MomentView, verdict, waiting};
 use crate::log_tail::Line;
-use crate::overview::{Outbox, Overview, Route, Sample, Snapshot, age};
+use crate::overview::{Outbox, Overview, RouteOverview, Sample, Snapshot, age};
 use rules::health::Verdict;
 
 /// What went wrong longer ago than this is no news.
@@ -26,11 +26,11 @@ pub struct Hop {
     pub called: String,
     pub oldest: Option<String>,
     /// When that was counted, where it is not counted all the time.
-    pub counted: Option<When>,
+    pub counted: Option<MomentView>,
     /// What is wrong now.
     pub wrong: Option<String>,
     /// What went wrong last, and when.
-    pub last: Option<(String, When)>,
+    pub last: Option<(String, MomentView)>,
 }
 
 pub(super) fn hops(overview: &Overview, snapshot: &Snapshot, lines: &[Line]) -> Vec<Hop> {
@@ -138,7 +138,7 @@ pub(super) fn hops(overview: &Overview, snapshot: &Snapshot, lines: &[Line]) -> 
             None => format!("paid, not purchased{uncounted}; what waits in Kafka is not known"),
         },
         oldest: first.map(|at| length(age(now, at).as_secs_f64())),
-        counted: counted.map(|at| When::new(at, now)),
+        counted: counted.map(|at| MomentView::new(at, now)),
         wrong: None,
         last: last(&["reconcile", "replay"]),
     });
@@ -187,7 +187,7 @@ fn outbox_wrong(outbox: &Outbox) -> Option<String> {
 }
 
 /// What keeps the route; the worst one is what the verdict is about, unless the outbox is.
-fn inbox_wrong(route: &Route, told: &str) -> Option<String> {
+fn inbox_wrong(route: &RouteOverview, told: &str) -> Option<String> {
     let is_told = route.health.cause == told || route.health.verdict == Verdict::Unknown;
     match route.health.verdict >= Verdict::Ignoring {
         true if is_told => Some("as said above".to_owned()),
@@ -197,7 +197,7 @@ fn inbox_wrong(route: &Route, told: &str) -> Option<String> {
 }
 
 /// The last thing that these parts warned of.
-fn last(lines: &[Line], parts: &[&str]) -> Option<(String, When)> {
+fn last(lines: &[Line], parts: &[&str]) -> Option<(String, MomentView)> {
     let now = Timestamp::now();
     let line = lines.iter().find(|line| {
         line.level <= Level::WARN && parts.contains(&line.part.as_str()) && age(now, line.at) < NEWS
@@ -206,5 +206,5 @@ fn last(lines: &[Line], parts: &[&str]) -> Option<(String, When)> {
         (text, "") => text.to_owned(),
         (text, details) => format!("{text} ({details})"),
     };
-    Some((text, When::new(line.at, now)))
+    Some((text, MomentView::new(line.at, now)))
 }

@@ -2,17 +2,17 @@
 
 use jiff::Timestamp;
 
-use super::When;
+use super::MomentView;
 use super::words::{length, number};
-use crate::store::report::{Job, Running};
+use crate::store::report::{JobStatus, Running};
 use rules::ids::RunId;
 use rules::states::Phase;
 
 /// One job.
 pub struct JobView<'a> {
     pub name: &'a str,
-    pub looked: Option<When>,
-    pub succeeded: Option<When>,
+    pub looked: Option<MomentView>,
+    pub succeeded: Option<MomentView>,
     pub took: Option<String>,
     pub notice: Option<&'a str>,
     pub held: i64,
@@ -33,11 +33,11 @@ pub struct RunView<'a> {
 }
 
 impl<'a> JobView<'a> {
-    pub(super) fn new(job: &'a Job, now: Timestamp) -> JobView<'a> {
+    pub(super) fn new(job: &'a JobStatus, now: Timestamp) -> JobView<'a> {
         JobView {
             name: &job.name,
-            looked: job.looked_at.map(|at| When::new(at, now)),
-            succeeded: job.succeeded_at.map(|at| When::new(at, now)),
+            looked: job.looked_at.map(|at| MomentView::new(at, now)),
+            succeeded: job.succeeded_at.map(|at| MomentView::new(at, now)),
             took: job.took.map(length),
             notice: job.notice.as_deref(),
             held: job.held_runs,

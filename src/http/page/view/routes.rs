@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use super::verdict::without;
 use super::words::{length, millis, number, or_dash, plain, size, tone};
-use super::{When, verdict};
-use crate::overview::{Outbox, Route, age};
-use crate::store::report::{Position, Worker};
+use super::{MomentView, verdict};
+use crate::overview::{Outbox, RouteOverview, age};
+use crate::store::report::{PositionStatus, Worker};
 use rules::health::Verdict;
 use rules::outcome::Counter;
 use rules::states::WorkerState;
@@ -26,13 +26,13 @@ pub struct RouteView<'a> {
     pub partitions: Vec<PartitionView>,
     /// How many partitions are not shown.
     pub hidden: usize,
-    pub daemons: Vec<Daemon<'a>>,
+    pub daemons: Vec<DaemonView<'a>>,
     /// What records came to.
     pub counts: Vec<(Counter, String)>,
     /// Open quarantine by reason.
     pub reasons: Vec<(&'a str, String)>,
     pub quarantined: String,
-    pub newest: Option<When>,
+    pub newest: Option<MomentView>,
     /// Ranges that were never read.
     pub gaps: Vec<String>,
     /// Why Kafka could not be asked.
@@ -48,20 +48,20 @@ pub struct PartitionView {
     pub position: String,
     pub end: String,
     pub lag: String,
-    pub waiting: Option<When>,
-    pub moved: Option<When>,
+    pub waiting: Option<MomentView>,
+    pub moved: Option<MomentView>,
     pub state: &'static str,
     pub tone: &'static str,
 }
 
 /// One daemon.
-pub struct Daemon<'a> {
+pub struct DaemonView<'a> {
     pub place: String,
     pub version: &'a str,
     pub state: &'a str,
     pub tone: &'static str,
-    pub since: When,
-    pub seen: When,
+    pub since: MomentView,
+    pub seen: MomentView,
     pub partitions: String,
     pub reason: &'a str,
 }
@@ -74,17 +74,17 @@ pub struct OutboxView {
     pub sentence: String,
     /// Names and values; none while its database is away.
     pub facts: Vec<(&'static str, String)>,
-    pub seen: Option<When>,
+    pub seen: Option<MomentView>,
     pub parked: bool,
 }
 
 impl<'a> RouteView<'a> {
     pub(super) fn new(
-        route: &'a Route,
+        route: &'a RouteOverview,
         (now, is_stale): (Timestamp, bool),
         told: &str,
     ) -> RouteView<'a> {
-        let mut shown: Vec<&Position> = route.partitions.iter().collect();
+        let mut shown: Vec<&PositionStatus> = route.partitions.iter().collect();
         if shown.len() > PARTITIONS {
             shown.sort_by_key(|p| (std::cmp::Reverse(p.lag), p.partition));
             shown.truncate(PARTITIONS);
@@ -112,7 +112,7 @@ impl<'a> RouteView<'a> {
             counts: route.counted().map(|(name, n)| (name, number(n))).collect(),
             reasons: route.quarantine.iter().map(reason).collect(),
             quarantined: number(route.quarantine.iter().map(|q| q.1).sum()),
-            newest: route.quarantined_at.map(|at| When::new(at, now)),
+            newest: route.quarantined_at.map(|at| MomentView::new(at, now)),
             gaps: route.gaps.iter().map(gap).collect(),
             blind: route.look.as_ref().err().map(|problem| {
                 if problem.reason == told { "as said above" } else { problem.reason.as_str() }
@@ -121,7 +121,7 @@ impl<'a> RouteView<'a> {
     }
 }
 
-fn partition(route: &Route, p: &Position, now: Timestamp) -> PartitionView {
+fn partition(route: &RouteOverview, p: &PositionStatus, now: Timestamp) -> PartitionView {
     let owner = route.workers.iter().find(|w| w.alive && w.partitions.contains(&p.partition));
     let waiting = route.look.as_ref().ok().and_then(|look| look.waiting_since.get(&p.partition));
     let (state, tone) = match (p.lag, route.health.verdict) {
@@ -139,15 +139,15 @@ fn partition(route: &Route, p: &Position, now: Timestamp) -> PartitionView {
         position: number(p.next_offset.0),
         end: end(p, now),
         lag: or_dash(p.lag, number),
-        waiting: waiting.map(|at| When::new(*at, now)),
-        moved: p.progress_at.map(|at| When::new(at, now)),
+        waiting: waiting.map(|at| MomentView::new(*at, now)),
+        moved: p.progress_at.map(|at| MomentView::new(at, now)),
         state,
         tone,
     }
 }
 
 /// Where the log ends. It was looked at before the position moved past that, unless records were lost.
-fn end(p: &Position, now: Timestamp) -> String {
+fn end(p: &PositionStatus, now: Timestamp) -> String {
     let Some(end) = p.log_end else { return "–".to_owned() };
     match (p.next_offset > end, p.log_seen_at) {
         (true, Some(at)) => {
@@ -162,7 +162,11 @@ fn place(worker: &Worker) -> String {
     format!("{}:{}", worker.host, worker.pid)
 }
 
-fn daemon<'a>(worker: &'a Worker, (now, is_stale): (Timestamp, bool), told: &str) -> Daemon<'a> {
+fn daemon<'a>(
+    worker: &'a Worker,
+    (now, is_stale): (Timestamp, bool),
+    told: &str,
+) -> DaemonView<'a> {
     let (state, tone) = match (worker.alive, worker.state) {
         (false, _) => ("gone", "idle"),
         (true, state) if is_stale => (state.as_str(), "idle"),
@@ -171,13 +175,13 @@ fn daemon<'a>(worker: &'a Worker, (now, is_stale): (Timestamp, bool), told: &str
         (true, state @ WorkerState::Running) => (state.as_str(), "ok"),
     };
     let partitions: Vec<String> = worker.partitions.iter().map(ToString::to_string).collect();
-    Daemon {
+    DaemonView {
         place: place(worker),
         version: &worker.version,
         state,
         tone,
-        since: When::new(if worker.alive { worker.state_since } else { worker.seen_at }, now),
-        seen: When::new(worker.seen_at, now),
+        since: MomentView::new(if worker.alive { worker.state_since } else { worker.seen_at }, now),
+        seen: MomentView::new(worker.seen_at, now),
         partitions: if partitions.is_empty() { "–".to_owned() } else { partitions.join(", ") },
         // What the verdict says is said once.
         reason: worker.reason.as_deref().filter(|reason| *reason != told).unwrap_or_default(),
@@ -188,7 +192,8 @@ impl OutboxView {
     pub(super) fn new(outbox: &Outbox, now: Timestamp, told: &str) -> OutboxView {
         let status = outbox.status.as_ref().ok();
         let relays = |status: &crate::store::outbox::report::Status| {
-            let place = |r: &crate::store::outbox::report::Relay| format!("{}:{}", r.host, r.pid);
+            let place =
+                |r: &crate::store::outbox::report::RelayStatus| format!("{}:{}", r.host, r.pid);
             let relays: Vec<String> = status.relays.iter().map(place).collect();
             if relays.is_empty() { "nobody".to_owned() } else { relays.join(", ") }
         };
@@ -215,7 +220,7 @@ impl OutboxView {
                     ("relayed by", relays(s)),
                 ]
             }),
-            seen: status.and_then(|s| s.seen_at).map(|at| When::new(at, now)),
+            seen: status.and_then(|s| s.seen_at).map(|at| MomentView::new(at, now)),
             parked: status.is_some_and(|s| s.parked > 0),
         }
     }

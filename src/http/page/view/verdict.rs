@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::When;
+use super::MomentView;
 use super::waiting::safe;
 use super::words::{parts, plain, tone};
 use crate::overview::{Overview, Snapshot, start};
@@ -24,9 +24,9 @@ pub struct Banner {
     /// Whether that is a lot to read.
     pub is_long: bool,
     /// Since when the word has been this.
-    pub since: When,
+    pub since: MomentView,
     /// When the servers were last asked.
-    pub taken: When,
+    pub taken: MomentView,
     /// What is in the way.
     pub cause: Option<Parts>,
     /// What is to be done about it, beside what can be copied.
@@ -38,7 +38,7 @@ pub struct Banner {
     /// That nothing is lost, and how much waits.
     pub safe: Option<String>,
     /// When what is shown was read, if the database is away.
-    pub stale: Option<When>,
+    pub stale: Option<MomentView>,
     /// What else is not well: the name, its word and tone, and the sentence.
     pub others: Vec<Other>,
     /// The checks of `/readyz` that fail.
@@ -64,8 +64,8 @@ impl Banner {
             word: "starting".to_owned(),
             sentence: parts("The databases and Kafka have not been asked yet."),
             is_long: false,
-            since: When::new(snapshot.since, now),
-            taken: When::new(snapshot.taken_at, now),
+            since: MomentView::new(snapshot.since, now),
+            taken: MomentView::new(snapshot.taken_at, now),
             cause: None,
             advice: None,
             mends: Vec::new(),
@@ -82,7 +82,7 @@ impl Banner {
             let age = subject(overview).and_then(|(_, health)| health.age);
             let age = age.and_then(|age| SignedDuration::try_from(age).ok());
             let since = age.and_then(|age| now.checked_sub(age).ok()).unwrap_or(snapshot.since);
-            verdict.since = When::new(since, now);
+            verdict.since = MomentView::new(since, now);
             verdict.judge(overview, since);
         }
         verdict
@@ -118,7 +118,7 @@ impl Banner {
         self.safe = safe(overview, word);
         let trouble = &overview.trouble;
         let is_old = trouble.is_some() && !overview.is_blank();
-        self.stale = is_old.then(|| When::new(overview.now, overview.present()));
+        self.stale = is_old.then(|| MomentView::new(overview.now, overview.present()));
         self.others = others(overview, name, health);
     }
 }

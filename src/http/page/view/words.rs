@@ -10,7 +10,7 @@ use rules::numfmt::grouped;
 
 /// A moment: how long ago, and exactly when.
 #[derive(Clone, Debug)]
-pub struct When {
+pub struct MomentView {
     /// For machines.
     pub stamp: String,
     /// For people who want to know exactly.
@@ -21,10 +21,10 @@ pub struct When {
     pub ago: String,
 }
 
-impl When {
-    pub fn new(at: Timestamp, now: Timestamp) -> When {
+impl MomentView {
+    pub fn new(at: Timestamp, now: Timestamp) -> MomentView {
         let ago = age(now, at);
-        When {
+        MomentView {
             stamp: at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             exact: at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
             seconds: ago.as_secs(),

@@ -14,7 +14,7 @@ use super::super::seen::seen;
 use super::{Replay, Replayed};
 use crate::Tx;
 use crate::payments::{Looker, Missing, Scope};
-use crate::quarantine::{Case, Refusal};
+use crate::quarantine::{Refusal, StoredCase};
 use rules::decode_error::Reason;
 use rules::envelope::{Reader, digest, reused_id};
 use rules::fields::Body;
@@ -25,7 +25,7 @@ use rules::outcome::Attempted;
 pub(super) async fn still_missing(
     tx: &Tx,
     replay: &Replay<'_>,
-    cases: &[Case],
+    cases: &[StoredCase],
 ) -> Result<Option<BTreeMap<String, Missing>>, ApplyFault> {
     let payments = cases.iter().filter(|case| case.place().is_none() && !case.is_settled());
     let keys: Vec<String> = payments.filter_map(|case| case.business_key.clone()).collect();
@@ -49,7 +49,7 @@ pub(super) enum Read<'a> {
 
 pub(super) fn read<'a>(
     replay: &Replay<'_>,
-    case: &'a Case,
+    case: &'a StoredCase,
     at: usize,
     missing: Option<&'a BTreeMap<String, Missing>>,
     refusal: Option<&Refusal>,
