@@ -7,6 +7,8 @@ use rules::ids::{Offset, StepNumber};
 use rules::offsets::{StartAt, Why};
 use uuid::Uuid;
 
+use super::cases::{Case, Mapping, Place};
+
 /// The newest step of a partition.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
@@ -27,6 +29,18 @@ pub struct Batch {
     pub records: Vec<(i32, Offset, u64)>,
     /// The step that each partition's next one builds on.
     pub steps: BTreeMap<i32, StepNumber>,
+    /// The mapping that it goes through, and the payments that this one refuses.
+    pub mapping: Mapping,
+    pub refused: BTreeSet<u64>,
+}
+
+impl Batch {
+    /// What it did, in words.
+    pub fn told(&self, daemon: usize) -> String {
+        let payments: Vec<u64> = self.records.iter().map(|(.., payment)| *payment).collect();
+        let refused = &self.refused;
+        format!("daemon {daemon} commits the events of payments {payments:?}, refused: {refused:?}")
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -34,6 +48,12 @@ pub struct Database {
     pub positions: BTreeMap<(Uuid, i32), Step>,
     pub purchases: BTreeSet<u64>,
     pub gaps: Vec<(Uuid, i32, Range<Offset>)>,
+    /// Records that were put away.
+    pub cases: BTreeMap<Place, Case>,
+    /// The rule that a suspect is proven by its own mapping alone is taken back.
+    pub proves_any: bool,
+    /// The rule that what is refused is put away is taken back.
+    pub loses_refused: bool,
 }
 
 impl Database {
@@ -53,7 +73,7 @@ impl Database {
             let step = Step { number: number.next(), next, writer, anchor };
             self.positions.insert((batch.log, partition), step);
         }
-        self.purchases.extend(batch.records.iter().map(|(.., payment)| *payment));
+        self.apply_records(batch);
         true
     }
 

@@ -78,9 +78,13 @@ impl World {
                 self.database_away_until = self.now + self.rng.u64(200..5_000);
             }
             Fault::Drift => self.drifted_until = self.now + self.rng.u64(200..5_000),
-            Fault::Snapshot => self.snapshot = Some(self.database.clone()),
+            Fault::Snapshot => {
+                self.copied += 1;
+                self.snapshot = Some(self.database.clone());
+            }
             Fault::Restore => {
                 if let Some(past) = self.snapshot.clone() {
+                    self.restored += 1;
                     self.database = past;
                 }
             }

@@ -54,17 +54,17 @@ impl Mutant {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Payment {
+pub struct Payment {
     /// When it became paid, by its own time.
-    paid: i64,
+    pub paid: i64,
     /// When its transaction committed: nobody sees it before.
-    seen: i64,
+    pub seen: i64,
     /// The mapping refuses it for its own sake.
-    is_bad: bool,
+    pub is_bad: bool,
 }
 
 #[derive(Clone, Debug)]
-struct Run {
+pub struct Run {
     id: u64,
     since: Option<i64>,
     until: i64,
@@ -82,17 +82,17 @@ struct Run {
 
 /// What is committed.
 #[derive(Clone, Debug, Default)]
-struct Database {
-    purchases: BTreeMap<usize, u32>,
-    quarantined: BTreeSet<usize>,
-    missing: BTreeSet<usize>,
+pub struct Database {
+    pub purchases: BTreeMap<usize, u32>,
+    pub quarantined: BTreeSet<usize>,
+    pub missing: BTreeSet<usize>,
     run: Option<Run>,
     last_run: u64,
     cursor: Option<i64>,
     swept: Option<i64>,
     scheduled: Option<i64>,
     /// When the open gap was found.
-    gap: Option<i64>,
+    pub gap: Option<i64>,
     owner: usize,
     epoch: u64,
     leased_until: i64,
@@ -100,29 +100,31 @@ struct Database {
 
 /// A daemon that has read what a step needs, and has not written it yet.
 #[derive(Clone, Debug)]
-struct Step {
+pub struct Step {
     epoch: u64,
     read: Run,
 }
 
 #[derive(Default)]
-struct Daemon {
+pub struct Daemon {
     frozen_until: i64,
-    step: Option<Step>,
+    pub step: Option<Step>,
 }
 
 pub struct World {
-    now: i64,
+    pub now: i64,
     rng: Rng,
     mutant: Mutant,
     pub tells: bool,
     pub story: Vec<String>,
-    payments: Vec<Payment>,
-    database: Database,
-    daemons: Vec<Daemon>,
+    pub payments: Vec<Payment>,
+    pub database: Database,
+    pub daemons: Vec<Daemon>,
     /// In how many of a hundred commits the answer is lost.
     unknown: u64,
-    sweep: i64,
+    pub sweep: i64,
+    /// It is part of a day, whose judge looks at what gaps hide.
+    pub is_part: bool,
 }
 
 fn time(second: i64) -> Timestamp {
@@ -154,6 +156,7 @@ impl World {
             daemons,
             unknown,
             sweep,
+            is_part: false,
         }
     }
 
@@ -209,8 +212,14 @@ impl World {
     }
 
     fn strike(&mut self) {
+        let kind = self.rng.u64(0..2_000);
+        self.strike_with(kind);
+    }
+
+    /// A daemon freezes or dies, or a gap is found; most kinds are nothing.
+    pub fn strike_with(&mut self, kind: u64) {
         let at = self.rng.usize(0..self.daemons.len());
-        match self.rng.u64(0..2_000) {
+        match kind {
             0..4 => self.daemons[at].frozen_until = self.now + self.rng.i64(5..120),
             4..8 => self.daemons[at] = Daemon::default(),
             8 => {
@@ -223,7 +232,7 @@ impl World {
     }
 
     /// A person looks at what is held, in their time.
-    fn approve(&mut self) {
+    pub fn approve(&mut self) {
         let is_here = self.rng.u64(0..200) == 0;
         if let Some(run) = self.database.run.as_mut().filter(|run| run.is_held && is_here) {
             (run.approved, run.is_held) = (true, false);
@@ -231,7 +240,7 @@ impl World {
     }
 
     /// A daemon's turn: keeps the lease, then reads what a step needs, or writes the one that it has read.
-    fn turn(&mut self, at: usize) -> Result<(), String> {
+    pub fn turn(&mut self, at: usize) -> Result<(), String> {
         if self.daemons[at].frozen_until > self.now {
             return Ok(());
         }
@@ -413,6 +422,9 @@ impl World {
     fn cover(&mut self, until: i64) -> Result<(), String> {
         let Some(found) = self.database.gap.filter(|found| *found <= until) else { return Ok(()) };
         self.database.gap = None;
+        if self.is_part {
+            return Ok(());
+        }
         let hidden = self
             .payments
             .iter()

@@ -5,15 +5,16 @@
 //! parked because Kafka refuses a row of its key; and of each key no row is in the topic before an earlier one.
 
 mod broker;
-mod database;
+pub mod database;
 mod lead;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
+use super::agenda::Agenda;
+use super::history::Limits;
 use broker::{Broker, Request};
 use database::{Database, Message};
 use lead::{Answer, Daemon, Query};
@@ -126,10 +127,11 @@ pub struct World {
     /// Keys that a transaction writes to.
     busy: BTreeSet<u64>,
     last_number: u64,
+    /// Of how many payments one is made without an event.
+    pub silent_one_in: u64,
+    pub limits: Limits,
     base: Instant,
-    queue: BinaryHeap<Reverse<(u64, u64)>>,
-    tasks: BTreeMap<u64, Task>,
-    last_task: u64,
+    agenda: Agenda<Task>,
 }
 
 impl World {
@@ -151,10 +153,10 @@ impl World {
             daemons: Vec::new(),
             busy: BTreeSet::new(),
             last_number: 0,
+            silent_one_in: 0,
+            limits: Limits::default(),
             base: Instant::now(),
-            queue: BinaryHeap::new(),
-            tasks: BTreeMap::new(),
-            last_task: 0,
+            agenda: Agenda::default(),
         };
         for at in 0..daemons {
             world.daemons.push(Daemon::default());
@@ -173,9 +175,7 @@ impl World {
     }
 
     pub fn push(&mut self, after: u64, task: Task) {
-        self.last_task += 1;
-        self.queue.push(Reverse((self.now + after, self.last_task)));
-        self.tasks.insert(self.last_task, task);
+        self.agenda.put(self.now + after, task);
     }
 
     pub fn tell(&mut self, what: impl FnOnce() -> String) {
@@ -198,15 +198,7 @@ impl World {
 
     pub fn live(&mut self) -> Result<(), String> {
         let mut checked = ROWS + 1_000;
-        while let Some(Reverse((at, task))) = self.queue.pop() {
-            self.now = at.max(self.now);
-            let Some(task) = self.tasks.remove(&task) else { continue };
-            if let Some(thaws) = self.is_frozen(&task) {
-                self.push(thaws - self.now, task);
-                continue;
-            }
-            self.run(task);
-            self.in_order()?;
+        while self.step()? {
             if self.now > checked {
                 checked += 1_000;
                 match self.all_there() {
@@ -217,6 +209,23 @@ impl World {
             }
         }
         Err("nothing happens any more".to_owned())
+    }
+
+    /// Does what is due next. Returns whether there was anything.
+    pub fn step(&mut self) -> Result<bool, String> {
+        let Some((at, task)) = self.agenda.next() else { return Ok(false) };
+        self.now = at.max(self.now);
+        match self.is_frozen(&task) {
+            Some(thaws) => self.push(thaws - self.now, task),
+            None => self.run(task),
+        }
+        self.in_order()?;
+        Ok(true)
+    }
+
+    /// When something happens next.
+    pub fn due(&self) -> Option<u64> {
+        self.agenda.due()
     }
 
     /// A client's threads stand still with its daemon.
@@ -236,6 +245,7 @@ impl World {
             Task::Commit(history, rows) if history == self.history => {
                 self.busy.retain(|key| rows.iter().all(|row| row.key != *key));
                 if self.rng.u64(0..8) > 0 {
+                    self.tell_paid(&rows);
                     self.database.commit(rows);
                     self.wake();
                 }
@@ -249,7 +259,8 @@ impl World {
             Task::Send(client) => self.send(client),
             Task::Arrive(client, request) => self.arrive(client, request),
             Task::Report(client, token, outcome) => self.report(client, token, outcome),
-            Task::Fault(fault) => self.strike(fault),
+            Task::Fault(fault) if self.limits.allows() => self.strike(fault),
+            Task::Fault(_) => {}
             Task::Heal => self.heal(),
         }
     }
@@ -263,16 +274,30 @@ impl World {
                 self.last_number += 1;
                 let (topic, is_bad) = (key as usize % TOPICS, self.rng.u64(0..60) == 0);
                 let (seq, number) = (self.database.next_seq(), self.last_number);
-                rows.push(Message { seq, topic, key, number, is_bad, at: (0, 0) });
+                let is_silent = self.silent_one_in > 0 && self.rng.u64(0..self.silent_one_in) == 0;
+                let (begun, at) = (self.now, (0, 0));
+                rows.push(Message { seq, topic, key, number, is_bad, begun, is_silent, at });
             }
         }
         // Some commit long after later ones.
         let open = if self.rng.u64(0..6) == 0 { self.rng.u64(50..3_000) } else { self.latency() };
         self.push(open, Task::Commit(self.history, rows));
-        if self.now < ROWS {
+        if self.now < self.limits.pays_until.unwrap_or(ROWS) {
             let pause = self.rng.u64(2..400);
             self.push(pause, Task::Publish);
         }
+    }
+
+    fn tell_paid(&mut self, rows: &[Message]) {
+        for row in rows {
+            let how = if row.is_silent { ", without an event" } else { "" };
+            self.tell(|| format!("payment {} of key {} is paid{how}", row.number, row.key));
+        }
+    }
+
+    /// The newest payment's number.
+    pub fn newest(&self) -> u64 {
+        self.last_number
     }
 
     fn strike(&mut self, fault: Fault) {

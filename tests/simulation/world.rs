@@ -1,15 +1,17 @@
 //! The world: time, chance, and what is to happen next.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use uuid::Uuid;
 
+use super::agenda::Agenda;
+use super::cases::{Mapping, Shape};
 use super::daemon::{Answer, Daemon, Message, Seen};
 use super::database::{Batch, Database};
 use super::faults::Fault;
+use super::history::Limits;
 use super::kafka::{Group, Member, Order, Partition, Topic};
 use rules::ids::Offset;
 
@@ -122,10 +124,15 @@ pub struct World {
     pub last_member: u64,
     pub last_writer: u64,
     last_payment: u64,
+    /// The mapping of each daemon, where they differ, and the payments that not every mapping takes.
+    pub mappings: Vec<Mapping>,
+    pub shapes: BTreeMap<u64, Shape>,
+    /// How often the database was copied, and put back.
+    pub copied: u64,
+    pub restored: u64,
+    pub limits: Limits,
     base: Instant,
-    queue: BinaryHeap<Reverse<(u64, u64)>>,
-    tasks: BTreeMap<u64, Task>,
-    last_task: u64,
+    agenda: Agenda<Task>,
 }
 
 pub fn topic_id(number: u128) -> Uuid {
@@ -134,6 +141,13 @@ pub fn topic_id(number: u128) -> Uuid {
 
 impl World {
     pub fn new(seed: u64, mutant: Mutant) -> World {
+        let mut world = World::unpaid(seed, mutant);
+        world.push(1, Task::Pay);
+        world
+    }
+
+    /// A world whose log is filled from elsewhere.
+    pub fn unpaid(seed: u64, mutant: Mutant) -> World {
         let mut rng = Rng::with_seed(seed);
         let partitions = vec![Partition::default(); rng.usize(1..4)];
         let daemons = rng.usize(1..4);
@@ -159,10 +173,13 @@ impl World {
             last_member: 0,
             last_writer: 0,
             last_payment: 0,
+            mappings: Vec::new(),
+            shapes: BTreeMap::new(),
+            copied: 0,
+            restored: 0,
+            limits: Limits::default(),
             base: Instant::now(),
-            queue: BinaryHeap::new(),
-            tasks: BTreeMap::new(),
-            last_task: 0,
+            agenda: Agenda::default(),
         };
         for at in 0..daemons {
             world.daemons.push(Daemon::new(0));
@@ -178,14 +195,11 @@ impl World {
             let (at, kind) = (world.rng.u64(200..FAULTS), world.rng.usize(0..kinds.len()));
             world.push(at, Task::Fault(kinds[kind]));
         }
-        world.push(1, Task::Pay);
         world
     }
 
     pub fn push(&mut self, after: u64, task: Task) {
-        self.last_task += 1;
-        self.queue.push(Reverse((self.now + after, self.last_task)));
-        self.tasks.insert(self.last_task, task);
+        self.agenda.put(self.now + after, task);
     }
 
     pub fn tell(&mut self, what: impl FnOnce() -> String) {
@@ -205,14 +219,7 @@ impl World {
     /// Lives until all is well after the faults, or it is too late for that.
     pub fn live(&mut self) -> Result<(), String> {
         let mut checked = PAYMENTS;
-        while let Some(Reverse((at, task))) = self.queue.pop() {
-            self.now = at.max(self.now);
-            let Some(task) = self.tasks.remove(&task) else { continue };
-            if let Some(thaws) = self.is_frozen(&task) {
-                self.push(thaws - self.now, task);
-                continue;
-            }
-            self.run(task);
+        while self.step() {
             if self.now > checked {
                 checked += 500;
                 match self.judge() {
@@ -223,6 +230,22 @@ impl World {
             }
         }
         Err("nothing happens any more".to_owned())
+    }
+
+    /// Does what is due next. Returns whether there was anything.
+    pub fn step(&mut self) -> bool {
+        let Some((at, task)) = self.agenda.next() else { return false };
+        self.now = at.max(self.now);
+        match self.is_frozen(&task) {
+            Some(thaws) => self.push(thaws - self.now, task),
+            None => self.run(task),
+        }
+        true
+    }
+
+    /// When something happens next.
+    pub fn due(&self) -> Option<u64> {
+        self.agenda.due()
     }
 
     fn is_frozen(&self, task: &Task) -> Option<u64> {
@@ -271,9 +294,21 @@ impl World {
                 self.daemons[at].admitted = true;
                 self.hear(at, 0, Message::Admitted);
             }
-            Task::Fault(fault) => self.strike(fault),
+            Task::Fault(fault) if self.limits.allows() => self.strike(fault),
+            Task::Fault(_) => {}
             Task::Pay => self.pay(),
         }
+    }
+
+    /// Somebody writes a payment's event to the log.
+    pub fn append(&mut self, partition: usize, payment: u64) {
+        let log = &mut self.topic.partitions[partition];
+        log.records.insert(log.high, payment);
+        let offset = log.high;
+        log.high = offset.next();
+        self.tell(|| {
+            format!("the event of payment {payment} is in partition {partition}, offset {offset}")
+        });
     }
 
     fn pay(&mut self) {

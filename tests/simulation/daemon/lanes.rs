@@ -99,18 +99,23 @@ impl World {
         };
         self.last_writer += 1;
         let records = lane.machine.pending().iter().copied().collect();
-        let batch = Batch { log, writer: self.last_writer, records, steps };
+        let mapping = self.mapping_of(at);
+        let refused = BTreeSet::new();
+        let batch = Batch { log, writer: self.last_writer, records, steps, mapping, refused };
         let (latency, life) = (self.latency(), self.daemons[at].life);
         self.push(latency, Task::Commit(at, life, number, batch));
     }
 
     /// The transaction ends, whatever became of its daemon.
-    pub fn commit(&mut self, at: usize, life: u64, number: usize, batch: Batch) {
+    pub fn commit(&mut self, at: usize, life: u64, number: usize, mut batch: Batch) {
         let latency = self.latency();
+        batch.refused = self.refused(&batch);
         let answer = if self.now < self.database_away_until {
             Answer::Failed(Ending::Again("away"))
         } else if self.now < self.drifted_until {
             Answer::Failed(Ending::Hold("drift"))
+        } else if self.database.is_full_of_suspects(&batch) {
+            Answer::Failed(Ending::Hold("suspects"))
         } else if self.rng.u64(0..100) < self.unknown_commits {
             let landed = self.rng.bool() && self.database.apply(&batch, true);
             self.tell(|| {
@@ -118,6 +123,7 @@ impl World {
             });
             Answer::Unknown
         } else if self.database.apply(&batch, self.mutant != Mutant::Unfenced) {
+            self.tell(|| batch.told(at));
             Answer::Applied
         } else {
             Answer::Failed(Ending::Collided)

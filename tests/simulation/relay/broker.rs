@@ -58,6 +58,8 @@ pub struct Broker {
     last_client: u64,
     /// A row that came before an earlier one of its key.
     pub out_of_order: Option<String>,
+    /// What the topics took, where somebody carries it on.
+    pub taken: Option<Vec<Message>>,
 }
 
 pub fn refusal(blame: Blame) -> ProduceError {
@@ -94,6 +96,9 @@ impl Broker {
 
     /// Appends a row. `is_there` says whether the database still has it: of what a restore lost there is no order.
     fn append(&mut self, row: &Message, is_there: bool) {
+        if let Some(taken) = &mut self.taken {
+            taken.push(*row);
+        }
         let topic = &mut self.topics[row.topic];
         if topic.numbers.insert(row.number) && is_there {
             let newest = topic.newest.entry(row.key).or_default();

@@ -23,6 +23,10 @@ pub struct Message {
     pub number: u64,
     /// Kafka refuses it for its own sake.
     pub is_bad: bool,
+    /// When its transaction began.
+    pub begun: u64,
+    /// Whether its payment was paid without an event.
+    pub is_silent: bool,
     /// The server and its commit that made it visible.
     pub at: (u64, u64),
 }
@@ -76,6 +80,8 @@ pub struct Database {
     pub commits: u64,
     pub last_seq: i64,
     pub rows: BTreeMap<i64, Message>,
+    /// Payments without an event, by their numbers.
+    pub silent: BTreeMap<u64, Message>,
     pub newest: Option<Newest>,
     pub parked: BTreeMap<i64, Parked>,
 }
@@ -89,6 +95,9 @@ impl Database {
     pub fn commit(&mut self, rows: Vec<Message>) {
         self.commits += 1;
         let at = (self.server, self.commits);
+        let (silent, rows): (Vec<Message>, Vec<Message>) =
+            rows.into_iter().partition(|row| row.is_silent);
+        self.silent.extend(silent.into_iter().map(|row| (row.number, row)));
         self.rows.extend(rows.into_iter().map(|row| (row.seq, Message { at, ..row })));
     }
 
