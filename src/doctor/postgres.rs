@@ -5,7 +5,7 @@ use crate::config::{Config, MigrateMode};
 use crate::store::mapping::Mapping;
 use crate::store::migrate::Set;
 use crate::store::{Store, connect, migrate, rights, server_info};
-use rules::checkup::server;
+use rules::checkup::{server, write_cost};
 use rules::sql;
 
 /// Besides the pool: a listener, a migration, a person's commands.
@@ -32,6 +32,8 @@ pub(super) async fn check(config: &Config, round: &Round) -> bool {
     schema(config, round).await;
     round.check(("postgres.rights", ""), &here, role_rights(store)).await;
     let found = round.wait(("postgres.excess", ""), &here, host_tables(config, store)).await;
+    found.unwrap_or_default().into_iter().for_each(|check| round.tell(check));
+    let found = round.wait(("postgres.write_cost", ""), &here, write_cost(config, store)).await;
     found.unwrap_or_default().into_iter().for_each(|check| round.tell(check));
     true
 }
@@ -133,8 +135,8 @@ async fn role_rights(store: &Store) -> Check {
     }
 }
 
-/// The host's tables: no more rights than needed, no times without a zone.
-async fn host_tables(config: &Config, store: &Store) -> Vec<Check> {
+/// The tables that the mappings name.
+fn named_tables(config: &Config) -> Vec<String> {
     let mappings =
         config.inbox.iter().filter_map(|route| Mapping::load(route.mapping.as_deref()).ok());
     let mut names: Vec<String> = Vec::new();
@@ -145,6 +147,20 @@ async fn host_tables(config: &Config, store: &Store) -> Vec<Check> {
     }
     names.sort();
     names.dedup();
+    names
+}
+
+/// What the server's settings make of a write.
+async fn write_cost(config: &Config, store: &Store) -> Vec<Check> {
+    match server_info::write_cost(store, &named_tables(config)).await {
+        Ok(found) => write_cost::checks(&found),
+        Err(fault) => vec![unknown("postgres.write_cost", &fault)],
+    }
+}
+
+/// The host's tables: no more rights than needed, no times without a zone.
+async fn host_tables(config: &Config, store: &Store) -> Vec<Check> {
+    let names = named_tables(config);
     let tables = match server_info::host_tables(store, &names).await {
         Ok(tables) => tables,
         Err(fault) => return vec![unknown("postgres.excess", &fault)],

@@ -2,7 +2,10 @@
 //! and run as printed, and the same daemon then makes good. A statement that has gaps to fill in, or that would take another
 //! column's name away, is not printed.
 
+use makegood::store::server_info;
 use rules::advice::runnable;
+use rules::checkup::Level;
+use rules::checkup::write_cost::{self, WriteCost};
 use tokio_postgres::error::SqlState;
 
 use crate::commands::stdout;
@@ -11,6 +14,7 @@ use crate::support::daemon::{Daemon, command};
 use crate::support::events::payments;
 use crate::support::eventually;
 use crate::support::holding::{held, made_good};
+use crate::support::library::store;
 use crate::support::rig::Rig;
 
 /// What breaks the world, the words that the fault is known by, and the statements that have to be printed, if any can be.
@@ -261,6 +265,35 @@ async fn what_the_doctor_prints_runs_as_printed_and_mends_what_it_names() {
         let said = doctor_at(&rig, &url, name);
         assert!(said.starts_with("pass "), "{breaks}: {said}");
     }
+}
+
+/// Nobody waits here until indexes outgrow memory: the rules are told that they have, and the server obeys what they print.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_advised_for_large_tables_runs_as_printed_and_settles_it() {
+    let rig = Rig::new(1).await;
+    let json = doctor_at(&rig, &rig.url(), "postgres.write_cost");
+    assert!(json.starts_with("pass "), "{json}");
+    let store = store(&rig.url());
+    let large = async || {
+        let found = server_info::write_cost(&store, &["payments".to_owned()]).await.unwrap();
+        assert!(found.index_bytes > 0, "{found:?}");
+        write_cost::checks(&WriteCost { index_bytes: 3 << 30, ..found })
+    };
+    let check = large().await.remove(0);
+    let printed: Vec<&str> = runnable(&check.fix);
+    assert!(printed.len() >= 3 && check.fix.contains("wal_compression"), "{check:?}");
+    for statement in printed {
+        rig.client.query(statement, &[]).await.unwrap_or_else(|e| panic!("{statement}: {e:?}"));
+    }
+    eventually("the server to obey", || async {
+        (large().await.remove(0).level == Level::Pass).then_some(())
+    })
+    .await;
+    for setting in ["wal_compression", "max_wal_size", "checkpoint_timeout"] {
+        let reset = format!("ALTER SYSTEM RESET {setting}");
+        rig.client.batch_execute(&reset).await.unwrap();
+    }
+    rig.client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
 }
 
 /// What the doctor says of a check, as this role: its worst level, what it says and advises.

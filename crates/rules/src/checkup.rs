@@ -4,6 +4,7 @@ pub mod group;
 pub mod locks;
 pub mod server;
 pub mod topic;
+pub mod write_cost;
 
 /// How bad it is, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{Fault, Store, host_tables};
 use rules::checkup::server::{Oldest, ServerFacts, Transactions};
+use rules::checkup::write_cost::WriteCost;
 
 /// What was read of the server.
 #[derive(Clone, Debug)]
@@ -85,6 +86,22 @@ pub async fn transactions(store: &Store) -> Result<Transactions, Fault> {
         oldest,
         prepared: row.get("prepared"),
         oldest_prepared_seconds: row.get("oldest_prepared_seconds"),
+    })
+}
+
+/// What decides the cost of a write to the inbox and to the tables of these names.
+pub async fn write_cost(store: &Store, names: &[String]) -> Result<WriteCost, Fault> {
+    let tables = host_tables::find(store, names).await?;
+    let sql = include_str!("../../../sql/core/doctor_write_cost.sql");
+    let rows = store.query(sql, &[&tables]).await?;
+    let Some(row) = rows.first() else { return Ok(WriteCost::default()) };
+    Ok(WriteCost {
+        wal_compression: row.get("wal_compression"),
+        compressions: row.get("compressions"),
+        max_wal_bytes: row.get("max_wal_bytes"),
+        checkpoint_seconds: row.get("checkpoint_seconds"),
+        shared_buffers_bytes: row.get("shared_buffers_bytes"),
+        index_bytes: row.get("index_bytes"),
     })
 }
 
