@@ -207,4 +207,22 @@ async fn what_can_have_no_unique_key_is_named_with_the_way_out() {
     }
     let said = check(&rig).await;
     assert!(said.contains("has a unique index on payment_id"), "{said}");
+    // With its key such a table is filled as any other is, each row into its own part.
+    for part in 0..2 {
+        let sql = format!(
+            "CREATE TABLE part_{part} PARTITION OF student_course_purchases FOR VALUES WITH (MODULUS 2, REMAINDER {part})"
+        );
+        rig.client.batch_execute(&sql).await.unwrap();
+    }
+    let daemon = rig.daemon();
+    let paid = payments(40);
+    rig.pay(&paid).await;
+    rig.pay(&paid[..3]).await;
+    rig.caught_up().await;
+    for (table, least, most) in
+        [("student_course_purchases", 40, 40), ("part_0", 1, 39), ("part_1", 1, 39)]
+    {
+        let count = rig.number(&format!("SELECT count(*) FROM {table}")).await;
+        assert!((least..=most).contains(&count), "{table}: {count}\n{}", daemon.log());
+    }
 }
