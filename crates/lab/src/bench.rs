@@ -20,12 +20,14 @@ pub mod reconcile;
 mod report;
 pub mod scale;
 mod servers;
+pub mod share;
 mod tables;
 mod usage;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::Parser as _;
 use rules::problem::{Code, Problem};
 
 /// What can be measured.
@@ -61,6 +63,10 @@ pub enum Bench {
     Reconcile(reconcile::Args),
     /// What a daemon costs that has nothing to do: queries, processor time, memory.
     Idle(idle::Args),
+    /// How one, two and three daemons share the work.
+    Share(share::Args),
+    /// All of these one after the other, each with what it does unless told otherwise, but for smaller tables.
+    All,
 }
 
 /// What to measure, and where the figures go besides.
@@ -76,7 +82,38 @@ pub struct Args {
 /// Runs a measurement; the figures go to standard output, talk to standard error. Needs a runtime
 /// with several threads. Ends with exit code 1 below a rate that was asked for.
 pub async fn run(args: &Args) -> Result<ExitCode, Problem> {
-    measure(&args.what, args.save.as_deref()).await
+    let save = args.save.as_deref();
+    if !matches!(args.what, Bench::All) {
+        return measure(&args.what, save).await;
+    }
+    let mut ended = ExitCode::SUCCESS;
+    for line in ALL {
+        println!("\n== bin/bench {line}\n");
+        let one = Alone::try_parse_from(std::iter::once("bench").chain(line.split(' ')))
+            .map_err(|e| system(e.to_string()))?;
+        if measure(&one.what, save).await? != ExitCode::SUCCESS {
+            ended = ExitCode::FAILURE;
+        }
+    }
+    Ok(ended)
+}
+
+/// What `all` runs: under forty minutes together on two cores.
+const ALL: [&str; 7] = [
+    "idle",
+    "apply --rounds 3",
+    "outbox --rounds 3",
+    "latency",
+    "share",
+    "reconcile --rounds 2",
+    "scale --rows 0,1000000,10000000",
+];
+
+/// One of them, read as from a command line.
+#[derive(clap::Parser)]
+struct Alone {
+    #[command(subcommand)]
+    what: Bench,
 }
 
 async fn measure(what: &Bench, save: Option<&Path>) -> Result<ExitCode, Problem> {
@@ -87,6 +124,8 @@ async fn measure(what: &Bench, save: Option<&Path>) -> Result<ExitCode, Problem>
         Bench::Latency(args) => Box::pin(latency::run(args)).await,
         Bench::Reconcile(args) => Box::pin(reconcile::run(args)).await,
         Bench::Idle(args) => Box::pin(idle::run(args)).await,
+        Bench::Share(args) => Box::pin(share::run(args)).await,
+        Bench::All => return Err(system("`all` is not one of its own parts")),
     }?;
     if let Some(folder) = save {
         figures.save(folder)?;
@@ -102,4 +141,17 @@ fn postgres(error: &tokio_postgres::Error) -> Problem {
 
 fn system(cause: impl Into<String>) -> Problem {
     Problem::new(Code::System, cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_of_them_are_commands() {
+        for line in ALL {
+            let read = Alone::try_parse_from(std::iter::once("bench").chain(line.split(' ')));
+            assert!(read.is_ok_and(|one| !matches!(one.what, Bench::All)), "{line}");
+        }
+    }
 }

@@ -120,15 +120,19 @@ async fn prepare(args: &Args) -> Result<ApplyServers, Problem> {
 /// COPY, one transaction a message, then makegood, from tables emptied alike; all must have made the same rows.
 async fn measure(args: &Args, at: &ApplyServers, number: usize) -> Result<Round, Problem> {
     let (servers, client) = (&at.servers, &at.servers.client);
+    // Each step is told, so that a busy machine cannot be taken for something stuck.
+    eprintln!("round {number}: COPY");
     let (text, by_text) = copied(args, at, Form::Text).await?;
     let (binary, by_binary) = copied(args, at, Form::Binary).await?;
     tables::empty(client).await?;
+    eprintln!("round {number}: one by one");
     let each = args.events.min(ONE_BY_ONE);
     let clients = [client, &at.second];
     let one_by_one = one_by_one::measure(clients, each, args.partitions).await?.as_secs_f64();
     let one_by_one = each as f64 / one_by_one;
     tables::verify(client, each).await?;
     tables::empty(client).await?;
+    eprintln!("round {number}: makegood");
     let group = group(number);
     let before = servers.counters().await?;
     let daemon = Daemon::start(&daemon_config(args, servers, &group))?;

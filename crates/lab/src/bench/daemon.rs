@@ -1,6 +1,7 @@
 //! The real daemon as a child process, from its start until it has taken everything in.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -17,6 +18,8 @@ use rules::problem::Problem;
 
 /// How long a drain may take.
 const STOP: Duration = Duration::from_secs(30);
+/// After how long without a record taken in the daemon's last word is told: a machine may be busy, or something stuck.
+const STILL: Duration = Duration::from_secs(20);
 /// How long PostgreSQL's memory is not looked at again.
 const MEMORY_LOOK: Duration = Duration::from_millis(500);
 
@@ -35,7 +38,7 @@ pub struct Daemon {
     // Declared, and so dropped, before the folder it works in.
     server: Server,
     began: Instant,
-    _folder: PrivateFolder,
+    folder: PrivateFolder,
 }
 
 /// How a run went.
@@ -76,7 +79,7 @@ impl Daemon {
             stop_signal: "TERM",
         };
         let began = Instant::now();
-        Ok(Daemon { server: Server::start(launch)?, began, _folder: folder })
+        Ok(Daemon { server: Server::start(launch)?, began, folder })
     }
 
     /// Waits until the group has taken in `target` records since its first step, then stops the
@@ -95,11 +98,19 @@ impl Daemon {
             Some(runtime.block_on(client.query_one(&question, &[&group])).ok()?.get(0))
         };
         let before = count().unwrap_or_default();
+        let log = self.folder.path().join("log");
+        let mut said = Instant::now();
         let mut first = None;
         let mut last = (Instant::now(), before);
         let patience = Duration::from_secs(60 + (target / slowest) as u64);
         let used = self.finish_when(servers, patience, || {
             let Some(now) = count() else { return false };
+            if now > last.1 {
+                said = Instant::now();
+            } else if said.elapsed() > STILL {
+                said = Instant::now();
+                eprintln!("{now} of {target} are taken in and nothing moves: {}", last_line(&log));
+            }
             last = (Instant::now(), now);
             if first.is_none() && now > before {
                 first = Some(last);
@@ -142,6 +153,13 @@ impl Daemon {
         let pid = self.server.pid();
         Used { peak_memory: usage::peak_memory(pid), cpu: usage::cpu(pid), postgres_memory: None }
     }
+}
+
+/// What a daemon's log ends with.
+fn last_line(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    text.lines().last().map_or_else(|| "the daemon says nothing".to_owned(), str::to_owned)
 }
 
 /// The time from the first batch's begin to the last batch's end, by the database's clock; `since` is how long ago the
