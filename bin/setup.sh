@@ -369,9 +369,9 @@ wanted() { # wanted ONE OF…: is the first among the others?
   return 1
 }
 
-build_lab() { # build_lab PROFILE: the lab and the daemon that it starts, side by side
+build_lab() { # build_lab PROFILE [option…]: the lab and the daemon that it starts, side by side
   say "building makegood (the first time takes some minutes)"
-  cargo build --profile "$1" --workspace --bins --locked --quiet
+  cargo build --profile "$1" --workspace --bins --locked --quiet "${@:2}"
 }
 
 # Help is there before anything is installed or built: it is read from the texts that the tests hold the program to.

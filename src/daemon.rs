@@ -47,6 +47,10 @@ pub async fn run(config: Config, confirmed: Vec<String>, feed: Feed) -> Result<(
     }
     parts.spawn(purchases::run(config, confirmed, liveness, signals, stop.clone()));
     let outcome = supervise(parts, stop).await;
+    #[cfg(feature = "failpoints")]
+    if failpoints::reached("shutdown.drained").await.is_some() {
+        return Err(Problem::new(Code::GaveUp, "failpoint shutdown.drained"));
+    }
     info!("stopped");
     outcome
 }
@@ -71,5 +75,7 @@ async fn supervise(
 /// From the moment of the stop on the probes say so.
 async fn tell_drain(liveness: Heartbeats, stop: CancellationToken) {
     stop.cancelled().await;
+    #[cfg(feature = "failpoints")]
+    let _ = failpoints::reached("shutdown.begun").await;
     liveness.drain();
 }

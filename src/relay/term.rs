@@ -186,6 +186,8 @@ impl<'a> Leader<'a> {
             }
             Task::Send => {}
             Task::Read => {
+                #[cfg(feature = "failpoints")]
+                crate::store::failing::at("relay.read").await.map_err(unreadable)?;
                 let rows = self.reading.next(&self.session).await?;
                 let (read_to, more) = (self.reading.cursor().clone(), self.reading.has_more());
                 self.on(Event::Read { rows, read_to, more }).await?;

@@ -372,3 +372,25 @@ fn the_inbox_stands_on_the_other_files_of_the_store() {
         assert!(is_above || !uses, "{name} uses the inbox");
     }
 }
+
+/// They let whoever sets a variable end the daemon at any step.
+#[test]
+fn steps_that_can_be_told_to_fail_are_in_no_program_that_is_shipped() {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let own = (own.clone(), fs::read_to_string(own).unwrap());
+    for (file, text) in files("crates", "toml").into_iter().chain([own]) {
+        if !file.ends_with("Cargo.toml") || file.to_string_lossy().contains("crates/lab/") {
+            continue;
+        }
+        let manifest: toml::Table = toml::from_str(&text).unwrap();
+        let of = |table: &str| manifest.get(table).and_then(toml::Value::as_table);
+        assert!(of("features").is_none_or(|features| !features.contains_key("default")));
+        if let Some(taken) = of("dependencies").and_then(|all| all.get("failpoints")) {
+            let is_optional = taken.get("optional").and_then(toml::Value::as_bool);
+            assert_eq!(is_optional, Some(true), "{}", file.display());
+        }
+    }
+    let mut search = std::process::Command::new("grep");
+    search.args(["-qaF", "FAILPOINTS_FOLDER", env!("CARGO_BIN_EXE_makegood")]);
+    assert_eq!(search.status().unwrap().success(), cfg!(feature = "failpoints"));
+}

@@ -79,10 +79,20 @@ impl ConsumerContext for Callbacks {
             if let Err(error) = accepted {
                 error!(error = super::reason(&error), "cannot accept the assignment");
             }
+            #[cfg(feature = "failpoints")]
+            if self.failed("rebalance.assigned") {
+                return;
+            }
             let _ = self.events.send(Event::Assigned { assignment, partitions });
             return;
         }
         info!(topic = self.topic, lost = consumer.assignment_lost(), "partitions revoked");
+        #[cfg(feature = "failpoints")]
+        if self.failed("rebalance.revoked") {
+            self.board.clear();
+            let _ = consumer.unassign();
+            return;
+        }
         let (done, wait) = std_mpsc::sync_channel(1);
         if self.events.send(Event::Revoked { done }).is_ok() && !self.answered(&wait) {
             warn!(
@@ -114,6 +124,18 @@ impl ConsumerContext for Callbacks {
 }
 
 impl Callbacks {
+    /// Whether a step of the group failed: by an error, which the loop hears of, or without a word.
+    #[cfg(feature = "failpoints")]
+    fn failed(&self, point: &str) -> bool {
+        let failure = failpoints::reached_by_thread(point);
+        if failure == Some(failpoints::Failure::Error) {
+            let code = rules::problem::Code::Kafka;
+            let problem = rules::problem::Problem::new(code, format!("failpoint {point}"));
+            let _ = self.events.send(Event::Broken(problem));
+        }
+        failure.is_some()
+    }
+
     /// Whether the loop answered in time. Waiting for it is a sign of life.
     fn answered(&self, wait: &Receiver<()>) -> bool {
         let deadline = Instant::now() + self.patience;
@@ -137,6 +159,15 @@ pub(super) fn commit<C: ConsumerContext>(
     if offsets.is_empty() {
         return;
     }
+    #[cfg(feature = "failpoints")]
+    match failpoints::reached_by_thread("offset_commit.before") {
+        None => {}
+        Some(failpoints::Failure::Error) => {
+            offsets.iter().for_each(|(partition, offset)| board.put_back(*partition, *offset));
+            return;
+        }
+        Some(failpoints::Failure::Drop) => return,
+    }
     let mut list = TopicPartitionList::new();
     for (partition, offset) in &offsets {
         let _ = list.add_partition_offset(topic, *partition, crate::at(*offset));
@@ -144,4 +175,6 @@ pub(super) fn commit<C: ConsumerContext>(
     if let Err(error) = consumer.commit(&list, CommitMode::Async) {
         debug!(error = super::reason(&error), "an offset commit was refused");
     }
+    #[cfg(feature = "failpoints")]
+    let _ = failpoints::reached_by_thread("offset_commit.after");
 }

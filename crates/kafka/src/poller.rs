@@ -175,6 +175,18 @@ impl Poller {
             return Next::Go;
         };
         track.delivered(end);
+        #[cfg(feature = "failpoints")]
+        match failpoints::reached_by_thread("poll.record") {
+            None => {}
+            Some(failpoints::Failure::Error) => {
+                self.unreadable(Problem::new(rules::problem::Code::Kafka, "failpoint poll.record"));
+                return Next::Go;
+            }
+            Some(failpoints::Failure::Drop) => {
+                self.outlets.delivered(partition, end);
+                return Next::Go;
+            }
+        }
         let kib = (record.size() / 1024 + 1).min(ROOM_KIB) as u32;
         let generation = self.outlets.generation();
         let started = Instant::now();

@@ -167,6 +167,11 @@ impl ProducerContext for Reports {
                 Err(refusal(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail), ""))
             }
         };
+        #[cfg(feature = "failpoints")]
+        let outcome = match failpoints::reached_by_thread("relay.report") {
+            None => outcome,
+            Some(_) => Err(refusal(RDKafkaErrorCode::BrokerTransportFailure, "")),
+        };
         let stops = |refusal: &ProduceError| match self.pace {
             Pace::Pipelined => true,
             Pace::OneByOne => refusal.blame != Blame::Row,

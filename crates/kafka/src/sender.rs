@@ -137,6 +137,12 @@ impl Sender {
         if state.full(size) || self.pace == Pace::OneByOne && state.open > 0 {
             return Err(HandOver::Full);
         }
+        #[cfg(feature = "failpoints")]
+        if failpoints::reached_by_thread("relay.send").is_some() {
+            let refusal = refusal(RDKafkaErrorCode::BrokerTransportFailure, "");
+            state.stop(&refusal);
+            return Err(HandOver::Refused(refusal));
+        }
         let Err((error, _)) = self.client.send(record) else {
             state.queued(size);
             self.server.unpark();

@@ -12,12 +12,17 @@ from health import honest_health, resources
 # How long after the last fault everything must be well, in seconds.
 WELL_WITHIN = 75
 # Faults after which the log is not the one that records were acknowledged in.
-REMADE = {"topic-recreated"}
-SHORTENED = {"topic-recreated", "topic-cut"}
+REMADE = {"topic-recreated", "unclean-election"}
+SHORTENED = {"topic-recreated", "topic-cut", "unclean-election"}
 # Faults by which Kafka's offsets are moved by hand, or belong to another log.
-OFFSETS_MOVED = {"group-reset", "topic-recreated", "topic-cut"}
+OFFSETS_MOVED = {"group-reset", "topic-recreated", "topic-cut", "unclean-election"}
 # Faults after which the database lacks what it once acknowledged.
 REWOUND = {"postgres-failover", "postgres-restored"}
+# How a daemon may end by itself while a step of it was told to fail so: a process that is told to die does, and so
+# does one that panics in a call from C.
+ENDS = {"abort": {75, 134}, "panic": {75, 134}}
+# And with which codes it may end when it is stopped.
+STOPS = {"abort": {0, 134}, "panic": {0, 75, 101, 134}, "error": {0, 75}}
 # Kinds of records that are nobody's purchase.
 BAD = {"broken", "orphan", "lie"}
 
@@ -274,7 +279,7 @@ def liveness(book, tables, topic, findings):
     findings.unless("I12", "gaps are open", (f"{g['partition']}/{g['from_offset']}" for g in tables["gaps"] if not g["covered"]))
     for line in book.with_act("ended"):
         # 75 asks the supervisor for a new process; nothing else is right without a signal.
-        if line["code"] != 75:
+        if line["code"] not in ENDS.get(line.get("told"), {75}):
             findings.add("I12", f"{line['name']} ended by itself with code {line['code']}")
     for line in book.with_act("said"):
         findings.add("I12", f"{line['name']} said: {line['text'][:300]}")
@@ -283,7 +288,7 @@ def liveness(book, tables, topic, findings):
 def ends(book, findings):
     """I18. A stop ends well, whatever is away meanwhile."""
     for line in book.with_act("stopped"):
-        if line["listens"] and (line["code"] != 0 or line["took"] >= 30):
+        if line["listens"] and (line["code"] not in STOPS.get(line.get("told"), {0}) or line["took"] >= 30):
             findings.add("I18", f"{line['name']} took {line['took']:.1f} s to stop, exit code {line['code']}")
 
 
@@ -313,7 +318,11 @@ def judge(folder):
     if dry["changed"] or dry["state"] != "done":
         findings.add("I17", f"a dry run ended as {dry['state']} and changed {dry['changed']}")
     ends(book, findings)
+    failpoints = collections.Counter()
+    for line in book.with_act("failpoint"):
+        failpoints[f"{line['point']} {line['kind']}"] += line["struck"]
     return {
+        "failpoints": failpoints,
         "seed": book.environment.get("seed"), "faults": dict(book.struck), "found": findings.found,
         "skipped": sorted(findings.skipped),
         "payments": len(book.payments), "purchases": len(tables["purchases"]), "records": len(topic["records"]),

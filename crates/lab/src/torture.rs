@@ -1,11 +1,13 @@
 //! The proof: real servers under load, faults from a seed, and a judge that shares no code with makegood.
 
+mod course;
 mod daemon;
 mod environment;
 mod faults;
 mod judge;
 mod ledger;
 mod load;
+mod pairs;
 mod report;
 mod round;
 mod well;
@@ -13,11 +15,11 @@ mod well;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
-use fastrand::Rng;
+use serde_json::Value;
 
 use crate::servers::host::PrivateFolder;
+use course::Course;
 use judge::Judge;
 use round::Plan;
 use rules::problem::{Code, Problem};
@@ -33,6 +35,8 @@ A round that broke an invariant leaves its evidence in target/torture.
 Examples:
   bin/torture --list
   bin/torture --minutes 60
+  bin/torture --kills 1000
+  bin/torture --pairs --minutes 240
   bin/torture --fault daemon-kill --fault commit-answer-lost --seed 7")]
 pub struct TortureArgs {
     /// Begin rounds for so many minutes; at least one
@@ -47,9 +51,18 @@ pub struct TortureArgs {
     /// Strike with each fault alone, one round each
     #[arg(long, conflicts_with = "fault")]
     pub each: bool,
-    /// How long faults strike in each round, in seconds
-    #[arg(long, value_name = "N", default_value_t = 45)]
-    pub safety: u64,
+    /// Kill the daemon so many times, the servers staying; the judge looks every 240 seconds
+    #[arg(long, value_name = "N", conflicts_with_all = ["fault", "each"])]
+    pub kills: Option<u64>,
+    /// Have each step inside the daemon fail, in each way that means something there
+    #[arg(long, conflicts_with_all = ["fault", "each", "kills"])]
+    pub failpoints: bool,
+    /// Bring together the pairs of faults that never struck in one round
+    #[arg(long, conflicts_with_all = ["fault", "each", "kills", "failpoints"])]
+    pub pairs: bool,
+    /// How long faults strike in each round, in seconds, instead of 45
+    #[arg(long, value_name = "N")]
+    pub safety: Option<u64>,
     /// Test the judge instead: plant faults in what a round left, and see each named
     #[arg(long, conflicts_with_all = ["fault", "each"])]
     pub plants: bool,
@@ -81,7 +94,8 @@ pub async fn run(args: &TortureArgs) -> Result<ExitCode, Problem> {
         return plants().await;
     }
     let mut broken = 0;
-    if args.report.is_none() || args.each || !args.fault.is_empty() || args.seed.is_some() {
+    let strikes = args.each || args.pairs || args.failpoints || args.kills.is_some();
+    if args.report.is_none() || strikes || !args.fault.is_empty() || args.seed.is_some() {
         broken = rounds(args, &left).await?;
     }
     if let Some(file) = &args.report {
@@ -103,30 +117,24 @@ async fn plants() -> Result<ExitCode, Problem> {
 async fn rounds(args: &TortureArgs, left: &std::path::Path) -> Result<usize, Problem> {
     let tools = PrivateFolder::new("judge", None)?;
     let judge = Judge::lay_out(tools.path())?;
-    let mut seed = args.seed.unwrap_or_else(|| fastrand::u64(1..1_000_000));
-    let named = args.fault.iter().map(|name| faults::named(name)).collect::<Result<Vec<_>, _>>()?;
-    let mut single = faults::all().filter(|fault| fault.cannot().is_none());
-    let until = Instant::now() + Duration::from_secs(args.minutes * 60);
+    // Failpoints go round by the seed.
+    let chosen = if args.failpoints { 0 } else { fastrand::u64(1..1_000_000) };
+    let mut seed = args.seed.unwrap_or(chosen);
+    let mut course = Course::of(args, &left.join("rounds"))?;
     let (mut done, mut broken) = (0, 0);
-    while done == 0 || args.each || Instant::now() < until {
-        let chosen = match (args.each, named.is_empty()) {
-            (true, _) => match single.next() {
-                Some(fault) => vec![fault],
-                None => break,
-            },
-            (_, true) => faults::swarm(&mut Rng::with_seed(seed)),
-            _ => named.clone(),
-        };
-        let plan = Plan { seed, faults: chosen, safety: Duration::from_secs(args.safety) };
-        broken += usize::from(!one(&plan, left, &judge).await?);
+    while let Some(faults) = course.next(seed, done == 0) {
+        let plan = Plan { seed, faults, safety: course.safety(args.safety) };
+        let document = one(&plan, left, &judge).await?;
+        broken += usize::from(report::is_broken(&document));
+        course.ran(&document);
         (seed, done) = (seed + 1, done + 1);
     }
     eprintln!("{done} rounds, {broken} with broken invariants");
     Ok(broken)
 }
 
-/// One round, its line, and what it leaves. Says whether all invariants held.
-async fn one(plan: &Plan, left: &std::path::Path, judge: &Judge) -> Result<bool, Problem> {
+/// One round, its line, and what it leaves: its verdict as it is kept.
+async fn one(plan: &Plan, left: &std::path::Path, judge: &Judge) -> Result<Value, Problem> {
     let names: Vec<&str> = plan.faults.iter().map(|fault| fault.name).collect();
     let folder = left.join(format!("{}-{}", plan.seed, names.join("-")));
     let _ = fs::remove_dir_all(&folder);
@@ -134,7 +142,7 @@ async fn one(plan: &Plan, left: &std::path::Path, judge: &Judge) -> Result<bool,
     eprint!("seed {} {} ", plan.seed, names.join(" "));
     let verdict = Box::pin(round::run(plan, &folder, judge)).await;
     let verdict = verdict.inspect_err(|_| eprintln!("could not be run"))?;
-    report::keep(&left.join("rounds"), plan, &verdict)?;
+    let kept = report::keep(&left.join("rounds"), plan, &verdict)?;
     let held = verdict.said.is_empty();
     eprintln!("{}", report::line(&verdict));
     if held {
@@ -142,7 +150,7 @@ async fn one(plan: &Plan, left: &std::path::Path, judge: &Judge) -> Result<bool,
     } else {
         eprintln!("{}evidence: {}", verdict.said, folder.display());
     }
-    Ok(held)
+    Ok(kept)
 }
 
 fn system(cause: impl Into<String>) -> Problem {

@@ -46,6 +46,8 @@ pub async fn hold(
 
 /// Whether a person lets what is refused into quarantine without a proof, and has it begin if so.
 pub async fn accepts(store: &Store, route: RouteId) -> Result<bool, Fault> {
+    #[cfg(feature = "failpoints")]
+    super::failing::at("decision").await?;
     let rows = store.query(include_str!("../../../sql/core/accept_open.sql"), &[&route]).await?;
     Ok(!rows.is_empty())
 }

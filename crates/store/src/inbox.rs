@@ -107,6 +107,11 @@ async fn finish(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(
         test_events::answer(tx, id, record, verdict).await.map_err(ApplyFault::Engine)?;
     }
     tx.settle_constraints("").await.map_err(ApplyFault::Mapping)?;
+    // An error that nobody looks at: what follows must not pass for done.
+    #[cfg(feature = "failpoints")]
+    if failpoints::reached("apply_batch.swallowed").await.is_some() {
+        let _ = tx.batch("SELECT 1 / 0").await;
+    }
     let moves = sorted.moves(batch);
     let collided = positions::advance(tx, batch.log, batch.writer, &moves)
         .await

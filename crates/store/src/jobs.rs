@@ -52,6 +52,8 @@ pub async fn register(store: &Store, job: &str, route: RouteId) -> Result<(), Fa
 
 /// Takes or keeps the lease of a job; `None` while somebody else has it.
 pub async fn lease(store: &Store, job: &str, owner: Uuid) -> Result<Option<Lease>, Fault> {
+    #[cfg(feature = "failpoints")]
+    super::failing::at("lease.take").await?;
     let sql = include_str!("../../../sql/core/job_lease.sql");
     let rows = store.query(sql, &[&job, &owner, &LEASE_SECONDS]).await?;
     Ok(rows.first().map(|row| Lease {
@@ -79,6 +81,8 @@ pub async fn hold(tx: &Tx, lease: &Lease) -> Result<bool, Fault> {
 
 /// Keeps every lease of this runner, while a step takes its time.
 pub async fn beat(store: &Store, owner: Uuid) -> Result<(), Fault> {
+    #[cfg(feature = "failpoints")]
+    super::failing::at("lease.renew").await?;
     store.query(include_str!("../../../sql/core/job_beat.sql"), &[&owner, &LEASE_SECONDS]).await?;
     Ok(())
 }

@@ -7,6 +7,8 @@ pub mod connect;
 pub mod copy;
 mod cross_database;
 pub mod decisions;
+#[cfg(feature = "failpoints")]
+pub mod failing;
 mod fault;
 pub mod findings;
 pub mod gaps;

@@ -27,6 +27,12 @@ pub async fn listen(
                 while listening.is_ok() && !client.is_closed() {
                     heard.send_modify(|count| *count += 1);
                     told.notified().await;
+                    #[cfg(feature = "failpoints")]
+                    match failpoints::reached("notify.heard").await {
+                        None => {}
+                        Some(failpoints::Failure::Error) => break,
+                        Some(failpoints::Failure::Drop) => told.notified().await,
+                    }
                 }
             }
             Err(problem) => {

@@ -224,6 +224,10 @@ impl Set {
                 run(format_args!("CREATE SCHEMA makegood AUTHORIZATION {role};"))
             )));
         }
+        #[cfg(feature = "failpoints")]
+        let failing = |fault: Fault| fault.problem("a migration failed");
+        #[cfg(feature = "failpoints")]
+        super::failing::at("migrate.before").await.map_err(failing)?;
         let report = match self.runner().run_async(client).await {
             Ok(report) => report,
             Err(error) => {
@@ -237,6 +241,8 @@ impl Set {
                 return Err(told(client, sqlstate.as_deref(), problem).await);
             }
         };
+        #[cfg(feature = "failpoints")]
+        super::failing::at("migrate.after").await.map_err(failing)?;
         Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
     }
 

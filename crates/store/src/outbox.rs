@@ -142,10 +142,15 @@ impl OutboxSession {
         step: StepNumber,
         saying: &Saying,
     ) -> Result<Result<StepNumber, Lost>, Fault> {
-        match saying.step.aside.is_empty() {
+        #[cfg(feature = "failpoints")]
+        super::failing::at("relay.step.before").await?;
+        let written = match saying.step.aside.is_empty() {
             true => self.step_alone(step, saying).await,
             false => self.step_parking(step, saying).await,
-        }
+        };
+        #[cfg(feature = "failpoints")]
+        let written = super::failing::answered("relay.step.after", written).await;
+        written
     }
 
     async fn step_alone(

@@ -64,6 +64,8 @@ impl Tx {
         let (host, spent) = (OnceLock::new(), AtomicBool::new(false));
         let tx = Tx { client: Some(client), pooler, name, host, spent };
         tx.batch(if pooler == Pooler::None { BEGIN } else { BEGIN_POOLED }).await?;
+        #[cfg(feature = "failpoints")]
+        super::failing::at(&format!("{name}.begin")).await?;
         Ok(tx)
     }
 
@@ -257,7 +259,16 @@ impl Tx {
     /// the server answered ROLLBACK to a COMMIT in an aborted transaction (rust-postgres#1334). So a
     /// caller's last statement must have returned what it expects, which an aborted one cannot.
     pub async fn commit(mut self) -> Result<(), CommitFault> {
+        #[cfg(feature = "failpoints")]
+        if let Err(fault) = super::failing::at(&format!("{}.commit.before", self.name)).await {
+            return Err(match fault {
+                Fault::Refused { .. } => CommitFault::Refused(fault),
+                Fault::Lost { .. } => CommitFault::Unknown(fault),
+            });
+        }
         let answer = self.batch("COMMIT").await;
+        #[cfg(feature = "failpoints")]
+        let answer = super::failing::answered(&format!("{}.commit.after", self.name), answer).await;
         trace!(tx = self.name, committed = answer.is_ok(), "commit");
         match answer {
             Ok(()) => {

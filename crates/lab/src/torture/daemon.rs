@@ -34,6 +34,8 @@ pub struct Daemon {
     launch: Launch,
     _folder: PrivateFolder,
     ledger: Arc<Ledger>,
+    /// How a step of it was told to fail, which may be its end.
+    pub told: Option<&'static str>,
 }
 
 impl Daemon {
@@ -77,6 +79,7 @@ impl Daemon {
             launch,
             _folder: folder,
             ledger,
+            told: None,
         })
     }
 
@@ -109,8 +112,8 @@ impl Daemon {
             // Its keeper is a shell, which tells of a signal by 128 and its number.
             let code = status.code().or(status.signal().map(|s| 128 + s));
             let after = self.began.elapsed().as_secs_f64();
-            self.ledger
-                .note(json!({"act": "ended", "name": self.name, "code": code, "after": after}))?;
+            self.ledger.note(json!({"act": "ended", "name": self.name, "code": code,
+                "after": after, "told": self.told}))?;
         }
         self.log_before = fs::metadata(&self.log).map_or(0, |log| log.len() as usize);
         let server = block_in_place(|| Server::start(self.launch.clone()))?;
@@ -137,7 +140,7 @@ impl Daemon {
         let stopped = block_in_place(|| server.stop_with("TERM", DRAIN + Duration::from_secs(5)));
         let code = server.ended().and_then(|status| status.code());
         self.ledger
-            .note(json!({"act": "stopped", "name": self.name, "code": code, "listens": listens,
+            .note(json!({"act": "stopped", "name": self.name, "code": code, "listens": listens, "told": self.told,
             "took": began.elapsed().as_secs_f64()}))?;
         match stopped {
             Ok(()) => Ok(()),

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use std::time::Duration;
@@ -71,6 +72,12 @@ pub struct Environment {
     pub folder: PathBuf,
     /// A file for each server's clock.
     pub clocks: PathBuf,
+    /// Where everything random comes from.
+    pub seed: u64,
+    /// A file for each step of the daemons that is to fail.
+    pub failpoints: PathBuf,
+    failpoint: AtomicU64,
+    before: Vec<OsString>,
     logs: std::sync::Mutex<Vec<(String, PathBuf)>>,
     config: String,
     secret: String,
@@ -86,13 +93,17 @@ impl Environment {
         let (postgres, postgres_disk) = start_postgres(needs, clocks.path())?;
         let url = postgres.url(DATABASE);
         make_database(&postgres.url("postgres"), DATABASE, &url).await?;
-        migrate::up(&mut connect(&url).await?, migrate::BOTH).await?;
+        // The first daemon does it where that may fail.
+        if !needs.contains(&Need::Failpoints) {
+            migrate::up(&mut connect(&url).await?, migrate::BOTH).await?;
+        }
         let secret = url.split(['/', ':', '@']).nth(4).unwrap_or_default().to_owned();
         let role = format!("CREATE ROLE makegood LOGIN SUPERUSER PASSWORD '{secret}'");
         connect(&url).await?.batch_execute(&role).await.map_err(|e| failed(e, "making a role"))?;
         let own_url = url.replacen("://postgres:", "://makegood:", 1);
         let has = |need| needs.contains(&need);
-        let standby = has(Need::Standby).then(|| block_in_place(|| postgres.standby(&SETTINGS)));
+        let beside = has(Need::Standby) || has(Need::StandbyFirst);
+        let standby = beside.then(|| block_in_place(|| postgres.standby(&SETTINGS)));
         let second = has(Need::SecondPostgres)
             .then(|| block_in_place(|| PrivatePostgres::start_with(false, &SETTINGS)));
         let pooler = has(Need::Pooler).then(|| block_in_place(|| PgBouncer::start(&own_url)));
@@ -114,7 +125,11 @@ impl Environment {
             }
         }
         let copies = if brokers.is_empty() { 1 } else { 3 };
-        create_topic(&bootstrap, PARTITIONS, copies).await?;
+        if has(Need::UncleanElections) {
+            create_unclean_topic(&bootstrap).await?;
+        } else {
+            create_topic(&bootstrap, PARTITIONS, copies).await?;
+        }
 
         let topic = TOPIC.to_owned();
         let load = Load::new(Arc::clone(&ledger), url.clone(), bootstrap.clone(), topic, seed);
@@ -123,7 +138,22 @@ impl Environment {
             false => bootstrap.clone(),
         };
         let direct = pooler.as_ref().map(|_| own_url.as_str());
-        let config = config(&postgres_proxy.url(&own_url), direct, &reached);
+        let standby = standby.transpose()?;
+        let mut daemons_url = postgres_proxy.url(&own_url);
+        if let Some(standby) = standby.as_ref().filter(|_| has(Need::StandbyFirst)) {
+            let first = format!("@127.0.0.1:{},127.0.0.1:", standby.port());
+            daemons_url = daemons_url.replacen("@127.0.0.1:", &first, 1);
+        }
+        let config = config(&daemons_url, direct, &reached);
+        let failpoints = clocks.path().join("failpoints");
+        std::fs::create_dir_all(&failpoints)
+            .map_err(|e| Problem::new(Code::System, format!("{}: {e}", failpoints.display())))?;
+        let mut before = Vec::new();
+        if has(Need::Failpoints) {
+            let mut assigned = OsString::from(format!("{}=", failpoints::FOLDER_ENV));
+            assigned.push(&failpoints);
+            before.push(assigned);
+        }
         ledger.note(json!({
             "act": "environment", "seed": seed, "database": url, "bootstrap": bootstrap, "topic": TOPIC,
             "group": GROUP, "canary": load.canary, "dirty": load.dirty, "secret": secret,
@@ -132,7 +162,7 @@ impl Environment {
             daemons: Mutex::default(),
             postgres: Mutex::new(postgres),
             postgres_disk,
-            standby: Mutex::new(standby.transpose()?),
+            standby: Mutex::new(standby),
             second: Mutex::new(second.transpose()?),
             pooler: Mutex::new(pooler),
             postgres_proxy,
@@ -144,6 +174,10 @@ impl Environment {
             load: Arc::new(load),
             folder: folder.to_owned(),
             clocks: clocks.path().to_owned(),
+            seed,
+            failpoints,
+            failpoint: AtomicU64::new(0),
+            before,
             logs: std::sync::Mutex::default(),
             config,
             secret,
@@ -159,9 +193,15 @@ impl Environment {
         let log = self.folder.join(format!("daemon-{}-{name}.log", logs.len()));
         logs.push((name.to_owned(), log.clone()));
         drop(logs);
-        let mut daemon = Daemon::new(name, &self.config, log, before, &self.ledger)?;
+        let before = [before, &self.before].concat();
+        let mut daemon = Daemon::new(name, &self.config, log, &before, &self.ledger)?;
         daemon.start()?;
         Ok(daemon)
+    }
+
+    /// The number of the next step that is to fail, from 0.
+    pub fn next_failpoint(&self) -> u64 {
+        self.failpoint.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The names and logs of all daemons there ever were.
@@ -202,11 +242,25 @@ impl Environment {
     }
 }
 
+/// Creates the topic on two brokers, one of which may lead it alone, whatever it lacks.
+async fn create_unclean_topic(bootstrap: &str) -> Result<(), Problem> {
+    let copies: [&[i32]; PARTITIONS as usize] = [&[2, 3], &[3, 2], &[2, 3], &[3, 2]];
+    let topic = NewTopic::new(TOPIC, PARTITIONS, TopicReplication::Variable(&copies))
+        .set("max.message.bytes", "4000000")
+        .set("min.insync.replicas", "1")
+        .set("unclean.leader.election.enable", "true");
+    create(bootstrap, &topic).await
+}
+
 /// Creates the topic.
 pub async fn create_topic(bootstrap: &str, partitions: i32, copies: i32) -> Result<(), Problem> {
     let topic = NewTopic::new(TOPIC, partitions, TopicReplication::Fixed(copies))
         .set("max.message.bytes", "4000000");
-    let made = admin(bootstrap)?.create_topics([&topic], &AdminOptions::new()).await;
+    create(bootstrap, &topic).await
+}
+
+async fn create(bootstrap: &str, topic: &NewTopic<'_>) -> Result<(), Problem> {
+    let made = admin(bootstrap)?.create_topics([topic], &AdminOptions::new()).await;
     match made {
         Ok(outcomes) => match outcomes.into_iter().find_map(Result::err) {
             None => Ok(()),

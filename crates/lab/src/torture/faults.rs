@@ -6,12 +6,16 @@ mod daemon;
 mod database;
 mod disk;
 mod failover;
+mod failpoint;
 mod kafka;
 mod network;
 mod pooler;
 mod schema;
 
 pub use clock::by_file;
+pub use failpoint::{
+    after_the_first_start, before_the_first_start, cases as failpoints, rounds as failpoint_rounds,
+};
 
 use std::future::Future;
 use std::pin::Pin;
@@ -48,6 +52,12 @@ pub enum Need {
     SmallKafka,
     /// Three brokers, which no proxy stands before.
     ThreeBrokers,
+    /// Of those, two that have the topic, and either may lead it whatever it lacks.
+    UncleanElections,
+    /// A standby that the daemon's URL names before the server that takes writes.
+    StandbyFirst,
+    /// A daemon that was built so that its steps can be told to fail.
+    Failpoints,
 }
 
 impl Need {
@@ -64,7 +74,11 @@ impl Need {
             Need::FailingDisk => {
                 (!disk::can_trace()).then_some("strace is not installed, or we are not root")
             }
-            Need::Standby | Need::SecondPostgres | Need::ThreeBrokers => None,
+            Need::Failpoints => {
+                (!cfg!(feature = "failpoints")).then_some("built without the feature failpoints")
+            }
+            Need::Standby | Need::StandbyFirst | Need::SecondPostgres => None,
+            Need::ThreeBrokers | Need::UncleanElections => None,
         }
     }
 }
@@ -163,9 +177,10 @@ impl Fault {
         })
     }
 
-    fn excludes(&self, other: &Fault) -> bool {
+    /// Why it cannot strike beside another one: the word of what both want for themselves.
+    pub fn excludes(&self, other: &Fault) -> Option<&'static str> {
         let words = || self.alone.split_whitespace();
-        other.alone.split_whitespace().any(|word| words().any(|own| own == word))
+        other.alone.split_whitespace().find(|word| words().any(|own| own == *word))
     }
 
     /// Why this machine cannot do it, if it cannot.
@@ -187,6 +202,7 @@ pub fn all() -> impl Iterator<Item = &'static Fault> {
         kafka::FAULTS,
         cluster::FAULTS,
         clock::FAULTS,
+        failpoint::FAULTS,
     ]
     .into_iter()
     .flatten()
@@ -206,7 +222,7 @@ pub fn swarm(rng: &mut Rng) -> Vec<&'static Fault> {
     let mut chosen: Vec<&Fault> = Vec::new();
     let many = rng.usize(2..5);
     for fault in possible {
-        let taken = chosen.iter().any(|other| fault.excludes(other));
+        let taken = chosen.iter().any(|other| fault.excludes(other).is_some());
         if chosen.len() < many && !taken {
             chosen.push(fault);
         }

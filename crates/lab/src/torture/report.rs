@@ -1,13 +1,15 @@
 //! What rounds gave: a line each, a file each, and all of them as a document.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use comfy_table::{Table, presets};
+use failpoints::FailpointKind;
 use serde_json::{Value, json};
 
-use super::faults;
 use super::round::{Plan, Verdict};
+use super::{faults, pairs};
 use rules::problem::{Code, Problem};
 
 /// The invariants, all judged from outside, and what each says.
@@ -67,17 +69,23 @@ pub fn line(verdict: &Verdict) -> String {
 }
 
 /// Keeps a round's verdict.
-pub fn keep(folder: &Path, plan: &Plan, verdict: &Verdict) -> Result<(), Problem> {
+pub fn keep(folder: &Path, plan: &Plan, verdict: &Verdict) -> Result<Value, Problem> {
     let names: Vec<&str> = plan.faults.iter().map(|fault| fault.name).collect();
     let mut document = verdict.document.clone();
     document["drawn"] = json!(names);
     document["safety"] = json!(plan.safety.as_secs());
     let file = folder.join(format!("{}-{}.json", plan.seed, names.join("-")));
-    fs::write(&file, format!("{document}\n")).map_err(|e| failed(&file, &e))
+    fs::write(&file, format!("{document}\n")).map_err(|e| failed(&file, &e))?;
+    Ok(document)
 }
 
-/// Writes the document from all rounds that were kept.
-pub fn write(rounds: &Path, file: &Path) -> Result<(), Problem> {
+/// Whether a round that was kept broke an invariant.
+pub fn is_broken(round: &Value) -> bool {
+    broken_in(round).next().is_some()
+}
+
+/// All rounds that were kept.
+pub fn read(rounds: &Path) -> Result<Vec<Value>, Problem> {
     let entries = fs::read_dir(rounds).map_err(|e| failed(rounds, &e))?;
     let mut names: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     names.sort();
@@ -88,12 +96,17 @@ pub fn write(rounds: &Path, file: &Path) -> Result<(), Problem> {
             Problem::new(Code::System, format!("{} is no verdict: {e}", name.display()))
         })?);
     }
-    fs::write(file, document(&all)).map_err(|e| failed(file, &e))
+    Ok(all)
+}
+
+/// Writes the document from all rounds that were kept.
+pub fn write(rounds: &Path, file: &Path) -> Result<(), Problem> {
+    fs::write(file, document(&read(rounds)?)).map_err(|e| failed(file, &e))
 }
 
 fn document(all: &[Value]) -> String {
     let sum = |what: &str| all.iter().filter_map(|d| d[what].as_u64()).sum::<u64>();
-    let broken: Vec<&Value> = all.iter().filter(|d| broken_in(d).next().is_some()).collect();
+    let broken: Vec<&Value> = all.iter().filter(|d| is_broken(d)).collect();
     let minutes = sum("safety") / 60;
     let mut text = format!(
         "# The proof\n\n\
@@ -118,6 +131,10 @@ fn document(all: &[Value]) -> String {
     }
     text.push_str("\n## Faults and invariants\n\nA number is the rounds with that fault in which the invariant was judged; `-` where the fault itself makes it void; `!` where it was broken.\n\n");
     text.push_str(&matrix(all));
+    text.push_str("\n## Steps inside the daemon\n\nHow often each step did what it was told, in the rounds with the fault `failpoint`; `!` in a round that was broken, `-` where it means nothing, 0 where it was told and never reached, empty where it was never told.\n\n");
+    text.push_str(&failpoints(all));
+    text.push_str("\n## Pairs of faults\n\n");
+    text.push_str(&pairs::matrix(all));
     text.push_str("\n## What each fault does\n\n| fault | no. | what it does, and how it is undone | on the machine that wrote this |\n|---|---|---|---|\n");
     for fault in faults::all() {
         let here = fault.cannot().map_or("runs".to_owned(), |why| format!("not run: {why}"));
@@ -165,6 +182,32 @@ fn matrix(all: &[Value]) -> String {
             with.len(),
             cells.join(" | ")
         ));
+    }
+    text
+}
+
+/// Steps down, kinds across.
+fn failpoints(all: &[Value]) -> String {
+    let kinds = FailpointKind::ALL.map(FailpointKind::as_str);
+    let mut text = format!("| step | {} |\n|---|{}\n", kinds.join(" | "), "---:|".repeat(5));
+    let possible: BTreeSet<String> = faults::failpoints()
+        .map(|(point, kind)| format!("{} {}", point.name, kind.as_str()))
+        .collect();
+    for point in failpoints::POINTS {
+        let cells = kinds.map(|kind| {
+            let case = format!("{} {kind}", point.name);
+            let told: Vec<&Value> =
+                all.iter().filter(|round| round["failpoints"][&case].is_u64()).collect();
+            let struck = |round: &&Value| round["failpoints"][&case].as_u64().unwrap_or(0);
+            let times: u64 = told.iter().map(struck).sum();
+            let broken = told.iter().any(|round| struck(round) > 0 && is_broken(round));
+            match told.is_empty() {
+                _ if !possible.contains(&case) => "-".to_owned(),
+                true => String::new(),
+                false => format!("{times}{}", if broken { "!" } else { "" }),
+            }
+        });
+        text.push_str(&format!("| {} | {} |\n", point.name, cells.join(" | ")));
     }
     text
 }

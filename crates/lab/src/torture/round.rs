@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::environment::Environment;
-use super::faults::{Fault, Need};
+use super::faults::{Fault, Need, after_the_first_start, before_the_first_start};
 use super::judge::Judge;
 use super::load;
 use super::well;
@@ -71,7 +71,13 @@ async fn to_its_end(
     let needs: Vec<Need> =
         plan.faults.iter().flat_map(|fault| fault.needs.iter().copied()).collect();
     let environment = Arc::new(Box::pin(Environment::prepare(folder, plan.seed, &needs)).await?);
-    let first = environment.daemon("first", &[])?;
+    if needs.contains(&Need::Failpoints) {
+        before_the_first_start(&environment)?;
+    }
+    let mut first = environment.daemon("first", &[])?;
+    if needs.contains(&Need::Failpoints) {
+        first.told = Some("abort");
+    }
     environment.daemons.lock().await.push(first);
     let mut watch = judge.watch(folder)?;
     let outcome = strike_and_wait(plan, &environment).await;
@@ -89,10 +95,14 @@ async fn to_its_end(
 
 async fn strike_and_wait(plan: &Plan, environment: &Arc<Environment>) -> Result<(), Problem> {
     let mut rng = Rng::with_seed(plan.seed);
-    let load = environment.load.begin(rng.u64(..))?;
-    tokio::time::sleep(CALM).await;
     let ended = CancellationToken::new();
     let supervisor = tokio::spawn(supervise(Arc::clone(environment), ended.clone()));
+    well::has_schema(environment).await?;
+    if plan.faults.iter().any(|fault| fault.needs.contains(&Need::Failpoints)) {
+        after_the_first_start(environment).await?;
+    }
+    let load = environment.load.begin(rng.u64(..))?;
+    tokio::time::sleep(CALM).await;
     let until = Instant::now() + plan.safety;
     let mut striking = JoinSet::new();
     for fault in &plan.faults {
@@ -159,11 +169,25 @@ async fn last_words(environment: &Environment) -> Result<(), Problem> {
                 environment.ledger.note(json!({"act": "leaked", "name": name, "what": what}))?;
             }
         }
-        if let Some(line) = text.lines().find(|line| line.contains("panicked at")) {
+        if let Some(line) = panic_in(&text) {
             environment.ledger.note(json!({"act": "said", "name": name, "text": line}))?;
         }
     }
     Ok(())
+}
+
+/// The first panic that nobody asked for. Its message stands in the next line; what follows from one that was asked for, in a
+/// call from C, is the end of the process.
+fn panic_in(log: &str) -> Option<&str> {
+    let mut lines = log.lines().peekable();
+    while let Some(line) = lines.next() {
+        let says = lines.peek().copied().unwrap_or_default();
+        let is_told = says.starts_with("failpoint ") || says.contains("cannot unwind");
+        if line.contains("panicked at") && !is_told {
+            return Some(line);
+        }
+    }
+    None
 }
 
 fn system(cause: impl Into<String>) -> Problem {

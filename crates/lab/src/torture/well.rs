@@ -27,6 +27,28 @@ const POSITIONS: &str = "\
     WHERE topic_id = (SELECT topic_id FROM makegood.positions ORDER BY written_at DESC LIMIT 1) \
     ORDER BY partition, step DESC";
 
+/// What payments, purchases and the judge stand on.
+const SCHEMA: &str = "\
+    SELECT to_regclass('makegood.inbox') IS NOT NULL AND to_regproc('makegood.publish') IS NOT NULL \
+        AND to_regproc('makegood.outbox_unsent') IS NOT NULL";
+
+/// Waits until the database has its schema, whoever makes it.
+pub async fn has_schema(environment: &Environment) -> Result<(), Problem> {
+    let began = Instant::now();
+    let client = environment.client().await?;
+    loop {
+        let made = client.query_one(SCHEMA, &[]).await;
+        let made = made.map_err(|e| crate::demo::shop::failed(e, "looking for the schema"))?;
+        if made.get(0) {
+            return Ok(());
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(Problem::new(Code::System, "no daemon made the schema"));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 /// How the waiting ended.
 pub struct Waited {
     /// After how long; nothing where it was in vain.

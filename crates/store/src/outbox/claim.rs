@@ -63,6 +63,8 @@ impl OutboxSession {
     }
 
     async fn take(&self, holder: Uuid, newest: &Newest) -> Result<ClaimOutcome, Fault> {
+        #[cfg(feature = "failpoints")]
+        crate::failing::at("relay.claim.before").await?;
         let sql = include_str!("../../../../sql/core/outbox_claim.sql");
         let pid = i32::try_from(std::process::id()).unwrap_or_default();
         let Cursor { from, to, last_seq } = &newest.cursor;
@@ -82,6 +84,8 @@ impl OutboxSession {
                 ],
             )
             .await?;
+        #[cfg(feature = "failpoints")]
+        crate::failing::at("relay.claim.after").await?;
         Ok(match written.first() {
             Some(row) => ClaimOutcome::Won {
                 step: row.get(0),

@@ -27,6 +27,15 @@ pub const FAULTS: &[Fault] = &[
         alone: "kafka cluster kafka-wire",
         act: |environment, strike| Box::pin(freeze(environment, strike)),
     },
+    Fault {
+        name: "unclean-election",
+        number: "F26",
+        what: "the broker that alone has the newest records is killed, and the one that lacks them leads; both started again",
+        needs: &[Need::ThreeBrokers, Need::UncleanElections],
+        pause: Duration::from_secs(10),
+        alone: "kafka cluster kafka-wire topic",
+        act: |environment, strike| Box::pin(elect(environment, strike)),
+    },
 ];
 
 async fn kill(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
@@ -49,4 +58,22 @@ async fn freeze(environment: &Environment, strike: &mut Strike<'_>) -> Result<()
     strike.hold(2000..20_000).await;
     strike.end(environment)?;
     broker.resume()
+}
+
+/// One goes, the other goes on alone and goes too, and the first one comes back to lead without what it missed.
+async fn elect(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    let mut brokers = environment.brokers.lock().await;
+    let lacks = strike.rng.usize(0..2);
+    if brokers.len() < 2 {
+        return Ok(());
+    }
+    strike.begin(environment, Truth::Open)?;
+    block_in_place(|| brokers[lacks].stop_hard())?;
+    // Longer than the controller waits for it, so that the other one leads alone.
+    strike.hold(12_000..16_000).await;
+    block_in_place(|| brokers[1 - lacks].stop_hard())?;
+    block_in_place(|| brokers[lacks].start_again())?;
+    strike.hold(10_000..14_000).await;
+    strike.end(environment)?;
+    block_in_place(|| brokers[1 - lacks].start_again())
 }

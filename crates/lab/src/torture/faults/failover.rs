@@ -19,7 +19,7 @@ pub const FAULTS: &[Fault] = &[
         what: "a standby that lacks the last commits is promoted; stays",
         needs: &[Need::Standby],
         pause: Duration::from_secs(10),
-        alone: "postgres server",
+        alone: "postgres server standby",
         act: |environment, strike| Box::pin(promote(environment, strike)),
     },
     Fault {
@@ -31,7 +31,26 @@ pub const FAULTS: &[Fault] = &[
         alone: "postgres server",
         act: |environment, strike| Box::pin(restore(environment, strike)),
     },
+    Fault {
+        name: "postgres-standby-first",
+        number: "F21",
+        what: "a server that takes no writes comes first in the daemon's URL, and all connections to the other are cut, again and again",
+        needs: &[Need::StandbyFirst],
+        pause: Duration::from_secs(4),
+        alone: "standby",
+        act: |environment, strike| Box::pin(reconnect(environment, strike)),
+    },
 ];
+
+/// Each new connection is tried on the standby first.
+async fn reconnect(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
+    strike.begin(environment, Truth::Open)?;
+    for _ in 0..strike.rng.u32(1..5) {
+        environment.postgres_proxy.cut_all();
+        strike.hold(200..3000).await;
+    }
+    Ok(())
+}
 
 async fn promote(environment: &Environment, strike: &mut Strike<'_>) -> Result<(), Problem> {
     let Some(standby) = environment.standby.lock().await.take() else {
