@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{Check, Round, failed};
 use crate::config::Config;
 use crate::ingest::Route;
-use crate::kafka::probe::{self, Probe};
+use crate::kafka::probe::Probe;
 use crate::kafka::{connectivity, topic_config};
 use crate::stop::blocking;
 use rules::checkup::group::{self, Group};
@@ -66,7 +66,7 @@ async fn topic_and_group(config: &Config, route: &Arc<Route>) -> (bool, Vec<Chec
         let probe = Probe::new(&kafka, &topic, &name)?;
         let topic = probe.topic()?;
         let newest = if topic.partitions > 0 { newest(&probe)? } else { None };
-        Ok(Found { topic, group: probe.group().map(probe::Group::as_seen), newest })
+        Ok(Found { topic, group: probe.group(), newest })
     });
     let mut own = Vec::new();
     let exists = match found.await {

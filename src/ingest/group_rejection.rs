@@ -42,7 +42,7 @@ impl Ingest {
             (self.route.settings.group.clone(), self.probe.clone(), self.reports.clone());
         tokio::spawn(async move {
             let seen = blocking(move || probe.group()).await;
-            let way = seen.ok().and_then(|seen| group::in_the_way(&group, &seen.as_seen()));
+            let way = seen.ok().and_then(|seen| group::in_the_way(&group, &seen));
             let told = match way {
                 Some((who, advice)) => {
                     let cause = format!("{}; {who}", problem.reason);

@@ -18,7 +18,6 @@ use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::{ClientConfig, TopicPartitionList};
 use uuid::Uuid;
 
-pub use group::{Group, Member};
 use handle::{Handle, Question};
 pub use range::PartitionReader;
 pub(super) use read::record;

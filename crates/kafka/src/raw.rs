@@ -17,6 +17,8 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka_sys as sys;
 use uuid::Uuid;
 
+use rules::assignment;
+use rules::checkup::group::{Group, Member};
 use rules::ids::Offset;
 use rules::record::Header;
 
@@ -228,24 +230,11 @@ unsafe fn described_id(
     }
 }
 
-/// A group as its coordinator describes it; names are made readable, whatever bytes they have.
-pub(super) struct Group {
-    pub state: String,
-    pub protocol: String,
-    pub members: Vec<Member>,
-}
-
-/// One member of a group.
-pub(super) struct Member {
-    pub client_id: String,
-    pub host: String,
-    pub assignment: Vec<u8>,
-}
-
-/// Asks for a group; `None` when no broker knows it. Blocks for at most `timeout`.
+/// Asks for a group, and what its members were given of a topic; `None` when no broker knows it. Blocks for at most `timeout`.
 pub(super) fn group<C: ClientContext>(
     client: &Client<C>,
     group: &str,
+    topic: &str,
     timeout: Duration,
 ) -> Result<Option<Group>, RDKafkaErrorCode> {
     let name = CString::new(group).map_err(|_| RDKafkaErrorCode::InvalidGroupId)?;
@@ -262,7 +251,7 @@ pub(super) fn group<C: ClientContext>(
     }
     // SAFETY: `list` is a live answer with `group_cnt` groups; everything is copied out of it before it
     // is destroyed, once, below.
-    let found = unsafe { described_group(&*list) };
+    let found = unsafe { described_group(&*list, topic) };
     // SAFETY: as above; nothing points into it any more.
     unsafe { sys::rd_kafka_group_list_destroy(list) };
     found
@@ -274,6 +263,7 @@ pub(super) fn group<C: ClientContext>(
 /// `list` is an answer of `rd_kafka_list_groups`.
 unsafe fn described_group(
     list: &sys::rd_kafka_group_list,
+    topic: &str,
 ) -> Result<Option<Group>, RDKafkaErrorCode> {
     if list.group_cnt < 1 || list.groups.is_null() {
         return Ok(None);
@@ -292,10 +282,11 @@ unsafe fn described_group(
                 std::slice::from_raw_parts(group.members, count)
             }
         };
-        let member = |one: &sys::rd_kafka_group_member_info| Member {
-            client_id: text(one.client_id),
-            host: text(one.client_host),
-            assignment: bytes(one.member_assignment.cast(), one.member_assignment_size),
+        let member = |one: &sys::rd_kafka_group_member_info| {
+            let given = bytes(one.member_assignment.cast(), one.member_assignment_size);
+            let mut given = assignment::read(&given).unwrap_or_default();
+            let partitions = given.remove(topic).unwrap_or_default();
+            Member { client_id: text(one.client_id), host: text(one.client_host), partitions }
         };
         let (state, protocol) = (text(group.state), text(group.protocol));
         Ok(Some(Group { state, protocol, members: members.iter().map(member).collect() }))

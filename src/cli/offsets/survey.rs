@@ -9,9 +9,10 @@ use crate::cli::session::Session;
 use crate::config;
 use crate::ingest::Route;
 use crate::ingest::partition_state::{self, PartitionsSnapshot, Surveyed};
-use crate::kafka::probe::{Group, Probe};
+use crate::kafka::probe::Probe;
 use crate::stop::blocking;
 use crate::store::report::{self, Worker};
+use rules::checkup::group::Group;
 use rules::health;
 use rules::problem::{Code, Problem};
 

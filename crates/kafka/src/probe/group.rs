@@ -10,51 +10,20 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::super::raw;
 use super::{Probe, Question};
-use rules::assignment;
-use rules::checkup::group as checkup;
+use rules::checkup::group::Group;
 use rules::ids::Offset;
 use rules::problem::{Code, Problem};
-
-/// A group, as Kafka describes it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Group {
-    /// Kafka's word for its state: `Empty`, `Stable`, `Dead` and so on; empty where no broker knows it.
-    pub state: String,
-    /// The assigner in use; empty while there is none.
-    pub protocol: String,
-    /// Its members.
-    pub members: Vec<Member>,
-}
-
-/// One member of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// What it calls itself.
-    pub client_id: String,
-    /// Where it connects from.
-    pub host: String,
-    /// The partitions of the topic that it was given.
-    pub partitions: Vec<i32>,
-}
-
-impl Group {
-    /// The group as the rules see it.
-    pub fn as_seen(self) -> checkup::Group {
-        let member = |m: Member| checkup::Member { client_id: m.client_id, host: m.host };
-        let members = self.members.into_iter().map(member).collect();
-        checkup::Group { state: self.state, protocol: self.protocol, members }
-    }
-}
 
 /// Asks for a group. A broker that has just become its coordinator says so first, and knows it a moment later.
 fn described<C: ClientContext>(
     client: &Client<C>,
     group: &str,
+    topic: &str,
     timeout: Duration,
-) -> Result<Option<raw::Group>, RDKafkaErrorCode> {
+) -> Result<Option<Group>, RDKafkaErrorCode> {
     let deadline = Instant::now() + timeout;
     loop {
-        match raw::group(client, group, timeout) {
+        match raw::group(client, group, topic, timeout) {
             Err(RDKafkaErrorCode::CoordinatorLoadInProgress) if Instant::now() < deadline => {
                 thread::sleep(Duration::from_millis(100));
             }
@@ -66,20 +35,14 @@ fn described<C: ClientContext>(
 impl Probe {
     /// The group's state and members, with what they were given of this topic.
     pub fn group(&self) -> Result<Group, Problem> {
+        let (group, topic) = (&self.group, &self.topic);
         let found = self.handle.ask(Question::Group, |client| {
-            described(client.client(), &self.group, self.timeout).map_err(|code| {
-                Problem::new(Code::Kafka, format!("cannot look at group {}: {code}", self.group))
+            described(client.client(), group, topic, self.timeout).map_err(|code| {
+                Problem::new(Code::Kafka, format!("cannot look at group {group}: {code}"))
                     .advice(super::super::advice(Some(code)))
             })
         })?;
-        let Some(found) = found else { return Ok(Group::default()) };
-        let member = |member: raw::Member| {
-            let given = assignment::read(&member.assignment).unwrap_or_default();
-            let partitions = given.get(&self.topic).cloned().unwrap_or_default();
-            Member { client_id: member.client_id, host: member.host, partitions }
-        };
-        let members = found.members.into_iter().map(member).collect();
-        Ok(Group { state: found.state, protocol: found.protocol, members })
+        Ok(found.unwrap_or_default())
     }
 
     /// Sets offsets of the group, which Kafka allows only while it has no members.

@@ -8,13 +8,15 @@ const OURS: [&str; 3] = ["range", "roundrobin", "cooperative-sticky"];
 /// How many members are named.
 const SHOWN: usize = 5;
 
-/// A member; names are whatever the client chose.
+/// A member; names are whatever the client chose, made readable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// What the client calls itself.
     pub client_id: String,
     /// Where it connects from.
     pub host: String,
+    /// The partitions of the topic that it was given.
+    pub partitions: Vec<i32>,
 }
 
 /// A consumer group, as its coordinator describes it.
@@ -116,8 +118,10 @@ mod tests {
     use crate::checkup::Level;
 
     fn group(state: &str, protocol: &str, clients: &[&str]) -> Group {
-        let member =
-            |client: &&str| Member { client_id: (*client).to_owned(), host: "/h".to_owned() };
+        let member = |client: &&str| {
+            let (client_id, host) = ((*client).to_owned(), "/h".to_owned());
+            Member { client_id, host, partitions: Vec::new() }
+        };
         Group {
             state: state.to_owned(),
             protocol: protocol.to_owned(),
