@@ -1,6 +1,6 @@
 //! The shape of the code: who may use whom, what the rules may not touch, what each SQL file begins with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -391,4 +391,53 @@ fn steps_that_can_be_told_to_fail_are_in_no_program_that_is_shipped() {
     let mut search = std::process::Command::new("grep");
     search.args(["-qaF", "FAILPOINTS_FOLDER", env!("CARGO_BIN_EXE_makegood")]);
     assert_eq!(search.status().unwrap().success(), cfg!(feature = "failpoints"));
+}
+
+/// What a file of the store takes from the store's own root, as `crate::` or `super::` names it.
+fn taken_from_the_store(code: &str, depth: usize) -> BTreeSet<String> {
+    let above = format!("{}::", vec!["super"; depth + 1].join("::"));
+    let mut taken = BTreeSet::new();
+    for root in ["crate::", above.as_str()] {
+        for (at, _) in code.match_indices(root) {
+            let rest = &code[at + root.len()..];
+            let end = match rest.starts_with('{') {
+                true => rest.find('}').unwrap_or(rest.len()),
+                false => {
+                    rest.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(rest.len())
+                }
+            };
+            let words = rest[..end].split(|c: char| c != '_' && !c.is_alphanumeric());
+            taken.extend(words.map(str::to_owned));
+        }
+    }
+    taken
+}
+
+/// Each of the store's modules can be read with those below it only.
+#[test]
+fn the_stores_modules_form_no_circle() {
+    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in files("crates/store/src", "rs") {
+        let name = below(&file.0).replace("crates/store/src/", "");
+        let module = name.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
+        let taken = taken_from_the_store(&shipped(&file), name.matches('/').count());
+        uses.entry(module).or_default().extend(taken);
+    }
+    uses.remove("lib");
+    let modules: BTreeSet<String> = uses.keys().cloned().collect();
+    for (module, used) in &mut uses {
+        used.retain(|used| used != module && modules.contains(used));
+    }
+    // Those that use nothing of what is left are in no circle, nor are those that nothing uses.
+    loop {
+        let used: BTreeSet<String> = uses.values().flatten().cloned().collect();
+        let before = uses.len();
+        uses.retain(|module, uses| !uses.is_empty() && used.contains(module));
+        let left: BTreeSet<String> = uses.keys().cloned().collect();
+        uses.values_mut().for_each(|used| used.retain(|used| left.contains(used)));
+        if uses.len() == before {
+            break;
+        }
+    }
+    assert!(uses.is_empty(), "these use one another in a circle: {uses:?}");
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::Fault;
-use super::payments::{Place, Scope, cell};
+use super::payments_query::{Place, Scope, cell};
 use rules::error_policy::{Disposition, disposition};
 
 /// How many of the keys at hand are tried for one that is found, where no other payment shows what works.

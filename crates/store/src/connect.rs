@@ -4,22 +4,21 @@ mod client;
 mod error;
 mod hosts;
 mod login;
+mod settings;
 mod tls;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use deadpool_postgres::{PoolConfig, PoolError, Timeouts};
-use secrecy::ExposeSecret;
 use tokio::sync::Notify;
-use tokio_postgres::config::{SslMode as WireMode, TargetSessionAttrs};
 use tokio_postgres::{Client, Config};
 
 pub use error::{pool_problem, problem};
 pub use login::read_again;
-pub use tls::TlsMode;
+pub use settings::{place, settings};
+pub use tls::{TlsMode, is_local};
 
 use config::Postgres;
 use hosts::{HEAD_START, Hosts};
@@ -41,49 +40,6 @@ const SET_UP: Duration = Duration::from_secs(5);
 
 /// What the sessions of the loops are called in `pg_stat_activity`, unless configured.
 pub const POOL_NAME: &str = "makegood";
-
-/// Where libpq looks for a socket when no host is named.
-const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
-
-/// The driver's settings for a database, and how its connections are protected. Reads the root
-/// certificate's file; connects to nothing.
-pub fn settings(p: &Postgres) -> Result<(Config, TlsMode), Problem> {
-    let mut to = Config::new();
-    to.user(&p.user)
-        .dbname(&p.dbname)
-        .connect_timeout(p.connect_timeout)
-        .tcp_user_timeout(Duration::from_secs(10))
-        .keepalives_idle(Duration::from_secs(10))
-        .keepalives_interval(Duration::from_secs(5))
-        .keepalives_retries(3)
-        .target_session_attrs(match p.reads_only {
-            true => TargetSessionAttrs::Any,
-            false => TargetSessionAttrs::ReadWrite,
-        })
-        .channel_binding(p.channel_binding);
-    for host in &p.hosts {
-        to.host(host);
-    }
-    if p.hosts.is_empty() {
-        to.host_path(socket_folder(p.ports.first().copied().unwrap_or(5432)));
-    }
-    for port in &p.ports {
-        to.port(*port);
-    }
-    if let Some(password) = &p.password {
-        to.password(password.expose_secret());
-    }
-    if let Some(options) = &p.options {
-        to.options(options);
-    }
-    let tls = tls::mode(p, reach(p))?;
-    to.ssl_mode(match &tls {
-        TlsMode::Plain => WireMode::Disable,
-        TlsMode::Opportunistic(_) => WireMode::Prefer,
-        TlsMode::Required(_) => WireMode::Require,
-    });
-    Ok((to, tls))
-}
 
 fn session(p: &Postgres, lock_timeout: Duration) -> String {
     let reads = if p.reads_only { "; SET default_transaction_read_only = on" } else { "" };
@@ -160,17 +116,6 @@ fn hosts(p: &Postgres, application_name: &str) -> Result<Hosts, Problem> {
     Ok(Hosts { login: Login::new(p, application_name)?, patience })
 }
 
-/// `host:port/database`, for messages; several hosts are separated by commas.
-pub fn place(p: &Postgres) -> String {
-    let port = |index: usize| p.ports.get(index).or(p.ports.first()).copied().unwrap_or(5432);
-    let mut hosts: Vec<String> =
-        p.hosts.iter().enumerate().map(|(i, host)| format!("{host}:{}", port(i))).collect();
-    if hosts.is_empty() {
-        hosts.push(format!("{}:{}", socket_folder(port(0)), port(0)));
-    }
-    format!("{}/{}", hosts.join(","), p.dbname)
-}
-
 fn no_session(p: &Postgres) -> Problem {
     let cause = format!(
         "{} is behind a pooler in transaction mode, and this needs a session of its own",
@@ -188,40 +133,6 @@ fn patience(p: &Postgres) -> Duration {
         + p.connect_timeout
         + Duration::from_secs(5)
         + command
-}
-
-/// Whether connections to a database stay on this machine.
-pub fn is_local(p: &Postgres) -> bool {
-    reach(p) != Reach::Network
-}
-
-/// How far away a database is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
-    /// Unix sockets only, where PostgreSQL has no TLS.
-    Socket,
-    /// This machine.
-    Loopback,
-    /// At least one host elsewhere.
-    Network,
-}
-
-fn reach(p: &Postgres) -> Reach {
-    let loopback = |host: &String| {
-        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-    };
-    let socket = |host: &String| host.starts_with('/');
-    match &p.hosts {
-        hosts if hosts.iter().all(socket) => Reach::Socket,
-        hosts if hosts.iter().all(|host| socket(host) || loopback(host)) => Reach::Loopback,
-        _ => Reach::Network,
-    }
-}
-
-fn socket_folder(port: u16) -> &'static str {
-    let holds =
-        |folder: &&str| std::path::Path::new(folder).join(format!(".s.PGSQL.{port}")).exists();
-    SOCKET_FOLDERS.into_iter().find(holds).unwrap_or(SOCKET_FOLDERS[0])
 }
 
 #[cfg(test)]

@@ -9,9 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio_postgres::Row;
 
-use super::json::JsonText;
-use super::payments::{
-    Conflict, LookFault, Missing, PaymentsFound, PaymentsQuery, Place, Scope, cell, run, time,
+use super::payments_query::{
+    Conflict, LookFault, Missing, PaymentsFound, PaymentsQuery, Place, Scope, cell, json, run, time,
 };
 use super::{Store, Tx};
 use rules::payment_diff::{contradiction, window};
@@ -156,10 +155,6 @@ fn places<T>(rows: ByKey<T>, at: impl Fn(&T) -> Timestamp) -> Vec<(Timestamp, St
     let mut places: Vec<_> = rows.into_iter().map(|(key, row)| (at(&row), key)).collect();
     places.sort();
     places
-}
-
-fn json(row: &Row, name: &str) -> Option<String> {
-    cell::<JsonText<'_>>(row, name).map(|text| text.0.to_owned())
 }
 
 fn value(text: &str) -> Value {

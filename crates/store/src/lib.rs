@@ -26,6 +26,7 @@ pub mod migrate;
 pub mod orphan_purchases;
 pub mod outbox;
 pub mod payments;
+mod payments_query;
 mod pooler_params;
 pub mod positions;
 mod purchased;

@@ -10,7 +10,7 @@ use super::inbox::{self, ApplyFault, Batch, Entry, Kind, Rehearsed};
 use super::json::JsonText;
 use super::mapping::drift::drifted;
 use super::mapping::{Mapping, Unfit};
-use super::payments::{self, Place, Scope};
+use super::payments_query::{Place, Scope, cell, run};
 use super::positions::Log;
 use super::{Fault, Store};
 use rules::envelope;
@@ -125,13 +125,12 @@ async fn recent(store: &Store, mapping: &Mapping) -> Result<Vec<(String, String)
         let after = Place { at, key: None };
         let until = now + SignedDuration::from_hours(24);
         let tx = store.begin("payments_of_late").await?;
-        let rows =
-            payments::run(&tx, ask, Scope::Window { after: &after, until, rows: ROWS }).await;
+        let rows = run(&tx, ask, Scope::Window { after: &after, until, rows: ROWS }).await;
         tx.rollback().await;
         let found: Vec<(String, String)> = (rows?.iter())
             .filter_map(|row| {
-                let event: JsonText<'_> = payments::cell(row, "event")?;
-                Some((payments::cell(row, "business_key")?, event.0.to_owned()))
+                let event: JsonText<'_> = cell(row, "event")?;
+                Some((cell(row, "business_key")?, event.0.to_owned()))
             })
             .collect();
         if !found.is_empty() {

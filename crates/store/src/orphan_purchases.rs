@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use tokio_postgres::types::ToSql;
 
 use super::mapping::Mapping;
+use super::payments_query::cell;
 use super::when::When;
-use super::{Fault, Store, payments};
+use super::{Fault, Store};
 use rules::problem::{Code, Problem};
 
 /// How many are named, and how many statements are shown.
@@ -36,10 +37,10 @@ pub async fn find(store: &Store, mapping: &Mapping, limit: i64) -> Result<Vec<St
     tx.rollback().await;
     let rows = rows?;
     let stranger = |row| Stranger {
-        purchase: payments::cell(row, "purchase").unwrap_or_default(),
-        business_key: payments::cell(row, "business_key"),
-        at: payments::cell(row, "at").map(|When(at)| at),
-        link: payments::cell(row, "link"),
+        purchase: cell(row, "purchase").unwrap_or_default(),
+        business_key: cell(row, "business_key"),
+        at: cell(row, "at").map(|When(at)| at),
+        link: cell(row, "link"),
     };
     Ok(rows.iter().map(stranger).collect())
 }

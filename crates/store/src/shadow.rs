@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 use crate::by_keys::{ByKeys, LastFound, by_keys};
 use crate::json::JsonText;
 use crate::mapping::Mapping;
-use crate::payments::{PaymentsQuery, Place, Scope, cell, run, time};
+use crate::payments_query::{PaymentsQuery, Place, Scope, cell, run, time};
 use crate::{Fault, Store};
 use rules::payment::Payment;
 

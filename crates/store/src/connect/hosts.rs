@@ -17,9 +17,9 @@ use tokio::task::JoinHandle;
 use tokio_postgres::config::Host;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, NoTls};
 
-use super::TlsMode;
 use super::error::is_of_login;
 use super::login::{Each, Login};
+use super::tls::TlsMode;
 
 /// How long a host that does not answer has for itself, before the next one is tried beside it: what
 /// RFC 8305 gives an address. It is short because an extra login on a standby costs nothing.

@@ -9,7 +9,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 use tokio_postgres::Config;
 
-use super::{TlsMode, settings};
+use super::settings::{place, settings};
+use super::tls::TlsMode;
 use config::{Postgres, RootCert};
 use outbound::command;
 use rules::problem::{Code, Problem};
@@ -88,7 +89,7 @@ impl Login {
         match self.renewed(now).await {
             Ok(Some((postgres, each))) => {
                 tracing::info!(
-                    database = super::place(&postgres),
+                    database = place(&postgres),
                     "the login to PostgreSQL was read again, and is another"
                 );
                 (now.files, now.each, now.postgres) = (files(&postgres), each, postgres);

@@ -1,5 +1,6 @@
 use super::*;
 use rules::problem::Code;
+use tokio_postgres::config::TargetSessionAttrs;
 
 fn at(url: &str) -> Postgres {
     Postgres::from_url(url).unwrap()

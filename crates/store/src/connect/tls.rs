@@ -12,6 +12,7 @@
 //! trusts count. A server certificate that stands in the `sslrootcert` file itself is trusted as it is, for as long as it
 //! is valid: a self-signed one is given so.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 
-use super::{Reach, client};
+use super::client;
 use config::{Postgres, RootCert, SslMode};
 use rules::problem::{Code, Problem};
 
@@ -51,9 +52,37 @@ enum Check {
     ChainAndName,
 }
 
+/// Whether connections to a database stay on this machine.
+pub fn is_local(p: &Postgres) -> bool {
+    reach(p) != Reach::Network
+}
+
+/// How far away a database is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Unix sockets only, where PostgreSQL has no TLS.
+    Socket,
+    /// This machine.
+    Loopback,
+    /// At least one host elsewhere.
+    Network,
+}
+
+fn reach(p: &Postgres) -> Reach {
+    let loopback = |host: &String| {
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    };
+    let socket = |host: &String| host.starts_with('/');
+    match &p.hosts {
+        hosts if hosts.iter().all(socket) => Reach::Socket,
+        hosts if hosts.iter().all(|host| socket(host) || loopback(host)) => Reach::Loopback,
+        _ => Reach::Network,
+    }
+}
+
 /// Decides the protection. Towards another machine nothing is believed unless somebody said so.
-pub(super) fn mode(p: &Postgres, reach: Reach) -> Result<TlsMode, Problem> {
-    let sslmode = match (reach, p.sslmode) {
+pub(super) fn mode(p: &Postgres) -> Result<TlsMode, Problem> {
+    let sslmode = match (reach(p), p.sslmode) {
         (Reach::Socket, _) => SslMode::Disable,
         (_, Some(said)) => said,
         (Reach::Loopback, None) if p.sslcert.is_some() => SslMode::Require,

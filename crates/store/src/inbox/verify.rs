@@ -9,7 +9,7 @@ use super::fault::ApplyFault;
 use crate::by_keys::{ByKeys, by_keys};
 use crate::json::JsonText;
 use crate::mapping::{Mapping, Payments};
-use crate::payments::{Scope, cell, run};
+use crate::payments_query::{Scope, cell, run};
 use crate::{Fault, Tx};
 use rules::payment::{self, Doubt, Payment};
 

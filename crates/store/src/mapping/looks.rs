@@ -6,7 +6,7 @@ use std::path::Path;
 use tokio_postgres::types::Type;
 
 use super::{BUILT_IN, Columns, FILES, Mapping, Unfit, breach};
-use crate::payments::PaymentsQuery;
+use crate::payments_query::PaymentsQuery;
 use crate::{Fault, Shape, Store, host_tables};
 use rules::problem::{Code, Problem};
 use rules::sql::unquoted;

@@ -2,7 +2,7 @@
 
 use super::{Mapping, Unfit};
 use crate::by_keys::LastFound;
-use crate::payments::PaymentsQuery;
+use crate::payments_query::PaymentsQuery;
 use crate::{Fault, Store, host_tables};
 use rules::problem::{Code, Problem};
 

@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 
 use crate::by_keys::{ByKeys, LastFound, by_keys};
 use crate::json::JsonText;
-use crate::payments::{self, Scope, cell};
+use crate::payments_query::{PaymentsQuery, Scope, cell};
 use crate::when::{Sent, Times, When};
 use crate::{Fault, Store};
 use rules::ids::{CaseId, RunId};
@@ -197,7 +197,7 @@ pub async fn lookup(store: &Store, sql: &str, id: &str) -> Result<Vec<Trace>, Fa
 /// text that cannot be a payment's id is none.
 pub async fn of_part(
     store: &Store,
-    ask: payments::PaymentsQuery<'_>,
+    ask: PaymentsQuery<'_>,
     part: &str,
     ids: &[String],
 ) -> Result<Vec<Trace>, Fault> {
@@ -213,7 +213,7 @@ pub async fn of_part(
 /// A statement of the mapping in transactions of its own.
 struct Alone<'a> {
     store: &'a Store,
-    ask: payments::PaymentsQuery<'a>,
+    ask: PaymentsQuery<'a>,
 }
 
 impl ByKeys for Alone<'_> {
