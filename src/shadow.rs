@@ -3,7 +3,8 @@
 //!
 //! An event is judged once it is older than the job's grace, for the worker needs some time too. What differed is looked at
 //! again with each comparison, so that what was mended is no difference. Purchases without an event are looked for
-//! among those that are younger than the log.
+//! among those that are younger than the log, so many at a time. `apply.sql` is prepared and never run: run and rolled
+//! back it would fire triggers, draw numbers from sequences, and have the worker wait for the same payment's key.
 
 mod compare;
 mod log;
@@ -25,6 +26,7 @@ use crate::store::Store;
 use crate::store::inbox::{Entry, Kind};
 use crate::store::mapping::Mapping;
 use crate::store::shadow::Beside;
+use compare::Looked;
 use log::WholeLog;
 pub use report::{Comparison, Comparisons};
 use rules::envelope;
@@ -73,6 +75,7 @@ pub struct Shadow {
     /// The time of the first record that each partition has, or of its event, and whether it was the first ever.
     first: BTreeMap<i32, (Timestamp, bool)>,
     tally: Tally,
+    looked: Option<Looked>,
     report: Comparison,
 }
 
@@ -124,6 +127,7 @@ impl Shadow {
             seen: HashSet::new(),
             first: BTreeMap::new(),
             tally: Tally::default(),
+            looked: None,
             report,
         }
     }
@@ -150,9 +154,12 @@ impl Shadow {
             self.waiting.clear();
             self.bytes = 0;
             self.first.clear();
+            self.looked = None;
         }
+        self.report.away.clone_from(&self.log.away);
         while self.bytes < WAITING {
             let records = self.log.next(TOGETHER).await?;
+            self.report.away.clone_from(&self.log.away);
             if records.is_empty() {
                 self.report.has_read = true;
                 break;

@@ -1,22 +1,72 @@
 //! What differed is looked at again, and purchases without an event are looked for.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::{Compared, REMEMBERED, Shadow, TOGETHER, ask};
+use crate::store::mapping::Unfit;
 use crate::store::payments::Place;
 use crate::store::shadow::Beside;
 use rules::envelope;
 use rules::problem::Problem;
 use rules::shadow::{Difference, judge};
 
+/// How many purchases one comparison looks at; the next one goes on from there.
+const PURCHASES: usize = 100_000;
+/// Once all were looked at, a comparison begins so long before the last of them, for a worker may date a purchase back;
+/// and once a day it begins with the first again.
+const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
+const FROM_THE_START: Duration = Duration::from_hours(24);
+
+/// How far the purchases were looked through.
+#[derive(Clone, Debug)]
+pub(super) struct Looked {
+    begun: Instant,
+    until: Option<Timestamp>,
+    goes_on: Option<Place>,
+    count: u64,
+}
+
+impl Looked {
+    fn from_the_start() -> Looked {
+        Looked { begun: Instant::now(), until: None, goes_on: None, count: 0 }
+    }
+
+    /// Where the next comparison begins.
+    fn next(&self, since: Timestamp) -> Place {
+        let again = |until: Timestamp| until.saturating_sub(OVERLAP).unwrap_or(Timestamp::MIN);
+        let at = self.until.map_or(since, |until| again(until).max(since));
+        self.goes_on.clone().unwrap_or(Place { at: Some(at), key: None })
+    }
+}
+
 impl Shadow {
     /// Looks again at what differed, and for purchases that no event tells of.
     pub(super) async fn compare(&mut self, until: Instant) -> Result<(), Problem> {
+        self.look_at_apply().await?;
         self.look_again().await?;
         if self.report.is_read() {
             self.look_for_strangers(until).await?;
         }
+        Ok(())
+    }
+
+    /// Whether makegood could make a purchase at all now: apply.sql is prepared and held against the catalogue, and never run.
+    async fn look_at_apply(&mut self) -> Result<(), Problem> {
+        let Compared { mapping, store, .. } = &self.settings;
+        let fits = async {
+            mapping.check_apply(store).await?;
+            mapping.check_columns(store).await
+        };
+        self.report.unfit = match fits.await {
+            Ok(()) => None,
+            Err(Unfit::Unknown(fault)) => {
+                return Err(fault.problem("apply.sql cannot be looked at"));
+            }
+            Err(unfit) => Some(unfit.problem("apply.sql does not fit").reason),
+        };
         Ok(())
     }
 
@@ -79,30 +129,46 @@ impl Shadow {
             self.report.is_cut = Some(many.to_owned());
             return Ok(());
         }
+        if let Some((partition, _)) = self.log.away.first_key_value() {
+            let many = format!("purchases without an event: partition {partition} was not read");
+            self.report.is_cut = Some(many);
+            return Ok(());
+        }
         let Compared { route, mapping, store, grace, .. } = &self.settings;
         let beside = Beside { store, source: route.source.as_ref(), mapping };
         let grace = SignedDuration::try_from(*grace).unwrap_or(SignedDuration::MAX);
         let before = Timestamp::now().saturating_sub(grace).unwrap_or(Timestamp::MIN);
-        let mut after = Place { at: Some(since), key: None };
-        self.report.is_cut = None;
-        let mut looked = 0;
-        loop {
+        let known = self.looked.as_ref().filter(|known| known.begun.elapsed() < FROM_THE_START);
+        let mut looked = known.cloned().unwrap_or_else(Looked::from_the_start);
+        let (mut after, mut count, known) = (looked.next(since), 0, looked.until);
+        let is_cut = loop {
             let found = beside.purchases_after(&after, before, TOGETHER as i64).await;
             let found = found.map_err(|fault| fault.problem("purchases.sql cannot be run"))?;
-            looked += found.len() as u64;
-            for (_, key) in &found {
+            count += found.len();
+            for (at, key) in &found {
+                looked.count += u64::from(known.is_none_or(|known| *at > known));
                 if !self.seen.contains(&envelope::digest(key.as_bytes())) {
                     self.tally.note(key, Some((Difference::NoEvent, String::new())));
                 }
             }
-            let Some((at, key)) = found.last().filter(|_| found.len() == TOGETHER) else { break };
-            after = Place { at: Some(*at), key: Some(key.clone()) };
-            if Instant::now() >= until {
-                self.report.is_cut = Some(format!("purchases after {at}: the time was up"));
-                break;
+            if let Some((at, key)) = found.last() {
+                looked.until = looked.until.max(Some(*at));
+                after = Place { at: Some(*at), key: Some(key.clone()) };
             }
-        }
-        self.report.purchases = looked;
+            if found.len() < TOGETHER {
+                break None;
+            }
+            if count >= PURCHASES || Instant::now() >= until {
+                break Some(after.clone());
+            }
+        };
+        self.report.is_cut = is_cut.as_ref().map(|place| {
+            let at = place.at.unwrap_or(since);
+            format!("purchases after {at}: the next comparison goes on there")
+        });
+        looked.goes_on = is_cut;
+        self.report.purchases = looked.count;
+        self.looked = Some(looked);
         self.report.since = Some(since);
         Ok(())
     }

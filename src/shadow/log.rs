@@ -22,6 +22,8 @@ pub(super) struct WholeLog {
     probe: Option<Probe>,
     next: BTreeMap<i32, Offset>,
     ends: BTreeMap<i32, Watermarks>,
+    /// The partitions that cannot be read now, and why.
+    pub away: BTreeMap<i32, String>,
     open: Option<(i32, PartitionReader)>,
 }
 
@@ -36,11 +38,12 @@ impl WholeLog {
             probe: None,
             next: BTreeMap::new(),
             ends: BTreeMap::new(),
+            away: BTreeMap::new(),
             open: None,
         }
     }
 
-    /// Looks where the partitions end; tells whether it is another topic than before.
+    /// Looks where the partitions end, those of them that can be read; tells whether it is another topic than before.
     pub(super) async fn look(&mut self) -> Result<bool, Problem> {
         let (known, kafka) = (self.probe.take(), self.kafka.clone());
         let (topic, group, before) = (self.topic.clone(), self.group.clone(), self.open.take());
@@ -51,7 +54,7 @@ impl WholeLog {
                 None => Probe::new(&kafka, &topic, &group)?,
             };
             let partitions = probe.partitions()?;
-            Ok((probe.topic_id()?, probe.ends(&partitions)?.heard()?, probe))
+            Ok((probe.topic_id()?, probe.ends(&partitions)?, probe))
         });
         let (id, ends, probe) = looked.await?;
         self.probe = Some(probe);
@@ -59,11 +62,14 @@ impl WholeLog {
         if is_other {
             self.next.clear();
         }
-        (self.topic_id, self.ends) = (id, ends);
+        (self.topic_id, self.ends) = (id, ends.records);
+        let why = |(partition, problem): (i32, Problem)| (partition, problem.reason);
+        self.away = ends.failed.into_iter().map(why).collect();
         Ok(is_other)
     }
 
-    /// The next records, at most so many, of one partition after the other; none where all are read.
+    /// The next records, at most so many, of one partition after the other; none where all are read. One that cannot be read
+    /// is left to the next look, and keeps nobody from the others.
     pub(super) async fn next(&mut self, most: usize) -> Result<Vec<Record>, Problem> {
         loop {
             let unread = |(partition, marks): (&i32, &Watermarks)| {
@@ -85,7 +91,14 @@ impl WholeLog {
                 let records = reader.next(most)?;
                 Ok((records, reader))
             });
-            let (records, reader) = reading.await?;
+            let (records, reader) = match reading.await {
+                Ok(read) => read,
+                Err(problem) => {
+                    self.ends.remove(&partition);
+                    self.away.insert(partition, problem.reason);
+                    continue;
+                }
+            };
             let Some(last) = records.last() else {
                 // Transactions' marks, and what was deleted meanwhile.
                 self.next.insert(partition, end);

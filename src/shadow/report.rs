@@ -33,6 +33,8 @@ pub struct Comparison {
     differences: BTreeMap<Difference, (usize, Vec<(String, String)>)>,
     not_compared: BTreeSet<String>,
     pub(super) is_cut: Option<String>,
+    pub(super) away: BTreeMap<i32, String>,
+    pub(super) unfit: Option<String>,
 }
 
 impl Comparison {
@@ -81,6 +83,8 @@ impl Comparison {
             && self.differing == 0
             && self.beyond == 0
             && self.not_compared.is_empty()
+            && self.away.is_empty()
+            && self.unfit.is_none()
     }
 
     /// Why something is not compared.
@@ -90,6 +94,17 @@ impl Comparison {
 
     /// In one sentence.
     pub fn sentence(&self) -> String {
+        let mut sentence = self.compared();
+        for (partition, why) in &self.away {
+            sentence += &format!("; partition {partition} is not read, the others are: {why}");
+        }
+        if let Some(unfit) = &self.unfit {
+            sentence += &format!("; makegood could not make a purchase now: {unfit}");
+        }
+        sentence
+    }
+
+    fn compared(&self) -> String {
         if let Some(trouble) = &self.trouble {
             return format!("shadow: nothing can be compared now: {trouble}");
         }
@@ -140,7 +155,7 @@ impl Comparison {
             "waiting": self.waiting, "other_types": self.other_types, "purchases": self.purchases,
             "purchases_since": self.since, "read_to_end": self.has_read, "trouble": self.trouble, "at": self.at,
             "differing": self.differing, "beyond": self.beyond, "differences": differences,
-            "not_compared": self.not_compared,
+            "not_compared": self.not_compared, "partitions_away": self.away, "apply_unfit": self.unfit,
         })
     }
 }

@@ -149,6 +149,23 @@ async fn a_shadow_beside_a_kafkajs_worker_finds_what_it_drops_and_writes_nothing
     })
     .await;
     assert!(run_health(&config, &at).await.contains("ready, as a shadow"));
+    // What would keep makegood from making a purchase is foreseen, though apply.sql is never run.
+    let add = "ALTER TABLE student_course_purchases ADD COLUMN tenant integer NOT NULL DEFAULT 7;
+        ALTER TABLE student_course_purchases ALTER COLUMN tenant DROP DEFAULT";
+    rig.client.batch_execute(add).await.unwrap();
+    eventually("the column that makegood does not set", || async {
+        let (status, detail) = ready().await;
+        (status == 503
+            && detail.contains("makegood could not make a purchase now")
+            && detail.contains("tenant"))
+        .then_some(())
+    })
+    .await;
+    rig.client
+        .batch_execute("ALTER TABLE student_course_purchases DROP COLUMN tenant")
+        .await
+        .unwrap();
+    eventually("well again", || async { (ready().await.0 == 200).then_some(()) }).await;
     // The last report tells of the very end.
     worker.stop();
     let late = payments(1);

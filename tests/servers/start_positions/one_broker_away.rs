@@ -1,6 +1,7 @@
 //! A partition whose only broker is away keeps nobody else waiting, from the start or later on.
 
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
+use serde_json::Value;
 
 use crate::support::alone::Alone;
 use crate::support::daemon::Daemon;
@@ -49,6 +50,21 @@ async fn a_partition_without_a_leader_waits_alone_and_is_read_when_it_has_one() 
     tokio::task::block_in_place(|| second.stop_hard().unwrap());
     leaderless(&alone, 1).await;
 
+    // A shadow compares what it can read, and is not well.
+    let file = alone.rig.path("shadow.json");
+    let job = "[[reconcile]]\nname = \"purchases\"\ninbox = \"purchases\"\ngrace = \"1s\"\nevery = \"1s\"\n";
+    let reports = ["--report", file.to_str().unwrap(), "--report-every", "1s"];
+    let _shadow = Daemon::shadow(&alone.config(job), 1, &reports);
+    let shadow_says = async |judged: u64, is_away: bool| {
+        eventually(&format!("the shadow to compare {judged} events"), || async {
+            let report: Value = serde_json::from_slice(&std::fs::read(&file).ok()?).ok()?;
+            let (route, sentence) = (&report["routes"][0], report["sentence"].as_str()?);
+            let says = sentence.contains("partition 1 is not read, the others are");
+            (route["events"].as_u64()? == judged && says == is_away && report["ok"] == !is_away)
+                .then_some(())
+        })
+        .await;
+    };
     let config = alone.config("[watchdog]\npatience = \"3s\"\n");
     let daemon = Daemon::start(&config, 0);
     let mut others = Vec::new();
@@ -56,11 +72,13 @@ async fn a_partition_without_a_leader_waits_alone_and_is_read_when_it_has_one() 
     purchased(&alone, 5).await;
     ledger::assert_exactly(&alone.rig.client, &others).await;
     stalled(&alone, &daemon, &["partition 1 is not read, the others are", "no leader"]).await;
+    shadow_says(5, true).await;
     let status = alone.status(&config).await;
     assert!(status.contains("partition 1") && status.contains("no leader"), "{status}");
     tokio::task::block_in_place(|| second.start_again().unwrap());
     purchased(&alone, 10).await;
     alone.rig.reads(&daemon).await;
+    shadow_says(10, false).await;
 
     // Once more, under the daemon that reads it.
     tokio::task::block_in_place(|| second.stop_hard().unwrap());
