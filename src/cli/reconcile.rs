@@ -136,8 +136,15 @@ async fn ask(session: &Session, args: RunArgs) -> Result<ExitCode, Problem> {
         until: args.until.map(|m| m.at(now)),
         dry_run: args.dry_run,
     };
-    let run =
-        report::ask(&session.store, &ask).await.map_err(|f| f.problem("cannot ask for a run"))?;
+    let run = report::ask(&session.store, &ask).await.map_err(|fault| {
+        let problem = fault.problem("cannot ask for a run");
+        match fault.sqlstate() {
+            Some("22023") => problem.advice(
+                "say --job NAME, and times in their order; `makegood reconcile list` shows the jobs",
+            ),
+            _ => problem,
+        }
+    })?;
     if !args.wait {
         if args.output.output == Format::Table {
             say!("asked for; `makegood reconcile show {run}` tells what becomes of it");

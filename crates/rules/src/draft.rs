@@ -218,8 +218,9 @@ impl Draft {
         };
         let word = |word: &StatusWord| {
             format!(
-                "apply.sql: \"{}\", the status of {} payments, is in none of the three lines",
-                word.text, word.payments
+                "apply.sql: \"{}\", the status of {}, is in none of the three lines",
+                word.text,
+                word.counted()
             )
         };
         let unpaid = self

@@ -2,6 +2,7 @@
 //! that asks.
 
 use super::business_key::table_and_columns;
+use super::draft::MARK;
 
 const PAID: &str = "-- makegood: paid ";
 const REFUNDED: &str = "-- makegood: refunded ";
@@ -57,6 +58,9 @@ impl Statuses {
             not_paid: line(NOT_PAID).map(words).unwrap_or_default(),
         };
         let known = statuses.known();
+        if known.iter().any(|word| word.contains(MARK)) {
+            return Err(format!("a line still says {MARK}: put the word that means it there"));
+        }
         match known.iter().enumerate().find(|(at, word)| known[..*at].contains(word)) {
             Some((_, word)) => Err(format!("the status {word} is said to be two things")),
             None => Ok(statuses),
@@ -104,6 +108,8 @@ mod tests {
             format!("{PAID}payments(a, b) x"),
             format!("{PAID}payments(status) x\n{NOT_PAID}x"),
             format!("{REFUNDED}x"),
+            format!("{PAID}payments(status) {MARK}"),
+            format!("{PAID}payments(status) x\n{NOT_PAID}y, {MARK}"),
         ] {
             assert!(Statuses::of(&wrong).is_err(), "{wrong} was taken");
         }

@@ -120,7 +120,9 @@ fn owner(plan: &Setup<'_>) -> String {
         "-- What makegood needs in the database {}, for its owner to read and to run once:\n\
          --   psql -v ON_ERROR_STOP=1 -d {} -f owner.sql\n\
          -- 1. roles, each with what it needs and no more; 2. the schema makegood, as makegood_owner; 3. the roles' rights in it;\n\
-         -- 4. the daemon's rights on {} and {}; 5. the indexes that reconciliation reads by.\n\n{ROLES}\n\
+         -- 4. the daemon's rights on {} and {}; 5. the indexes that reconciliation reads by.\n\n\
+         -- Only what is wrong is told.\n\
+         SET client_min_messages = warning;\n\n{ROLES}\n\
          SET ROLE makegood_owner;\n{schema}\nRESET ROLE;\n\n{ROLES}\n",
         plan.postgres.dbname, plan.postgres.dbname, draft.payments, draft.purchases
     );

@@ -72,14 +72,18 @@ files! {
 pub async fn run(globals: &Globals, args: &Args) -> Result<(), Problem> {
     let Some(table) = &args.table else {
         let files = FILES.map(|(name, text)| (name, text.to_owned()));
-        return write(&args.into, &files);
+        write(&args.into, &files)?;
+        say_next(&args.into);
+        return Ok(());
     };
     let places = args.event.as_deref().map(places_in).transpose()?.unwrap_or_default();
     let config = session::load(globals)?;
     let store = session::unchecked(&config.postgres).await?;
     let named = (args.payments.as_deref(), args.key.as_deref());
     let draft = of_tables(&store, table, named, &places).await?;
-    write_draft(&args.into, &draft)
+    write_draft(&args.into, &draft)?;
+    say_next(&args.into);
+    Ok(())
 }
 
 /// Where values stand in the event of a file.
@@ -186,9 +190,13 @@ fn write(folder: &Path, files: &[(&str, String)]) -> Result<(), Problem> {
         fs::write(&file, text).map_err(|e| failed(&file, e))?;
         print::data(&format!("{}\n", file.display()))?;
     }
+    Ok(())
+}
+
+/// Says what is to be done with what was written.
+fn say_next(folder: &Path) {
     say!(
         "set mapping = \"{}\" in the route's [[inbox]] section, then: makegood mapping check",
         folder.display()
     );
-    Ok(())
 }

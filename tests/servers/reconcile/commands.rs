@@ -41,7 +41,16 @@ async fn reconcile_is_asked_for_waited_for_and_read_back() {
     assert_eq!(again.status.code(), Some(1), "{}", stderr(&again));
     assert!(stderr(&again).contains("is not held"), "{}", stderr(&again));
     let unknown = run(&rig, &["reconcile", "run", "--job", "nothing"]).await;
-    assert!(stderr(&unknown).contains("which job"), "{}", stderr(&unknown));
+    let said = stderr(&unknown);
+    assert!(said.contains("there is no job nothing; the jobs are: purchases"), "{said}");
+    assert!(said.contains("--job NAME") && !said.contains("quarantine"), "{said}");
+    rig.client.batch_execute("INSERT INTO makegood.jobs (name) VALUES ('second')").await.unwrap();
+    let which = run(&rig, &["reconcile", "run"]).await;
+    assert!(
+        stderr(&which).contains("several jobs, name one of them: purchases, second"),
+        "{}",
+        stderr(&which)
+    );
     drop(daemon);
 }
 

@@ -132,20 +132,30 @@ fn cleanup(topic: &Topic) -> Check {
     Check::pass(name, format!("cleanup.policy is {policy}"))
 }
 
+/// What Kafka adds to a record that is alone in its batch, at least: its limit is on the batch.
+const BATCH_HEADER: usize = 61;
+
 fn size(topic: &Topic, wants: Wants) -> Check {
     let name = "kafka.message_size";
     let limit = wants.max_record;
     match number(topic, "max.message.bytes") {
-        Some(bytes) if usize::try_from(bytes).is_ok_and(|bytes| bytes > limit) => Check::warn(
-            name,
-            format!(
-                "the topic takes messages of {bytes} bytes; larger ones than {limit} go to quarantine"
-            ),
-            "raise max_record of the route, or lower max.message.bytes of the topic",
-        ),
+        Some(bytes)
+            if usize::try_from(bytes)
+                .is_ok_and(|bytes| bytes.saturating_sub(BATCH_HEADER) > limit) =>
+        {
+            Check::warn(
+                name,
+                format!(
+                    "the topic takes messages of {bytes} bytes; larger ones than {limit} go to quarantine"
+                ),
+                "raise max_record of the route, or lower max.message.bytes of the topic",
+            )
+        }
         _ => Check::pass(
             name,
-            format!("every message that the topic takes fits into max_record ({limit} bytes)"),
+            format!(
+                "a record of the largest batch that the topic takes, uncompressed, fits into max_record ({limit} bytes)"
+            ),
         ),
     }
 }
@@ -220,6 +230,14 @@ mod tests {
                 "{setting} {value}"
             );
         }
+    }
+
+    /// 1 MiB and a little is Kafka's default; nobody need change anything for that.
+    #[test]
+    fn a_topic_with_kafkas_own_limit_takes_no_record_that_is_too_large() {
+        assert_eq!(found(&topic(&[("max.message.bytes", "1048588")])), []);
+        let more = topic(&[("max.message.bytes", "1048638")]);
+        assert_eq!(found(&more), [("kafka.message_size", Level::Warn)]);
     }
 
     #[test]

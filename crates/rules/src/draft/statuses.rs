@@ -9,6 +9,16 @@ pub struct StatusWord {
     pub payments: i64,
 }
 
+impl StatusWord {
+    /// How many payments have it, in words.
+    pub fn counted(&self) -> String {
+        match self.payments {
+            1 => "1 payment".to_owned(),
+            many => format!("{many} payments"),
+        }
+    }
+}
+
 /// The words that were found, by what they mean.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Meaning {

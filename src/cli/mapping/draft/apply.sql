@@ -13,7 +13,7 @@
 -- makegood: not-paid {{ d.meaning.not_paid|join(", ") }}
 {% endif -%}
 {% for w in d.meaning.unknown -%}
--- FILL_IN: {{ w.payments }} payments are "{{ w.text }}": put that word into one of the lines paid, refunded or not-paid.
+-- FILL_IN: "{{ w.text }}" is the status of {{ w.counted() }}: put that word into one of the lines paid, refunded or not-paid.
 {% endfor -%}
 --
 -- Turns events into rows of {{ d.purchases }}. Drafted by `makegood mapping new` from the columns of {{ d.purchases }}
