@@ -25,6 +25,8 @@ enum Begins {
     Shop,
     /// What README.md leads to.
     Installed,
+    /// The same without a daemon, and with a kafkajs worker that has made a purchase.
+    Worker,
 }
 
 /// Every document with commands that can be typed here, in the order in which they are typed.
@@ -33,6 +35,7 @@ const TYPED: &[(&str, Begins)] = &[
     ("docs/how-to/debian.md", Begins::Shop),
     ("README.md", Begins::Shop),
     ("docs/how-to/payment-side.md", Begins::Installed),
+    ("docs/how-to/take-over.md", Begins::Worker),
     ("docs/how-to/quarantine.md", Begins::Installed),
     ("docs/how-to/backfill-a-day.md", Begins::Installed),
     ("docs/how-to/two-daemons.md", Begins::Installed),
@@ -46,11 +49,27 @@ const TYPED: &[(&str, Begins)] = &[
 ];
 
 const TOPIC: &str = "purchase-confirmed";
-/// The service runs, and the reader's shell knows where.
+/// The reader's shell knows where the servers are.
+const KNOWN: &str = "
+    export DATABASE_URL=postgres://makegood_app:PASSWORD@localhost/shop KAFKA_BOOTSTRAP_SERVERS=localhost:9092";
+/// The service runs.
 const STARTED: &str = "
-    export DATABASE_URL=postgres://makegood_app:PASSWORD@localhost/shop KAFKA_BOOTSTRAP_SERVERS=localhost:9092
     systemctl start makegood
     for again in $(seq 200); do case $(makegood status) in ok:*) break ;; esac; sleep 0.1; done";
+/// The worker runs, and has made the purchase of a payment.
+const WORKS: &str = r#"
+    systemctl start purchase-worker
+    ID=44444444-4444-4444-8444-444444444444
+    psql -q -d shop -c "INSERT INTO payments (id, student_id, course_id, amount, currency) VALUES ('$ID', '$ID', '$ID', 499.00, 'INR')"
+    node -e "
+      const { Kafka, Partitioners } = require('kafkajs');
+      const kafka = new Kafka({ brokers: ['localhost:9092'] });
+      const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner });
+      const data = { paymentId: '$ID', studentId: '$ID', courseId: '$ID', amount: '499.00', currency: 'INR' };
+      const value = JSON.stringify({ eventType: 'PURCHASE_CONFIRMED', eventId: '$ID', occurredAt: new Date(), data });
+      producer.connect().then(() => producer.send({ topic: 'purchase-confirmed', messages: [{ key: '$ID', value }] }))
+        .then(() => producer.disconnect());"
+    for again in $(seq 200); do grep -q "^made" worker.log && break; sleep 0.1; done; grep "^made" worker.log"#;
 /// What makes the `Installed` of those behind it.
 const INSTALLS: &str = "README.md";
 
@@ -71,7 +90,7 @@ async fn begin(admin: &Client, begins: Begins) {
         let drop = format!("DROP DATABASE \"{}\" WITH (FORCE)", row.get::<_, String>(0));
         admin.batch_execute(&drop).await.unwrap();
     }
-    if begins == Begins::Installed {
+    if matches!(begins, Begins::Installed | Begins::Worker) {
         eventually("a copy of the installed database", || async {
             admin.batch_execute("CREATE DATABASE shop TEMPLATE installed").await.ok()
         })
@@ -115,8 +134,13 @@ async fn topic_anew(there: bool) {
 fn type_out(machine: &Machine, name: &str, begins: Begins) -> Result<(), String> {
     let text = fs::read_to_string(root().join(name)).unwrap();
     let mut shell = machine.shell();
-    if begins == Begins::Installed {
-        let (worked, said) = shell.types(STARTED);
+    let before: &[&str] = match begins {
+        Begins::Installed => &[KNOWN, STARTED],
+        Begins::Worker => &[KNOWN, WORKS],
+        Begins::Empty | Begins::Shop => &[],
+    };
+    for commands in before {
+        let (worked, said) = shell.types(commands);
         if !worked {
             return Err(said);
         }

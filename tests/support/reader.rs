@@ -126,6 +126,7 @@ impl Machine {
             .env("MAKEGOOD_HTTP_LISTEN", format!("127.0.0.1:{}", self.page))
             .env("KAFKA_JARS", root().join(libs))
             .env("NODE_PATH", root().join("target/node/node_modules"))
+            .env("OLD_WORKER", root().join("tests/support/old_worker/worker.js"))
             .env("CLONE", &self.clone)
             .env("HOME", &self.clone)
             .stdin(Stdio::piped())
