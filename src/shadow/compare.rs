@@ -1,5 +1,6 @@
 //! What differed is looked at again, and purchases without an event are looked for.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -21,17 +22,18 @@ const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
 const FROM_THE_START: Duration = Duration::from_hours(24);
 
 /// How far the purchases were looked through.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Looked {
     begun: Instant,
     until: Option<Timestamp>,
     goes_on: Option<Place>,
-    count: u64,
+    /// Digests of their keys, of so many.
+    keys: HashSet<[u8; 16]>,
 }
 
 impl Looked {
     fn from_the_start() -> Looked {
-        Looked { begun: Instant::now(), until: None, goes_on: None, count: 0 }
+        Looked { begun: Instant::now(), until: None, goes_on: None, keys: HashSet::new() }
     }
 
     /// Where the next comparison begins.
@@ -138,16 +140,20 @@ impl Shadow {
         let beside = Beside { store, source: route.source.as_ref(), mapping };
         let grace = SignedDuration::try_from(*grace).unwrap_or(SignedDuration::MAX);
         let before = Timestamp::now().saturating_sub(grace).unwrap_or(Timestamp::MIN);
-        let known = self.looked.as_ref().filter(|known| known.begun.elapsed() < FROM_THE_START);
-        let mut looked = known.cloned().unwrap_or_else(Looked::from_the_start);
-        let (mut after, mut count, known) = (looked.next(since), 0, looked.until);
+        // After an error it begins anew.
+        let known = self.looked.take().filter(|known| known.begun.elapsed() < FROM_THE_START);
+        let mut looked = known.unwrap_or_else(Looked::from_the_start);
+        let (mut after, mut count) = (looked.next(since), 0);
         let is_cut = loop {
             let found = beside.purchases_after(&after, before, TOGETHER as i64).await;
             let found = found.map_err(|fault| fault.problem("purchases.sql cannot be run"))?;
             count += found.len();
-            for (at, key) in &found {
-                looked.count += u64::from(known.is_none_or(|known| *at > known));
-                if !self.seen.contains(&envelope::digest(key.as_bytes())) {
+            for (_, key) in &found {
+                let digest = envelope::digest(key.as_bytes());
+                if looked.keys.len() < REMEMBERED {
+                    looked.keys.insert(digest);
+                }
+                if !self.seen.contains(&digest) {
                     self.tally.note(key, Some((Difference::NoEvent, String::new())));
                 }
             }
@@ -167,7 +173,7 @@ impl Shadow {
             format!("purchases after {at}: the next comparison goes on there")
         });
         looked.goes_on = is_cut;
-        self.report.purchases = looked.count;
+        self.report.purchases = looked.keys.len() as u64;
         self.looked = Some(looked);
         self.report.since = Some(since);
         Ok(())

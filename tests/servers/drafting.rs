@@ -120,7 +120,7 @@ async fn a_drafted_mapping_fits_once_its_marks_are_filled_in_and_makes_the_purch
     })
     .await;
 
-    // For the demo's tables there is nothing to fill in; no foreign key says where their payments are.
+    // For the demo's tables no foreign key says where the payments are, and while there is none no status says what is paid.
     let plain = rig.path("plain");
     let into = plain.to_str().unwrap();
     let new = ["mapping", "new", "student_course_purchases", "--into", into];
@@ -129,6 +129,13 @@ async fn a_drafted_mapping_fits_once_its_marks_are_filled_in_and_makes_the_purch
     assert!(stderr(&asked).contains("--payments"), "{}", stderr(&asked));
     let drafted = run(&rig, &[&new[..], &["--payments", "payments"]].concat()).await;
     assert!(drafted.status.success(), "{}", stderr(&drafted));
-    let check = run_with(&rig, &format!("mapping = \"{into}\"\n"), &["mapping", "check"]).await;
+    let mapping = format!("mapping = \"{into}\"\n");
+    let check = run_with(&rig, &mapping, &["mapping", "check"]).await;
+    assert_eq!(check.status.code(), Some(1), "{}", stdout(&check));
+    assert!(stdout(&check).contains("still says FILL_IN"), "{}", stdout(&check));
+    let apply = plain.join("apply.sql");
+    let filled = fs::read_to_string(&apply).unwrap().replace("FILL_IN", "succeeded");
+    fs::write(apply, filled).unwrap();
+    let check = run_with(&rig, &mapping, &["mapping", "check"]).await;
     assert!(check.status.success(), "{}", stdout(&check));
 }

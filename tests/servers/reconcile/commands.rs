@@ -44,7 +44,7 @@ async fn reconcile_is_asked_for_waited_for_and_read_back() {
     let said = stderr(&unknown);
     assert!(said.contains("there is no job nothing; the jobs are: purchases"), "{said}");
     assert!(said.contains("--job NAME") && !said.contains("quarantine"), "{said}");
-    rig.client.batch_execute("INSERT INTO makegood.jobs (name) VALUES ('second')").await.unwrap();
+    rig.client.batch_execute("INSERT INTO makegood.jobs (name, route_id) SELECT 'second', route_id FROM makegood.jobs").await.unwrap();
     let which = run(&rig, &["reconcile", "run"]).await;
     assert!(
         stderr(&which).contains("several jobs, name one of them: purchases, second"),
