@@ -106,6 +106,13 @@ DO $$ BEGIN
     IF to_regclass('makegood.decisions') IS NOT NULL THEN
         REVOKE INSERT, UPDATE, DELETE ON makegood.decisions, makegood.runs, makegood.findings, makegood.gaps FROM makegood_app;
         REVOKE UPDATE ON makegood.positions, makegood.inbox FROM makegood_app;
+    END IF;
+    -- The inbox's tables are emptied as a whole when their turn comes.
+    IF to_regclass('makegood.inbox_turns') IS NOT NULL THEN
+        REVOKE UPDATE, DELETE ON makegood.inbox, makegood.inbox_0, makegood.inbox_1, makegood.inbox_2 FROM makegood_app;
+        GRANT TRUNCATE ON makegood.inbox_0, makegood.inbox_1, makegood.inbox_2 TO makegood_app;
+    END IF;
+    IF to_regclass('makegood.decisions') IS NOT NULL THEN
         GRANT INSERT (job, since, until, requested_by, requested_via, reason) ON makegood.runs TO makegood_app;
         GRANT INSERT (job, business_key, kind, paid_at, expected, found, run_id) ON makegood.findings TO makegood_app;
         GRANT INSERT (route_id, topic, topic_id, partition, from_offset, to_offset, reason) ON makegood.gaps TO makegood_app;

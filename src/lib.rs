@@ -34,6 +34,7 @@ pub mod overview;
 pub mod reconcile;
 pub mod relay;
 pub mod replay;
+mod retention;
 pub mod shadow;
 pub mod stop;
 pub mod trace;

@@ -1,6 +1,6 @@
 -- makegood: missing_sort
 -- What makegood knows of payments that have no purchase; those it knows nothing of are not in the answer.
---   gone       it had one once: the inbox took its event in, or a run made it good
+--   gone       it had one once: the inbox took its event in, be the row removed since, or a run made it good
 --   refused    its event is in quarantine
 --   ignored    the mapping ignores the event made from it; one that came from Kafka may have told of a time
 --              before it was paid, and settles nothing
@@ -13,8 +13,10 @@ FROM (
     SELECT k.key, i.had, i.ignored, f.dismissed, f.refused, f.made
     FROM unnest($3::text[]) k (key)
     LEFT JOIN LATERAL (
-        SELECT bool_or(outcome <> 'ignored') AS had,
-               bool_or(outcome = 'ignored' AND origin = 'reconcile') AS ignored
+        SELECT bool_or(outcome <> 'ignored')
+                   OR makegood.has_ended($1, 'had', makegood.ended_key(convert_to(k.key, 'UTF8'))) AS had,
+               bool_or(outcome = 'ignored' AND origin = 'reconcile')
+                   OR makegood.has_ended($1, 'ignored', makegood.ended_key(convert_to(k.key, 'UTF8'))) AS ignored
         FROM makegood.inbox
         WHERE business_key = k.key AND route_id = $1
     ) i ON true

@@ -116,7 +116,8 @@ fn findings(loaded: &Loaded) -> String {
         Some(address) => format!("http: probes, metrics and status are answered at {address}\n"),
         None => "http: nothing is answered\n".to_owned(),
     };
-    text += "retention.inbox does nothing in this version: inbox rows are never removed\n";
+    let kept = show_duration(config.retention.inbox);
+    text += &format!("inbox: rows are kept for {kept}, and longer while Kafka has their records\n");
     for note in &loaded.notes {
         text += &format!("note: {note}\n");
     }

@@ -21,6 +21,7 @@ use crate::overview::loop_name;
 use crate::progress::Progress;
 use crate::reconcile::{self, Job};
 use crate::replay::{self, Replayer};
+use crate::retention;
 use crate::start_gate::admission;
 use crate::store::mapping::Mapping;
 use crate::store::migrate::Set;
@@ -78,6 +79,9 @@ pub(super) async fn run(
         let (kafka, store) = (config.kafka.clone(), prepared.store.clone());
         loops.spawn(ingest::run(route, kafka, store, mapping, watched, stop.clone()));
     }
+    let (store, sign) =
+        (prepared.store, liveness.expect_within("inbox retention", retention::SIGN));
+    loops.spawn(retention::run(store, config.retention.inbox, sign, stop.clone()));
     let (postgres, kafka) = (config.postgres.clone(), config.kafka.clone());
     let patience = config.watchdog.patience;
     loops.spawn(watchdog::run(patience, postgres, kafka, watches, stop.clone()));

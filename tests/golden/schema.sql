@@ -235,6 +235,15 @@ END $$;
 
 COMMENT ON FUNCTION makegood.dismiss_gap(gap bigint, reason text) IS 'Closes a gap that a person has dealt with, where no reconciler can: its payments are in no table that makegood sees.';
 
+CREATE FUNCTION makegood.ended_key(bytes bytea) RETURNS uuid
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT encode(substring(sha256(bytes) FROM 1 FOR 16), 'hex')::uuid
+$$;
+
+COMMENT ON FUNCTION makegood.ended_key(bytes bytea) IS 'A key as makegood.inbox_ended has it.';
+
 CREATE FUNCTION makegood.explain(id text) RETURNS TABLE(at timestamp with time zone, part text, what text, business_key text, contents jsonb)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -269,6 +278,17 @@ BEGIN
     FROM makegood.inbox i
     JOIN makegood.routes r ON r.id = i.route_id
     WHERE i.business_key = ANY (ARRAY(SELECT key.business_key FROM key)) OR i.event_id = ANY (ARRAY(SELECT given.event_id FROM given))
+    UNION ALL
+    -- Of a row that was removed it is known that it was there, and when its turn lasted.
+    SELECT t.newest_at, 'inbox', 'ended', k.business_key,
+           jsonb_build_object('route', r.name, 'from', t.began_at, 'until', t.newest_at, 'detail', CASE e.what
+               WHEN 'had' THEN 'its purchase was made or was there; the row was removed after retention.inbox'
+               ELSE 'the mapping had nothing to do for it; the row was removed after retention.inbox' END)
+    FROM key k
+    CROSS JOIN makegood.routes r
+    CROSS JOIN makegood.inbox_turns t
+    CROSS JOIN (VALUES ('had'), ('ignored')) e (what)
+    WHERE t.noted_at IS NOT NULL AND makegood.has_ended_in(t.turn, r.id, e.what, makegood.ended_key(convert_to(k.business_key, 'UTF8')))
     UNION ALL
     SELECT q.quarantined_at, 'quarantine', CASE WHEN q.resolved_at IS NOT NULL THEN coalesce(q.resolution, 'dealt with') WHEN q.judged_at IS NULL THEN 'suspect' ELSE 'open' END, q.business_key,
            jsonb_build_object('quarantineId', q.id, 'eventId', q.event_id, 'route', r.name, 'reason', q.reason,
@@ -331,6 +351,50 @@ END
 $$;
 
 COMMENT ON FUNCTION makegood.forbid_publisher(role text) IS 'Takes back what allow_publisher gave. When the last role is gone, whoever may call publish may name every topic again.';
+
+CREATE FUNCTION makegood.has_ended(route smallint, what text, key uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT EXISTS (
+        SELECT FROM makegood.inbox_turns t
+        WHERE t.noted_at IS NOT NULL AND makegood.has_ended_in(t.turn, has_ended.route, has_ended.what, has_ended.key)
+    )
+$$;
+
+COMMENT ON FUNCTION makegood.has_ended(route smallint, what text, key uuid) IS 'Whether makegood.inbox_ended has a key.';
+
+CREATE FUNCTION makegood.has_ended_in(turn bigint, route smallint, what text, key uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    SELECT has_ended_in.key = ANY (ARRAY(
+        SELECT e.keys FROM makegood.inbox_ended e
+        WHERE e.route_id = has_ended_in.route AND e.what = has_ended_in.what AND e.turn = has_ended_in.turn
+              AND e.first_key <= has_ended_in.key
+        ORDER BY e.first_key DESC
+        LIMIT 1
+    ))
+$$;
+
+COMMENT ON FUNCTION makegood.has_ended_in(turn bigint, route smallint, what text, key uuid) IS 'Whether makegood.inbox_ended has a key among those of a turn.';
+
+CREATE FUNCTION makegood.inbox_slot(OUT current smallint, OUT others smallint[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+BEGIN
+    LOCK TABLE makegood.inbox_turns IN ROW EXCLUSIVE MODE;
+    -- Without its turns whatever is in the tables counts.
+    SELECT coalesce(s.slots[1], 0), coalesce(s.slots[2:], '{1,2}') INTO current, others
+    FROM (
+        SELECT array_agg((t.turn % 3)::smallint ORDER BY t.turn DESC) AS slots
+        FROM (SELECT turn FROM makegood.inbox_turns ORDER BY turn DESC LIMIT 3) t
+    ) s;
+END
+$$;
+
+COMMENT ON FUNCTION makegood.inbox_slot(OUT current smallint, OUT others smallint[]) IS 'The slot whose table the inbox''s rows go to for the rest of this transaction, and those with the rows of the turns before.';
 
 CREATE FUNCTION makegood.keep_numbers_ahead() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1248,11 +1312,90 @@ CREATE TABLE makegood.inbox (
     reused_id uuid,
     detail text,
     origin text,
+    slot smallint DEFAULT 0 NOT NULL,
+    CONSTRAINT inbox_origin_check CHECK ((origin = 'reconcile'::text)),
+    CONSTRAINT inbox_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'already'::text, 'conflict'::text, 'ignored'::text])))
+)
+PARTITION BY LIST (slot);
+
+COMMENT ON TABLE makegood.inbox IS 'One row an event and route. Written in the transaction that made the purchase, never changed, kept for retention.inbox at least.';
+
+COMMENT ON COLUMN makegood.inbox.slot IS 'Which of the three tables it lies in; they are filled in turn.';
+
+CREATE TABLE makegood.inbox_0 (
+    event_id uuid NOT NULL,
+    "offset" bigint,
+    event_at timestamp with time zone,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL,
+    partition integer,
+    route_id smallint NOT NULL,
+    digest bytea NOT NULL,
+    outcome text NOT NULL COLLATE pg_catalog."C",
+    business_key text COLLATE pg_catalog."C",
+    reused_id uuid,
+    detail text,
+    origin text,
+    slot smallint DEFAULT 0 NOT NULL,
     CONSTRAINT inbox_origin_check CHECK ((origin = 'reconcile'::text)),
     CONSTRAINT inbox_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'already'::text, 'conflict'::text, 'ignored'::text])))
 );
 
-COMMENT ON TABLE makegood.inbox IS 'One row an event and route. Written in the transaction that made the purchase, never changed.';
+COMMENT ON TABLE makegood.inbox_0 IS 'The rows of the inbox from every third turn; emptied as a whole.';
+
+CREATE TABLE makegood.inbox_1 (
+    event_id uuid NOT NULL,
+    "offset" bigint,
+    event_at timestamp with time zone,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL,
+    partition integer,
+    route_id smallint NOT NULL,
+    digest bytea NOT NULL,
+    outcome text NOT NULL COLLATE pg_catalog."C",
+    business_key text COLLATE pg_catalog."C",
+    reused_id uuid,
+    detail text,
+    origin text,
+    slot smallint DEFAULT 0 NOT NULL,
+    CONSTRAINT inbox_origin_check CHECK ((origin = 'reconcile'::text)),
+    CONSTRAINT inbox_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'already'::text, 'conflict'::text, 'ignored'::text])))
+);
+
+COMMENT ON TABLE makegood.inbox_1 IS 'The rows of the inbox from every third turn; emptied as a whole.';
+
+CREATE TABLE makegood.inbox_2 (
+    event_id uuid NOT NULL,
+    "offset" bigint,
+    event_at timestamp with time zone,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL,
+    partition integer,
+    route_id smallint NOT NULL,
+    digest bytea NOT NULL,
+    outcome text NOT NULL COLLATE pg_catalog."C",
+    business_key text COLLATE pg_catalog."C",
+    reused_id uuid,
+    detail text,
+    origin text,
+    slot smallint DEFAULT 0 NOT NULL,
+    CONSTRAINT inbox_origin_check CHECK ((origin = 'reconcile'::text)),
+    CONSTRAINT inbox_outcome_check CHECK ((outcome = ANY (ARRAY['applied'::text, 'already'::text, 'conflict'::text, 'ignored'::text])))
+);
+
+COMMENT ON TABLE makegood.inbox_2 IS 'The rows of the inbox from every third turn; emptied as a whole.';
+
+CREATE TABLE makegood.inbox_ended (
+    turn bigint NOT NULL,
+    route_id smallint NOT NULL,
+    what text NOT NULL COLLATE pg_catalog."C",
+    first_key uuid NOT NULL,
+    keys uuid[] NOT NULL,
+    CONSTRAINT inbox_ended_what_check CHECK ((what = ANY (ARRAY['event'::text, 'had'::text, 'ignored'::text])))
+);
+
+COMMENT ON TABLE makegood.inbox_ended IS 'What stays of inbox rows that were removed: which events were taken in, which payments had their purchase, and which ones the mapping ignored.';
+
+COMMENT ON COLUMN makegood.inbox_ended.what IS 'event: events, each by its id and digest; had: payments that had their purchase; ignored: payments whose own event the mapping ignored.';
+
+COMMENT ON COLUMN makegood.inbox_ended.keys IS 'Each as makegood.ended_key makes it, in their order; the first one is first_key.';
 
 CREATE VIEW makegood.inbox_events AS
  SELECT r.name AS route,
@@ -1299,6 +1442,25 @@ CREATE TABLE makegood.inbox_migrations (
     applied_on character varying(255),
     checksum character varying(255)
 );
+
+CREATE TABLE makegood.inbox_reach (
+    turn bigint NOT NULL,
+    route_id smallint NOT NULL,
+    partition integer NOT NULL,
+    last_offset bigint NOT NULL
+);
+
+COMMENT ON TABLE makegood.inbox_reach IS 'The last offset among the rows of a turn.';
+
+CREATE TABLE makegood.inbox_turns (
+    turn bigint NOT NULL,
+    began_at timestamp with time zone DEFAULT now() NOT NULL,
+    noted_at timestamp with time zone,
+    newest_at timestamp with time zone,
+    held text
+);
+
+COMMENT ON TABLE makegood.inbox_turns IS 'Which of the inbox''s tables is filled: that of the newest turn, modulo three.';
 
 CREATE TABLE makegood.jobs (
     name text NOT NULL COLLATE pg_catalog."C",
@@ -2518,6 +2680,12 @@ CREATE TABLE makegood.test_events (
 
 COMMENT ON TABLE makegood.test_events IS 'Records of makegood send-test: applied, rolled back, answered here.';
 
+ALTER TABLE ONLY makegood.inbox ATTACH PARTITION makegood.inbox_0 FOR VALUES IN ('0');
+
+ALTER TABLE ONLY makegood.inbox ATTACH PARTITION makegood.inbox_1 FOR VALUES IN ('1');
+
+ALTER TABLE ONLY makegood.inbox ATTACH PARTITION makegood.inbox_2 FOR VALUES IN ('2');
+
 ALTER TABLE ONLY makegood.outbox ATTACH PARTITION makegood.outbox_0 FOR VALUES IN ('0');
 
 ALTER TABLE ONLY makegood.outbox ATTACH PARTITION makegood.outbox_1 FOR VALUES IN ('1');
@@ -2548,11 +2716,26 @@ ALTER TABLE ONLY makegood.gaps
 ALTER TABLE ONLY makegood.ignored_types
     ADD CONSTRAINT ignored_types_pkey PRIMARY KEY (route_id, event_type);
 
+ALTER TABLE ONLY makegood.inbox_0
+    ADD CONSTRAINT inbox_0_pkey PRIMARY KEY (event_id, route_id);
+
+ALTER TABLE ONLY makegood.inbox_1
+    ADD CONSTRAINT inbox_1_pkey PRIMARY KEY (event_id, route_id);
+
+ALTER TABLE ONLY makegood.inbox_2
+    ADD CONSTRAINT inbox_2_pkey PRIMARY KEY (event_id, route_id);
+
+ALTER TABLE ONLY makegood.inbox_ended
+    ADD CONSTRAINT inbox_ended_pkey PRIMARY KEY (route_id, what, turn, first_key);
+
 ALTER TABLE ONLY makegood.inbox_migrations
     ADD CONSTRAINT inbox_migrations_pkey PRIMARY KEY (version);
 
-ALTER TABLE ONLY makegood.inbox
-    ADD CONSTRAINT inbox_pkey PRIMARY KEY (event_id, route_id);
+ALTER TABLE ONLY makegood.inbox_reach
+    ADD CONSTRAINT inbox_reach_pkey PRIMARY KEY (turn, route_id, partition);
+
+ALTER TABLE ONLY makegood.inbox_turns
+    ADD CONSTRAINT inbox_turns_pkey PRIMARY KEY (turn);
 
 ALTER TABLE ONLY makegood.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (name);
@@ -2644,9 +2827,21 @@ CREATE INDEX findings_run ON makegood.findings USING btree (run_id);
 
 CREATE INDEX gaps_uncovered ON makegood.gaps USING btree (route_id, found_at) WHERE (covered_at IS NULL);
 
-CREATE INDEX inbox_applied_at ON makegood.inbox USING btree (applied_at);
+CREATE INDEX inbox_applied_at ON ONLY makegood.inbox USING btree (applied_at);
 
-CREATE INDEX inbox_business_key ON makegood.inbox USING btree (business_key);
+CREATE INDEX inbox_0_applied_at ON makegood.inbox_0 USING btree (applied_at);
+
+CREATE INDEX inbox_business_key ON ONLY makegood.inbox USING btree (business_key);
+
+CREATE INDEX inbox_0_business_key ON makegood.inbox_0 USING btree (business_key);
+
+CREATE INDEX inbox_1_applied_at_idx ON makegood.inbox_1 USING btree (applied_at);
+
+CREATE INDEX inbox_1_business_key_idx ON makegood.inbox_1 USING btree (business_key);
+
+CREATE INDEX inbox_2_applied_at_idx ON makegood.inbox_2 USING btree (applied_at);
+
+CREATE INDEX inbox_2_business_key_idx ON makegood.inbox_2 USING btree (business_key);
 
 CREATE INDEX outbox_key ON ONLY makegood.outbox USING btree (aggregateid);
 
@@ -2697,6 +2892,18 @@ CREATE INDEX quarantine_suspects ON makegood.quarantine USING btree (route_id, i
 CREATE INDEX runs_open ON makegood.runs USING btree (id) WHERE (state = ANY (ARRAY['requested'::text, 'running'::text, 'held'::text]));
 
 CREATE UNIQUE INDEX runs_requested ON makegood.runs USING btree (COALESCE(job, ''::text), COALESCE(since, '-infinity'::timestamp with time zone), COALESCE(until, 'infinity'::timestamp with time zone), dry_run) WHERE ((state = 'requested'::text) AND (approved_at IS NULL));
+
+ALTER INDEX makegood.inbox_applied_at ATTACH PARTITION makegood.inbox_0_applied_at;
+
+ALTER INDEX makegood.inbox_business_key ATTACH PARTITION makegood.inbox_0_business_key;
+
+ALTER INDEX makegood.inbox_applied_at ATTACH PARTITION makegood.inbox_1_applied_at_idx;
+
+ALTER INDEX makegood.inbox_business_key ATTACH PARTITION makegood.inbox_1_business_key_idx;
+
+ALTER INDEX makegood.inbox_applied_at ATTACH PARTITION makegood.inbox_2_applied_at_idx;
+
+ALTER INDEX makegood.inbox_business_key ATTACH PARTITION makegood.inbox_2_business_key_idx;
 
 ALTER INDEX makegood.outbox_key ATTACH PARTITION makegood.outbox_0_aggregateid_idx;
 

@@ -113,6 +113,8 @@ async fn every_decision_is_recorded_as_the_role_that_logged_in_and_for_good() {
         "UPDATE makegood.outbox_discarded SET why = 'another'",
         "DELETE FROM makegood.outbox_discarded",
         "UPDATE makegood.inbox SET outcome = 'applied'",
+        "UPDATE makegood.inbox_1 SET outcome = 'applied'",
+        "DELETE FROM makegood.inbox",
     ] {
         let error = app.batch_execute(forbidden).await.expect_err(forbidden);
         assert_eq!(error.code().map(|c| c.code()), Some("42501"), "{forbidden}: {error:?}");

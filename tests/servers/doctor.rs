@@ -128,7 +128,8 @@ async fn a_role_without_a_right_is_told_which_and_a_topic_that_may_lose_events_i
             "CREATE ROLE {role} LOGIN PASSWORD 'pw';
              GRANT USAGE ON SCHEMA makegood TO {role};
              GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA makegood TO {role};
-             GRANT TRUNCATE ON makegood.outbox_0, makegood.outbox_1, makegood.outbox_2 TO {role};
+             GRANT TRUNCATE ON makegood.inbox_0, makegood.inbox_1, makegood.inbox_2, makegood.outbox_0,
+                 makegood.outbox_1, makegood.outbox_2 TO {role};
              GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA makegood TO {role};
              REVOKE DELETE ON makegood.positions FROM {role};
              GRANT SELECT ON student_course_purchases, payments TO {role};

@@ -30,6 +30,7 @@ mod holds;
 mod host_tables;
 mod hostile;
 mod http;
+mod inbox_end;
 mod isolation;
 mod judging;
 mod kafka_logins;

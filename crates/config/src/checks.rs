@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::mistake::did_you_mean;
 use super::reader::ConfigReader;
-use super::{Config, Start};
+use super::{Config, Start, show_duration};
 
 /// Notes every breach as a mistake at the value's origin.
 pub fn check(config: &Config, from: &mut ConfigReader) {
@@ -26,6 +26,7 @@ pub fn check(config: &Config, from: &mut ConfigReader) {
             format!("set {section}.direct_url to PostgreSQL itself, or outbox.enabled = false");
         from.wrong(&format!("{section}.pooler"), what, fix);
     }
+    retention(config, from);
     if config.kafka.msk_region.is_some() && !config.kafka.token_command.is_empty() {
         let what = "kafka.token_command gives tokens too";
         from.wrong("kafka.msk_region", what, "keep one of the two");
@@ -35,6 +36,24 @@ pub fn check(config: &Config, from: &mut ConfigReader) {
             let key = format!("kafka.properties.{property}");
             from.wrong(&key, format!("`{property}` cannot be set so: {why}"), fix);
         }
+    }
+}
+
+/// A published event can be sent again for as long as its row is there, which the inbox must outlast.
+fn retention(config: &Config, from: &mut ConfigReader) {
+    let (inbox, outbox) = (config.retention.inbox, config.retention.outbox);
+    let longest = outbox.saturating_mul(3) / 2;
+    // One that could not be read is told of by itself.
+    let are_read = !inbox.is_zero() && !outbox.is_zero();
+    if config.outbox.enabled && are_read && inbox <= longest {
+        let what = format!(
+            "retention.inbox ({}) is not longer than a published event may be there and sent again, which is one and a \
+             half times retention.outbox ({})",
+            show_duration(inbox),
+            show_duration(longest)
+        );
+        let fix = format!("set retention.inbox to more than {}", show_duration(longest));
+        from.wrong("retention.inbox", what, fix);
     }
 }
 

@@ -127,7 +127,8 @@ impl Config {
     /// time; a route's claim, heartbeat and replays, and its jobs, come on top.
     pub fn pool_size(&self) -> usize {
         let lanes: usize = self.inbox.iter().map(|route| route.lanes.max(1)).sum();
-        lanes + self.inbox.len() * 3 + self.reconcile.len() * 3
+        // The last one ends the inbox's turns.
+        lanes + self.inbox.len() * 3 + self.reconcile.len() * 3 + 1
     }
 
     /// The database that a route's payments are in, if one of its jobs names another one than that with the

@@ -52,7 +52,8 @@ section! {
 section! {
     /// How long finished rows are kept.
     pub struct Retention(Clone, Debug, PartialEq, Eq) {
-        /// Inbox rows. They are not removed yet.
+        /// Inbox rows; their tables are emptied within one and a half times this, and not before Kafka has removed the
+        /// rows' records. So it must be longer than the topics keep events, and than published events are kept.
         inbox: Duration = "30d", within(SECOND, 100 * YEAR);
         /// Published events, so that they can be looked up (makegood outbox show); their tables are emptied
         /// within one and a half times this.

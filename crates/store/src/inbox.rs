@@ -1,6 +1,6 @@
 //! The transaction that the promise rests on: inbox, mapping, quarantine and position, all or nothing.
 //!
-//! Order inside it: look which records were put away before and which events are new → run the mapping on those →
+//! Order inside it: hold the inbox's turn → look which records were put away before and which events are new → run the mapping on those →
 //! write their inbox rows → quarantine → what was applied proves suspects and closes cases → constraints → the position's compare-and-set, its answer read. The inbox rows come
 //! after the mapping because only it knows outcome and business key; writing them first would mean
 //! writing each twice. Two transactions with the same event cannot both insert its inbox row, so one
@@ -23,6 +23,8 @@ mod put_away;
 mod rehearse;
 mod replay;
 mod seen;
+mod slot;
+mod turns;
 mod unseen;
 mod verify;
 
@@ -41,6 +43,8 @@ pub use rehearse::{Rehearsed, rehearse};
 pub use replay::{Replay, Replayed, is_own_fault, rehearse_replay, replay, verified};
 use rules::outcome::{Counter, Outcome};
 use seen::drop_seen;
+use slot::Slot;
+pub use turns::{InboxTurn, next_turn};
 pub use unseen::{Unseen, unseen};
 use verify::verify;
 
@@ -63,13 +67,13 @@ pub async fn apply(
 }
 
 async fn run(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(), ApplyFault> {
-    look(tx, batch, sorted).await?;
+    let slot = look(tx, batch, sorted).await?;
     let answers = answers(tx, batch, &sorted.fresh).await?;
     // Without the look-up a rejection could be of an event that was applied before: start over with it.
     if !batch.looks && answers.iter().any(|answer| answer.outcome == Outcome::Rejected) {
         return Err(ApplyFault::Raced);
     }
-    keep(tx, batch, sorted, answers).await?;
+    keep(tx, batch, sorted, &slot, answers).await?;
     finish(tx, batch, sorted).await
 }
 
@@ -85,16 +89,17 @@ async fn answers(
     map(tx, batch.mapping, fresh).await
 }
 
-/// Asks what is known of the batch before the mapping runs, and drops what is known.
-async fn look(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<(), ApplyFault> {
+/// Asks what is known of the batch before the mapping runs, and drops what is known. Returns where its rows go.
+async fn look(tx: &Tx, batch: &Batch<'_>, sorted: &mut Sorted<'_>) -> Result<Slot, ApplyFault> {
+    let slot = Slot::hold(tx).await.map_err(ApplyFault::Engine)?;
     let (ranges, fingerprint) = (batch.ranges(), batch.mapping.fingerprint());
     let look =
         QuarantineSnapshot::take(tx, batch.route, batch.log.topic_id, &ranges, &fingerprint).await;
     sorted.drop_known(batch, look.map_err(ApplyFault::Engine)?);
-    if batch.looks {
-        drop_seen(tx, batch, sorted).await.map_err(ApplyFault::Engine)?;
-    }
-    verify(tx, batch.mapping, batch.payments, &mut sorted.fresh).await
+    let slots = if batch.looks { &slot::ALL[..] } else { slot.others() };
+    drop_seen(tx, batch, slots, sorted).await.map_err(ApplyFault::Engine)?;
+    verify(tx, batch.mapping, batch.payments, &mut sorted.fresh).await?;
+    Ok(slot)
 }
 
 /// Everything after the inbox rows; the compare-and-set is the last statement.
@@ -125,9 +130,10 @@ async fn keep(
     tx: &Tx,
     batch: &Batch<'_>,
     sorted: &mut Sorted<'_>,
+    slot: &Slot,
     answers: Vec<Answer>,
 ) -> Result<(), ApplyFault> {
-    let mut rows = InboxRows::with_capacity(sorted.fresh.len());
+    let mut rows = InboxRows::into_slot(slot, sorted.fresh.len());
     let mut keys = Vec::new();
     for (fresh, answer) in sorted.fresh.iter().zip(answers) {
         let record = batch.entries[fresh.entry].record;

@@ -215,22 +215,29 @@ pub struct Shape {
     pub columns: Vec<(String, Type)>,
 }
 
-/// Runs a statement; behind a pooler without preparing it, and then in a transaction, which brings the
-/// settings.
+/// Runs a statement that the server answers soon.
 async fn query(
     client: &Object,
     pooler: Pooler,
     sql: &str,
     params: &[&(dyn ToSql + Sync)],
 ) -> Result<Vec<Row>, Fault> {
-    answer_timeout::answer(async {
-        if pooler == Pooler::Transaction {
-            return client.query_typed(sql, &pooler_params::params(params)).await;
-        }
-        let statement = client.prepare_cached(sql).await?;
-        client.query(&statement, params).await
-    })
-    .await
+    answer_timeout::answer(ask(client, pooler, sql, params)).await
+}
+
+/// Runs a statement; behind a pooler without preparing it, and then in a transaction, which brings the
+/// settings.
+async fn ask(
+    client: &Object,
+    pooler: Pooler,
+    sql: &str,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, tokio_postgres::Error> {
+    if pooler == Pooler::Transaction {
+        return client.query_typed(sql, &pooler_params::params(params)).await;
+    }
+    let statement = client.prepare_cached(sql).await?;
+    client.query(&statement, params).await
 }
 
 /// Drops every statement that is prepared on any connection of the pool: what DDL did to one of them it

@@ -193,7 +193,10 @@ impl Set {
     }
 
     fn known(self) -> Vec<Migration> {
-        self.runner().get_migrations().clone()
+        let mut known = self.runner().get_migrations().clone();
+        // Refinery has them in the order of their names, where V10 comes before V2.
+        known.sort();
+        known
     }
 
     /// Whether anything is missing; with it a role with few rights can start a daemon when there is nothing to do.

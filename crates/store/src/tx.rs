@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use deadpool_postgres::Object;
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -9,6 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Row, SimpleQueryMessage};
 use tracing::trace;
 
+use super::answer_timeout::ANSWER;
 use super::copy::CopyRows;
 use super::rights::Null;
 use super::search_path::{self, HOST, OWN};
@@ -76,6 +78,25 @@ impl Tx {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Fault> {
         self.judged(super::query(self.client(), self.pooler, sql, params).await)
+    }
+
+    /// The same for a statement that may take longer than others, up to `patience`; so may those after it.
+    pub async fn query_slow(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+        patience: Duration,
+    ) -> Result<Vec<Row>, Fault> {
+        self.batch(&format!("SET LOCAL statement_timeout = '{}s'", patience.as_secs())).await?;
+        let asked = super::ask(self.client(), self.pooler, sql, params);
+        // The server's own time-out speaks first, unless nobody is there to answer.
+        match tokio::time::timeout(patience + ANSWER, asked).await {
+            Ok(answered) => self.judged(answered.map_err(Fault::from)),
+            Err(_) => Err(Fault::unanswered(format!(
+                "no answer to a statement within {} s",
+                patience.as_secs()
+            ))),
+        }
     }
 
     /// Runs one of the mapping's statements, or one about the host's tables: the host's schemas are searched for it. A

@@ -41,7 +41,7 @@ pub fn checks(topic: &Topic, wants: Wants) -> Vec<Check> {
         ));
         return checks;
     }
-    checks.extend([retention(topic), inbox(wants), cleanup(topic), size(topic, wants)]);
+    checks.extend([retention(topic), inbox(topic, wants), cleanup(topic), size(topic, wants)]);
     checks
 }
 
@@ -104,17 +104,33 @@ fn retention(topic: &Topic) -> Check {
     }
 }
 
-/// An event that can come again must be known. No inbox row is removed yet, so each one is, however long the topic
-/// keeps events.
-fn inbox(wants: Wants) -> Check {
-    Check::pass(
-        "retention.inbox",
-        format!(
-            "inbox rows are never removed, so an event is known whenever it comes again; retention.inbox ({}) does \
-             nothing in this version, and the table grows",
-            age(wants.inbox_retention)
+/// An event that can come again must be known, so no inbox row is removed while Kafka has its record.
+fn inbox(topic: &Topic, wants: Wants) -> Check {
+    let name = "retention.inbox";
+    let ours = age(wants.inbox_retention);
+    let shorter = "keep events for less than retention.inbox: kafka-configs --alter --add-config retention.ms=604800000";
+    match kept(topic) {
+        Some(kept) if kept < wants.inbox_retention => {
+            Check::pass(name, format!("inbox rows are kept for {ours}, events for {}", age(kept)))
+        }
+        Some(kept) => Check::fail(
+            name,
+            format!(
+                "the topic keeps events for {}, and retention.inbox is {ours}: rows stay until Kafka has removed their \
+                 records",
+                age(kept)
+            ),
+            format!("set retention.inbox to more than {}; or {shorter}", age(kept)),
         ),
-    )
+        None => Check::warn(
+            name,
+            format!(
+                "the topic keeps events for ever, so no inbox row is ever removed, whatever retention.inbox ({ours}) \
+                 says, and the inbox grows"
+            ),
+            shorter,
+        ),
+    }
 }
 
 fn cleanup(topic: &Topic) -> Check {
@@ -203,15 +219,17 @@ mod tests {
         assert_eq!(found(&topic(&[])), []);
     }
 
-    /// No row is removed yet, so none is said to be kept for 30 days, nor to be too short for the topic.
     #[test]
-    fn the_inbox_is_said_to_keep_its_rows_for_as_long_as_it_does() {
-        for kept in ["604800000", "9999999999", "-1"] {
+    fn an_inbox_that_does_not_outlast_its_topic_is_told_with_both_figures() {
+        for (kept, level, says) in [
+            ("604800000", Level::Pass, "kept for 30 days, events for 7 days"),
+            ("2592000000", Level::Fail, "keeps events for 30 days, and retention.inbox is 30 days"),
+            ("-1", Level::Warn, "for ever, so no inbox row is ever removed"),
+        ] {
             let checks = checks(&topic(&[("retention.ms", kept)]), WANTS);
             let inbox = checks.iter().find(|check| check.name == "retention.inbox").unwrap();
-            assert!(inbox.says.contains("never removed"), "{kept}: {}", inbox.says);
-            assert!(inbox.says.contains("30 days"), "{kept}: {}", inbox.says);
-            assert_eq!(inbox.level, Level::Pass, "{kept}");
+            assert!(inbox.says.contains(says), "{kept}: {}", inbox.says);
+            assert_eq!(inbox.level, level, "{kept}");
         }
     }
 

@@ -37,8 +37,8 @@ pub struct Batch<'a> {
     pub steps: &'a BTreeMap<i32, StepNumber>,
     /// From how many bytes on the quarantine is full.
     pub max_quarantine: u64,
-    /// Whether the inbox is asked first which events it has. If not, the first one it has, or one that the
-    /// mapping rejects, is a lost race.
+    /// Whether the inbox's table that is written to is asked first which events it has. If not, the first one it has,
+    /// or one that the mapping rejects, is a lost race. The tables of earlier turns are asked in any case.
     pub looks: bool,
     /// The records.
     pub entries: &'a [Entry<'a>],
@@ -191,9 +191,9 @@ impl<'a> Sorted<'a> {
         self.counts.values().map(|counts| counts[Counter::Applied]).sum()
     }
 
-    /// The ids nobody has looked up yet.
-    pub(super) fn unchecked(&self) -> Vec<Uuid> {
-        self.fresh.iter().filter(|f| !f.is_new).map(|f| f.id).collect()
+    /// The events nobody has looked up yet.
+    pub(super) fn unchecked(&self) -> impl Iterator<Item = &Fresh<'a>> {
+        self.fresh.iter().filter(|f| !f.is_new)
     }
 
     /// Drops the events among `seen` (id and digest) as duplicates, and gives those that share only

@@ -49,7 +49,7 @@ async fn run(
     sorted: &mut Sorted<'_>,
     sound: Option<&str>,
 ) -> Result<(), ApplyFault> {
-    look(tx, batch, sorted).await?;
+    let slot = look(tx, batch, sorted).await?;
     tx.batch(BOUND).await.map_err(ApplyFault::Engine)?;
     let mut fresh = std::mem::take(&mut sorted.fresh);
     // In the order they were read, which is the order that shows what was applied after what.
@@ -79,7 +79,7 @@ async fn run(
             }
         }
     }
-    keep(tx, batch, sorted, answers).await?;
+    keep(tx, batch, sorted, &slot, answers).await?;
     finish(tx, batch, sorted).await
 }
 

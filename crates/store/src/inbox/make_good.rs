@@ -15,7 +15,8 @@ use super::answers::Answer;
 use super::batch::Fresh;
 use super::doubted::map;
 use super::fault::{ApplyFault, end};
-use super::params::InboxRows;
+use super::params::Rows;
+use super::slot::Slot;
 use crate::findings;
 use crate::jobs::{self, Lease};
 use crate::payments::{LookFault, Looker, Missing, Scope};
@@ -138,6 +139,7 @@ async fn attempt(
     refusal: Option<&Refusal>,
 ) -> Result<MadeGood, ApplyFault> {
     let Backfill { route, looker, lease, .. } = *backfill;
+    let slot = Slot::hold(tx).await.map_err(ApplyFault::Engine)?;
     let looked = looker.missing(tx, Scope::Keys(keys)).await.map_err(look_fault)?;
     let sorted = unpurchased::sort(tx, looker, route, &lease.job, looked.items).await;
     let mut sorted = sorted.map_err(look_fault)?;
@@ -154,7 +156,7 @@ async fn attempt(
         rejected
             .extend(events.drain(..).map(|f| (&sorted.missing[f.entry], f.id, refusal.clone())));
     }
-    let mut rows = InboxRows::with_capacity(events.len());
+    let mut rows = InboxRows::into_slot(&slot, events.len());
     for (event, answer) in events.iter().zip(map(tx, looker.mapping(), &events).await?) {
         let payment = &sorted.missing[event.entry];
         let list = match answer.outcome {

@@ -5,6 +5,7 @@ use tokio_postgres::types::Type;
 use super::answers::Answer;
 use super::batch::Fresh;
 use super::fault::ApplyFault;
+use super::slot::Slot;
 use crate::when::When;
 use crate::{Tx, copy};
 use rules::ids::{Offset, RouteId};
@@ -12,11 +13,12 @@ use rules::ids::{Offset, RouteId};
 /// Inbox rows to write, in the order of their ids.
 pub(super) struct InboxRows {
     rows: copy::CopyRows,
+    slot: i16,
     count: u64,
 }
 
 /// Their columns, as arrays.
-const COLUMNS: [Type; 11] = [
+const COLUMNS: [Type; 12] = [
     Type::UUID_ARRAY,
     Type::INT8_ARRAY,
     Type::TIMESTAMPTZ_ARRAY,
@@ -28,13 +30,16 @@ const COLUMNS: [Type; 11] = [
     Type::UUID_ARRAY,
     Type::TEXT_ARRAY,
     Type::TEXT_ARRAY,
+    Type::INT2_ARRAY,
 ];
 /// About what one row takes.
 const ROW_BYTES: usize = 192;
 
 impl InboxRows {
-    pub(super) fn with_capacity(rows: usize) -> InboxRows {
-        InboxRows { rows: copy::CopyRows::with_capacity(rows * ROW_BYTES), count: 0 }
+    /// None yet, with room for so many.
+    pub(super) fn into_slot(slot: &Slot, rows: usize) -> InboxRows {
+        let rows = copy::CopyRows::with_capacity(rows * ROW_BYTES);
+        InboxRows { rows, slot: slot.current(), count: 0 }
     }
 
     /// Adds an event; `place` is its partition and offset, `None` for one that was made from a payment.
@@ -48,7 +53,7 @@ impl InboxRows {
         let row = &mut self.rows;
         let partition = place.map(|(partition, _)| partition.to_be_bytes());
         let offset = place.map(|(_, offset)| offset.0.to_be_bytes());
-        row.row(11);
+        row.row(12);
         row.field(Some(fresh.id.as_bytes()));
         row.field(offset.as_ref().map(<[u8; 8]>::as_slice));
         row.field(Some(&When(fresh.at).wire()));
@@ -60,6 +65,7 @@ impl InboxRows {
         row.field(fresh.reused.as_ref().map(|id| id.as_bytes().as_slice()));
         row.field(answer.detail.as_deref().map(str::as_bytes));
         row.field(place.is_none().then_some(b"reconcile"));
+        row.field(Some(&self.slot.to_be_bytes()));
         self.count += 1;
     }
 
@@ -74,7 +80,7 @@ impl InboxRows {
         match tx.copy(copy, insert, self.rows).await {
             Ok(written) if written == self.count => Ok(()),
             Ok(_) => Err(ApplyFault::Raced),
-            // The inbox has one unique key.
+            // Each of the inbox's tables has one unique key.
             Err(fault) if fault.sqlstate() == Some("23505") => Err(ApplyFault::Raced),
             Err(fault) => Err(ApplyFault::Engine(fault)),
         }

@@ -20,7 +20,8 @@ use super::control::works;
 use super::fault::{ApplyFault, end};
 use super::gone::map_unless_gone;
 use super::make_good::keyed;
-use super::params::InboxRows;
+use super::params::Rows;
+use super::slot::Slot;
 use super::verify::verify;
 use crate::mapping::Mapping;
 use crate::quarantine::{self, QuarantineSnapshot, Refusal, StoredCase};
@@ -197,6 +198,7 @@ async fn attempt(
     cases: &[StoredCase],
     refusal: Option<&Refusal>,
 ) -> Result<Vec<Replayed>, ApplyFault> {
+    let slot = Slot::hold(tx).await.map_err(ApplyFault::Engine)?;
     let missing = still_missing(tx, replay, cases).await?;
     let mut replayed = Vec::with_capacity(cases.len());
     let mut events = Vec::with_capacity(cases.len());
@@ -214,7 +216,7 @@ async fn attempt(
     let is_from_kafka = |event: &Fresh<'_>| cases[event.entry].place().is_some();
     verify(tx, replay.mapping, payments, fresh.iter_mut().filter(|event| is_from_kafka(event)))
         .await?;
-    let mut rows = InboxRows::with_capacity(fresh.len());
+    let mut rows = InboxRows::into_slot(&slot, fresh.len());
     let answers = map_unless_gone(tx, replay.route, replay.mapping, &fresh).await?;
     for ((event, is_new), answer) in fresh.iter().zip(is_new).zip(answers) {
         let case = &cases[event.entry];

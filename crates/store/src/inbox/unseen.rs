@@ -6,6 +6,7 @@ use super::batch::{Batch, Sorted};
 use super::doubted::map;
 use super::fault::ApplyFault;
 use super::seen::drop_seen;
+use super::slot;
 use crate::Store;
 use rules::outcome::Attempted;
 
@@ -28,7 +29,7 @@ pub async fn unseen(store: &Store, batch: &Batch<'_>) -> Result<Vec<Unseen>, App
     let mut sorted = Sorted::new(batch, None);
     let tx = store.begin("unseen").await.map_err(ApplyFault::Engine)?;
     let answers = async {
-        drop_seen(&tx, batch, &mut sorted).await.map_err(ApplyFault::Engine)?;
+        drop_seen(&tx, batch, &slot::ALL, &mut sorted).await.map_err(ApplyFault::Engine)?;
         let answers = map(&tx, batch.mapping, &sorted.fresh).await?;
         tx.settle_constraints("").await.map_err(ApplyFault::Mapping)?;
         Ok(answers)

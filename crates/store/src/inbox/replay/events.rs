@@ -11,6 +11,7 @@ use super::super::entry::{Entry, Kind};
 use super::super::fault::ApplyFault;
 use super::super::make_good::look_fault;
 use super::super::seen::seen;
+use super::super::slot;
 use super::{Replay, Replayed};
 use crate::Tx;
 use crate::payments::{Looker, Missing, Scope};
@@ -109,9 +110,10 @@ pub(super) async fn tell_apart<'a>(
     route: RouteId,
     events: Vec<Fresh<'a>>,
 ) -> Result<(Vec<(Fresh<'a>, bool)>, Vec<Twin>), ApplyFault> {
-    let mut ids: Vec<Uuid> = events.iter().map(|e| e.id).collect();
-    ids.extend(events.iter().map(|e| reused_id(e.id, &e.digest)));
-    let known = seen(tx, route, &ids).await.map_err(ApplyFault::Engine)?;
+    let mut both = events.clone();
+    both.iter_mut().for_each(|event| event.id = reused_id(event.id, &event.digest));
+    both.extend(events.iter().cloned());
+    let known = seen(tx, route, &slot::ALL, both.iter()).await.map_err(ApplyFault::Engine)?;
     let mut ours: HashMap<Uuid, [u8; 16]> = HashMap::new();
     let (mut fresh, mut twins) = (Vec::with_capacity(events.len()), Vec::new());
     for mut event in events {
