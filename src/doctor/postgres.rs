@@ -1,13 +1,18 @@
 //! The database with the purchases: reached, fit, and lent the right rights.
 
+use std::time::Duration;
+
 use super::{Check, Round, WatchedDatabase, failed, host, pooler, unknown};
 use crate::config::{Config, MigrateMode};
 use crate::store::mapping::Mapping;
 use crate::store::migrate::Set;
-use crate::store::{Store, connect, migrate, rights, server_info};
+use crate::store::{Store, connect, inbox, migrate, rights, server_info};
 use rules::checkup::{server, write_cost};
+use rules::health::age;
 use rules::sql;
 
+/// So much later than it should a turn may end before it is said.
+const OVERDUE: Duration = Duration::from_hours(24);
 /// Besides the pool: a listener, a migration, a person's commands.
 const OTHER_CONNECTIONS: usize = 4;
 
@@ -31,6 +36,7 @@ pub(super) async fn check(config: &Config, round: &Round) -> bool {
     round.check(("postgres.transactions", ""), &here, transactions(store)).await;
     schema(config, round).await;
     round.check(("postgres.rights", ""), &here, role_rights(store)).await;
+    round.check(("inbox.retention", ""), &here, retention(config, store)).await;
     let found = round.wait(("postgres.excess", ""), &here, host_tables(config, store)).await;
     found.unwrap_or_default().into_iter().for_each(|check| round.tell(check));
     let found = round.wait(("postgres.write_cost", ""), &here, write_cost(config, store)).await;
@@ -117,6 +123,27 @@ fn parts(sets: &[Set]) -> &'static str {
         [Set::Outbox] => "outbox",
         _ => "inbox and outbox",
     }
+}
+
+/// Whether old inbox rows go when it is time.
+async fn retention(config: &Config, store: &Store) -> Check {
+    let name = "inbox.retention";
+    let found = match inbox::turn_at_hand(store).await {
+        Ok(Some(found)) => found,
+        Ok(None) => {
+            let says = "the inbox has no turn: makegood.inbox_turns is empty";
+            return Check::fail(name, says, "INSERT INTO makegood.inbox_turns (turn) VALUES (0);");
+        }
+        Err(fault) => return unknown(name, &fault),
+    };
+    let turn = config.retention.inbox / 2;
+    let late = found.lasted.saturating_sub(turn);
+    if late < turn.min(OVERDUE) {
+        return Check::pass(name, "old inbox rows are removed in time");
+    }
+    let why = found.held.unwrap_or_else(|| "no daemon has begun the next turn".to_owned());
+    let says = format!("old inbox rows have stayed {} longer than they should: {why}", age(late));
+    Check::warn(name, says, "see to what it names; the inbox grows until then")
 }
 
 /// Whether the role may do in makegood's own schema what the daemon does.

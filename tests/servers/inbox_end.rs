@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use crate::mapping_commands::checks;
 use crate::reconcile::{found, job_section, recorded};
-use crate::support::daemon::Daemon;
+use crate::support::daemon::{self, Daemon};
 use crate::support::events::Payment;
 use crate::support::library::store;
 use crate::support::rig::Rig;
@@ -42,7 +43,8 @@ async fn rows_end_when_kafka_has_their_records_no_more_and_what_they_kept_from_h
  {
     let rig = Rig::new(1).await;
     let settings = job_section("") + "[retention]\ninbox = \"4s\"\noutbox = \"2s\"\n";
-    let daemon = Daemon::start(&rig.config_file(&rig.url(), "", &settings), 0);
+    let config = rig.config_file(&rig.url(), "", &settings);
+    let daemon = Daemon::start(&config, 0);
     rig.swept().await;
     let paid = recorded(&rig, 6).await;
     rig.pay(&paid[..5]).await;
@@ -56,6 +58,15 @@ async fn rows_end_when_kafka_has_their_records_no_more_and_what_they_kept_from_h
     .await;
     assert_eq!(rig.number(ROWS).await, 5);
     assert!(daemon.log().contains("the inbox's oldest rows cannot be removed"), "{}", daemon.log());
+    eventually("the doctor to say what is in the way", || async {
+        let mut doctor = daemon::command();
+        let doctor = doctor.args(["doctor", "-o", "json", "--config"]).arg(&config).output();
+        let told = String::from_utf8(doctor.unwrap().stdout).unwrap();
+        let why = "longer than they should: Kafka still has records";
+        let found = checks(&told, "inbox.retention");
+        found.iter().any(|(level, says)| level == "warn" && says.contains(why)).then_some(())
+    })
+    .await;
     rig.delete_records(0, 5).await;
     eventually("the rows to be gone", || async { (rig.number(ROWS).await == 0).then_some(()) })
         .await;

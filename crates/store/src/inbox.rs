@@ -44,7 +44,7 @@ pub use replay::{Replay, Replayed, is_own_fault, rehearse_replay, replay, verifi
 use rules::outcome::{Counter, Outcome};
 use seen::drop_seen;
 use slot::Slot;
-pub use turns::{InboxTurn, next_turn};
+pub use turns::{AtHand, InboxTurn, next_turn, turn_at_hand};
 pub use unseen::{Unseen, unseen};
 use verify::verify;
 

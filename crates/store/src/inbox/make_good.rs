@@ -15,7 +15,7 @@ use super::answers::Answer;
 use super::batch::Fresh;
 use super::doubted::map;
 use super::fault::{ApplyFault, end};
-use super::params::Rows;
+use super::params::InboxRows;
 use super::slot::Slot;
 use crate::findings;
 use crate::jobs::{self, Lease};

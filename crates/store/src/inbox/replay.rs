@@ -20,7 +20,7 @@ use super::control::works;
 use super::fault::{ApplyFault, end};
 use super::gone::map_unless_gone;
 use super::make_good::keyed;
-use super::params::Rows;
+use super::params::InboxRows;
 use super::slot::Slot;
 use super::verify::verify;
 use crate::mapping::Mapping;

@@ -26,6 +26,24 @@ pub enum InboxTurn {
     Begun,
 }
 
+/// The turn at hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AtHand {
+    /// For how long it has lasted.
+    pub lasted: Duration,
+    /// Why the next one does not begin although it is time.
+    pub held: Option<String>,
+}
+
+/// The inbox's turn at hand, by the database's clock; `None` if somebody removed all turns.
+pub async fn turn_at_hand(store: &Store) -> Result<Option<AtHand>, Fault> {
+    let rows = store.query(include_str!("../../../../sql/core/inbox_turn.sql"), &[]).await?;
+    Ok(rows.first().map(|row| AtHand {
+        lasted: Duration::try_from_secs_f64(row.get(1)).unwrap_or_default(),
+        held: row.get(3),
+    }))
+}
+
 /// Begins the inbox's next turn if it is time. A turn lasts half of `retention`, so that the youngest row of the table
 /// that is emptied has been there for all of it. Waits for batches in hand for `patience` at most, in which no other one
 /// begins.
