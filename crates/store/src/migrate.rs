@@ -201,7 +201,7 @@ impl Set {
 
     /// Whether anything is missing; with it a role with few rights can start a daemon when there is nothing to do.
     async fn lacks(self, client: &mut Client) -> Result<bool, Problem> {
-        Ok(!self.runner().get_migrations().iter().eq(&self.applied(client).await?))
+        Ok(!self.known().iter().eq(&self.applied(client).await?))
     }
 
     async fn migrate(self, client: &mut Client) -> Result<Vec<String>, Problem> {
