@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::tx::CommitFault;
 use crate::{Fault, Store, Tx};
 use rules::health::age;
+use rules::ids::Offset;
 
 /// The tables, by turn modulo three.
 const TABLES: [&str; 3] = ["makegood.inbox_0", "makegood.inbox_1", "makegood.inbox_2"];
@@ -109,7 +110,7 @@ async fn still_there(
     let rows = store.query(sql, &[&turn, &retention.as_secs_f64()]).await?;
     Ok(rows.first().map(|row| {
         let (route, topic, partition): (&str, &str, i32) = (row.get(0), row.get(1), row.get(2));
-        let (last, low): (i64, Option<i64>) = (row.get(3), row.get(4));
+        let (last, low): (Offset, Option<Offset>) = (row.get(3), row.get(4));
         let Some(low) = low.filter(|low| *low <= last) else {
             let unseen: Option<f64> = row.get(5);
             let unseen = unseen.and_then(|unseen| Duration::try_from_secs_f64(unseen).ok());
