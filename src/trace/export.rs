@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_http::{Bytes, HttpError, Request, Response};
 use opentelemetry_otlp::{SpanExporter, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
@@ -100,7 +100,7 @@ impl Post {
 }
 
 #[async_trait]
-impl HttpClient for Post {
+impl opentelemetry_http::HttpClient for Post {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let client = self.client.clone();
         let exchange = self.runtime.spawn(async move { client.send(request, PATIENCE).await });

@@ -184,7 +184,7 @@ fn consumed(route: &config::Inbox, record: &Record) -> [KeyValue; 3] {
     [
         KeyValue::new("messaging.consumer.group.name", route.group.clone()),
         KeyValue::new("messaging.destination.partition.id", record.partition.to_string()),
-        count("messaging.kafka.offset", record.offset),
+        count("messaging.kafka.offset", record.offset.0),
     ]
 }
 
