@@ -1,5 +1,7 @@
 //! A purchase that was removed, after a refund say, stays removed, whatever tells of its payment again.
 
+use uuid::Uuid;
+
 use crate::quarantine::{Mapping, TAKES_ANY_CURRENCY, decisions};
 use crate::support::corpus::with_field;
 use crate::support::events::{Payment, payments, raw};
@@ -45,6 +47,26 @@ async fn events_without_ids_on_a_topic_made_anew_make_no_removed_purchase_again(
     send_without_id(&rig, &paid[0]).await;
     rig.caught_up().await;
     ledger::assert_exactly(&rig.client, &left).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_says_so_by_a_new_id_has_its_purchase_again_whatever_it_is_read_with() {
+    let rig = Rig::new(1).await;
+    let paid = payments(3);
+    rig.pay(&paid[..2]).await;
+    let daemon = rig.daemon();
+    rig.caught_up().await;
+    remove(&rig, &paid[0]).await;
+    remove(&rig, &paid[1]).await;
+    daemon.stop();
+    // One batch: the first is paid again, of the second an event without an id is sent once more, the third is new.
+    let again = Payment { event: Uuid::new_v4(), ..paid[0].clone() };
+    rig.pay(std::slice::from_ref(&again)).await;
+    send_without_id(&rig, &paid[1]).await;
+    send_without_id(&rig, &paid[2]).await;
+    let _daemon = rig.daemon();
+    rig.caught_up().await;
+    ledger::assert_exactly(&rig.client, &[again, paid[2].clone()]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -83,8 +83,9 @@ async fn answers(
     batch: &Batch<'_>,
     fresh: &[Fresh<'_>],
 ) -> Result<Vec<Answer>, ApplyFault> {
-    if fresh.iter().any(|event| batch.is_placed(event)) {
-        return map_unless_gone(tx, batch.route, batch.mapping, fresh).await;
+    let is_placed = |event: &Fresh<'_>| batch.is_placed(event);
+    if fresh.iter().any(is_placed) {
+        return map_unless_gone(tx, batch.route, batch.mapping, fresh, is_placed).await;
     }
     map(tx, batch.mapping, fresh).await
 }

@@ -217,7 +217,7 @@ async fn attempt(
     verify(tx, replay.mapping, payments, fresh.iter_mut().filter(|event| is_from_kafka(event)))
         .await?;
     let mut rows = InboxRows::into_slot(&slot, fresh.len());
-    let answers = map_unless_gone(tx, replay.route, replay.mapping, &fresh).await?;
+    let answers = map_unless_gone(tx, replay.route, replay.mapping, &fresh, |_| true).await?;
     for ((event, is_new), answer) in fresh.iter().zip(is_new).zip(answers) {
         let case = &cases[event.entry];
         let answer = match (case.place(), &case.business_key) {
