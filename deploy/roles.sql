@@ -111,6 +111,7 @@ DO $$ BEGIN
     IF to_regclass('makegood.inbox_turns') IS NOT NULL THEN
         REVOKE UPDATE, DELETE ON makegood.inbox, makegood.inbox_0, makegood.inbox_1, makegood.inbox_2 FROM makegood_app;
         GRANT TRUNCATE ON makegood.inbox_0, makegood.inbox_1, makegood.inbox_2 TO makegood_app;
+        GRANT EXECUTE ON FUNCTION makegood.has_ended_in, makegood.has_ended, makegood.inbox_slot TO makegood_app;
     END IF;
     IF to_regclass('makegood.decisions') IS NOT NULL THEN
         GRANT INSERT (job, since, until, requested_by, requested_via, reason) ON makegood.runs TO makegood_app;

@@ -126,6 +126,24 @@ $$;
 COMMENT ON FUNCTION makegood.inbox_slot IS
     'The slot whose table the inbox''s rows go to for the rest of this transaction, and those with the rows of the turns before.';
 
+REVOKE ALL ON FUNCTION makegood.has_ended_in, makegood.has_ended, makegood.inbox_slot FROM PUBLIC;
+-- Whoever might write to the table of before may write to that of today, and end its turns.
+DO $$
+DECLARE
+    writer text;
+BEGIN
+    FOR writer IN
+        SELECT quote_ident(r.rolname)
+        FROM pg_class c
+        CROSS JOIN LATERAL aclexplode(c.relacl) a
+        JOIN pg_roles r ON r.oid = a.grantee
+        WHERE c.oid = 'makegood.inbox_0'::regclass AND a.grantee <> c.relowner AND a.privilege_type = 'INSERT'
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION makegood.has_ended_in, makegood.has_ended, makegood.inbox_slot TO %s', writer);
+        EXECUTE format('GRANT TRUNCATE ON makegood.inbox_0, makegood.inbox_1, makegood.inbox_2 TO %s', writer);
+    END LOOP;
+END $$;
+
 -- The views and functions below read the table by its name; this one was bound to the table of before.
 CREATE OR REPLACE VIEW makegood.inbox_events AS
 SELECT r.name AS route, i.event_id, i.outcome, i.business_key, i.detail, i.partition, i."offset",

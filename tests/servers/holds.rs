@@ -93,6 +93,7 @@ async fn a_revoked_grant_holds_the_route_until_it_is_granted_again() {
             "CREATE ROLE {role} LOGIN PASSWORD 'pw';
              GRANT USAGE ON SCHEMA makegood TO {role};
              GRANT ALL ON ALL TABLES IN SCHEMA makegood TO {role};
+             GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA makegood TO {role};
              GRANT ALL ON ALL SEQUENCES IN SCHEMA makegood TO {role};
              GRANT SELECT, INSERT ON student_course_purchases TO {role}"
         ))

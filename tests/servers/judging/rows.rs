@@ -187,6 +187,7 @@ async fn a_row_that_a_policy_refuses_stops_nobody() {
             "CREATE ROLE {role} LOGIN PASSWORD 'pw';
              GRANT USAGE ON SCHEMA makegood TO {role};
              GRANT ALL ON ALL TABLES IN SCHEMA makegood TO {role};
+             GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA makegood TO {role};
              GRANT ALL ON ALL SEQUENCES IN SCHEMA makegood TO {role};
              GRANT SELECT, INSERT ON student_course_purchases TO {role};
              ALTER TABLE student_course_purchases ENABLE ROW LEVEL SECURITY;
