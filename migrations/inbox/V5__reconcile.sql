@@ -324,10 +324,8 @@ DECLARE
     wanted text := coalesce(reconcile.job, CASE WHEN cardinality(known) = 1 THEN known[1] END);
     run bigint;
 BEGIN
-    IF cardinality(known) > 0 AND wanted IS NULL THEN
-        RAISE EXCEPTION 'there are several jobs, name one of them: %', array_to_string(known, ', ') USING ERRCODE = '22023';
-    ELSIF cardinality(known) > 0 AND wanted <> ALL (known) THEN
-        RAISE EXCEPTION 'there is no job %; the jobs are: %', wanted, array_to_string(known, ', ') USING ERRCODE = '22023';
+    IF cardinality(known) > 0 AND (wanted IS NULL OR wanted <> ALL (known)) THEN
+        RAISE EXCEPTION 'which job?' USING ERRCODE = '22023', HINT = format('the jobs are: %s', array_to_string(known, ', '));
     END IF;
     -- These two say what null says.
     since := nullif(reconcile.since, '-infinity');

@@ -84,3 +84,53 @@ BEGIN
             ], NULL);
     END IF;
 END $$;
+
+-- Who asks for a run without saying of which job is told the jobs.
+CREATE OR REPLACE FUNCTION makegood.reconcile(
+    job text DEFAULT NULL, since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL, dry_run boolean DEFAULT false
+) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- For ON CONFLICT, which cannot name a column in full.
+#variable_conflict use_column
+DECLARE
+    first CONSTANT timestamptz := '0001-01-01 00:00Z';
+    last CONSTANT timestamptz := '9999-12-30 00:00Z';
+    known text[] := ARRAY(SELECT j.name FROM makegood.jobs j ORDER BY j.name);
+    wanted text := coalesce(reconcile.job, CASE WHEN cardinality(known) = 1 THEN known[1] END);
+    run bigint;
+BEGIN
+    IF cardinality(known) > 0 AND wanted IS NULL THEN
+        RAISE EXCEPTION 'there are several jobs, name one of them: %', array_to_string(known, ', ') USING ERRCODE = '22023';
+    ELSIF cardinality(known) > 0 AND wanted <> ALL (known) THEN
+        RAISE EXCEPTION 'there is no job %; the jobs are: %', wanted, array_to_string(known, ', ') USING ERRCODE = '22023';
+    END IF;
+    -- These two say what null says.
+    since := nullif(reconcile.since, '-infinity');
+    until := nullif(reconcile.until, 'infinity');
+    IF reconcile.since >= reconcile.until THEN
+        RAISE EXCEPTION 'since is not before until' USING ERRCODE = '22023';
+    END IF;
+    -- No daemon can hold others, infinity among them.
+    IF NOT reconcile.since BETWEEN first AND last OR NOT reconcile.until BETWEEN first AND last THEN
+        RAISE EXCEPTION 'since and until must be times of the years 1 to 9999' USING ERRCODE = '22023';
+    END IF;
+    LOOP
+        INSERT INTO makegood.runs (job, since, until, dry_run, requested_by, requested_via)
+        VALUES (wanted, reconcile.since, reconcile.until, coalesce(reconcile.dry_run, false), session_user,
+                CASE WHEN current_setting('application_name') = 'makegood-cli' THEN 'cli' ELSE 'sql' END)
+        ON CONFLICT (coalesce(job, ''), coalesce(since, '-infinity'), coalesce(until, 'infinity'), dry_run)
+            WHERE state = 'requested' AND approved_at IS NULL DO NOTHING
+        RETURNING id INTO run;
+        IF run IS NULL THEN
+            SELECT r.id INTO run
+            FROM makegood.runs r
+            WHERE r.state = 'requested' AND r.approved_at IS NULL AND r.job IS NOT DISTINCT FROM wanted
+                  AND r.since IS NOT DISTINCT FROM reconcile.since AND r.until IS NOT DISTINCT FROM reconcile.until
+                  AND r.dry_run = coalesce(reconcile.dry_run, false);
+        END IF;
+        -- The request it met may have begun meanwhile; then this one is a run of its own.
+        EXIT WHEN run IS NOT NULL;
+    END LOOP;
+    PERFORM makegood.wake('makegood_reconcile', run::text);
+    RETURN run;
+END $$;
